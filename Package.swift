@@ -1,0 +1,118 @@
+// swift-tools-version: 6.2
+
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),  // SE-0335
+    .enableUpcomingFeature("MemberImportVisibility"),  // SE-0444
+    .enableUpcomingFeature("InternalImportsByDefault"),  // SE-0409
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),  // SE-0461
+    .enableUpcomingFeature("InferIsolatedConformances"),  // SE-0470
+    .treatAllWarnings(as: .error),  // SE-0480
+]
+
+/// The targets next to the C library also mark every unsafe pointer use. SE-0458
+let strictSettings: [SwiftSetting] = settings + [.strictMemorySafety()]
+
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let collections = Target.Dependency.product(name: "Collections", package: "swift-collections")
+
+let package = Package(
+    name: "swift-zookeeper",
+    platforms: [.macOS(.v15)],
+    products: [
+        .library(name: "ZooKeeper", targets: ["ZooKeeper"]),
+        .library(name: "ZooKeeperRecipes", targets: ["ZooKeeperRecipes"]),
+        .library(name: "ZooKeeperTestKit", targets: ["ZooKeeperTestKit"]),
+        .executable(name: "zkrecipes", targets: ["zkrecipes"]),
+    ],
+    traits: [
+        .trait(name: "Tracing", description: "Spans for each operation through swift-distributed-tracing."),
+        .trait(name: "Configuration", description: "Configurations read through swift-configuration."),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.0"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
+        .package(url: "https://github.com/apple/swift-system", from: "1.6.0"),
+        .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
+    ],
+    targets: [
+        // The client, in layers: each imports only what stands above it in this list.
+        .systemLibrary(
+            name: "CZooKeeper",
+            providers: [.apt(["libzookeeper-mt-dev"])]
+        ),
+        .target(
+            name: "ZooKeeperBridge",
+            dependencies: ["CZooKeeper", logging],
+            swiftSettings: strictSettings
+        ),
+        .target(
+            name: "ZooKeeper",
+            dependencies: [
+                "ZooKeeperBridge", logging, metrics, lifecycle, collections,
+                .product(
+                    name: "Tracing", package: "swift-distributed-tracing", condition: .when(traits: ["Tracing"])),
+                .product(
+                    name: "Configuration", package: "swift-configuration", condition: .when(traits: ["Configuration"])),
+            ],
+            swiftSettings: strictSettings
+        ),
+        .target(
+            name: "ZooKeeperRecipes",
+            dependencies: ["ZooKeeper", logging, metrics, lifecycle, collections],
+            path: "Recipes",
+            exclude: ["README.md"],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "ZooKeeperTestKit",
+            dependencies: [
+                "ZooKeeper", logging, lifecycle,
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "zkrecipes",
+            dependencies: [
+                "ZooKeeper", "ZooKeeperRecipes", "ZooKeeperTestKit", logging, lifecycle,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: settings
+        ),
+
+        // No server, no sleep.
+        .testTarget(
+            name: "ZooKeeperBridgeTests", dependencies: ["ZooKeeperBridge"], swiftSettings: settings),
+        .testTarget(
+            name: "ZooKeeperTests", dependencies: ["ZooKeeper", "ZooKeeperBridge", logging], swiftSettings: settings),
+        .testTarget(
+            name: "ZooKeeperRecipesTests", dependencies: ["ZooKeeperRecipes", "ZooKeeper"], swiftSettings: settings),
+
+        // Against real servers.
+        .testTarget(
+            name: "ZooKeeperIntegrationTests",
+            dependencies: ["ZooKeeper", "ZooKeeperBridge", "ZooKeeperTestKit", logging, lifecycle, metrics],
+            path: "integration/ZooKeeperIntegrationTests",
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "RecipesIntegrationTests",
+            dependencies: ["ZooKeeper", "ZooKeeperRecipes", "ZooKeeperTestKit", "zkrecipes", logging, lifecycle],
+            path: "integration/RecipesIntegrationTests",
+            swiftSettings: settings
+        ),
+    ]
+)

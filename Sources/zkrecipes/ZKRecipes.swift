@@ -1,0 +1,9 @@
+import ArgumentParser
+
+@main
+struct ZKRecipes: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "zkrecipes",
+        abstract: "Runs tasks alone among processors that pause for them, over ZooKeeper."
+    )
+}
