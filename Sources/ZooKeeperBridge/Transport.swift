@@ -11,7 +11,9 @@ package protocol Transport: Sendable {
     ) -> any TransportConnection
 }
 
-/// One session's way to the ensemble. It reconnects by itself among the servers it was given, for as long as it is open.
+/// One session's way to the ensemble.
+///
+/// It reconnects by itself among the servers it was given, for as long as it is open.
 package protocol TransportConnection: AnyObject, Sendable {
     /// Begins to connect. Returns at once; the outcome arrives as an event.
     func open()
@@ -38,7 +40,9 @@ package enum TransportClose: Sendable {
 
 /// Where to connect, and as whom.
 package struct TransportEndpoint: Sendable {
-    /// Addresses with ports, IP literals only: `127.0.0.1:2181`, `[::1]:2181`. Tried in this order.
+    /// Addresses with ports, IP literals only: `127.0.0.1:2181`, `[::1]:2181`.
+    ///
+    /// They are tried in this order.
     package var servers: [String]
     /// The session timeout to ask for, in milliseconds.
     package var sessionTimeout: Int32
