@@ -1,0 +1,110 @@
+/// An absolute path that a znode can have.
+public struct ZNodePath: Sendable, Hashable, CustomStringConvertible {
+    /// The path as text.
+    public let string: String
+
+    /// Checks a path.
+    ///
+    /// - Parameter string: Absolute, without empty, `.` or `..` parts, trailing slash or control characters.
+    /// - Throws: ``ZooKeeperError`` with code `.invalidPath`, naming the path and the position of what is wrong.
+    public init(_ string: String) throws(ZooKeeperError) {
+        if let problem = Self.problem(in: string) {
+            throw ZooKeeperError(
+                .invalidPath, path: string, message: "\(problem.text) at position \(problem.position)")
+        }
+        self.string = string
+    }
+
+    init(unchecked string: String) {
+        self.string = string
+    }
+
+    /// The path as text.
+    public var description: String { string }
+
+    /// The last part; empty for the root.
+    public var name: String {
+        guard let slash = string.utf8.lastIndex(of: UInt8(ascii: "/")) else { return string }
+        return String(string[string.index(after: slash)...])
+    }
+
+    /// The path without its last part; `nil` for the root.
+    public var parent: ZNodePath? {
+        guard string.utf8.count > 1, let slash = string.utf8.lastIndex(of: UInt8(ascii: "/")) else { return nil }
+        return ZNodePath(unchecked: slash == string.startIndex ? "/" : String(string[..<slash]))
+    }
+
+    /// The path of a child.
+    ///
+    /// - Throws: ``ZooKeeperError`` with code `.invalidPath` when the name has a slash or cannot be a part.
+    public func appending(_ name: String) throws(ZooKeeperError) -> ZNodePath {
+        guard !name.utf8.contains(UInt8(ascii: "/")) else {
+            throw ZooKeeperError(.invalidPath, path: name, message: "a znode's name has no slash")
+        }
+        return try ZNodePath(string == "/" ? "/\(name)" : "\(string)/\(name)")
+    }
+}
+
+extension ZNodePath {
+    private struct Problem {
+        var text: String
+        var position: Int
+    }
+
+    /// The server's rules (PathUtils.validatePath), applied to UTF-8; positions count bytes from 0.
+    private static func problem(in string: String) -> Problem? {
+        let slash = UInt8(ascii: "/")
+        let bytes = string.utf8
+        guard let first = bytes.first else { return Problem(text: "an empty path (the root is \"/\")", position: 0) }
+        guard first == slash else { return Problem(text: "no slash", position: 0) }
+        guard bytes.count > 1 else { return nil }
+        var partLength = 0
+        var dots = 0
+        var position = 0
+        for byte in bytes.dropFirst() {
+            position += 1
+            if byte < 0x20 || byte == 0x7f {
+                return Problem(text: "a control character (0x\(String(byte, radix: 16)))", position: position)
+            }
+            if byte == slash {
+                if let text = problemOfPart(length: partLength, dots: dots) {
+                    return Problem(text: text, position: position - partLength)
+                }
+                (partLength, dots) = (0, 0)
+            } else {
+                partLength += 1
+                if byte == UInt8(ascii: ".") { dots += 1 }
+            }
+        }
+        guard partLength > 0 else { return Problem(text: "a trailing slash", position: position) }
+        if let text = problemOfPart(length: partLength, dots: dots) {
+            return Problem(text: text, position: position + 1 - partLength)
+        }
+        return problemOfScalar(in: string)
+    }
+
+    private static func problemOfPart(length: Int, dots: Int) -> String? {
+        switch (length, dots) {
+        case (0, _): "an empty part (\"//\")"
+        case (1, 1): "a part that is \".\""
+        case (2, 2): "a part that is \"..\""
+        default: nil
+        }
+    }
+
+    /// Beyond ASCII the server refuses controls, private use and the specials block.
+    private static func problemOfScalar(in string: String) -> Problem? {
+        guard string.utf8.contains(where: { $0 >= 0x80 }) else { return nil }
+        var position = 0
+        for scalar in string.unicodeScalars {
+            switch scalar.value {
+            case 0x80...0x9f, 0xe000...0xf8ff, 0xfff0...0xffff:
+                return Problem(
+                    text: "a character that no name may have (U+\(String(scalar.value, radix: 16)))", position: position
+                )
+            default: position += UTF8.width(scalar)
+            }
+        }
+        return nil
+    }
+}

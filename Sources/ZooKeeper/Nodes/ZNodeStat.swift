@@ -1,0 +1,83 @@
+internal import ZooKeeperBridge
+
+/// What the server knows about a znode beside its data.
+public struct ZNodeStat: Sendable, Hashable {
+    /// The transaction that created the znode; it tells a znode from a later one of the same path.
+    public var czxid: ZXID
+    /// The transaction that last wrote the data.
+    public var mzxid: ZXID
+    /// The transaction that last added or removed a child.
+    public var pzxid: ZXID
+    /// When it was created: time since 1970 by the server's wall clock, in whole milliseconds.
+    public var ctime: Duration
+    /// When its data was last written, as ``ctime``.
+    public var mtime: Duration
+    /// How often the data was written; begins at 0.
+    public var dataVersion: Int32
+    /// How often a child was added or removed.
+    public var childrenVersion: Int32
+    /// How often the access control list was set.
+    public var aclVersion: Int32
+    /// The session an ephemeral znode belongs to; `nil` when the znode is not ephemeral.
+    ///
+    /// Container and TTL znodes, which the server marks in the same field, give `nil`.
+    public var ephemeralOwner: SessionID?
+    /// The length of the data in bytes.
+    public var dataLength: Int
+    /// The number of children.
+    public var childrenCount: Int
+
+    /// Makes a stat from its parts, for tests.
+    public init(
+        czxid: ZXID,
+        mzxid: ZXID,
+        pzxid: ZXID,
+        ctime: Duration = .zero,
+        mtime: Duration = .zero,
+        dataVersion: Int32 = 0,
+        childrenVersion: Int32 = 0,
+        aclVersion: Int32 = 0,
+        ephemeralOwner: SessionID? = nil,
+        dataLength: Int = 0,
+        childrenCount: Int = 0
+    ) {
+        self.czxid = czxid
+        self.mzxid = mzxid
+        self.pzxid = pzxid
+        self.ctime = ctime
+        self.mtime = mtime
+        self.dataVersion = dataVersion
+        self.childrenVersion = childrenVersion
+        self.aclVersion = aclVersion
+        self.ephemeralOwner = ephemeralOwner
+        self.dataLength = dataLength
+        self.childrenCount = childrenCount
+    }
+
+    init(_ stat: TransportStat) {
+        self.init(
+            czxid: ZXID(rawValue: stat.czxid),
+            mzxid: ZXID(rawValue: stat.mzxid),
+            pzxid: ZXID(rawValue: stat.pzxid),
+            ctime: .milliseconds(stat.ctime),
+            mtime: .milliseconds(stat.mtime),
+            dataVersion: stat.version,
+            childrenVersion: stat.cversion,
+            aclVersion: stat.aversion,
+            ephemeralOwner: SessionID(ephemeralOwner: stat.ephemeralOwner),
+            dataLength: Int(stat.dataLength),
+            childrenCount: Int(stat.numChildren)
+        )
+    }
+}
+
+extension SessionID {
+    /// Containers carry the smallest number, TTL znodes 0xff in the highest byte.
+    ///
+    /// Source: EphemeralType of the server, with extended types enabled.
+    init?(ephemeralOwner: Int64) {
+        guard ephemeralOwner != 0, ephemeralOwner != Int64.min else { return nil }
+        guard UInt64(bitPattern: ephemeralOwner) >> 56 != 0xff else { return nil }
+        self.init(rawValue: ephemeralOwner)
+    }
+}

@@ -1,0 +1,76 @@
+#if canImport(Glibc)
+internal import Glibc
+#elseif canImport(Musl)
+internal import Musl
+#else
+internal import Darwin
+#endif
+
+/// A point in time on a clock that never goes back and that counts the time a machine or a process was suspended.
+///
+/// All deadlines inside the package are kept as these: a single word that fits an atomic and compares in one instruction.
+package struct MonotonicInstant: Sendable, Hashable, Comparable {
+    /// Nanoseconds since an origin that stays the same for the life of the process.
+    package var nanoseconds: Int64
+
+    package init(nanoseconds: Int64) {
+        self.nanoseconds = nanoseconds
+    }
+
+    /// Before every other instant.
+    package static let distantPast = MonotonicInstant(nanoseconds: .min)
+
+    package static func < (left: MonotonicInstant, right: MonotonicInstant) -> Bool {
+        left.nanoseconds < right.nanoseconds
+    }
+
+    package static func + (instant: MonotonicInstant, duration: Duration) -> MonotonicInstant {
+        MonotonicInstant(nanoseconds: instant.nanoseconds + duration.nanoseconds)
+    }
+
+    package static func - (instant: MonotonicInstant, duration: Duration) -> MonotonicInstant {
+        MonotonicInstant(nanoseconds: instant.nanoseconds - duration.nanoseconds)
+    }
+
+    package static func - (left: MonotonicInstant, right: MonotonicInstant) -> Duration {
+        .nanoseconds(left.nanoseconds - right.nanoseconds)
+    }
+}
+
+/// The time that is handed in: the system's, or a test's.
+package protocol MonotonicClock: Sendable {
+    var now: MonotonicInstant { get }
+    /// Waits; throws `CancellationError` when the task is cancelled.
+    func sleep(until deadline: MonotonicInstant) async throws
+}
+
+extension MonotonicClock {
+    /// An instant in the form that the public interface uses.
+    ///
+    /// The same instant always gives the same value, never a later one than meant.
+    package func continuousInstant(_ instant: MonotonicInstant) -> ContinuousClock.Instant {
+        SystemMonotonicClock.origin.instant.advanced(by: instant - SystemMonotonicClock.origin.monotonic)
+    }
+}
+
+/// `CLOCK_BOOTTIME`, the clock that `ContinuousClock` reads on Linux.
+package struct SystemMonotonicClock: MonotonicClock {
+    /// One moment on both clocks; the monotonic reading is the later one.
+    static let origin = (instant: ContinuousClock.now, monotonic: SystemMonotonicClock().now)
+
+    package init() {}
+
+    package var now: MonotonicInstant {
+        var time = timespec()
+        #if os(Linux)
+        unsafe clock_gettime(CLOCK_BOOTTIME, &time)
+        #else
+        unsafe clock_gettime(CLOCK_MONOTONIC_RAW, &time)
+        #endif
+        return MonotonicInstant(nanoseconds: Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec))
+    }
+
+    package func sleep(until deadline: MonotonicInstant) async throws {
+        try await ContinuousClock().sleep(until: ContinuousClock.now.advanced(by: deadline - now))
+    }
+}
