@@ -1,0 +1,44 @@
+/// Starts a server, runs `body` with it, and ends it.
+///
+/// The server listens on loopback, at a port that was free. Its data are in memory where there is some, and are removed
+/// in the end. It is ready when `body` begins, after a second or two, and ends with this process, however this one ends.
+///
+/// - Parameters:
+///   - configuration: How to set it up.
+///   - body: What to do with it.
+/// - Returns: What `body` returned.
+/// - Throws: ``TestKitError`` with code `.missingJava` or `.missingJars`, whose message names the package to install, or
+///   `.startFailed`; else the error of `body`.
+public func withTestServer<Result>(
+    configuration: TestServerConfiguration = .init(),
+    _ body: (TestServer) async throws -> Result
+) async throws -> Result {
+    let server = try await startTestServer(configuration: configuration)
+    do {
+        let result = try await body(server)
+        await server.remove()
+        return result
+    } catch {
+        await server.remove()
+        throw error
+    }
+}
+
+/// Starts a server that lives until it is removed.
+///
+/// - Throws: As ``withTestServer(configuration:_:)``.
+package func startTestServer(configuration: TestServerConfiguration) async throws -> TestServer {
+    var attempt = 1
+    while true {
+        let server = try TestServer(port: try Ports.free(1)[0], configuration: configuration)
+        do {
+            try await server.start()
+            return server
+        } catch {
+            let lostItsPort = server.lostItsPort
+            await server.remove()
+            guard lostItsPort, attempt < 5 else { throw error }
+            attempt += 1
+        }
+    }
+}

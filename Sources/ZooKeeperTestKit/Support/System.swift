@@ -1,0 +1,53 @@
+import Glibc
+
+extension TestKitError {
+    /// A system call that failed, with its error.
+    static func system(_ call: String, _ number: Int32 = errno) -> TestKitError {
+        TestKitError(.system, "\(call): \(String(cString: strerror(number)))")
+    }
+}
+
+/// Calls `body` with the strings as C has them: an array of pointers that ends with a null pointer.
+func withCStrings<Result>(_ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Result) -> Result {
+    let copies = strings.map { strdup($0) }
+    defer { for copy in copies { free(copy) } }
+    return body(copies + [nil])
+}
+
+/// The environment of this process.
+func inheritedEnvironment() -> [String: String] {
+    var variables: [String: String] = [:]
+    var entry = environ
+    while let line = entry.pointee {
+        let parts = String(cString: line).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        if parts.count == 2 { variables[String(parts[0])] = String(parts[1]) }
+        entry += 1
+    }
+    return variables
+}
+
+/// A variable of this process's environment; an empty one counts as absent.
+func environmentVariable(_ name: String) -> String? {
+    guard let value = getenv(name), value.pointee != 0 else { return nil }
+    return String(cString: value)
+}
+
+/// Makes a loopback address for a socket call.
+///
+/// The host must be an IPv4 literal.
+func socketAddress(_ host: String, _ port: Int) -> sockaddr_in {
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = in_port_t(port).bigEndian
+    inet_pton(AF_INET, host, &address.sin_addr)
+    return address
+}
+
+/// Calls a socket function with an address of any family.
+func withSocketAddress(_ address: sockaddr_in, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {
+    withUnsafePointer(to: address) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            body($0, socklen_t(MemoryLayout<sockaddr_in>.size))
+        }
+    }
+}
