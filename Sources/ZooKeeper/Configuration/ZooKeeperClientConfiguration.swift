@@ -2,7 +2,9 @@
 public struct ZooKeeperClientConfiguration: Sendable {
     /// The servers of the ensemble; names are resolved again on every round of connecting.
     public var servers: [ServerAddress]
-    /// The znode that stands for the root in all paths; `nil` for the ensemble's own root. It is not created.
+    /// The znode that stands for the root in all paths.
+    ///
+    /// `nil` for the ensemble's own root. It is not created.
     public var chroot: ZNodePath?
     /// The session timeout to ask for; the server bounds it by its own limits.
     ///
@@ -16,15 +18,21 @@ public struct ZooKeeperClientConfiguration: Sendable {
     public var retry: RetryPolicy
     /// Credentials presented on every connection.
     public var auth: [AuthCredential]
-    /// The access control list of created znodes, where none is given. Default: everybody may do everything.
+    /// The access control list of created znodes, where none is given.
+    ///
+    /// Default: everybody may do everything.
     public var acl: [ACL]
     /// Whether missing parents are created as containers, which the server removes when they are empty, or persistent.
     ///
     /// Default: `true`, as Curator does.
     public var usesContainerParents: Bool
-    /// The most requests on the wire at a time, from 1 to 4096; more wait their turn. Default: 1024.
+    /// The most requests on the wire at a time, from 1 to 4096; more wait their turn.
+    ///
+    /// Default: 1024.
     public var maximumRequestsInFlight: Int
-    /// The largest packet the server takes, in bytes: its `jute.maxbuffer`. Default: 1,048,575.
+    /// The largest packet the server takes, in bytes: its `jute.maxbuffer`.
+    ///
+    /// Default: 1,048,575. A request that would be larger fails with `.dataTooLarge` before it is sent.
     public var maximumPacketSize: Int
 
     /// Makes a configuration with defaults for all but the servers.
@@ -93,11 +101,17 @@ public struct AuthCredential: Sendable, Hashable {
 ///
 /// Safe are reads, and writes that were surely not executed.
 public struct RetryPolicy: Sendable, Hashable {
-    /// The time for all tries together, waiting for a connection included. Default: 30 s.
+    /// The time for all tries together, waiting for a connection included.
+    ///
+    /// Default: 30 s.
     public var deadline: Duration
-    /// The first pause. Default: 50 ms.
+    /// The first pause.
+    ///
+    /// Default: 50 ms.
     public var initialPause: Duration
-    /// The longest pause. Default: 2 s.
+    /// The longest pause.
+    ///
+    /// Default: 2 s.
     public var longestPause: Duration
 
     /// Makes a policy.

@@ -73,15 +73,3 @@ public struct CreateMode: Sendable, Hashable, CustomStringConvertible {
         return milliseconds
     }
 }
-
-extension Duration {
-    /// The duration in whole milliseconds, rounded down.
-    package var milliseconds: Int64 {
-        components.seconds * 1000 + components.attoseconds / 1_000_000_000_000_000
-    }
-
-    /// The duration in whole nanoseconds, rounded down.
-    package var nanoseconds: Int64 {
-        components.seconds * 1_000_000_000 + components.attoseconds / 1_000_000_000
-    }
-}

@@ -24,16 +24,18 @@ package struct MonotonicInstant: Sendable, Hashable, Comparable {
         left.nanoseconds < right.nanoseconds
     }
 
+    /// The instant a duration later; the last or first there is, where the sum is beyond them.
     package static func + (instant: MonotonicInstant, duration: Duration) -> MonotonicInstant {
-        MonotonicInstant(nanoseconds: instant.nanoseconds + duration.nanoseconds)
+        MonotonicInstant(nanoseconds: instant.nanoseconds.saturatingAdd(duration.nanoseconds))
     }
 
     package static func - (instant: MonotonicInstant, duration: Duration) -> MonotonicInstant {
-        MonotonicInstant(nanoseconds: instant.nanoseconds - duration.nanoseconds)
+        MonotonicInstant(nanoseconds: instant.nanoseconds.saturatingSubtract(duration.nanoseconds))
     }
 
+    /// The time from one instant to another; about 292 years at most, so that ``distantPast`` takes part.
     package static func - (left: MonotonicInstant, right: MonotonicInstant) -> Duration {
-        .nanoseconds(left.nanoseconds - right.nanoseconds)
+        .nanoseconds(left.nanoseconds.saturatingSubtract(right.nanoseconds))
     }
 }
 

@@ -71,21 +71,32 @@ package final class OneShot<Value: Sendable>: Sendable {
 }
 
 /// Wakes one loop whenever there may be something to do for it; several signals before it looks count as one.
+///
+/// A signal that comes while nobody waits is kept for the next wait.
 package final class WakeUp: Sendable {
-    private let stream: AsyncStream<Void>
-    private let continuation: AsyncStream<Void>.Continuation
-
-    package init() {
-        (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+    private struct State {
+        var isSignalled = false
+        var nextID = 0
+        var waiter: (id: Int, continuation: CheckedContinuation<Void, Never>)?
     }
 
+    private let state = Mutex(State())
+
+    package init() {}
+
     package func signal() {
-        continuation.yield()
+        let waiter = state.withLock { state in
+            defer { state.waiter = nil }
+            state.isSignalled = state.waiter == nil
+            return state.waiter
+        }
+        waiter?.continuation.resume()
     }
 
     /// Waits for a signal, at most until a deadline.
     ///
-    /// Returns early and without a signal when the task is cancelled. One loop may wait at a time.
+    /// Returns early and without a signal when the task is cancelled. One loop may wait at a time: a second one wakes
+    /// the first.
     package func wait(until deadline: MonotonicInstant?, clock: some MonotonicClock) async {
         guard let deadline else {
             await next()
@@ -99,8 +110,40 @@ package final class WakeUp: Sendable {
         }
     }
 
+    /// A wait that is cancelled, as each one is that its deadline ends, must leave the next one unharmed.
     private func next() async {
-        var iterator = stream.makeAsyncIterator()
-        _ = await iterator.next()
+        let id = state.withLock { state in
+            state.nextID += 1
+            return state.nextID
+        }
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let (mayGoOn, earlier) = register(continuation, id: id)
+                earlier?.resume()
+                if mayGoOn { continuation.resume() }
+            }
+        } onCancel: {
+            let waiter = state.withLock { state in
+                guard state.waiter?.id == id else { return CheckedContinuation<Void, Never>?.none }
+                defer { state.waiter = nil }
+                return state.waiter?.continuation
+            }
+            waiter?.resume()
+        }
+    }
+
+    private func register(
+        _ continuation: CheckedContinuation<Void, Never>,
+        id: Int
+    ) -> (mayGoOn: Bool, earlier: CheckedContinuation<Void, Never>?) {
+        state.withLock { state in
+            if state.isSignalled {
+                state.isSignalled = false
+                return (true, nil)
+            }
+            if Task.isCancelled { return (true, nil) }
+            defer { state.waiter = (id, continuation) }
+            return (false, state.waiter?.continuation)
+        }
     }
 }
