@@ -7,4 +7,77 @@
 #define THREADED
 #include <zookeeper/zookeeper.h>
 
+#include <arpa/inet.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+
+// 1 for an IPv4 or IPv6 address in digits.
+static inline int zkb_is_ip_literal(const char *text) {
+    unsigned char address[sizeof(struct in6_addr)];
+    return inet_pton(AF_INET, text, address) == 1 || inet_pton(AF_INET6, text, address) == 1;
+}
+
+// Makes a handle and starts its two threads. They inherit the mask that is set here: the process's signals are handled
+// elsewhere, only faults stay open, so that a crash on these threads is reported like any other.
+// The password has 16 bytes, or is NULL for a new session. On failure the result is NULL and *error is set.
+static inline zhandle_t *zkb_open(const char *servers, watcher_fn watcher, int timeout, int64_t session,
+                                  const char *password, void *context, log_callback_fn log, int *error) {
+    clientid_t identity;
+    memset(&identity, 0, sizeof(identity));
+    identity.client_id = session;
+    if (password != NULL) memcpy(identity.passwd, password, sizeof(identity.passwd));
+
+    sigset_t blocked, before;
+    sigfillset(&blocked);
+    const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT, SIGSYS};
+    for (unsigned i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) sigdelset(&blocked, faults[i]);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before);
+    errno = 0;
+    zhandle_t *handle = zookeeper_init2(servers, watcher, timeout, password == NULL ? NULL : &identity, context,
+                                        ZOO_NO_LOG_CLIENTENV, log);
+    *error = errno;
+    // By default the library resolves the server list on every turn of its loop.
+    if (handle != NULL) zoo_set_servers_resolution_delay(handle, -1);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return handle;
+}
+
+// The handle that this thread is closing without ending its session.
+static _Thread_local zhandle_t *zkb_kept;
+
+// Cuts the connection when zookeeper_close is about to send the request that ends the session. It says so with a log
+// line, on the closing thread, after both of the handle's threads have been joined: nobody else uses the socket then.
+// The request is then written to a connection that was shut down, fails, and zookeeper_close goes on to free the handle.
+static inline void zkb_cut_before_farewell(const char *line) {
+    zhandle_t *handle = zkb_kept;
+    if (handle == NULL || line == NULL || strstr(line, "@zookeeper_close@") == NULL) return;
+    zkb_kept = NULL;
+    int socket = -1, interest = 0;
+    struct timeval wait;
+    if (zookeeper_interest(handle, &socket, &interest, &wait) == ZOK && socket != -1) shutdown(socket, SHUT_RDWR);
+}
+
+// Closes a handle whose session another handle will resume. The library's log level must be INFO or higher meanwhile.
+static inline int zkb_close_keeping_session(zhandle_t *handle) {
+    zoo_set_log_callback(handle, zkb_cut_before_farewell);
+    zkb_kept = handle;
+    int code = zookeeper_close(handle);
+    zkb_kept = NULL;
+    return code;
+}
+
+// The library declares a pointer to the completion where it wants the completion itself.
+static inline int zkb_remove_watches(zhandle_t *handle, const char *path, ZooWatcherType kind,
+                                     void_completion_t completion, const void *data) {
+    return zoo_aremove_all_watches(handle, path, kind, 0, (void_completion_t *)(uintptr_t)completion, data);
+}
+
+// The library's level, one for the whole process. Its own header for it cannot be included from here.
+extern ZooLogLevel logLevel;
+static inline int zkb_log_level(void) { return logLevel; }
+
 #endif

@@ -1,0 +1,58 @@
+import CZooKeeper
+import Synchronization
+
+extension CConnection {
+    /// Passes an event of the library on, on its completion thread and in its order.
+    fileprivate func libraryEvent(type: Int32, state: Int32, path: UnsafePointer<CChar>?, handle: Handle) {
+        if type == ZOO_SESSION_EVENT {
+            sessionEvent(state, handle: handle)
+            return
+        }
+        let kind: TransportWatchEvent.Kind
+        switch type {
+        case ZOO_CREATED_EVENT: kind = .created
+        case ZOO_DELETED_EVENT: kind = .deleted
+        case ZOO_CHANGED_EVENT: kind = .dataChanged
+        case ZOO_CHILD_EVENT: kind = .childrenChanged
+        case ZOO_NOTWATCHING_EVENT: kind = .notWatching
+        default: return
+        }
+        let name = unsafe path.map { unsafe String(cString: $0) } ?? ""
+        receive(.watch(TransportWatchEvent(kind: kind, path: name)))
+    }
+
+    private func sessionEvent(_ sessionState: Int32, handle: Handle) {
+        switch sessionState {
+        case ZOO_CONNECTED_STATE:
+            adopt(handle)
+            addAwaitingCredentials(to: handle)
+            receive(.connected(handle.session))
+        case ZOO_CONNECTING_STATE:
+            receive(.disconnected)
+        case ZOO_EXPIRED_SESSION_STATE:
+            state.withLock { $0.finalCode = ReplyCode.sessionExpired }
+            receive(.expired)
+        case ZOO_AUTH_FAILED_STATE:
+            state.withLock { $0.finalCode = ReplyCode.authenticationFailed }
+            receive(.authenticationFailed)
+        default:
+            break
+        }
+    }
+
+    private func receive(_ event: TransportEvent) {
+        let receive = state.withLock { $0.receive }
+        receive?(event)
+    }
+}
+
+/// The one watcher of every handle and every watch.
+///
+/// Its context is the connection, which the library holds.
+func connectionWatcher(
+    handle: OpaquePointer?, type: Int32, state: Int32, path: UnsafePointer<CChar>?, context: UnsafeMutableRawPointer?
+) {
+    guard let handle = unsafe handle, let context = unsafe context else { return }
+    let connection = unsafe Unmanaged<CConnection>.fromOpaque(context).takeUnretainedValue()
+    unsafe connection.libraryEvent(type: type, state: state, path: path, handle: Handle(handle))
+}

@@ -1,0 +1,114 @@
+import CZooKeeper
+import Dispatch
+import Synchronization
+
+extension CConnection {
+    func open() {
+        let isFirst = state.withLock { state in
+            guard state.phase == .made else { return false }
+            state.phase = .opening
+            return true
+        }
+        if isFirst {
+            queue.async { self.makeHandle() }
+        }
+    }
+
+    func close(_ end: TransportClose) async {
+        state.withLock { state in
+            if state.phase != .closed { state.phase = .closing }
+        }
+        await withCheckedContinuation { continuation in
+            queue.async {
+                self.closeHandle(end)
+                continuation.resume()
+            }
+        }
+    }
+
+    /// Blocks for the library's set-up; the library's threads run and may call back before it returns.
+    private func makeHandle() {
+        guard state.withLock({ $0.phase == .opening }) else { return }
+        let servers: String
+        do throws(InvalidServer) {
+            servers = try endpoint.libraryServers()
+        } catch {
+            return failToOpen(error.text)
+        }
+        if let password = endpoint.session?.password, password.count != 16 {
+            return failToOpen("a session's password has 16 bytes, not \(password.count)")
+        }
+        awaitCredentials(endpoint.credentials)
+
+        var error: Int32 = 0
+        // The library's own reference, given back when it has been closed.
+        let context = unsafe Unmanaged.passRetained(self)
+        let pointer = unsafe endpoint.session.withPassword { password in
+            unsafe zkb_open(
+                servers, connectionWatcher, endpoint.sessionTimeout, endpoint.session?.id ?? 0, password,
+                context.toOpaque(), libraryDidLog, &error)
+        }
+        if let pointer = unsafe pointer {
+            unsafe adopt(Handle(pointer))
+        } else {
+            unsafe context.release()
+            unsafe failToOpen("the ZooKeeper library could not be set up: \(String(cString: strerror(error)))")
+        }
+    }
+
+    private func failToOpen(_ text: String) {
+        let receive = state.withLock { state in
+            if state.phase == .opening { state.phase = .failed }
+            return state.receive
+        }
+        receive?(.openFailed(text))
+    }
+
+    /// Takes the handle into use.
+    ///
+    /// The first to know it does so: who opened it, or the library's first event.
+    func adopt(_ handle: Handle) {
+        let isKnown = state.withLock { state in
+            if state.handle == nil { state.handle = handle }
+            return state.phase != .opening
+        }
+        if isKnown { return }
+        addAwaitingCredentials(to: handle)
+        state.withLock { state in
+            if state.phase == .opening { state.phase = .open }
+        }
+    }
+
+    /// Blocks until the handle and its threads are gone, then completes what they left unanswered.
+    private func closeHandle(_ end: TransportClose) {
+        let (isClosed, handle, calls) = state.withLock { state in
+            (state.phase == .closed, state.handle, state.waitForCalls())
+        }
+        if isClosed { return }
+        calls?.wait()
+        if let handle {
+            switch end {
+            case .endSession: unsafe _ = zookeeper_close(handle.pointer)
+            case .keepSession: CLibrary.keepingSession { unsafe _ = zkb_close_keeping_session(handle.pointer) }
+            }
+        }
+        credentials.withLock { $0 = Credentials() }
+        let (rest, code) = state.withLock { state in
+            state.phase = .closed
+            state.handle = nil
+            state.receive = nil
+            return (state.registry.removeAll(), state.finalCode)
+        }
+        for request in rest { request.complete(TransportReply(code: code)) }
+        if handle != nil {
+            unsafe Unmanaged.passUnretained(self).release()
+        }
+    }
+}
+
+extension TransportSession? {
+    fileprivate func withPassword<Result>(_ body: (UnsafePointer<CChar>?) -> Result) -> Result {
+        guard let self else { return body(nil) }
+        return unsafe self.password.withUnsafeBytes { unsafe body($0.bindMemory(to: CChar.self).baseAddress) }
+    }
+}

@@ -1,0 +1,141 @@
+import CZooKeeper
+import Synchronization
+
+extension CConnection {
+    /// Makes the library's call for a transaction, if it is safe.
+    ///
+    /// In the middle of this call the library frees memory that it never set when a path is not valid or the session ends.
+    /// So every path is checked here, and the call is made only on a connected handle with no credential undecided;
+    /// otherwise the answer is `ZCONNECTIONLOSS`, and nothing was sent. The other kinds of create would be answered
+    /// with garbage: `ZBADARGUMENTS`, as for a transaction without operations.
+    func startTransaction(_ operations: [TransportOperation], pending: PendingRequest, on handle: Handle) -> Int32 {
+        guard let results = pending.results, !operations.isEmpty, operations.allSatisfy(\.isSafe) else {
+            return ReplyCode.badArguments
+        }
+        let memory = CMemory()
+        let calls = unsafe memory.zeroed(zoo_op_t.self, count: operations.count)
+        for (index, operation) in operations.enumerated() {
+            unsafe operation.write(to: calls + index, results: results, index: index, memory: memory)
+        }
+        return credentials.withLock { credentials in
+            guard credentials.awaiting.isEmpty, credentials.unanswered == 0, handle.isConnected else {
+                return ReplyCode.connectionLoss
+            }
+            return withExtendedLifetime(memory) {
+                unsafe zoo_amulti(
+                    handle.pointer, Int32(operations.count), calls, results.list, transactionAnswered, pending.context)
+            }
+        }
+    }
+}
+
+/// Where the library writes a transaction's results.
+///
+/// It must live until the library has answered.
+///
+/// Written by the library's completion thread alone and read in its callback, after which nobody writes any more.
+@safe final class TransactionResults: @unchecked Sendable {
+    let list: UnsafeMutablePointer<zoo_op_result_t>
+    private let memory = CMemory()
+    private let count: Int
+    /// The library replaces its own pointers with null when a transaction fails; these stay.
+    private var paths: [Int: (buffer: UnsafeMutablePointer<CChar>, size: Int)] = unsafe [:]
+    private var stats: [Int: UnsafeMutablePointer<Stat>] = unsafe [:]
+
+    init(for operations: [TransportOperation]) {
+        count = operations.count
+        unsafe list = memory.zeroed(zoo_op_result_t.self, count: operations.count)
+        for (index, operation) in operations.enumerated() {
+            switch operation {
+            case .create(let path, _, _, _):
+                // Room for a sequence number and its sign, and for the zero at the end.
+                let size = path.utf8.count + 16
+                unsafe paths[index] = unsafe (memory.zeroed(CChar.self, count: size), size)
+            case .setData:
+                unsafe stats[index] = unsafe memory.zeroed(Stat.self)
+            case .delete, .check:
+                break
+            }
+        }
+    }
+
+    func path(_ index: Int) -> (buffer: UnsafeMutablePointer<CChar>, size: Int)? { unsafe paths[index] }
+
+    func stat(_ index: Int) -> UnsafeMutablePointer<Stat>? { unsafe stats[index] }
+
+    /// The results, if a server gave any.
+    func body(code: Int32) -> TransportBody {
+        guard ReplyCode.isServerVerdict(code) else { return .none }
+        let codes = (0..<count).map { unsafe list[$0].err }
+        if code != ReplyCode.ok {
+            guard Self.isFailure(codes, code: code) else { return .none }
+            return .multi(codes.map { TransportOperationResult(code: $0) })
+        }
+        return .multi(
+            (0..<count).map { index in
+                unsafe TransportOperationResult(
+                    code: codes[index],
+                    path: paths[index].map { unsafe String(cString: $0.buffer) },
+                    stat: stats[index].map { unsafe TransportStat($0.pointee) })
+            })
+    }
+
+    /// Whether these are a failed transaction's results, and not a code that the library wrote into every one.
+    private static func isFailure(_ codes: [Int32], code: Int32) -> Bool {
+        guard let failed = codes.firstIndex(where: { $0 != ReplyCode.ok }) else { return false }
+        return codes[failed] == code
+            && codes[(failed + 1)...].allSatisfy { $0 == ReplyCode.runtimeInconsistency }
+    }
+}
+
+extension TransportOperation {
+    /// Whether the library can be given this operation.
+    fileprivate var isSafe: Bool {
+        switch self {
+        case .create(let path, _, let mode, _):
+            switch mode {
+            case .persistent, .ephemeral, .persistentSequential, .ephemeralSequential:
+                isLibraryPath(path, isSequential: mode.isSequential)
+            case .container, .persistentWithTTL, .persistentSequentialWithTTL:
+                false
+            }
+        case .delete(let path, _), .setData(let path, _, _), .check(let path, _):
+            isLibraryPath(path, isSequential: false)
+        }
+    }
+
+    fileprivate func write(
+        to operation: UnsafeMutablePointer<zoo_op_t>, results: TransactionResults, index: Int, memory: CMemory
+    ) {
+        switch self {
+        case .create(let path, let data, let mode, let acl):
+            let bytes = unsafe data.map { unsafe memory.bytes($0, count: $0.count) }
+            let room = unsafe results.path(index)
+            unsafe zoo_create_op_init(
+                operation, memory.string(path), bytes, Int32(data?.count ?? -1), memory.acl(acl), mode.libraryMode,
+                room?.buffer, Int32(room?.size ?? 0))
+        case .delete(let path, let version):
+            unsafe zoo_delete_op_init(operation, memory.string(path), version)
+        case .setData(let path, let data, let version):
+            let bytes = unsafe data.map { unsafe memory.bytes($0, count: $0.count) }
+            unsafe zoo_set_op_init(
+                operation, memory.string(path), bytes, Int32(data?.count ?? -1), version, results.stat(index))
+        case .check(let path, let version):
+            unsafe zoo_check_op_init(operation, memory.string(path), version)
+        }
+    }
+}
+
+/// Whether the C library accepts a path.
+///
+/// It must not be stricter than this for a transaction, where it crashes.
+func isLibraryPath(_ path: String, isSequential: Bool) -> Bool {
+    let bytes = path.utf8
+    guard bytes.first == UInt8(ascii: "/"), bytes.allSatisfy({ $0 >= 0x20 }) else { return false }
+    if bytes.count == 1 { return true }
+    let parts = bytes.dropFirst().split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+    // A sequence number will be added to the last part.
+    return (isSequential ? parts.dropLast() : parts[...]).allSatisfy { part in
+        !part.isEmpty && !part.elementsEqual(".".utf8) && !part.elementsEqual("..".utf8)
+    }
+}
