@@ -47,15 +47,18 @@ static inline zhandle_t *zkb_open(const char *servers, watcher_fn watcher, int t
 }
 
 // The handle that this thread is closing without ending its session.
-static _Thread_local zhandle_t *zkb_kept;
+static inline zhandle_t **zkb_kept(void) {
+    static _Thread_local zhandle_t *kept;
+    return &kept;
+}
 
 // Cuts the connection when zookeeper_close is about to send the request that ends the session. It says so with a log
 // line, on the closing thread, after both of the handle's threads have been joined: nobody else uses the socket then.
 // The request is then written to a connection that was shut down, fails, and zookeeper_close goes on to free the handle.
 static inline void zkb_cut_before_farewell(const char *line) {
-    zhandle_t *handle = zkb_kept;
+    zhandle_t *handle = *zkb_kept();
     if (handle == NULL || line == NULL || strstr(line, "@zookeeper_close@") == NULL) return;
-    zkb_kept = NULL;
+    *zkb_kept() = NULL;
     int socket = -1, interest = 0;
     struct timeval wait;
     if (zookeeper_interest(handle, &socket, &interest, &wait) == ZOK && socket != -1) shutdown(socket, SHUT_RDWR);
@@ -64,9 +67,9 @@ static inline void zkb_cut_before_farewell(const char *line) {
 // Closes a handle whose session another handle will resume. The library's log level must be INFO or higher meanwhile.
 static inline int zkb_close_keeping_session(zhandle_t *handle) {
     zoo_set_log_callback(handle, zkb_cut_before_farewell);
-    zkb_kept = handle;
+    *zkb_kept() = handle;
     int code = zookeeper_close(handle);
-    zkb_kept = NULL;
+    *zkb_kept() = NULL;
     return code;
 }
 

@@ -26,7 +26,12 @@ extension CConnection {
         case ZOO_CONNECTED_STATE:
             adopt(handle)
             addAwaitingCredentials(to: handle)
-            receive(.connected(handle.session))
+            let session = handle.session
+            if session.isPlausible {
+                receive(.connected(session))
+            } else {
+                failBecauseOfStranger()
+            }
         case ZOO_CONNECTING_STATE:
             receive(.disconnected)
         case ZOO_EXPIRED_SESSION_STATE:
@@ -40,9 +45,27 @@ extension CConnection {
         }
     }
 
+    /// Gives up a handle that has taken something else for a ZooKeeper server.
+    ///
+    /// The library believes any 41 bytes: it now holds a session that nobody granted, and could go on only to lose it.
+    private func failBecauseOfStranger() {
+        let receive = state.withLock { state in
+            if state.phase == .open { state.phase = .failed }
+            return state.receive.take()
+        }
+        receive?(.openFailed("what answered at the server's port is not a ZooKeeper server"))
+    }
+
     private func receive(_ event: TransportEvent) {
         let receive = state.withLock { $0.receive }
         receive?(event)
+    }
+}
+
+extension TransportSession {
+    /// Whether a ZooKeeper server can have granted this: no text and no zeros read as one.
+    fileprivate var isPlausible: Bool {
+        id != 0 && timeout > 0 && timeout <= 86_400_000
     }
 }
 

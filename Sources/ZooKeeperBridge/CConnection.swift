@@ -93,7 +93,8 @@ extension CConnection {
         /// Lets a call on the handle begin; ``leave()`` ends it.
         mutating func admit(_ make: (_ slot: Int, _ number: UInt64) -> PendingRequest) -> Admission {
             switch phase {
-            case .made, .opening, .failed: return .refused(ReplyCode.connectionLoss)
+            // Nothing was sent.
+        case .made, .opening, .failed: return .refused(ReplyCode.connectionLoss)
             case .closing, .closed: return .refused(ReplyCode.closing)
             case .open: break
             }

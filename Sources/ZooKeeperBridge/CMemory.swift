@@ -5,7 +5,7 @@ import CZooKeeper
     private var blocks: [UnsafeMutableRawPointer] = unsafe []
 
     deinit {
-        for unsafeblock in unsafe blocks { unsafe block.deallocate() }
+        unsafe blocks.forEach { unsafe $0.deallocate() }
     }
 
     /// Room for values of a C type, filled with zeros.

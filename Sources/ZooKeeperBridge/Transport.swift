@@ -97,7 +97,9 @@ package enum TransportEvent: Sendable {
     case expired
     /// A credential was refused. Nothing but completions comes after this.
     case authenticationFailed
-    /// The transport could not be set up at all; the text says why. Nothing comes after this.
+    /// The transport could not be set up, or what answered is not a ZooKeeper server; the text says why.
+    ///
+    /// Nothing but completions comes after this.
     case openFailed(String)
     case watch(TransportWatchEvent)
 }
