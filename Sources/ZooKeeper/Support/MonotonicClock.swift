@@ -17,8 +17,8 @@ package struct MonotonicInstant: Sendable, Hashable, Comparable {
         self.nanoseconds = nanoseconds
     }
 
-    /// Before every other instant.
-    package static let distantPast = MonotonicInstant(nanoseconds: .min)
+    /// Before every other instant, and still far enough from the smallest number to reckon with.
+    package static let distantPast = MonotonicInstant(nanoseconds: .min / 4)
 
     package static func < (left: MonotonicInstant, right: MonotonicInstant) -> Bool {
         left.nanoseconds < right.nanoseconds

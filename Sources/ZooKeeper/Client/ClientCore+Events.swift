@@ -1,0 +1,156 @@
+internal import DequeModule
+internal import Logging
+internal import Synchronization
+internal import ZooKeeperBridge
+
+extension ClientCore {
+    /// What to do outside of the lock after an event, in order.
+    private struct Aftermath {
+        var states: [SessionState] = []
+        var ended: [(session: LiveSession, reason: LossReason)] = []
+        var lostHolds: [(hold: HeldNode, reason: LossReason)] = []
+        var refused: [PendingRequest] = []
+        var refusal = ZooKeeperError(.sessionExpired)
+        var watchers: [(sink: WatchSink, event: WatchEvent)] = []
+        var unwatched: Set<WatchTable.Key> = []
+        var wakesLoops = false
+    }
+
+    /// An event of the transport, on its thread.
+    func receive(_ event: TransportEvent, connectionNumber: Int) {
+        let now = clock.now
+        let aftermath = state.withLock { state -> Aftermath? in
+            guard connectionNumber == state.connectionNumber else { return nil }
+            switch event {
+            case .connected(let session): return apply(state.machine.connected(session), to: &state, now: now)
+            case .disconnected: return apply(state.machine.disconnected(now: now), to: &state, now: now)
+            case .expired: return apply(state.machine.expired(), to: &state, now: now)
+            case .authenticationFailed: return apply(state.machine.authenticationFailed(), to: &state, now: now)
+            case .openFailed(let text):
+                logger.warning("Cannot open a connection", metadata: ["reason": "\(text)"])
+                return apply(state.machine.openFailed(text, now: now), to: &state, now: now)
+            case .watch(let event): return watchersOf(event, in: &state)
+            }
+        }
+        if let aftermath { perform(aftermath) }
+    }
+
+    /// Has the state machine decide something, and performs it.
+    func decide(_ decision: (inout SessionStateMachine) -> [SessionStateMachine.Effect]) {
+        let now = clock.now
+        let aftermath = state.withLock { state in apply(decision(&state.machine), to: &state, now: now) }
+        perform(aftermath)
+    }
+
+    private func watchersOf(_ event: TransportWatchEvent, in state: inout State) -> Aftermath {
+        let sinks = state.watches.fired(event)
+        let event = WatchEvent(event, path: encoder.stripped(event.path))
+        return Aftermath(watchers: sinks.map { ($0, event) })
+    }
+
+    private func apply(
+        _ effects: [SessionStateMachine.Effect], to state: inout State, now: MonotonicInstant
+    ) -> Aftermath {
+        var aftermath = Aftermath()
+        for effect in effects {
+            switch effect {
+            case .beginSession(let session):
+                state.live = LiveSession(session, core: self)
+                connected(session, &state, &aftermath)
+            case .resumeSession(let session, let isReplaced):
+                if isReplaced { interruptWatches(&state, &aftermath, kind: .interrupted) }
+                connected(session, &state, &aftermath)
+            case .suspend(let session): suspended(session, &state, &aftermath, now: now)
+            case .endSession(let session): ended(session, &state, &aftermath)
+            case .fail(let error): failed(error, &state, &aftermath)
+            case .wake: aftermath.wakesLoops = true
+            }
+        }
+        return aftermath
+    }
+
+    private func connected(_ session: Session, _ state: inout State, _ aftermath: inout Aftermath) {
+        state.isConnected = true
+        state.validity.connected(since: state.establishedAfter, timeout: session.timeout)
+        state.lastSent = .distantPast
+        state.lastProofSent = .distantPast
+        state.isHeartbeatInFlight = false
+        aftermath.states.append(.connected(session))
+        aftermath.unwatched = state.watches.takeOrphans()
+    }
+
+    private func suspended(
+        _ session: Session, _ state: inout State, _ aftermath: inout Aftermath, now: MonotonicInstant
+    ) {
+        state.isConnected = false
+        state.establishedAfter = now
+        state.validity.disconnected()
+        aftermath.states.append(.suspended(session))
+    }
+
+    private func ended(_ session: Session, _ state: inout State, _ aftermath: inout Aftermath) {
+        state.isConnected = false
+        state.validity = SessionValidity(margin: configuration.validityMargin)
+        guard let live = state.live else { return }
+        state.live = nil
+        aftermath.ended.append((live, .sessionEnded))
+        aftermath.lostHolds = state.holds.values.map { ($0, .sessionEnded) }
+        aftermath.refused += state.takeOutbox(ofEpoch: live.epoch)
+        interruptWatches(&state, &aftermath, kind: .sessionEnded)
+        aftermath.states.append(.expired(session))
+    }
+
+    private func failed(_ error: ZooKeeperError, _ state: inout State, _ aftermath: inout Aftermath) {
+        state.failure = error
+        state.isConnected = false
+        aftermath.refusal = error
+        aftermath.refused += state.outbox.map(\.pending)
+        state.outbox = []
+        aftermath.states.append(.authenticationFailed(aftermath.ended.first.map { $0.session.publicSession }))
+    }
+
+    private func interruptWatches(_ state: inout State, _ aftermath: inout Aftermath, kind: WatchEvent.Kind) {
+        aftermath.watchers += state.watches.removeAllWithPaths().map { path, sink in
+            (sink, WatchEvent(kind: kind, path: encoder.stripped(path)))
+        }
+    }
+
+    private func perform(_ aftermath: Aftermath) {
+        // What was held ends before anybody learns of the state, and before anything new can be granted.
+        for (session, reason) in aftermath.ended { session.markEnded(reason) }
+        for (hold, reason) in aftermath.lostHolds { hold.lose(reason) }
+        for (sink, event) in aftermath.watchers { sink.fire(event) }
+        for request in aftermath.refused { finish(request, .failure(aftermath.refusal)) }
+        for state in aftermath.states { publish(state) }
+        for key in aftermath.unwatched { removeWatch(key) }
+        if aftermath.wakesLoops {
+            pump()
+            connectionWakeUp.signal()
+            heartbeatWakeUp.signal()
+        }
+    }
+
+    private func publish(_ state: SessionState) {
+        logger(for: state.session).info("ZooKeeper session is \(state.kind)")
+        metrics.changed("\(state.kind)")
+        states.send(state)
+    }
+}
+
+extension LiveSession {
+    var publicSession: Session { Session(id: id, epoch: epoch, timeout: timeout) }
+}
+
+extension WatchEvent {
+    init(_ event: TransportWatchEvent, path: String) {
+        let kind: Kind =
+            switch event.kind {
+            case .created: .created
+            case .deleted: .deleted
+            case .dataChanged: .dataChanged
+            case .childrenChanged: .childrenChanged
+            case .notWatching: .interrupted
+            }
+        self.init(kind: kind, path: path)
+    }
+}

@@ -1,0 +1,104 @@
+internal import Logging
+internal import Synchronization
+
+extension ClientCore {
+    /// What the heartbeat loop has to do now, and when it should look again.
+    private struct Duties {
+        var overdue: [PendingRequest] = []
+        var lost: [HeldNode] = []
+        /// The own znodes to check in a proof; `nil` for no heartbeat, empty for one that proves nothing.
+        var checks: [HeldNode]?
+        var session: LiveSession?
+        var nextLook: MonotonicInstant?
+    }
+
+    /// The most own znodes that one proof checks; more take turns.
+    private static let checksInProof = 128
+
+    /// Proves the session while something is held, keeps it alive otherwise, and ends what has outlived its deadline.
+    func heartbeats() async {
+        while !Task.isCancelled {
+            let duties = state.withLock { takeDuties(&$0, now: clock.now) }
+            for request in duties.overdue { timeOut(request) }
+            for hold in duties.lost { lose(hold) }
+            if let checks = duties.checks, let session = duties.session { beat(checks, session) }
+            await heartbeatWakeUp.wait(until: duties.nextLook, clock: clock)
+        }
+    }
+
+    private func takeDuties(_ state: inout State, now: MonotonicInstant) -> Duties {
+        var duties = Duties(overdue: state.takeOverdue(now: now), session: state.live)
+        duties.lost = state.holds.values.filter { $0.hasOutlivedDeadline(now: now) }
+        let heldUntil = state.holds.values.map(\.validUntil).filter { $0 > now }.min()
+        var beatAt: MonotonicInstant?
+        if state.isConnected, !state.isHeartbeatInFlight {
+            beatAt = state.nextHeartbeat
+            if let due = beatAt, due <= now {
+                duties.checks = state.nextChecks(atMost: Self.checksInProof)
+                state.isHeartbeatInFlight = true
+                beatAt = nil
+            }
+        }
+        duties.nextLook = [beatAt, heldUntil, state.deadlines.first?.instant].compactMap(\.self).min()
+        return duties
+    }
+
+    private func timeOut(_ request: PendingRequest) {
+        let error = ZooKeeperError(
+            .operationTimeout, path: request.request.path,
+            message: request.isSent ? "no answer in time" : "no connection in time",
+            isOutcomeUnknown: request.isSent && !request.request.isRead)
+        finish(request, .failure(error))
+    }
+
+    private func lose(_ hold: HeldNode) {
+        logger(for: hold.session.publicSession).warning(
+            "No proof of the session in time: what was held is not valid any more",
+            metadata: ["zookeeper.path": "\(hold.path)"])
+        hold.lose(.deadlinePassed)
+    }
+
+    private func beat(_ checks: [HeldNode], _ session: LiveSession) {
+        let request: SessionRequest =
+            checks.isEmpty ? .exists(path: "/") : .multi(checks.map { .check($0.path) })
+        session.post(request) { [self] result in
+            beatAnswered(result, checks: checks, session: session)
+        }
+    }
+
+    private func beatAnswered(_ result: SessionResult, checks: [HeldNode], session: LiveSession) {
+        let isPresent = state.withLock { state in
+            guard state.live === session else { return false }
+            state.isHeartbeatInFlight = false
+            return true
+        }
+        guard isPresent else { return }
+        switch result {
+        case .success: metrics.proved(validityLeft: session.validUntil - clock.now)
+        case .failure(let error):
+            if error.code == .noNode, let index = error.failedOperation, index < checks.count {
+                checks[index].lose(.znodeDeleted)
+                // The others are still without their proof.
+                state.withLock { $0.lastProofSent = .distantPast }
+            }
+        }
+        heartbeatWakeUp.signal()
+    }
+}
+
+extension ClientCore.State {
+    /// When the session needs a request of its own.
+    fileprivate var nextHeartbeat: MonotonicInstant {
+        if holds.isEmpty { return lastSent == .distantPast ? lastSent : lastSent + validity.timeout * 0.3 }
+        return lastProofSent == .distantPast ? lastProofSent : validity.nextHeartbeat(after: lastProofSent)
+    }
+
+    /// The own znodes whose turn it is to be checked.
+    fileprivate mutating func nextChecks(atMost limit: Int) -> [HeldNode] {
+        let all = holds.values.sorted { $0.path < $1.path }
+        guard all.count > limit else { return all }
+        let start = proofOffset % all.count
+        proofOffset = start + limit
+        return (0..<limit).map { all[(start + $0) % all.count] }
+    }
+}

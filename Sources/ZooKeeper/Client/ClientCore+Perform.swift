@@ -1,0 +1,46 @@
+#if Tracing
+internal import Tracing
+#endif
+
+extension ClientCore {
+    /// Sends a request in whatever session there is, and repeats it while that is safe and the policy allows.
+    func perform(_ request: SessionRequest) async throws -> SessionReply {
+        #if Tracing
+        try await withSpan("zookeeper.\(request.name)", ofKind: .client) { span in
+            span.attributes["db.system.name"] = "zookeeper"
+            span.attributes["db.operation.name"] = request.name
+            if let path = request.path { span.attributes["zookeeper.path"] = path }
+            return try await repeatUntilDone(request)
+        }
+        #else
+        try await repeatUntilDone(request)
+        #endif
+    }
+
+    private func repeatUntilDone(_ request: SessionRequest) async throws -> SessionReply {
+        let policy = configuration.retry
+        let deadline = clock.now + policy.deadline
+        var backoff = Backoff(initial: policy.initialPause, cap: policy.longestPause)
+        while true {
+            switch try await submit([request], deadline: deadline)[0].value() {
+            case .success(let reply): return reply
+            case .failure(let error):
+                let resume = clock.now + backoff.pause()
+                guard error.allowsRepeating(request), resume < deadline else { throw error }
+                try await clock.sleep(until: resume)
+            }
+        }
+    }
+}
+
+extension ZooKeeperError {
+    /// Reads may be repeated; so may whatever was surely not executed because of the connection or the server's load.
+    fileprivate func allowsRepeating(_ request: SessionRequest) -> Bool {
+        if case .addAuth = request { return false }
+        switch code {
+        case .connectionLoss, .sessionMoved, .sessionExpired, .throttled: return request.isRead || !isOutcomeUnknown
+        case .operationTimeout: return request.isRead && serverCode != nil
+        default: return false
+        }
+    }
+}

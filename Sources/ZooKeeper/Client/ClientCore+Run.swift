@@ -1,0 +1,138 @@
+internal import DequeModule
+internal import Logging
+internal import Synchronization
+internal import ZooKeeperBridge
+
+extension ClientCore {
+    /// Owns the sessions until the client is stopped.
+    ///
+    /// - Throws: ``ZooKeeperError`` when the server refused a credential, or when it was run before.
+    func run() async throws {
+        try begin()
+        let failure = await withTaskCancellationHandler {
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { await self.heartbeats() }
+                group.addTask { await self.janitor.run() }
+                let failure = await self.connections()
+                self.janitor.finish()
+                group.cancelAll()
+                return failure
+            }
+        } onCancel: {
+            stop()
+        }
+        end()
+        if let failure { throw failure }
+    }
+
+    /// Closes the session after the requests that were made; takes no new ones.
+    ///
+    /// Returns at once; ``run()`` returns when it is done.
+    func shutDown() {
+        let waits = state.withLock { state in
+            guard state.phase == .running || state.phase == .idle else { return false }
+            state.phase = .draining
+            return state.isConnected && !state.isDrained
+        }
+        if waits {
+            drained.observe { [self] _ in stop() }
+        } else {
+            stop()
+        }
+    }
+
+    /// Ends at once: requests that wait fail, the session is closed.
+    func stop() {
+        let (live, holds, waiting, sinks) = state.withLock { state in
+            state.phase = .stopped
+            defer { (state.outbox, state.deadlines) = ([], []) }
+            let sinks = state.watches.removeAllWithPaths()
+            return (state.live, Array(state.holds.values), state.outbox.map(\.pending), sinks)
+        }
+        // What was held must be known to have ended before the server is told to give it away.
+        live?.markEnded(.clientStopped)
+        for hold in holds { hold.lose(.clientStopped) }
+        for (path, sink) in sinks { sink.fire(WatchEvent(kind: .sessionEnded, path: encoder.stripped(path))) }
+        for request in waiting { finish(request, .failure(ZooKeeperError(.clientStopped))) }
+        decide { $0.stop() }
+    }
+
+    private func begin() throws(ZooKeeperError) {
+        let isRunning = state.withLock { state in
+            if state.phase == .idle { state.phase = .running } else if state.phase == .running { return true }
+            return false
+        }
+        if isRunning { throw ZooKeeperError(.invalidArgument, message: "the client is running already") }
+    }
+
+    private func end() {
+        let session = state.withLock { state in
+            state.phase = .stopped
+            defer { state.live = nil }
+            return state.live?.publicSession
+        }
+        logger(for: session).info("ZooKeeper client has stopped")
+        states.finish(.closed(session))
+        stopped.set(())
+    }
+
+    /// Makes, replaces and closes connections, as the state machine wants it.
+    private func connections() async -> ZooKeeperError? {
+        while true {
+            let now = clock.now
+            switch state.withLock({ $0.machine.nextStep(now: now) }) {
+            case .resolve: await resolve()
+            case .open(let addresses, let session): open(addresses: addresses, session: session)
+            case .close(let end): await close(end)
+            case .wait(let deadline): await connectionWakeUp.wait(until: deadline, clock: clock)
+            case .finish(let failure): return failure
+            }
+        }
+    }
+
+    private func resolve() async {
+        let servers = state.withLock { $0.servers }
+        let (addresses, failures) = await resolveServers(servers, using: resolver)
+        for failure in failures {
+            logger.warning("Cannot resolve a server's name", metadata: ["reason": "\(failure)"])
+        }
+        let now = clock.now
+        state.withLock { $0.machine.resolved(addresses, now: now) }
+    }
+
+    private func open(addresses: [String], session: TransportSession?) {
+        let now = clock.now
+        let connection = state.withLock { state in
+            state.connectionNumber += 1
+            let number = state.connectionNumber
+            let endpoint = TransportEndpoint(
+                servers: addresses,
+                sessionTimeout: Int32(clamping: configuration.sessionTimeout.milliseconds),
+                session: session,
+                credentials: state.credentials.map {
+                    TransportCredential(scheme: $0.scheme, credential: $0.credential)
+                })
+            let connection = transport.makeConnection(to: endpoint) { [weak self] event in
+                self?.receive(event, connectionNumber: number)
+            }
+            state.connection = connection
+            state.establishedAfter = now
+            state.machine.opened(now: now)
+            return connection
+        }
+        logger.debug("Connecting", metadata: ["zookeeper.servers": "\(addresses.joined(separator: ","))"])
+        connection.open()
+    }
+
+    private func close(_ end: TransportClose) async {
+        let connection = state.withLock { state in
+            state.isConnected = false
+            return state.connection
+        }
+        await connection?.close(end)
+        state.withLock { state in
+            state.connection = nil
+            state.machine.closed()
+        }
+    }
+}

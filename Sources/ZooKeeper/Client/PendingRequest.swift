@@ -1,0 +1,94 @@
+internal import Synchronization
+
+/// A request on its way: handed in, perhaps waiting for a connection or its turn, on the wire, answered.
+final class PendingRequest: Sendable {
+    private enum State {
+        case pending
+        case waiting(CheckedContinuation<SessionResult?, Never>)
+        case observed(@Sendable (SessionResult) -> Void)
+        /// `nil`: given up by its task.
+        case finished(SessionResult?)
+    }
+
+    let request: SessionRequest
+    /// The one session it may be sent in; `nil` for whichever there is.
+    let epoch: Int?
+    /// When the request began to count for latency.
+    let created: MonotonicInstant
+    private let state = Mutex(State.pending)
+    private let sent = Atomic(false)
+
+    init(_ request: SessionRequest, epoch: Int?, created: MonotonicInstant) {
+        self.request = request
+        self.epoch = epoch
+        self.created = created
+    }
+
+    /// Whether it has been handed to a connection, so that it may have been executed.
+    var isSent: Bool { sent.load(ordering: .acquiring) }
+
+    func markSent() {
+        sent.store(true, ordering: .releasing)
+    }
+
+    var isFinished: Bool {
+        state.withLock { if case .finished = $0 { true } else { false } }
+    }
+
+    /// Gives the result to whoever waits; later results are ignored.
+    @discardableResult
+    func finish(_ result: SessionResult) -> Bool {
+        let previous = replace(with: .finished(result))
+        switch previous {
+        case .pending: return true
+        case .waiting(let continuation): continuation.resume(returning: result)
+        case .observed(let observer): observer(result)
+        case .finished: return false
+        }
+        return true
+    }
+
+    /// Calls a closure with the result, on the thread that finishes the request.
+    func observe(_ observer: @escaping @Sendable (SessionResult) -> Void) {
+        let result: SessionResult?? = state.withLock { state in
+            if case .finished(let result) = state { return .some(result) }
+            state = .observed(observer)
+            return nil
+        }
+        if case .some(.some(let result)) = result { observer(result) }
+    }
+
+    /// Waits for the result.
+    ///
+    /// - Throws: `CancellationError` at once when the task is cancelled; the request goes on by itself.
+    func value() async throws -> SessionResult {
+        let result: SessionResult? = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let immediate: SessionResult?? = state.withLock { state in
+                    if case .finished(let result) = state { return .some(result) }
+                    if Task.isCancelled {
+                        state = .finished(nil)
+                        return .some(nil)
+                    }
+                    state = .waiting(continuation)
+                    return nil
+                }
+                if let immediate { continuation.resume(returning: immediate) }
+            }
+        } onCancel: {
+            if case .waiting(let continuation) = replace(with: .finished(nil)) { continuation.resume(returning: nil) }
+        }
+        guard let result else { throw CancellationError() }
+        return result
+    }
+
+    /// Replaces the state unless it is final, and gives the one before.
+    private func replace(with new: State) -> State {
+        state.withLock { state in
+            let previous = state
+            if case .finished = previous { return previous }
+            state = new
+            return previous
+        }
+    }
+}

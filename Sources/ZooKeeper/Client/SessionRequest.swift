@@ -1,0 +1,230 @@
+internal import ZooKeeperBridge
+
+/// One request to the ensemble; paths are the user's, below the chroot.
+package enum SessionRequest: Sendable {
+    /// `acl` `nil` takes the configuration's.
+    case create(path: String, data: [UInt8], mode: CreateMode, acl: [ACL]? = nil)
+    case delete(path: String, version: Int32? = nil)
+    case exists(path: String, watch: WatchSink? = nil)
+    case data(path: String, watch: WatchSink? = nil)
+    case children(path: String, watch: WatchSink? = nil)
+    case setData(path: String, data: [UInt8], version: Int32? = nil)
+    case acl(path: String)
+    case setACL(path: String, acl: [ACL], version: Int32? = nil)
+    case sync(path: String)
+    case multi([TransactionOperation])
+    case addAuth(AuthCredential)
+    /// The ensemble's own configuration; its path is not below the chroot.
+    case ensembleConfiguration
+}
+
+/// The answer to a request that succeeded.
+package enum SessionReply: Sendable {
+    case none
+    case created(path: String, stat: ZNodeStat)
+    case stat(ZNodeStat)
+    case data([UInt8], ZNodeStat)
+    case children([String], ZNodeStat)
+    case acl([ACL], ZNodeStat)
+    case multi([TransactionResult])
+}
+
+package typealias SessionResult = Result<SessionReply, ZooKeeperError>
+
+extension SessionRequest {
+    /// The path that errors name.
+    var path: String? {
+        switch self {
+        case .create(let path, _, _, _), .delete(let path, _), .exists(let path, _), .data(let path, _),
+            .children(let path, _), .setData(let path, _, _), .acl(let path), .setACL(let path, _, _), .sync(let path):
+            path
+        case .multi, .addAuth, .ensembleConfiguration: nil
+        }
+    }
+
+    /// Whether it changes nothing, so that it can be repeated.
+    var isRead: Bool {
+        switch self {
+        case .exists, .data, .children, .acl, .sync, .ensembleConfiguration: true
+        case .create, .delete, .setData, .setACL, .multi, .addAuth: false
+        }
+    }
+
+    /// Whether its success proves that the ensemble's quorum knows the session.
+    var isProof: Bool {
+        switch self {
+        case .create, .delete, .setData, .setACL, .multi: true
+        case .exists, .data, .children, .acl, .sync, .addAuth, .ensembleConfiguration: false
+        }
+    }
+
+    var watch: WatchSink? {
+        switch self {
+        case .exists(_, let watch), .data(_, let watch), .children(_, let watch): watch
+        default: nil
+        }
+    }
+
+    /// The operation's name in metrics and spans.
+    var name: String {
+        switch self {
+        case .create: "create"
+        case .delete: "delete"
+        case .exists: "exists"
+        case .data: "get"
+        case .children: "children"
+        case .setData: "set"
+        case .acl: "get_acl"
+        case .setACL: "set_acl"
+        case .sync: "sync"
+        case .multi: "multi"
+        case .addAuth: "add_auth"
+        case .ensembleConfiguration: "config"
+        }
+    }
+}
+
+/// Turns requests into what goes over the wire, and answers back: chroot, defaults, checks.
+struct RequestEncoder: Sendable {
+    let chroot: String
+    let acl: [TransportACL]
+    let maximumPacketSize: Int
+
+    init(_ configuration: ZooKeeperClientConfiguration) {
+        chroot = configuration.chroot.map(\.string).flatMap { $0 == "/" ? nil : $0 } ?? ""
+        acl = configuration.acl.map(\.transport)
+        maximumPacketSize = configuration.maximumPacketSize
+    }
+
+    /// Checks a request and encodes it.
+    ///
+    /// - Throws: `.invalidPath`, `.invalidArgument` or `.dataTooLarge`; nothing has been sent then.
+    func encode(_ request: SessionRequest) throws(ZooKeeperError) -> TransportRequest {
+        switch request {
+        case .create(let path, let data, let mode, let acl):
+            try checkSize(data.count, path: path)
+            return .create(
+                path: try full(path, isSequentialPrefix: mode.isSequential), data: data, mode: try mode.transport(),
+                acl: acl.map { $0.map(\.transport) } ?? self.acl)
+        case .delete(let path, let version): return .delete(path: try full(path), version: try checked(version))
+        case .exists(let path, let watch): return .exists(path: try full(path), watch: watch != nil)
+        case .data(let path, let watch): return .getData(path: try full(path), watch: watch != nil)
+        case .children(let path, let watch): return .getChildren(path: try full(path), watch: watch != nil)
+        case .setData(let path, let data, let version):
+            try checkSize(data.count, path: path)
+            return .setData(path: try full(path), data: data, version: try checked(version))
+        case .acl(let path): return .getACL(path: try full(path))
+        case .setACL(let path, let acl, let version):
+            return .setACL(path: try full(path), acl: acl.map(\.transport), version: try checked(version))
+        case .sync(let path): return .sync(path: try full(path))
+        case .multi(let operations): return .multi(try encode(operations))
+        case .addAuth(let credential):
+            return .addAuth(TransportCredential(scheme: credential.scheme, credential: credential.credential))
+        case .ensembleConfiguration: return .getData(path: "/zookeeper/config", watch: false)
+        }
+    }
+
+    /// The path as the server knows it.
+    func full(_ path: String, isSequentialPrefix: Bool = false) throws(ZooKeeperError) -> String {
+        // The server appends digits to a sequential name, so that "/locks/" is a legal prefix.
+        let checked = isSequentialPrefix && path.utf8.last == UInt8(ascii: "/") ? path + "0" : path
+        _ = try ZNodePath(checked)
+        if chroot.isEmpty { return path }
+        return path == "/" ? chroot : chroot + path
+    }
+
+    /// The path as the user knows it.
+    func stripped(_ path: String) -> String {
+        guard !chroot.isEmpty, path.hasPrefix(chroot) else { return path }
+        let rest = path.dropFirst(chroot.count)
+        return rest.isEmpty ? "/" : String(rest)
+    }
+
+    private func encode(_ operations: [TransactionOperation]) throws(ZooKeeperError) -> [TransportOperation] {
+        guard !operations.isEmpty else {
+            throw ZooKeeperError(.invalidArgument, message: "a transaction has at least one operation")
+        }
+        var encoded: [TransportOperation] = []
+        var size = 0
+        for (index, operation) in operations.enumerated() {
+            do {
+                encoded.append(try encode(operation, size: &size))
+            } catch {
+                var error = error
+                error.failedOperation = index
+                throw error
+            }
+        }
+        try checkSize(size, path: operations.first?.path ?? "/")
+        return encoded
+    }
+
+    private func encode(
+        _ operation: TransactionOperation, size: inout Int
+    ) throws(ZooKeeperError) -> TransportOperation {
+        size += operation.path.utf8.count + chroot.utf8.count + operation.dataCount + 64
+        switch operation.kind {
+        case .create(let data, let mode, let acl):
+            return .create(
+                path: try full(operation.path, isSequentialPrefix: mode.isSequential), data: data,
+                mode: try mode.transportInTransaction(), acl: acl.map { $0.map(\.transport) } ?? self.acl)
+        case .delete(let version): return .delete(path: try full(operation.path), version: try checked(version))
+        case .setData(let data, let version):
+            return .setData(path: try full(operation.path), data: data, version: try checked(version))
+        case .check(let version): return .check(path: try full(operation.path), version: try checked(version))
+        }
+    }
+
+    /// A request over the server's limit would cost the connection, and everything on it.
+    private func checkSize(_ dataCount: Int, path: String) throws(ZooKeeperError) {
+        // Header, lengths, flags and an access control list; the C client's own limit leaves 20 bytes for a set.
+        let overhead = 128 + path.utf8.count + chroot.utf8.count
+        guard dataCount + overhead <= maximumPacketSize else {
+            throw ZooKeeperError(
+                .dataTooLarge, path: path,
+                message: "\(dataCount) bytes; at most \(max(0, maximumPacketSize - overhead)) fit into a packet here")
+        }
+    }
+
+    /// The wire's "any version" is -1; a version that was asked for is not negative by accident.
+    private func checked(_ version: Int32?) throws(ZooKeeperError) -> Int32 {
+        guard let version else { return -1 }
+        guard version != -1 else {
+            throw ZooKeeperError(
+                .invalidArgument, message: "version -1 would match any; leave the version out to mean that")
+        }
+        return version
+    }
+}
+
+extension RequestEncoder {
+    /// Turns a successful answer into its public form.
+    func decode(_ reply: TransportReply, to request: SessionRequest) -> SessionResult {
+        guard reply.code == 0 else { return .failure(error(for: reply, request: request)) }
+        return switch reply.body {
+        case .none: .success(.none)
+        case .created(let path, let stat): .success(.created(path: stripped(path), stat: ZNodeStat(stat)))
+        case .stat(let stat): .success(.stat(ZNodeStat(stat)))
+        case .data(let data, let stat): .success(.data(data ?? [], ZNodeStat(stat)))
+        case .children(let names, let stat): .success(.children(names, ZNodeStat(stat)))
+        case .acl(let acl, let stat): .success(.acl(acl.map(ACL.init), ZNodeStat(stat)))
+        case .multi(let results): .success(.multi(results.map(decode)))
+        }
+    }
+
+    private func decode(_ result: TransportOperationResult) -> TransactionResult {
+        TransactionResult(path: result.path.map(stripped), stat: result.stat.map(ZNodeStat.init))
+    }
+
+    private func error(for reply: TransportReply, request: SessionRequest) -> ZooKeeperError {
+        var error = ZooKeeperError(serverCode: reply.code, path: request.path)
+        guard case .multi(let operations) = request, case .multi(let results) = reply.body else { return error }
+        // Operations before the failing one carry 0, those after it -2.
+        guard !error.isOutcomeUnknown, let index = results.firstIndex(where: { $0.code != 0 && $0.code != -2 }) else {
+            return error
+        }
+        error.failedOperation = index
+        if index < operations.count { error.path = operations[index].path }
+        return error
+    }
+}

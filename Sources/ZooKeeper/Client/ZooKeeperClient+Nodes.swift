@@ -1,0 +1,197 @@
+internal import Synchronization
+
+extension ZooKeeperClient {
+    /// Creates a znode.
+    ///
+    /// Not repeated when its outcome is unknown: the error says so, and a name of your own in the path tells later
+    /// whether it happened.
+    ///
+    /// - Parameters:
+    ///   - path: Where. With a sequential mode the server appends ten digits.
+    ///   - data: What it holds; limited by the server's packet size, about 1 MiB.
+    ///   - mode: How long it lives.
+    ///   - acl: Who may do what; `nil` takes the configuration's list.
+    ///   - parents: Whether to create parents that are missing, as containers or persistent as configured.
+    /// - Returns: The path that was created, and its stat.
+    /// - Throws: ``ZooKeeperError``: `.nodeExists`, `.noNode` for a missing parent, `.noChildrenForEphemerals`,
+    ///   `.noAuth`, `.dataTooLarge`, `.unimplemented` for a mode that is switched off there; or `CancellationError`.
+    /// - Complexity: One round trip; with missing parents one more for each, and one again.
+    @discardableResult
+    public func create(
+        _ path: String,
+        data: [UInt8] = [],
+        mode: CreateMode = .persistent,
+        acl: [ACL]? = nil,
+        parents: Bool = false
+    ) async throws -> (path: String, stat: ZNodeStat) {
+        let request = SessionRequest.create(path: path, data: data, mode: mode, acl: acl)
+        for _ in 0..<Self.parentAttempts where parents {
+            do {
+                return try await core.perform(request).created
+            } catch let error as ZooKeeperError where error.code == .noNode {
+                try await createParents(of: path, acl: acl)
+            }
+        }
+        return try await core.perform(request).created
+    }
+
+    /// Empty containers may be removed by the server between the creation of a parent and that of its child.
+    private static let parentAttempts = 10
+
+    /// Creates the parents of a path that are missing.
+    ///
+    /// - Throws: ``ZooKeeperError``, or `CancellationError`. A parent that exists is no error.
+    /// - Complexity: One round trip for each missing parent, from the lowest upwards, and one for each downwards.
+    package func createParents(of path: String, acl: [ACL]? = nil) async throws {
+        guard let parent = try ZNodePath(path.hasSuffix("/") ? path + "0" : path).parent, parent.string != "/" else {
+            // Missing above the root of this client: its chroot.
+            throw ZooKeeperError(.noNode, path: configuration.chroot?.string ?? path, message: "the chroot is missing")
+        }
+        let mode: CreateMode = configuration.usesContainerParents ? .container : .persistent
+        do {
+            _ = try await core.perform(.create(path: parent.string, data: [], mode: mode, acl: acl))
+        } catch let error as ZooKeeperError where error.code == .noNode {
+            try await createParents(of: parent.string, acl: acl)
+            try await createParents(of: path, acl: acl)
+        } catch let error as ZooKeeperError where error.code == .nodeExists || error.isOutcomeUnknown {
+            return
+        }
+    }
+
+    /// Reads a znode's data.
+    ///
+    /// The answer may be behind what other clients see; ``sync(_:)`` first, when it must not be.
+    ///
+    /// - Throws: ``ZooKeeperError``: `.noNode`, `.noAuth`; or `CancellationError`.
+    /// - Complexity: One round trip.
+    public func data(at path: String) async throws -> (data: [UInt8], stat: ZNodeStat) {
+        try await core.perform(.data(path: path)).data
+    }
+
+    /// Writes a znode's data.
+    ///
+    /// - Parameter version: Writes only if the znode has this data version; `nil` writes in any case.
+    /// - Throws: ``ZooKeeperError``: `.noNode`, `.badVersion`, `.noAuth`, `.dataTooLarge`; or `CancellationError`.
+    /// - Complexity: One round trip.
+    @discardableResult
+    public func setData(_ data: [UInt8], at path: String, version: Int32? = nil) async throws -> ZNodeStat {
+        try await core.perform(.setData(path: path, data: data, version: version)).stat
+    }
+
+    /// Looks whether a znode stands.
+    ///
+    /// - Returns: Its stat, or `nil`.
+    /// - Complexity: One round trip.
+    public func exists(at path: String) async throws -> ZNodeStat? {
+        do {
+            return try await core.perform(.exists(path: path)).stat
+        } catch let error as ZooKeeperError where error.code == .noNode {
+            return nil
+        }
+    }
+
+    /// Deletes a znode that has no children.
+    ///
+    /// - Parameter version: Deletes only if the znode has this data version; `nil` deletes in any case.
+    /// - Throws: ``ZooKeeperError``: `.noNode`, `.badVersion`, `.notEmpty`, `.noAuth`; or `CancellationError`.
+    /// - Complexity: One round trip.
+    public func delete(_ path: String, version: Int32? = nil) async throws {
+        _ = try await core.perform(.delete(path: path, version: version))
+    }
+
+    /// Deletes a znode and everything below it.
+    ///
+    /// Not one transaction: others may see a part of it gone, and children created meanwhile are deleted as well.
+    /// A znode that is missing is no error.
+    /// - Complexity: Two requests a znode, a level's requests in one flight.
+    public func deleteRecursively(_ path: String) async throws {
+        while true {
+            do {
+                return try await delete(path)
+            } catch let error as ZooKeeperError where error.code == .noNode {
+                return
+            } catch let error as ZooKeeperError where error.code == .notEmpty {
+                try await deleteChildren(of: path)
+            }
+        }
+    }
+
+    private func deleteChildren(of path: String) async throws {
+        let children: [String]
+        do {
+            children = try await self.children(of: path).names.map { path == "/" ? "/\($0)" : "\(path)/\($0)" }
+        } catch let error as ZooKeeperError where error.code == .noNode {
+            return
+        }
+        let deletions = core.submit(children.map { .delete(path: $0) })
+        for (child, deletion) in zip(children, deletions) {
+            switch try await deletion.value() {
+            case .success: continue
+            case .failure(let error) where error.code == .noNode: continue
+            case .failure(let error) where error.code == .notEmpty: try await deleteRecursively(child)
+            case .failure(let error): throw error
+            }
+        }
+    }
+
+    /// Lists a znode's children.
+    ///
+    /// - Returns: Their names in no order, and the znode's own stat.
+    /// - Throws: ``ZooKeeperError``: `.noNode`, `.noAuth`; or `CancellationError`.
+    /// - Complexity: One round trip.
+    public func children(of path: String) async throws -> (names: [String], stat: ZNodeStat) {
+        try await core.perform(.children(path: path)).children
+    }
+
+    /// Reads a znode's access control list.
+    ///
+    /// - Throws: ``ZooKeeperError``: `.noNode`, `.noAuth`; or `CancellationError`.
+    public func acl(at path: String) async throws -> (acl: [ACL], stat: ZNodeStat) {
+        try await core.perform(.acl(path: path)).acl
+    }
+
+    /// Replaces a znode's access control list.
+    ///
+    /// - Parameter version: Only if the list has this version; `nil` in any case.
+    /// - Throws: ``ZooKeeperError``: `.noNode`, `.badVersion`, `.noAuth`, `.invalidACL`; or `CancellationError`.
+    @discardableResult
+    public func setACL(_ acl: [ACL], at path: String, version: Int32? = nil) async throws -> ZNodeStat {
+        try await core.perform(.setACL(path: path, acl: acl, version: version)).stat
+    }
+
+    /// Has the connected server catch up with the leader: later reads of this client see what was committed before.
+    ///
+    /// It proves nothing about the session: a leader that has lost its quorum answers it, too.
+    /// - Complexity: One round trip.
+    public func sync(_ path: String = "/") async throws {
+        _ = try await core.perform(.sync(path: path))
+    }
+
+    /// Executes operations as one transaction: all of them at one instant, or none.
+    ///
+    /// - Returns: One result an operation.
+    /// - Throws: ``ZooKeeperError`` with the first failing operation's code,
+    ///   ``ZooKeeperError/failedOperation`` and path; or `CancellationError`.
+    /// - Complexity: One round trip.
+    @discardableResult
+    public func transaction(_ operations: [TransactionOperation]) async throws -> [TransactionResult] {
+        guard case .multi(let results) = try await core.perform(.multi(operations)) else { return [] }
+        return results
+    }
+
+    /// Presents a credential, on this connection and on all later ones.
+    ///
+    /// - Throws: ``ZooKeeperError`` with code `.authenticationFailed` when the server refuses it; the client is over then.
+    public func addAuth(_ credential: AuthCredential) async throws {
+        core.state.withLock { state in
+            if !state.credentials.contains(credential) { state.credentials.append(credential) }
+        }
+        _ = try await core.perform(.addAuth(credential))
+    }
+
+    /// The ensemble's own configuration, as the servers keep it: members and version in ZooKeeper's text form.
+    public func ensembleConfiguration() async throws -> (text: String, stat: ZNodeStat) {
+        let (data, stat) = try await core.perform(.ensembleConfiguration).data
+        return (String(decoding: data, as: UTF8.self), stat)
+    }
+}

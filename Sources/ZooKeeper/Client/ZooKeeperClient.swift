@@ -1,0 +1,133 @@
+public import Logging
+public import Metrics
+public import ServiceLifecycle
+internal import Synchronization
+package import ZooKeeperBridge
+
+/// A client of a ZooKeeper ensemble.
+///
+/// Creating it never connects; ``run()`` does, and owns the sessions until it is stopped: it reconnects, waits with
+/// growing pauses while servers are away, and begins a new session, with a new epoch, when one has expired.
+///
+/// ```swift
+/// let client = try ZooKeeperClient(configuration: .init(connectionString: "127.0.0.1:2181"))
+/// // In a ServiceGroup the client comes before everything that uses it.
+/// try await ServiceGroup(services: [client, worker], logger: logger).run()
+/// ```
+///
+/// Requests may be made at any time and from any task. Before the session is there they wait; after the client has
+/// stopped they fail with `.clientStopped`. Reads are repeated when they were lost with a connection; a write that may
+/// or may not have happened fails with ``ZooKeeperError/isOutcomeUnknown`` set. Cancelling the task ends the wait at
+/// once. Requests of one task are executed in their order.
+public final class ZooKeeperClient: Service, Sendable {
+    /// What the client was made with.
+    public let configuration: ZooKeeperClientConfiguration
+
+    let core: ClientCore
+
+    /// Makes a client that is not connected.
+    ///
+    /// - Throws: ``ZooKeeperError`` with code `.invalidConfiguration`, naming the setting that is wrong.
+    public convenience init(
+        configuration: ZooKeeperClientConfiguration,
+        logger: Logger = .current,
+        metricsFactory: (any MetricsFactory)? = nil
+    ) throws(ZooKeeperError) {
+        try self.init(
+            configuration: configuration, transport: CTransport(logger: logger), resolver: SystemNameResolver(),
+            clock: SystemMonotonicClock(), logger: logger, metricsFactory: metricsFactory)
+    }
+
+    /// Makes a client over another transport, in another time.
+    package init(
+        configuration: ZooKeeperClientConfiguration, transport: any Transport, resolver: any NameResolver,
+        clock: any MonotonicClock, logger: Logger, metricsFactory: (any MetricsFactory)? = nil
+    ) throws(ZooKeeperError) {
+        try configuration.validate()
+        self.configuration = configuration
+        core = ClientCore(
+            configuration: configuration, transport: transport, resolver: resolver, clock: clock, logger: logger,
+            metrics: ZooKeeperMetrics(factory: metricsFactory ?? MetricsSystem.factory))
+    }
+
+    /// Keeps a session until the client is stopped.
+    ///
+    /// On graceful shutdown requests under way are finished, then the session is closed, which removes its ephemeral
+    /// znodes. On cancellation the session is closed at once.
+    /// - Throws: ``ZooKeeperError`` with code `.authenticationFailed` when the server refuses a credential.
+    public func run() async throws {
+        try await withGracefulShutdownHandler {
+            try await core.run()
+        } onGracefulShutdown: {
+            self.core.shutDown()
+        }
+    }
+
+    /// Stops the client as a graceful shutdown does; ``run()`` returns when the session is closed.
+    public func triggerGracefulShutdown() {
+        core.shutDown()
+    }
+
+    /// Where the client stands: the current state first, then every change in order.
+    ///
+    /// Nothing is dropped, however slowly it is read.
+    /// The sequence ends when the client has stopped.
+    public var states: AsyncStream<SessionState> { core.states.follow() }
+
+    /// Where the client stands now.
+    public var state: SessionState { core.states.current }
+
+    /// The present session; `nil` before the first and between two.
+    public var session: Session? { core.state.withLock { $0.live?.publicSession } }
+
+    /// Until when the present session, and what it holds, is surely alive at the ensemble.
+    ///
+    /// Moved by answered writes only; while nothing is held, no writes are made for its sake and it runs out.
+    /// `nil` when nothing is sure.
+    public var validUntil: ContinuousClock.Instant? {
+        guard let until = core.state.withLock({ $0.live?.validUntil }), until > core.clock.now else { return nil }
+        return core.clock.continuousInstant(until)
+    }
+
+    /// Whether the present session is surely alive at the ensemble; from memory.
+    public var isValid: Bool { validUntil != nil }
+
+    /// Moves the client to other servers of the same ensemble, with the same session.
+    ///
+    /// Requests under way may fail as if the connection had been lost; watches are told that they were interrupted.
+    /// - Throws: ``ZooKeeperError`` with code `.invalidConfiguration` when the list is empty or an address is wrong.
+    public func updateServers(_ servers: [ServerAddress]) throws(ZooKeeperError) {
+        var changed = configuration
+        changed.servers = servers
+        try changed.validate()
+        core.state.withLock { $0.servers = servers }
+        core.decide { $0.replaceConnection() }
+    }
+}
+
+/// Runs a client for as long as an operation takes.
+///
+/// - Parameter operation: Uses the client; when it returns or throws, the client is stopped and its session closed.
+/// - Returns: What `operation` returned.
+/// - Throws: ``ZooKeeperError`` with code `.invalidConfiguration`, or the error of `operation`.
+public func withZooKeeperClient<Result: Sendable>(
+    configuration: ZooKeeperClientConfiguration,
+    logger: Logger = .current,
+    metricsFactory: (any MetricsFactory)? = nil,
+    operation: (ZooKeeperClient) async throws -> Result
+) async throws -> Result {
+    let client = try ZooKeeperClient(configuration: configuration, logger: logger, metricsFactory: metricsFactory)
+    return try await withThrowingTaskGroup(of: Void.self) { group in
+        group.addTask { try await client.run() }
+        do {
+            let result = try await operation(client)
+            client.triggerGracefulShutdown()
+            try? await group.waitForAll()
+            return result
+        } catch {
+            client.triggerGracefulShutdown()
+            try? await group.waitForAll()
+            throw error
+        }
+    }
+}

@@ -1,0 +1,75 @@
+extension ZooKeeperClientConfiguration {
+    static let possibleRequestsInFlight = 1...4096
+    static let possiblePacketSizes = 1025...Int(Int32.max)
+
+    /// Checks all settings.
+    ///
+    /// - Throws: Code `.invalidConfiguration` with the first setting that cannot be, its value and what would be right.
+    func validate() throws(ZooKeeperError) {
+        try validateServers()
+        try validateTimes()
+        try require(
+            Self.possibleRequestsInFlight.contains(maximumRequestsInFlight), "maximumRequestsInFlight",
+            "\(maximumRequestsInFlight)", "from 1 to 4096, such as 1024")
+        try require(
+            Self.possiblePacketSizes.contains(maximumPacketSize), "maximumPacketSize",
+            "\(maximumPacketSize)", "more than 1024 bytes, as the servers' jute.maxbuffer, such as 1048575")
+        try validateRights()
+    }
+
+    private func validateServers() throws(ZooKeeperError) {
+        let example = "such as ServerAddress(host: \"zk1.example\", port: 2181)"
+        try require(!servers.isEmpty, "servers", "[]", "at least one server, \(example)")
+        for (index, server) in servers.enumerated() {
+            guard let problem = server.problem else { continue }
+            try require(false, "servers[\(index)]", "\"\(server)\"; it \(problem)", "a host and a port, \(example)")
+        }
+    }
+
+    private func validateTimes() throws(ZooKeeperError) {
+        try require(
+            (1...Int64(Int32.max)).contains(sessionTimeout.milliseconds), "sessionTimeout", "\(sessionTimeout)",
+            "from 1 ms to \(Int32.max) ms, such as .seconds(10)")
+        try require(
+            (0..<1).contains(validityMargin), "validityMargin", "\(validityMargin)",
+            "from 0 to below 1, such as 0.05")
+        try require(retry.deadline > .zero, "retry.deadline", "\(retry.deadline)", "above 0, such as .seconds(30)")
+        try require(
+            retry.initialPause > .zero, "retry.initialPause", "\(retry.initialPause)",
+            "above 0, such as .milliseconds(50)")
+        try require(
+            retry.longestPause >= retry.initialPause, "retry.longestPause", "\(retry.longestPause)",
+            "at least retry.initialPause, which is \(retry.initialPause)")
+    }
+
+    /// Schemes and ids go through C strings, which end at the first NUL. Credentials are not printed.
+    private func validateRights() throws(ZooKeeperError) {
+        try require(!acl.isEmpty, "acl", "[]", "at least one entry, such as .open")
+        for (index, entry) in acl.enumerated() {
+            try require(
+                Self.isScheme(entry.scheme) && !entry.id.utf8.contains(0), "acl[\(index)]",
+                "scheme \"\(entry.scheme)\", id \"\(entry.id)\"",
+                "a scheme with its id, such as \"world\" and \"anyone\"")
+        }
+        for (index, credential) in auth.enumerated() {
+            try require(
+                Self.isScheme(credential.scheme), "auth[\(index)].scheme", "\"\(credential.scheme)\"",
+                "a scheme's name, such as \"digest\"")
+        }
+    }
+
+    private static func isScheme(_ scheme: String) -> Bool {
+        !scheme.isEmpty && !scheme.utf8.contains(0)
+    }
+
+    private func require(
+        _ holds: Bool,
+        _ setting: String,
+        _ value: String,
+        _ right: String
+    ) throws(ZooKeeperError) {
+        guard holds else {
+            throw ZooKeeperError(.invalidConfiguration, message: "\(setting) is \(value); it must be \(right)")
+        }
+    }
+}

@@ -1,0 +1,132 @@
+internal import Synchronization
+
+/// An own znode that something is granted by: standing, watched, and proved with its session.
+package final class HeldNode: Sendable {
+    package let path: String
+    package let czxid: ZXID
+    package let session: LiveSession
+    private let core: ClientCore
+    /// The latest instant that this znode's own knowledge supports: unlimited while it is watched, frozen while the watch
+    /// is being set (again), the distant past once it is lost.
+    private let capNanoseconds: Atomic<Int64>
+    private let loss = OneShot<LossReason>()
+    private let isReleased = Atomic(false)
+    private let hasBeenValid: Atomic<Bool>
+    private static let lost = Int64.min
+    private let sink = Mutex<WatchSink?>(nil)
+
+    init(path: String, czxid: ZXID, session: LiveSession, core: ClientCore) {
+        self.path = path
+        self.czxid = czxid
+        self.session = session
+        self.core = core
+        capNanoseconds = Atomic(session.validUntil.nanoseconds)
+        hasBeenValid = Atomic(session.validUntil > core.clock.now)
+    }
+
+    /// Until when the grant surely holds; in the past once it is lost.
+    package var validUntil: MonotonicInstant {
+        min(session.validUntil, MonotonicInstant(nanoseconds: capNanoseconds.load(ordering: .acquiring)))
+    }
+
+    /// Whether the grant surely holds now.
+    ///
+    /// One clock read and two loads; also right in the first instruction after the process was stopped for a while.
+    package var isValid: Bool { core.clock.now < validUntil }
+
+    /// Why it was lost, once it is.
+    package var lossReason: LossReason? { loss.value }
+
+    /// Waits for the loss.
+    ///
+    /// - Throws: `CancellationError` when the task is cancelled.
+    package func waitForLoss() async throws -> LossReason {
+        try await loss.wait()
+    }
+
+    /// Calls a closure at the loss, on the thread that notices it: it must not block.
+    package func onLoss(_ observer: @escaping @Sendable (LossReason) -> Void) {
+        loss.observe(observer)
+    }
+
+    /// Ends the watching over: the znode is about to be deleted by its owner, and its end is no loss.
+    ///
+    /// The watch stays set: the deletion's event takes it away without a request of its own.
+    package func release() {
+        guard !isReleased.exchange(true, ordering: .acquiringAndReleasing) else { return }
+        capNanoseconds.store(Self.lost, ordering: .releasing)
+        core.removeHold(self)
+    }
+
+    /// The loss is noticed.
+    func lose(_ reason: LossReason) {
+        capNanoseconds.store(Self.lost, ordering: .releasing)
+        core.removeHold(self)
+        guard !isReleased.load(ordering: .acquiring) else { return }
+        loss.set(reason)
+    }
+
+    /// Sets the watch on the znode, and looks whether it is still the same.
+    func watch() {
+        guard loss.value == nil, !isReleased.load(ordering: .acquiring) else { return }
+        let sink = WatchSink { [weak self] event in self?.handle(event) }
+        self.sink.withLock { $0 = sink }
+        session.post(.data(path: path, watch: sink)) { [weak self] in self?.handle($0, canRead: true) }
+    }
+
+    /// Whether the deadline has passed; what still waits for its first proof has not outlived anything.
+    func hasOutlivedDeadline(now: MonotonicInstant) -> Bool {
+        guard validUntil <= now else {
+            hasBeenValid.store(true, ordering: .relaxed)
+            return false
+        }
+        return hasBeenValid.load(ordering: .relaxed)
+    }
+
+    private func handle(_ result: SessionResult, canRead: Bool) {
+        switch result {
+        case .success(.data(_, let stat)), .success(.stat(let stat)):
+            guard stat.czxid == czxid else { return lose(.znodeDeleted) }
+            uncap()
+        case .failure(let error) where error.code == .noNode: lose(.znodeDeleted)
+        case .failure(let error) where error.code == .noAuth && canRead: watchExistence()
+        case .failure(let error) where error.code == .sessionExpired || error.code == .clientStopped: break
+        default: watchAgainAfterFailure()
+        }
+    }
+
+    /// Without the right to read, existence can still be watched.
+    private func watchExistence() {
+        guard let sink = sink.withLock({ $0 }) else { return }
+        session.post(.exists(path: path, watch: sink)) { [weak self] in self?.handle($0, canRead: false) }
+    }
+
+    /// The request was lost with its connection: it goes out again, and waits for the next one.
+    private func watchAgainAfterFailure() {
+        watch()
+    }
+
+    private func handle(_ event: WatchEvent) {
+        switch event.kind {
+        case .deleted: lose(.znodeDeleted)
+        case .created, .dataChanged, .childrenChanged: watch()
+        case .interrupted:
+            freeze()
+            watch()
+        case .sessionEnded: break
+        }
+    }
+
+    /// Without the watch a proof of the session could hide the znode's deletion: what is sure now stays, nothing more.
+    private func freeze() {
+        let known = session.validUntil.nanoseconds
+        _ = capNanoseconds.compareExchange(expected: .max, desired: known, ordering: .acquiringAndReleasing)
+    }
+
+    /// The watch is set: from here on the session's validity is the znode's.
+    private func uncap() {
+        let current = capNanoseconds.load(ordering: .acquiring)
+        guard current != Self.lost else { return }
+        _ = capNanoseconds.compareExchange(expected: current, desired: .max, ordering: .acquiringAndReleasing)
+    }
+}

@@ -1,0 +1,84 @@
+/// Own znodes to delete, for certain.
+package enum CleanUp: Sendable, Hashable {
+    /// One znode, by its full name: unique names only, so that nobody else's can be meant.
+    case node(path: String)
+    /// Whatever stands below a parent with this prefix in its name, also when its creation's answer was lost.
+    case prefix(String, parent: String)
+}
+
+/// Performs clean-ups while the client runs.
+///
+/// Each is repeated with growing pauses until it is done or the session that the znodes belong to has ended; while the
+/// connection is lost it waits for the next one.
+struct Janitor: Sendable {
+    struct Job: Sendable {
+        var work: CleanUp
+        var session: LiveSession
+        var done: OneShot<Void>
+    }
+
+    private let jobs: AsyncStream<Job>
+    private let continuation: AsyncStream<Job>.Continuation
+    private let clock: any MonotonicClock
+
+    init(clock: any MonotonicClock) {
+        (jobs, continuation) = AsyncStream.makeStream(of: Job.self)
+        self.clock = clock
+    }
+
+    /// Hands a job in; when the client has stopped, its session is over and there is nothing to do.
+    func add(_ job: Job) {
+        if case .terminated = continuation.yield(job) { job.done.set(()) }
+    }
+
+    func finish() {
+        continuation.finish()
+    }
+
+    func run() async {
+        await withDiscardingTaskGroup { group in
+            for await job in jobs {
+                group.addTask { await perform(job) }
+            }
+            group.cancelAll()
+        }
+    }
+
+    private func perform(_ job: Job) async {
+        defer { job.done.set(()) }
+        var backoff = Backoff(initial: .milliseconds(20), cap: .seconds(2))
+        while !job.session.hasEnded, !Task.isCancelled {
+            if (try? await attempt(job)) == true { return }
+            try? await clock.sleep(until: clock.now + backoff.pause())
+        }
+    }
+
+    /// Whether nothing is left to delete.
+    private func attempt(_ job: Job) async throws -> Bool {
+        switch job.work {
+        case .node(let path):
+            return isGone(try await job.session.flight(.delete(path: path))[0])
+        case .prefix(let prefix, let parent):
+            return try await deleteAll(with: prefix, in: parent, session: job.session)
+        }
+    }
+
+    /// Without the `sync` a server that lags might not show the znode yet.
+    private func deleteAll(with prefix: String, in parent: String, session: LiveSession) async throws -> Bool {
+        let results = try await session.flight(.sync(path: parent), .children(path: parent))
+        _ = try results[0].get()
+        if isGone(results[1]), case .failure = results[1] { return true }
+        guard case .children(let names, _) = try results[1].get() else { return false }
+        let own = names.filter { $0.hasPrefix(prefix) }
+        let deletes = own.map { SessionRequest.delete(path: parent == "/" ? "/\($0)" : "\(parent)/\($0)") }
+        guard !deletes.isEmpty else { return true }
+        return try await session.flight(deletes).allSatisfy(isGone)
+    }
+
+    private func isGone(_ result: SessionResult) -> Bool {
+        switch result {
+        case .success: true
+        case .failure(let error): error.code == .noNode
+        }
+    }
+}

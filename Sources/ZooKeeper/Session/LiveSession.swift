@@ -1,0 +1,127 @@
+internal import Synchronization
+
+/// One session of a client, from its grant to its end: what recipes build on.
+///
+/// Requests go out in this session or not at all; nothing that belongs to it can be mistaken for a later one's.
+package final class LiveSession: Sendable {
+    package let id: SessionID
+    package let epoch: Int
+    private let core: ClientCore
+    private let timeoutNanoseconds: Atomic<Int64>
+    private let validNanoseconds = Atomic(MonotonicInstant.distantPast.nanoseconds)
+    private let end = OneShot<LossReason>()
+
+    init(_ session: Session, core: ClientCore) {
+        id = session.id
+        epoch = session.epoch
+        timeoutNanoseconds = Atomic(session.timeout.nanoseconds)
+        self.core = core
+    }
+
+    /// The negotiated timeout.
+    package var timeout: Duration { .nanoseconds(timeoutNanoseconds.load(ordering: .relaxed)) }
+
+    /// Until when the session surely lives; in the past once it has ended.
+    package var validUntil: MonotonicInstant {
+        MonotonicInstant(nanoseconds: validNanoseconds.load(ordering: .acquiring))
+    }
+
+    /// Why the session ended, once it has.
+    package var endReason: LossReason? { end.value }
+
+    package var hasEnded: Bool { end.value != nil }
+
+    /// Waits for the session's end.
+    ///
+    /// - Throws: `CancellationError` when the task is cancelled.
+    package func waitForEnd() async throws -> LossReason {
+        try await end.wait()
+    }
+
+    /// Sends requests in one flight: in this order, without waiting in between, answered in this order.
+    ///
+    /// While the connection is lost they wait for it; when the session ends first they fail with `.sessionExpired`.
+    /// Nothing is repeated.
+    ///
+    /// - Returns: One result a request.
+    /// - Throws: `CancellationError` when the task is cancelled. What was on the wire may happen all the same.
+    package func flight(_ requests: SessionRequest...) async throws -> [SessionResult] {
+        try await flight(requests)
+    }
+
+    package func flight(_ requests: [SessionRequest]) async throws -> [SessionResult] {
+        let pending = core.submit(requests, epoch: epoch)
+        var results: [SessionResult] = []
+        results.reserveCapacity(pending.count)
+        for request in pending { results.append(try await request.value()) }
+        return results
+    }
+
+    /// Sends one request in this session.
+    ///
+    /// - Throws: ``ZooKeeperError``, or `CancellationError`.
+    package func send(_ request: SessionRequest) async throws -> SessionReply {
+        try await flight(request)[0].get()
+    }
+
+    /// Sends a request and calls a closure with the result, on the delivering thread.
+    package func post(_ request: SessionRequest, completion: @escaping @Sendable (SessionResult) -> Void = { _ in }) {
+        core.submit([request], epoch: epoch)[0].observe(completion)
+    }
+
+    /// Gives a watch up that was set in this session, and takes it away from the server when nobody else has it.
+    package func giveUp(_ sink: WatchSink, at path: String, kind: WatchedKind) {
+        core.giveUp(sink, path: path, kind: kind)
+    }
+
+    /// Watches over an own znode, for as long as something is granted by it.
+    ///
+    /// - Parameters:
+    ///   - path: The znode, which was seen to stand in this session.
+    ///   - czxid: The transaction that created it.
+    /// - Complexity: One request in the background now, and a part of the session's proof every third of the timeout.
+    package func hold(_ path: String, czxid: ZXID) -> HeldNode {
+        core.hold(path, czxid: czxid, session: self)
+    }
+
+    /// Has own znodes deleted, for certain: repeated until done or the session is gone, whatever becomes of the caller.
+    ///
+    /// - Returns: Something that happens when it is done.
+    @discardableResult
+    package func cleanUp(_ job: CleanUp) -> OneShot<Void> {
+        core.cleanUp(job, session: self)
+    }
+
+    func extend(to instant: MonotonicInstant, timeout: Duration) {
+        guard !hasEnded else { return }
+        validNanoseconds.store(instant.nanoseconds, ordering: .releasing)
+        timeoutNanoseconds.store(timeout.nanoseconds, ordering: .relaxed)
+    }
+
+    func markEnded(_ reason: LossReason) {
+        validNanoseconds.store(MonotonicInstant.distantPast.nanoseconds, ordering: .releasing)
+        end.set(reason)
+    }
+}
+
+/// Which of a znode's two watches is meant.
+package enum WatchedKind: Sendable { case data, children }
+
+/// Why something that was held is not held any more.
+public struct LossReason: Sendable, Hashable, CustomStringConvertible {
+    enum Kind: Hashable { case znodeDeleted, sessionEnded, deadlinePassed, clientStopped }
+
+    let kind: Kind
+
+    /// The own znode was deleted, by somebody else.
+    public static let znodeDeleted = LossReason(kind: .znodeDeleted)
+    /// The session expired, and the znode with it.
+    public static let sessionEnded = LossReason(kind: .sessionEnded)
+    /// The ensemble has not confirmed the session for so long that it may have given the grant away.
+    public static let deadlinePassed = LossReason(kind: .deadlinePassed)
+    /// The client was stopped while something was held.
+    public static let clientStopped = LossReason(kind: .clientStopped)
+
+    /// The reason's name.
+    public var description: String { "\(kind)" }
+}

@@ -1,0 +1,197 @@
+internal import ZooKeeperBridge
+
+/// Decides how a client comes to a session and keeps it, through lost connections, absent servers and expiry.
+///
+/// Two things drive it. Events of the transport, as they happen: each gives what must be done at once, in ``Effect``s.
+/// And the client's run loop, which asks for its ``nextStep(now:)``, performs it, tells the outcome, and asks again.
+///
+/// The C client reconnects by itself among the addresses that it was given. When that takes too long, the connection is
+/// replaced by a new one for the same session: names are resolved again, and pauses between such rounds grow.
+struct SessionStateMachine: Sendable {
+    /// What to do at once, in this order.
+    enum Effect: Equatable {
+        /// A new session stands.
+        case beginSession(Session)
+        /// The same session stands again, with this timeout; `isReplaced` when on another connection object, where
+        /// the server has forgotten the watches of the one before.
+        case resumeSession(Session, isReplaced: Bool)
+        case suspend(Session)
+        /// The session has ended at the server.
+        case endSession(Session)
+        case fail(ZooKeeperError)
+        /// The run loop has something to do.
+        case wake
+    }
+
+    /// What the run loop does next.
+    enum Step: Equatable {
+        case resolve
+        /// Make a connection and open it.
+        case open(addresses: [String], session: TransportSession?)
+        case close(TransportClose)
+        /// Wait for an event, at most until an instant.
+        case wait(until: MonotonicInstant?)
+        case finish(ZooKeeperError?)
+    }
+
+    private enum Link: Equatable {
+        case none
+        /// Opened, and not connected so far.
+        case opening(since: MonotonicInstant)
+        case connected
+        /// Lost; the C client tries by itself.
+        case lost(since: MonotonicInstant)
+        /// To be closed as soon as the run loop comes by.
+        case condemned(TransportClose)
+    }
+
+    private let requestedTimeout: Duration
+    private var link = Link.none
+    private var session: TransportSession?
+    private var epoch = 0
+    private var hasConnectionOfSession = false
+    private var addresses: [String]?
+    private var backoff: Backoff
+    private var pausedUntil: MonotonicInstant?
+    private var failure: ZooKeeperError?
+    private var isStopping = false
+
+    init(requestedTimeout: Duration) {
+        self.requestedTimeout = requestedTimeout
+        // A pause must not cost the session: the ensemble may come back at its beginning.
+        backoff = Backoff(initial: .milliseconds(100), cap: min(.seconds(10), requestedTimeout / 3))
+    }
+
+    /// The present session, while it is not known to have ended.
+    var current: Session? { session.map(publicSession) }
+
+    // MARK: The run loop
+
+    mutating func nextStep(now: MonotonicInstant) -> Step {
+        if case .condemned(let end) = link { return .close(end) }
+        if isStopping || failure != nil {
+            return link == .none ? .finish(failure) : .close(.endSession)
+        }
+        switch link {
+        case .none:
+            if let pausedUntil, now < pausedUntil { return .wait(until: pausedUntil) }
+            guard let addresses else { return .resolve }
+            return .open(addresses: addresses, session: session)
+        case .opening(let since), .lost(let since):
+            let giveUp = since + requestedTimeout * Self.round
+            guard now >= giveUp else { return .wait(until: giveUp) }
+            pause(from: now)
+            return .close(.keepSession)
+        case .connected: return .wait(until: nil)
+        case .condemned: return .wait(until: nil)
+        }
+    }
+
+    /// The part of the timeout that a connection gets to come (back) before it is replaced: a little more than the C
+    /// client gives one address that does not answer.
+    private static let round = 0.7
+
+    mutating func resolved(_ addresses: [String], now: MonotonicInstant) {
+        if addresses.isEmpty {
+            pause(from: now)
+        } else {
+            self.addresses = addresses
+        }
+    }
+
+    mutating func opened(now: MonotonicInstant) {
+        link = .opening(since: now)
+        hasConnectionOfSession = false
+        addresses = nil
+    }
+
+    mutating func closed() {
+        link = .none
+    }
+
+    // MARK: Events
+
+    mutating func connected(_ granted: TransportSession) -> [Effect] {
+        guard isOpen else { return [] }
+        let isSame = session?.id == granted.id
+        let isReplaced = isSame && !hasConnectionOfSession
+        var effects: [Effect] = []
+        if !isSame {
+            if let session { effects.append(.endSession(publicSession(session))) }
+            epoch += 1
+        }
+        session = granted
+        hasConnectionOfSession = true
+        link = .connected
+        backoff.reset()
+        pausedUntil = nil
+        effects.append(
+            isSame
+                ? .resumeSession(publicSession(granted), isReplaced: isReplaced)
+                : .beginSession(publicSession(granted)))
+        return effects + [.wake]
+    }
+
+    mutating func disconnected(now: MonotonicInstant) -> [Effect] {
+        guard link == .connected, let session else { return [] }
+        link = .lost(since: now)
+        return [.suspend(publicSession(session)), .wake]
+    }
+
+    mutating func expired() -> [Effect] {
+        guard isOpen else { return [] }
+        link = .condemned(.keepSession)
+        guard let ended = session else { return [.wake] }
+        session = nil
+        return [.endSession(publicSession(ended)), .wake]
+    }
+
+    mutating func authenticationFailed() -> [Effect] {
+        fail(ZooKeeperError(.authenticationFailed, message: "the server refused a credential"))
+    }
+
+    mutating func openFailed(_ text: String, now: MonotonicInstant) -> [Effect] {
+        guard isOpen else { return [] }
+        link = .condemned(.keepSession)
+        pause(from: now)
+        return [.wake]
+    }
+
+    /// Leave the present connection for other servers, with the same session.
+    mutating func replaceConnection() -> [Effect] {
+        addresses = nil
+        pausedUntil = nil
+        guard isOpen else { return [.wake] }
+        let lost: [Effect] = link == .connected ? session.map { [.suspend(publicSession($0))] } ?? [] : []
+        link = .condemned(.keepSession)
+        return lost + [.wake]
+    }
+
+    mutating func stop() -> [Effect] {
+        isStopping = true
+        return [.wake]
+    }
+
+    private mutating func fail(_ error: ZooKeeperError) -> [Effect] {
+        failure = failure ?? error
+        var effects: [Effect] = []
+        if let session { effects.append(.endSession(publicSession(session))) }
+        session = nil
+        return effects + [.fail(error), .wake]
+    }
+
+    private mutating func pause(from now: MonotonicInstant) {
+        pausedUntil = now + backoff.pause()
+    }
+
+    private var isOpen: Bool {
+        switch link {
+        case .opening, .connected, .lost: true
+        case .none, .condemned: false
+        }
+    }
+
+    private func publicSession(_ session: TransportSession) -> Session {
+        Session(id: SessionID(rawValue: session.id), epoch: epoch, timeout: .milliseconds(Int64(session.timeout)))
+    }
+}

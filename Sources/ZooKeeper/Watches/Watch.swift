@@ -1,0 +1,67 @@
+/// What a watch has seen.
+///
+/// A watch tells that something changed, not what is true now: changes that follow one another quickly, or that happened
+/// while the connection was lost, show as one event. Read again to know.
+public struct WatchEvent: Sendable, Hashable, CustomStringConvertible {
+    enum Kind: Hashable { case created, deleted, dataChanged, childrenChanged, interrupted, sessionEnded }
+
+    let kind: Kind
+    /// The znode that was watched.
+    public let path: String
+
+    /// The znode was created.
+    public var isCreated: Bool { kind == .created }
+    /// The znode was deleted.
+    public var isDeleted: Bool { kind == .deleted }
+    /// The znode's data was written, or it was deleted and created again while the connection was lost.
+    public var isDataChanged: Bool { kind == .dataChanged }
+    /// A child was created or deleted.
+    public var isChildrenChanged: Bool { kind == .childrenChanged }
+    /// The watch was lost with its connection while the session lives on: read and watch again.
+    public var isInterrupted: Bool { kind == .interrupted }
+    /// The watch was lost with its session, or because the client stopped.
+    public var isSessionEnded: Bool { kind == .sessionEnded }
+
+    /// The event in words.
+    public var description: String { "\(kind) at \(path)" }
+}
+
+/// A one-shot watch: one event, awaited.
+///
+/// The watch is taken away from the server when the task that waits for its event is cancelled, when ``cancel()`` is
+/// called, or when the last reference to it goes.
+public final class Watch: Sendable {
+    /// The znode that is watched.
+    public let path: String
+    private let outcome: OneShot<WatchEvent>
+    private let giveUp: @Sendable () -> Void
+
+    init(path: String, outcome: OneShot<WatchEvent>, giveUp: @escaping @Sendable () -> Void) {
+        self.path = path
+        self.outcome = outcome
+        self.giveUp = giveUp
+    }
+
+    deinit {
+        if outcome.value == nil { giveUp() }
+    }
+
+    /// Waits for the event; returns at once when it has come already.
+    ///
+    /// - Throws: `CancellationError` when the task is cancelled; the watch is gone then.
+    public func event() async throws -> WatchEvent {
+        do {
+            return try await outcome.wait()
+        } catch {
+            cancel()
+            throw error
+        }
+    }
+
+    /// Gives the watch up: its event becomes ``WatchEvent/isInterrupted``.
+    ///
+    /// Costs one request when nobody else watches the same znode in this client.
+    public func cancel() {
+        if outcome.set(WatchEvent(kind: .interrupted, path: path)) { giveUp() }
+    }
+}
