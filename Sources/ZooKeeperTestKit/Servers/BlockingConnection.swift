@@ -79,7 +79,7 @@ struct BlockingConnection: ~Copyable {
 /// Asks a server one of its four letter words.
 ///
 /// - Throws: ``TestKitError`` with code `.noAnswer` when the server does not answer within two seconds.
-func fourLetterWord(_ word: String, host: String, port: Int) async throws -> String {
+package func fourLetterWord(_ word: String, host: String, port: Int) async throws -> String {
     try await onOwnThread {
         let connection = try BlockingConnection(to: host, port: port, seconds: 2)
         try connection.send(Array(word.utf8))

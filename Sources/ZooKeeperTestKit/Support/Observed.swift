@@ -27,6 +27,7 @@ final class Observed<State: Sendable>: Sendable {
     func update<Result: Sendable>(_ change: @Sendable (inout State) -> Result) -> Result {
         self.storage.withLock { storage in
             let result = change(&storage.state)
+            if storage.waiters.isEmpty { return result }
             for (id, waiter) in storage.waiters.sorted(by: { $0.key < $1.key }) {
                 var state: State? = storage.state
                 if waiter(&state) { storage.waiters[id] = nil }

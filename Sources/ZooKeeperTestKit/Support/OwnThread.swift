@@ -21,7 +21,7 @@ func detachThread(_ body: @escaping @Sendable () -> Void) {
 /// Runs blocking work on a thread of its own and returns what it returned.
 ///
 /// Cancellation does not interrupt it.
-func onOwnThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
+package func onOwnThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
     try await withCheckedThrowingContinuation { continuation in
         detachThread { continuation.resume(with: Swift.Result(catching: body)) }
     }
