@@ -26,6 +26,7 @@ let package = Package(
         .library(name: "ZooKeeper", targets: ["ZooKeeper"]),
         .library(name: "ZooKeeperRecipes", targets: ["ZooKeeperRecipes"]),
         .library(name: "ZooKeeperTestKit", targets: ["ZooKeeperTestKit"]),
+        .library(name: "ZooKeeperTestKitTraits", targets: ["ZooKeeperTestKitTraits"]),
         .executable(name: "zkrecipes", targets: ["zkrecipes"]),
     ],
     traits: [
@@ -82,6 +83,12 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        // Apart from the test kit, because programs that start servers should not link Swift Testing.
+        .target(
+            name: "ZooKeeperTestKitTraits",
+            dependencies: ["ZooKeeperTestKit"],
+            swiftSettings: settings
+        ),
         .executableTarget(
             name: "zkrecipes",
             dependencies: [
@@ -104,13 +111,19 @@ let package = Package(
         // Against real servers.
         .testTarget(
             name: "ZooKeeperIntegrationTests",
-            dependencies: ["ZooKeeper", "ZooKeeperBridge", "ZooKeeperTestKit", logging, lifecycle, metrics],
+            dependencies: [
+                "ZooKeeper", "ZooKeeperBridge", "ZooKeeperTestKit", "ZooKeeperTestKitTraits", logging, lifecycle,
+                metrics,
+            ],
             path: "integration/ZooKeeperIntegrationTests",
             swiftSettings: settings
         ),
         .testTarget(
             name: "RecipesIntegrationTests",
-            dependencies: ["ZooKeeper", "ZooKeeperRecipes", "ZooKeeperTestKit", "zkrecipes", logging, lifecycle],
+            dependencies: [
+                "ZooKeeper", "ZooKeeperRecipes", "ZooKeeperTestKit", "ZooKeeperTestKitTraits", "zkrecipes", logging,
+                lifecycle,
+            ],
             path: "integration/RecipesIntegrationTests",
             swiftSettings: settings
         ),

@@ -224,6 +224,15 @@ extension TestServer {
             .map { String($0.drop { $0 == " " }) }
     }
 
+    /// The number of the last transaction that the server has applied.
+    func lastTransaction() async throws -> Int64 {
+        let answer = try await fourLetterWord("srvr", host: self.address, port: self.port)
+        for line in answer.split(separator: "\n") where line.hasPrefix("Zxid: 0x") {
+            return Int64(line.dropFirst(8), radix: 16) ?? -1
+        }
+        return -1
+    }
+
     private func startFailure(_ what: String) -> TestKitError {
         let tail = self.log.split(separator: "\n").suffix(12).joined(separator: "\n")
         return TestKitError(.startFailed, "\(self) \(what). Its log ends with:\n\(tail)")

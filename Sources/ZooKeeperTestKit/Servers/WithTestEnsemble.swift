@@ -1,0 +1,137 @@
+/// Starts an ensemble, runs `body` with it, and ends it.
+///
+/// All members serve when `body` begins, after about two seconds. Their processes end with this one, however it ends.
+///
+/// - Parameters:
+///   - members: How many servers: 1, 3 or 5.
+///   - proxiedQuorum: Whether the servers reach one another through proxies, so that they can be cut off from one another
+///     while clients still reach them: see ``TestEnsemble/link(from:to:)``.
+///   - distinctAddresses: Whether each member has a loopback address of its own: 127.0.0.1, 127.0.0.2 and so on.
+///   - configuration: How to set up each member.
+///   - body: What to do with the ensemble.
+/// - Returns: What `body` returned.
+/// - Throws: As ``withTestServer(configuration:_:)``; ``TestKitError`` with code `.misuse` for another number of members.
+public func withTestEnsemble<Result>(
+    members: Int = 3,
+    proxiedQuorum: Bool = false,
+    distinctAddresses: Bool = false,
+    configuration: TestServerConfiguration = .init(),
+    _ body: (TestEnsemble) async throws -> Result
+) async throws -> Result {
+    let plan = EnsemblePlan(
+        members: members, proxiedQuorum: proxiedQuorum, distinctAddresses: distinctAddresses,
+        configuration: configuration)
+    let ensemble = try await plan.start()
+    do {
+        let result = try await body(ensemble)
+        await ensemble.remove()
+        return result
+    } catch {
+        await ensemble.remove()
+        throw error
+    }
+}
+
+/// What an ensemble is to be.
+package struct EnsemblePlan: Sendable {
+    /// How many servers.
+    package var members: Int
+    /// Whether they reach one another through proxies.
+    package var proxiedQuorum: Bool
+    /// Whether each has an address of its own.
+    package var distinctAddresses: Bool
+    /// How each is set up.
+    package var configuration: TestServerConfiguration
+
+    /// Notes what is wanted.
+    package init(
+        members: Int, proxiedQuorum: Bool, distinctAddresses: Bool, configuration: TestServerConfiguration
+    ) {
+        self.members = members
+        self.proxiedQuorum = proxiedQuorum
+        self.distinctAddresses = distinctAddresses
+        self.configuration = configuration
+    }
+
+    /// The ports of one member.
+    private struct Place {
+        var address: String
+        var client: Int
+        var quorum: Int
+        var election: Int
+    }
+
+    /// Starts the ensemble; on another try when somebody else took one of its ports.
+    package func start() async throws -> TestEnsemble {
+        guard [1, 3, 5].contains(self.members) else {
+            throw TestKitError(.misuse, "an ensemble has 1, 3 or 5 members, not \(self.members)")
+        }
+        var attempt = 1
+        while true {
+            let ensemble = try self.prepare()
+            do {
+                for member in ensemble.members { try member.launch() }
+                try await ensemble.waitUntilServing()
+                return ensemble
+            } catch {
+                let lostPorts = ensemble.members.contains { $0.lostItsPort }
+                await ensemble.remove()
+                guard lostPorts, attempt < 5 else { throw error }
+                attempt += 1
+            }
+        }
+    }
+
+    private func prepare() throws -> TestEnsemble {
+        let places = try (1...self.members).map { number in
+            let address = self.distinctAddresses ? "127.0.0.\(number)" : "127.0.0.1"
+            let ports = try Ports.free(3, on: address)
+            return Place(address: address, client: ports[0], quorum: ports[1], election: ports[2])
+        }
+        let links = self.proxiedQuorum ? try self.makeLinks(places) : [:]
+        let servers = try (1...self.members).map { number in
+            try TestServer(
+                number: number, address: places[number - 1].address, port: places[number - 1].client,
+                peers: self.peers(of: number, places, links), configuration: self.configuration)
+        }
+        return TestEnsemble(members: servers, links: links)
+    }
+
+    /// How a member's file names all members: the others at its own proxies in front of them, if there are any.
+    private func peers(of number: Int, _ places: [Place], _ links: [TestLink.Ends: TestLink]) -> [String] {
+        guard self.members > 1 else { return [] }
+        return (1...self.members).map { other in
+            if let link = links[TestLink.Ends(origin: number, destination: other)] {
+                return "server.\(other)=\(link.quorum.address):\(link.quorum.port):\(link.election.port)"
+            }
+            let place = places[other - 1]
+            return "server.\(other)=\(place.address):\(place.quorum):\(place.election)"
+        }
+    }
+
+    /// Two proxies for each ordered pair.
+    ///
+    /// The election's proxy announces its origin under the address of the proxy in the other direction, where the
+    /// destination would call back.
+    private func makeLinks(_ places: [Place]) throws -> [TestLink.Ends: TestLink] {
+        var ports: [TestLink.Ends: Int] = [:]
+        for origin in 1...self.members {
+            for destination in 1...self.members where destination != origin {
+                ports[TestLink.Ends(origin: origin, destination: destination)] = try Ports.free(1)[0]
+            }
+        }
+        var links: [TestLink.Ends: TestLink] = [:]
+        for (ends, port) in ports {
+            let place = places[ends.destination - 1]
+            let back = ports[TestLink.Ends(origin: ends.destination, destination: ends.origin)] ?? 0
+            let quorum = ProxiedConnection.Plan(
+                target: socketAddress(place.address, place.quorum), isFramed: false, patience: .seconds(2))
+            let election = ProxiedConnection.Plan(
+                target: socketAddress(place.address, place.election), isFramed: false,
+                announcedAddress: "127.0.0.1:\(back)")
+            links[ends] = TestLink(
+                quorum: try FaultProxy(quorum), election: try FaultProxy(election, listeningOn: port))
+        }
+        return links
+    }
+}
