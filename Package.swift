@@ -17,6 +17,8 @@ let strictSettings: [SwiftSetting] = settings + [.strictMemorySafety()]
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let configuration = Target.Dependency.product(
+    name: "Configuration", package: "swift-configuration", condition: .when(traits: ["Configuration"]))
 let collections = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 
 let package = Package(
@@ -62,8 +64,7 @@ let package = Package(
                 "ZooKeeperBridge", logging, metrics, lifecycle, collections,
                 .product(
                     name: "Tracing", package: "swift-distributed-tracing", condition: .when(traits: ["Tracing"])),
-                .product(
-                    name: "Configuration", package: "swift-configuration", condition: .when(traits: ["Configuration"])),
+                configuration,
             ],
             swiftSettings: strictSettings
         ),
@@ -104,7 +105,10 @@ let package = Package(
         .testTarget(
             name: "ZooKeeperBridgeTests", dependencies: ["ZooKeeperBridge"], swiftSettings: settings),
         .testTarget(
-            name: "ZooKeeperTests", dependencies: ["ZooKeeper", "ZooKeeperBridge", logging], swiftSettings: settings),
+            name: "ZooKeeperTests",
+            dependencies: ["ZooKeeper", "ZooKeeperBridge", logging, configuration],
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "ZooKeeperRecipesTests", dependencies: ["ZooKeeperRecipes", "ZooKeeper"], swiftSettings: settings),
 

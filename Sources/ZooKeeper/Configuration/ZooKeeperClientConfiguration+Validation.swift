@@ -42,7 +42,9 @@ extension ZooKeeperClientConfiguration {
             "at least retry.initialPause, which is \(retry.initialPause)")
     }
 
-    /// Schemes and ids go through C strings, which end at the first NUL. Credentials are not printed.
+    /// Schemes and ids go through C strings, which end at the first NUL.
+    ///
+    /// Credentials are not printed.
     private func validateRights() throws(ZooKeeperError) {
         try require(!acl.isEmpty, "acl", "[]", "at least one entry, such as .open")
         for (index, entry) in acl.enumerated() {

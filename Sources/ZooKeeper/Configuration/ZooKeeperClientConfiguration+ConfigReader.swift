@@ -1,0 +1,122 @@
+#if Configuration
+public import Configuration
+
+extension ZooKeeperClientConfiguration {
+    /// Reads a configuration, and checks it.
+    ///
+    /// Times are numbers of seconds, such as `0.05`. What is missing keeps its default; what is there and cannot be
+    /// read is an error, never the default.
+    ///
+    /// ## Configuration keys
+    /// - `connectionString` (string): `host:port,host:port/chroot`. Either this or `servers` is required.
+    /// - `servers` (string array): `host:port` each, IPv6 addresses in brackets.
+    /// - `chroot` (string): the znode that stands for the root; not together with a chroot in `connectionString`.
+    /// - `sessionTimeoutSeconds` (double, default 10): ``sessionTimeout``.
+    /// - `validityMargin` (double, default 0.05): ``validityMargin``.
+    /// - `retry.deadlineSeconds` (double, default 30): ``RetryPolicy/deadline``.
+    /// - `retry.initialPauseSeconds` (double, default 0.05): ``RetryPolicy/initialPause``.
+    /// - `retry.longestPauseSeconds` (double, default 2): ``RetryPolicy/longestPause``.
+    /// - `auth.scheme` (string, default `digest`): the scheme of `auth.credential`.
+    /// - `auth.credential` (string, secret): what the scheme wants, such as `user:password`.
+    /// - `acl` (string, default `open`): `open`, `readOnly` or `creatorAll`.
+    /// - `usesContainerParents` (bool, default `true`): ``usesContainerParents``.
+    /// - `maximumRequestsInFlight` (int, default 1024): ``maximumRequestsInFlight``.
+    /// - `maximumPacketSize` (int, default 1048575): ``maximumPacketSize``.
+    ///
+    /// - Parameter config: The reader, scoped to where the keys stand.
+    /// - Throws: ``ZooKeeperError`` with code `.invalidConfiguration`, naming the key, or the setting and its value.
+    public init(config: ConfigReader) throws {
+        let keys = ConfigurationKeys(config: config)
+        let ensemble = try keys.ensemble()
+        self.init(servers: ensemble.servers, chroot: ensemble.chroot)
+        if let timeout = try keys.duration("sessionTimeoutSeconds") { sessionTimeout = timeout }
+        if let margin = try keys.number("validityMargin") { validityMargin = margin }
+        if let deadline = try keys.duration("retry.deadlineSeconds") { retry.deadline = deadline }
+        if let pause = try keys.duration("retry.initialPauseSeconds") { retry.initialPause = pause }
+        if let pause = try keys.duration("retry.longestPauseSeconds") { retry.longestPause = pause }
+        if let credential = keys.credential() { auth = [credential] }
+        if let entry = try keys.acl() { acl = [entry] }
+        if let flag = try keys.flag("usesContainerParents") { usesContainerParents = flag }
+        if let limit = try keys.integer("maximumRequestsInFlight") { maximumRequestsInFlight = limit }
+        if let size = try keys.integer("maximumPacketSize") { maximumPacketSize = size }
+        try validate()
+    }
+}
+
+/// Reads single keys; a reader gives `nil` for what is missing and for what it cannot convert alike.
+private struct ConfigurationKeys {
+    let config: ConfigReader
+
+    func ensemble() throws(ZooKeeperError) -> ConnectionString {
+        var ensemble: ConnectionString
+        switch (config.string(forKey: "connectionString"), config.stringArray(forKey: "servers")) {
+        case (let text?, nil): ensemble = try ConnectionString(text)
+        case (nil, let servers?):
+            ensemble = try ConnectionString(servers.joined(separator: ","))
+            guard ensemble.chroot == nil else { throw error("servers", "has a chroot; it belongs into the key chroot") }
+        case (nil, nil): throw error("connectionString", "is missing, and so is servers; an example: \"zk1:2181\"")
+        case (.some, .some): throw error("servers", "is there and so is connectionString; it must be one of them")
+        }
+        guard let chroot = config.string(forKey: "chroot"), chroot != "/" else { return ensemble }
+        guard ensemble.chroot == nil else { throw error("chroot", "is there and in the connection string as well") }
+        do throws(ZooKeeperError) {
+            ensemble.chroot = try ZNodePath(chroot)
+        } catch {
+            throw self.error("chroot", "is \"\(chroot)\", with \(error.message ?? "an error")")
+        }
+        return ensemble
+    }
+
+    func credential() -> AuthCredential? {
+        guard let credential = config.string(forKey: "auth.credential", isSecret: true) else { return nil }
+        let scheme = config.string(forKey: "auth.scheme", default: "digest")
+        return AuthCredential(scheme: scheme, credential: Array(credential.utf8))
+    }
+
+    func acl() throws(ZooKeeperError) -> ACL? {
+        switch config.string(forKey: "acl") {
+        case nil: nil
+        case "open": .open
+        case "readOnly": .readOnly
+        case "creatorAll": .creatorAll
+        case let other?: throw error("acl", "is \"\(other)\"; it must be open, readOnly or creatorAll")
+        }
+    }
+
+    func duration(_ key: ConfigKey) throws(ZooKeeperError) -> Duration? {
+        guard let seconds = try number(key) else { return nil }
+        guard seconds.isFinite, abs(seconds) < 1e12 else {
+            throw error("\(key)", "is \(seconds); it must be a number of seconds, such as 10 or 0.05")
+        }
+        return .seconds(seconds)
+    }
+
+    func number(_ key: ConfigKey) throws(ZooKeeperError) -> Double? {
+        if let number = config.double(forKey: key) { return number }
+        if let number = config.int(forKey: key) { return Double(number) }
+        return try missing(key, "a number, such as 10 or 0.05")
+    }
+
+    func integer(_ key: ConfigKey) throws(ZooKeeperError) -> Int? {
+        if let number = config.int(forKey: key) { return number }
+        if let number = config.double(forKey: key) {
+            throw error("\(key)", "is \(number); it must be a whole number")
+        }
+        return try missing(key, "a whole number")
+    }
+
+    func flag(_ key: ConfigKey) throws(ZooKeeperError) -> Bool? {
+        if let flag = config.bool(forKey: key) { return flag }
+        return try missing(key, "true or false")
+    }
+
+    private func missing<Value>(_ key: ConfigKey, _ right: String) throws(ZooKeeperError) -> Value? {
+        guard let text = config.string(forKey: key) else { return nil }
+        throw error("\(key)", "is \"\(text)\"; it must be \(right)")
+    }
+
+    private func error(_ key: String, _ problem: String) -> ZooKeeperError {
+        ZooKeeperError(.invalidConfiguration, message: "key \(key) \(problem)")
+    }
+}
+#endif
