@@ -113,10 +113,17 @@ let package = Package(
             name: "ZooKeeperRecipesTests", dependencies: ["ZooKeeperRecipes", "ZooKeeper"], swiftSettings: settings),
 
         // Against real servers.
+        .executableTarget(
+            name: "HoldServer",
+            dependencies: ["ZooKeeperTestKit"],
+            path: "integration/Fixtures/HoldServer",
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "ZooKeeperIntegrationTests",
             dependencies: [
-                "ZooKeeper", "ZooKeeperBridge", "ZooKeeperTestKit", "ZooKeeperTestKitTraits", logging, lifecycle,
+                "ZooKeeper", "ZooKeeperBridge", "ZooKeeperTestKit", "ZooKeeperTestKitTraits", "HoldServer", logging,
+                lifecycle,
                 metrics,
             ],
             path: "integration/ZooKeeperIntegrationTests",

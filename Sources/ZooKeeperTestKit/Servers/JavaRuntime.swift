@@ -1,7 +1,7 @@
 import Glibc
 
 /// The Java runtime and the jars from which servers are started.
-struct JavaRuntime: Sendable {
+package struct JavaRuntime: Sendable {
     /// The path of the `java` program.
     var java: String
     /// The class path with the server and a logger.
@@ -13,7 +13,7 @@ struct JavaRuntime: Sendable {
     /// Debian puts them. `ZK_JARS` may also be the `lib` folder of Apache's own distribution.
     ///
     /// - Throws: ``TestKitError`` with code `.missingJava` or `.missingJars`; the message names the package to install.
-    static func find(
+    package static func find(
         environment: [String: String] = inheritedEnvironment()
     ) throws -> JavaRuntime {
         JavaRuntime(java: try Self.findJava(environment), classPath: try Self.findJars(environment))

@@ -68,7 +68,8 @@ public final class TestServer: Sendable, CustomStringConvertible {
     /// The connection string.
     public var description: String { "server \(self.number) at \(self.connectionString)" }
 
-    var dataFolder: String { "\(self.folder)/data" }
+    /// Where its data are.
+    package var dataFolder: String { "\(self.folder)/data" }
     private var settingsFile: String { "\(self.folder)/zoo.cfg" }
     private var logFile: String { "\(self.folder)/log" }
 

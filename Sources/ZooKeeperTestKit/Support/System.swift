@@ -15,7 +15,7 @@ func withCStrings<Result>(_ strings: [String], _ body: ([UnsafeMutablePointer<CC
 }
 
 /// The environment of this process.
-func inheritedEnvironment() -> [String: String] {
+package func inheritedEnvironment() -> [String: String] {
     var variables: [String: String] = [:]
     var entry = environ
     while let line = entry.pointee {

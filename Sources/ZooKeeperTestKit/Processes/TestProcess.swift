@@ -1,0 +1,176 @@
+import Glibc
+
+/// A process that a test starts, watches, freezes and kills, such as a program of the package itself.
+///
+/// It ends with this process, however this one ends, and when nobody refers to it any more. Its standard input is empty;
+/// its errors go where those of this process go. Signals hit the program itself: no shell stands in between.
+public final class TestProcess: Sendable, CustomStringConvertible {
+    /// What runs, for messages.
+    public let description: String
+
+    private let child: ChildProcess
+    private let output = Observed(Output())
+
+    fileprivate struct Output: Sendable {
+        var lines: [String] = []
+        var hasEnded = false
+    }
+
+    /// Starts a program.
+    ///
+    /// - Parameters:
+    ///   - executable: Its path; see ``path(ofProduct:)`` for programs of the package under test.
+    ///   - arguments: The arguments after its name.
+    ///   - environment: Variables added to those of this process.
+    /// - Throws: ``TestKitError`` with code `.system` when no process can be made, `.startFailed` when there is no such
+    ///   program.
+    public init(_ executable: String, arguments: [String] = [], environment: [String: String] = [:]) throws {
+        guard access(executable, X_OK) == 0 else {
+            throw TestKitError(.startFailed, "\(executable) is no program that can be run")
+        }
+        var ends: [Int32] = [-1, -1]
+        let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+        guard socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw TestKitError.system("socketpair") }
+        let (reader, writer) = (ends[0], ends[1])
+        defer { close(writer) }
+        do {
+            self.child = try ChildProcess.spawn(
+                ChildProcess.Launch(
+                    executable: executable, arguments: arguments, environment: environment, standardOutput: writer,
+                    standardError: 2))
+        } catch {
+            close(reader)
+            throw error
+        }
+        self.description = ([executable] + arguments).joined(separator: " ")
+        let output = self.output
+        detachThread { Self.read(reader, into: output) }
+    }
+
+    deinit { self.child.send(SIGKILL) }
+
+    /// The path of a program that was built together with the running tests.
+    ///
+    /// SwiftPM puts them into one folder.
+    public static func path(ofProduct name: String) -> String {
+        var path = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = readlink("/proc/self/exe", &path, path.count - 1)
+        let own = String(decoding: path.prefix(max(count, 0)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let folder = own.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
+        return "\(folder)/\(name)"
+    }
+
+    /// The process id, valid while the process lives.
+    public var id: Int32 { self.child.id }
+    /// How it ended; `nil` while it lives.
+    public var exitStatus: ExitStatus? { self.child.exitStatus }
+
+    /// What the process writes to its standard output, line by line, from its start to its end.
+    ///
+    /// Each iteration begins with the first line. All lines are kept in memory.
+    public var lines: Lines { Lines(output: self.output) }
+
+    /// Freezes the process (SIGSTOP).
+    ///
+    /// - Throws: ``TestKitError`` with code `.misuse` when it has ended.
+    public func pause() throws { try self.send(SIGSTOP) }
+
+    /// Lets a frozen process go on (SIGCONT).
+    ///
+    /// - Throws: ``TestKitError`` with code `.misuse` when it has ended.
+    public func resume() throws { try self.send(SIGCONT) }
+
+    /// Asks the process to end (SIGTERM).
+    ///
+    /// - Throws: ``TestKitError`` with code `.misuse` when it has ended.
+    public func terminate() throws { try self.send(SIGTERM) }
+
+    /// Interrupts the process (SIGINT), as a terminal does.
+    ///
+    /// - Throws: ``TestKitError`` with code `.misuse` when it has ended.
+    public func interrupt() throws { try self.send(SIGINT) }
+
+    /// Kills the process (SIGKILL), and waits until it has ended.
+    @discardableResult
+    public func kill() async -> ExitStatus {
+        self.child.send(SIGKILL)
+        return await self.child.end()
+    }
+
+    /// Waits until the process has ended.
+    ///
+    /// - Throws: `CancellationError`; the process goes on.
+    @discardableResult
+    public func waitForEnd() async throws -> ExitStatus { try await self.child.waitForEnd() }
+
+    /// Waits for a line, among those that came already and those to come, and returns the first that matches.
+    ///
+    /// - Throws: ``TestKitError`` with code `.noAnswer` when the output ends without one; `CancellationError`.
+    @discardableResult
+    public func line(where matches: @escaping @Sendable (String) -> Bool) async throws -> String {
+        let found = try await self.output.first { output -> String?? in
+            if let line = output.lines.first(where: matches) { return .some(line) }
+            return output.hasEnded ? .some(nil) : nil
+        }
+        guard let found else { throw TestKitError(.noAnswer, "\(self): the output ended without the line") }
+        return found
+    }
+
+    private func send(_ signal: Int32) throws {
+        guard self.child.send(signal) else { throw TestKitError(.misuse, "\(self) has ended") }
+    }
+
+    private static func read(_ source: Int32, into output: Observed<Output>) {
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        var rest: [UInt8] = []
+        while true {
+            let count = Glibc.read(source, &buffer, buffer.count)
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { break }
+            rest += buffer[..<count]
+            var lines = rest.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+            rest = Array(lines.removeLast())
+            let complete = lines.map { String(decoding: $0, as: UTF8.self) }
+            output.update { $0.lines += complete }
+        }
+        close(source)
+        let last = rest.isEmpty ? [] : [String(decoding: rest, as: UTF8.self)]
+        output.update {
+            $0.lines += last
+            $0.hasEnded = true
+        }
+    }
+
+    /// The lines of a process's standard output.
+    public struct Lines: AsyncSequence, Sendable {
+        /// A line, without what ends it.
+        public typealias Element = String
+        /// The only failure is cancellation.
+        public typealias Failure = any Error
+
+        fileprivate let output: Observed<Output>
+
+        /// Begins with the first line.
+        public func makeAsyncIterator() -> Iterator { Iterator(output: self.output) }
+
+        /// Gives one line after the other.
+        public struct Iterator: AsyncIteratorProtocol {
+            fileprivate let output: Observed<Output>
+            private var index = 0
+
+            fileprivate init(output: Observed<Output>) { self.output = output }
+
+            /// The next line; `nil` after the last one.
+            ///
+            /// - Throws: `CancellationError`.
+            public mutating func next() async throws -> String? {
+                let index = self.index
+                self.index += 1
+                return try await self.output.first { output -> String?? in
+                    if index < output.lines.count { return .some(output.lines[index]) }
+                    return output.hasEnded ? .some(nil) : nil
+                }
+            }
+        }
+    }
+}
