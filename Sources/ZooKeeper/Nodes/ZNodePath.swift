@@ -19,13 +19,25 @@ public struct ZNodePath: Sendable, Hashable, CustomStringConvertible {
         self.string = string
     }
 
+    /// Whether two paths are the same to the server, which compares bytes.
+    ///
+    /// Strings are equal by canonical equivalence instead: \u{e9} and e\u{301} are one string, but two znodes.
+    public static func == (left: ZNodePath, right: ZNodePath) -> Bool {
+        left.string.utf8.elementsEqual(right.string.utf8)
+    }
+
+    /// Hashes the bytes.
+    public func hash(into hasher: inout Hasher) {
+        for byte in string.utf8 { hasher.combine(byte) }
+    }
+
     /// The path as text.
     public var description: String { string }
 
     /// The last part; empty for the root.
     public var name: String {
         guard let slash = string.utf8.lastIndex(of: UInt8(ascii: "/")) else { return string }
-        return String(string[string.index(after: slash)...])
+        return String(string[string.utf8.index(after: slash)...])
     }
 
     /// The path without its last part; `nil` for the root.
@@ -92,13 +104,14 @@ extension ZNodePath {
         }
     }
 
-    /// Beyond ASCII the server refuses controls, private use and the specials block.
+    /// Beyond ASCII the server refuses controls, private use, the specials block, and all that takes two UTF-16 units,
+    /// such as emoji.
     private static func problemOfScalar(in string: String) -> Problem? {
         guard string.utf8.contains(where: { $0 >= 0x80 }) else { return nil }
         var position = 0
         for scalar in string.unicodeScalars {
             switch scalar.value {
-            case 0x80...0x9f, 0xe000...0xf8ff, 0xfff0...0xffff:
+            case 0x80...0x9f, 0xe000...0xf8ff, 0xfff0...0x10_ffff:
                 return Problem(
                     text: "a character that no name may have (U+\(String(scalar.value, radix: 16)))", position: position
                 )
