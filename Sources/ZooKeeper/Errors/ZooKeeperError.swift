@@ -110,7 +110,8 @@ public struct ZooKeeperError: Error, Sendable, Hashable, CustomStringConvertible
 extension ZooKeeperError {
     /// Classifies the code of a request that was handed to the transport.
     ///
-    /// Lost, timed out, moved, closing and inconsistent all mean that the outcome is unknown.
+    /// Lost, timed out, moved, closing and inconsistent all mean that the outcome is unknown, and so does every code
+    /// that is not known to be a refusal.
     init(serverCode: Int32, path: String?) {
         let code: Code
         var unknown = false
@@ -132,7 +133,9 @@ extension ZooKeeperError {
         case -7: (code, unknown) = (.operationTimeout, true)
         case -118: (code, unknown) = (.sessionMoved, true)
         case -112: (code, unknown) = (.sessionExpired, true)
-        default: code = .server
+        // Reconfiguration refused, server or session of a kind that takes no such write, SASL demanded.
+        case -13, -14, -119, -120, -123, -124: code = .server
+        default: (code, unknown) = (.server, true)
         }
         self.init(code, path: path, serverCode: serverCode, isOutcomeUnknown: unknown)
     }
