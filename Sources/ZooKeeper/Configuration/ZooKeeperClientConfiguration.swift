@@ -13,6 +13,7 @@ public struct ZooKeeperClientConfiguration: Sendable {
     /// The part of the session timeout given away so that grants end here before the server can give them to others.
     ///
     /// It covers clocks of machines that run apart. Default: 0.05, which is 5 %.
+    /// Above 0.35 an idle session proves itself more often; above 0.65 not even that keeps its grants from pausing.
     public var validityMargin: Double
     /// How requests are repeated, and for how long.
     public var retry: RetryPolicy

@@ -11,8 +11,13 @@
 /// of a session's activity at least every tick, on the connection on which it forwards writes; and a timeout is at least
 /// two ticks. So that leader knew of the activity, and cannot expire the session sooner than a timeout after it; a later
 /// leader starts every session afresh.
+///
+/// One value is for one session; a new session begins with a new one.
 package struct SessionValidity: Sendable {
-    /// The negotiated timeout.
+    /// The shortest timeout that was negotiated for this session.
+    ///
+    /// A server with other limits may negotiate a longer one later, but a new leader counts by the one that the session
+    /// was created with.
     package private(set) var timeout: Duration
     /// What is sure; in the past while nothing is.
     package private(set) var validUntil: MonotonicInstant = .distantPast
@@ -33,8 +38,13 @@ package struct SessionValidity: Sendable {
     /// The connection stands, new or again.
     ///
     /// - Parameter lowerBound: An instant after which the session was established or resumed for certain.
+    ///
+    /// What was sure is taken back in one case: a shorter timeout than before was negotiated, so that the server counts
+    /// by that from now on.
     package mutating func connected(since lowerBound: MonotonicInstant, timeout: Duration) {
-        self.timeout = timeout
+        let before = self.timeout
+        self.timeout = before == .zero ? timeout : min(before, timeout)
+        if timeout < before { validUntil = min(validUntil, lowerBound + timeout * fraction) }
         established = lowerBound
         activities = []
         isProved = false
@@ -78,6 +88,14 @@ extension SessionValidity {
     /// 6/10 of the timeout is sure, so that a fresh connection's first activity counts soon.
     package func nextHeartbeat(after last: MonotonicInstant) -> MonotonicInstant {
         let isYoung = validUntil - last < timeout * 0.6
-        return last + timeout * (isYoung ? 0.26 : 0.3)
+        return last + timeout * min(isYoung ? 0.26 : 0.3, affordableDistance)
+    }
+
+    /// A wide margin needs more heartbeats, else the validity would run out before the next one.
+    ///
+    /// A proof counts activity that is older by a quarter, a grain and one distance; what remains must cover the next
+    /// distance and the round trip.
+    private var affordableDistance: Double {
+        fraction >= 0.65 ? 0.3 : max((fraction - 0.25 - 1 / 16) * 0.4, 0.01)
     }
 }
