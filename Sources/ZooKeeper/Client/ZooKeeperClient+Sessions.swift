@@ -1,6 +1,10 @@
+package import Logging
 internal import Synchronization
 
 extension ZooKeeperClient {
+    /// The logger that the client was made with.
+    package var logger: Logger { core.logger }
+
     /// The clock that all deadlines are on.
     package var clock: any MonotonicClock { core.clock }
 

@@ -4,6 +4,9 @@ package enum CleanUp: Sendable, Hashable {
     case node(path: String)
     /// Whatever stands below a parent with this prefix in its name, also when its creation's answer was lost.
     case prefix(String, parent: String)
+    /// The same, and with the first of them, in one transaction, a znode of a shared name that was created with it: so
+    /// that nobody else's can be meant.
+    case prefixWith(String, parent: String, also: String)
 }
 
 /// Performs clean-ups while the client runs.
@@ -60,19 +63,36 @@ struct Janitor: Sendable {
             return isGone(try await job.session.flight(.delete(path: path))[0])
         case .prefix(let prefix, let parent):
             return try await deleteAll(with: prefix, in: parent, session: job.session)
+        case .prefixWith(let prefix, let parent, let also):
+            return try await deleteAll(with: prefix, in: parent, also: also, session: job.session)
         }
     }
 
-    /// Without the `sync` a server that lags might not show the znode yet.
     private func deleteAll(with prefix: String, in parent: String, session: LiveSession) async throws -> Bool {
-        let results = try await session.flight(.sync(path: parent), .children(path: parent))
-        _ = try results[0].get()
-        if isGone(results[1]), case .failure = results[1] { return true }
-        guard case .children(let names, _) = try results[1].get() else { return false }
-        let own = names.filter { $0.hasPrefix(prefix) }
-        let deletes = own.map { SessionRequest.delete(path: parent == "/" ? "/\($0)" : "\(parent)/\($0)") }
+        let deletes = try await own(prefix, in: parent, session: session).map { SessionRequest.delete(path: $0) }
         guard !deletes.isEmpty else { return true }
         return try await session.flight(deletes).allSatisfy(isGone)
+    }
+
+    private func deleteAll(
+        with prefix: String, in parent: String, also shared: String, session: LiveSession
+    ) async throws -> Bool {
+        guard let first = try await own(prefix, in: parent, session: session).first else { return true }
+        let result = try await session.flight(.multi([.delete(first), .delete(shared)]))[0]
+        if case .failure(let error) = result, error.code == .noNode, error.failedOperation == 1 {
+            // The shared one is gone already.
+            return isGone(try await session.flight(.delete(path: first))[0])
+        }
+        return isGone(result)
+    }
+
+    /// The znodes with a prefix; without the `sync` a server that lags might not show them yet.
+    private func own(_ prefix: String, in parent: String, session: LiveSession) async throws -> [String] {
+        let results = try await session.flight(.sync(path: parent), .children(path: parent))
+        _ = try results[0].get()
+        if case .failure(let error) = results[1], error.code == .noNode { return [] }
+        return try results[1].get().children.names
+            .filter { $0.hasPrefix(prefix) }.map { parent == "/" ? "/\($0)" : "\(parent)/\($0)" }
     }
 
     private func isGone(_ result: SessionResult) -> Bool {

@@ -92,6 +92,22 @@ package final class LiveSession: Sendable {
         core.cleanUp(job, session: self)
     }
 
+    /// Has own znodes deleted, and waits for it as long as the connection stands; after that it goes on by itself.
+    ///
+    /// The wait is not ended by the cancellation of the calling task.
+    package func cleanUpWhileConnected(_ job: CleanUp) async {
+        let done = cleanUp(job)
+        let core = core
+        await Task {
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { _ = try? await done.wait() }
+                group.addTask { for await state in core.states.follow() where !state.isConnected { return } }
+                await group.next()
+                group.cancelAll()
+            }
+        }.value
+    }
+
     func extend(to instant: MonotonicInstant, timeout: Duration) {
         guard !hasEnded else { return }
         validNanoseconds.store(instant.nanoseconds, ordering: .releasing)

@@ -1,0 +1,107 @@
+internal import Synchronization
+internal import ZooKeeper
+
+/// One time that the gate may be open: from a read znode to its loss or a signal.
+final class GateGrant: Sendable {
+    enum Interrupt: Sendable, Equatable {
+        case signalled, stopped
+        case lost(LossReason)
+    }
+
+    let token: FencingToken
+    let hold: HeldNode
+    /// Why the gate must close; set by whatever comes first.
+    let interrupt: OneShot<Interrupt>
+
+    init(hold: HeldNode, interrupt: OneShot<Interrupt>) {
+        token = FencingToken(rawValue: hold.czxid.rawValue)
+        self.hold = hold
+        self.interrupt = interrupt
+    }
+
+    var session: LiveSession { hold.session }
+}
+
+extension EventGate {
+    /// The deadline that was admitted until has passed: looks whether the session's proofs have moved it.
+    ///
+    /// - Returns: Whether the event may enter.
+    func renewAdmission(now: MonotonicInstant, until: Int64) -> Bool {
+        guard until != Self.closed else { return false }
+        return shared.withLock { shared in
+            guard let grant = shared.grant, admitUntil.load(ordering: .sequentiallyConsistent) != Self.closed else {
+                return false
+            }
+            let renewed = grant.hold.validUntil - mode.configuration.eventAllowance
+            admitUntil.store(renewed.nanoseconds, ordering: .sequentiallyConsistent)
+            return now < renewed
+        }
+    }
+
+    /// Takes a grant up without letting anybody in so far.
+    func prepare(_ grant: GateGrant) {
+        shared.withLock { shared in
+            shared.grant = grant
+            token.store(grant.token.rawValue, ordering: .relaxed)
+        }
+        grant.hold.onLoss { [weak self] reason in
+            self?.close(grant, .lost(reason))
+            self?.cancelInside()
+        }
+    }
+
+    /// Opens the gate, unless something has come in between.
+    func open(_ grant: GateGrant) {
+        let opening = shared.withLock { shared -> OneShot<Void>? in
+            guard shared.grant === grant, grant.interrupt.value == nil else { return nil }
+            let until = grant.hold.validUntil - mode.configuration.eventAllowance
+            admitUntil.store(until.nanoseconds, ordering: .sequentiallyConsistent)
+            return shared.opening
+        }
+        guard let opening else { return }
+        broadcast.send(.open(grant.token))
+        opening.set(())
+    }
+
+    /// Shuts the gate; on any thread, at once.
+    ///
+    /// The interrupt comes first: what has not opened the gate by now sees it, and what has is undone by the shutting.
+    func close(_ grant: GateGrant, _ interrupt: GateGrant.Interrupt) {
+        grant.interrupt.set(interrupt)
+        shut(grant)
+    }
+
+    func shut(_ grant: GateGrant) {
+        shared.withLock { shared in
+            guard shared.grant === grant else { return }
+            if admitUntil.load(ordering: .relaxed) != Self.closed { shared.opening = OneShot() }
+            admitUntil.store(Self.closed, ordering: .sequentiallyConsistent)
+        }
+    }
+
+    /// Cancels the operations that are inside.
+    func cancelInside() {
+        let tasks = shared.withLock { Array($0.tasks.values) }
+        for cancel in tasks { cancel() }
+    }
+
+    func noteLeftWhileClosed() {
+        if counter.total == 0 { drainWakeUp.signal() }
+    }
+
+    var lossReason: LossReason? { shared.withLock { $0.grant?.hold.lossReason } }
+
+    /// Waits until the gate opens, or the deadline of an open gate may have moved.
+    func waitForOpening() async throws {
+        let opening = try shared.withLock { shared in
+            if shared.isStopped { throw ExclusiveModeError(.gateStopped, path: mode.path) }
+            return shared.opening
+        }
+        if opening.value != nil, admitUntil.load(ordering: .relaxed) != Self.closed {
+            // Open, and without a proof for so long that no event may begin: the next proof or the loss is near.
+            try await clock.sleep(until: clock.now + .milliseconds(10))
+        } else {
+            try await opening.wait()
+        }
+    }
+}

@@ -1,0 +1,190 @@
+internal import Logging
+internal import ServiceLifecycle
+internal import Synchronization
+internal import ZooKeeper
+
+extension EventGate {
+    /// Takes part: opens and closes the gate until stopped.
+    ///
+    /// On graceful shutdown, and on cancellation, the gate closes, waits for the events inside, and deletes its znode
+    /// before this returns; on cancellation those events are cancelled.
+    /// - Throws: ``ZooKeeper/ZooKeeperError`` with code `.noAuth` when the ensemble refuses this processor the rights that
+    ///   it needs, `.clientStopped` or `.authenticationFailed` when the client has ended.
+    public func run() async throws {
+        try begin()
+        let loop = Task {
+            var loop = GateLoop(gate: self)
+            return await loop.run()
+        }
+        let failure = await withGracefulShutdownHandler {
+            await withTaskCancellationHandler {
+                await loop.value
+            } onCancel: {
+                stopping.set(())
+                cancelInside()
+            }
+        } onGracefulShutdown: {
+            self.stopping.set(())
+        }
+        end()
+        if let failure { throw failure }
+    }
+
+    private func begin() throws(ExclusiveModeError) {
+        let isFirst = shared.withLock { shared in
+            defer { shared.isRunning = true }
+            return !shared.isRunning
+        }
+        guard isFirst else {
+            throw ExclusiveModeError(.invalidArgument, path: mode.path, message: "a gate is run once")
+        }
+    }
+
+    private func end() {
+        let opening = shared.withLock { shared in
+            shared.isStopped = true
+            return shared.opening
+        }
+        broadcast.finish(.stopped)
+        opening.set(())
+    }
+}
+
+/// Performs what the gate's state machine decides; one run of a gate.
+struct GateLoop {
+    let gate: EventGate
+    var session: LiveSession?
+    var grant: GateGrant?
+    /// The read znode that stands, or may stand.
+    var node: String?
+    var memberEpoch = 0
+    /// The window that was last waited for, if it leaves a record.
+    var expectedRecord: String?
+    var signal: SignalWatch?
+    var backoff = Backoff(initial: .milliseconds(50), cap: .seconds(5))
+    var failure: ZooKeeperError?
+
+    var mode: ExclusiveMode { gate.mode }
+
+    init(gate: EventGate) {
+        self.gate = gate
+    }
+
+    mutating func run() async -> ZooKeeperError? {
+        var machine = GateStateMachine()
+        var action = machine.start()
+        while action != .finish {
+            let event = await perform(action)
+            if gate.stopping.value != nil { machine.stop() }
+            action = machine.handle(event)
+        }
+        return failure
+    }
+
+    private mutating func perform(_ action: GateStateMachine.Action) async -> GateStateMachine.Event {
+        switch action {
+        case .awaitSession: await awaitSession()
+        case .enter: await enter()
+        case .open: await stayOpen()
+        case .recover: await recover()
+        case .drain: await drain()
+        case .leave: await leave()
+        case .awaitSignalGone: await awaitSignalGone()
+        case .backOff: await backOff()
+        case .finish: .stopped
+        }
+    }
+
+    // MARK: Waits, each of which a stop ends
+
+    private mutating func awaitSession() async -> GateStateMachine.Event {
+        gate.broadcast.send(.starting)
+        let client = mode.client
+        do {
+            guard let session = try await unlessStopped({ try await client.liveSession() }) else { return .stopped }
+            self.session = session
+            return .session
+        } catch {
+            failure = error as? ZooKeeperError
+            return .forbidden
+        }
+    }
+
+    private mutating func stayOpen() async -> GateStateMachine.Event {
+        guard let grant else { return .lost(hasSession: true) }
+        gate.open(grant)
+        backoff.reset()
+        return await interruption(of: grant)
+    }
+
+    private mutating func recover() async -> GateStateMachine.Event {
+        guard let grant else { return .lost(hasSession: true) }
+        gate.broadcast.send(.recovering)
+        let (clock, delay) = (gate.clock, mode.configuration.resumeDelay)
+        let interrupt = grant.interrupt
+        let isOver = await withTaskGroup(of: Bool.self) { group in
+            group.addTask { (try? await clock.sleep(until: clock.now + delay)) != nil }
+            group.addTask {
+                _ = try? await interrupt.wait()
+                return false
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? false
+        }
+        if isOver, interrupt.value == nil { return .recovered }
+        return await interruption(of: grant)
+    }
+
+    private func interruption(of grant: GateGrant) async -> GateStateMachine.Event {
+        gate.stopping.observe { [gate] _ in gate.close(grant, .stopped) }
+        // This task is never cancelled, so that the wait always has an outcome.
+        let interrupt = (try? await grant.interrupt.wait()) ?? .stopped
+        gate.shut(grant)
+        switch interrupt {
+        case .signalled: return .signalled
+        case .stopped: return .stopped
+        case .lost(let reason):
+            gate.logger.warning("The gate has lost its place", metadata: ["zookeeper.reason": "\(reason)"])
+            gate.broadcast.send(.lost(reason))
+            return .lost(hasSession: !grant.session.hasEnded)
+        }
+    }
+
+    private mutating func backOff() async -> GateStateMachine.Event {
+        let (clock, pause) = (gate.clock, backoff.pause())
+        let done: Void? = try? await unlessStopped { try await clock.sleep(until: clock.now + pause) }
+        return done == nil ? .stopped : .backedOff
+    }
+
+    private mutating func awaitSignalGone() async -> GateStateMachine.Event {
+        gate.broadcast.send(.paused)
+        while let session, let watch = signal {
+            let event = watch.event
+            guard let seen = try? await unlessStopped({ try await event.wait() }) else { return .stopped }
+            if seen.isSessionEnded { return .sessionEnded }
+            if seen.isDeleted { return .signalGone }
+            switch await look(session) {
+            case .stands: continue
+            case .gone: return .signalGone
+            case .sessionEnded: return .sessionEnded
+            }
+        }
+        return .sessionEnded
+    }
+
+    /// Waits for an operation, or for the gate's stop, which gives `nil`.
+    private func unlessStopped<Value: Sendable>(
+        _ operation: @escaping @Sendable () async throws -> Value
+    ) async throws -> Value? {
+        let stopping = gate.stopping
+        return try await withThrowingTaskGroup(of: Value?.self) { group in
+            group.addTask { try await operation() }
+            group.addTask {
+                try await stopping.wait()
+                return nil
+            }
+            defer { group.cancelAll() }
+            return try await group.next() ?? nil
+        }
+    }
+}

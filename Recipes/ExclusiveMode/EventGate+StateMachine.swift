@@ -1,0 +1,105 @@
+internal import ZooKeeper
+
+/// Decides what a gate does next: one action at a time, each followed by the event that tells its outcome.
+struct GateStateMachine: Sendable {
+    enum Action: Equatable {
+        /// Wait for a session that is connected.
+        case awaitSession
+        /// Create the read znode and look for the signal, in one flight.
+        case enter
+        /// Open the gate, and wait until it must close.
+        case open
+        /// Wait, with the gate shut and the read znode standing, before opening.
+        case recover
+        /// Wait until nobody is inside.
+        case drain
+        /// Delete the read znode, and read the signal with a watch, in one flight.
+        case leave
+        /// Wait for the signal's end.
+        case awaitSignalGone
+        /// Pause before trying again after a failure.
+        case backOff
+        case finish
+    }
+
+    enum Event: Equatable {
+        case session
+        /// The read znode stands, and no signal did after it; the last window left its record or there was none to leave.
+        case entered(lastWindowCrashed: Bool)
+        /// The read znode stands, and so does a signal.
+        case enteredUnderSignal
+        /// Nothing stands for certain: what may have been created is left to the clean-up.
+        case enterFailed
+        case recovered
+        /// The signal was created while the gate was open or recovering.
+        case signalled
+        /// The grant is gone; `hasSession` when its session lives, so that the read znode may still stand.
+        case lost(hasSession: Bool)
+        case drained
+        /// The read znode is gone; whether the signal stands, if that is known.
+        case left(signalStands: Bool)
+        /// The session ended meanwhile.
+        case sessionEnded
+        case signalGone
+        case backedOff
+        /// A wait ended because the gate is to stop.
+        case stopped
+        /// The ensemble refuses this processor the rights that it needs.
+        case forbidden
+    }
+
+    private enum State: Equatable {
+        case idle, entering, recovering, open
+        /// Nobody comes in; the read znode is deleted next when it may stand.
+        case draining(hasNode: Bool)
+        case leaving, paused, backingOff, stopped
+    }
+
+    private var state = State.idle
+    private var isStopping = false
+
+    mutating func start() -> Action {
+        go(.idle, .awaitSession)
+    }
+
+    /// Lead to the end from here on: whatever was begun is undone first.
+    mutating func stop() {
+        isStopping = true
+    }
+
+    mutating func handle(_ event: Event) -> Action {
+        switch (state, event) {
+        case (.idle, .session), (.leaving, .left(signalStands: false)), (.paused, .signalGone):
+            isStopping ? finish() : go(.entering, .enter)
+        case (.leaving, .left(signalStands: true)):
+            isStopping ? finish() : go(.paused, .awaitSignalGone)
+        case (.entering, .entered(let crashed)):
+            isStopping ? go(.leaving, .leave) : crashed ? go(.recovering, .recover) : go(.open, .open)
+        case (.entering, .enteredUnderSignal): go(.leaving, .leave)
+        case (.entering, .enterFailed): isStopping ? finish() : go(.backingOff, .backOff)
+        case (.recovering, .recovered): isStopping ? go(.leaving, .leave) : go(.open, .open)
+        case (.open, .signalled), (.recovering, .signalled), (.open, .stopped), (.recovering, .stopped):
+            go(.draining(hasNode: true), .drain)
+        case (.open, .lost(let hasSession)), (.recovering, .lost(let hasSession)):
+            go(.draining(hasNode: hasSession), .drain)
+        case (.draining(let hasNode), .drained): hasNode ? go(.leaving, .leave) : startOver()
+        case (.backingOff, .backedOff), (_, .sessionEnded): startOver()
+        case (_, .stopped), (_, .forbidden): finish()
+        // Not to be expected; nobody is inside and nothing stands after this.
+        default: go(.draining(hasNode: true), .drain)
+        }
+    }
+
+    private mutating func startOver() -> Action {
+        isStopping ? finish() : go(.idle, .awaitSession)
+    }
+
+    private mutating func finish() -> Action {
+        go(.stopped, .finish)
+    }
+
+    private mutating func go(_ state: State, _ action: Action) -> Action {
+        self.state = state
+        return action
+    }
+}

@@ -1,0 +1,155 @@
+internal import Logging
+public import ServiceLifecycle
+internal import Synchronization
+internal import ZooKeeper
+
+/// What a processor's events pass through, so that a window can stop them.
+///
+/// The gate is a service: run it after the client and before the processor. While it is open an event passes with one
+/// atomic addition, one comparison of the clock with a deadline and one atomic subtraction, and no request is made but
+/// the session's proof every third of the session timeout.
+///
+/// ```swift
+/// for await event in events {
+///     try await gate.withPermit { permit in
+///         try store.write(event, token: permit.token)
+///     }
+/// }
+/// ```
+///
+/// When a window is wanted the gate closes, events inside finish, and deleting the gate's znode acknowledges it. When the
+/// ensemble has not confirmed the session for so long that it could give this processor up, the gate closes by itself,
+/// cancels what is inside, waits for it, and joins again. One gate serves all tasks of a process.
+public final class EventGate: Service, Sendable {
+    /// What the gate belongs to.
+    public let mode: ExclusiveMode
+    /// What operators see.
+    public let name: String
+
+    static let closed = Int64.min
+
+    struct Shared {
+        var grant: GateGrant?
+        /// Set when the gate opens, and replaced when it closes.
+        var opening = OneShot<Void>()
+        var isRunning = false
+        var isStopped = false
+        var nextTask = 0
+        var tasks: [Int: @Sendable () -> Void] = [:]
+    }
+
+    let clock: any MonotonicClock
+    let logger: Logger
+    let memberName: String
+    let counter = StripedCounter()
+    /// Until when events are admitted, in nanoseconds of the clock; ``closed`` while the gate is shut.
+    let admitUntil = Atomic<Int64>(EventGate.closed)
+    let token = Atomic<Int64>(0)
+    let shared = Mutex(Shared())
+    let drainWakeUp = WakeUp()
+    let stopping = OneShot<Void>()
+    let broadcast = Broadcast<GateState>(.starting)
+
+    init(mode: ExclusiveMode, name: String) {
+        self.mode = mode
+        self.name = name
+        clock = mode.client.clock
+        logger = mode.logger
+        memberName = ProcessIdentity.uniqueNodeName(from: name)
+    }
+
+    /// Where the gate stands: the current state first, then every change in order.
+    public var states: AsyncStream<GateState> { broadcast.follow() }
+
+    /// Where the gate stands now.
+    public var state: GateState { broadcast.current }
+
+    // MARK: Events
+
+    /// Lets an event in if the gate is open at this instant.
+    ///
+    /// - Returns: A permit to give back with ``EventPermit/leave()``, or `nil`.
+    /// - Complexity: No request, no allocation, no lock.
+    public func tryEnter() -> EventPermit? {
+        let stripe = StripedCounter.stripeOfThread()
+        let wasEmpty = counter.enter(stripe)
+        let until = admitUntil.load(ordering: .sequentiallyConsistent)
+        let now = clock.now
+        guard now.nanoseconds < until || renewAdmission(now: now, until: until) else {
+            leave(stripe)
+            return nil
+        }
+        if wasEmpty { counter.noteBusy(stripe, since: now.nanoseconds) }
+        return EventPermit(token: FencingToken(rawValue: token.load(ordering: .relaxed)), gate: self, stripe: stripe)
+    }
+
+    /// Lets an event in as soon as the gate is open.
+    ///
+    /// - Returns: A permit to give back with ``EventPermit/leave()``.
+    /// - Throws: `CancellationError`, or ``ExclusiveModeError`` with code `.gateStopped`.
+    public func enter() async throws -> EventPermit {
+        while true {
+            if let permit = tryEnter() { return permit }
+            try await waitForOpening()
+        }
+    }
+
+    /// Runs work that does not suspend inside the gate, as soon as it is open.
+    ///
+    /// - Throws: `CancellationError`, ``ExclusiveModeError`` with code `.gateStopped`, or the error of `work`.
+    public func withPermit<Result>(_ work: (EventPermit) throws -> Result) async throws -> Result {
+        let permit = try await enter()
+        defer { permit.leave() }
+        return try work(permit)
+    }
+
+    /// Runs an operation inside the gate, as soon as it is open.
+    ///
+    /// A window waits for the operation. When the permission is lost meanwhile, the operation's task is cancelled.
+    ///
+    /// - Parameter operation: Processes an event; it runs in a task of its own, so that losing the permission can
+    ///   cancel it, which costs about a microsecond more than work that does not suspend.
+    /// - Throws: `CancellationError`, ``ExclusiveModeError`` with code `.gateStopped`, or with `.lost` when the operation
+    ///   ended with an error after the permission was lost, or the error of `operation`.
+    public func withPermit<Result: Sendable>(
+        _ operation: @escaping @Sendable (EventPermit) async throws -> Result
+    ) async throws -> Result {
+        let permit = try await enter()
+        defer { permit.leave() }
+        do {
+            return try await runCancellably(permit, operation)
+        } catch {
+            if !permit.isValid { throw ExclusiveModeError(.lost, path: mode.path, reason: lossReason) }
+            throw error
+        }
+    }
+
+    /// The operation runs as a task that the gate can cancel and that is awaited here, whatever happens.
+    private func runCancellably<Result: Sendable>(
+        _ permit: EventPermit, _ operation: @escaping @Sendable (EventPermit) async throws -> Result
+    ) async throws -> Result {
+        let task = Task { try await operation(permit) }
+        let id = shared.withLock { shared in
+            shared.nextTask += 1
+            shared.tasks[shared.nextTask] = { task.cancel() }
+            return shared.nextTask
+        }
+        defer { shared.withLock { _ = $0.tasks.removeValue(forKey: id) } }
+        if !permit.isValid { task.cancel() }
+        return try await withTaskCancellationHandler {
+            try await task.value
+        } onCancel: {
+            task.cancel()
+        }
+    }
+
+    @inline(__always)
+    func leave(_ stripe: Int) {
+        counter.leave(stripe)
+        if admitUntil.load(ordering: .sequentiallyConsistent) == Self.closed { noteLeftWhileClosed() }
+    }
+
+    func isValid(_ token: FencingToken) -> Bool {
+        shared.withLock { $0.grant }.map { $0.token == token && $0.hold.isValid } ?? false
+    }
+}

@@ -1,0 +1,91 @@
+internal import Logging
+public import ZooKeeper
+
+/// A task that runs alone among processors that pause for it.
+///
+/// Processors let each event through an ``EventGate``, which costs a few atomic operations and no request. An operator
+/// opens a window with ``run(reason:drain:ifBusy:operation:)``: every gate closes, finishes what is inside and says so by
+/// deleting its znode; then the operation runs; then the gates open again.
+///
+/// Guaranteed, as far as clocks run at the same rate within the validity margin: no event is inside a gate while a
+/// window's operation runs, whatever crashes, freezes or is cut off, on either side. An event that goes on after its
+/// permit has become invalid, because it does not heed cancellation, and an operation that does so, are outside of what
+/// a client can prevent: hand their ``FencingToken`` to what they write to, which grows from processor to window to
+/// processor, and have it refuse lower ones.
+///
+/// ```
+/// BASE/signal     ephemeral; stands while a window is wanted or open
+/// BASE/locks/     a read-write lock in Curator's layout: a processor that may process holds read, a window write
+/// BASE/members/   one ephemeral znode a processor
+/// BASE/windows    records of the last windows
+/// ```
+public struct ExclusiveMode: Sendable {
+    /// Settings that all participants of one base path should share.
+    public struct Configuration: Sendable {
+        /// The time an event may take: events are admitted until the deadline less this.
+        ///
+        /// Default: 100 ms.
+        public var eventAllowance: Duration = .milliseconds(100)
+        /// How long processors stay paused after a window that ended without its record, because it crashed.
+        ///
+        /// Default: 5 s.
+        public var resumeDelay: Duration = .seconds(5)
+        /// How long a gate drains before it publishes what it still waits for.
+        ///
+        /// Default: 500 ms.
+        public var drainReportDelay: Duration = .milliseconds(500)
+        /// The session timeout to reckon with for a participant that does not tell its own, such as a JVM processor.
+        ///
+        /// Only ``DrainPolicy/proceed(after:)`` uses it. Default: 60 s.
+        public var assumedSessionTimeout: Duration = .seconds(60)
+
+        /// Makes a configuration of defaults.
+        public init() {}
+    }
+
+    /// The znode that everything stands below.
+    public let path: String
+    /// What it was made with.
+    public let configuration: Configuration
+
+    let client: ZooKeeperClient
+    let logger: Logger
+
+    /// Names an exclusive mode; nothing is sent.
+    ///
+    /// - Throws: ``ZooKeeper/ZooKeeperError`` with code `.invalidPath`.
+    public init(
+        client: ZooKeeperClient, path: String, configuration: Configuration = Configuration()
+    ) throws(ZooKeeperError) {
+        _ = try ZNodePath(path)
+        self.client = client
+        self.path = path
+        self.configuration = configuration
+        logger = client.logger
+    }
+
+    /// Makes a gate for a processor of this process; run it as a service.
+    ///
+    /// - Parameter name: What operators see; the host's name and the process id by default.
+    public func gate(name: String? = nil) -> EventGate {
+        EventGate(mode: self, name: name ?? ProcessIdentity.current.description)
+    }
+
+    var signalPath: String { "\(path)/signal" }
+    var locksPath: String { "\(path)/locks" }
+    var membersPath: String { "\(path)/members" }
+    var windowsPath: String { "\(path)/windows" }
+}
+
+extension ExclusiveMode {
+    /// Creates what a gate or a window needs to stand.
+    func createStructure() async throws {
+        try await client.createParents(of: "\(locksPath)/x")
+        try await client.createParents(of: "\(membersPath)/x")
+        do {
+            try await client.create(windowsPath)
+        } catch let error as ZooKeeperError where error.code == .nodeExists {
+            return
+        }
+    }
+}

@@ -1,0 +1,120 @@
+internal import ZooKeeper
+
+/// How an exclusive mode stands: the window, and who has paused.
+public struct ExclusiveStatus: Sendable, Hashable {
+    /// A window that is wanted or open.
+    public struct Window: Sendable, Hashable {
+        /// Who opened it.
+        public var owner: String
+        /// What it is for.
+        public var reason: String
+        /// When it was asked for, by the ensemble's clock: time since 1970.
+        public var requested: Duration
+        /// Its fencing token.
+        public var token: FencingToken
+    }
+
+    /// One processor, as the ensemble knows it.
+    public struct Processor: Sendable, Hashable {
+        /// What a processor is doing.
+        public enum Activity: Sendable, Hashable {
+            /// Its gate may let events in.
+            case running
+            /// A window is wanted, and it has not acknowledged: how many events were inside when it last said so, and
+            /// the longest time that one of them has been.
+            case draining(inside: Int?, oldest: Duration?)
+            /// It has acknowledged, or is about to join.
+            case paused
+        }
+
+        /// Its name; the lock's znode for a processor that is not one of this package, such as a JVM's.
+        public var name: String
+        /// Its host; empty when unknown.
+        public var host: String
+        /// Its process id; 0 when unknown.
+        public var pid: Int32
+        /// What it is doing.
+        public var activity: Activity
+    }
+
+    /// The window that is wanted or open; `nil` when there is none.
+    public var window: Window?
+    /// The processors, by name.
+    public var processors: [Processor]
+    /// The last windows, the newest last.
+    public var lastWindows: [WindowRecord]
+
+    /// Who has not paused although a window is wanted.
+    public var notPaused: [Processor] {
+        processors.filter { if case .draining = $0.activity { true } else { false } }
+    }
+}
+
+extension ExclusiveMode {
+    /// Looks how the exclusive mode stands, without taking part.
+    ///
+    /// Not one instant: what changes meanwhile may show as before or after.
+    /// - Complexity: Four requests in one flight, and one for each processor in another.
+    public func status() async throws -> ExclusiveStatus {
+        let session = try await client.liveSession()
+        let results = try await session.flight(
+            .data(path: signalPath), .children(path: locksPath), .children(path: membersPath),
+            .data(path: windowsPath))
+        var window: ExclusiveStatus.Window?
+        if let signal = try results[0].unlessMissing()?.data {
+            let text = SignalText(signal.data)
+            window = ExclusiveStatus.Window(
+                owner: text.owner, reason: text.reason, requested: signal.stat.ctime,
+                token: FencingToken(rawValue: signal.stat.czxid.rawValue))
+        }
+        let locks = try results[1].unlessMissing()?.children.names ?? []
+        let members = try results[2].unlessMissing()?.children.names ?? []
+        let records = try results[3].unlessMissing()?.data.data ?? []
+        return ExclusiveStatus(
+            window: window,
+            processors: try await processors(
+                readers: locks.filter { ContenderName($0)?.kind == .read }, members: members,
+                isWindowWanted: window != nil, session: session),
+            lastWindows: WindowRecord.list(records))
+    }
+
+    private func processors(
+        readers: [String], members: [String], isWindowWanted: Bool, session: LiveSession
+    ) async throws -> [ExclusiveStatus.Processor] {
+        let requests =
+            readers.map { SessionRequest.data(path: "\(locksPath)/\($0)") }
+            + members.map { SessionRequest.data(path: "\(membersPath)/\($0)") }
+        let results = try await session.flight(requests)
+        var processors: [ExclusiveStatus.Processor] = []
+        var seen: Set<String> = []
+        for (node, result) in zip(readers, results) {
+            guard let data = try result.unlessMissing()?.data.data else { continue }
+            let text = ProcessorText(data, nodeName: node)
+            seen.insert(text.member)
+            processors.append(
+                text.processor(isWindowWanted ? .draining(inside: text.inside, oldest: text.oldest) : .running))
+        }
+        for (node, result) in zip(members, results.dropFirst(readers.count)) where !seen.contains(node) {
+            guard let data = try result.unlessMissing()?.data.data else { continue }
+            processors.append(ProcessorText(data, nodeName: node).processor(.paused))
+        }
+        return processors.sorted { $0.name < $1.name }
+    }
+}
+
+extension ProcessorText {
+    fileprivate func processor(_ activity: ExclusiveStatus.Processor.Activity) -> ExclusiveStatus.Processor {
+        ExclusiveStatus.Processor(name: name, host: host, pid: pid, activity: activity)
+    }
+}
+
+extension SessionResult {
+    /// The reply, or `nil` when the znode does not stand.
+    fileprivate func unlessMissing() throws(ZooKeeperError) -> SessionReply? {
+        switch self {
+        case .success(let reply): return reply
+        case .failure(let error) where error.code == .noNode: return nil
+        case .failure(let error): throw error
+        }
+    }
+}

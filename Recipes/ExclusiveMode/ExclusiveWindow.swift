@@ -1,0 +1,91 @@
+internal import ZooKeeper
+
+/// A window while its operation runs.
+public struct ExclusiveWindow: Sendable {
+    /// Higher than the tokens of all processors that paused for this window, lower than those that come after it.
+    public let token: FencingToken
+    /// The processors that were there and have paused, by name, sorted.
+    public let participants: [String]
+    /// The processors whose place was taken away because they did not pause; waited for until they had to stop.
+    public let forced: [String]
+    /// From the request until every processor had paused.
+    public let drained: Duration
+    /// The processor that paused last.
+    public let slowest: String?
+
+    let holds: WindowHolds
+    let clock: any MonotonicClock
+
+    /// Whether no processor can be processing; from memory.
+    ///
+    /// Turns false, with no notice needed, before the ensemble can end the window. The operation's task is cancelled then.
+    public var isValid: Bool { holds.isValid }
+
+    /// Until when the window surely stands, as far as is known now; moved while the session is proved.
+    public var validUntil: ContinuousClock.Instant { clock.continuousInstant(holds.validUntil) }
+}
+
+/// What to do about processors that do not pause.
+public struct DrainPolicy: Sendable, Hashable {
+    enum Kind: Hashable {
+        case wait
+        case abort(Duration)
+        case proceed(Duration)
+    }
+
+    let kind: Kind
+
+    /// Wait for them, however long it takes.
+    public static let wait = DrainPolicy(kind: .wait)
+
+    /// Give up after a time: everything is undone, the processors resume, and the error names who has not paused.
+    public static func abort(after patience: Duration) -> DrainPolicy {
+        DrainPolicy(kind: .abort(patience))
+    }
+
+    /// After a time, take the place of those who have not paused away, and wait until they must have stopped.
+    ///
+    /// Their read znode is deleted, so that their proof of the session fails from then on and their deadline cannot move;
+    /// then their session timeout is waited for. A processor whose event does not heed cancellation may still be at it:
+    /// its token is lower than the window's.
+    public static func proceed(after patience: Duration) -> DrainPolicy {
+        DrainPolicy(kind: .proceed(patience))
+    }
+
+    var patience: Duration? {
+        switch kind {
+        case .wait: nil
+        case .abort(let patience), .proceed(let patience): patience
+        }
+    }
+}
+
+/// What to do when another window is wanted or open.
+public enum BusyPolicy: Sendable, Hashable {
+    /// Wait for its end, then open this one.
+    case wait
+    /// Fail with ``ExclusiveModeError`` of code `.busy`.
+    case fail
+}
+
+/// The two znodes that a window stands on; it is lost with either.
+struct WindowHolds: Sendable {
+    /// Without the signal, processors would come in behind the write znode's back.
+    let signal: HeldNode
+    /// Without the write znode, readers of the lock would.
+    let write: HeldNode
+
+    var isValid: Bool { signal.isValid && write.isValid }
+    var validUntil: MonotonicInstant { min(signal.validUntil, write.validUntil) }
+    var session: LiveSession { write.session }
+
+    func onLoss(_ observer: @escaping @Sendable (LossReason) -> Void) {
+        signal.onLoss(observer)
+        write.onLoss(observer)
+    }
+
+    func release() {
+        signal.release()
+        write.release()
+    }
+}

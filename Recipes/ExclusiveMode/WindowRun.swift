@@ -1,0 +1,220 @@
+internal import Logging
+internal import Synchronization
+internal import ZooKeeper
+
+/// A window from its request to its end.
+struct WindowRun: Sendable {
+    /// What is heard while waiting for the processors.
+    private enum Event: Sendable {
+        case seen(String, data: [UInt8])
+        case gone(String)
+        case lost(LossReason)
+        case patienceOver
+    }
+
+    /// How the processors were paused.
+    private struct Drained {
+        var tracker: DrainTracker
+        var duration: Duration
+    }
+
+    let mode: ExclusiveMode
+    let request: WindowRequest
+    let drain: DrainPolicy
+
+    private var clock: any MonotonicClock { mode.client.clock }
+
+    func run<Result: Sendable>(
+        _ operation: @escaping @Sendable (ExclusiveWindow) async throws -> Result
+    ) async throws -> Result {
+        let drained: Drained
+        do {
+            drained = try await pauseEverybody()
+        } catch {
+            await finish(.aborted, drained: nil)
+            throw error
+        }
+        let window = ExclusiveWindow(
+            token: request.token, participants: drained.tracker.paused.sorted(),
+            forced: drained.tracker.forced.sorted(), drained: drained.duration, slowest: drained.tracker.slowest,
+            holds: request.holds, clock: clock)
+        let task = Task { try await operation(window) }
+        request.holds.onLoss { _ in task.cancel() }
+        let result = await withTaskCancellationHandler {
+            await task.result
+        } onCancel: {
+            task.cancel()
+        }
+        return try await conclude(result, drained: drained)
+    }
+
+    private func conclude<Result: Sendable>(
+        _ result: Swift.Result<Result, any Error>, drained: Drained
+    ) async throws -> Result {
+        guard request.holds.isValid else {
+            let reason = request.holds.write.lossReason ?? request.holds.signal.lossReason ?? .deadlinePassed
+            await finish(.lost, drained: drained)
+            throw ExclusiveModeError(.lost, path: mode.path, reason: reason)
+        }
+        switch result {
+        case .success: await finish(.completed, drained: drained)
+        case .failure: await finish(.failed, drained: drained)
+        }
+        return try result.get()
+    }
+
+    // MARK: Pausing
+
+    /// Waits until everybody who stood in front of the window has gone, as the drain policy wants it.
+    private func pauseEverybody() async throws -> Drained {
+        guard let own = request.own else { throw ZooKeeperError(.server, message: "a window without a number") }
+        let (events, continuation) = AsyncStream.makeStream(of: Event.self)
+        var tracker = DrainTracker(listing: request.listing, own: own)
+        request.holds.onLoss { continuation.yield(.lost($0)) }
+        for node in tracker.waiting.keys.sorted() { look(at: node, tell: continuation) }
+        try await withThrowingTaskGroup(of: Void.self) { [clock] group in
+            if let patience = drain.patience {
+                let until = request.requested + patience
+                group.addTask {
+                    try await clock.sleep(until: until)
+                    continuation.yield(.patienceOver)
+                }
+            }
+            defer { group.cancelAll() }
+            try await follow(events, &tracker)
+        }
+        try await awaitValidity()
+        return Drained(tracker: tracker, duration: clock.now - request.requested)
+    }
+
+    private func follow(_ events: AsyncStream<Event>, _ tracker: inout DrainTracker) async throws {
+        if tracker.isDrained { return }
+        for await event in events {
+            switch event {
+            case .seen(let node, let data): tracker.seen(node, data: data)
+            case .gone(let node): tracker.gone(node)
+            case .lost(let reason): throw ExclusiveModeError(.lost, path: mode.path, reason: reason)
+            case .patienceOver: try await losePatience(&tracker)
+            }
+            if tracker.isDrained { return }
+        }
+        throw CancellationError()
+    }
+
+    /// Reads what a contender says and watches it until it has gone.
+    private func look(at node: String, tell events: AsyncStream<Event>.Continuation) {
+        let path = "\(mode.locksPath)/\(node)"
+        let sink = watchSink(on: node, tell: events)
+        request.session.post(.data(path: path, watch: sink)) { result in
+            switch result {
+            case .success(.data(let data, _)): events.yield(.seen(node, data: data))
+            case .failure(let error): failedToLook(at: node, error, tell: events)
+            default: break
+            }
+        }
+    }
+
+    private func failedToLook(
+        at node: String, _ error: ZooKeeperError, tell events: AsyncStream<Event>.Continuation
+    ) {
+        switch error.code {
+        case .noNode: events.yield(.gone(node))
+        case .noAuth:
+            let sink = watchSink(on: node, tell: events)
+            request.session.post(.exists(path: "\(mode.locksPath)/\(node)", watch: sink)) { result in
+                guard case .failure(let error) = result else { return }
+                if error.code == .noNode {
+                    events.yield(.gone(node))
+                } else if error.isOutcomeUnknown {
+                    look(at: node, tell: events)
+                }
+            }
+        // The loss of the window's own znodes tells of these.
+        case .sessionExpired, .clientStopped: break
+        default: look(at: node, tell: events)
+        }
+    }
+
+    private func watchSink(on node: String, tell events: AsyncStream<Event>.Continuation) -> WatchSink {
+        WatchSink { event in
+            if event.isDeleted {
+                events.yield(.gone(node))
+            } else if !event.isSessionEnded {
+                look(at: node, tell: events)
+            }
+        }
+    }
+
+    private func losePatience(_ tracker: inout DrainTracker) async throws {
+        let who = tracker.stragglers
+        guard case .proceed = drain.kind else { throw ExclusiveModeError(.notPaused, path: mode.path, who: who) }
+        mode.logger.warning(
+            "Taking away the place of processors that do not pause",
+            metadata: ["zookeeper.processors": "\(who.joined(separator: ", "))"])
+        let (nodes, wait) = tracker.force(assumed: mode.configuration.assumedSessionTimeout)
+        for node in nodes {
+            try await request.session.cleanUp(.node(path: "\(mode.locksPath)/\(node)")).wait()
+        }
+        // From here on their proofs fail; what they proved before ends within their session timeout.
+        try await sleep(until: clock.now + wait)
+    }
+
+    private func sleep(until deadline: MonotonicInstant) async throws {
+        let (clock, holds) = (clock, request.holds)
+        let reason = try await withThrowingTaskGroup(of: LossReason?.self) { group in
+            group.addTask {
+                try await clock.sleep(until: deadline)
+                return nil
+            }
+            group.addTask { try await holds.signal.waitForLoss() }
+            group.addTask { try await holds.write.waitForLoss() }
+            defer { group.cancelAll() }
+            return try await group.next() ?? nil
+        }
+        if let reason { throw ExclusiveModeError(.lost, path: mode.path, reason: reason) }
+    }
+
+    /// A fresh connection that took long to come is proved a quarter of the session timeout later.
+    private func awaitValidity() async throws {
+        while !request.holds.isValid {
+            try await sleep(until: clock.now + .milliseconds(5))
+        }
+    }
+
+    // MARK: The end
+
+    /// Removes the window's znodes and writes its record in one transaction, whatever becomes of the calling task.
+    private func finish(_ outcome: WindowRecord.Outcome, drained: Drained?) async {
+        let record = WindowRecord(
+            id: request.id, token: request.token, owner: request.owner, reason: request.reason,
+            requested: request.requestedAt, drained: drained?.duration, ended: clock.now - request.requested,
+            outcome: outcome, slowest: drained?.tracker.slowest, forced: drained?.tracker.forced.sorted() ?? [])
+        request.holds.release()
+        // Not cancelled with the caller, and awaited.
+        await Task { await remove(record) }.value
+    }
+
+    private func remove(_ record: WindowRecord) async {
+        var (records, version) = (request.records, request.recordsVersion)
+        for _ in 0..<3 where !request.session.hasEnded {
+            let result = try? await request.session.flight(
+                .multi([
+                    .delete(request.holds.write.path), .delete(request.holds.signal.path),
+                    .setData(WindowRecord.bytes(records + [record]), at: mode.windowsPath, version: version),
+                ]))[0]
+            switch result {
+            case .success: return
+            case .failure(let error) where error.failedOperation == 2 && error.code == .badVersion:
+                guard let newer = try? await mode.client.data(at: mode.windowsPath) else { break }
+                (records, version) = (WindowRecord.list(newer.data), newer.stat.dataVersion)
+                continue
+            default: break
+            }
+            break
+        }
+        // Without the record, then: processors wait the resume delay, which is safe.
+        let prefix = ContenderName.prefix(uuid: request.id)
+        await request.session.cleanUpWhileConnected(
+            .prefixWith(prefix, parent: mode.locksPath, also: mode.signalPath))
+    }
+}
