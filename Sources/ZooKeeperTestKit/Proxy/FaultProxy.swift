@@ -1,5 +1,3 @@
-import Glibc
-
 /// A TCP proxy on loopback that does to a connection what networks do: cut, refuse, hold, lose, delay, throttle.
 ///
 /// A client connects to ``connectionString`` in place of the server's. The proxy reads ZooKeeper's frames, so that it can
@@ -38,18 +36,18 @@ public final class FaultProxy: Sendable, CustomStringConvertible {
     ///
     /// - Parameters:
     ///   - plan: Where to connect to, and what passes.
-    ///   - port: The port to listen on; `nil` for any that is free.
+    ///   - listener: The socket to listen on, which becomes the proxy's, and its port; `nil` for any that is free.
     /// - Throws: ``TestKitError`` with code `.system`.
-    init(_ plan: ProxiedConnection.Plan, listeningOn port: Int? = nil) throws {
+    init(_ plan: ProxiedConnection.Plan, listener: (socket: Int32, port: Int)? = nil) throws {
         let observations = Observed(ProxyObservations())
         let mailbox = try ProxyMailbox()
+        let (socket, port) = try listener ?? Ports.listen()
         self.address = "127.0.0.1"
+        self.port = port
         self.observations = observations
         self.mailbox = mailbox
-        self.port = try port ?? Ports.free(1)[0]
-        let listener = try Self.listen(on: self.port, address: self.address)
         detachThread {
-            ProxyLoop(listener: listener, plan: plan, mailbox: mailbox, observations: observations).run()
+            ProxyLoop(listener: socket, plan: plan, mailbox: mailbox, observations: observations).run()
         }
     }
 
@@ -61,22 +59,6 @@ public final class FaultProxy: Sendable, CustomStringConvertible {
     public var description: String { "proxy at \(self.connectionString)" }
     /// What the proxy has seen.
     public var counters: ProxyCounters { self.observations.current.counters }
-
-    private static func listen(on port: Int, address: String) throws -> Int32 {
-        let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
-        let listener = socket(AF_INET, kind, 0)
-        guard listener >= 0 else { throw TestKitError.system("socket") }
-        var yes: Int32 = 1
-        setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
-        guard withSocketAddress(socketAddress(address, port), { bind(listener, $0, $1) }) == 0,
-            Glibc.listen(listener, 128) == 0
-        else {
-            let error = TestKitError.system("bind \(address):\(port)")
-            Glibc.close(listener)
-            throw error
-        }
-        return listener
-    }
 }
 
 // MARK: Faults

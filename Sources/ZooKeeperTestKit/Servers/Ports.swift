@@ -13,15 +13,27 @@ enum Ports {
     ///
     /// - Throws: ``TestKitError`` with code `.system` when none is found.
     static func free(_ count: Int, on address: String = "127.0.0.1") throws -> [Int] {
-        let range = Self.candidates()
-        return try (0..<count).map { _ in
-            for _ in 0..<2_000 {
-                let port = Int.random(in: range)
-                let isNew = Self.given.withLock { $0.insert(port).inserted }
-                if isNew, Self.canListen(on: port, address: address) { return port }
-            }
-            throw TestKitError(.system, "no free port found on \(address) in \(range)")
+        try (0..<count).map { _ in
+            let listener = try Self.listen(on: address)
+            close(listener.socket)
+            return listener.port
         }
+    }
+
+    /// Listens on a port that is free; the socket does not block.
+    ///
+    /// Whoever listens in this process should use this: a port found with ``free(_:on:)`` may stay taken for a moment,
+    /// because a process that is just being made has a copy of the socket that tried it until it becomes its program.
+    ///
+    /// - Throws: ``TestKitError`` with code `.system` when no port is free.
+    static func listen(on address: String = "127.0.0.1") throws -> (socket: Int32, port: Int) {
+        let range = Self.candidates()
+        for _ in 0..<2_000 {
+            let port = Int.random(in: range)
+            guard Self.given.withLock({ $0.insert(port).inserted }) else { continue }
+            if let socket = Self.listener(on: port, address: address) { return (socket, port) }
+        }
+        throw TestKitError(.system, "no free port found on \(address) in \(range)")
     }
 
     private static func candidates() -> Range<Int> {
@@ -34,10 +46,16 @@ enum Ports {
         return lowestOutgoing >= 15_000 ? 10_000..<lowestOutgoing : 10_000..<65_000
     }
 
-    private static func canListen(on port: Int, address: String) -> Bool {
-        let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue | UInt32(SOCK_CLOEXEC.rawValue)), 0)
-        guard socket >= 0 else { return false }
-        defer { close(socket) }
-        return withSocketAddress(socketAddress(address, port)) { bind(socket, $0, $1) } == 0 && listen(socket, 1) == 0
+    private static func listener(on port: Int, address: String) -> Int32? {
+        let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+        let socket = Glibc.socket(AF_INET, kind, 0)
+        guard socket >= 0 else { return nil }
+        let isBound = withSocketAddress(socketAddress(address, port)) { bind(socket, $0, $1) } == 0
+        // Only now, so that the port is nobody else's: a listener that pauses may begin again beside its connections.
+        var yes: Int32 = 1
+        setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
+        if isBound, Glibc.listen(socket, 128) == 0 { return socket }
+        close(socket)
+        return nil
     }
 }

@@ -114,23 +114,23 @@ package struct EnsemblePlan: Sendable {
     /// The election's proxy announces its origin under the address of the proxy in the other direction, where the
     /// destination would call back.
     private func makeLinks(_ places: [Place]) throws -> [TestLink.Ends: TestLink] {
-        var ports: [TestLink.Ends: Int] = [:]
+        var listeners: [TestLink.Ends: (socket: Int32, port: Int)] = [:]
         for origin in 1...self.members {
             for destination in 1...self.members where destination != origin {
-                ports[TestLink.Ends(origin: origin, destination: destination)] = try Ports.free(1)[0]
+                listeners[TestLink.Ends(origin: origin, destination: destination)] = try Ports.listen()
             }
         }
         var links: [TestLink.Ends: TestLink] = [:]
-        for (ends, port) in ports {
+        for (ends, listener) in listeners {
             let place = places[ends.destination - 1]
-            let back = ports[TestLink.Ends(origin: ends.destination, destination: ends.origin)] ?? 0
+            let back = listeners[TestLink.Ends(origin: ends.destination, destination: ends.origin)]?.port ?? 0
             let quorum = ProxiedConnection.Plan(
                 target: socketAddress(place.address, place.quorum), isFramed: false, patience: .seconds(2))
             let election = ProxiedConnection.Plan(
                 target: socketAddress(place.address, place.election), isFramed: false,
                 announcedAddress: "127.0.0.1:\(back)")
             links[ends] = TestLink(
-                quorum: try FaultProxy(quorum), election: try FaultProxy(election, listeningOn: port))
+                quorum: try FaultProxy(quorum), election: try FaultProxy(election, listener: listener))
         }
         return links
     }
