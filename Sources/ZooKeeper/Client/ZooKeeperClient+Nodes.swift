@@ -152,11 +152,13 @@ extension ZooKeeperClient {
 
     /// Replaces a znode's access control list.
     ///
+    /// The C client does not pass the new stat on; ``exists(at:)`` tells it.
+    ///
     /// - Parameter version: Only if the list has this version; `nil` in any case.
     /// - Throws: ``ZooKeeperError``: `.noNode`, `.badVersion`, `.noAuth`, `.invalidACL`; or `CancellationError`.
-    @discardableResult
-    public func setACL(_ acl: [ACL], at path: String, version: Int32? = nil) async throws -> ZNodeStat {
-        try await core.perform(.setACL(path: path, acl: acl, version: version)).stat
+    /// - Complexity: One round trip.
+    public func setACL(_ acl: [ACL], at path: String, version: Int32? = nil) async throws {
+        _ = try await core.perform(.setACL(path: path, acl: acl, version: version))
     }
 
     /// Has the connected server catch up with the leader: later reads of this client see what was committed before.
