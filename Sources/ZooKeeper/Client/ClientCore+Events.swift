@@ -71,6 +71,7 @@ extension ClientCore {
 
     private func connected(_ session: Session, _ state: inout State, _ aftermath: inout Aftermath) {
         state.isConnected = true
+        state.establishments += 1
         state.validity.connected(since: state.establishedAfter, timeout: session.timeout)
         state.lastSent = .distantPast
         state.lastProofSent = .distantPast

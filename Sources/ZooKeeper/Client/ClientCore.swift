@@ -21,6 +21,8 @@ final class ClientCore: Sendable {
         var connection: (any TransportConnection)?
         /// Counts connection objects; what an earlier one still says is not listened to.
         var connectionNumber = 0
+        /// Counts how often a connection came to stand, also one and the same object's.
+        var establishments = 0
         /// After this the present connection was established for certain.
         var establishedAfter = MonotonicInstant.distantPast
         var live: LiveSession?

@@ -21,6 +21,21 @@ extension ZooKeeperClient {
         throw ZooKeeperError(.clientStopped)
     }
 
+    /// The connection that stands at this moment: its session, and its number among all that the client has had.
+    ///
+    /// What was answered under one number is not known to be the newest under another. `nil` while there is none.
+    package var presentConnection: (session: LiveSession, number: Int)? {
+        core.state.withLock { state in
+            guard state.isConnected, let live = state.live else { return nil }
+            return (live, state.establishments)
+        }
+    }
+
+    /// The present session's id and password, with which another connection can take it over; for tests.
+    package var sessionCredential: (id: Int64, password: [UInt8])? {
+        core.state.withLock { $0.machine.credential }
+    }
+
     /// Whether the client is connected at this moment.
     package var isConnected: Bool { core.state.withLock { $0.isConnected } }
 }

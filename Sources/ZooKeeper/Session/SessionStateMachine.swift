@@ -65,6 +65,9 @@ struct SessionStateMachine: Sendable {
     /// The present session, while it is not known to have ended.
     var current: Session? { session.map(publicSession) }
 
+    /// What another connection needs to take the session over.
+    var credential: (id: Int64, password: [UInt8])? { session.map { ($0.id, $0.password) } }
+
     // MARK: The run loop
 
     mutating func nextStep(now: MonotonicInstant) -> Step {

@@ -1,0 +1,142 @@
+public import Logging
+public import ServiceLifecycle
+internal import Synchronization
+public import ZooKeeper
+
+/// Keeps the current value of one znode in memory.
+///
+/// ``run()`` reads the znode and watches it, for as long as it runs; ``current`` is the newest answer and ``changes`` tells
+/// of each. That the znode is missing, that it cannot be read, and that nothing is known so far are different contents.
+///
+/// ```swift
+/// try await withNodeCache("/service/settings", client: client) { cache in
+///     for await entry in cache.changes {
+///         if let data = entry.data { apply(data) }
+///     }
+/// }
+/// ```
+///
+/// An answer never replaces a newer one, also not when the client has moved to a server that lags. A znode that was
+/// deleted and created again shows as a content with another `stat.czxid`, whatever its data and version are. Changes that
+/// follow one another quickly, or that happen while the connection is lost, show as one: a znode that was created and
+/// deleted within a cut is not seen.
+///
+/// A live content is what the connected server knew last. A server that has lost its leader goes on serving what it has
+/// for up to its `syncLimit`: nothing here proves what the ensemble holds at this instant.
+///
+/// Costs one request a change; two when the znode appears or vanishes between reads; one or two for each connection.
+public final class NodeCache: Service, Sendable {
+    /// What is known of a znode.
+    public enum Content: Sendable, Hashable {
+        /// There was no answer so far.
+        case unknown
+        /// The znode does not stand.
+        case absent
+        /// The znode stands, with these data.
+        case present(data: [UInt8], stat: ZNodeStat)
+        /// The server refuses to tell, as for lack of the right to read (`.noAuth`); it is asked again every few seconds.
+        case unreadable(ZooKeeperError)
+    }
+
+    /// Whether a content is known to be the newest.
+    public enum Freshness: Sendable, Hashable {
+        /// The znode is watched, on a connection that stands, and nothing has happened to it since it was read.
+        case live
+        /// Not known to be the newest since this instant, at which the change or the loss of the connection was noticed.
+        ///
+        /// A silent network is noticed after two thirds of the session timeout at the latest.
+        case stale(since: ContinuousClock.Instant)
+    }
+
+    /// A content and its freshness.
+    public struct Entry: Sendable, Hashable {
+        /// What is known.
+        public var content: Content
+        /// Whether it is known to be the newest.
+        public var freshness: Freshness
+
+        /// Makes an entry, for tests.
+        public init(content: Content, freshness: Freshness) {
+            self.content = content
+            self.freshness = freshness
+        }
+
+        /// The data, when the znode stands.
+        public var data: [UInt8]? { if case .present(let data, _) = content { data } else { nil } }
+        /// The stat, when the znode stands.
+        public var stat: ZNodeStat? { if case .present(_, let stat) = content { stat } else { nil } }
+        /// Whether the content is known to be the newest.
+        public var isLive: Bool { freshness == .live }
+    }
+
+    /// The znode.
+    public let path: String
+
+    struct State {
+        var machine: NodeCacheStateMachine
+        var watch: (sink: WatchSink, session: LiveSession)?
+        var hasRun = false
+    }
+
+    let client: ZooKeeperClient
+    let logger: Logger
+    let published: Broadcast<Entry>
+    let retryWakeUp = WakeUp()
+    let state: Mutex<State>
+
+    /// Makes a cache; it knows nothing before it runs.
+    ///
+    /// - Throws: ``ZooKeeper/ZooKeeperError`` with code `.invalidPath`.
+    public init(_ path: String, client: ZooKeeperClient, logger: Logger = .current) throws(ZooKeeperError) {
+        self.path = try ZNodePath(path).string
+        self.client = client
+        self.logger = logger
+        let machine = NodeCacheStateMachine(now: client.clock.now)
+        published = Broadcast(Self.entry(of: machine, connection: nil, clock: client.clock))
+        state = Mutex(State(machine: machine))
+    }
+
+    /// What is known now; from memory.
+    public var current: Entry {
+        state.withLock { Self.entry(of: $0.machine, connection: client.presentConnection, clock: client.clock) }
+    }
+
+    /// The current entry first, then each that differs from the one before.
+    ///
+    /// A slow reader skips to the newest. That a content is being read again is not told; that it has become stale with a
+    /// lost connection, and live again, is. The sequence ends when the cache has stopped.
+    public var changes: AsyncStream<Entry> { published.follow(.bufferingNewest(1)) }
+
+    /// Follows the znode until it is cancelled or shut down gracefully; takes its watch away from the server then.
+    ///
+    /// - Throws: ``ZooKeeper/ZooKeeperError`` with code `.clientStopped` when the client stops first, `.invalidArgument`
+    ///   when it was run before.
+    public func run() async throws {
+        try begin()
+        defer { end() }
+        try await cancelWhenGracefulShutdown { try await self.follow() }
+    }
+}
+
+/// Runs a cache for as long as an operation takes.
+///
+/// - Parameters:
+///   - path: The znode to follow. It need not stand.
+///   - client: A client that runs.
+///   - operation: Uses the cache, whose content is unknown at first; when it returns or throws, the cache is stopped.
+/// - Returns: What `operation` returned.
+/// - Throws: ``ZooKeeper/ZooKeeperError`` with code `.invalidPath`, or the error of `operation`.
+public func withNodeCache<Result: Sendable>(
+    _ path: String,
+    client: ZooKeeperClient,
+    logger: Logger = .current,
+    operation: (NodeCache) async throws -> Result
+) async throws -> Result {
+    let cache = try NodeCache(path, client: client, logger: logger)
+    return try await withThrowingTaskGroup(of: Void.self) { group in
+        // A client that stops ends the cache's sequence; the operation is what counts.
+        group.addTask { try? await cache.run() }
+        defer { group.cancelAll() }
+        return try await operation(cache)
+    }
+}

@@ -1,0 +1,56 @@
+import ZooKeeper
+import ZooKeeperRecipes
+import ZooKeeperTestKit
+
+/// A server, a client behind a proxy that can be disturbed, and one that cannot.
+struct CacheScene: Sendable {
+    var server: TestServer
+    var proxy: FaultProxy
+    /// The cache's client, behind the proxy.
+    var client: ZooKeeperClient
+    /// Whoever else changes znodes.
+    var other: ZooKeeperClient
+
+    static func with(
+        sessionTimeout: Duration = .seconds(4), _ body: (CacheScene) async throws -> Void
+    ) async throws {
+        try await withTestServer { server in
+            let proxy = try FaultProxy(to: server)
+            let near = try ZooKeeperClientConfiguration(
+                connectionString: proxy.connectionString, sessionTimeout: sessionTimeout)
+            let far = try ZooKeeperClientConfiguration(connectionString: server.connectionString)
+            try await withZooKeeperClient(configuration: far) { other in
+                try await withZooKeeperClient(configuration: near) { client in
+                    try await body(CacheScene(server: server, proxy: proxy, client: client, other: other))
+                }
+            }
+            await proxy.close()
+        }
+    }
+
+    /// What the client has asked the server since requests were last forgotten.
+    func requests() async throws -> [ProxiedRequest.Operation] {
+        _ = try await client.exists(at: "/marker")
+        var operations: [ProxiedRequest.Operation] = []
+        while true {
+            let request = try await proxy.nextRequest { $0.operation != .ping && $0.path != "/" }
+            if request.path == "/marker" { return operations }
+            operations.append(request.operation)
+        }
+    }
+}
+
+extension NodeCache {
+    /// The first entry, from the current one on, that satisfies a condition.
+    @discardableResult
+    func entry(where matches: (Entry) -> Bool) async -> Entry {
+        for await entry in changes where matches(entry) { return entry }
+        return current
+    }
+
+    @discardableResult
+    func liveEntry(data: [UInt8]) async -> Entry { await entry { $0.isLive && $0.data == data } }
+
+    @discardableResult
+    func liveAbsence() async -> Entry { await entry { $0.isLive && $0.content == .absent } }
+}

@@ -1,0 +1,256 @@
+import Logging
+import ServiceLifecycle
+import Testing
+import ZooKeeper
+import ZooKeeperRecipes
+import ZooKeeperTestKit
+
+@Suite(.serialized, .timeLimit(.minutes(3)))
+struct NodeCacheTests {
+    @Test func `a znode's life is followed, one request a change`() async throws {
+        try await CacheScene.with { scene in
+            try await withNodeCache("/a", client: scene.client) { cache in
+                #expect(cache.current.content == .unknown)
+                #expect(!cache.current.isLive)
+                await cache.liveAbsence()
+                #expect(try await scene.requests() == [.getData, .exists])
+
+                let created = try await scene.other.create("/a", data: [1])
+                let present = await cache.liveEntry(data: [1])
+                #expect(present.stat?.czxid == created.stat.czxid)
+                #expect(try await scene.requests() == [.getData])
+
+                try await scene.other.setData([2], at: "/a")
+                await cache.liveEntry(data: [2])
+                #expect(cache.current.data == [2])
+                #expect(try await scene.requests() == [.getData])
+
+                try await scene.other.delete("/a")
+                await cache.liveAbsence()
+                #expect(try await scene.requests() == [.exists])
+            }
+            #expect(try await scene.requests() == [.removeWatches])
+            #expect(try await scene.server.counters().watchCount == 0)
+        }
+    }
+
+    @Test func `a slow reader gets the current entry first and then the newest`() async throws {
+        try await CacheScene.with { scene in
+            try await scene.other.create("/a", data: [0])
+            try await withNodeCache("/a", client: scene.client) { cache in
+                await cache.liveEntry(data: [0])
+                var slow = cache.changes.makeAsyncIterator()
+                #expect(await slow.next()?.data == [0])
+                for number in UInt8(1)...9 {
+                    try await scene.other.setData([number], at: "/a")
+                    await cache.liveEntry(data: [number])
+                }
+                #expect(await slow.next()?.data == [9])
+            }
+        }
+    }
+
+    @Test func `H52: a znode created anew during a cut is seen, with the same data and version`() async throws {
+        try await CacheScene.with { scene in
+            let first = try await scene.other.create("/a", data: [7])
+            try await withNodeCache("/a", client: scene.client) { cache in
+                await cache.liveEntry(data: [7])
+                await scene.proxy.refuse()
+                await scene.proxy.cut()
+                let cut = await cache.entry { !$0.isLive }
+                #expect(cut.data == [7])
+                try await scene.other.delete("/a")
+                let second = try await scene.other.create("/a", data: [7])
+                #expect(second.stat.czxid != first.stat.czxid)
+                await scene.proxy.accept()
+                let entry = await cache.entry(where: \.isLive)
+                #expect(entry.stat?.czxid == second.stat.czxid)
+                #expect(entry.stat?.dataVersion == first.stat.dataVersion)
+            }
+        }
+    }
+
+    @Test func `after a cut nothing older is told, and the same content becomes live again`() async throws {
+        try await CacheScene.with { scene in
+            try await scene.other.create("/a", data: [1])
+            try await withNodeCache("/a", client: scene.client) { cache in
+                await cache.liveEntry(data: [1])
+                try await scene.other.setData([2], at: "/a")
+                await cache.liveEntry(data: [2])
+                var changes = cache.changes.makeAsyncIterator()
+                #expect(await changes.next()?.isLive == true)
+                for _ in 0..<5 {
+                    await scene.proxy.cut()
+                    let stale = await changes.next()
+                    #expect(stale?.data == [2] && stale?.isLive == false)
+                    let live = await changes.next()
+                    #expect(live?.data == [2] && live?.isLive == true)
+                }
+            }
+            #expect(try await scene.server.counters().watchCount == 0)
+        }
+    }
+
+    @Test func `H54: started while the server is down, it is live when the server comes`() async throws {
+        try await CacheScene.with { scene in
+            try await scene.other.create("/a", data: [1])
+            await scene.server.stop()
+            try await withNodeCache("/a", client: scene.client) { cache in
+                #expect(cache.current.content == .unknown)
+                try await scene.server.start()
+                await cache.liveEntry(data: [1])
+            }
+        }
+    }
+
+    @Test func `H54: what may not be read is unreadable, and is read once it may be`() async throws {
+        try await CacheScene.with { scene in
+            try await scene.other.create(
+                "/a", data: [1], acl: [ACL(permissions: [.write, .admin], scheme: "world", id: "anyone")])
+            try await withNodeCache("/a", client: scene.client) { cache in
+                let refused = await cache.entry { $0.content != .unknown }
+                guard case .unreadable(let error) = refused.content else {
+                    Issue.record("\(refused)")
+                    return
+                }
+                #expect(error.code == .noAuth)
+                #expect(!refused.isLive)
+                try await scene.other.setACL([.open], at: "/a")
+                await cache.liveEntry(data: [1])
+            }
+        }
+    }
+
+    @Test func `H55: an answer that is held back does not overwrite a newer one`() async throws {
+        try await CacheScene.with { scene in
+            try await scene.other.create("/a", data: [1])
+            try await withNodeCache("/a", client: scene.client) { cache in
+                await cache.liveEntry(data: [1])
+                await scene.proxy.hold(.toClient)
+                try await scene.other.setData([2], at: "/a")
+                try await scene.other.setData([3], at: "/a")
+                await scene.proxy.release()
+                await cache.liveEntry(data: [3])
+                // The reply to the read is lost, the connection with it; the next one tells the newest at once.
+                await scene.proxy.swallowNextReply(thenCut: true) { $0.operation == .getData && $0.path == "/a" }
+                try await scene.other.setData([4], at: "/a")
+                try await scene.proxy.nextSwallowed()
+                try await scene.other.setData([5], at: "/a")
+                let entry = await cache.entry { $0.isLive && $0.data != [3] }
+                #expect(entry.data == [4] || entry.data == [5])
+                await cache.liveEntry(data: [5])
+            }
+        }
+    }
+
+    @Test func `H56: a thousand starts and stops leave no watch behind`() async throws {
+        try await CacheScene.with { scene in
+            try await scene.other.create("/a", data: [1])
+            for round in 0..<1000 {
+                let path = round.isMultiple(of: 2) ? "/a" : "/missing"
+                try await withNodeCache(path, client: scene.client) { cache in
+                    // Some are stopped at once, with their first read on its way.
+                    if round.isMultiple(of: 3) { await cache.entry(where: \.isLive) }
+                }
+            }
+            _ = try await scene.client.exists(at: "/a")
+            #expect(try await scene.server.counters().watchCount == 0)
+        }
+    }
+
+    @Test func `H56: a hundred reconnects keep one watch`() async throws {
+        try await CacheScene.with(sessionTimeout: .seconds(10)) { scene in
+            try await scene.other.create("/a", data: [1])
+            try await withNodeCache("/a", client: scene.client) { cache in
+                await cache.liveEntry(data: [1])
+                for _ in 0..<100 {
+                    var changes = cache.changes.makeAsyncIterator()
+                    _ = await changes.next()
+                    await scene.proxy.cut()
+                    while await changes.next()?.isLive == true {}
+                    await cache.entry(where: \.isLive)
+                }
+                #expect(try await scene.server.counters().watchCount == 1)
+                try await scene.other.setData([2], at: "/a")
+                await cache.liveEntry(data: [2])
+            }
+        }
+    }
+
+    @Test func `an expired session is survived: the znode is watched in the next one`() async throws {
+        try await CacheScene.with { scene in
+            try await scene.other.create("/a", data: [1])
+            try await withNodeCache("/a", client: scene.client) { cache in
+                await cache.liveEntry(data: [1])
+                try await scene.server.expireSession(of: scene.client)
+                await cache.entry { !$0.isLive }
+                await cache.liveEntry(data: [1])
+                #expect(scene.client.session?.epoch == 2)
+                try await scene.other.setData([2], at: "/a")
+                await cache.liveEntry(data: [2])
+            }
+        }
+    }
+
+    @Test func `a restart of the server is survived`() async throws {
+        try await CacheScene.with { scene in
+            try await scene.other.create("/a", data: [1])
+            try await withNodeCache("/a", client: scene.client) { cache in
+                await cache.liveEntry(data: [1])
+                try await scene.server.restart()
+                try await scene.other.setData([2], at: "/a")
+                await cache.liveEntry(data: [2])
+            }
+        }
+    }
+
+    @Test func `servers exchanged under the session are survived`() async throws {
+        try await CacheScene.with { scene in
+            try await scene.other.create("/a", data: [1])
+            try await withNodeCache("/a", client: scene.client) { cache in
+                await cache.liveEntry(data: [1])
+                let session = try #require(scene.client.session)
+                try scene.client.updateServers([ServerAddress(host: "127.0.0.1", port: scene.server.port)])
+                await cache.entry { !$0.isLive }
+                await cache.liveEntry(data: [1])
+                try await scene.other.setData([2], at: "/a")
+                await cache.liveEntry(data: [2])
+                #expect(scene.client.session?.id == session.id)
+                #expect(try await scene.server.counters().watchCount == 1)
+            }
+        }
+    }
+
+    @Test func `graceful shutdown ends the changes and takes the watch away`() async throws {
+        try await CacheScene.with { scene in
+            try await scene.other.create("/a", data: [1])
+            let cache = try NodeCache("/a", client: scene.client)
+            let group = ServiceGroup(
+                configuration: .init(services: [.init(service: cache)], logger: .init(label: "test")))
+            async let run: Void = group.run()
+            await cache.liveEntry(data: [1])
+            await group.triggerGracefulShutdown()
+            try await run
+            for await entry in cache.changes { #expect(!entry.isLive && entry.data == [1]) }
+            _ = try await scene.client.exists(at: "/a")
+            #expect(try await scene.server.counters().watchCount == 0)
+            await #expect(throws: ZooKeeperError.self) { try await cache.run() }
+        }
+    }
+
+    @Test func `a client that stops ends the cache with clientStopped`() async throws {
+        try await CacheScene.with { scene in
+            let cache = try NodeCache("/a", client: scene.client)
+            async let run: Void = cache.run()
+            await cache.liveAbsence()
+            scene.client.triggerGracefulShutdown()
+            do {
+                try await run
+                Issue.record("the cache ended without an error")
+            } catch {
+                #expect((error as? ZooKeeperError)?.code == .clientStopped)
+            }
+            #expect(!cache.current.isLive)
+        }
+    }
+}
