@@ -11,17 +11,21 @@ struct DrainTracker: Sendable {
         var oldest: Duration?
     }
 
-    /// By znode name; `nil` while nothing is known but that it stands.
-    private(set) var waiting: [String: Straggler?] = [:]
+    /// By znode name.
+    private(set) var waiting: [String: Straggler] = [:]
     private(set) var paused: Set<String> = []
     private(set) var forced: Set<String> = []
     /// The one that paused last.
     private(set) var slowest: String?
 
     /// Takes the contenders in front of the own znode: readers, and writers of other languages.
-    init(listing: [String], own: ContenderName) {
-        for name in listing.compactMap(ContenderName.init) where name.isBefore(own) {
-            waiting[name.string] = .some(nil)
+    init(listing: [String], own: ContenderName, members: [String]) {
+        let names = Dictionary(
+            members.compactMap(MemberName.init(node:)).map { ($0.tag, $0.name) },
+            uniquingKeysWith: { first, _ in first })
+        for node in listing.compactMap(ContenderName.init) where node.isBefore(own) {
+            let name = MemberName.tag(ofContender: node.string).flatMap { names[$0] }
+            waiting[node.string] = Straggler(name: name ?? node.string)
         }
     }
 
@@ -29,8 +33,7 @@ struct DrainTracker: Sendable {
 
     /// Who has not paused, for people.
     var stragglers: [String] {
-        waiting.map { name, straggler in
-            guard let straggler else { return name }
+        waiting.values.map { straggler in
             guard let inside = straggler.inside else { return straggler.name }
             let oldest = straggler.oldest.map { ", the oldest for \($0)" } ?? ""
             return "\(straggler.name) (\(inside) events inside\(oldest))"
@@ -46,16 +49,15 @@ struct DrainTracker: Sendable {
 
     mutating func gone(_ node: String) {
         guard let straggler = waiting.removeValue(forKey: node) else { return }
-        let name = straggler?.name ?? node
-        slowest = name
-        paused.insert(name)
+        slowest = straggler.name
+        paused.insert(straggler.name)
     }
 
     /// The places that are taken away, and the longest time that their sessions may go on.
     mutating func force(assumed: Duration) -> (nodes: [String], wait: Duration) {
         let nodes = waiting.keys.sorted()
-        let wait = waiting.values.map { $0?.sessionTimeout ?? assumed }.max() ?? .zero
-        for (node, straggler) in waiting { forced.insert(straggler?.name ?? node) }
+        let wait = waiting.values.map { $0.sessionTimeout ?? assumed }.max() ?? .zero
+        forced.formUnion(waiting.values.map(\.name))
         waiting = [:]
         return (nodes, wait)
     }

@@ -22,7 +22,7 @@ extension GateLoop {
     /// the create, shows no signal, any window's znode has a higher number than the read znode, and waits for it.
     mutating func enter() async -> GateStateMachine.Event {
         guard let session, !session.hasEnded else { return .sessionEnded }
-        let uuid = ContenderName.makeUUID()
+        let uuid = gate.member.makeUUID()
         let base = "\(mode.locksPath)/\(ContenderName.base(uuid: uuid, kind: .read))"
         let watch = SignalWatch()
         var requests: [SessionRequest] = [
@@ -31,7 +31,7 @@ extension GateLoop {
             .data(path: mode.windowsPath),
         ]
         if memberEpoch != session.epoch {
-            let path = "\(mode.membersPath)/\(gate.memberName)"
+            let path = "\(mode.membersPath)/\(gate.member.node)"
             requests.append(.create(path: path, data: processor(session).bytes, mode: .ephemeral))
         }
         guard let results = try? await session.flight(requests) else { return .enterFailed }
@@ -223,7 +223,7 @@ extension GateLoop {
     }
 
     private func processor(_ session: LiveSession) -> ProcessorText {
-        ProcessorText(member: gate.memberName, name: gate.name, sessionTimeout: session.timeout)
+        ProcessorText(member: gate.member.node, name: gate.name, sessionTimeout: session.timeout)
     }
 }
 

@@ -40,7 +40,7 @@ public final class EventGate: Service, Sendable {
 
     let clock: any MonotonicClock
     let logger: Logger
-    let memberName: String
+    let member: MemberName
     let counter = StripedCounter()
     /// Until when events are admitted, in nanoseconds of the clock; ``closed`` while the gate is shut.
     let admitUntil = Atomic<Int64>(EventGate.closed)
@@ -55,7 +55,7 @@ public final class EventGate: Service, Sendable {
         self.name = name
         clock = mode.client.clock
         logger = mode.logger
-        memberName = ProcessIdentity.uniqueNodeName(from: name)
+        member = MemberName(for: name)
     }
 
     /// Where the gate stands: the current state first, then every change in order.

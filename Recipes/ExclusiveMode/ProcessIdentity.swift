@@ -22,14 +22,43 @@ struct ProcessIdentity: Sendable, CustomStringConvertible {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// A znode name that nobody else has, made from a name for people.
-    ///
+}
+
+/// The name of a member znode, `<name for people>-<tag>`, which nobody else has.
+///
+/// The read znodes of the same processor carry the tag at the beginning of their uuid, so that a window knows whose they
+/// are from the listings alone.
+struct MemberName: Sendable, Hashable {
+    /// Eight hexadecimal digits.
+    let tag: String
+    let node: String
+
     /// What a znode's name may not have becomes an underscore.
-    static func uniqueNodeName(from name: String) -> String {
-        let readable = String(
-            String.UnicodeScalarView(
-                name.unicodeScalars.map { $0.properties.isAlphabetic || $0.isNodeSafe ? $0 : "_" }))
-        return "\(readable)-\(String(UInt32.random(in: .min ... .max), radix: 16))"
+    init(for name: String) {
+        let digits = String(UInt32.random(in: .min ... .max), radix: 16)
+        tag = String(repeating: "0", count: 8 - digits.count) + digits
+        let readable = name.unicodeScalars.map { $0.properties.isAlphabetic || $0.isNodeSafe ? $0 : "_" }
+        node = "\(String(String.UnicodeScalarView(readable)))-\(tag)"
+    }
+
+    init?(node: String) {
+        guard let dash = node.lastIndex(of: "-"), node[dash...].utf8.count == 9 else { return nil }
+        self.node = node
+        tag = String(node[node.index(after: dash)...])
+    }
+
+    /// The name for people.
+    var name: String { String(node.dropLast(9)) }
+
+    /// A new uuid for a read znode of this processor.
+    func makeUUID() -> String {
+        tag + ContenderName.makeUUID().dropFirst(8)
+    }
+
+    /// The tag that a contender's name carries, if it is a processor's of this package.
+    static func tag(ofContender name: String) -> String? {
+        guard name.hasPrefix("_c_"), name.utf8.count > 12 else { return nil }
+        return String(name.dropFirst(3).prefix(8))
     }
 }
 

@@ -69,7 +69,7 @@ struct WindowRun: Sendable {
     private func pauseEverybody() async throws -> Drained {
         guard let own = request.own else { throw ZooKeeperError(.server, message: "a window without a number") }
         let (events, continuation) = AsyncStream.makeStream(of: Event.self)
-        var tracker = DrainTracker(listing: request.listing, own: own)
+        var tracker = DrainTracker(listing: request.listing, own: own, members: request.members)
         request.holds.onLoss { continuation.yield(.lost($0)) }
         for node in tracker.waiting.keys.sorted() { look(at: node, tell: continuation) }
         try await withThrowingTaskGroup(of: Void.self) { [clock] group in

@@ -60,7 +60,7 @@ extension ClientCore {
             case .resumeSession(let session, let isReplaced):
                 if isReplaced { interruptWatches(&state, &aftermath, kind: .interrupted) }
                 connected(session, &state, &aftermath)
-            case .suspend(let session): suspended(session, &state, &aftermath, now: now)
+            case .suspend(let session): suspended(session, &state, &aftermath)
             case .endSession(let session): ended(session, &state, &aftermath)
             case .fail(let error): failed(error, &state, &aftermath)
             case .wake: aftermath.wakesLoops = true
@@ -73,6 +73,7 @@ extension ClientCore {
         state.isConnected = true
         state.establishments += 1
         state.validity.connected(since: state.establishedAfter, timeout: session.timeout)
+        state.live?.extend(to: state.validity.validUntil, timeout: state.validity.timeout)
         state.lastSent = .distantPast
         state.lastProofSent = .distantPast
         state.isHeartbeatInFlight = false
@@ -80,11 +81,8 @@ extension ClientCore {
         aftermath.unwatched = state.watches.takeOrphans()
     }
 
-    private func suspended(
-        _ session: Session, _ state: inout State, _ aftermath: inout Aftermath, now: MonotonicInstant
-    ) {
+    private func suspended(_ session: Session, _ state: inout State, _ aftermath: inout Aftermath) {
         state.isConnected = false
-        state.establishedAfter = now
         state.validity.disconnected()
         aftermath.states.append(.suspended(session))
     }

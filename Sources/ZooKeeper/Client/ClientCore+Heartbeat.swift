@@ -6,8 +6,9 @@ extension ClientCore {
     private struct Duties {
         var overdue: [PendingRequest] = []
         var lost: [HeldNode] = []
-        /// The own znodes to check in a proof; `nil` for no heartbeat, empty for one that proves nothing.
+        /// The own znodes to check in a heartbeat; `nil` for no heartbeat.
         var checks: [HeldNode]?
+        var isProof = false
         var session: LiveSession?
         var nextLook: MonotonicInstant?
     }
@@ -21,7 +22,9 @@ extension ClientCore {
             let duties = state.withLock { takeDuties(&$0, now: clock.now) }
             for request in duties.overdue { timeOut(request) }
             for hold in duties.lost { lose(hold) }
-            if let checks = duties.checks, let session = duties.session { beat(checks, session) }
+            if let checks = duties.checks, let session = duties.session {
+                beat(checks, session, isProof: duties.isProof)
+            }
             await heartbeatWakeUp.wait(until: duties.nextLook, clock: clock)
         }
     }
@@ -34,7 +37,8 @@ extension ClientCore {
         if state.isConnected, !state.isHeartbeatInFlight {
             beatAt = state.nextHeartbeat
             if let due = beatAt, due <= now {
-                duties.checks = state.nextChecks(atMost: Self.checksInProof)
+                duties.checks = state.holds.isEmpty ? [] : state.nextChecks(atMost: Self.checksInProof)
+                duties.isProof = !state.holds.isEmpty
                 state.isHeartbeatInFlight = true
                 beatAt = nil
             }
@@ -58,9 +62,10 @@ extension ClientCore {
         hold.lose(.deadlinePassed)
     }
 
-    private func beat(_ checks: [HeldNode], _ session: LiveSession) {
-        let request: SessionRequest =
-            checks.isEmpty ? .exists(path: "/") : .multi(checks.map { .check($0.path) })
+    /// A transaction of nothing but checks changes nothing, wakes nobody, and is committed by the quorum all the same.
+    private func beat(_ checks: [HeldNode], _ session: LiveSession, isProof: Bool) {
+        let paths = checks.isEmpty ? ["/"] : checks.map(\.path)
+        let request: SessionRequest = isProof ? .multi(paths.map { .check($0) }) : .exists(path: "/")
         session.post(request) { [self] result in
             beatAnswered(result, checks: checks, session: session)
         }
@@ -76,11 +81,14 @@ extension ClientCore {
         switch result {
         case .success: metrics.proved(validityLeft: session.validUntil - clock.now)
         case .failure(let error):
-            if error.code == .noNode, let index = error.failedOperation, index < checks.count {
-                checks[index].lose(.znodeDeleted)
-                // The others are still without their proof.
-                state.withLock { $0.lastProofSent = .distantPast }
+            guard let index = error.failedOperation, index < checks.count else { break }
+            switch error.code {
+            case .noNode: checks[index].lose(.znodeDeleted)
+            case .noAuth: checks[index].refuseChecks()
+            default: break
             }
+            // The others are still without their proof.
+            state.withLock { $0.lastProofSent = .distantPast }
         }
         heartbeatWakeUp.signal()
     }
@@ -95,7 +103,7 @@ extension ClientCore.State {
 
     /// The own znodes whose turn it is to be checked.
     fileprivate mutating func nextChecks(atMost limit: Int) -> [HeldNode] {
-        let all = holds.values.sorted { $0.path < $1.path }
+        let all = holds.values.filter(\.allowsChecks).sorted { $0.path < $1.path }
         guard all.count > limit else { return all }
         let start = proofOffset % all.count
         proofOffset = start + limit

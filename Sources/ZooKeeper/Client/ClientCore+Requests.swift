@@ -88,7 +88,6 @@ extension ClientCore {
                 continue
             }
             if let key = next.watchKey { state.watches.willArm(key) }
-            if next.pending.request.isProof { state.lastProofSent = departure.sent }
             next.pending.markSent()
             state.inFlight += 1
             departure.requests.append(next)
@@ -112,8 +111,12 @@ extension ClientCore {
         let (unwatched, hasMore, isDrained) = state.withLock { state in
             state.inFlight -= 1
             if connectionNumber == state.connectionNumber, reply.isAnswer {
-                state.validity.answered(sentAt: sent, isProof: reply.code == 0 && request.isProof)
+                let isProof = reply.code == 0 && request.isProof
+                state.validity.answered(sentAt: sent, isProof: isProof)
                 state.live?.extend(to: state.validity.validUntil, timeout: state.validity.timeout)
+                if isProof { state.lastProofSent = max(state.lastProofSent, sent) }
+                // Whatever connection follows this one is established after it.
+                state.establishedAfter = max(state.establishedAfter, sent)
             }
             var unwatched: WatchTable.Key?
             if let key = outgoing.watchKey, let sink = request.watch, connectionNumber == state.connectionNumber {

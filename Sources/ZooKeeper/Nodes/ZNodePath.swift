@@ -28,7 +28,8 @@ public struct ZNodePath: Sendable, Hashable, CustomStringConvertible {
 
     /// Hashes the bytes.
     public func hash(into hasher: inout Hasher) {
-        for byte in string.utf8 { hasher.combine(byte) }
+        var string = string
+        string.withUTF8 { unsafe hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
     }
 
     /// The path as text.

@@ -12,6 +12,7 @@ package final class HeldNode: Sendable {
     private let loss = OneShot<LossReason>()
     private let isReleased = Atomic(false)
     private let hasBeenValid: Atomic<Bool>
+    private let refusesChecks = Atomic(false)
     private static let lost = Int64.min
     private let sink = Mutex<WatchSink?>(nil)
 
@@ -91,7 +92,10 @@ package final class HeldNode: Sendable {
         case .failure(let error) where error.code == .noNode: lose(.znodeDeleted)
         case .failure(let error) where error.code == .noAuth && canRead: watchExistence()
         case .failure(let error) where error.code == .sessionExpired || error.code == .clientStopped: break
-        default: watchAgainAfterFailure()
+        // Lost with its connection: it goes out again, and waits for the next one.
+        case .failure(let error) where error.isOutcomeUnknown: watch()
+        // The server does not answer properly: what is sure now stays, nothing more.
+        default: break
         }
     }
 
@@ -101,9 +105,11 @@ package final class HeldNode: Sendable {
         session.post(.exists(path: path, watch: sink)) { [weak self] in self?.handle($0, canRead: false) }
     }
 
-    /// The request was lost with its connection: it goes out again, and waits for the next one.
-    private func watchAgainAfterFailure() {
-        watch()
+    /// Whether the znode may be checked in a proof: that takes the right to read it.
+    var allowsChecks: Bool { !refusesChecks.load(ordering: .relaxed) }
+
+    func refuseChecks() {
+        refusesChecks.store(true, ordering: .relaxed)
     }
 
     private func handle(_ event: WatchEvent) {

@@ -1,5 +1,5 @@
 /// Own znodes to delete, for certain.
-package enum CleanUp: Sendable, Hashable {
+package enum CleanUp: Sendable {
     /// One znode, by its full name: unique names only, so that nobody else's can be meant.
     case node(path: String)
     /// Whatever stands below a parent with this prefix in its name, also when its creation's answer was lost.

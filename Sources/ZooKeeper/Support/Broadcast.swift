@@ -17,6 +17,8 @@ package final class Broadcast<Value: Sendable>: Sendable {
         state = Mutex(State(current: initial))
     }
 
+    deinit { finish() }
+
     /// The latest value.
     package var current: Value { state.withLock { $0.current } }
 

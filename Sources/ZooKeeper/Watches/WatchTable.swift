@@ -33,8 +33,15 @@ package final class WatchSink: Sendable {
 /// here gives up and no read that would set it again is on the wire.
 struct WatchTable {
     struct Key: Hashable {
-        var path: String
+        private var znode: ZNodePath
         var kind: TransportWatchKind
+
+        init(path: String, kind: TransportWatchKind) {
+            znode = ZNodePath(unchecked: path)
+            self.kind = kind
+        }
+
+        var path: String { znode.string }
     }
 
     private struct Entry {

@@ -1,0 +1,78 @@
+import Synchronization
+import Testing
+import ZooKeeper
+import ZooKeeperRecipes
+import ZooKeeperTestKit
+
+@Suite(.timeLimit(.minutes(2)))
+struct ExclusiveModeTests {
+    @Test func `nobody processes while a window's operation runs, and everybody does again after it`() async throws {
+        try await withTestServer { server in
+            try await withProcessors(3, connection: server.connectionString) { processors, mode in
+                let tokens = try await mode.run(reason: "nightly") { window in
+                    #expect(window.isValid)
+                    #expect(window.participants == ["processor-0", "processor-1", "processor-2"])
+                    let before = processors.map { $0.processed.load(ordering: .sequentiallyConsistent) }
+                    let status = try await mode.status()
+                    #expect(status.window?.reason == "nightly")
+                    #expect(status.notPaused.isEmpty)
+                    #expect(status.processors.count == 3)
+                    for processor in processors {
+                        #expect(processor.inside.load(ordering: .sequentiallyConsistent) == 0)
+                        #expect(processor.gate.tryEnter() == nil)
+                    }
+                    #expect(before == processors.map { $0.processed.load(ordering: .sequentiallyConsistent) })
+                    return window.token
+                }
+                for processor in processors {
+                    await processor.awaitState(\.isOpen)
+                    let permit = try await processor.gate.enter()
+                    #expect(permit.token > tokens)
+                    permit.leave()
+                }
+                #expect(try await mode.windows().map(\.outcome) == [.completed])
+                #expect(try await mode.status().window == nil)
+            }
+        }
+    }
+
+    @Test func `a processor that does not pause is named, and all resume`() async throws {
+        try await withTestServer { server in
+            try await withProcessors(2, connection: server.connectionString) { processors, mode in
+                let permit = try await processors[1].gate.enter()
+                do {
+                    _ = try await mode.run(reason: "early", drain: .abort(after: .milliseconds(300))) { _ in
+                        Issue.record("the operation ran although an event was inside")
+                    }
+                    Issue.record("the window opened")
+                } catch let error as ExclusiveModeError {
+                    #expect(error.code == .notPaused)
+                    #expect(error.who.count == 1)
+                    #expect(error.who.first?.hasPrefix("processor-1") == true)
+                }
+                permit.leave()
+                for processor in processors { await processor.awaitState(\.isOpen) }
+                #expect(try await mode.windows().map(\.outcome) == [.aborted])
+            }
+        }
+    }
+
+    @Test func `a straggler's place is taken away, and waited for`() async throws {
+        try await withTestServer { server in
+            let timeout = Duration.seconds(2)
+            try await withProcessors(2, connection: server.connectionString, sessionTimeout: timeout) {
+                processors, mode in
+                let stuck = try await processors[1].gate.enter()
+                let token = try await mode.run(reason: "forced", drain: .proceed(after: .milliseconds(200))) { window in
+                    #expect(window.forced == ["processor-1"])
+                    #expect(!stuck.isValid)
+                    return window.token
+                }
+                #expect(stuck.token < token)
+                stuck.leave()
+                for processor in processors { await processor.awaitState(\.isOpen) }
+                #expect(try await mode.windows().last?.forced == ["processor-1"])
+            }
+        }
+    }
+}
