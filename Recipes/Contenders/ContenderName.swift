@@ -64,6 +64,18 @@ extension ContenderName {
         return base(uuid: uuid, kind: kind) + (number < 0 ? "-" : "") + padding + digits
     }
 
+    /// The name with another kind and the same prefix and number.
+    package func renamed(to other: Kind) -> String {
+        let digits = number < 0 ? 11 : 10
+        let beginning = string.utf8.dropLast(digits + kind.rawValue.utf8.count)
+        return String(Substring(beginning)) + other.rawValue + String(Substring(string.utf8.suffix(digits)))
+    }
+
+    /// What stands before the kind.
+    package var prefix: String {
+        String(Substring(string.utf8.dropLast((number < 0 ? 11 : 10) + kind.rawValue.utf8.count)))
+    }
+
     /// Whether the name belongs to the contender with this uuid.
     package func isOwn(uuid: String) -> Bool { string.hasPrefix(Self.prefix(uuid: uuid)) }
 

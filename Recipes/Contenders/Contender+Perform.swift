@@ -1,0 +1,237 @@
+internal import Synchronization
+internal import ZooKeeper
+
+extension Contender {
+    typealias Machine = ContenderStateMachine
+
+    /// Starts an action; its answer comes back as an input of this step.
+    func perform(_ action: Machine.Action, step: Int) {
+        switch action {
+        case .awaitSession(let isRetry): awaitSession(isRetry: isRetry, step: step)
+        case .look: post([.children(path: directory)]) { $0.receive(.looked($1[0].names), step: step) }
+        case .join(let base, let discarding): join(base: base, discarding: discarding, step: step)
+        case .createParents: createParents(step: step)
+        case .find:
+            post([.sync(path: directory), .children(path: directory)]) { contender, results in
+                contender.receive(.found(results[0].flatMap { _ in results[1] }.names), step: step)
+            }
+        case .inspect(let names): inspect(names, step: step)
+        case .list(let own, let discarding): list(own: own, discarding: discarding, step: step)
+        case .watch(let name, let own): watch(name, own: own, step: step)
+        case .watchExistence(let name): watchExistence(name, step: step)
+        case .hold(let own): hold(own, step: step)
+        case .prove(let own): prove(own, step: step)
+        case .pause: pause(step: step)
+        case .finish(let outcome, let cleanUp): finish(outcome, cleanUp: cleanUp)
+        }
+    }
+
+    /// Sends a flight in the present session.
+    private func post(
+        _ requests: [SessionRequest], completion: @escaping @Sendable (Contender, [SessionResult]) -> Void
+    ) {
+        guard let session = state.withLock({ $0.session }) else { return }
+        session.post(requests) { [self] results in completion(self, results) }
+    }
+
+    private func awaitSession(isRetry: Bool, step: Int) {
+        dropHeld()
+        wait { contender in
+            do {
+                if isRetry {
+                    let pause = contender.state.withLock { $0.backoff.pause() }
+                    try await contender.client.clock.sleep(until: contender.client.clock.now + pause)
+                }
+                let session = try await contender.client.liveSession()
+                contender.state.withLock { $0.session = session }
+                contender.receive(
+                    .session(epoch: session.epoch, id: session.id, uuid: ContenderName.makeUUID()), step: step)
+            } catch let error as ZooKeeperError {
+                contender.receive(.noSession(error), step: step)
+            } catch {
+                // Cancelled, because the attempt has ended.
+            }
+        }
+    }
+
+    private func join(base: String, discarding: [String], step: Int) {
+        dropHeld()
+        let create = SessionRequest.create(path: path(base), data: data, mode: .ephemeralSequential)
+        post(deletes(discarding) + [create, .children(path: directory)]) { contender, results in
+            let joined = results[discarding.count].flatMap { reply -> Result<Machine.Own, ZooKeeperError> in
+                guard case .created(let path, let stat) = reply,
+                    let name = path.split(separator: "/").last.flatMap({ ContenderName(String($0)) })
+                else { return .failure(ZooKeeperError(.server, message: "the server gave the znode another name")) }
+                return .success(Machine.Own(name: name, czxid: stat.czxid))
+            }
+            contender.receive(.joined(joined, results[discarding.count + 1].names), step: step)
+        }
+    }
+
+    private func createParents(step: Int) {
+        wait { contender in
+            do {
+                try await contender.client.createParents(of: contender.path("0"))
+                contender.receive(.parentsCreated(.success(())), step: step)
+            } catch let error as ZooKeeperError {
+                contender.receive(.parentsCreated(.failure(error)), step: step)
+            } catch {
+                // Cancelled, because the attempt has ended.
+            }
+        }
+    }
+
+    private func inspect(_ names: [String], step: Int) {
+        post(names.map { .exists(path: path($0)) }) { contender, results in
+            let stats = zip(names, results).map { name, result in
+                (name: name, stat: result.stat)
+            }
+            contender.receive(.inspected(stats), step: step)
+        }
+    }
+
+    /// When the session needs a proof before anything can be granted, it goes along.
+    private func list(own: String, discarding: [String], step: Int) {
+        dropHeld()
+        let isProved = state.withLock { $0.session.map { $0.validUntil > client.clock.now + $0.timeout / 8 } } ?? false
+        let proof: [SessionRequest] = isProved ? [] : [.multi([.check(path(own))])]
+        post(deletes(discarding) + proof + [.children(path: directory)]) { contender, results in
+            guard let listing = results.last else { return }
+            contender.receive(.listed(listing.names), step: step)
+        }
+    }
+
+    private func hold(_ own: Machine.Own, step: Int) {
+        let held = state.withLock { state -> HeldNode? in
+            if let held = state.held { return held }
+            state.held = state.session?.hold(path(own.name.string), czxid: own.czxid)
+            return state.held
+        }
+        receive(.held(isValid: held?.isValid ?? false), step: step)
+    }
+
+    private func prove(_ own: Machine.Own, step: Int) {
+        post([.multi([.check(path(own.name.string))])]) { contender, results in
+            contender.receive(.proved(results[0].map { _ in }), step: step)
+        }
+    }
+
+    private func pause(step: Int) {
+        wait { contender in
+            let timeout = contender.state.withLock { $0.session?.timeout } ?? .seconds(1)
+            try? await contender.client.clock.sleep(until: contender.client.clock.now + timeout / 8)
+            if !Task.isCancelled { contender.receive(.paused, step: step) }
+        }
+    }
+
+    private func deletes(_ names: [String]) -> [SessionRequest] { names.map { .delete(path: path($0)) } }
+}
+
+// MARK: Watches
+
+extension Contender {
+    private func watch(_ name: String, own: String, step: Int) {
+        let predecessor = predecessorSink(path(name), step: step)
+        let mine = WatchSink { [weak self] event in
+            guard event.isDeleted else { return }
+            self?.handle { $0.receiveOwnGone(own) }
+        }
+        replaceSinks([(predecessor, path(name)), (mine, path(own))])
+        post([.data(path: path(name), watch: predecessor)]) { contender, results in
+            let stat = results[0].part { reply throws(ZooKeeperError) in try reply.data.stat }
+            contender.receive(.watched(stat), step: step)
+        }
+        post([.data(path: path(own), watch: mine)]) { contender, results in
+            guard case .failure(let error) = results[0], error.code == .noNode else { return }
+            contender.handle { $0.receiveOwnGone(own) }
+        }
+    }
+
+    private func watchExistence(_ name: String, step: Int) {
+        let sink = predecessorSink(path(name), step: step)
+        state.withLock { $0.sinks.append((sink, path(name))) }
+        post([.exists(path: path(name), watch: sink)]) { contender, results in
+            contender.receive(.watched(results[0].stat), step: step)
+        }
+    }
+
+    private func predecessorSink(_ path: String, step: Int) -> WatchSink {
+        WatchSink { [weak self] event in
+            let event: Machine.PredecessorEvent =
+                event.isSessionEnded ? .sessionEnded : event.isDataChanged ? .changed : .gone
+            self?.receive(.predecessorEvent(event), step: step)
+        }
+    }
+
+    private func replaceSinks(_ sinks: [(sink: WatchSink, path: String)]) {
+        let (old, session) = state.withLock { state in
+            defer { state.sinks = sinks }
+            return (state.sinks, state.session)
+        }
+        for (sink, path) in old { session?.giveUp(sink, at: path, kind: .data) }
+    }
+}
+
+// MARK: The end
+
+extension Contender {
+    private func finish(_ outcome: Machine.Outcome, cleanUp: Machine.CleanUpKind?) {
+        replaceSinks([])
+        let (held, session, task, needsPrefix) = state.withLock { state in
+            (state.held, state.session, state.waiting, state.machine.needsPrefixCleanUp)
+        }
+        task?.cancel()
+        if case .granted(let own) = outcome, let held {
+            let job: CleanUp = needsPrefix ? .prefix(own.name.prefix, parent: directory) : .node(path: held.path)
+            end.set(End(outcome: outcome, grant: Grant(held: held, name: own.name, cleanUp: job)))
+            return
+        }
+        held?.release()
+        let done = cleanUp.flatMap { cleanUp in session?.cleanUp(self.cleanUp(cleanUp)) }
+        end.set(End(outcome: outcome, cleanUp: done))
+    }
+
+    private func cleanUp(_ kind: Machine.CleanUpKind) -> CleanUp {
+        switch kind {
+        case .node(let name): .node(path: path(name))
+        case .prefix(let prefix): .prefix(prefix, parent: directory)
+        }
+    }
+
+    /// Runs the one thing that has to be waited for.
+    private func wait(_ operation: @escaping @Sendable (Contender) async -> Void) {
+        let task = Task { await operation(self) }
+        state.withLock { $0.waiting = task }
+        if end.value != nil { task.cancel() }
+    }
+
+    /// The own znode is not to be granted by, at least not now.
+    private func dropHeld() {
+        let held = state.withLock { state in
+            defer { state.held = nil }
+            return state.held
+        }
+        held?.release()
+    }
+}
+
+extension SessionResult {
+    /// A part of the reply, or the error.
+    func part<Part>(_ part: (SessionReply) throws(ZooKeeperError) -> Part) -> Swift.Result<Part, ZooKeeperError> {
+        switch self {
+        case .success(let reply):
+            do throws(ZooKeeperError) { return .success(try part(reply)) } catch { return .failure(error) }
+        case .failure(let error): return .failure(error)
+        }
+    }
+
+    /// The names that a listing gave.
+    var names: Swift.Result<[String], ZooKeeperError> {
+        part { reply throws(ZooKeeperError) in try reply.children.names }
+    }
+
+    /// The stat that `exists` gave.
+    var stat: Swift.Result<ZNodeStat, ZooKeeperError> {
+        part { reply throws(ZooKeeperError) in try reply.stat }
+    }
+}

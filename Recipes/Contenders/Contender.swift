@@ -1,0 +1,142 @@
+internal import Synchronization
+package import ZooKeeper
+
+/// One attempt to come to the front of a queue: performs what ``ContenderStateMachine`` decides.
+///
+/// Everything happens on the threads that deliver answers and events, without a task of its own; tasks are made only to
+/// wait for a session, for missing parents, and for a pause.
+package final class Contender: Sendable {
+    /// What was won: the own znode, held, in front of the queue.
+    package struct Grant: Sendable {
+        package var held: HeldNode
+        package var name: ContenderName
+        /// What has to be deleted at the end.
+        package var cleanUp: CleanUp
+    }
+
+    typealias Outcome = ContenderStateMachine.Outcome
+
+    /// How the attempt ended, with what is still being cleaned up.
+    struct End: Sendable {
+        var outcome: Outcome
+        var grant: Grant?
+        var cleanUp: OneShot<Void>?
+    }
+
+    struct State {
+        var machine: ContenderStateMachine
+        var session: LiveSession?
+        var held: HeldNode?
+        var sinks: [(sink: WatchSink, path: String)] = []
+        var waiting: Task<Void, Never>?
+        var backoff = Backoff(initial: .milliseconds(10), cap: .seconds(1))
+        var events: [@Sendable (inout ContenderStateMachine) -> ContenderStateMachine.Action?] = []
+        var isPerforming = false
+    }
+
+    let client: ZooKeeperClient
+    let directory: String
+    let data: [UInt8]
+    let end = OneShot<End>()
+    let state: Mutex<State>
+
+    /// - Parameters:
+    ///   - directory: The queue's directory; it is created when it is missing.
+    ///   - data: What the own znode holds.
+    ///   - waits: Whether to wait for the contenders in front, or to join only a queue that is free.
+    package init(client: ZooKeeperClient, directory: String, policy: ContenderPolicy, data: [UInt8], waits: Bool = true)
+    {
+        self.client = client
+        self.directory = directory
+        self.data = data
+        state = Mutex(State(machine: ContenderStateMachine(policy: policy, waits: waits)))
+    }
+
+    /// Joins the queue and waits until everybody in conflict in front has gone.
+    ///
+    /// The place in the queue outlives lost connections; after the session's end the contender joins again at the end.
+    ///
+    /// - Parameter deadline: When to give up, whatever is going on; `nil` for never.
+    /// - Returns: A grant whose ``HeldNode/isValid`` was true.
+    /// - Throws: ``LockError`` with code `.timedOut`, `.notAvailable` or `.queueNumbersExhausted`; ``ZooKeeperError``
+    ///   such as `.noAuth`; `CancellationError`. The own znode is gone then, or, without a connection, is deleted when
+    ///   there is one again.
+    /// - Complexity: One flight of two requests when nobody is in front.
+    package func acquire(until deadline: MonotonicInstant? = nil) async throws -> Grant {
+        try Task.checkCancellation()
+        let timer = deadline.map { deadline in
+            Task { [client] in
+                try await client.clock.sleep(until: deadline)
+                giveUp(.timedOut)
+            }
+        }
+        defer { timer?.cancel() }
+        let end: End = await withTaskCancellationHandler {
+            receive(.start, step: nil)
+            return await self.end.valueUncancelled()
+        } onCancel: {
+            giveUp(.cancelled)
+        }
+        if let cleanUp = end.cleanUp {
+            let patience: Duration = end.outcome == Outcome.timedOut ? .milliseconds(150) : .seconds(2)
+            await client.waitWhileConnected(for: cleanUp, atMost: patience)
+        }
+        return try grant(end)
+    }
+
+    private func grant(_ end: End) throws -> Grant {
+        switch end.outcome {
+        case .granted:
+            if let grant = end.grant { return grant }
+            throw CancellationError()
+        case .cancelled: throw CancellationError()
+        case .notAvailable: throw LockError(.notAvailable, path: directory)
+        case .timedOut: throw LockError(.timedOut, path: directory)
+        case .numbersExhausted:
+            throw LockError(
+                .queueNumbersExhausted, path: directory,
+                message: "the server's numbers for children end soon; delete the empty directory to begin again at 0")
+        case .failed(let error): throw error
+        }
+    }
+}
+
+extension Contender {
+    /// The path of a child of the queue's directory.
+    func path(_ name: String) -> String { directory == "/" ? "/\(name)" : "\(directory)/\(name)" }
+
+    func receive(_ input: ContenderStateMachine.Input, step: Int?) {
+        handle { $0.receive(input, step: step) }
+    }
+
+    /// Ends the attempt, if it has not ended.
+    func giveUp(_ outcome: ContenderStateMachine.Outcome) {
+        handle { $0.giveUp(outcome) }
+    }
+
+    /// Handles events one after the other, and performs the actions in their order.
+    ///
+    /// A second thread, and an answer that comes within a performance, leave their event to the one that is at it.
+    func handle(_ event: @escaping @Sendable (inout ContenderStateMachine) -> ContenderStateMachine.Action?) {
+        let isMine = state.withLock { state in
+            state.events.append(event)
+            defer { state.isPerforming = true }
+            return !state.isPerforming
+        }
+        guard isMine else { return }
+        while let (action, step) = nextAction() {
+            if let action { perform(action, step: step) }
+        }
+    }
+
+    private func nextAction() -> (ContenderStateMachine.Action?, Int)? {
+        state.withLock { state in
+            guard !state.events.isEmpty else {
+                state.isPerforming = false
+                return nil
+            }
+            let action = state.events.removeFirst()(&state.machine)
+            return (action, state.machine.step)
+        }
+    }
+}

@@ -1,0 +1,479 @@
+package import ZooKeeper
+
+/// Decides how one contender joins a queue, finds its place again after whatever goes wrong, and is granted in turn.
+///
+/// Pure: inputs go in, one action at a time comes out. The answer to an action carries the action's ``step``; what
+/// carries an earlier one is late and ignored. One object serves one acquisition, through as many sessions as it takes.
+///
+/// A name is worth something in the session that created it only: every new session begins with a new uuid.
+package struct ContenderStateMachine: Sendable {
+    /// The contender's own znode.
+    package struct Own: Sendable, Hashable {
+        package var name: ContenderName
+        package var czxid: ZXID
+
+        package init(name: ContenderName, czxid: ZXID) {
+            self.name = name
+            self.czxid = czxid
+        }
+    }
+
+    /// What to do about own znodes at the end.
+    package enum CleanUpKind: Sendable, Hashable {
+        /// Delete the one znode there is.
+        case node(String)
+        /// Delete all with the own prefix: there may be one that nobody has seen.
+        case prefix(String)
+    }
+
+    /// How the attempt ended.
+    package enum Outcome: Sendable, Hashable {
+        case granted(Own)
+        /// Somebody is in front, and the contender was not to wait.
+        case notAvailable
+        case timedOut
+        case cancelled
+        /// The server's numbers are near their end (H14).
+        case numbersExhausted
+        case failed(ZooKeeperError)
+    }
+
+    package enum Action: Sendable, Hashable {
+        /// Wait for a connected session; `isRetry` after a failure: pause before.
+        case awaitSession(isRetry: Bool)
+        /// List the queue without joining it.
+        case look
+        /// Delete what is to be discarded, create the own znode and list the queue, in one flight.
+        case join(base: String, discarding: [String])
+        case createParents
+        /// Catch up with the leader and list the queue: the own znode may or may not stand.
+        case find
+        /// Read the stats of znodes with the own prefix.
+        case inspect([String])
+        /// Delete what is to be discarded and list the queue, in one flight.
+        case list(own: String, discarding: [String])
+        /// Read and watch the predecessor, and the own znode as well.
+        case watch(String, own: String)
+        /// The same for a predecessor that may not be read.
+        case watchExistence(String)
+        /// Hold the own znode and say whether it is valid.
+        case hold(Own)
+        /// Prove the session by a write that checks the own znode.
+        case prove(Own)
+        /// Wait a part of the session timeout, so that there is activity old enough to count.
+        case pause
+        case finish(Outcome, cleanUp: CleanUpKind?)
+    }
+
+    package enum Input: Sendable {
+        case start
+        /// A session is connected; the uuid is fresh, for the case that it is a new session.
+        case session(epoch: Int, id: SessionID, uuid: String)
+        case noSession(ZooKeeperError)
+        case looked(Result<[String], ZooKeeperError>)
+        case joined(Result<Own, ZooKeeperError>, Result<[String], ZooKeeperError>)
+        case parentsCreated(Result<Void, ZooKeeperError>)
+        case found(Result<[String], ZooKeeperError>)
+        case inspected([(name: String, stat: Result<ZNodeStat, ZooKeeperError>)])
+        case listed(Result<[String], ZooKeeperError>)
+        case watched(Result<ZNodeStat, ZooKeeperError>)
+        case predecessorEvent(PredecessorEvent)
+        case held(isValid: Bool)
+        case proved(Result<Void, ZooKeeperError>)
+        case paused
+    }
+
+    package enum PredecessorEvent: Sendable, Hashable {
+        /// Its data was written: watch again.
+        case changed
+        /// It is gone, or the watch is.
+        case gone
+        case sessionEnded
+    }
+
+    private enum State {
+        /// Not started.
+        case idle
+        /// Waits for a connected session, to do this when it is still the same.
+        case awaitingSession(Resume)
+        /// Listing without having joined.
+        case looking
+        /// Create and listing are on their way.
+        case joining
+        /// The queue's directory is being created.
+        case creatingParents
+        /// The create's outcome is unknown; looking for the znode.
+        case finding
+        /// Own znodes were found; reading who owns them.
+        case inspecting([String])
+        /// In the queue; listing it.
+        case listing(Own)
+        /// In the queue; the watch on the predecessor is on its way.
+        case watching(Own, ContenderName)
+        /// In the queue, behind the predecessor.
+        case waiting(Own, ContenderName)
+        /// In front; checking that the own znode is held by a valid session.
+        case holding(Own)
+        /// In front; proving the session.
+        case proving(Own)
+        /// In front; waiting before the next proof.
+        case pausing(Own)
+        /// Granted, given up or failed.
+        case finished
+    }
+
+    /// What was interrupted by a lost connection.
+    private enum Resume {
+        case begin, join([String]), find, inspect([String]), list(Own, [String]), watch(Own, ContenderName), prove(Own)
+    }
+
+    private let policy: ContenderPolicy
+    private let waits: Bool
+    private var state = State.idle
+    private var session: (epoch: Int, id: SessionID)?
+    private var uuid = ""
+    /// Whether there may be an own znode of this session that nobody has seen.
+    private var isUncertain = false
+    private var parentAttempts = 0
+    /// Own znodes that were to be deleted before; they are not waited for.
+    private var discarded: Set<String> = []
+    /// Znodes with the own number that were created later: behind the own one.
+    private var laterTies: Set<String> = []
+    /// Whether the present predecessor may not be read.
+    private var isExistenceOnly = false
+    /// Whether znodes with the own prefix may stand beside the one that was granted.
+    package var needsPrefixCleanUp: Bool { isUncertain || !discarded.isEmpty }
+
+    /// The number of the last action.
+    package private(set) var step = 0
+
+    /// - Parameter waits: Whether to wait in the queue; else the queue is listed first, and joined only when it is free.
+    package init(policy: ContenderPolicy, waits: Bool) {
+        self.policy = policy
+        self.waits = waits
+    }
+
+    /// The own prefix in the present session.
+    package var prefix: String { ContenderName.prefix(uuid: uuid) }
+
+    /// Takes an input and says what to do.
+    ///
+    /// - Parameter step: The action that the input answers; `nil` for ``Input/start``.
+    /// - Returns: `nil` when there is nothing to do, as for everything late.
+    package mutating func receive(_ input: Input, step answered: Int? = nil) -> Action? {
+        if let answered, answered != step { return nil }
+        guard let action = decide(input) else { return nil }
+        step += 1
+        return action
+    }
+
+    /// The own znode was seen to be gone.
+    package mutating func receiveOwnGone(_ name: String) -> Action? {
+        switch state {
+        case .watching(let own, _) where own.name.string == name, .waiting(let own, _) where own.name.string == name:
+            step += 1
+            return list(own)
+        default: return nil
+        }
+    }
+
+    /// The caller has no patience left, at whatever point.
+    package mutating func giveUp(_ outcome: Outcome) -> Action? {
+        if case .finished = state { return nil }
+        step += 1
+        return finish(outcome)
+    }
+}
+
+// MARK: One line for each state and input
+
+extension ContenderStateMachine {
+    private mutating func decide(_ input: Input) -> Action? {
+        switch (state, input) {
+        case (.idle, .start): awaitSession(.begin, isRetry: false)
+        case (.awaitingSession(let resume), .session(let epoch, let id, let uuid)):
+            begin(epoch: epoch, id: id, uuid: uuid, resume)
+        case (.awaitingSession, .noSession(let error)): finish(.failed(error))
+        case (.looking, .looked(let result)): looked(result)
+        case (.joining, .joined(let create, let listing)): joined(create, listing)
+        case (.creatingParents, .parentsCreated(let result)): parentsCreated(result)
+        case (.finding, .found(let result)): found(result)
+        case (.inspecting(let names), .inspected(let stats)): inspected(stats, names)
+        case (.listing(let own), .listed(let result)): listed(result, own)
+        case (.watching(let own, let predecessor), .watched(let result)): watched(result, own, predecessor)
+        case (.watching(let own, let predecessor), .predecessorEvent(let event)): happened(event, own, predecessor)
+        case (.waiting(let own, let predecessor), .predecessorEvent(let event)): happened(event, own, predecessor)
+        case (.holding(let own), .held(let isValid)), (.proving(let own), .held(let isValid)):
+            held(isValid, own)
+        case (.proving(let own), .proved(let result)): proved(result, own)
+        case (.pausing(let own), .paused): prove(own)
+        default: nil
+        }
+    }
+
+    private mutating func begin(epoch: Int, id: SessionID, uuid: String, _ resume: Resume) -> Action {
+        guard epoch == session?.epoch else {
+            // The old session's znodes go with it; nothing of them counts here.
+            session = (epoch, id)
+            self.uuid = uuid
+            (isUncertain, discarded, laterTies) = (false, [], [])
+            return waits ? join([]) : look()
+        }
+        return switch resume {
+        case .begin: waits ? join([]) : look()
+        case .join(let discarding): join(discarding)
+        case .find: find()
+        case .inspect(let names): inspect(names)
+        case .list(let own, let discarding): list(own, discarding: discarding)
+        case .watch(let own, let predecessor): watch(own, predecessor)
+        case .prove(let own): prove(own)
+        }
+    }
+
+    private mutating func looked(_ result: Result<[String], ZooKeeperError>) -> Action {
+        switch result {
+        case .success(let names):
+            let isFree = !names.compactMap(ContenderName.init).contains { policy.conflicts(with: $0.kind) }
+            return isFree ? join([]) : finish(.notAvailable)
+        case .failure(let error) where error.code == .noNode: return join([])
+        case .failure(let error): return retry(.begin, after: error)
+        }
+    }
+
+    private mutating func joined(
+        _ create: Result<Own, ZooKeeperError>, _ listing: Result<[String], ZooKeeperError>
+    ) -> Action {
+        switch create {
+        case .success(let own):
+            guard !own.name.isBeyondTheLimit else { return finish(.numbersExhausted, own: own) }
+            state = .listing(own)
+            return listed(listing, own)
+        case .failure(let error) where error.code == .noNode: return createParents(after: error)
+        case .failure(let error) where error.code == .sessionExpired:
+            isUncertain = true
+            return awaitSession(.begin, isRetry: false)
+        case .failure(let error) where error.isOutcomeUnknown:
+            isUncertain = true
+            return awaitSession(.find, isRetry: true)
+        case .failure(let error):
+            // It did not happen: there is nothing to clean up.
+            state = .awaitingSession(.join([]))
+            return retry(.join([]), after: error)
+        }
+    }
+
+    private mutating func parentsCreated(_ result: Result<Void, ZooKeeperError>) -> Action {
+        switch result {
+        case .success: join([])
+        case .failure(let error): retry(.join([]), after: error)
+        }
+    }
+
+    private mutating func found(_ result: Result<[String], ZooKeeperError>) -> Action {
+        switch result {
+        case .success(let names):
+            let mine = mine(in: names)
+            return mine.isEmpty ? join([]) : inspect(mine.map(\.string))
+        case .failure(let error) where error.code == .noNode: return join([])
+        case .failure(let error): return retry(.find, after: error)
+        }
+    }
+
+    private mutating func inspected(
+        _ stats: [(name: String, stat: Result<ZNodeStat, ZooKeeperError>)], _ names: [String]
+    ) -> Action {
+        var standing: [Own] = []
+        var foreign: [String] = []
+        for (string, result) in stats {
+            switch result {
+            case .success(let stat):
+                guard let name = ContenderName(string), stat.ephemeralOwner == session?.id else {
+                    foreign.append(string)
+                    continue
+                }
+                standing.append(Own(name: name, czxid: stat.czxid))
+            case .failure(let error) where error.code == .noNode: continue
+            case .failure(let error): return retry(.inspect(names), after: error)
+            }
+        }
+        guard let own = standing.min(by: { ($0.name.number, $0.czxid) < ($1.name.number, $1.czxid) }) else {
+            return join(foreign)
+        }
+        guard !own.name.isBeyondTheLimit else { return finish(.numbersExhausted) }
+        return list(own, discarding: foreign + standing.filter { $0 != own }.map(\.name.string))
+    }
+
+    private mutating func listed(_ result: Result<[String], ZooKeeperError>, _ own: Own) -> Action {
+        switch result {
+        case .success(let names): return findPlace(of: own, in: names.compactMap(ContenderName.init))
+        // The directory is gone, and the own znode with it.
+        case .failure(let error) where error.code == .noNode: return createParents(after: error)
+        case .failure(let error): return retry(.list(own, []), after: error)
+        }
+    }
+
+    /// Finds who is in front and must go first: the decision itself.
+    private mutating func findPlace(of own: Own, in contenders: [ContenderName]) -> Action {
+        let mine = contenders.filter { $0.isOwn(uuid: uuid) }
+        guard mine.contains(own.name) else { return mine.isEmpty ? join([]) : inspect(mine.map(\.string)) }
+        let others = mine.filter { $0 != own.name && !discarded.contains($0.string) }
+        if others.contains(where: { $0.number < own.name.number }) { return inspect(mine.map(\.string)) }
+        if !others.isEmpty { return list(own, discarding: others.map(\.string)) }
+        guard let predecessor = nearestConflict(before: own, in: contenders) else {
+            state = .holding(own)
+            return .hold(own)
+        }
+        return waits ? watch(own, predecessor) : finish(.notAvailable, own: own)
+    }
+
+    /// With the own number, which the counter's end makes, everybody counts who is not known to have come later.
+    private func nearestConflict(before own: Own, in contenders: [ContenderName]) -> ContenderName? {
+        contenders
+            .filter { other in
+                guard policy.conflicts(with: other.kind), !other.isOwn(uuid: uuid) else { return false }
+                guard other.number == own.name.number else { return other.number < own.name.number }
+                return !laterTies.contains(other.string)
+            }
+            .max { ($0.number, $0.string) < ($1.number, $1.string) }
+    }
+
+    private mutating func watched(
+        _ result: Result<ZNodeStat, ZooKeeperError>, _ own: Own, _ predecessor: ContenderName
+    ) -> Action? {
+        switch result {
+        case .success(let stat):
+            if predecessor.number == own.name.number, stat.czxid > own.czxid {
+                laterTies.insert(predecessor.string)
+                return list(own)
+            }
+            state = .waiting(own, predecessor)
+            return nil
+        case .failure(let error) where error.code == .noNode: return list(own)
+        case .failure(let error) where error.code == .noAuth && !isExistenceOnly:
+            isExistenceOnly = true
+            return .watchExistence(predecessor.string)
+        case .failure(let error): return retry(.watch(own, predecessor), after: error)
+        }
+    }
+
+    private mutating func happened(
+        _ event: PredecessorEvent, _ own: Own, _ predecessor: ContenderName
+    ) -> Action {
+        switch event {
+        case .changed: watch(own, predecessor)
+        case .gone: list(own)
+        case .sessionEnded: awaitSession(.begin, isRetry: false)
+        }
+    }
+
+    private mutating func held(_ isValid: Bool, _ own: Own) -> Action {
+        guard isValid else {
+            if case .proving = state {
+                state = .pausing(own)
+                return .pause
+            }
+            return prove(own)
+        }
+        state = .finished
+        return .finish(.granted(own), cleanUp: nil)
+    }
+
+    private mutating func proved(_ result: Result<Void, ZooKeeperError>, _ own: Own) -> Action {
+        switch result {
+        case .success: .hold(own)
+        case .failure(let error) where error.code == .noNode: list(own)
+        case .failure(let error): retry(.prove(own), after: error)
+        }
+    }
+}
+
+// MARK: Ways into the states
+
+extension ContenderStateMachine {
+    private mutating func awaitSession(_ resume: Resume, isRetry: Bool) -> Action {
+        state = .awaitingSession(resume)
+        return .awaitSession(isRetry: isRetry)
+    }
+
+    /// What the connection or the server's load has failed is done again; everything else is final.
+    private mutating func retry(_ resume: Resume, after error: ZooKeeperError) -> Action {
+        switch error.code {
+        case .connectionLoss, .sessionMoved, .operationTimeout, .throttled: awaitSession(resume, isRetry: true)
+        case .sessionExpired: awaitSession(.begin, isRetry: false)
+        default: finish(.failed(error))
+        }
+    }
+
+    private mutating func look() -> Action {
+        state = .looking
+        return .look
+    }
+
+    private mutating func join(_ discarding: [String]) -> Action {
+        state = .joining
+        return .join(base: ContenderName.base(uuid: uuid, kind: policy.kind), discarding: discarding)
+    }
+
+    /// Empty containers may go between their creation and that of the first child (H63), but not for ever.
+    private mutating func createParents(after error: ZooKeeperError) -> Action {
+        parentAttempts += 1
+        guard parentAttempts <= 10 else { return finish(.failed(error)) }
+        state = .creatingParents
+        return .createParents
+    }
+
+    private mutating func find() -> Action {
+        state = .finding
+        return .find
+    }
+
+    private mutating func inspect(_ names: [String]) -> Action {
+        isUncertain = true
+        state = .inspecting(names)
+        return .inspect(names)
+    }
+
+    private mutating func list(_ own: Own, discarding: [String] = []) -> Action {
+        discarded.formUnion(discarding)
+        state = .listing(own)
+        return .list(own: own.name.string, discarding: discarding)
+    }
+
+    private mutating func watch(_ own: Own, _ predecessor: ContenderName) -> Action {
+        isExistenceOnly = false
+        state = .watching(own, predecessor)
+        return .watch(predecessor.string, own: own.name.string)
+    }
+
+    private mutating func prove(_ own: Own) -> Action {
+        state = .proving(own)
+        return .prove(own)
+    }
+
+    private mutating func finish(_ outcome: Outcome, own: Own? = nil) -> Action {
+        let cleanUp = cleanUp(own: own)
+        state = .finished
+        return .finish(outcome, cleanUp: cleanUp)
+    }
+
+    /// What may stand at this point, and must not stay.
+    private func cleanUp(own: Own?) -> CleanUpKind? {
+        if session == nil { return nil }
+        if isUncertain || !discarded.isEmpty { return .prefix(prefix) }
+        if let own { return .node(own.name.string) }
+        switch state {
+        case .idle, .looking, .creatingParents, .finished: return nil
+        case .awaitingSession(.begin), .awaitingSession(.join): return nil
+        case .joining, .finding, .inspecting, .awaitingSession(.find), .awaitingSession(.inspect):
+            return .prefix(prefix)
+        case .listing(let own), .watching(let own, _), .waiting(let own, _), .holding(let own), .proving(let own),
+            .pausing(let own), .awaitingSession(.list(let own, _)), .awaitingSession(.watch(let own, _)),
+            .awaitingSession(.prove(let own)):
+            return .node(own.name.string)
+        }
+    }
+
+    private func mine(in names: [String]) -> [ContenderName] {
+        names.compactMap(ContenderName.init).filter { $0.isOwn(uuid: uuid) }
+    }
+}

@@ -1,0 +1,54 @@
+internal import ZooKeeper
+
+extension Lease {
+    /// Turns the write lock into a read lock, without a moment in which another writer could come in.
+    ///
+    /// Readers that wait behind it come in. The read znode takes the write znode's number (H17). A lease that is a read
+    /// lock already stays as it is; a write lock that is a part of an outer one is downgraded with it.
+    ///
+    /// - Throws: ``LockError`` with code `.lost`; ``ZooKeeper/ZooKeeperError`` when the ensemble refuses the znode, and the
+    ///   write lock is still held; `CancellationError`, and the write lock is still held.
+    /// - Complexity: One request awaited, two more in the background.
+    public func downgrade() async throws {
+        guard place.kind == .write else { return }
+        guard isValid, let cleanUp = place.expectSecondNode() else { throw lostError }
+        let session = place.session
+        let directory = place.key.path == "/" ? "" : place.key.path
+        let path = "\(directory)/\(place.name.renamed(to: .read))"
+        let held = session.hold(path, czxid: try await createReadNode(path))
+        guard held.isValid, isValid else {
+            held.release()
+            throw lostError
+        }
+        var later = cleanUp
+        if case .node = cleanUp { later = .node(path: path) }
+        guard place.downgrade(to: held, cleanUp: later) else {
+            held.release()
+            if !place.isInUse { session.cleanUp(.node(path: path)) }
+            return
+        }
+        SharedPlaces.add(place)
+    }
+
+    /// The znode has a name of its own: created again after an unknown outcome, it is found to exist.
+    private func createReadNode(_ path: String) async throws -> ZXID {
+        let session = place.session
+        var backoff = Backoff(initial: .milliseconds(10), cap: .seconds(1))
+        while true {
+            do {
+                let request = SessionRequest.create(path: path, data: place.data, mode: .ephemeral)
+                return try await session.send(request).created.stat.czxid
+            } catch let error as ZooKeeperError where error.code == .nodeExists {
+                let stat = try await session.send(.exists(path: path)).stat
+                guard stat.ephemeralOwner == session.id else { throw error }
+                return stat.czxid
+            } catch let error as ZooKeeperError where error.code == .sessionExpired {
+                throw lostError
+            } catch let error as ZooKeeperError where error.isOutcomeUnknown {
+                try await place.client.clock.sleep(until: place.client.clock.now + backoff.pause())
+            }
+        }
+    }
+
+    private var lostError: LockError { LockError(.lost, path: place.key.path, reason: place.lossReason) }
+}

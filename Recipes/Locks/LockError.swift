@@ -1,0 +1,55 @@
+public import ZooKeeper
+
+/// Why a lock could not be had, or was not held to the end.
+///
+/// Errors of the ensemble itself, such as `.noAuth`, come as ``ZooKeeper/ZooKeeperError``.
+public struct LockError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The kind of an error.
+    public struct Code: Sendable, Hashable, CustomStringConvertible {
+        enum Kind: Hashable { case timedOut, lost, notAvailable, upgradeNotAllowed, queueNumbersExhausted }
+
+        let kind: Kind
+
+        /// The time to wait ran out; nothing is held and no place in the queue is kept.
+        public static let timedOut = Code(kind: .timedOut)
+        /// The lock was lost while the body ran; see ``LockError/reason``.
+        ///
+        /// The body was cancelled and has ended. What it did at the end may have happened beside another holder: a
+        /// store that checks fencing tokens has refused that.
+        public static let lost = Code(kind: .lost)
+        /// Somebody holds the lock, or waits for it.
+        public static let notAvailable = Code(kind: .notAvailable)
+        /// A task that holds the read lock asked for the write lock: it would wait for itself.
+        public static let upgradeNotAllowed = Code(kind: .upgradeNotAllowed)
+        /// The server's numbers for the lock's children are near their end.
+        public static let queueNumbersExhausted = Code(kind: .queueNumbersExhausted)
+
+        /// The code's name.
+        public var description: String { "\(kind)" }
+    }
+
+    /// What kind of error it is.
+    public var code: Code
+    /// The lock's path.
+    public var path: String
+    /// Why the lock was lost; `nil` for other codes.
+    public var reason: LossReason?
+    /// What would be right, where the code alone does not tell.
+    public var message: String?
+
+    /// Makes an error.
+    public init(_ code: Code, path: String, reason: LossReason? = nil, message: String? = nil) {
+        self.code = code
+        self.path = path
+        self.reason = reason
+        self.message = message
+    }
+
+    /// The error in one line.
+    public var description: String {
+        var text = "\(code) at \"\(path)\""
+        if let reason { text += " (\(reason))" }
+        if let message { text += ": \(message)" }
+        return text
+    }
+}

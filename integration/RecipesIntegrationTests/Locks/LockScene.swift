@@ -1,0 +1,127 @@
+import ZooKeeper
+import ZooKeeperRecipes
+import ZooKeeperTestKit
+
+/// A server, a client behind a proxy that can be disturbed, one that cannot, and a lock that both use.
+struct LockScene: Sendable {
+    static let path = "/app/lock"
+
+    var server: TestServer
+    var proxy: FaultProxy
+    /// The client behind the proxy.
+    var client: ZooKeeperClient
+    /// Whoever else uses the lock.
+    var other: ZooKeeperClient
+    var lock: ReadWriteLock
+    var otherLock: ReadWriteLock
+
+    static func with(
+        sessionTimeout: Duration = .seconds(4), _ body: @escaping @Sendable (LockScene) async throws -> Void
+    ) async throws {
+        try await withTestServer { server in
+            let proxy = try FaultProxy(to: server)
+            let near = try ZooKeeperClientConfiguration(
+                connectionString: proxy.connectionString, sessionTimeout: sessionTimeout)
+            let far = try ZooKeeperClientConfiguration(
+                connectionString: server.connectionString, sessionTimeout: .seconds(10))
+            try await withZooKeeperClient(configuration: far) { other in
+                try await withZooKeeperClient(configuration: near) { client in
+                    let scene = LockScene(
+                        server: server, proxy: proxy, client: client, other: other,
+                        lock: try ReadWriteLock(client: client, path: path, holderName: "near"),
+                        otherLock: try ReadWriteLock(client: other, path: path, holderName: "far"))
+                    try await body(scene)
+                }
+            }
+            await proxy.close()
+        }
+    }
+
+    /// The lock's children that stand now, by their numbers.
+    func contenders() async throws -> [ContenderName] {
+        guard try await other.exists(at: Self.path) != nil else { return [] }
+        return try await other.children(of: Self.path).names.compactMap(ContenderName.init)
+            .sorted { $0.number < $1.number }
+    }
+
+    /// Waits until the lock's children satisfy a condition.
+    @discardableResult
+    func contenders(where matches: ([ContenderName]) -> Bool) async throws -> [ContenderName] {
+        while true {
+            let (stat, created) = try await other.watchExistence(at: Self.path)
+            guard stat != nil else {
+                if matches([]) { return [] }
+                _ = try await created.event()
+                continue
+            }
+            let (names, _, watch) = try await other.watchChildren(of: Self.path)
+            let contenders = names.compactMap(ContenderName.init).sorted { $0.number < $1.number }
+            if matches(contenders) { return contenders }
+            _ = try await watch.event()
+        }
+    }
+
+    /// What the client has asked the server since requests were last forgotten, but for what keeps the session.
+    func requests() async throws -> [ProxiedRequest.Operation] {
+        _ = try? await client.exists(at: "/marker")
+        var operations: [ProxiedRequest.Operation] = []
+        while true {
+            let request = try await proxy.nextRequest {
+                $0.operation != .ping && $0.operation != .multi && $0.path != "/"
+            }
+            if request.path == "/marker" { return operations }
+            operations.append(request.operation)
+        }
+    }
+
+    func path(_ name: ContenderName) -> String { "\(Self.path)/\(name)" }
+}
+
+/// A lock that a task of its own holds until it is told to let go.
+struct Holder: Sendable {
+    let granted = OneShot<Lease>()
+    let letGo = OneShot<Void>()
+    let cancelled = OneShot<Void>()
+    private let task: Task<Void, any Error>
+
+    init(
+        _ acquire: @escaping @Sendable (@escaping @Sendable (Lease) async throws -> Void) async throws -> Void
+    ) {
+        let (granted, letGo, cancelled) = (granted, letGo, cancelled)
+        task = Task {
+            try await acquire { lease in
+                granted.set(lease)
+                do {
+                    try await letGo.wait()
+                } catch {
+                    cancelled.set(())
+                    throw error
+                }
+            }
+        }
+    }
+
+    static func reads(_ lock: ReadWriteLock) -> Holder { Holder { try await lock.withReadLock($0) } }
+    static func writes(_ lock: ReadWriteLock) -> Holder { Holder { try await lock.withWriteLock($0) } }
+
+    var lease: Lease { get async throws { try await granted.wait() } }
+    var isGranted: Bool { granted.value != nil }
+
+    /// Lets go, and waits until the lock is given up.
+    func finish() async throws {
+        letGo.set(())
+        try await task.value
+    }
+
+    func cancel() { task.cancel() }
+
+    /// The error that the acquisition ended with.
+    func error() async -> (any Error)? {
+        do {
+            try await task.value
+            return nil
+        } catch {
+            return error
+        }
+    }
+}
