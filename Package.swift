@@ -17,6 +17,7 @@ let strictSettings: [SwiftSetting] = settings + [.strictMemorySafety()]
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let configuration = Target.Dependency.product(
     name: "Configuration", package: "swift-configuration", condition: .when(traits: ["Configuration"]))
 let collections = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
@@ -93,7 +94,7 @@ let package = Package(
         .executableTarget(
             name: "zkrecipes",
             dependencies: [
-                "ZooKeeper", "ZooKeeperRecipes", "ZooKeeperTestKit", logging, lifecycle,
+                "ZooKeeper", "ZooKeeperRecipes", "ZooKeeperTestKit", logging, lifecycle, signals,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),

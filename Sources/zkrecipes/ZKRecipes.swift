@@ -4,6 +4,10 @@ import ArgumentParser
 struct ZKRecipes: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "zkrecipes",
-        abstract: "Runs tasks alone among processors that pause for them, over ZooKeeper."
+        abstract: "Runs tasks alone among processors that pause for them, over ZooKeeper.",
+        subcommands: [
+            DemoCommand.self, ServerCommand.self, ExclusiveCommand.self, DemoProcessorCommand.self,
+            DemoOperatorCommand.self,
+        ]
     )
 }

@@ -1,0 +1,82 @@
+import Glibc
+import ZooKeeper
+
+/// One event that a processor has processed, on the clock that all processes of a machine share.
+struct EventRecord: Sendable, Equatable {
+    /// Right after the gate had let it in.
+    var begin: Int64
+    /// Right before it left the gate: when its effect is written.
+    var end: Int64
+    /// The token of its permit.
+    var token: Int64
+
+    static let size = 24
+
+    /// Nanoseconds of the clock that goes on while a process is stopped.
+    static var now: Int64 { SystemMonotonicClock().now.nanoseconds }
+}
+
+/// A file that a processor's events are appended to.
+///
+/// Each event is one write of the operating system, so that a process killed at any instant has lost nothing that it
+/// had logged.
+struct EventLog: ~Copyable, Sendable {
+    private let descriptor: Int32
+
+    /// Opens a log; it is created when missing.
+    init(path: String) throws(FileError) {
+        descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw FileError("open", path) }
+    }
+
+    deinit { close(descriptor) }
+
+    /// Appends one event.
+    func append(_ record: EventRecord) {
+        withUnsafeBytes(of: record) { bytes in
+            while write(descriptor, bytes.baseAddress, EventRecord.size) < 0, errno == EINTR {}
+        }
+    }
+
+    /// The events of a log, in the order in which they ended.
+    static func records(at path: String) throws(FileError) -> [EventRecord] {
+        let bytes = try readBytes(path)
+        return bytes.withUnsafeBytes { buffer in
+            (0..<buffer.count / EventRecord.size).map {
+                buffer.loadUnaligned(fromByteOffset: $0 * EventRecord.size, as: EventRecord.self)
+            }
+        }
+    }
+
+    /// How many events a log has, without reading it.
+    static func count(at path: String) -> Int {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return 0 }
+        return Int(status.st_size) / EventRecord.size
+    }
+}
+
+/// A file that could not be used.
+struct FileError: Error, CustomStringConvertible {
+    var description: String
+
+    init(_ call: String, _ path: String) {
+        description = "\(call) \(path): \(String(cString: strerror(errno)))"
+    }
+}
+
+/// The content of a file.
+func readBytes(_ path: String) throws(FileError) -> [UInt8] {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw FileError("open", path) }
+    defer { close(descriptor) }
+    var bytes: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 1 << 16)
+    while true {
+        let count = read(descriptor, &buffer, buffer.count)
+        if count < 0, errno == EINTR { continue }
+        guard count >= 0 else { throw FileError("read", path) }
+        guard count > 0 else { return bytes }
+        bytes += buffer[..<count]
+    }
+}

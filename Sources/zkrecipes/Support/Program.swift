@@ -1,0 +1,112 @@
+import Logging
+import ServiceLifecycle
+import Synchronization
+import UnixSignals
+import ZooKeeper
+
+/// Runs an operation, after services that it needs, until it returns or SIGINT or SIGTERM asks for the end.
+///
+/// A signal cancels the operation; the services are stopped after it has ended.
+///
+/// - Throws: `CancellationError` after a signal; else the error of the operation or of a service.
+func runProgram<Result: Sendable>(
+    after services: [any Service] = [], logger: Logger = .program,
+    operation: @escaping @Sendable () async throws -> Result
+) async throws -> Result {
+    let main = MainService(operation: operation)
+    var configurations = services.map { ServiceGroupConfiguration.ServiceConfiguration(service: $0) }
+    configurations.append(
+        .init(
+            service: main, successTerminationBehavior: .gracefullyShutdownGroup,
+            failureTerminationBehavior: .gracefullyShutdownGroup))
+    var quiet = logger
+    quiet.logLevel = max(logger.logLevel, .error)
+    let group = ServiceGroup(
+        configuration: .init(
+            services: configurations, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
+    do {
+        try await group.run()
+    } catch {
+        // What the operation says about itself is nearer to the cause.
+        throw main.failure ?? error
+    }
+    return try main.result()
+}
+
+/// Runs an operation with a client, as ``runProgram(after:logger:operation:)`` does.
+func runProgram<Result: Sendable>(
+    with options: ConnectionOptions,
+    operation: @escaping @Sendable (ZooKeeperClient) async throws -> Result
+) async throws -> Result {
+    let client = try ZooKeeperClient(configuration: options.clientConfiguration(), logger: .program)
+    return try await runProgram(after: [client]) {
+        try await within(.seconds(options.connectTimeout), "connected to \(options.connectionString)") {
+            _ = try await client.liveSession()
+        }
+        return try await operation(client)
+    }
+}
+
+/// The part of a program that is not a service: it has a result.
+private final class MainService<Result: Sendable>: Service {
+    private let operation: @Sendable () async throws -> Result
+    private let outcome = Mutex<Swift.Result<Result, any Error>?>(nil)
+
+    init(operation: @escaping @Sendable () async throws -> Result) {
+        self.operation = operation
+    }
+
+    func run() async throws {
+        let operation = operation
+        let result: Swift.Result<Result, any Error>
+        do {
+            result = .success(try await cancelWhenGracefulShutdown(operation))
+        } catch {
+            result = .failure(error)
+        }
+        outcome.withLock { $0 = result }
+        _ = try result.get()
+    }
+
+    var failure: (any Error)? {
+        guard case .failure(let error) = outcome.withLock({ $0 }) else { return nil }
+        return error
+    }
+
+    func result() throws -> Result {
+        guard let outcome = outcome.withLock({ $0 }) else { throw CancellationError() }
+        return try outcome.get()
+    }
+}
+
+/// Something that did not come in time.
+struct Overdue: Error, CustomStringConvertible {
+    var description: String
+}
+
+/// Runs an operation and gives it up after a time.
+///
+/// - Throws: ``Overdue``, saying that it is not what it should be; the error of the operation.
+func within<Result: Sendable>(
+    _ limit: Duration, _ what: String, operation: @escaping @Sendable () async throws -> Result
+) async throws -> Result {
+    try await withThrowingTaskGroup(of: Result.self) { group in
+        group.addTask { try await operation() }
+        group.addTask {
+            try await Task.sleep(for: limit)
+            throw Overdue(description: "not \(what) within \(Text.seconds(limit))")
+        }
+        defer { group.cancelAll() }
+        guard let result = try await group.next() else { throw CancellationError() }
+        return result
+    }
+}
+
+extension Logger {
+    /// The program's own: warnings and worse, on standard error, so that standard output has results alone.
+    static let program: Logger = {
+        var logger = Logger(label: "zkrecipes") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = .warning
+        return logger
+    }()
+}
