@@ -53,7 +53,9 @@ struct DemoReport: Sendable {
 
     private var verdict: String {
         if let failure { return "The demo did not get to its end: \(failure)" }
-        guard findings.promiseHeld else { return "THE PROMISE WAS BROKEN: events were processed while a task ran alone." }
+        guard findings.promiseHeld else {
+            return "THE PROMISE WAS BROKEN: events were processed while a task ran alone."
+        }
         return "The promise held: no event was processed while a task ran alone."
     }
 
@@ -98,7 +100,8 @@ struct DemoReport: Sendable {
             failure = report.failure
             windows = zip(findings.windows, report.evidence.windows).map { found, seen in
                 Window(
-                    number: found.number, fault: seen.fault?.rawValue, pausedAfter: found.paused.map { $0 / .milliseconds(1) },
+                    number: found.number, fault: seen.fault?.rawValue,
+                    pausedAfter: found.paused.map { $0 / .milliseconds(1) },
                     ran: found.ran.map { $0 / .milliseconds(1) },
                     resumedAfter: found.resumed.map { $0 / .milliseconds(1) }, failure: seen.failure)
             }

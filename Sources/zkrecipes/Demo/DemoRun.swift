@@ -175,7 +175,8 @@ final class DemoRun: Sendable {
         guard let traffic = try await counter.measure(for: time, processors: running.count) else { return }
         cast.withLock { $0.steady = traffic }
         board.tell(
-            "in \(Text.seconds(time)) each processor sent \(Text.fixed(traffic.perProcessorAndSecond, 2)) requests a second")
+            "in \(Text.seconds(time)) each processor sent \(Text.fixed(traffic.perProcessorAndSecond, 2)) requests a second"
+        )
         board.show(window: "")
     }
 

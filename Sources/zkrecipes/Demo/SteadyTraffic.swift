@@ -16,7 +16,9 @@ struct ServerCounter: Sendable {
 
     /// `nil` when the connection string cannot be read.
     init?(connectionString: String) {
-        guard let configuration = try? ZooKeeperClientConfiguration(connectionString: connectionString) else { return nil }
+        guard let configuration = try? ZooKeeperClientConfiguration(connectionString: connectionString) else {
+            return nil
+        }
         addresses = configuration.servers
     }
 
@@ -35,7 +37,9 @@ struct ServerCounter: Sendable {
     private func packets() async -> Int? {
         var sum = 0
         for address in addresses {
-            guard let answer = try? await fourLetterWord("mntr", host: address.host, port: address.port) else { return nil }
+            guard let answer = try? await fourLetterWord("mntr", host: address.host, port: address.port) else {
+                return nil
+            }
             let line = answer.split(separator: "\n").first { $0.hasPrefix("zk_packets_received\t") }
             guard let number = line?.split(separator: "\t").last.flatMap({ Int($0) }) else { return nil }
             sum += number

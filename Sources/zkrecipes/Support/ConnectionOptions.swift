@@ -26,7 +26,8 @@ struct ConnectionOptions: ParsableArguments {
             throw ValidationError("--session-timeout is \(sessionTimeout); it must be over 0 and at most 3600 seconds.")
         }
         guard connectTimeout > 0, connectTimeout <= 86_400 else {
-            throw ValidationError("--connect-timeout is \(connectTimeout); it must be over 0 and at most 86400 seconds.")
+            throw ValidationError(
+                "--connect-timeout is \(connectTimeout); it must be over 0 and at most 86400 seconds.")
         }
         try Self.validate(connectionString)
     }
