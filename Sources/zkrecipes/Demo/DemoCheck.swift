@@ -43,9 +43,9 @@ struct DemoFindings: Sendable, Equatable {
 
     /// Events that were processed and that the store took.
     var processed = 0
-    /// Events that were inside the gate while a task ran. The promise is that there is none.
+    /// Events that were inside the gate while a task ran: 0, if the promise held.
     var insideWindows = 0
-    /// Events that the gate let in, after a window had opened, with a token from before. The promise is that there is none.
+    /// Events let in, after a window had opened, with a token from before it: 0, if the promise held.
     var withOldToken = 0
     /// Events whose process was frozen in the middle of them until a window had opened: the store refuses their token.
     var refusedByToken = 0
