@@ -104,7 +104,7 @@ let package = Package(
 
         // No server, no sleep.
         .testTarget(
-            name: "ZooKeeperBridgeTests", dependencies: ["ZooKeeperBridge"], swiftSettings: settings),
+            name: "ZooKeeperBridgeTests", dependencies: ["ZooKeeperBridge", logging], swiftSettings: settings),
         .testTarget(
             name: "ZooKeeperTests",
             dependencies: ["ZooKeeper", "ZooKeeperBridge", logging, configuration],

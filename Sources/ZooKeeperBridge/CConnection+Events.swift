@@ -1,4 +1,5 @@
 import CZooKeeper
+import Dispatch
 import Synchronization
 
 extension CConnection {
@@ -32,6 +33,10 @@ extension CConnection {
             } else {
                 failBecauseOfStranger()
             }
+        case ZOO_READONLY_STATE:
+            // Read-only mode was not asked for, so no server grants it. In that state the library would look for another
+            // server in a moment, and crash.
+            failBecauseOfStranger()
         case ZOO_CONNECTING_STATE:
             receive(.disconnected)
         case ZOO_EXPIRED_SESSION_STATE:
@@ -47,13 +52,16 @@ extension CConnection {
 
     /// Gives up a handle that has taken something else for a ZooKeeper server.
     ///
-    /// The library believes any 41 bytes: it now holds a session that nobody granted, and could go on only to lose it.
+    /// The library believes any 41 bytes: it now holds a session that nobody granted. It must not act on it any longer.
     private func failBecauseOfStranger() {
         let receive = state.withLock { state in
-            if state.phase == .open { state.phase = .failed }
+            if state.phase == .opening || state.phase == .open { state.phase = .failed }
+            state.finalCode = ReplyCode.connectionLoss
             return state.receive.take()
         }
-        receive?(.openFailed("what answered at the server's port is not a ZooKeeper server"))
+        guard let receive else { return }
+        receive(.openFailed("what answered at the server's port is not a ZooKeeper server"))
+        queue.async { self.destroyHandle(.keepSession) }
     }
 
     private func receive(_ event: TransportEvent) {

@@ -20,7 +20,11 @@ extension CConnection {
         }
         await withCheckedContinuation { continuation in
             queue.async {
-                self.closeHandle(end)
+                self.destroyHandle(end)
+                self.state.withLock { state in
+                    state.phase = .closed
+                    state.receive = nil
+                }
                 continuation.resume()
             }
         }
@@ -80,11 +84,10 @@ extension CConnection {
     }
 
     /// Blocks until the handle and its threads are gone, then completes what they left unanswered.
-    private func closeHandle(_ end: TransportClose) {
-        let (isClosed, handle, calls) = state.withLock { state in
-            (state.phase == .closed, state.handle, state.waitForCalls())
-        }
-        if isClosed { return }
+    ///
+    /// The phase is one that lets no call begin.
+    func destroyHandle(_ end: TransportClose) {
+        let (handle, calls) = state.withLock { state in (state.handle, state.waitForCalls()) }
         calls?.wait()
         if let handle {
             switch end {
@@ -94,9 +97,7 @@ extension CConnection {
         }
         credentials.withLock { $0 = Credentials() }
         let (rest, code) = state.withLock { state in
-            state.phase = .closed
             state.handle = nil
-            state.receive = nil
             return (state.registry.removeAll(), state.finalCode)
         }
         for request in rest { request.complete(TransportReply(code: code)) }

@@ -95,7 +95,7 @@ extension CConnection {
         /// Before there is a session to send it to the request fails as if its connection were lost; nothing was sent.
         mutating func admit(_ make: (_ slot: Int, _ number: UInt64) -> PendingRequest) -> Admission {
             switch phase {
-        case .made, .opening, .failed: return .refused(ReplyCode.connectionLoss)
+            case .made, .opening, .failed: return .refused(ReplyCode.connectionLoss)
             case .closing, .closed: return .refused(ReplyCode.closing)
             case .open: break
             }

@@ -32,6 +32,10 @@ enum CLibrary {
         }
     }
 
+    static var isKeepingSessions: Bool { keepers.withLock { $0 > 0 } }
+
+    static var logLevel: Int32 { zkb_log_level() }
+
     /// Passes a line of the C library on.
     ///
     /// Its errors are news of connections, which the client reports itself: to a program they are debugging details.

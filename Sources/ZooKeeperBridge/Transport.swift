@@ -183,7 +183,7 @@ package enum TransportBody: Sendable {
     case multi([TransportOperationResult])
 }
 
-package struct TransportOperationResult: Sendable {
+package struct TransportOperationResult: Sendable, Equatable {
     package var code: Int32
     /// The created node's path.
     package var path: String?
