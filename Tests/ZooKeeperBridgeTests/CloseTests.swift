@@ -1,3 +1,4 @@
+import Dispatch
 import Testing
 
 @testable import ZooKeeperBridge
@@ -50,14 +51,14 @@ struct CloseTests {
     }
 
     @Test func `rule 7: slow closes leave the cooperative pool alone`() async throws {
-        // It never confirms the session's end: each close waits for that for 1.5 s.
-        let frozen = try #require(
-            FakeServer { connection in
-                connection.grantSession()
-                connection.drain()
-            })
-        let sessions = (0..<16).map { _ in BridgeSession(to: [frozen.name]) }
-        for session in sessions { try await session.connect() }
+        let server = try silentServer()
+        let sessions = (0..<16).map { _ in BridgeSession(to: [server.name]) }
+        // A completion that does not return holds up the close of its connection.
+        let mayReturn = DispatchSemaphore(value: 0)
+        for session in sessions {
+            try await session.connect()
+            session.connection.submit(.getData(path: "/", watch: false)) { _ in mayReturn.wait() }
+        }
         let closed = Journal<Bool>()
         let closing = sessions.map { session in
             Task {
@@ -68,8 +69,9 @@ struct CloseTests {
         // On a pool that is blocked none of these would run before the closes have ended.
         for _ in 0..<100 { await Task { await Task.yield() }.value }
         #expect(closed.entries.isEmpty)
+        for _ in sessions { mayReturn.signal() }
         for task in closing { await task.value }
-        frozen.stop()
+        server.stop()
     }
 
     @Test func `closing twice, and at the same time, returns after the first close has ended`() async throws {
