@@ -2,6 +2,10 @@
 ///
 /// The defaults suit tests: short ticks, so that sessions of one second work, no waiting for disks, nothing limited.
 public struct TestServerConfiguration: Sendable {
+    /// The port for clients; in an ensemble the first member's, and the others' follow.
+    ///
+    /// `nil`, the default, takes ports that are free.
+    public var port: Int?
     /// The server's unit of time.
     ///
     /// The shortest session timeout is always two ticks: 1 s by default.

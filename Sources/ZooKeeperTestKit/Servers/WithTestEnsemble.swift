@@ -76,7 +76,7 @@ package struct EnsemblePlan: Sendable {
             } catch {
                 let lostPorts = ensemble.members.contains { $0.lostItsPort }
                 await ensemble.remove()
-                guard lostPorts, attempt < 5 else { throw error }
+                guard lostPorts, self.configuration.port == nil, attempt < 5 else { throw error }
                 attempt += 1
             }
         }
@@ -86,7 +86,8 @@ package struct EnsemblePlan: Sendable {
         let places = try (1...self.members).map { number in
             let address = self.distinctAddresses ? "127.0.0.\(number)" : "127.0.0.1"
             let ports = try Ports.free(3, on: address)
-            return Place(address: address, client: ports[0], quorum: ports[1], election: ports[2])
+            let client = self.configuration.port.map { $0 + number - 1 } ?? ports[0]
+            return Place(address: address, client: client, quorum: ports[1], election: ports[2])
         }
         let links = self.proxiedQuorum ? try self.makeLinks(places) : [:]
         let servers = try (1...self.members).map { number in

@@ -30,14 +30,15 @@ public func withTestServer<Result>(
 package func startTestServer(configuration: TestServerConfiguration) async throws -> TestServer {
     var attempt = 1
     while true {
-        let server = try TestServer(port: try Ports.free(1)[0], configuration: configuration)
+        let port = try configuration.port ?? Ports.free(1)[0]
+        let server = try TestServer(port: port, configuration: configuration)
         do {
             try await server.start()
             return server
         } catch {
             let lostItsPort = server.lostItsPort
             await server.remove()
-            guard lostItsPort, attempt < 5 else { throw error }
+            guard lostItsPort, configuration.port == nil, attempt < 5 else { throw error }
             attempt += 1
         }
     }

@@ -47,12 +47,15 @@ struct ConnectionOptions: ParsableArguments {
     }
 }
 
-/// Where an exclusive mode's znodes stand.
-struct BasePath: ExpressibleByArgument {
-    var string: String
-
-    init?(argument: String) {
-        guard (try? ZNodePath(argument)) != nil, argument != "/" else { return nil }
-        string = argument
+/// Reads the path of a znode that others can stand below.
+func parsePath(_ argument: String) throws -> String {
+    do {
+        let path = try ZNodePath(argument)
+        guard path.string != "/" else {
+            throw ValidationError("BASE is the root; name a znode of its own, such as /orders.")
+        }
+        return path.string
+    } catch let error as ZooKeeperError {
+        throw ValidationError("BASE has \(error.message ?? error.description); right would be /orders.")
     }
 }

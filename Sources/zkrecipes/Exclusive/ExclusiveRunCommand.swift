@@ -1,0 +1,103 @@
+import ArgumentParser
+import Synchronization
+import ZooKeeper
+import ZooKeeperRecipes
+
+struct ExclusiveRunCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run",
+        abstract: "Runs a command while every processor is paused.",
+        usage: "zkrecipes exclusive run BASE [options] -- COMMAND [ARGUMENT...]",
+        discussion: """
+            The command finds its window's fencing token in ZK_FENCING_TOKEN and BASE in ZK_EXCLUSIVE_BASE. When the \
+            window is lost, or this program is told to end, the command and what it has started get SIGTERM, and \
+            SIGKILL after a grace; when this program is killed, they are killed. The command does not read from the \
+            terminal.
+
+            Exit status: the command's, or 128 and the number of the signal that ended it; 120 another window is open \
+            (with --fail-if-busy), 121 not every processor paused (with --abort-after), 122 the window was lost, 125 \
+            the window failed in another way, 126 and 127 as a shell has them: the command cannot be run, or is not \
+            there.
+            """)
+
+    @Argument(help: ExclusiveCommand.baseHelp, transform: parsePath)
+    var base: String
+
+    @OptionGroup var connection: ConnectionOptions
+
+    @Option(help: "What the window is for, shown by status; the command's name by default.")
+    var reason: String?
+
+    @Flag(help: "Wait for processors that do not pause, however long it takes. This is the default.")
+    var wait = false
+
+    @Option(help: "Give up after so many seconds when not every processor has paused; all of them resume.")
+    var abortAfter: Double?
+
+    @Option(
+        help: "After so many seconds take the place of processors that have not paused, and outwait their sessions.")
+    var proceedAfter: Double?
+
+    @Flag(help: "Fail when another window is open, rather than wait for its end.")
+    var failIfBusy = false
+
+    @Option(help: "The seconds from SIGTERM to SIGKILL.")
+    var grace = 10.0
+
+    @Argument(parsing: .postTerminator, help: "The command and its arguments, after --.")
+    var command: [String] = []
+
+    func validate() throws {
+        guard let name = command.first, !name.isEmpty else {
+            throw ValidationError("There is no command: zkrecipes exclusive run BASE -- COMMAND [ARGUMENT...].")
+        }
+        guard (wait ? 1 : 0) + (abortAfter == nil ? 0 : 1) + (proceedAfter == nil ? 0 : 1) <= 1 else {
+            throw ValidationError("Give one of --wait, --abort-after and --proceed-after.")
+        }
+        for (option, value) in [("--abort-after", abortAfter), ("--proceed-after", proceedAfter), ("--grace", grace)] {
+            guard let value, !(0...86_400).contains(value) else { continue }
+            throw ValidationError("\(option) is \(value); it must be from 0 to 86400 seconds.")
+        }
+    }
+
+    private var drain: DrainPolicy {
+        if let abortAfter { return .abort(after: .seconds(abortAfter)) }
+        if let proceedAfter { return .proceed(after: .seconds(proceedAfter)) }
+        return .wait
+    }
+
+    func run() async throws {
+        let (base, reason, drain) = (base, reason ?? command[0], drain)
+        let windowed = WindowedCommand(words: command, grace: .seconds(grace))
+        let busy: BusyPolicy = failIfBusy ? .fail : .wait
+        let status: Int32
+        do {
+            try await runProgram(with: connection) { client in
+                let mode = try ExclusiveMode(client: client, path: base)
+                try await mode.run(reason: reason, drain: drain, ifBusy: busy) { window in
+                    try await windowed.run(token: window.token, base: base)
+                }
+            }
+            status = 0
+        } catch {
+            status = exitStatus(of: error, ended: windowed.status)
+        }
+        if status != 0 { throw ExitCode(status) }
+    }
+
+    /// The status to end with; what is not the command's own is explained.
+    private func exitStatus(of error: any Error, ended: Int32?) -> Int32 {
+        switch error {
+        case let error as ExclusiveModeError:
+            Output.note("zkrecipes: \(error)")
+            return Self.codes[error.code] ?? 125
+        case let error as CommandFailure: return error.status
+        case is CancellationError: return ended ?? 143
+        default:
+            Output.note("zkrecipes: \(error)")
+            return 125
+        }
+    }
+
+    private static let codes: [ExclusiveModeError.Code: Int32] = [.busy: 120, .notPaused: 121, .lost: 122]
+}

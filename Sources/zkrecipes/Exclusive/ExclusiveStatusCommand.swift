@@ -1,0 +1,82 @@
+import ArgumentParser
+import ZooKeeper
+import ZooKeeperRecipes
+
+struct ExclusiveStatusCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status",
+        abstract: "Tells whether a window is wanted or open, who has paused, and how the last windows went.",
+        discussion: "Takes no part: processors and windows do not notice it.")
+
+    @Argument(help: ExclusiveCommand.baseHelp, transform: parsePath)
+    var base: String
+
+    @OptionGroup var connection: ConnectionOptions
+
+    @Flag(help: "Print one JSON object a line.")
+    var json = false
+
+    @Flag(help: "Print it again with every change, until interrupted.")
+    var watch = false
+
+    func run() async throws {
+        let command = self
+        do {
+            try await runProgram(with: connection) { client in
+                let mode = try ExclusiveMode(client: client, path: command.base)
+                guard command.watch else { return command.show(try await mode.status()) }
+                let changes = StatusChanges(client: client, base: command.base)
+                try await changes.follow { command.show(try await mode.status()) }
+            }
+        } catch is CancellationError where watch {
+            // Interrupted, which is how watching ends.
+        }
+    }
+
+    private func show(_ status: ExclusiveStatus) {
+        let report = StatusReport(base: base, status: status)
+        if json { return Output.line(report.json) }
+        let clear = watch && Output.isTerminal ? "\u{1b}[H\u{1b}[2J" : ""
+        Output.line(clear + report.lines.joined(separator: "\n"))
+    }
+}
+
+/// Waits for changes of an exclusive mode's znodes.
+struct StatusChanges {
+    let client: ZooKeeperClient
+    let base: String
+
+    /// Calls a closure now and after every change, until cancelled.
+    ///
+    /// - Throws: `CancellationError`, or ``ZooKeeper/ZooKeeperError``.
+    func follow(_ body: () async throws -> Void) async throws {
+        while true {
+            let watches = try await watches()
+            try await body()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for watch in watches { group.addTask { _ = try await watch.event() } }
+                try await group.next()
+                group.cancelAll()
+            }
+        }
+    }
+
+    /// Set before the znodes are read, so that no change falls between.
+    private func watches() async throws -> [Watch] {
+        var watches = [try await client.watchExistence(at: "\(base)/signal").watch]
+        watches.append(try await client.watchExistence(at: "\(base)/windows").watch)
+        for folder in ["locks", "members"] {
+            let path = "\(base)/\(folder)"
+            do {
+                let (names, _, watch) = try await client.watchChildren(of: path)
+                watches.append(watch)
+                guard folder == "locks" else { continue }
+                // Processors that drain say so in their read znode's data.
+                for name in names { watches.append(try await client.watchExistence(at: "\(path)/\(name)").watch) }
+            } catch let error as ZooKeeperError where error.code == .noNode {
+                watches.append(try await client.watchExistence(at: path).watch)
+            }
+        }
+        return watches
+    }
+}

@@ -1,0 +1,127 @@
+import FoundationEssentials
+import ZooKeeper
+import ZooKeeperRecipes
+
+/// How an exclusive mode stands, for people and for machines.
+struct StatusReport {
+    var base: String
+    var status: ExclusiveStatus
+
+    // MARK: For people
+
+    var lines: [String] { window + [""] + processors + [""] + lastWindows }
+
+    private var window: [String] {
+        guard let window = status.window else { return ["\(base): no window is wanted."] }
+        let waiting = status.notPaused.map(\.name)
+        let stands = waiting.isEmpty ? "a window is open" : "a window waits for \(waiting.joined(separator: ", "))"
+        return [
+            "\(base): \(stands).",
+            "  by \(window.owner) since \(Self.date(window.requested)), token \(window.token): \(window.reason)",
+        ]
+    }
+
+    private var processors: [String] {
+        guard !status.processors.isEmpty else { return ["No processors."] }
+        let rows = status.processors.map { processor in
+            [processor.name, processor.host, processor.pid == 0 ? "" : String(processor.pid), Self.text(processor)]
+        }
+        return Text.table([["PROCESSOR", "HOST", "PID", "STATE"]] + rows, rightAligned: [2])
+    }
+
+    private var lastWindows: [String] {
+        guard !status.lastWindows.isEmpty else { return ["No window has ended yet."] }
+        let rows = status.lastWindows.suffix(10).map { record in
+            [
+                Self.date(record.requested), record.outcome.rawValue, record.drained.map(Text.time) ?? "-",
+                Text.time(record.ended), record.slowest ?? "", record.forced.joined(separator: ", "), record.owner,
+                record.reason,
+            ]
+        }
+        let head = ["LAST WINDOWS", "OUTCOME", "PAUSED AFTER", "ENDED AFTER", "SLOWEST", "FORCED", "BY", "REASON"]
+        return Text.table([head] + rows, rightAligned: [2, 3])
+    }
+
+    private static func text(_ processor: ExclusiveStatus.Processor) -> String {
+        switch processor.activity {
+        case .running: return "running"
+        case .paused: return "paused"
+        case .draining(let inside, let oldest):
+            guard let inside else { return "not paused" }
+            return "not paused: \(inside) inside" + (oldest.map { ", the oldest for \(Text.time($0))" } ?? "")
+        }
+    }
+
+    /// In UTC.
+    private static func date(_ sinceEpoch: Duration) -> String {
+        Date(timeIntervalSince1970: sinceEpoch / .seconds(1)).formatted(.iso8601)
+    }
+
+    // MARK: For machines
+
+    /// One JSON object in one line; times in milliseconds.
+    var json: String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        guard let data = try? encoder.encode(JSONForm(base, status)) else { return "{}" }
+        return String(decoding: data, as: UTF8.self)
+    }
+
+    private struct JSONForm: Encodable {
+        struct Window: Encodable {
+            var owner, reason: String
+            var requested: Int64
+            var token: Int64
+        }
+
+        struct Processor: Encodable {
+            var name, host: String
+            var pid: Int32
+            /// `running`, `draining` or `paused`.
+            var state: String
+            var inside: Int?
+            var oldest: Int64?
+        }
+
+        struct Record: Encodable {
+            var owner, reason, outcome: String
+            var requested, ended, token: Int64
+            var drained: Int64?
+            var slowest: String?
+            var forced: [String]
+        }
+
+        var base: String
+        var window: Window?
+        var processors: [Processor]
+        var notPaused: [String]
+        var lastWindows: [Record]
+
+        init(_ base: String, _ status: ExclusiveStatus) {
+            self.base = base
+            window = status.window.map {
+                Window(
+                    owner: $0.owner, reason: $0.reason, requested: $0.requested.milliseconds, token: $0.token.rawValue)
+            }
+            processors = status.processors.map(Self.processor)
+            notPaused = status.notPaused.map(\.name)
+            lastWindows = status.lastWindows.map {
+                Record(
+                    owner: $0.owner, reason: $0.reason, outcome: $0.outcome.rawValue,
+                    requested: $0.requested.milliseconds, ended: $0.ended.milliseconds, token: $0.token.rawValue,
+                    drained: $0.drained?.milliseconds, slowest: $0.slowest, forced: $0.forced)
+            }
+        }
+
+        private static func processor(_ processor: ExclusiveStatus.Processor) -> Processor {
+            var form = Processor(name: processor.name, host: processor.host, pid: processor.pid, state: "")
+            switch processor.activity {
+            case .running: form.state = "running"
+            case .paused: form.state = "paused"
+            case .draining(let inside, let oldest):
+                (form.state, form.inside, form.oldest) = ("draining", inside, oldest?.milliseconds)
+            }
+            return form
+        }
+    }
+}

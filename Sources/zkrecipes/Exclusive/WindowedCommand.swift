@@ -1,0 +1,90 @@
+import Glibc
+import Subprocess
+import Synchronization
+import SystemPackage
+import ZooKeeperRecipes
+
+/// A command that did not succeed.
+struct CommandFailure: Error {
+    /// As a shell would tell it: the exit status, or 128 and the signal's number.
+    var status: Int32
+}
+
+/// A command that runs in a window: it ends when the window is lost, and it never outlives this process.
+final class WindowedCommand: Sendable {
+    private let words: [String]
+    private let grace: Duration
+    private let ended = Mutex<Int32?>(nil)
+
+    /// - Parameters:
+    ///   - words: The command and its arguments.
+    ///   - grace: The time from SIGTERM to SIGKILL, when it has to end.
+    init(words: [String], grace: Duration) {
+        self.words = words
+        self.grace = grace
+    }
+
+    /// How it ended, once it has.
+    var status: Int32? { ended.withLock { $0 } }
+
+    /// Becomes the command; before that a shell forks off that kills the command's process group when the lifeline ends
+    /// without a line, as it does when we are killed.
+    private static let script = """
+        (read -r _ <"$1" || { rm -rf -- "${1%/*}"; kill -9 -$$; }) </dev/null >/dev/null 2>&1 &
+        shift
+        exec "$@"
+        """
+
+    /// Runs the command until it ends; in a cancelled task it is terminated.
+    ///
+    /// - Throws: ``CommandFailure`` when it did not succeed; `CancellationError` when it was terminated here.
+    func run(token: FencingToken, base: String) async throws {
+        let lifeline = try Lifeline()
+        var options = PlatformOptions()
+        options.processGroupID = 0
+        options.teardownSequence = [
+            .send(signal: .terminate, toProcessGroup: true, allowedDurationToNextStep: grace)
+        ]
+        let environment: [Environment.Key: String?] = [
+            "ZK_FENCING_TOKEN": token.description, "ZK_EXCLUSIVE_BASE": base,
+        ]
+        // A process group that does not own the terminal would be stopped by reading from it.
+        let input = isatty(STDIN_FILENO) == 1 ? try FileDescriptor.open("/dev/null", .readOnly) : .standardInput
+        let result = try await Subprocess.run(
+            .path("/bin/sh"), arguments: Arguments(["-c", Self.script, "zkrecipes", lifeline.path] + words),
+            environment: .inherit.updating(environment), platformOptions: options,
+            input: .fileDescriptor(input, closeAfterSpawningProcess: input != .standardInput),
+            output: .fileDescriptor(.standardOutput, closeAfterSpawningProcess: false),
+            error: .fileDescriptor(.standardError, closeAfterSpawningProcess: false))
+        lifeline.end()
+        let status =
+            switch result.terminationStatus {
+            case .exited(let code): code
+            case .signaled(let signal): 128 + signal
+            }
+        ended.withLock { $0 = status }
+        try Task.checkCancellation()
+        guard status == 0 else { throw CommandFailure(status: status) }
+    }
+}
+
+/// A named pipe that only this process holds open for writing.
+private final class Lifeline: Sendable {
+    let path: String
+    private let folder: TemporaryFolder
+    private let descriptor: Int32
+
+    init() throws(FileError) {
+        folder = try TemporaryFolder()
+        path = "\(folder.path)/lifeline"
+        guard mkfifo(path, 0o600) == 0 else { throw FileError("mkfifo", path) }
+        // For reading as well, so that opening it does not wait for the reader.
+        descriptor = open(path, O_RDWR | O_CLOEXEC)
+        guard descriptor >= 0 else { throw FileError("open", path) }
+    }
+
+    deinit { close(descriptor) }
+
+    /// Lets the reader go without harm.
+    func end() { Output.write("\n", to: descriptor) }
+}
