@@ -127,6 +127,12 @@ package struct NameResolutionError: Error, Sendable, Hashable, CustomStringConve
     package var description: String { "\"\(host)\" does not resolve: \(reason)" }
 }
 
+/// A struct and not a tuple: optimized code of Swift 6.3.1 crashes when a task group's child returns such a tuple.
+private struct HostAnswer: Sendable {
+    var host: String
+    var answer: Result<[String], any Error>
+}
+
 /// Looks all servers up at the same time, each host once.
 ///
 /// Hosts that fail are left out, so one dead name never hides the servers that can be reached. A cancelled task gets
@@ -140,15 +146,17 @@ package func resolveServers(
     generator: inout some RandomNumberGenerator
 ) async -> (addresses: [String], failures: [String]) {
     let hosts = Set(servers.map(\.host))
-    let answers = await withTaskGroup(of: (String, Result<[String], any Error>).self) { group in
+    let answers = await withTaskGroup(of: HostAnswer.self) { group in
         for host in hosts {
             group.addTask {
-                do { return (host, .success(try await resolver.resolve(host))) } catch {
-                    return (host, .failure(error))
+                do { return HostAnswer(host: host, answer: .success(try await resolver.resolve(host))) } catch {
+                    return HostAnswer(host: host, answer: .failure(error))
                 }
             }
         }
-        return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+        var answers: [String: Result<[String], any Error>] = [:]
+        for await answer in group { answers[answer.host] = answer.answer }
+        return answers
     }
     var addresses: Set<String> = []
     var failures: [String] = []
