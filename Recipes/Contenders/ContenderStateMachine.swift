@@ -417,8 +417,8 @@ extension ContenderStateMachine {
     /// Empty containers may go between their creation and that of the first child (H63), but not for ever.
     private mutating func createParents(after error: ZooKeeperError) -> Action {
         parentAttempts += 1
-        guard parentAttempts <= 10 else { return finish(.failed(error)) }
         state = .creatingParents
+        guard parentAttempts <= 10 else { return finish(.failed(error)) }
         return .createParents
     }
 

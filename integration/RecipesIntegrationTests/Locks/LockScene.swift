@@ -125,3 +125,18 @@ struct Holder: Sendable {
         }
     }
 }
+
+extension Holder {
+    /// Whether the body was cancelled.
+    var isCancelled: Bool { cancelled.value != nil }
+
+    /// The error of the lock that the acquisition ended with.
+    func lockError() async -> LockError? { await error() as? LockError }
+}
+
+extension ZooKeeperClient {
+    /// Waits for a state.
+    func state(where matches: (SessionState) -> Bool) async {
+        for await state in states where matches(state) { return }
+    }
+}

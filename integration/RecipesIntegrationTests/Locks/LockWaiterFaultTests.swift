@@ -1,0 +1,228 @@
+import Testing
+import ZooKeeper
+import ZooKeeperRecipes
+import ZooKeeperTestKit
+
+/// What happens to somebody who waits for a lock.
+@Suite(.serialized, .timeLimit(.minutes(3)))
+struct LockWaiterFaultTests {
+    /// Lets the other client hold the lock, and the client behind the proxy wait for it.
+    private func withWaiter(
+        sessionTimeout: Duration = .seconds(10),
+        _ body: @escaping @Sendable (LockScene, _ holder: Holder, _ waiter: Holder) async throws -> Void
+    ) async throws {
+        try await LockScene.with(sessionTimeout: sessionTimeout) { scene in
+            let holder = Holder.writes(scene.otherLock)
+            _ = try await holder.lease
+            let waiter = Holder.writes(scene.lock)
+            try await scene.contenders { $0.count == 2 }
+            try await body(scene, holder, waiter)
+        }
+    }
+
+    @Test func `H35 a short outage keeps the place`() async throws {
+        try await withWaiter { scene, holder, waiter in
+            let names = try await scene.contenders()
+            await scene.proxy.refuse()
+            await scene.proxy.cut()
+            await scene.client.state { $0.isSuspended }
+            // The turn comes while nobody can be told.
+            try await holder.finish()
+            #expect(!waiter.isGranted)
+            await scene.proxy.accept()
+            #expect(try await waiter.lease.isValid)
+            #expect(try await scene.contenders() == [names[1]])
+            try await waiter.finish()
+        }
+    }
+
+    @Test func `H05 after the session's end the waiter joins again, and is granted by its new znode alone`()
+        async throws
+    {
+        try await withWaiter { scene, holder, waiter in
+            let old = try await scene.contenders()[1]
+            try await scene.server.expireSession(of: scene.client)
+            let names = try await scene.contenders { $0.count == 2 && !$0.contains(old) }
+            #expect(!waiter.isGranted)
+            #expect(names[1].prefix != old.prefix)
+            try await holder.finish()
+            let lease = try await waiter.lease
+            let stat = try await scene.other.exists(at: scene.path(names[1]))
+            #expect(stat?.ephemeralOwner == scene.client.session?.id)
+            #expect(stat?.czxid.rawValue == lease.fencingToken.rawValue)
+            try await waiter.finish()
+        }
+    }
+
+    @Test func `a waiter whose znode is deleted joins again`() async throws {
+        try await withWaiter { scene, holder, waiter in
+            let old = try await scene.contenders()[1]
+            try await scene.other.delete(scene.path(old))
+            try await scene.contenders { $0.count == 2 && !$0.contains(old) }
+            #expect(!waiter.isGranted)
+            try await holder.finish()
+            #expect(try await waiter.lease.isValid)
+            try await waiter.finish()
+        }
+    }
+
+    @Test func `a cancelled waiter's znode is gone when the call returns`() async throws {
+        try await withWaiter { scene, holder, waiter in
+            waiter.cancel()
+            #expect(await waiter.error() is CancellationError)
+            #expect(try await scene.contenders().count == 1)
+            #expect(!waiter.isGranted)
+            try await holder.finish()
+        }
+    }
+
+    @Test func `a task that is cancelled already asks for nothing`() async throws {
+        try await LockScene.with { scene in
+            _ = try await scene.requests()
+            let task = Task {
+                withUnsafeCurrentTask { unsafe $0?.cancel() }
+                try await scene.lock.withWriteLock { _ in _ = Issue.record("the body ran") }
+            }
+            await #expect(throws: CancellationError.self) { try await task.value }
+            #expect(try await scene.requests().isEmpty)
+        }
+    }
+
+    @Test func `time that runs out ends the wait and leaves nothing behind`() async throws {
+        try await LockScene.with { scene in
+            let holder = Holder.writes(scene.otherLock)
+            _ = try await holder.lease
+            let error = await #expect(throws: LockError.self) {
+                try await scene.lock.withReadLock(waitingAtMost: .milliseconds(300)) { _ in }
+            }
+            #expect(error?.code == .timedOut)
+            try await scene.contenders { $0.count == 1 }
+            try await holder.finish()
+        }
+    }
+
+    @Test func `H36 with the server down the wait ends in time`() async throws {
+        try await LockScene.with { scene in
+            _ = try await scene.client.exists(at: "/")
+            await scene.proxy.refuse()
+            await scene.proxy.cut()
+            let start = ContinuousClock.now
+            let error = await #expect(throws: LockError.self) {
+                try await scene.lock.withWriteLock(waitingAtMost: .seconds(1)) { _ in }
+            }
+            #expect(error?.code == .timedOut)
+            #expect(ContinuousClock.now - start < .milliseconds(1500))
+            await scene.proxy.accept()
+        }
+    }
+
+    @Test func `H36 with a silent network the wait ends in time, and nothing stays behind`() async throws {
+        try await LockScene.with(sessionTimeout: .seconds(20)) { scene in
+            try await scene.lock.withWriteLock { _ in }
+            await scene.proxy.hold(.toClient)
+            let start = ContinuousClock.now
+            let error = await #expect(throws: LockError.self) {
+                try await scene.lock.withWriteLock(waitingAtMost: .seconds(1)) { _ in }
+            }
+            #expect(error?.code == .timedOut)
+            #expect(ContinuousClock.now - start < .milliseconds(1500))
+            await scene.proxy.release(.both)
+            try await scene.contenders { $0.isEmpty }
+        }
+    }
+
+    @Test func `H01 a create whose answer is lost is found, and granted by`() async throws {
+        try await LockScene.with(sessionTimeout: .seconds(10)) { scene in
+            try await scene.lock.withWriteLock { _ in }
+            await scene.proxy.swallowNextReply(thenCut: true) { $0.operation == .createWithStat }
+            let holder = Holder.writes(scene.lock)
+            let lease = try await holder.lease
+            let names = try await scene.contenders()
+            #expect(names.count == 1)
+            let stat = try await scene.other.exists(at: scene.path(names[0]))
+            #expect(stat?.czxid.rawValue == lease.fencingToken.rawValue)
+            try await holder.finish()
+            #expect(try await scene.contenders().isEmpty)
+        }
+    }
+
+    @Test func `H01 a create that never happened is made again`() async throws {
+        try await LockScene.with(sessionTimeout: .seconds(10)) { scene in
+            try await scene.lock.withWriteLock { _ in }
+            await scene.proxy.swallowNextRequest(thenCut: true) { $0.operation == .createWithStat }
+            try await scene.lock.withWriteLock { _ in
+                let standing = try await scene.contenders()
+                #expect(standing.count == 1)
+            }
+            try await scene.contenders { $0.isEmpty }
+        }
+    }
+
+    @Test func `H01 a create whose answer and caller are gone is cleaned up`() async throws {
+        try await LockScene.with(sessionTimeout: .seconds(10)) { scene in
+            try await scene.lock.withWriteLock { _ in }
+            await scene.proxy.refuse()
+            await scene.proxy.swallowNextReply(thenCut: true) { $0.operation == .createWithStat }
+            let holder = Holder.writes(scene.lock)
+            _ = try await scene.proxy.nextSwallowed()
+            await scene.client.state { $0.isSuspended }
+            holder.cancel()
+            #expect(await holder.error() is CancellationError)
+            #expect(try await scene.contenders().count == 1)
+            await scene.proxy.accept()
+            try await scene.contenders { $0.isEmpty }
+        }
+    }
+
+    @Test func `without the right to create a child the attempt fails at once`() async throws {
+        try await LockScene.with { scene in
+            try await scene.other.create("/app")
+            try await scene.other.create(LockScene.path, acl: [.readOnly])
+            let error = await #expect(throws: ZooKeeperError.self) {
+                try await scene.lock.withWriteLock { _ in }
+            }
+            #expect(error?.code == .noAuth)
+        }
+    }
+
+    @Test func `a waiter behind a znode that it may not read waits all the same`() async throws {
+        try await LockScene.with { scene in
+            try await scene.lock.withWriteLock { _ in }
+            let name = ContenderName.base(uuid: ContenderName.makeUUID(), kind: .write)
+            let node = try await scene.other.create(
+                "\(LockScene.path)/\(name)", mode: .ephemeralSequential,
+                acl: [ACL(permissions: [.delete], scheme: "world", id: "anyone")])
+            let waiter = Holder.writes(scene.lock)
+            try await scene.contenders { $0.count == 2 }
+            #expect(!waiter.isGranted)
+            try await scene.other.delete(node.path)
+            _ = try await waiter.lease
+            try await waiter.finish()
+        }
+    }
+
+    @Test func `with the server down at the start the lock waits for it`() async throws {
+        try await withTestServer { server in
+            let proxy = try FaultProxy(to: server)
+            await proxy.refuse()
+            let configuration = try ZooKeeperClientConfiguration(connectionString: proxy.connectionString)
+            try await withZooKeeperClient(configuration: configuration) { client in
+                let holder = Holder.writes(try ReadWriteLock(client: client, path: "/lock"))
+                #expect(client.state.isConnecting && !holder.isGranted)
+                await proxy.accept()
+                #expect(try await holder.lease.isValid)
+                try await holder.finish()
+            }
+            await proxy.close()
+        }
+    }
+
+    @Test func `when the client stops a waiter fails with that`() async throws {
+        try await withWaiter { scene, holder, waiter in
+            scene.client.triggerGracefulShutdown()
+            #expect(await (waiter.error() as? ZooKeeperError)?.code == .clientStopped)
+            try await scene.contenders { $0.count == 1 }
+            try await holder.finish()
+        }
+    }
+}
