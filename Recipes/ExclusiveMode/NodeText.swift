@@ -11,7 +11,8 @@ struct NodeText: Sendable, Equatable {
     init() {}
 
     init(_ bytes: [UInt8]) {
-        for line in String(decoding: bytes, as: UTF8.self).split(separator: "\n") {
+        // By scalars: a value may begin with one that makes a single character of itself and the sign before it.
+        for line in String(decoding: bytes, as: UTF8.self).unicodeScalars.split(separator: "\n") {
             guard let equals = line.firstIndex(of: "=") else { continue }
             fields.append((String(line[..<equals]), Self.unescaped(line[line.index(after: equals)...])))
         }
@@ -42,10 +43,10 @@ struct NodeText: Sendable, Equatable {
         return text
     }
 
-    private static func unescaped(_ value: Substring) -> String {
+    private static func unescaped(_ value: Substring.UnicodeScalarView) -> String {
         var text = ""
         var isEscape = false
-        for scalar in value.unicodeScalars {
+        for scalar in value {
             if isEscape {
                 text.unicodeScalars.append(scalar == "n" ? "\n" : scalar == "r" ? "\r" : scalar)
                 isEscape = false

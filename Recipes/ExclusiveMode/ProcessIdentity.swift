@@ -33,22 +33,29 @@ struct MemberName: Sendable, Hashable {
     let tag: String
     let node: String
 
-    /// What a znode's name may not have becomes an underscore.
+    /// What a znode's name may not have becomes an underscore, and a long name is cut.
     init(for name: String) {
         let digits = String(UInt32.random(in: .min ... .max), radix: 16)
         tag = String(repeating: "0", count: 8 - digits.count) + digits
-        let readable = name.unicodeScalars.map { $0.properties.isAlphabetic || $0.isNodeSafe ? $0 : "_" }
+        let readable = name.unicodeScalars.prefix(Self.longest).map { $0.isNodeSafe ? $0 : "_" }
         node = "\(String(String.UnicodeScalarView(readable)))-\(tag)"
     }
 
     init?(node: String) {
-        guard let dash = node.lastIndex(of: "-"), node[dash...].utf8.count == 9 else { return nil }
+        // By bytes: a name may end with a scalar that makes a single character of itself and the hyphen.
+        let tail = node.utf8.suffix(9)
+        guard tail.first == UInt8(ascii: "-"), !tail.dropFirst().contains(UInt8(ascii: "-")), tail.count == 9 else {
+            return nil
+        }
         self.node = node
-        tag = String(node[node.index(after: dash)...])
+        tag = String(decoding: tail.dropFirst(), as: UTF8.self)
     }
 
+    /// The most scalars of the name for people.
+    private static let longest = 100
+
     /// The name for people.
-    var name: String { String(node.dropLast(9)) }
+    var name: String { String(decoding: node.utf8.dropLast(9), as: UTF8.self) }
 
     /// A new uuid for a read znode of this processor.
     func makeUUID() -> String {
@@ -66,7 +73,8 @@ extension Unicode.Scalar {
     fileprivate var isNodeSafe: Bool {
         switch self {
         case "0"..."9", "-", ".", "_", ":": true
-        default: false
+        // Servers refuse whatever takes two UTF-16 units.
+        default: value < 0x1_0000 && properties.isAlphabetic
         }
     }
 }

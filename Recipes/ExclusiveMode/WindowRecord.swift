@@ -42,7 +42,7 @@ extension WindowRecord {
 
     /// Reads the records of the last windows, the newest last, without those that cannot be read.
     static func list(_ data: [UInt8]) -> [WindowRecord] {
-        String(decoding: data, as: UTF8.self).split(separator: "\n").compactMap { WindowRecord(line: $0) }
+        String(decoding: data, as: UTF8.self).unicodeScalars.split(separator: "\n").compactMap(WindowRecord.init(line:))
     }
 
     /// The records with one more, cut to those that are kept.
@@ -61,7 +61,8 @@ extension WindowRecord {
         return fields.map { "\($0.0)=\(Self.flat($0.1))" }.joined(separator: "\t") + "\n"
     }
 
-    private init?(line: Substring) {
+    /// Reads by scalars: text may begin with one that makes a single character of itself and the sign before it.
+    private init?(line: Substring.UnicodeScalarView) {
         let fields = line.split(separator: "\t").compactMap { field -> (key: String, value: String)? in
             let parts = field.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             return parts.count == 2 ? (String(parts[0]), String(parts[1])) : nil

@@ -1,0 +1,92 @@
+import Testing
+
+@testable import ZooKeeper
+@testable import ZooKeeperRecipes
+
+@Suite struct DrainTrackerTests {
+    private static let uuid = "00000000-0000-4000-8000-000000000000"
+
+    private func node(_ kind: ContenderName.Kind, _ number: Int32, tag: String = "00000000") -> String {
+        ContenderName.name(uuid: tag + Self.uuid.dropFirst(8), kind: kind, number: number)
+    }
+
+    private var own: ContenderName {
+        get throws { try #require(ContenderName(node(.write, 5, tag: "eeeeeeee"))) }
+    }
+
+    @Test func `only contenders in front of the window are waited for`() throws {
+        let listing = [
+            node(.read, 1), node(.read, 4, tag: "00000001"), node(.write, 5, tag: "eeeeeeee"), node(.read, 6),
+            node(.write, 2, tag: "00000002"), "config", "0-config", "_c_x-__READ__12",
+        ]
+        let tracker = DrainTracker(listing: listing, own: try own, members: [])
+        #expect(
+            Set(tracker.waiting.keys) == [
+                node(.read, 1), node(.read, 4, tag: "00000001"), node(.write, 2, tag: "00000002"),
+            ])
+    }
+
+    @Test func `nobody in front is drained at once`() throws {
+        let tracker = DrainTracker(listing: [node(.read, 6)], own: try own, members: [])
+        #expect(tracker.isDrained)
+        #expect(tracker.stragglers.isEmpty)
+        #expect(tracker.slowest == nil)
+    }
+
+    @Test func `processors are named by their members, others by their znodes`() throws {
+        let foreign = node(.read, 2, tag: "12345678")
+        let tracker = DrainTracker(
+            listing: [node(.read, 1, tag: "abcdef01"), foreign], own: try own,
+            members: ["front-abcdef01", "elsewhere-99999999", "no tag at all"])
+        #expect(tracker.stragglers == [foreign, "front"].sorted())
+    }
+
+    @Test func `counts down, and remembers who was last`() throws {
+        let (first, second) = (node(.read, 1, tag: "00000001"), node(.read, 2, tag: "00000002"))
+        var tracker = DrainTracker(
+            listing: [first, second], own: try own, members: ["one-00000001", "two-00000002"])
+        tracker.gone(second)
+        #expect(!tracker.isDrained)
+        tracker.gone(second)
+        #expect(!tracker.isDrained)
+        tracker.gone("unknown")
+        tracker.gone(first)
+        #expect(tracker.isDrained)
+        #expect(tracker.slowest == "one")
+        #expect(tracker.paused == ["one", "two"])
+    }
+
+    @Test func `what a processor publishes while draining shows`() throws {
+        let name = node(.read, 1, tag: "00000001")
+        var tracker = DrainTracker(listing: [name], own: try own, members: [])
+        var text = ProcessorText(member: "one-00000001", name: "one", sessionTimeout: .seconds(4))
+        tracker.seen(name, data: text.bytes)
+        #expect(tracker.stragglers == ["one"])
+        (text.inside, text.oldest) = (3, .milliseconds(1500))
+        tracker.seen(name, data: text.bytes)
+        #expect(tracker.stragglers == ["one (3 events inside, the oldest for 1.5 seconds)"])
+        tracker.gone(name)
+        tracker.seen(name, data: text.bytes)
+        #expect(tracker.isDrained)
+    }
+
+    @Test func `forcing waits for the longest timeout, told or assumed`() throws {
+        let (known, foreign) = (node(.read, 1, tag: "00000001"), node(.read, 2, tag: "00000002"))
+        var tracker = DrainTracker(listing: [known, foreign], own: try own, members: [])
+        tracker.seen(
+            known, data: ProcessorText(member: "m", name: "known", sessionTimeout: .seconds(70)).bytes)
+        var other = tracker
+        #expect(tracker.force(assumed: .seconds(60)).wait == .seconds(70))
+        #expect(other.force(assumed: .seconds(90)).wait == .seconds(90))
+        #expect(tracker.isDrained)
+        #expect(tracker.forced == ["known", foreign])
+        #expect(tracker.paused.isEmpty)
+    }
+
+    @Test func `forcing nobody waits for nothing`() throws {
+        var tracker = DrainTracker(listing: [], own: try own, members: [])
+        let (nodes, wait) = tracker.force(assumed: .seconds(60))
+        #expect(nodes.isEmpty)
+        #expect(wait == .zero)
+    }
+}
