@@ -69,6 +69,7 @@ struct GateStateMachine: Sendable {
 
     mutating func handle(_ event: Event) -> Action {
         switch (state, event) {
+        case (.stopped, _): .finish
         case (.idle, .session), (.leaving, .left(signalStands: false)), (.paused, .signalGone):
             isStopping ? finish() : go(.entering, .enter)
         case (.leaving, .left(signalStands: true)):
