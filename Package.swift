@@ -111,7 +111,10 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(
-            name: "ZooKeeperRecipesTests", dependencies: ["ZooKeeperRecipes", "ZooKeeper"], swiftSettings: settings),
+            name: "ZooKeeperRecipesTests",
+            dependencies: ["ZooKeeperRecipes", "ZooKeeper", "ZooKeeperBridge", logging],
+            swiftSettings: settings
+        ),
 
         // Against real servers.
         .executableTarget(

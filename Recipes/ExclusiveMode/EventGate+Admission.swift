@@ -32,10 +32,15 @@ extension EventGate {
             guard let grant = shared.grant, admitUntil.load(ordering: .sequentiallyConsistent) != Self.closed else {
                 return false
             }
-            let renewed = grant.hold.validUntil - mode.configuration.eventAllowance
-            admitUntil.store(renewed.nanoseconds, ordering: .sequentiallyConsistent)
-            return now < renewed
+            let renewed = admission(of: grant)
+            admitUntil.store(renewed, ordering: .sequentiallyConsistent)
+            return now.nanoseconds < renewed
         }
+    }
+
+    /// Until when a grant admits events; never the number that stands for a shut gate, not even when it is lost.
+    private func admission(of grant: GateGrant) -> Int64 {
+        max((grant.hold.validUntil - mode.configuration.eventAllowance).nanoseconds, Self.closed + 1)
     }
 
     /// Takes a grant up without letting anybody in so far.
@@ -54,8 +59,7 @@ extension EventGate {
     func open(_ grant: GateGrant) {
         let opening = shared.withLock { shared -> OneShot<Void>? in
             guard shared.grant === grant, grant.interrupt.value == nil else { return nil }
-            let until = grant.hold.validUntil - mode.configuration.eventAllowance
-            admitUntil.store(until.nanoseconds, ordering: .sequentiallyConsistent)
+            admitUntil.store(admission(of: grant), ordering: .sequentiallyConsistent)
             return shared.opening
         }
         guard let opening else { return }

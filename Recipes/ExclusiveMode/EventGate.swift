@@ -71,6 +71,8 @@ public final class EventGate: Service, Sendable {
     /// - Returns: A permit to give back with ``EventPermit/leave()``, or `nil`.
     /// - Complexity: No request, no allocation, no lock.
     public func tryEnter() -> EventPermit? {
+        // Those who try a shut gate over and over must not be counted: the gate waits for zero.
+        guard admitUntil.load(ordering: .relaxed) != Self.closed else { return nil }
         let stripe = StripedCounter.stripeOfThread()
         let wasEmpty = counter.enter(stripe)
         let until = admitUntil.load(ordering: .sequentiallyConsistent)

@@ -130,7 +130,7 @@ package final class HeldNode: Sendable {
     }
 
     /// The watch is set: from here on the session's validity is the znode's.
-    private func uncap() {
+    func uncap() {
         let current = capNanoseconds.load(ordering: .acquiring)
         guard current != Self.lost else { return }
         _ = capNanoseconds.compareExchange(expected: current, desired: .max, ordering: .acquiringAndReleasing)

@@ -1,0 +1,300 @@
+import Logging
+import Synchronization
+import Testing
+
+@testable import ZooKeeper
+@testable import ZooKeeperBridge
+@testable import ZooKeeperRecipes
+
+/// Who is let in and when, without an ensemble: sessions and what they prove are made by hand.
+@Suite(.timeLimit(.minutes(2))) struct EventGateAdmissionTests {
+    /// A gate, and the session that its grants are of.
+    private struct Scene {
+        let clock = StillClock()
+        let client: ZooKeeperClient
+        let gate: EventGate
+        let session: LiveSession
+
+        init() throws {
+            client = try ZooKeeperClient(
+                configuration: .init(connectionString: "127.0.0.1:1"), transport: NoTransport(),
+                resolver: SystemNameResolver(), clock: clock, logger: Logger(label: "test"))
+            gate = try ExclusiveMode(client: client, path: "/base").gate(name: "one")
+            session = LiveSession(
+                Session(id: SessionID(rawValue: 1), epoch: 1, timeout: .seconds(4)), core: client.core)
+        }
+
+        func prove(until seconds: Int) {
+            session.extend(to: MonotonicInstant(nanoseconds: 0) + .seconds(seconds), timeout: .seconds(4))
+        }
+
+        /// A grant that is watched: as far as its znode goes it is valid without limit.
+        func grant(_ token: Int64) -> GateGrant {
+            let hold = HeldNode(
+                path: "/base/locks/\(token)", czxid: ZXID(rawValue: token), session: session, core: client.core)
+            hold.confirm()
+            return GateGrant(hold: hold, interrupt: OneShot())
+        }
+
+        func openGate(_ token: Int64) -> GateGrant {
+            let grant = grant(token)
+            gate.prepare(grant)
+            gate.open(grant)
+            return grant
+        }
+
+        var isShut: Bool { gate.tryEnter() == nil && gate.counter.total == 0 }
+    }
+
+    @Test func `a gate that was never opened lets nobody in`() throws {
+        #expect(try Scene().isShut)
+    }
+
+    @Test func `events are admitted until the deadline less what an event may take`() throws {
+        let scene = try Scene()
+        scene.prove(until: 4)
+        _ = scene.openGate(1)
+        let permit = try #require(scene.gate.tryEnter())
+        #expect(permit.token.rawValue == 1)
+        #expect(permit.isValid)
+        scene.clock.set(.milliseconds(3899))
+        try #require(scene.gate.tryEnter()).leave()
+        scene.clock.set(.milliseconds(3900))
+        #expect(scene.gate.tryEnter() == nil)
+        #expect(permit.isValid)
+        scene.clock.set(.milliseconds(4000))
+        #expect(!permit.isValid)
+        permit.leave()
+        #expect(scene.gate.counter.total == 0)
+    }
+
+    @Test func `a proof moves the deadline`() throws {
+        let scene = try Scene()
+        scene.prove(until: 4)
+        _ = scene.openGate(1)
+        scene.clock.set(.seconds(5))
+        #expect(scene.isShut)
+        scene.prove(until: 8)
+        try #require(scene.gate.tryEnter()).leave()
+        scene.clock.set(.milliseconds(7950))
+        #expect(scene.isShut)
+    }
+
+    @Test func `a window's signal shuts the gate, and no proof opens it`() throws {
+        let scene = try Scene()
+        scene.prove(until: 4)
+        let grant = scene.openGate(1)
+        let permit = try #require(scene.gate.tryEnter())
+        scene.gate.close(grant, .signalled)
+        #expect(scene.gate.tryEnter() == nil)
+        scene.prove(until: 100)
+        scene.clock.set(.seconds(5))
+        #expect(scene.gate.tryEnter() == nil)
+        #expect(permit.isValid)
+        permit.leave()
+        #expect(scene.isShut)
+    }
+
+    @Test func `a grant that was interrupted before the opening does not open the gate`() throws {
+        let scene = try Scene()
+        scene.prove(until: 4)
+        let grant = scene.grant(1)
+        scene.gate.prepare(grant)
+        scene.gate.close(grant, .signalled)
+        scene.gate.open(grant)
+        #expect(scene.isShut)
+        #expect(!scene.gate.state.isOpen)
+    }
+
+    @Test func `an earlier grant's end does not shut a later one's gate`() throws {
+        let scene = try Scene()
+        scene.prove(until: 4)
+        let first = scene.openGate(1)
+        scene.gate.close(first, .signalled)
+        _ = scene.openGate(2)
+        scene.gate.close(first, .lost(.znodeDeleted))
+        let permit = try #require(scene.gate.tryEnter())
+        #expect(permit.token.rawValue == 2)
+        permit.leave()
+    }
+
+    @Test func `the loss of the node shuts the gate at once and makes permits invalid`() throws {
+        let scene = try Scene()
+        scene.prove(until: 4)
+        let grant = scene.openGate(1)
+        let permit = try #require(scene.gate.tryEnter())
+        grant.hold.lose(.znodeDeleted)
+        #expect(!permit.isValid)
+        #expect(scene.gate.tryEnter() == nil)
+        #expect(grant.interrupt.value == .lost(.znodeDeleted))
+        permit.leave()
+        #expect(scene.isShut)
+    }
+
+    @Test func `the session's end makes permits invalid`() throws {
+        let scene = try Scene()
+        scene.prove(until: 4)
+        _ = scene.openGate(1)
+        let permit = try #require(scene.gate.tryEnter())
+        scene.session.markEnded(.sessionEnded)
+        #expect(!permit.isValid)
+        permit.leave()
+    }
+
+    @Test func `those who wait wait on when the deadline was lost just before the loss was told`() throws {
+        let scene = try Scene()
+        scene.prove(until: 4)
+        let grant = scene.openGate(1)
+        scene.clock.set(.seconds(5))
+        // What a loss does first, on another thread; the event comes before its observers are called.
+        grant.hold.release()
+        #expect(scene.gate.tryEnter() == nil)
+        scene.gate.close(grant, .lost(.deadlinePassed))
+        #expect(scene.gate.shared.withLock { $0.opening.value } == nil)
+    }
+
+    @Test func `those who wait wait on when the grant was lost just before the opening`() throws {
+        let scene = try Scene()
+        scene.prove(until: 4)
+        let grant = scene.grant(1)
+        scene.gate.prepare(grant)
+        grant.hold.release()
+        scene.gate.open(grant)
+        scene.gate.close(grant, .lost(.znodeDeleted))
+        #expect(scene.gate.shared.withLock { $0.opening.value } == nil)
+    }
+
+    @Test func `who is refused by a shut gate is never counted`() async throws {
+        let scene = try Scene()
+        scene.prove(until: 4)
+        let grant = scene.openGate(1)
+        scene.gate.close(grant, .signalled)
+        let (gate, poll) = (scene.gate, Poll())
+        let counted = await withTaskGroup(of: Int.self) { group in
+            for _ in 0..<4 {
+                group.addTask { await onThread { poll.tryAgainAndAgain(gate) } }
+            }
+            group.addTask { await onThread { poll.look(at: gate) } }
+            return await group.reduce(0, +)
+        }
+        #expect(counted == 0)
+    }
+
+    @Test func `waiting for the gate ends with the task and with the gate`() async throws {
+        let scene = try Scene()
+        let waiting = Task { [gate = scene.gate] in try await gate.enter() }
+        waiting.cancel()
+        await #expect(throws: CancellationError.self) { try await waiting.value }
+        scene.gate.shared.withLock { $0.isStopped = true }
+        let error = await #expect(throws: ExclusiveModeError.self) { try await scene.gate.enter() }
+        #expect(error?.code == .gateStopped)
+    }
+
+    @Test func `an operation inside is cancelled by the loss, and awaited`() async throws {
+        let scene = try Scene()
+        scene.prove(until: 4)
+        let grant = scene.openGate(1)
+        let (began, ended) = (OneShot<Void>(), OneShot<Bool>())
+        let work = Task { [gate = scene.gate] in
+            try await gate.withPermit { permit in
+                began.set(())
+                let never = OneShot<Void>()
+                do {
+                    try await never.wait()
+                } catch {
+                    ended.set(gate.counter.total == 1)
+                    throw error
+                }
+            }
+        }
+        _ = try await began.wait()
+        grant.hold.lose(.deadlinePassed)
+        let error = await #expect(throws: ExclusiveModeError.self) { try await work.value }
+        #expect(error?.code == .lost)
+        #expect(error?.reason == .deadlinePassed)
+        #expect(ended.value == true)
+        #expect(scene.gate.counter.total == 0)
+    }
+
+    @Test func `an element waits while the gate is shut, and its permit ends with the iteration`() async throws {
+        let scene = try Scene()
+        scene.prove(until: 4)
+        let (numbers, continuation) = AsyncStream.makeStream(of: Int.self)
+        let seen = Broadcast(0)
+        let reader = Task { [gate = scene.gate] in
+            for try await (number, permit) in numbers.gated(by: gate) {
+                #expect(gate.counter.total == 1)
+                #expect(permit.isValid)
+                seen.send(number)
+                if number == 2 { break }
+            }
+            return gate.counter.total
+        }
+        continuation.yield(1)
+        continuation.yield(2)
+        continuation.yield(3)
+        #expect(seen.current == 0)
+        #expect(scene.gate.counter.total == 0)
+        _ = scene.openGate(1)
+        #expect(try await reader.value == 0)
+        #expect(seen.current == 2)
+    }
+}
+
+/// Threads that try a gate without a pause, and one that looks whether they are counted.
+private final class Poll: Sendable {
+    private let tries = Atomic(0)
+    private let isOver = Atomic(false)
+
+    /// Gives how often the gate let somebody in.
+    func tryAgainAndAgain(_ gate: EventGate) -> Int {
+        var entered = 0
+        while !isOver.load(ordering: .relaxed) {
+            entered += gate.tryEnter() == nil ? 0 : 1
+            tries.add(1, ordering: .relaxed)
+        }
+        return entered
+    }
+
+    /// Gives how often somebody was counted.
+    func look(at gate: EventGate) -> Int {
+        var counted = 0
+        while tries.load(ordering: .relaxed) < 100_000 { counted += gate.counter.total == 0 ? 0 : 1 }
+        isOver.store(true, ordering: .relaxed)
+        return counted
+    }
+}
+
+/// Stands still until it is set; nobody sleeps on it.
+private final class StillClock: MonotonicClock {
+    private let nanoseconds = Atomic<Int64>(0)
+
+    var now: MonotonicInstant { MonotonicInstant(nanoseconds: nanoseconds.load(ordering: .sequentiallyConsistent)) }
+
+    func set(_ time: Duration) {
+        nanoseconds.store(
+            (MonotonicInstant(nanoseconds: 0) + time).nanoseconds, ordering: .sequentiallyConsistent)
+    }
+
+    func sleep(until deadline: MonotonicInstant) async throws {
+        try await OneShot<Void>().wait()
+    }
+}
+
+/// Connects to nothing.
+private struct NoTransport: Transport {
+    func makeConnection(
+        to endpoint: TransportEndpoint, receive: @escaping @Sendable (TransportEvent) -> Void
+    ) -> any TransportConnection { NoConnection() }
+}
+
+private final class NoConnection: TransportConnection {
+    func open() {}
+    func submit(_ request: TransportRequest, completion: @escaping @Sendable (TransportReply) -> Void) {}
+    func close(_ end: TransportClose) async {}
+}
+
+extension HeldNode {
+    /// Takes the znode for watched, as its first read's answer does.
+    fileprivate func confirm() { uncap() }
+}
