@@ -6,6 +6,7 @@ extension ClientCore {
     private struct Duties {
         var overdue: [PendingRequest] = []
         var lost: [HeldNode] = []
+        var unwatched: [HeldNode] = []
         /// The own znodes to check in a heartbeat; `nil` for no heartbeat.
         var checks: [HeldNode]?
         var isProof = false
@@ -22,6 +23,7 @@ extension ClientCore {
             let duties = state.withLock { takeDuties(&$0, now: clock.now) }
             for request in duties.overdue { timeOut(request) }
             for hold in duties.lost { lose(hold) }
+            for hold in duties.unwatched { hold.watch() }
             if let checks = duties.checks, let session = duties.session {
                 beat(checks, session, isProof: duties.isProof)
             }
@@ -32,6 +34,8 @@ extension ClientCore {
     private func takeDuties(_ state: inout State, now: MonotonicInstant) -> Duties {
         var duties = Duties(overdue: state.takeOverdue(now: now), session: state.live)
         duties.lost = state.holds.values.filter { $0.hasOutlivedDeadline(now: now) }
+        duties.unwatched = state.holds.values.filter { $0.isWatchDue(now: now) }
+        let watchDue = state.holds.values.filter { $0.needsWatch && $0.watchDue > now }.map(\.watchDue).min()
         let heldUntil = state.holds.values.map(\.validUntil).filter { $0 > now }.min()
         var beatAt: MonotonicInstant?
         if state.isConnected, !state.isHeartbeatInFlight {
@@ -43,7 +47,7 @@ extension ClientCore {
                 beatAt = nil
             }
         }
-        duties.nextLook = [beatAt, heldUntil, state.deadlines.first?.instant].compactMap(\.self).min()
+        duties.nextLook = [beatAt, heldUntil, watchDue, state.deadlines.first?.instant].compactMap(\.self).min()
         return duties
     }
 

@@ -39,8 +39,8 @@ extension ClientCore {
 
     // MARK: Own znodes
 
-    func hold(_ path: String, czxid: ZXID, session: LiveSession) -> HeldNode {
-        let hold = HeldNode(path: path, czxid: czxid, session: session, core: self)
+    func hold(_ path: String, czxid: ZXID, session: LiveSession, watchDue: MonotonicInstant) -> HeldNode {
+        let hold = HeldNode(path: path, czxid: czxid, session: session, core: self, watchDue: watchDue)
         let reason = state.withLock { state -> LossReason? in
             guard state.live === session else { return session.endReason ?? .sessionEnded }
             state.holds[ObjectIdentifier(hold)] = hold
@@ -49,7 +49,7 @@ extension ClientCore {
         if let reason {
             hold.lose(reason)
         } else {
-            hold.watch()
+            if hold.isWatchDue(now: clock.now) { hold.watch() }
             heartbeatWakeUp.signal()
         }
         return hold

@@ -12,11 +12,15 @@ package final class HeldNode: Sendable {
     private let loss = OneShot<LossReason>()
     private let isReleased = Atomic(false)
     private let hasBeenValid: Atomic<Bool>
+    /// When the watch is to be set.
+    let watchDue: MonotonicInstant
+    private let isWatched = Atomic(false)
     private let refusesChecks = Atomic(false)
     private static let lost = Int64.min
     private let sink = Mutex<WatchSink?>(nil)
 
-    init(path: String, czxid: ZXID, session: LiveSession, core: ClientCore) {
+    init(path: String, czxid: ZXID, session: LiveSession, core: ClientCore, watchDue: MonotonicInstant) {
+        self.watchDue = watchDue
         self.path = path
         self.czxid = czxid
         self.session = session
@@ -67,8 +71,15 @@ package final class HeldNode: Sendable {
         loss.set(reason)
     }
 
+    /// Whether the watch has never been set, though it was not to be waited with any longer.
+    func isWatchDue(now: MonotonicInstant) -> Bool { watchDue <= now && needsWatch }
+
+    /// Whether the watch has never been set.
+    var needsWatch: Bool { !isWatched.load(ordering: .acquiring) }
+
     /// Sets the watch on the znode, and looks whether it is still the same.
     func watch() {
+        isWatched.store(true, ordering: .releasing)
         guard loss.value == nil, !isReleased.load(ordering: .acquiring) else { return }
         let sink = WatchSink { [weak self] event in self?.handle(event) }
         self.sink.withLock { $0 = sink }

@@ -79,9 +79,11 @@ package final class LiveSession: Sendable {
     /// - Parameters:
     ///   - path: The znode, which was seen to stand in this session.
     ///   - czxid: The transaction that created it.
-    /// - Complexity: One request in the background now, and a part of the session's proof every third of the timeout.
-    package func hold(_ path: String, czxid: ZXID) -> HeldNode {
-        core.hold(path, czxid: czxid, session: self)
+    ///   - delay: How long to wait before the znode is watched: what is released sooner has saved a request. Until then
+    ///     its deletion by somebody else is not noticed; the validity does not grow beyond what is sure now.
+    /// - Complexity: One request in the background, and a part of the session's proof every third of the timeout.
+    package func hold(_ path: String, czxid: ZXID, watchingAfter delay: Duration = .zero) -> HeldNode {
+        core.hold(path, czxid: czxid, session: self, watchDue: core.clock.now + delay)
     }
 
     /// Has own znodes deleted, for certain: repeated until done or the session is gone, whatever becomes of the caller.
