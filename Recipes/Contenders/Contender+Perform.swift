@@ -104,7 +104,9 @@ extension Contender {
     private func hold(_ own: Machine.Own, step: Int) {
         let held = state.withLock { state -> HeldNode? in
             if let held = state.held { return held }
-            state.held = state.session?.hold(path(own.name.string), czxid: own.czxid)
+            // What is held for a moment only is not worth a watch.
+            state.held = state.session?.hold(
+                path(own.name.string), czxid: own.czxid, watchingAfter: .milliseconds(20))
             return state.held
         }
         receive(.held(isValid: held?.isValid ?? false), step: step)

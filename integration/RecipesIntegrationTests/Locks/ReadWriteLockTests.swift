@@ -69,13 +69,30 @@ struct ReadWriteLockTests {
         }
     }
 
-    @Test func `an uncontended lock costs a create, a listing and a delete`() async throws {
+    @Test func `an uncontended lock that is held for a moment costs a create, a listing and a delete`() async throws {
+        try await LockScene.with(sessionTimeout: .seconds(30)) { scene in
+            try await scene.lock.withWriteLock { _ in }
+            let before = try await scene.server.counters().packetsReceived
+            for _ in 0..<100 { try await scene.lock.withWriteLock { _ in } }
+            let packets = try await scene.server.counters().packetsReceived - before
+            // The counters' own connection and a proof count as well; a slow machine may set some watches.
+            #expect((300..<350).contains(packets))
+            scene.proxy.forgetRequests()
+            try await scene.lock.withReadLock { _ in }
+            let requests = try await scene.requests()
+            #expect(requests.filter { $0 != .getData } == [.createWithStat, .getChildrenWithStat, .delete])
+        }
+    }
+
+    @Test func `a lock that is held for longer is watched`() async throws {
         try await LockScene.with { scene in
             try await scene.lock.withWriteLock { _ in }
             scene.proxy.forgetRequests()
-            try await scene.lock.withWriteLock { _ in }
-            let requests = try await scene.requests()
-            #expect(requests.filter { $0 != .getData } == [.createWithStat, .getChildrenWithStat, .delete])
+            let holder = Holder.writes(scene.lock)
+            let lease = try await holder.lease
+            try await scene.proxy.nextRequest { $0.operation == .getData }
+            #expect(lease.isValid)
+            try await holder.finish()
         }
     }
 }
