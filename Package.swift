@@ -78,11 +78,7 @@ let package = Package(
         ),
         .target(
             name: "ZooKeeperTestKit",
-            dependencies: [
-                "ZooKeeper", logging, lifecycle,
-                .product(name: "Subprocess", package: "swift-subprocess"),
-                .product(name: "SystemPackage", package: "swift-system"),
-            ],
+            dependencies: ["ZooKeeper", logging, lifecycle],
             swiftSettings: settings
         ),
         // Apart from the test kit, because programs that start servers should not link Swift Testing.
