@@ -19,7 +19,7 @@ package final class HeldNode: Sendable {
     private static let lost = Int64.min
     private let sink = Mutex<WatchSink?>(nil)
 
-    init(path: String, czxid: ZXID, session: LiveSession, core: ClientCore, watchDue: MonotonicInstant) {
+    init(path: String, czxid: ZXID, session: LiveSession, core: ClientCore, watchDue: MonotonicInstant = .distantPast) {
         self.watchDue = watchDue
         self.path = path
         self.czxid = czxid
