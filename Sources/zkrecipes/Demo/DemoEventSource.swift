@@ -33,8 +33,8 @@ final class DemoEventSource: Service {
 
     private func processEvents() async throws {
         let clock = ContinuousClock()
-        var last = clock.now
-        var due = 0.0
+        var (last, due) = (clock.now, 0.0)
+        var reporter = PassingReporter()
         while true {
             try await clock.sleep(until: last + Self.tick)
             let now = clock.now
@@ -43,27 +43,67 @@ final class DemoEventSource: Service {
             last = now
             let count = Int(due)
             due -= Double(count)
-            for _ in 0..<max(0, count - 1) { try await gate.withPermit { permit in self.process(permit) } }
-            if count > 0 { try await processSlowly() }
+            for _ in 0..<max(0, count - 1) {
+                reporter.passed(try await gate.withPermit { permit in self.process(permit) })
+            }
+            if count > 0, let event = try await processSlowly() { reporter.passed(event) }
         }
     }
 
-    private func process(_ permit: EventPermit) {
+    private func process(_ permit: EventPermit) -> EventRecord {
         let begin = EventRecord.now
-        log.append(EventRecord(begin: begin, end: EventRecord.now, token: permit.token.rawValue))
+        let event = EventRecord(begin: begin, end: EventRecord.now, token: permit.token.rawValue)
+        log.append(event)
+        return event
     }
 
-    private func processSlowly() async throws {
+    /// An event that takes a while; `nil` when it was given up.
+    private func processSlowly() async throws -> EventRecord? {
         do {
-            try await gate.withPermit { permit async throws in
+            return try await gate.withPermit { permit async throws in
                 // The gate let it in, but the process may have been stopped since.
-                guard permit.isValid else { return }
+                guard permit.isValid else { return nil }
                 let begin = EventRecord.now
                 try await Task.sleep(for: Self.longEvent)
-                self.log.append(EventRecord(begin: begin, end: EventRecord.now, token: permit.token.rawValue))
+                let event = EventRecord(begin: begin, end: EventRecord.now, token: permit.token.rawValue)
+                self.log.append(event)
+                return event
             }
         } catch let error as ExclusiveModeError where error.code == .lost {
             // The event was cancelled before it had any effect.
+            return nil
         }
     }
+}
+
+/// Tells the demo that events pass: with the first event of each token, and a few times a second after that.
+private struct PassingReporter {
+    private static let interval: Int64 = 250_000_000
+    private var last = EventRecord(begin: 0, end: 0, token: 0)
+
+    mutating func passed(_ event: EventRecord) {
+        guard event.token != last.token || event.begin - last.begin > Self.interval else { return }
+        last = event
+        Output.line(PassingReport(token: event.token, at: event.begin).line)
+    }
+}
+
+/// A line that says that events pass.
+struct PassingReport: Sendable, Equatable {
+    var token: Int64
+    var at: Int64
+
+    init(token: Int64, at: Int64) {
+        (self.token, self.at) = (token, at)
+    }
+
+    init?(line: String) {
+        let words = line.split(separator: " ")
+        guard words.count == 3, words[0] == "passing", let token = Int64(words[1]), let at = Int64(words[2]) else {
+            return nil
+        }
+        self.init(token: token, at: at)
+    }
+
+    var line: String { "passing \(token) \(at)" }
 }

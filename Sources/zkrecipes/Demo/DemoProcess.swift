@@ -50,12 +50,16 @@ final class DemoProcessor: Sendable {
 
     var isAlive: Bool { process.exitStatus == nil }
 
-    /// Waits until its gate has opened with a token that is newer than a window's.
-    func opened(after window: Int64) async throws {
+    /// Waits for an event with a token newer than a window's, or that began after an instant; gives the first.
+    @discardableResult
+    func passing(after window: Int64, since instant: Int64 = 0) async throws -> PassingReport {
         let process = process
-        _ = try await within(plan.patience, "resumed: \(name)") {
-            try await process.line { GateReport(line: $0)?.isOpen(after: window) ?? false }
+        let line = try await within(plan.patience, "processing events: \(name)") {
+            try await process.line { line in
+                PassingReport(line: line).map { $0.token > window && $0.at > instant } ?? false
+            }
         }
+        return PassingReport(line: line) ?? PassingReport(token: 0, at: 0)
     }
 
     func kill() async {

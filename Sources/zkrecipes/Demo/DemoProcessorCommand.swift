@@ -65,7 +65,4 @@ struct GateReport: Sendable, Equatable {
     }
 
     var line: String { "state \(word)" + (token.map { " \($0)" } ?? "") }
-
-    /// Whether this is a gate that opened after a window.
-    func isOpen(after window: Int64) -> Bool { token.map { $0 > window } ?? false }
 }

@@ -31,7 +31,7 @@ final class DemoRun: Sendable {
     /// Runs everything.
     func run(processors: Int, windows: Int, faults: [DemoFault]) async throws {
         for index in 1...processors { try start("processor-\(index)", generation: 1) }
-        try await allOpened(after: 0)
+        try await allPassing(after: 0)
         board.tell("all \(processors) processors run: every gate is open")
         try await watchSteadyTraffic()
         for _ in 0..<windows { try await plainWindow() }
@@ -73,7 +73,7 @@ final class DemoRun: Sendable {
         await window.op.kill()
         board.tell("the operator is dead: processors resume when its session has ended, and a while later")
         board.show(window: "the operator was killed")
-        try await allOpened(after: window.token)
+        try await allPassing(after: window.token)
         board.tell("all processors run again")
         board.show(window: "")
     }
@@ -131,7 +131,7 @@ final class DemoRun: Sendable {
             board.tell("window \(window.op.number): the task is done")
         }
         board.show(window: "window \(window.op.number): done, the processors resume")
-        try await allOpened(after: window.token)
+        try await allPassing(after: window.token)
         board.tell("window \(window.op.number): all processors run again")
         board.show(window: "")
     }
@@ -163,8 +163,8 @@ final class DemoRun: Sendable {
         }
     }
 
-    private func allOpened(after window: Int64) async throws {
-        for processor in running { try await processor.opened(after: window) }
+    private func allPassing(after window: Int64) async throws {
+        for processor in running { try await processor.passing(after: window) }
     }
 
     /// Counts what the server receives while nothing happens.
