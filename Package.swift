@@ -97,6 +97,12 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        .executableTarget(
+            name: "FirstProgram",
+            dependencies: ["ZooKeeper", "ZooKeeperRecipes", logging, lifecycle, signals],
+            path: "Examples/FirstProgram",
+            swiftSettings: settings
+        ),
 
         // No server, no sleep.
         .testTarget(

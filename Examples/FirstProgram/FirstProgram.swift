@@ -1,0 +1,39 @@
+import Logging
+import ServiceLifecycle
+import UnixSignals
+import ZooKeeper
+import ZooKeeperRecipes
+
+/// Processes events all day, but for the windows in which a task runs alone.
+struct Processor: Service {
+    let gate: EventGate
+
+    func run() async throws {
+        // Stands for your stream of events.
+        let orders = AsyncStream { try? await Task.sleep(for: .milliseconds(10)) }
+        for await _ in orders.cancelOnGracefulShutdown() {
+            try await gate.withPermit { permit in print("an order, token \(permit.token)") }
+        }
+    }
+}
+
+@main
+struct FirstProgram {
+    static func main() async throws {
+        let settings = try ZooKeeperClientConfiguration(connectionString: "127.0.0.1:2181")
+        if CommandLine.arguments.last == "task" {
+            try await withZooKeeperClient(configuration: settings) { client in
+                let mode = try ExclusiveMode(client: client, path: "/orders")
+                try await mode.run(reason: "daily report") { window in
+                    print("alone, token \(window.token)")
+                    try await Task.sleep(for: .seconds(3))
+                }
+            }
+        } else {
+            let client = try ZooKeeperClient(configuration: settings)
+            let gate = try ExclusiveMode(client: client, path: "/orders").gate()
+            let services: [any Service] = [client, gate, Processor(gate: gate)]
+            try await ServiceGroup(services: services, gracefulShutdownSignals: [.sigterm], logger: .current).run()
+        }
+    }
+}
