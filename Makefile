@@ -14,7 +14,7 @@ bootstrap:
 
 # Processors pause for a task on a real server.
 demo: bootstrap
-	swift run -c release zkrecipes demo $(ARGS)
+	swift run -c release zkrecipes demo --fault $(ARGS)
 
 # Every test. The integration tests run one suite after the other: each starts servers of its own.
 test: test-unit test-integration

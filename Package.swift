@@ -117,6 +117,7 @@ let package = Package(
             dependencies: ["ZooKeeperRecipes", "ZooKeeper", "ZooKeeperBridge", logging],
             swiftSettings: settings
         ),
+        .testTarget(name: "ProgramTests", dependencies: ["zkrecipes", "ZooKeeperRecipes"], swiftSettings: settings),
 
         // Against real servers.
         .executableTarget(
