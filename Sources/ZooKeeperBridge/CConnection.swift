@@ -45,6 +45,9 @@ final class CConnection: TransportConnection {
         }
     }
 
+    /// What a request gets that the server will not answer any more.
+    var finalCode: Int32 { state.withLock { $0.finalCode } }
+
     /// Takes a request out of the registry; false if it is not there any more.
     func forget(_ pending: PendingRequest) -> Bool {
         state.withLock { $0.registry.remove(pending) }

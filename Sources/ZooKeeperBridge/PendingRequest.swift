@@ -33,10 +33,12 @@ final class PendingRequest: Sendable {
     }
 
     /// Completes the request, unless that has happened before.
+    ///
+    /// The library answers some requests itself when it is closed, with `ZCLOSING` however the session had ended.
     func finish(_ reply: @autoclosure () -> TransportReply) {
-        if connection.forget(self) {
-            completion(reply())
-        }
+        guard connection.forget(self) else { return }
+        let reply = reply()
+        completion(reply.code == ReplyCode.closing ? TransportReply(code: connection.finalCode) : reply)
     }
 
     /// Completes a request that the registry no longer holds.
