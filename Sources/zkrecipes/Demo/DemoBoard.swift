@@ -109,10 +109,10 @@ final class DemoBoard: Sendable {
 }
 
 extension DemoBoard.State {
-    /// Keeps a second of counts, from which the rates are taken.
+    /// Keeps half a second of counts, from which the rates are taken.
     fileprivate mutating func note(_ counts: [String: Int], at now: MonotonicInstant) {
         history.append((now, counts))
-        while history.count > 2, history[1].at < now - .seconds(1) { history.removeFirst() }
+        while history.count > 2, history[1].at < now - .milliseconds(500) { history.removeFirst() }
         let first = history[0]
         let seconds = max((now - first.at) / .seconds(1), 0.001)
         for index in lines.indices {

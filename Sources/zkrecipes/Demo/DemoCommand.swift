@@ -91,17 +91,17 @@ struct DemoCommand: AsyncParsableCommand {
             evidence: evidence, findings: DemoFindings(evidence), steady: run.steadyTraffic, plan: plan,
             failure: failure.map { $0 is CancellationError ? "interrupted" : "\($0)" })
         if json { Output.line(report.json) } else { for line in report.lines { Output.line(line) } }
-        if !report.isSuccess { folder.keep() }
+        if !report.isSuccess, !(failure is CancellationError) { folder.keep() }
         return report.isSuccess
     }
 
     private func introduction(_ plan: DemoPlan, _ server: TestServer?) -> [String] {
-        let own = server == nil ? "the ensemble at" : "a server of its own at"
         let count = processors == 1 ? "1 processor" : "\(processors) processors"
+        let place = server == nil ? "the ensemble" : "a real server"
         return [
-            "\(count) at \(Text.grouped(rate)) events/s each, on \(own) \(plan.connectionString)"
-                + " (session timeout \(Text.seconds(.seconds(sessionTimeout)))).",
-            "Each is a process of its own. A task asks for a window: all pause, it runs alone, all resume.",
+            "\(count) at \(Text.grouped(rate)) events/s each, on \(place): \(plan.connectionString)",
+            "Each is a process with a session of its own, of \(Text.seconds(.seconds(sessionTimeout))).",
+            "A task asks for a window: all pause, it runs alone, all resume.",
             "Every event and every task is logged; in the end the logs are checked.",
             "",
         ]

@@ -5,7 +5,7 @@ struct DemoPainter {
     var width: Int
     var hasColours = Output.hasColours
 
-    private static let barWidth = 20
+    private static let barWidth = 16
 
     /// The lines that are redrawn in place.
     func block(_ lines: some Sequence<DemoBoard.Line>, window: String) -> [String] {
@@ -16,10 +16,10 @@ struct DemoPainter {
         let share = rate > 0 ? min(1, Double(line.perSecond) / Double(rate)) : line.perSecond > 0 ? 1 : 0
         let full = Int((share * Double(Self.barWidth)).rounded())
         let bar = String(repeating: "█", count: full) + String(repeating: "░", count: Self.barWidth - full)
-        let before = "  \(Text.left(line.name, 13)) \(Text.left(String(line.pid), 8)) "
-        let state = Text.left(line.state, 11)
+        let before = "  \(Text.left(line.name, 12)) \(Text.left(String(line.pid), 7)) "
+        let state = Text.left(line.state, 10)
         let after =
-            " \(bar) \(Text.right(Text.grouped(line.perSecond), 7))/s \(Text.right(Text.grouped(line.events), 10)) events"
+            " \(bar) \(Text.right(Text.grouped(line.perSecond), 6))/s \(Text.right(Text.grouped(line.events), 9)) events"
         guard hasColours, (before + state + after).count <= width - 1 else { return fitted(before + state + after) }
         let colour = Self.colour(of: line.state)
         return "\(before)\u{1b}[\(colour)m\(state)\u{1b}[0m\(after)"

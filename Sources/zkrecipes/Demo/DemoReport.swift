@@ -19,7 +19,7 @@ struct DemoReport: Sendable {
     }
 
     private var windowTable: [String] {
-        var rows = [["window", "around it", "asked → all paused", "task ran", "end → resumed (first … last)"]]
+        var rows = [["window", "fault", "all paused after", "task ran", "resumed after"]]
         for (found, seen) in zip(findings.windows, evidence.windows) {
             let resumed = found.resumed
             let range =
@@ -39,13 +39,13 @@ struct DemoReport: Sendable {
             ["events let in with an old token", Text.grouped(findings.withOldToken), "must be 0"],
             [
                 "events refused by token", Text.grouped(findings.refusedByToken),
-                findings.refusedByToken == 0 ? "" : "frozen in the middle: the store does not take them",
+                findings.refusedByToken == 0 ? "" : "frozen in the middle, then too late",
             ],
         ]
         if let steady {
             rows.append([
                 "requests in steady state", Text.fixed(steady.perProcessorAndSecond, 2),
-                "a processor and second: its session's proof every \(Text.time(.seconds(plan.sessionTimeout / 3)))",
+                "a second from each processor",
             ])
         }
         return Text.table(rows, rightAligned: [1])

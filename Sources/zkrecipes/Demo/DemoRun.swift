@@ -32,7 +32,7 @@ final class DemoRun: Sendable {
     func run(processors: Int, windows: Int, faults: [DemoFault]) async throws {
         for index in 1...processors { try start("processor-\(index)", generation: 1) }
         try await allPassing(after: 0)
-        board.tell("all \(processors) processors run: every gate is open")
+        board.tell("every gate is open, the processors run")
         try await watchSteadyTraffic()
         for _ in 0..<windows { try await plainWindow() }
         for fault in faults {
@@ -56,13 +56,13 @@ final class DemoRun: Sendable {
 
     private func killProcessor() async throws {
         guard let victim = running.last else { return }
-        board.tell("FAULT  kill -9 of \(victim.name): the window waits until its session has ended")
+        board.tell("FAULT  kill -9 of \(victim.name); its session has to end first")
         await victim.kill()
         board.set(victim.name, state: "killed")
         cast.withLock { $0.running.removeAll { $0 === victim } }
         let window = try await openWindow(.killProcessor)
         try start(victim.name, generation: 2)
-        board.tell("\(victim.name) is started again, while the window is open")
+        board.tell("\(victim.name) is started again")
         try await closeWindow(window)
     }
 
@@ -71,7 +71,7 @@ final class DemoRun: Sendable {
         let window = try await openWindow(.killOperator)
         try await Task.sleep(for: .seconds(plan.taskSeconds / 2))
         await window.op.kill()
-        board.tell("the operator is dead: processors resume when its session has ended, and a while later")
+        board.tell("its session has to end, then the processors wait \(Text.seconds(.seconds(plan.resumeDelay)))")
         board.show(window: "the operator was killed")
         try await allPassing(after: window.token)
         board.tell("all processors run again")
@@ -80,14 +80,14 @@ final class DemoRun: Sendable {
 
     private func freezeProcessor() async throws {
         guard let victim = running.first else { return }
-        board.tell("FAULT  SIGSTOP of \(victim.name): the window waits until its session has ended")
+        board.tell("FAULT  SIGSTOP of \(victim.name); its session has to end first")
         board.set(victim.name, state: "frozen")
         var window: Opened?
         try await victim.freeze {
             window = try await openWindow(.freezeProcessor)
             try await Task.sleep(for: .seconds(plan.taskSeconds / 2))
         }
-        board.tell("SIGCONT to \(victim.name) while the task runs: it must not process a single event")
+        board.tell("SIGCONT to \(victim.name); it must not process a single event")
         if let window { try await closeWindow(window) }
     }
 
@@ -117,7 +117,7 @@ final class DemoRun: Sendable {
         board.tell("window \(number): asked for")
         board.show(window: "window \(number): waiting for the processors to pause")
         let (token, drained) = try await op.opened()
-        board.tell("window \(number): everybody has paused after \(Text.time(drained)); the task runs alone")
+        board.tell("window \(number): all paused after \(Text.time(drained)), the task runs alone")
         board.show(window: "window \(number): the task runs alone")
         return Opened(op: op, token: token)
     }
@@ -138,7 +138,7 @@ final class DemoRun: Sendable {
 
     /// So that there is a stream to pause.
     private func pauseBetweenWindows() async throws {
-        try await Task.sleep(for: .milliseconds(800))
+        try await Task.sleep(for: .milliseconds(1500))
     }
 
     // MARK: Processors
@@ -188,6 +188,7 @@ final class DemoRun: Sendable {
                 try await processor.process.waitForEnd()
             }
         }
+        board.show(window: "")
         board.tell("all processors have stopped")
     }
 
