@@ -39,6 +39,7 @@ lint:
 docs: bootstrap
 	swift package generate-documentation --target ZooKeeper --warnings-as-errors
 	swift package generate-documentation --target ZooKeeperRecipes --warnings-as-errors
+	swift package generate-documentation --target ZooKeeperTestKit --warnings-as-errors
 
 bench: bootstrap
 	swift run -c release --package-path Benchmarks $(ARGS)

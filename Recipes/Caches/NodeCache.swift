@@ -86,7 +86,7 @@ public final class NodeCache: Service, Sendable {
 
     /// Makes a cache; it knows nothing before it runs.
     ///
-    /// - Throws: ``ZooKeeper/ZooKeeperError`` with code `.invalidPath`.
+    /// - Throws: `ZooKeeperError` with code `.invalidPath`.
     public init(_ path: String, client: ZooKeeperClient, logger: Logger = .current) throws(ZooKeeperError) {
         self.path = try ZNodePath(path).string
         self.client = client
@@ -109,7 +109,7 @@ public final class NodeCache: Service, Sendable {
 
     /// Follows the znode until it is cancelled or shut down gracefully; takes its watch away from the server then.
     ///
-    /// - Throws: ``ZooKeeper/ZooKeeperError`` with code `.clientStopped` when the client stops first, `.invalidArgument`
+    /// - Throws: `ZooKeeperError` with code `.clientStopped` when the client stops first, `.invalidArgument`
     ///   when it was run before.
     public func run() async throws {
         try begin()
@@ -123,9 +123,10 @@ public final class NodeCache: Service, Sendable {
 /// - Parameters:
 ///   - path: The znode to follow. It need not stand.
 ///   - client: A client that runs.
+///   - logger: Where the cache tells why it cannot read.
 ///   - operation: Uses the cache, whose content is unknown at first; when it returns or throws, the cache is stopped.
 /// - Returns: What `operation` returned.
-/// - Throws: ``ZooKeeper/ZooKeeperError`` with code `.invalidPath`, or the error of `operation`.
+/// - Throws: `ZooKeeperError` with code `.invalidPath`, or the error of `operation`.
 public func withNodeCache<Result: Sendable>(
     _ path: String,
     client: ZooKeeperClient,

@@ -8,7 +8,7 @@ extension EventGate {
     ///
     /// On graceful shutdown, and on cancellation, the gate closes, waits for the events inside, and deletes its znode
     /// before this returns; on cancellation those events are cancelled.
-    /// - Throws: ``ZooKeeper/ZooKeeperError`` with code `.noAuth` when the ensemble refuses this processor the rights that
+    /// - Throws: `ZooKeeperError` with code `.noAuth` when the ensemble refuses this processor the rights that
     ///   it needs, `.clientStopped` or `.authenticationFailed` when the client has ended.
     public func run() async throws {
         try begin()

@@ -16,7 +16,7 @@ extension ExclusiveMode {
     ///   - operation: The work; its window gives the fencing token and tells whether it is still valid.
     /// - Returns: What `operation` returned.
     /// - Throws: ``ExclusiveModeError`` with code `.busy`, `.notPaused` naming who has not, or `.lost`;
-    ///   ``ZooKeeper/ZooKeeperError``, for instance `.noAuth` or `.clientStopped`; `CancellationError` when the calling task
+    ///   `ZooKeeperError`, for instance `.noAuth` or `.clientStopped`; `CancellationError` when the calling task
     ///   was cancelled; or the error of `operation`. In every case nothing of the window is left.
     /// - Complexity: Five requests in one flight, one for each processor in another, one at the end.
     public func run<Result: Sendable>(

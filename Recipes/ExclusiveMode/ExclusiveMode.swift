@@ -53,7 +53,7 @@ public struct ExclusiveMode: Sendable {
 
     /// Names an exclusive mode; nothing is sent.
     ///
-    /// - Throws: ``ZooKeeper/ZooKeeperError`` with code `.invalidPath`.
+    /// - Throws: `ZooKeeperError` with code `.invalidPath`.
     public init(
         client: ZooKeeperClient, path: String, configuration: Configuration = Configuration()
     ) throws(ZooKeeperError) {

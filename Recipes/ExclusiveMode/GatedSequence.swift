@@ -11,7 +11,7 @@ extension AsyncSequence where Self: Sendable, Element: Sendable {
     /// ```
     ///
     /// The body is not cancelled when the permission is lost; long work looks at ``EventPermit/isValid``, or uses
-    /// ``EventGate/withPermit(_:)``.
+    /// `EventGate.withPermit(_:)`.
     public func gated(by gate: EventGate) -> GatedSequence<Self> {
         GatedSequence(base: self, gate: gate)
     }

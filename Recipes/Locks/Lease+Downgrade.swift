@@ -6,7 +6,7 @@ extension Lease {
     /// Readers that wait behind it come in. The read znode takes the write znode's number (H17). A lease that is a read
     /// lock already stays as it is; a write lock that is a part of an outer one is downgraded with it.
     ///
-    /// - Throws: ``LockError`` with code `.lost`; ``ZooKeeper/ZooKeeperError`` when the ensemble refuses the znode, and the
+    /// - Throws: ``LockError`` with code `.lost`; `ZooKeeperError` when the ensemble refuses the znode, and the
     ///   write lock is still held; `CancellationError`, and the write lock is still held.
     /// - Complexity: One request awaited, two more in the background.
     public func downgrade() async throws {

@@ -2,7 +2,7 @@ public import ZooKeeper
 
 /// Why a lock could not be had, or was not held to the end.
 ///
-/// Errors of the ensemble itself, such as `.noAuth`, come as ``ZooKeeper/ZooKeeperError``.
+/// Errors of the ensemble itself, such as `.noAuth`, come as `ZooKeeperError`.
 public struct LockError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The kind of an error.
     public struct Code: Sendable, Hashable, CustomStringConvertible {

@@ -40,7 +40,7 @@ public final class ReadWriteLock: Sendable {
     ///   - client: Whose session holds the lock; it must be running, else everything waits.
     ///   - path: The lock's directory; it and its parents are created as needed.
     ///   - holderName: What the own znodes hold.
-    /// - Throws: ``ZooKeeper/ZooKeeperError`` with code `.invalidPath`.
+    /// - Throws: `ZooKeeperError` with code `.invalidPath`.
     public init(client: ZooKeeperClient, path: String, holderName: String = "") throws(ZooKeeperError) {
         _ = try ZNodePath(path)
         self.client = client
@@ -54,7 +54,7 @@ public final class ReadWriteLock: Sendable {
     /// - Parameter body: Runs as a child task; cancelled when the lock is lost or the calling task is cancelled.
     /// - Returns: What the body returned.
     /// - Throws: The body's error; ``LockError`` with code `.lost` or `.queueNumbersExhausted`;
-    ///   ``ZooKeeper/ZooKeeperError``: `.noAuth`, `.clientStopped`; `CancellationError`. Nothing is held then.
+    ///   `ZooKeeperError`: `.noAuth`, `.clientStopped`; `CancellationError`. Nothing is held then.
     /// - Complexity: One flight of two requests when no writer is in front, and one request at the end; one listing when
     ///   the client holds a read lock already.
     public func withReadLock<Result: Sendable>(
@@ -65,7 +65,9 @@ public final class ReadWriteLock: Sendable {
 
     /// Runs a body while a read lock is held that is granted within a time.
     ///
-    /// - Parameter patience: Covers every step until the grant, also the wait for a connection.
+    /// - Parameters:
+    ///   - patience: Covers every step until the grant, also the wait for a connection.
+    ///   - body: Runs as a child task; cancelled when the lock is lost or the calling task is cancelled.
     /// - Throws: ``LockError`` with code `.timedOut`, else as ``withReadLock(_:)``.
     public func withReadLock<Result: Sendable>(
         waitingAtMost patience: Duration,
@@ -90,7 +92,7 @@ public final class ReadWriteLock: Sendable {
     /// - Parameter body: Runs as a child task; cancelled when the lock is lost or the calling task is cancelled.
     /// - Returns: What the body returned.
     /// - Throws: The body's error; ``LockError`` with code `.lost`, `.upgradeNotAllowed` or `.queueNumbersExhausted`;
-    ///   ``ZooKeeper/ZooKeeperError``: `.noAuth`, `.clientStopped`; `CancellationError`. Nothing is held then.
+    ///   `ZooKeeperError`: `.noAuth`, `.clientStopped`; `CancellationError`. Nothing is held then.
     /// - Complexity: One flight of two requests when nobody is in front, and one request at the end.
     public func withWriteLock<Result: Sendable>(
         _ body: @escaping @Sendable (Lease) async throws -> Result
@@ -100,7 +102,9 @@ public final class ReadWriteLock: Sendable {
 
     /// Runs a body while the write lock is held, when it is granted within a time.
     ///
-    /// - Parameter patience: Covers every step until the grant, also the wait for a connection.
+    /// - Parameters:
+    ///   - patience: Covers every step until the grant, also the wait for a connection.
+    ///   - body: Runs as a child task; cancelled when the lock is lost or the calling task is cancelled.
     /// - Throws: ``LockError`` with code `.timedOut`, else as ``withWriteLock(_:)``.
     public func withWriteLock<Result: Sendable>(
         waitingAtMost patience: Duration,

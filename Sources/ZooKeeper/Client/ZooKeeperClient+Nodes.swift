@@ -70,7 +70,10 @@ extension ZooKeeperClient {
 
     /// Writes a znode's data.
     ///
-    /// - Parameter version: Writes only if the znode has this data version; `nil` writes in any case.
+    /// - Parameters:
+    ///   - data: What the znode is to hold.
+    ///   - path: The znode.
+    ///   - version: Writes only if the znode has this data version; `nil` writes in any case.
     /// - Throws: ``ZooKeeperError``: `.noNode`, `.badVersion`, `.noAuth`, `.dataTooLarge`; or `CancellationError`.
     /// - Complexity: One round trip.
     @discardableResult
@@ -92,7 +95,9 @@ extension ZooKeeperClient {
 
     /// Deletes a znode that has no children.
     ///
-    /// - Parameter version: Deletes only if the znode has this data version; `nil` deletes in any case.
+    /// - Parameters:
+    ///   - path: The znode.
+    ///   - version: Deletes only if the znode has this data version; `nil` deletes in any case.
     /// - Throws: ``ZooKeeperError``: `.noNode`, `.badVersion`, `.notEmpty`, `.noAuth`; or `CancellationError`.
     /// - Complexity: One round trip.
     public func delete(_ path: String, version: Int32? = nil) async throws {
@@ -154,7 +159,10 @@ extension ZooKeeperClient {
     ///
     /// The C client does not pass the new stat on; ``exists(at:)`` tells it.
     ///
-    /// - Parameter version: Only if the list has this version; `nil` in any case.
+    /// - Parameters:
+    ///   - acl: Who may do what from now on.
+    ///   - path: The znode.
+    ///   - version: Only if the list has this version; `nil` in any case.
     /// - Throws: ``ZooKeeperError``: `.noNode`, `.badVersion`, `.noAuth`, `.invalidACL`; or `CancellationError`.
     /// - Complexity: One round trip.
     public func setACL(_ acl: [ACL], at path: String, version: Int32? = nil) async throws {

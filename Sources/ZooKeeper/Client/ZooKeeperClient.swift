@@ -107,7 +107,11 @@ public final class ZooKeeperClient: Service, Sendable {
 
 /// Runs a client for as long as an operation takes.
 ///
-/// - Parameter operation: Uses the client; when it returns or throws, the client is stopped and its session closed.
+/// - Parameters:
+///   - configuration: How to reach the ensemble.
+///   - logger: Where the client tells what happens to it.
+///   - metricsFactory: Where the client counts and measures; `nil` takes the one that swift-metrics was set up with.
+///   - operation: Uses the client; when it returns or throws, the client is stopped and its session closed.
 /// - Returns: What `operation` returned.
 /// - Throws: ``ZooKeeperError`` with code `.invalidConfiguration`, or the error of `operation`.
 public func withZooKeeperClient<Result: Sendable>(

@@ -77,7 +77,7 @@ extension FaultProxy {
     /// Takes new connections again after ``refuse()``.
     public func accept() async { await self.mailbox.send(.accept) }
 
-    /// Holds bytes back, in order, until ``release()``.
+    /// Holds bytes back, in order, until ``release(_:)``.
     ///
     /// The ends of connections are held back, too, and connections that are made meanwhile do not reach the server while
     /// `.toServer` is held: the network is silent. What is in the receiver's socket already is past the proxy.
@@ -85,7 +85,7 @@ extension FaultProxy {
         await self.change { $0.held.formUnion(direction) }
     }
 
-    /// Loses whole frames silently, until ``release()``.
+    /// Loses whole frames silently, until ``release(_:)``.
     ///
     /// The connections stay open, and frames that come after the release are intact.
     public func drop(_ direction: ProxyDirection = .both) async {
@@ -134,7 +134,7 @@ extension FaultProxy {
 
     /// Delays what comes from now on, each way.
     ///
-    /// ``Swift/Duration/zero`` ends it.
+    /// `Duration.zero` ends it.
     public func delay(_ duration: Duration) async { await self.change { $0.delay = duration } }
 
     /// Lets only so many bytes a second pass, each way of each connection.

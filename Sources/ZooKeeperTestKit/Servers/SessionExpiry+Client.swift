@@ -4,7 +4,7 @@ extension TestServer {
     /// Ends a client's session for real, as if the client had been away for longer than its timeout.
     ///
     /// The session's ephemeral nodes are gone when this returns. The client learns of it with its next reconnect, which
-    /// the server forces; await its ``ZooKeeper/ZooKeeperClient/states``.
+    /// the server forces; await its `ZooKeeperClient.states`.
     ///
     /// - Throws: ``TestKitError`` with code `.sessionNotFound` when the client has no session or it has ended already,
     ///   `.noAnswer` when the server does not answer.

@@ -48,7 +48,7 @@ struct StatusChanges {
 
     /// Calls a closure now and after every change, until cancelled.
     ///
-    /// - Throws: `CancellationError`, or ``ZooKeeper/ZooKeeperError``.
+    /// - Throws: `CancellationError`, or `ZooKeeperError`.
     func follow(_ body: () async throws -> Void) async throws {
         while true {
             let watches = try await watches()
