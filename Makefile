@@ -5,8 +5,9 @@ SHELL := bash
 
 sources := $(wildcard Package.swift Sources Recipes Tests integration Examples Benchmarks)
 report := .build/ci
+traits := --traits Tracing,Configuration
 
-.PHONY: bootstrap demo test test-unit test-integration build-tests lint docs bench clean
+.PHONY: bootstrap demo test test-unit test-integration build-tests traits sanitize lint docs bench clean
 
 # Installs the C client's headers and the ZooKeeper server if they are missing.
 bootstrap:
@@ -19,18 +20,31 @@ demo: bootstrap
 # Every test. The integration tests run one suite after the other: each starts servers of its own.
 test: test-unit test-integration
 
+# With all optional parts; the package that depends on this one builds without them.
 build-tests: bootstrap
-	swift build --build-tests
+	swift build --build-tests $(traits)
 
 test-unit: build-tests
 	@mkdir -p $(report)
-	swift test --skip-build --parallel --skip IntegrationTests 2>&1 | tee $(report)/unit.log
+	swift test $(traits) --skip-build --parallel --skip IntegrationTests 2>&1 | tee $(report)/unit.log
 
 test-integration: build-tests
 	@mkdir -p $(report)
 	@rm -f $(report)/integration*.xml
-	swift test --skip-build --no-parallel --filter IntegrationTests --xunit-output $(report)/integration.xml 2>&1 \
+	swift test $(traits) --skip-build --no-parallel --filter IntegrationTests --xunit-output $(report)/integration.xml 2>&1 \
 		| tee $(report)/integration.log
+
+# Each optional part compiles alone.
+traits: bootstrap
+	swift build --scratch-path .build/traits --target ZooKeeper --traits Tracing
+	swift build --scratch-path .build/traits --target ZooKeeper --traits Configuration
+
+# The unit tests under ThreadSanitizer, the bridge's tests under AddressSanitizer.
+sanitize: bootstrap
+	TSAN_OPTIONS=suppressions=$(CURDIR)/.ci/tsan-suppressions.txt \
+		swift test --scratch-path .build/tsan --sanitize=thread --skip IntegrationTests
+	ASAN_OPTIONS=detect_leaks=0 \
+		swift test --scratch-path .build/asan --sanitize=address --no-parallel --filter 'ZooKeeperBridgeTests|Bridge'
 
 lint:
 	swift format lint --strict --recursive $(sources)
