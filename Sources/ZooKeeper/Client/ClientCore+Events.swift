@@ -12,8 +12,9 @@ extension ClientCore {
         var refused: [PendingRequest] = []
         var refusal = ZooKeeperError(.sessionExpired)
         var watchers: [(sink: WatchSink, event: WatchEvent)] = []
-        var unwatched: Set<WatchTable.Key> = []
         var wakesLoops = false
+        /// The place of its states among all that are told.
+        var number = 0
     }
 
     /// An event of the transport, on its thread.
@@ -22,13 +23,14 @@ extension ClientCore {
         let aftermath = state.withLock { state -> Aftermath? in
             guard connectionNumber == state.connectionNumber else { return nil }
             switch event {
-            case .connected(let session): return apply(state.machine.connected(session), to: &state, now: now)
-            case .disconnected: return apply(state.machine.disconnected(now: now), to: &state, now: now)
-            case .expired: return apply(state.machine.expired(), to: &state, now: now)
-            case .authenticationFailed: return apply(state.machine.authenticationFailed(), to: &state, now: now)
+            case .connected(let session): return apply(state.machine.connected(session), to: &state)
+            case .disconnected:
+                return apply(state.machine.disconnected(now: now), to: &state)
+            case .expired: return apply(state.machine.expired(), to: &state)
+            case .authenticationFailed: return apply(state.machine.authenticationFailed(), to: &state)
             case .openFailed(let text):
                 logger.warning("Cannot open a connection", metadata: ["reason": "\(text)"])
-                return apply(state.machine.openFailed(text, now: now), to: &state, now: now)
+                return apply(state.machine.openFailed(text, now: now), to: &state)
             case .watch(let event): return watchersOf(event, in: &state)
             }
         }
@@ -37,8 +39,7 @@ extension ClientCore {
 
     /// Has the state machine decide something, and performs it.
     func decide(_ decision: (inout SessionStateMachine) -> [SessionStateMachine.Effect]) {
-        let now = clock.now
-        let aftermath = state.withLock { state in apply(decision(&state.machine), to: &state, now: now) }
+        let aftermath = state.withLock { state in apply(decision(&state.machine), to: &state) }
         perform(aftermath)
     }
 
@@ -49,7 +50,7 @@ extension ClientCore {
     }
 
     private func apply(
-        _ effects: [SessionStateMachine.Effect], to state: inout State, now: MonotonicInstant
+        _ effects: [SessionStateMachine.Effect], to state: inout State
     ) -> Aftermath {
         var aftermath = Aftermath()
         for effect in effects {
@@ -66,6 +67,10 @@ extension ClientCore {
             case .wake: aftermath.wakesLoops = true
             }
         }
+        if !aftermath.states.isEmpty {
+            state.lastNumber += 1
+            aftermath.number = state.lastNumber
+        }
         return aftermath
     }
 
@@ -76,9 +81,10 @@ extension ClientCore {
         state.live?.extend(to: state.validity.validUntil, timeout: state.validity.timeout)
         state.lastSent = .distantPast
         state.lastProofSent = .distantPast
+        state.heartbeatPausedUntil = .distantPast
         state.isHeartbeatInFlight = false
+        state.isStalled = false
         aftermath.states.append(.connected(session))
-        aftermath.unwatched = state.watches.takeOrphans()
     }
 
     private func suspended(_ session: Session, _ state: inout State, _ aftermath: inout Aftermath) {
@@ -120,8 +126,7 @@ extension ClientCore {
         for (hold, reason) in aftermath.lostHolds { hold.lose(reason) }
         for (sink, event) in aftermath.watchers { sink.fire(event) }
         for request in aftermath.refused { finish(request, .failure(aftermath.refusal)) }
-        for state in aftermath.states { publish(state) }
-        for key in aftermath.unwatched { removeWatch(key) }
+        if !aftermath.states.isEmpty { publish(aftermath.states, number: aftermath.number) }
         if aftermath.wakesLoops {
             pump()
             connectionWakeUp.signal()
@@ -129,10 +134,32 @@ extension ClientCore {
         }
     }
 
-    private func publish(_ state: SessionState) {
-        logger(for: state.session).info("ZooKeeper session is \(state.kind)")
-        metrics.changed("\(state.kind)")
-        states.send(state)
+    /// Tells states in the order in which they were decided, whichever thread comes first.
+    private func publish(_ new: [SessionState], number: Int) {
+        announcements.withLock { announcements in
+            for state in announcements.take(new, number: number) { states.send(state) }
+        }
+        for state in new {
+            logger(for: state.session).info("ZooKeeper session is \(state.kind)")
+            metrics.changed("\(state.kind)")
+        }
+    }
+}
+
+/// States that were decided and not told, because those decided before them are still on their way.
+struct Announcements {
+    private var last = 0
+    private var early: [Int: [SessionState]] = [:]
+
+    /// Takes new states in; gives all that can be told now.
+    mutating func take(_ states: [SessionState], number: Int) -> [SessionState] {
+        early[number] = states
+        var ready: [SessionState] = []
+        while let next = early.removeValue(forKey: last + 1) {
+            ready += next
+            last += 1
+        }
+        return ready
     }
 }
 

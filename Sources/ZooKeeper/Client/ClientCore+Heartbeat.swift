@@ -11,6 +11,7 @@ extension ClientCore {
         var checks: [HeldNode]?
         var isProof = false
         var session: LiveSession?
+        var isDrainOver = false
         var nextLook: MonotonicInstant?
     }
 
@@ -24,6 +25,7 @@ extension ClientCore {
             for request in duties.overdue { timeOut(request) }
             for hold in duties.lost { lose(hold) }
             for hold in duties.unwatched { hold.watch() }
+            if duties.isDrainOver { stop() }
             if let checks = duties.checks, let session = duties.session {
                 beat(checks, session, isProof: duties.isProof)
             }
@@ -36,6 +38,11 @@ extension ClientCore {
         duties.lost = state.holds.values.filter { $0.hasOutlivedDeadline(now: now) }
         duties.unwatched = state.holds.values.filter { $0.isWatchDue(now: now) }
         let watchDue = state.holds.values.filter { $0.needsWatch && $0.watchDue > now }.map(\.watchDue).min()
+        duties.isDrainOver = state.phase == .draining && state.drainUntil.map { $0 <= now } ?? false
+        if let rewatchAt = state.rewatchAt, rewatchAt <= now {
+            duties.unwatched += state.unwatchedHolds
+            (state.unwatchedHolds, state.rewatchAt) = ([], nil)
+        }
         let heldUntil = state.holds.values.map(\.validUntil).filter { $0 > now }.min()
         var beatAt: MonotonicInstant?
         if state.isConnected, !state.isHeartbeatInFlight {
@@ -47,7 +54,10 @@ extension ClientCore {
                 beatAt = nil
             }
         }
-        duties.nextLook = [beatAt, heldUntil, watchDue, state.deadlines.first?.instant].compactMap(\.self).min()
+        let drainUntil = duties.isDrainOver ? nil : state.drainUntil
+        duties.nextLook = [beatAt, heldUntil, watchDue, state.rewatchAt, drainUntil, state.deadlines.first?.instant]
+            .compactMap(\.self).min()
+        state.nextLook = duties.nextLook
         return duties
     }
 
@@ -70,7 +80,7 @@ extension ClientCore {
     private func beat(_ checks: [HeldNode], _ session: LiveSession, isProof: Bool) {
         let paths = checks.isEmpty ? ["/"] : checks.map(\.path)
         let request: SessionRequest = isProof ? .multi(paths.map { .check($0) }) : .exists(path: "/")
-        session.post(request) { [self] result in
+        submit([request], epoch: session.epoch, whileDraining: true)[0].observe { [self] result in
             beatAnswered(result, checks: checks, session: session)
         }
     }
@@ -79,11 +89,13 @@ extension ClientCore {
         let isPresent = state.withLock { state in
             guard state.live === session else { return false }
             state.isHeartbeatInFlight = false
+            if case .failure = result { state.heartbeatPausedUntil = clock.now + state.validity.timeout / 16 }
             return true
         }
         guard isPresent else { return }
         switch result {
-        case .success: metrics.proved(validityLeft: session.validUntil - clock.now)
+        case .success:
+            if !checks.isEmpty { metrics.proved(validityLeft: session.validUntil - clock.now) }
         case .failure(let error):
             guard let index = error.failedOperation, index < checks.count else { break }
             switch error.code {
@@ -92,7 +104,7 @@ extension ClientCore {
             default: break
             }
             // The others are still without their proof.
-            state.withLock { $0.lastProofSent = .distantPast }
+            state.withLock { ($0.lastProofSent, $0.heartbeatPausedUntil) = (.distantPast, .distantPast) }
         }
         heartbeatWakeUp.signal()
     }
@@ -102,7 +114,8 @@ extension ClientCore.State {
     /// When the session needs a request of its own.
     fileprivate var nextHeartbeat: MonotonicInstant {
         if holds.isEmpty { return lastSent == .distantPast ? lastSent : lastSent + validity.timeout * 0.3 }
-        return lastProofSent == .distantPast ? lastProofSent : validity.nextHeartbeat(after: lastProofSent)
+        let due = lastProofSent == .distantPast ? lastProofSent : validity.nextHeartbeat(after: lastProofSent)
+        return max(due, heartbeatPausedUntil)
     }
 
     /// The own znodes whose turn it is to be checked.

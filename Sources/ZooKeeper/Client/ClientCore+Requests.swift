@@ -24,8 +24,9 @@ extension ClientCore {
     /// - Parameters:
     ///   - epoch: The session they belong to; in any other they fail with `.sessionExpired`.
     ///   - deadline: When to give them up.
+    ///   - whileDraining: Whether they are sent even when the client is being shut down.
     func submit(
-        _ requests: [SessionRequest], epoch: Int? = nil, deadline: MonotonicInstant? = nil
+        _ requests: [SessionRequest], epoch: Int? = nil, deadline: MonotonicInstant? = nil, whileDraining: Bool = false
     ) -> [PendingRequest] {
         let now = clock.now
         let pending = requests.map { PendingRequest($0, epoch: epoch, created: now) }
@@ -39,23 +40,32 @@ extension ClientCore {
                 finish(request, .failure(error))
             }
         }
-        enqueue(outgoing, deadline: deadline)
+        enqueue(outgoing, deadline: deadline, whileDraining: whileDraining)
         return pending
     }
 
-    private func enqueue(_ outgoing: [Outgoing], deadline: MonotonicInstant?) {
-        let refusal = state.withLock { state -> ZooKeeperError? in
-            if let failure = state.failure { return failure }
-            guard state.phase == .idle || state.phase == .running else { return ZooKeeperError(.clientStopped) }
+    private func enqueue(_ outgoing: [Outgoing], deadline: MonotonicInstant?, whileDraining: Bool) {
+        let (refusal, isEarlier) = state.withLock { state -> (ZooKeeperError?, Bool) in
+            if let failure = state.failure { return (failure, false) }
+            switch state.phase {
+            case .idle, .running: break
+            case .draining where whileDraining: break
+            case .draining, .stopped: return (ZooKeeperError(.clientStopped), false)
+            }
             state.outbox.append(contentsOf: outgoing)
-            if let deadline { for one in outgoing { state.addDeadline(deadline, for: one.pending) } }
-            return nil
+            state.pruneOutbox()
+            guard let deadline else { return (nil, false) }
+            for one in outgoing { state.addDeadline(deadline, for: one.pending) }
+            if let nextLook = state.nextLook, nextLook <= deadline { return (nil, false) }
+            state.nextLook = deadline
+            return (nil, true)
         }
         if let refusal {
             for one in outgoing { finish(one.pending, .failure(refusal)) }
             return
         }
         pump()
+        if isEarlier { heartbeatWakeUp.signal() }
     }
 
     /// Sends what can be sent; one thread does so at a time, which keeps the order.
@@ -76,7 +86,9 @@ extension ClientCore {
     }
 
     private func nextDeparture(_ state: inout State) -> Departure? {
-        guard state.isConnected, let connection = state.connection, let live = state.live else { return nil }
+        guard state.isConnected, !state.isStalled, let connection = state.connection, let live = state.live else {
+            return nil
+        }
         guard !state.outbox.isEmpty, state.inFlight < configuration.maximumRequestsInFlight else { return nil }
         var departure = Departure(
             connection: connection, connectionNumber: state.connectionNumber, sent: clock.now)
@@ -87,8 +99,13 @@ extension ClientCore {
                 departure.refused.append(next.pending)
                 continue
             }
+            if case .removeWatches(let path, let kind) = next.encoded,
+                state.watches.isWanted(WatchTable.Key(path: path, kind: kind))
+            {
+                continue
+            }
             if let key = next.watchKey { state.watches.willArm(key) }
-            next.pending.markSent()
+            next.pending.markPassing()
             state.inFlight += 1
             departure.requests.append(next)
         }
@@ -101,6 +118,16 @@ extension ClientCore {
         departure.connection.submit(outgoing.encoded) { [self] reply in
             received(reply, to: outgoing, connectionNumber: number, sent: sent)
         }
+        outgoing.pending.markPassed()
+    }
+
+    /// What an answer asks for, outside of the lock.
+    private struct Consequences {
+        var unwatched: WatchTable.Key?
+        /// A watch that went with its session while the answer was on its way.
+        var lostWatch: (sink: WatchSink, path: String)?
+        var hasMore = false
+        var isDrained = false
     }
 
     /// An answer, or the news that there will be none, on the transport's thread.
@@ -108,26 +135,31 @@ extension ClientCore {
         _ reply: TransportReply, to outgoing: Outgoing, connectionNumber: Int, sent: MonotonicInstant
     ) {
         let request = outgoing.pending.request
-        let (unwatched, hasMore, isDrained) = state.withLock { state in
+        let consequences = state.withLock { state in
             state.inFlight -= 1
-            if connectionNumber == state.connectionNumber, reply.isAnswer {
-                let isProof = reply.code == 0 && request.isProof
-                state.validity.answered(sentAt: sent, isProof: isProof)
-                state.live?.extend(to: state.validity.validUntil, timeout: state.validity.timeout)
-                if isProof { state.lastProofSent = max(state.lastProofSent, sent) }
-                // Whatever connection follows this one is established after it.
-                state.establishedAfter = max(state.establishedAfter, sent)
+            var consequences = Consequences()
+            if connectionNumber == state.connectionNumber, state.phase != .stopped {
+                if reply.isAnswer { state.answered(sentAt: sent, isProof: reply.code == 0 && request.isProof) }
+                if reply.isRefusal, outgoing.pending.isPassing { state.isStalled = true }
             }
-            var unwatched: WatchTable.Key?
-            if let key = outgoing.watchKey, let sink = request.watch, connectionNumber == state.connectionNumber {
-                unwatched = state.watches.didArm(key, sink: sink, isSet: reply.setsWatch(of: outgoing.encoded))
+            if let key = outgoing.watchKey, let sink = request.watch {
+                switch state.watches.didArm(key, sink: sink, isSet: reply.setsWatch(of: outgoing.encoded)) {
+                case .settled: break
+                case .unwanted: consequences.unwatched = key
+                case .gone: consequences.lostWatch = (sink, key.path)
+                }
             }
-            return (unwatched, !state.outbox.isEmpty, state.phase == .draining && state.isDrained)
+            consequences.hasMore = !state.outbox.isEmpty
+            consequences.isDrained = state.phase == .draining && state.isDrained
+            return consequences
         }
         finish(outgoing.pending, encoder.decode(reply, to: request))
-        if let unwatched { removeWatch(unwatched) }
-        if hasMore { pump() }
-        if isDrained { drained.set(()) }
+        if let key = consequences.unwatched { removeWatch(key) }
+        if let (sink, path) = consequences.lostWatch {
+            sink.fire(WatchEvent(kind: .sessionEnded, path: encoder.stripped(path)))
+        }
+        if consequences.hasMore { pump() }
+        if consequences.isDrained { drained.set(()) }
     }
 
     /// Gives a request its result, and counts it.
@@ -138,7 +170,26 @@ extension ClientCore {
 }
 
 extension ClientCore.State {
+    static let leastPruned = 1024
+
     var isDrained: Bool { inFlight == 0 && outbox.isEmpty }
+
+    /// A server has answered on the present connection.
+    fileprivate mutating func answered(sentAt sent: MonotonicInstant, isProof: Bool) {
+        if isProof { lastProofSent = max(lastProofSent, sent) }
+        // Whatever connection follows this one is established after it.
+        establishedAfter = max(establishedAfter, sent)
+        validity.answered(sentAt: sent, isProof: isProof)
+        live?.extend(to: validity.validUntil, timeout: validity.timeout)
+    }
+
+    /// Throws away what was given up while it waited: an outage may be long.
+    fileprivate mutating func pruneOutbox() {
+        guard outbox.count >= pruneOutboxAt else { return }
+        outbox.removeAll { $0.pending.isFinished }
+        deadlines.removeAll { $0.request.isFinished }
+        pruneOutboxAt = max(Self.leastPruned, 2 * outbox.count)
+    }
 
     /// Keeps deadlines in order; what is finished goes when it comes to the front.
     mutating func addDeadline(_ instant: MonotonicInstant, for request: PendingRequest) {
@@ -182,6 +233,9 @@ extension TransportReply {
     fileprivate var isAnswer: Bool {
         code == 0 || (code < -100 && ![-112, -113, -115, -116, -118].contains(code))
     }
+
+    /// Whether the transport may have refused the request for want of a connection.
+    fileprivate var isRefusal: Bool { [-4, -9, -116].contains(code) }
 
     /// The C client keeps the watch of a successful read, and of `exists` on a missing znode.
     fileprivate func setsWatch(of request: TransportRequest) -> Bool {

@@ -27,14 +27,17 @@ extension ClientCore {
 
     /// Closes the session after the requests that were made; takes no new ones.
     ///
-    /// Returns at once; ``run()`` returns when it is done.
+    /// Returns at once; ``run()`` returns when it is done, after the session timeout at the latest.
     func shutDown() {
+        let now = clock.now
         let waits = state.withLock { state in
             guard state.phase == .running || state.phase == .idle else { return false }
             state.phase = .draining
+            state.drainUntil = now + configuration.sessionTimeout
             return state.isConnected && !state.isDrained
         }
         if waits {
+            heartbeatWakeUp.signal()
             drained.observe { [self] _ in stop() }
         } else {
             stop()
@@ -45,6 +48,7 @@ extension ClientCore {
     func stop() {
         let (live, holds, waiting, sinks) = state.withLock { state in
             state.phase = .stopped
+            state.drainUntil = nil
             defer { (state.outbox, state.deadlines) = ([], []) }
             let sinks = state.watches.removeAllWithPaths()
             return (state.live, Array(state.holds.values), state.outbox.map(\.pending), sinks)

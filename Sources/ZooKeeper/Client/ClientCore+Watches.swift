@@ -5,36 +5,30 @@ extension ClientCore {
     /// Nobody waits for this watch any more.
     func giveUp(_ sink: WatchSink, path: String, kind: WatchedKind) {
         guard let full = try? encoder.full(path) else { return }
-        let key = WatchTable.Key(path: full, kind: kind == .data ? .data : .children)
-        let unwatched = state.withLock { $0.watches.giveUp(key, sink: sink) }
-        if let unwatched { removeWatch(unwatched) }
+        let key = WatchTable.Key(path: full, kind: kind.transport)
+        if state.withLock({ $0.watches.giveUp(key, sink: sink) }) { removeWatch(key) }
     }
 
-    /// Takes a watch away at the server; without a connection that is done on the next one.
+    /// Takes a watch away at the server.
+    ///
+    /// It waits its turn like every request, so that it can neither overtake a read that set the watch nor follow, unseen,
+    /// one that sets it again. Lost with its connection, it is sent on the next one.
     func removeWatch(_ key: WatchTable.Key) {
-        let target = state.withLock { state -> (any TransportConnection, Int)? in
-            guard state.isConnected, let connection = state.connection else {
-                state.watches.addOrphan(key)
-                return nil
-            }
-            state.inFlight += 1
-            return (connection, state.connectionNumber)
+        let kind: WatchedKind = key.kind == .data ? .data : .children
+        let request = SessionRequest.unwatch(path: encoder.stripped(key.path), kind)
+        let now = clock.now
+        let removal = state.withLock { state -> PendingRequest? in
+            guard let live = state.live, state.phase != .stopped, !state.watches.isWanted(key) else { return nil }
+            let pending = PendingRequest(request, epoch: live.epoch, created: now)
+            state.outbox.append(
+                Outgoing(pending: pending, encoded: .removeWatches(path: key.path, kind: key.kind)))
+            return pending
         }
-        guard let (connection, number) = target else { return }
-        connection.submit(.removeWatches(path: key.path, kind: key.kind)) { [self] reply in
-            removed(key, reply: reply, connectionNumber: number)
-        }
-    }
-
-    private func removed(_ key: WatchTable.Key, reply: TransportReply, connectionNumber: Int) {
-        let isLost = ZooKeeperError(serverCode: reply.code, path: nil).isOutcomeUnknown
-        let isDrained = state.withLock { state in
-            state.inFlight -= 1
-            if isLost, reply.code != 0, connectionNumber == state.connectionNumber { state.watches.addOrphan(key) }
-            return state.phase == .draining && state.isDrained
+        guard let removal else { return }
+        removal.observe { [weak self] result in
+            if case .failure(let error) = result, error.code == .connectionLoss { self?.removeWatch(key) }
         }
         pump()
-        if isDrained { drained.set(()) }
     }
 
     // MARK: Own znodes
@@ -42,6 +36,7 @@ extension ClientCore {
     func hold(_ path: String, czxid: ZXID, session: LiveSession, watchDue: MonotonicInstant) -> HeldNode {
         let hold = HeldNode(path: path, czxid: czxid, session: session, core: self, watchDue: watchDue)
         let reason = state.withLock { state -> LossReason? in
+            guard state.phase != .stopped else { return .clientStopped }
             guard state.live === session else { return session.endReason ?? .sessionEnded }
             state.holds[ObjectIdentifier(hold)] = hold
             return nil
@@ -53,6 +48,16 @@ extension ClientCore {
             heartbeatWakeUp.signal()
         }
         return hold
+    }
+
+    /// The watch of an own znode could not be set, though there is a connection: after a pause it is tried again.
+    func watchLater(_ hold: HeldNode) {
+        let retryAt = clock.now + .milliseconds(100)
+        state.withLock { state in
+            state.unwatchedHolds.append(hold)
+            state.rewatchAt = state.rewatchAt ?? retryAt
+        }
+        heartbeatWakeUp.signal()
     }
 
     func removeHold(_ hold: HeldNode) {

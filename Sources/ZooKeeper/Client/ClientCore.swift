@@ -27,15 +27,31 @@ final class ClientCore: Sendable {
         var establishedAfter = MonotonicInstant.distantPast
         var live: LiveSession?
         var outbox: Deque<Outgoing> = []
+        /// When the outbox has grown to this, what was given up in it is thrown away.
+        var pruneOutboxAt = State.leastPruned
         var isPumping = false
+        /// Requests were refused at once: none is sent before the transport has said what has become of the connection.
+        var isStalled = false
         var inFlight = 0
         var watches = WatchTable()
         var holds: [ObjectIdentifier: HeldNode] = [:]
         var lastSent = MonotonicInstant.distantPast
+        /// When the last write that was answered was sent.
         var lastProofSent = MonotonicInstant.distantPast
+        /// A heartbeat that failed is repeated after this.
+        var heartbeatPausedUntil = MonotonicInstant.distantPast
+        /// Own znodes whose watch is to be set once more, and when.
+        var unwatchedHolds: [HeldNode] = []
+        var rewatchAt: MonotonicInstant?
         var isHeartbeatInFlight = false
         var proofOffset = 0
         var deadlines: Deque<RequestDeadline> = []
+        /// Until when the heartbeat loop sleeps; `nil` for until it is woken.
+        var nextLook: MonotonicInstant?
+        /// When a graceful shutdown waits no longer.
+        var drainUntil: MonotonicInstant?
+        /// Counts what has states to tell; they are told in this order.
+        var lastNumber = 0
         var failure: ZooKeeperError?
     }
 
@@ -60,6 +76,7 @@ final class ClientCore: Sendable {
     let drained = OneShot<Void>()
     let stopped = OneShot<Void>()
     let state: Mutex<State>
+    let announcements = Mutex(Announcements())
 
     init(
         configuration: ZooKeeperClientConfiguration, transport: any Transport, resolver: any NameResolver,

@@ -16,7 +16,8 @@ final class PendingRequest: Sendable {
     /// When the request began to count for latency.
     let created: MonotonicInstant
     private let state = Mutex(State.pending)
-    private let sent = Atomic(false)
+    private enum Passage { static let waiting: UInt8 = 0, passing: UInt8 = 1, passed: UInt8 = 2 }
+    private let passage = Atomic(Passage.waiting)
 
     init(_ request: SessionRequest, epoch: Int?, created: MonotonicInstant) {
         self.request = request
@@ -25,10 +26,17 @@ final class PendingRequest: Sendable {
     }
 
     /// Whether it has been handed to a connection, so that it may have been executed.
-    var isSent: Bool { sent.load(ordering: .acquiring) }
+    var isSent: Bool { passage.load(ordering: .acquiring) != Passage.waiting }
 
-    func markSent() {
-        sent.store(true, ordering: .releasing)
+    /// Whether it is being handed to a connection at this moment: what fails now may have been refused at once.
+    var isPassing: Bool { passage.load(ordering: .acquiring) == Passage.passing }
+
+    func markPassing() {
+        passage.store(Passage.passing, ordering: .releasing)
+    }
+
+    func markPassed() {
+        passage.store(Passage.passed, ordering: .releasing)
     }
 
     var isFinished: Bool {

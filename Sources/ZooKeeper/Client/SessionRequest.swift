@@ -14,6 +14,8 @@ package enum SessionRequest: Sendable {
     case sync(path: String)
     case multi([TransactionOperation])
     case addAuth(AuthCredential)
+    /// Takes a znode's watch away at the server, unless somebody has set it again.
+    case unwatch(path: String, WatchedKind)
     /// The ensemble's own configuration; its path is not below the chroot.
     case ensembleConfiguration
 }
@@ -36,7 +38,8 @@ extension SessionRequest {
     var path: String? {
         switch self {
         case .create(let path, _, _, _), .delete(let path, _), .exists(let path, _), .data(let path, _),
-            .children(let path, _), .setData(let path, _, _), .acl(let path), .setACL(let path, _, _), .sync(let path):
+            .children(let path, _), .setData(let path, _, _), .acl(let path), .setACL(let path, _, _), .sync(let path),
+            .unwatch(let path, _):
             path
         case .multi, .addAuth, .ensembleConfiguration: nil
         }
@@ -45,7 +48,7 @@ extension SessionRequest {
     /// Whether it changes nothing, so that it can be repeated.
     var isRead: Bool {
         switch self {
-        case .exists, .data, .children, .acl, .sync, .ensembleConfiguration: true
+        case .exists, .data, .children, .acl, .sync, .unwatch, .ensembleConfiguration: true
         case .create, .delete, .setData, .setACL, .multi, .addAuth: false
         }
     }
@@ -54,7 +57,7 @@ extension SessionRequest {
     var isProof: Bool {
         switch self {
         case .create, .delete, .setData, .setACL, .multi: true
-        case .exists, .data, .children, .acl, .sync, .addAuth, .ensembleConfiguration: false
+        case .exists, .data, .children, .acl, .sync, .unwatch, .addAuth, .ensembleConfiguration: false
         }
     }
 
@@ -79,6 +82,7 @@ extension SessionRequest {
         case .sync: "sync"
         case .multi: "multi"
         case .addAuth: "add_auth"
+        case .unwatch: "unwatch"
         case .ensembleConfiguration: "config"
         }
     }
@@ -120,6 +124,7 @@ struct RequestEncoder: Sendable {
         case .multi(let operations): return .multi(try encode(operations))
         case .addAuth(let credential):
             return .addAuth(TransportCredential(scheme: credential.scheme, credential: credential.credential))
+        case .unwatch(let path, let kind): return .removeWatches(path: try full(path), kind: kind.transport)
         case .ensembleConfiguration: return .getData(path: "/zookeeper/config", watch: false)
         }
     }

@@ -108,8 +108,13 @@ extension ZooKeeperClient {
     ///
     /// Not one transaction: others may see a part of it gone, and children created meanwhile are deleted as well.
     /// A znode that is missing is no error.
+    /// - Throws: ``ZooKeeperError``: `.invalidArgument` for the ensemble's root, which cannot go, `.noAuth`; or
+    ///   `CancellationError`.
     /// - Complexity: Two requests a znode, a level's requests in one flight.
     public func deleteRecursively(_ path: String) async throws {
+        guard path != "/" || core.encoder.chroot != "" else {
+            throw ZooKeeperError(.invalidArgument, path: path, message: "the root of an ensemble cannot be deleted")
+        }
         while true {
             do {
                 return try await delete(path)
@@ -128,7 +133,8 @@ extension ZooKeeperClient {
         } catch let error as ZooKeeperError where error.code == .noNode {
             return
         }
-        let deletions = core.submit(children.map { .delete(path: $0) })
+        let deletions = core.submit(
+            children.map { .delete(path: $0) }, deadline: core.clock.now + configuration.retry.deadline)
         for (child, deletion) in zip(children, deletions) {
             switch try await deletion.value() {
             case .success: continue

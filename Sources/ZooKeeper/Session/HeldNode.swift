@@ -11,7 +11,7 @@ package final class HeldNode: Sendable {
     private let capNanoseconds: Atomic<Int64>
     private let loss = OneShot<LossReason>()
     private let isReleased = Atomic(false)
-    private let hasBeenValid: Atomic<Bool>
+    private let created: MonotonicInstant
     /// When the watch is to be set.
     let watchDue: MonotonicInstant
     private let isWatched = Atomic(false)
@@ -26,7 +26,7 @@ package final class HeldNode: Sendable {
         self.session = session
         self.core = core
         capNanoseconds = Atomic(session.validUntil.nanoseconds)
-        hasBeenValid = Atomic(session.validUntil > core.clock.now)
+        created = core.clock.now
     }
 
     /// Until when the grant surely holds; in the past once it is lost.
@@ -88,11 +88,8 @@ package final class HeldNode: Sendable {
 
     /// Whether the deadline has passed; what still waits for its first proof has not outlived anything.
     func hasOutlivedDeadline(now: MonotonicInstant) -> Bool {
-        guard validUntil <= now else {
-            hasBeenValid.store(true, ordering: .relaxed)
-            return false
-        }
-        return hasBeenValid.load(ordering: .relaxed)
+        let deadline = validUntil
+        return deadline <= now && deadline > created
     }
 
     private func handle(_ result: SessionResult, canRead: Bool) {
@@ -106,7 +103,7 @@ package final class HeldNode: Sendable {
         // Lost with its connection: it goes out again, and waits for the next one.
         case .failure(let error) where error.isOutcomeUnknown: watch()
         // The server does not answer properly: what is sure now stays, nothing more.
-        default: break
+        default: core.watchLater(self)
         }
     }
 
@@ -126,8 +123,7 @@ package final class HeldNode: Sendable {
     private func handle(_ event: WatchEvent) {
         switch event.kind {
         case .deleted: lose(.znodeDeleted)
-        case .created, .dataChanged, .childrenChanged: watch()
-        case .interrupted:
+        case .created, .dataChanged, .childrenChanged, .interrupted:
             freeze()
             watch()
         case .sessionEnded: break

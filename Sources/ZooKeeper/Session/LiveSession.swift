@@ -1,4 +1,5 @@
 internal import Synchronization
+internal import ZooKeeperBridge
 
 /// One session of a client, from its grant to its end: what recipes build on.
 ///
@@ -124,6 +125,10 @@ package final class LiveSession: Sendable {
 
 /// Which of a znode's two watches is meant.
 package enum WatchedKind: Sendable { case data, children }
+
+extension WatchedKind {
+    var transport: TransportWatchKind { self == .data ? .data : .children }
+}
 
 /// Why something that was held is not held any more.
 public struct LossReason: Sendable, Hashable, CustomStringConvertible {

@@ -50,9 +50,17 @@ struct WatchTable {
         var arming = 0
     }
 
+    /// What became of a watch whose read was answered.
+    enum Arming: Equatable {
+        /// It stands, or the answer was one that sets none.
+        case settled
+        /// Nobody waits for it any more: it must be taken away at the server.
+        case unwanted
+        /// All watches have gone since the read was sent, this one with them.
+        case gone
+    }
+
     private var entries: [Key: Entry] = [:]
-    /// Watches that nobody waits for any more and that could not be taken away, for want of a connection.
-    private(set) var orphans: Set<Key> = []
 
     var count: Int { entries.values.reduce(0) { $0 + $1.sinks.count } }
 
@@ -61,28 +69,28 @@ struct WatchTable {
         entries[key, default: Entry()].arming += 1
     }
 
-    /// The read was answered; gives a watch that must now be taken away at the server.
+    /// The read was answered.
     ///
     /// - Parameter isSet: Whether the answer was one that sets the watch.
-    mutating func didArm(_ key: Key, sink: WatchSink, isSet: Bool) -> Key? {
-        guard var entry = entries[key] else { return nil }
+    mutating func didArm(_ key: Key, sink: WatchSink, isSet: Bool) -> Arming {
+        guard var entry = entries[key], entry.arming > 0 else { return isSet ? .gone : .settled }
         entry.arming -= 1
         if isSet, !sink.isFinished { entry.sinks.append(sink) }
         entries[key] = entry
-        guard isSet else {
-            prune(key)
-            return nil
-        }
-        return removable(key)
+        let isUnused = prune(key)
+        return isSet && isUnused ? .unwanted : .settled
     }
 
-    /// Nobody waits for this watch any more; gives a watch that must now be taken away at the server.
-    mutating func giveUp(_ key: Key, sink: WatchSink) -> Key? {
+    /// Nobody waits for this watch any more; says whether it must now be taken away at the server.
+    mutating func giveUp(_ key: Key, sink: WatchSink) -> Bool {
         sink.giveUp()
-        guard let index = entries[key]?.sinks.firstIndex(where: { $0 === sink }) else { return nil }
+        guard let index = entries[key]?.sinks.firstIndex(where: { $0 === sink }) else { return false }
         entries[key]?.sinks.remove(at: index)
-        return removable(key)
+        return prune(key)
     }
+
+    /// Whether somebody waits for the watch, or is about to.
+    func isWanted(_ key: Key) -> Bool { entries[key] != nil }
 
     /// An event came; gives those who waited for it.
     mutating func fired(_ event: TransportWatchEvent) -> [WatchSink] {
@@ -90,36 +98,22 @@ struct WatchTable {
         for key in Self.keys(of: event) {
             sinks += entries[key]?.sinks ?? []
             entries[key]?.sinks = []
-            orphans.remove(key)
-            prune(key)
+            _ = prune(key)
         }
         return sinks
     }
 
     /// All watches are gone at the server; gives everybody who waited, with the path.
     mutating func removeAllWithPaths() -> [(path: String, sink: WatchSink)] {
-        defer { (entries, orphans) = ([:], []) }
+        defer { entries = [:] }
         return entries.flatMap { key, entry in entry.sinks.map { (key.path, $0) } }
     }
 
-    mutating func addOrphan(_ key: Key) {
-        guard entries[key] == nil else { return }
-        orphans.insert(key)
-    }
-
-    mutating func takeOrphans() -> Set<Key> {
-        defer { orphans = [] }
-        return orphans.filter { entries[$0] == nil }
-    }
-
-    private mutating func removable(_ key: Key) -> Key? {
-        guard let entry = entries[key], entry.sinks.isEmpty, entry.arming == 0 else { return nil }
+    /// Forgets an entry that nobody needs; says whether it did.
+    private mutating func prune(_ key: Key) -> Bool {
+        guard let entry = entries[key], entry.sinks.isEmpty, entry.arming == 0 else { return false }
         entries[key] = nil
-        return key
-    }
-
-    private mutating func prune(_ key: Key) {
-        if let entry = entries[key], entry.sinks.isEmpty, entry.arming == 0 { entries[key] = nil }
+        return true
     }
 
     private static func keys(of event: TransportWatchEvent) -> [Key] {

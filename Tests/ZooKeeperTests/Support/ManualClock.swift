@@ -42,6 +42,14 @@ final class ManualClock: MonotonicClock {
         for sleeper in due { sleeper.end.set(()) }
     }
 
+    /// Returns when somebody sleeps until exactly this instant.
+    func waitForSleeper(until deadline: MonotonicInstant) async {
+        // Each sleep is told, also when the number of sleepers stays the same.
+        for await _ in sleeperCount.follow() {
+            if state.withLock({ state in state.sleepers.contains { $0.deadline == deadline } }) { return }
+        }
+    }
+
     /// Returns when somebody sleeps.
     func waitForSleeper() async {
         for await count in sleeperCount.follow() where count > 0 { return }

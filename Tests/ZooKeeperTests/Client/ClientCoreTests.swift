@@ -1,0 +1,401 @@
+import Synchronization
+import Testing
+import ZooKeeperBridge
+
+@testable import ZooKeeper
+
+@Suite(.timeLimit(.minutes(1)))
+struct ClientCoreTests {
+    // MARK: Deadlines
+
+    @Test func `a request's deadline ends it while there is no connection`() async throws {
+        try await ScriptedClient.run { scripted in
+            _ = try await scripted.transport.connection(1)
+            let reading = Task { try await scripted.client.data(at: "/a") }
+            let deadline = scripted.clock.now + scripted.client.configuration.retry.deadline
+            await scripted.clock.waitForSleeper(until: deadline)
+            scripted.clock.advance(by: scripted.client.configuration.retry.deadline)
+            await #expect(throws: ZooKeeperError(.operationTimeout, path: "/a", message: "no connection in time")) {
+                try await reading.value
+            }
+        }
+    }
+
+    @Test func `a write that is not answered in time says that it may have happened`() async throws {
+        try await ScriptedClient.run { scripted in
+            let connection = try await scripted.connected()
+            let writing = Task { try await scripted.client.setData([1], at: "/a") }
+            _ = await connection.next(where: \.isSetData)
+            for _ in 0..<12 {
+                scripted.clock.advance(by: .seconds(3))
+                if connection.waiting.contains(where: \.isHeartbeat) {
+                    await connection.next(where: \.isHeartbeat).answer(0, .stat(.test()))
+                }
+            }
+            do {
+                _ = try await writing.value
+                Issue.record("it was answered")
+            } catch let error as ZooKeeperError {
+                #expect(error.code == .operationTimeout)
+                #expect(error.isOutcomeUnknown)
+            }
+        }
+    }
+
+    @Test func `what was given up without a connection does not pile up`() async throws {
+        try await ScriptedClient.run { scripted in
+            _ = try await scripted.transport.connection(1)
+            for _ in 0..<5000 {
+                let reading = Task { try await scripted.client.data(at: "/a") }
+                reading.cancel()
+                _ = try? await reading.value
+            }
+            let (outbox, deadlines) = scripted.client.core.state.withLock { ($0.outbox.count, $0.deadlines.count) }
+            #expect(outbox <= 1100)
+            #expect(deadlines <= 1100)
+        }
+    }
+
+    // MARK: What is held
+
+    @Test func `validity moves with the answers to writes, from when they were sent`() async throws {
+        try await ScriptedClient.run { scripted in
+            let connection = try await scripted.connected()
+            let hold = try await scripted.held("/own", on: connection)
+            #expect(!hold.isValid || hold.validUntil <= scripted.clock.now + .seconds(10))
+            let before = hold.validUntil
+            scripted.clock.advance(by: .milliseconds(500))
+            let reading = Task { try await scripted.client.data(at: "/a") }
+            await connection.next { $0.isRead(of: "/a") }.answer(0, .data([], .test()))
+            _ = try await reading.value
+            #expect(hold.validUntil == before)
+            let writing = Task { try await scripted.client.setData([1], at: "/a") }
+            let write = await connection.next(where: \.isSetData)
+            let sent = scripted.clock.now
+            scripted.clock.advance(by: .milliseconds(500))
+            write.answer(0, .stat(.test()))
+            _ = try await writing.value
+            #expect(hold.validUntil <= sent + .seconds(9.5))
+            #expect(hold.isValid)
+        }
+    }
+
+    @Test func `writes that fail do not keep the proofs from being sent`() async throws {
+        try await ScriptedClient.run { scripted in
+            let connection = try await scripted.connected()
+            _ = try await scripted.held("/own", on: connection)
+            for _ in 0..<4 {
+                scripted.clock.advance(by: .seconds(1))
+                let writing = Task { try await scripted.client.setData([1], at: "/a", version: 7) }
+                await connection.next(where: \.isSetData).answer(-103)
+                _ = try? await writing.value
+            }
+            _ = await connection.next(where: \.isMulti)
+        }
+    }
+
+    @Test func `a deleted own znode is lost before a later answer proves the session`() async throws {
+        try await ScriptedClient.run { scripted in
+            let connection = try await scripted.connected()
+            let hold = try await scripted.held("/own", on: connection)
+            let writing = Task { try await scripted.client.setData([1], at: "/a") }
+            let write = await connection.next(where: \.isSetData)
+            connection.say(.watch(TransportWatchEvent(kind: .deleted, path: "/own")))
+            #expect(hold.lossReason == .znodeDeleted)
+            write.answer(0, .stat(.test()))
+            #expect(!hold.isValid)
+            _ = try await writing.value
+        }
+    }
+
+    @Test func `an own znode that was created anew by somebody is lost`() async throws {
+        try await ScriptedClient.run { scripted in
+            let connection = try await scripted.connected()
+            let hold = try await scripted.held("/own", on: connection)
+            connection.say(.watch(TransportWatchEvent(kind: .dataChanged, path: "/own")))
+            await connection.next { $0.isRead(of: "/own") }.answer(0, .data([], .test(czxid: 9)))
+            #expect(hold.lossReason == .znodeDeleted)
+        }
+    }
+
+    @Test func `without its watch an own znode's validity does not grow`() async throws {
+        try await ScriptedClient.run { scripted in
+            let connection = try await scripted.connected()
+            let hold = try await scripted.held("/own", on: connection)
+            scripted.clock.advance(by: .seconds(2.6))
+            await connection.next(where: \.isMulti).answer(0, .multi([TransportOperationResult(code: 0)]))
+            #expect(hold.isValid)
+            let before = hold.validUntil
+            connection.say(.watch(TransportWatchEvent(kind: .dataChanged, path: "/own")))
+            let read = await connection.next { $0.isRead(of: "/own") }
+            scripted.clock.advance(by: .seconds(3))
+            await connection.next(where: \.isMulti).answer(0, .multi([TransportOperationResult(code: 0)]))
+            #expect(hold.validUntil == before)
+            read.answer(0, .data([], .test()))
+            #expect(hold.validUntil > before)
+        }
+    }
+
+    @Test func `a watch that is refused at once is not asked for at full speed`() async throws {
+        try await ScriptedClient.run { scripted in
+            let connection = try await scripted.connected()
+            let hold = try await scripted.held("/own", on: connection)
+            connection.refuse(-9)
+            connection.say(.watch(TransportWatchEvent(kind: .dataChanged, path: "/own")))
+            #expect(connection.refusals < 10)
+            connection.refuse(nil)
+            connection.lose()
+            connection.connect()
+            await connection.next { $0.isRead(of: "/own") }.answer(0, .data([], .test()))
+            #expect(hold.lossReason == nil)
+        }
+    }
+
+    @Test func `a proof names the own znode that is gone, and goes on for the others`() async throws {
+        try await ScriptedClient.run { scripted in
+            let connection = try await scripted.connected()
+            let first = try await scripted.held("/own-1", on: connection)
+            let second = try await scripted.client.liveSession().hold("/own-2", czxid: ZXID(rawValue: 5))
+            await connection.next { $0.isRead(of: "/own-2") }.answer(0, .data([], .test()))
+            scripted.clock.advance(by: .seconds(3))
+            await connection.next(where: \.isMulti).answer(
+                -101,
+                .multi([TransportOperationResult(code: 0), TransportOperationResult(code: -101)]))
+            #expect(first.lossReason == nil)
+            #expect(second.lossReason == .znodeDeleted)
+            await connection.next(where: \.isMulti).answer(0, .multi([TransportOperationResult(code: 0)]))
+            #expect(first.isValid)
+        }
+    }
+
+    @Test func `a deadline that passes ends what is held, and the session's end does`() async throws {
+        try await ScriptedClient.run { scripted in
+            let connection = try await scripted.connected()
+            let hold = try await scripted.held("/own", on: connection)
+            scripted.clock.advance(by: .seconds(3))
+            await connection.next(where: \.isMulti).answer(0, .multi([TransportOperationResult(code: 0)]))
+            #expect(hold.isValid)
+            scripted.clock.advance(by: .seconds(9.5))
+            #expect(!hold.isValid)
+            #expect(try await hold.waitForLoss() == .deadlinePassed)
+            let other = try await scripted.client.liveSession().hold("/other", czxid: ZXID(rawValue: 5))
+            connection.say(.expired)
+            #expect(other.lossReason == .sessionEnded)
+        }
+    }
+
+    @Test func `a connection that came back before its loss was told is not thought younger`() async throws {
+        try await ScriptedClient.run { scripted in
+            let connection = try await scripted.connected()
+            let hold = try await scripted.held("/own", on: connection)
+            let lastAnswered = scripted.clock.now
+            scripted.clock.advance(by: .seconds(2))
+            // The process slept: both events are delivered after the connection has come back.
+            connection.lose()
+            connection.connect()
+            scripted.clock.advance(by: .milliseconds(1))
+            await connection.next(where: \.isMulti).answer(0, .multi([TransportOperationResult(code: 0)]))
+            #expect(hold.session.validUntil <= lastAnswered + .seconds(9.5))
+        }
+    }
+
+    // MARK: Watches
+
+    @Test func `the last waiter's end takes a watch away, and only the last one's`() async throws {
+        try await ScriptedClient.run { scripted in
+            let connection = try await scripted.connected()
+            let client = scripted.client
+            async let first = client.watchData(at: "/a")
+            await connection.next { $0.isRead(of: "/a") }.answer(0, .data([], .test()))
+            async let second = client.watchData(at: "/a")
+            await connection.next { $0.isRead(of: "/a") }.answer(0, .data([], .test()))
+            let (one, other) = (try await first.watch, try await second.watch)
+            one.cancel()
+            let isRemoved = connection.waiting.contains(where: \.isRemoval)
+            #expect(!isRemoved)
+            other.cancel()
+            await connection.next(where: \.isRemoval).answer(0)
+        }
+    }
+
+    @Test func `a watch is not taken away behind a read that sets it again`() async throws {
+        try await ScriptedClient.run({ $0.maximumRequestsInFlight = 1 }) { scripted in
+            let connection = try await scripted.connected()
+            let client = scripted.client
+            async let first = client.watchData(at: "/a")
+            await connection.next { $0.isRead(of: "/a") }.answer(0, .data([], .test()))
+            let old = try await first.watch
+            async let blocking = client.data(at: "/busy")
+            let busy = await connection.next { $0.isRead(of: "/busy") }
+            async let second = client.watchData(at: "/a")
+            while client.core.state.withLock({ $0.outbox.isEmpty }) { await Task.yield() }
+            old.cancel()
+            busy.answer(0, .data([], .test()))
+            _ = try await blocking
+            await connection.next { $0.isRead(of: "/a") }.answer(0, .data([], .test()))
+            let watch = try await second.watch
+            async let marker = client.data(at: "/marker")
+            let request = await connection.next()
+            #expect(request.request.isRead(of: "/marker"))
+            request.answer(0, .data([], .test()))
+            _ = try await marker
+            connection.say(.watch(TransportWatchEvent(kind: .dataChanged, path: "/a")))
+            #expect(try await watch.event().isDataChanged)
+        }
+    }
+
+    @Test func `a watch whose removal was lost with the connection is taken away on the next`() async throws {
+        try await ScriptedClient.run { scripted in
+            let connection = try await scripted.connected()
+            async let watching = scripted.client.watchData(at: "/a")
+            await connection.next { $0.isRead(of: "/a") }.answer(0, .data([], .test()))
+            try await watching.watch.cancel()
+            while !connection.waiting.contains(where: \.isRemoval) { await Task.yield() }
+            connection.lose()
+            connection.connect()
+            await connection.next(where: \.isRemoval).answer(0)
+        }
+    }
+
+    @Test func `a watch that is set while the client stops has its end told`() async throws {
+        let watch = try await watchAnsweredAtClose()
+        #expect(try await watch.event().isSessionEnded)
+    }
+
+    private func watchAnsweredAtClose() async throws -> Watch {
+        let scripted = try ScriptedClient()
+        let running = Task { try await scripted.client.run() }
+        let connection = try await scripted.connected()
+        let watching = Task { try await scripted.client.watchData(at: "/a") }
+        while !connection.waiting.contains(where: { $0.isRead(of: "/a") }) { await Task.yield() }
+        connection.answerAtClose(0)
+        running.cancel()
+        return try await watching.value.watch
+    }
+
+    // MARK: Sessions
+
+    @Test func `a session's end is told before the next session, with its epoch`() async throws {
+        try await ScriptedClient.run { scripted in
+            let first = try await scripted.connected()
+            var states = scripted.client.states.makeAsyncIterator()
+            #expect(await states.next()?.isConnected == true)
+            first.say(.disconnected)
+            first.say(.expired)
+            #expect(await states.next()?.isSuspended == true)
+            let expired = await states.next()
+            #expect(expired?.isExpired == true && expired?.session?.epoch == 1)
+            let second = try await scripted.transport.connection(2)
+            #expect(second.endpoint.session == nil)
+            second.connect(session: 2)
+            let connected = await states.next()
+            #expect(connected?.isConnected == true && connected?.session?.epoch == 2)
+        }
+    }
+
+    @Test func `requests of an ended session are never sent in the next`() async throws {
+        try await ScriptedClient.run { scripted in
+            let first = try await scripted.connected()
+            let session = try await scripted.client.liveSession()
+            first.say(.disconnected)
+            let creating = Task { try await session.send(.create(path: "/own", data: [], mode: .ephemeral)) }
+            while scripted.client.core.state.withLock({ $0.outbox.isEmpty }) { await Task.yield() }
+            first.say(.expired)
+            do {
+                _ = try await creating.value
+                Issue.record("it was created")
+            } catch let error as ZooKeeperError {
+                #expect(error.code == .sessionExpired)
+                #expect(!error.isOutcomeUnknown)
+            }
+            let second = try await scripted.transport.connection(2)
+            second.connect(session: 2)
+            _ = await second.next(where: \.isHeartbeat)
+            #expect(second.waiting.isEmpty)
+        }
+    }
+
+    @Test func `cutting a connection twenty times keeps the session and repeats reads alone`() async throws {
+        try await ScriptedClient.run { scripted in
+            let connection = try await scripted.connected()
+            let hold = try await scripted.held("/own", on: connection)
+            for _ in 0..<20 {
+                connection.lose()
+                scripted.clock.advance(by: .milliseconds(200))
+                connection.connect()
+                await connection.next(where: \.isMulti).answer(0, .multi([TransportOperationResult(code: 0)]))
+                #expect(hold.isValid)
+            }
+            #expect(scripted.client.session?.epoch == 1)
+            #expect(hold.lossReason == nil)
+        }
+    }
+
+    // MARK: The end
+
+    @Test func `a graceful shutdown finishes requests under way and proves what is held meanwhile`() async throws {
+        try await ScriptedClient.run { scripted in
+            let connection = try await scripted.connected()
+            _ = try await scripted.held("/own", on: connection)
+            let writing = Task { try await scripted.client.setData([1], at: "/a") }
+            let write = await connection.next(where: \.isSetData)
+            scripted.client.triggerGracefulShutdown()
+            await #expect(throws: ZooKeeperError(.clientStopped)) { try await scripted.client.data(at: "/b") }
+            scripted.clock.advance(by: .seconds(3))
+            await connection.next(where: \.isMulti).answer(0, .multi([TransportOperationResult(code: 0)]))
+            #expect(connection.closed.value == nil)
+            write.answer(0, .stat(.test()))
+            _ = try await writing.value
+            #expect(try await connection.closed.wait() == .endSession)
+            for await state in scripted.client.states where state.isClosed { return }
+            Issue.record("the end was not told")
+        }
+    }
+
+    @Test func `a graceful shutdown without a connection ends within the session timeout`() async throws {
+        try await ScriptedClient.run { scripted in
+            let connection = try await scripted.connected()
+            let writing = Task { try await scripted.client.setData([1], at: "/a") }
+            _ = await connection.next(where: \.isSetData)
+            scripted.client.triggerGracefulShutdown()
+            connection.say(.disconnected)
+            await scripted.clock.waitForSleeper(until: scripted.clock.now + .seconds(10))
+            scripted.clock.advance(by: .seconds(10))
+            _ = try await connection.closed.wait()
+            do {
+                _ = try await writing.value
+                Issue.record("it was answered")
+            } catch let error as ZooKeeperError {
+                #expect(error.isOutcomeUnknown)
+            }
+        }
+    }
+
+    @Test func `what is held is lost when the client stops, before its session is closed`() async throws {
+        let scripted = try ScriptedClient()
+        let running = Task { try await scripted.client.run() }
+        let connection = try await scripted.connected()
+        let hold = try await scripted.held("/own", on: connection)
+        let isClosed = OneShot<Bool>()
+        hold.onLoss { _ in isClosed.set(connection.closed.value != nil) }
+        running.cancel()
+        #expect(try await hold.waitForLoss() == .clientStopped)
+        #expect(!hold.isValid)
+        #expect(isClosed.value == false)
+        try await running.value
+        #expect(connection.closed.value == .endSession)
+    }
+
+    @Test func `a refused credential ends the client with that error`() async throws {
+        let scripted = try ScriptedClient()
+        let running = Task { try await scripted.client.run() }
+        let connection = try await scripted.connected()
+        connection.say(.authenticationFailed)
+        do {
+            try await running.value
+            Issue.record("it has ended well")
+        } catch let error as ZooKeeperError {
+            #expect(error.code == .authenticationFailed)
+        }
+    }
+}

@@ -1,0 +1,198 @@
+import Logging
+import Synchronization
+import ZooKeeperBridge
+
+@testable import ZooKeeper
+
+/// A transport that does and says what a test wants.
+final class ScriptedTransport: Transport {
+    private let connections = Mutex<[ScriptedConnection]>([])
+    private let count = Broadcast(0)
+
+    func makeConnection(
+        to endpoint: TransportEndpoint, receive: @escaping @Sendable (TransportEvent) -> Void
+    ) -> any TransportConnection {
+        let connection = ScriptedConnection(endpoint: endpoint, receive: receive)
+        let number = connections.withLock { connections in
+            connections.append(connection)
+            return connections.count
+        }
+        count.send(number)
+        return connection
+    }
+
+    /// The connection of this number, from 1, once it was opened.
+    func connection(_ number: Int) async throws -> ScriptedConnection {
+        for await count in count.follow() where count >= number {
+            let connection = connections.withLock { $0[number - 1] }
+            try await connection.opened.wait()
+            return connection
+        }
+        throw CancellationError()
+    }
+}
+
+/// One connection; its requests wait until the test answers them.
+final class ScriptedConnection: TransportConnection {
+    struct Submission: Sendable {
+        var request: TransportRequest
+        var completion: @Sendable (TransportReply) -> Void
+
+        func answer(_ code: Int32, _ body: TransportBody = .none) {
+            completion(TransportReply(code: code, body: body))
+        }
+    }
+
+    private struct State {
+        var waiting: [Submission] = []
+        var refusal: Int32?
+        var refusals = 0
+        var closeCode: Int32 = -116
+    }
+
+    let endpoint: TransportEndpoint
+    let opened = OneShot<Void>()
+    let closed = OneShot<TransportClose>()
+    private let receive: @Sendable (TransportEvent) -> Void
+    private let state = Mutex(State())
+    private let submitted = Broadcast(0)
+
+    init(endpoint: TransportEndpoint, receive: @escaping @Sendable (TransportEvent) -> Void) {
+        self.endpoint = endpoint
+        self.receive = receive
+    }
+
+    func open() { opened.set(()) }
+
+    func submit(_ request: TransportRequest, completion: @escaping @Sendable (TransportReply) -> Void) {
+        let refusal = state.withLock { state -> Int32? in
+            // Whoever asks a thousand times in a row would ask for ever.
+            if let refusal = state.refusal, state.refusals < 1000 {
+                state.refusals += 1
+                return refusal
+            }
+            state.waiting.append(Submission(request: request, completion: completion))
+            return nil
+        }
+        if let refusal {
+            completion(TransportReply(code: refusal))
+        } else {
+            submitted.send(submitted.current + 1)
+        }
+    }
+
+    func close(_ end: TransportClose) async {
+        let code = state.withLock { $0.closeCode }
+        for submission in takeAll() { submission.answer(code, code == 0 ? .data([], .test()) : .none) }
+        closed.set(end)
+    }
+
+    // MARK: What the test does
+
+    func say(_ event: TransportEvent) { receive(event) }
+
+    func connect(session: Int64 = 1, timeout: Int32 = 10_000) {
+        say(.connected(TransportSession(id: session, password: Array(repeating: 1, count: 16), timeout: timeout)))
+    }
+
+    /// The connection is lost: as the C client does it, first the event, then the requests' ends.
+    func lose() {
+        say(.disconnected)
+        for submission in takeAll() { submission.answer(-4) }
+    }
+
+    /// From now on requests are refused on the submitting thread with this code.
+    func refuse(_ code: Int32?) { state.withLock { $0.refusal = code } }
+
+    var refusals: Int { state.withLock { $0.refusals } }
+
+    /// What requests get that are unanswered when the connection is closed.
+    func answerAtClose(_ code: Int32) { state.withLock { $0.closeCode = code } }
+
+    /// The oldest request that satisfies a condition, as soon as there is one.
+    func next(where matches: (TransportRequest) -> Bool = { _ in true }) async -> Submission {
+        for await _ in submitted.follow() {
+            let taken = state.withLock { state -> Submission? in
+                guard let index = state.waiting.firstIndex(where: { matches($0.request) }) else { return nil }
+                return state.waiting.remove(at: index)
+            }
+            if let taken { return taken }
+        }
+        preconditionFailure("a sequence that never ends has ended")
+    }
+
+    /// The requests that nobody has answered or taken.
+    var waiting: [TransportRequest] { state.withLock { $0.waiting.map(\.request) } }
+
+    private func takeAll() -> [Submission] {
+        state.withLock { state in
+            defer { state.waiting = [] }
+            return state.waiting
+        }
+    }
+}
+
+struct LiteralResolver: NameResolver {
+    func resolve(_ host: String) async throws -> [String] { [host] }
+}
+
+/// A running client over a transport and a clock that the test moves.
+struct ScriptedClient: Sendable {
+    let transport = ScriptedTransport()
+    let clock = ManualClock()
+    let client: ZooKeeperClient
+
+    init(_ change: (inout ZooKeeperClientConfiguration) -> Void = { _ in }) throws {
+        var configuration = ZooKeeperClientConfiguration(servers: [ServerAddress(host: "127.0.0.1", port: 2181)])
+        change(&configuration)
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        client = try ZooKeeperClient(
+            configuration: configuration, transport: transport, resolver: LiteralResolver(), clock: clock,
+            logger: logger)
+    }
+
+    static func run(
+        _ change: (inout ZooKeeperClientConfiguration) -> Void = { _ in },
+        _ body: (ScriptedClient) async throws -> Void
+    ) async throws {
+        let scripted = try ScriptedClient(change)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await scripted.client.run() }
+            defer { group.cancelAll() }
+            try await body(scripted)
+        }
+    }
+
+    /// A connection that stands, whose first heartbeat has been answered.
+    func connected() async throws -> ScriptedConnection {
+        let connection = try await transport.connection(1)
+        connection.connect()
+        await connection.next(where: \.isHeartbeat).answer(0, .stat(.test()))
+        return connection
+    }
+
+    /// Something held, watched and proved at the present instant.
+    func held(_ path: String, on connection: ScriptedConnection) async throws -> HeldNode {
+        let hold = try await client.liveSession().hold(path, czxid: ZXID(rawValue: 5))
+        await connection.next { $0.isRead(of: path) }.answer(0, .data([], .test()))
+        await connection.next(where: \.isMulti).answer(0, .multi([TransportOperationResult(code: 0)]))
+        return hold
+    }
+}
+
+extension TransportStat {
+    static func test(czxid: Int64 = 5, mzxid: Int64 = 5) -> TransportStat {
+        TransportStat(
+            czxid: czxid, mzxid: mzxid, pzxid: czxid, ctime: 0, mtime: 0, version: 0, cversion: 0, aversion: 0,
+            ephemeralOwner: 0, dataLength: 0, numChildren: 0)
+    }
+}
+
+extension TransportRequest {
+    var isHeartbeat: Bool { if case .exists("/", false) = self { true } else { false } }
+    var isMulti: Bool { if case .multi = self { true } else { false } }
+    var isRemoval: Bool { if case .removeWatches = self { true } else { false } }
+    var isSetData: Bool { if case .setData = self { true } else { false } }
+    func isRead(of path: String) -> Bool { if case .getData(path, _) = self { true } else { false } }
+}
