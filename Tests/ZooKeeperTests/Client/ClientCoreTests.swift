@@ -352,25 +352,6 @@ struct ClientCoreTests {
         }
     }
 
-    @Test func `a graceful shutdown without a connection ends within the session timeout`() async throws {
-        try await ScriptedClient.run { scripted in
-            let connection = try await scripted.connected()
-            let writing = Task { try await scripted.client.setData([1], at: "/a") }
-            _ = await connection.next(where: \.isSetData)
-            scripted.client.triggerGracefulShutdown()
-            connection.say(.disconnected)
-            await scripted.clock.waitForSleeper(until: scripted.clock.now + .seconds(10))
-            scripted.clock.advance(by: .seconds(10))
-            _ = try await connection.closed.wait()
-            do {
-                _ = try await writing.value
-                Issue.record("it was answered")
-            } catch let error as ZooKeeperError {
-                #expect(error.isOutcomeUnknown)
-            }
-        }
-    }
-
     @Test func `what is held is lost when the client stops, before its session is closed`() async throws {
         let scripted = try ScriptedClient()
         let running = Task { try await scripted.client.run() }
