@@ -7,7 +7,8 @@ extension EventGate {
     /// Takes part: opens and closes the gate until stopped.
     ///
     /// On graceful shutdown, and on cancellation, the gate closes, waits for the events inside, and deletes its znode
-    /// before this returns; on cancellation those events are cancelled.
+    /// before this returns; on cancellation those events are cancelled. While the connection is lost the znode is not
+    /// waited for: it is deleted on the next one, or goes with its session.
     /// - Throws: `ZooKeeperError` with code `.noAuth` when the ensemble refuses this processor the rights that
     ///   it needs, `.clientStopped` or `.authenticationFailed` when the client has ended.
     public func run() async throws {
@@ -78,6 +79,8 @@ struct GateLoop {
             if gate.stopping.value != nil { machine.stop() }
             action = machine.handle(event)
         }
+        // What was last watched is of no use to anybody any more.
+        if let session, let signal { session.giveUp(signal.sink, at: mode.signalPath, kind: .data) }
         return failure
     }
 
@@ -121,9 +124,13 @@ struct GateLoop {
         guard let grant else { return .lost(hasSession: true) }
         gate.broadcast.send(.recovering)
         let (clock, delay) = (gate.clock, mode.configuration.resumeDelay)
-        let interrupt = grant.interrupt
+        let (interrupt, stopping) = (grant.interrupt, gate.stopping)
         let isOver = await withTaskGroup(of: Bool.self) { group in
             group.addTask { (try? await clock.sleep(until: clock.now + delay)) != nil }
+            group.addTask {
+                _ = try? await stopping.wait()
+                return false
+            }
             group.addTask {
                 _ = try? await interrupt.wait()
                 return false
@@ -131,7 +138,10 @@ struct GateLoop {
             defer { group.cancelAll() }
             return await group.next() ?? false
         }
-        if isOver, interrupt.value == nil { return .recovered }
+        if isOver, interrupt.value == nil {
+            expectedRecord = nil
+            return .recovered
+        }
         return await interruption(of: grant)
     }
 
@@ -170,6 +180,23 @@ struct GateLoop {
             }
         }
         return .sessionEnded
+    }
+
+    /// Waits for what needs the connection; gives `nil` when the gate is to stop and the connection is lost.
+    func unlessAbandoned<Value: Sendable>(
+        _ operation: @escaping @Sendable () async throws -> Value
+    ) async -> Value? {
+        let (stopping, client) = (gate.stopping, mode.client)
+        return await withTaskGroup(of: Value?.self) { group in
+            group.addTask { try? await operation() }
+            group.addTask {
+                guard (try? await stopping.wait()) != nil else { return nil }
+                for await state in client.states where !state.isConnected { break }
+                return nil
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? nil
+        }
     }
 
     /// Waits for an operation, or for the gate's stop, which gives `nil`.

@@ -34,7 +34,11 @@ extension GateLoop {
             let path = "\(mode.membersPath)/\(gate.member.node)"
             requests.append(.create(path: path, data: processor(session).bytes, mode: .ephemeral))
         }
-        guard let results = try? await session.flight(requests) else { return .enterFailed }
+        let flight = requests
+        guard let results = await unlessAbandoned({ try await session.flight(flight) }) else {
+            session.cleanUp(.prefix(ContenderName.prefix(uuid: uuid), parent: mode.locksPath))
+            return .enterFailed
+        }
         if results.count > 3, case .success = results[3] { memberEpoch = session.epoch }
         return await entered(results, uuid: uuid, watch: watch, session: session)
     }
@@ -59,6 +63,7 @@ extension GateLoop {
             session.giveUp(watch.sink, at: mode.signalPath, kind: .data)
             return .enteredUnderSignal
         case .failure(let error) where error.code == .noNode:
+            signal = watch
             follow(watch, for: grant)
             return .entered(lastWindowCrashed: lastWindowCrashed(results[2]))
         case .failure:
@@ -107,6 +112,7 @@ extension GateLoop {
 
     /// While nobody watches no window can open: it waits for the read znode, which stands.
     private static func followAgain(gate: EventGate, grant: GateGrant) {
+        guard !grant.session.hasEnded else { return }
         let watch = SignalWatch()
         grant.session.post(.exists(path: gate.mode.signalPath, watch: watch.sink)) { result in
             switch result {
@@ -126,11 +132,14 @@ extension GateLoop {
     }
 
     /// Whether the window that this gate paused for has ended without leaving its record.
+    ///
+    /// Such a window is remembered until the gate has waited for its sake: a loss in the meantime begins the wait anew.
     private mutating func lastWindowCrashed(_ records: SessionResult) -> Bool {
         guard let expected = expectedRecord else { return false }
-        expectedRecord = nil
         guard case .success(.data(let data, _)) = records else { return true }
-        return !WindowRecord.list(data).contains { $0.id == expected }
+        guard WindowRecord.list(data).contains(where: { $0.id == expected }) else { return true }
+        expectedRecord = nil
+        return false
     }
 
     /// Waits until nobody is inside, and says what it waits for when that takes long.
@@ -164,16 +173,16 @@ extension GateLoop {
     mutating func leave() async -> GateStateMachine.Event {
         guard let session, let node, !session.hasEnded else { return .sessionEnded }
         grant?.hold.release()
-        let watch = SignalWatch()
-        let results = try? await session.flight(
-            .delete(path: node), .data(path: mode.signalPath, watch: watch.sink))
-        if let results, results[0].isGone {
-            self.node = nil
-        } else {
-            // Lost with its connection: repeated until it is certain, before anything else.
-            try? await session.cleanUp(.node(path: node)).wait()
-            self.node = nil
+        let (watch, signalPath) = (SignalWatch(), mode.signalPath)
+        let results = await unlessAbandoned {
+            try await session.flight(.delete(path: node), .data(path: signalPath, watch: watch.sink))
         }
+        if results?[0].isGone != true {
+            // Lost with its connection: repeated until it is certain, before anything else.
+            let deletion = session.cleanUp(.node(path: node))
+            _ = await unlessAbandoned { try await deletion.wait() }
+        }
+        self.node = nil
         if session.hasEnded { return .sessionEnded }
         switch results?[1] {
         case .success(.data(let data, _)):
@@ -192,8 +201,13 @@ extension GateLoop {
     /// Reads the signal and watches it, until there is an answer.
     mutating func look(_ session: LiveSession) async -> SignalSight {
         while !session.hasEnded {
-            let watch = SignalWatch()
-            switch (try? await session.flight(.data(path: mode.signalPath, watch: watch.sink)))?[0] {
+            let (watch, signalPath) = (SignalWatch(), mode.signalPath)
+            let results = await unlessAbandoned {
+                try await session.flight(.data(path: signalPath, watch: watch.sink))
+            }
+            // Given up for the gate's stop, which comes next.
+            guard let results else { return .gone }
+            switch results[0] {
             case .success(.data(let data, _)):
                 noteSignal(data, watch: watch)
                 return .stands
@@ -209,8 +223,10 @@ extension GateLoop {
     }
 
     private mutating func lookWithoutReading(_ session: LiveSession) async -> SignalSight {
-        let watch = SignalWatch()
-        let result = (try? await session.flight(.exists(path: mode.signalPath, watch: watch.sink)))?[0]
+        let (watch, signalPath) = (SignalWatch(), mode.signalPath)
+        let result = await unlessAbandoned {
+            try await session.flight(.exists(path: signalPath, watch: watch.sink))
+        }?[0]
         if case .failure(let error) = result, error.code == .noNode { return .gone }
         signal = watch
         return .stands

@@ -1,0 +1,136 @@
+import Logging
+import ServiceLifecycle
+import Testing
+import ZooKeeper
+import ZooKeeperRecipes
+import ZooKeeperTestKit
+import ZooKeeperTestKitTraits
+
+/// How a gate ends, at every place where it can be.
+@Suite(.zooKeeperServer, .timeLimit(.minutes(2)))
+struct GateShutdownTests {
+    @Test func `on graceful shutdown the event inside finishes, then the node goes`() async throws {
+        try await ExclusiveScene.with { scene in
+            let client = try makeTestClient(scene.server.connectionString)
+            let gate = try ExclusiveMode(client: client, path: scene.path).gate(name: "graceful")
+            let group = ServiceGroup(services: [client, gate], logger: Logger(label: "test"))
+            let running = Task { try await group.run() }
+            for await state in gate.states where state.isOpen { break }
+            let permit = try await gate.enter()
+            await group.triggerGracefulShutdown()
+            for await state in gate.states where state == .draining { break }
+            #expect(try await scene.locks().count == 1)
+            #expect(permit.isValid)
+            permit.leave()
+            try await running.value
+            #expect(try await scene.locks().isEmpty)
+            #expect(gate.state == .stopped)
+            await #expect(throws: ExclusiveModeError.self) { try await gate.enter() }
+        }
+    }
+
+    @Test func `when its client shuts down the gate ends with that error and nothing stands`() async throws {
+        try await ExclusiveScene.with { scene in
+            let one = try await scene.processor()
+            one.client.triggerGracefulShutdown()
+            let error = await #expect(throws: ZooKeeperError.self) { try await one.gateTask.value }
+            #expect(error?.code == .clientStopped)
+            try await scene.locks(where: \.isEmpty)
+            #expect(one.gate.tryEnter() == nil)
+        }
+    }
+
+    @Test func `cancelled, the gate cancels what is inside, waits for it and deletes its node`() async throws {
+        try await ExclusiveScene.with { scene in
+            let one = try await scene.processor()
+            let (began, ended) = (Moment(), Moment())
+            let work = Task {
+                try await one.gate.withPermit { _ in
+                    began.happen()
+                    await Moment().wait()
+                    ended.happen()
+                    return Task.isCancelled
+                }
+            }
+            await began.wait()
+            one.gateTask.cancel()
+            await ended.wait()
+            #expect(try await work.value)
+            try await one.gateTask.value
+            #expect(try await scene.locks().isEmpty)
+        }
+    }
+
+    @Test func `a gate that has ended leaves no watch behind`() async throws {
+        try await ExclusiveScene.with { scene in
+            let one = try await scene.processor()
+            one.proxy.forgetRequests()
+            one.gateTask.cancel()
+            try await one.gateTask.value
+            _ = try await one.client.exists(at: "/")
+            try await one.proxy.nextRequest { $0.operation == .removeWatches && $0.path == scene.signal }
+        }
+    }
+
+    @Test func `H11: stopped while the server is away, the gate ends all the same`() async throws {
+        try await ExclusiveScene.with { scene in
+            let one = try await scene.processor(timeout: .seconds(30))
+            await one.proxy.refuse()
+            await one.proxy.cut()
+            for await state in one.client.states where !state.isConnected { break }
+            one.gateTask.cancel()
+            try await one.gateTask.value
+            #expect(one.gate.state == .stopped)
+            #expect(try await scene.locks().count == 1)
+            await one.proxy.accept()
+            try await scene.locks(where: \.isEmpty)
+        }
+    }
+
+    @Test func `stopped in a pause that the ensemble's absence has made endless, the gate ends`() async throws {
+        try await ExclusiveScene.with { scene in
+            let one = try await scene.processor(timeout: .seconds(30))
+            let permit = try await one.gate.enter()
+            try await scene.admin.create(scene.signal)
+            await one.awaitState { $0 == .draining }
+            await one.proxy.refuse()
+            await one.proxy.cut()
+            for await state in one.client.states where !state.isConnected { break }
+            permit.leave()
+            one.gateTask.cancel()
+            try await one.gateTask.value
+            try await scene.admin.delete(scene.signal)
+        }
+    }
+
+    @Test func `stopped while it recovers from a crash, the gate does not wait`() async throws {
+        try await ExclusiveScene.with { scene in
+            var configuration = ExclusiveMode.Configuration()
+            configuration.resumeDelay = .seconds(3600)
+            let one = try await scene.processor(configuration: configuration)
+            try await scene.crashWindow()
+            await one.awaitState { $0 == .recovering }
+            one.gateTask.cancel()
+            try await one.gateTask.value
+            #expect(try await scene.locks().isEmpty)
+        }
+    }
+}
+
+extension ExclusiveScene {
+    /// Opens a window whose operator is gone before it could end it.
+    func crashWindow() async throws {
+        let crashing = try await windowOperator(timeout: .seconds(20))
+        let began = Moment()
+        let window = Task {
+            try await crashing.window("crash") { _ in
+                began.happen()
+                await Moment().wait()
+            }
+        }
+        await began.wait()
+        try await server.expireSession(of: crashing.client)
+        let error = await #expect(throws: ExclusiveModeError.self) { try await window.value }
+        #expect(error?.code == .lost)
+    }
+}
