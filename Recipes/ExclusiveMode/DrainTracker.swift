@@ -13,6 +13,7 @@ struct DrainTracker: Sendable {
 
     /// By znode name.
     private(set) var waiting: [String: Straggler] = [:]
+    /// Whoever takes part and does not process: also a processor that was quicker to pause than the listing was taken.
     private(set) var paused: Set<String> = []
     private(set) var forced: Set<String> = []
     /// The one that paused last.
@@ -23,10 +24,13 @@ struct DrainTracker: Sendable {
         let names = Dictionary(
             members.compactMap(MemberName.init(node:)).map { ($0.tag, $0.name) },
             uniquingKeysWith: { first, _ in first })
+        var tags: Set<String> = []
         for node in listing.compactMap(ContenderName.init) where node.isBefore(own) {
-            let name = MemberName.tag(ofContender: node.string).flatMap { names[$0] }
-            waiting[node.string] = Straggler(name: name ?? node.string)
+            let tag = MemberName.tag(ofContender: node.string)
+            tags.insert(tag ?? "")
+            waiting[node.string] = Straggler(name: tag.flatMap { names[$0] } ?? node.string)
         }
+        paused = Set(names.filter { !tags.contains($0.key) }.values)
     }
 
     var isDrained: Bool { waiting.isEmpty }

@@ -17,7 +17,8 @@ extension ExclusiveMode {
     /// - Returns: What `operation` returned.
     /// - Throws: ``ExclusiveModeError`` with code `.busy`, `.notPaused` naming who has not, or `.lost`;
     ///   `ZooKeeperError`, for instance `.noAuth` or `.clientStopped`; `CancellationError` when the calling task
-    ///   was cancelled; or the error of `operation`. In every case nothing of the window is left.
+    ///   was cancelled; or the error of `operation`. In every case nothing of the window is left, or, while the connection
+    ///   is lost, what is left goes with the next one, at the latest with the session.
     /// - Complexity: Five requests in one flight, one for each processor in another, one at the end.
     public func run<Result: Sendable>(
         reason: String,
@@ -29,14 +30,18 @@ extension ExclusiveMode {
             throw ExclusiveModeError(
                 .invalidArgument, path: path, message: "patience is \(patience); it must not be negative")
         }
+        var ownAttempts: Set<String> = []
         while true {
             try Task.checkCancellation()
             let session = try await client.liveSession()
             let attempt = WindowAttempt(mode: self, session: session, reason: reason)
             switch try await attempt.request() {
-            case .again: continue
-            case .busy(let owner):
-                guard ifBusy == .wait else { throw ExclusiveModeError(.busy, path: path, who: [owner]) }
+            case .again: ownAttempts.insert(attempt.id)
+            case .busy(let owner, let id):
+                // An own attempt whose answer was lost is cleaned up soon.
+                guard ifBusy == .wait || ownAttempts.contains(id) else {
+                    throw ExclusiveModeError(.busy, path: path, who: [owner])
+                }
                 try await attempt.awaitOtherWindow()
             case .requested(let request):
                 return try await WindowRun(mode: self, request: request, drain: drain).run(operation)
@@ -80,14 +85,14 @@ struct WindowRequest: Sendable {
 struct WindowAttempt {
     enum Outcome {
         case requested(WindowRequest)
-        case busy(owner: String)
+        case busy(owner: String, id: String)
         case again
     }
 
     let mode: ExclusiveMode
     let session: LiveSession
     let reason: String
-    private let id = ContenderName.makeUUID()
+    let id = ContenderName.makeUUID()
 
     init(mode: ExclusiveMode, session: LiveSession, reason: String) {
         self.mode = mode
@@ -124,8 +129,7 @@ struct WindowAttempt {
         switch results[0] {
         case .success: break
         case .failure(let error) where error.code == .nodeExists:
-            guard case .success(.data(let data, _)) = results[1] else { return .again }
-            return .busy(owner: SignalText(data).owner)
+            return try otherWindow(results[1])
         case .failure(let error) where error.code == .noNode:
             try await mode.createStructure()
             return .again
@@ -156,6 +160,17 @@ struct WindowAttempt {
                 return .again
             }
             throw error
+        }
+    }
+
+    /// The window that is in the way, from what its signal says; one that may not be read is somebody's as well.
+    private func otherWindow(_ signal: SessionResult) throws -> Outcome {
+        switch signal {
+        case .success(let reply):
+            let text = SignalText(try reply.data.data)
+            return .busy(owner: text.owner, id: text.id)
+        case .failure(let error) where error.code == .noAuth: return .busy(owner: SignalText([]).owner, id: "")
+        case .failure: return .again
         }
     }
 

@@ -4,7 +4,7 @@ internal import ZooKeeper
 public struct ExclusiveWindow: Sendable {
     /// Higher than the tokens of all processors that paused for this window, lower than those that come after it.
     public let token: FencingToken
-    /// The processors that were there and have paused, by name, sorted.
+    /// The processors that were there and are paused, by name, sorted.
     public let participants: [String]
     /// The processors whose place was taken away because they did not pause; waited for until they had to stop.
     public let forced: [String]

@@ -13,7 +13,7 @@ struct WindowRun: Sendable {
     }
 
     /// How the processors were paused.
-    private struct Drained {
+    struct Drained {
         var tracker: DrainTracker
         var duration: Duration
     }
@@ -22,7 +22,7 @@ struct WindowRun: Sendable {
     let request: WindowRequest
     let drain: DrainPolicy
 
-    private var clock: any MonotonicClock { mode.client.clock }
+    var clock: any MonotonicClock { mode.client.clock }
 
     func run<Result: Sendable>(
         _ operation: @escaping @Sendable (ExclusiveWindow) async throws -> Result
@@ -103,6 +103,8 @@ struct WindowRun: Sendable {
 
     /// Reads what a contender says and watches it until it has gone.
     private func look(at node: String, tell events: AsyncStream<Event>.Continuation) {
+        // The loss of the window's own znodes tells of the session's end.
+        guard !request.session.hasEnded else { return }
         let path = "\(mode.locksPath)/\(node)"
         let sink = watchSink(on: node, tell: events)
         request.session.post(.data(path: path, watch: sink)) { result in
@@ -129,8 +131,6 @@ struct WindowRun: Sendable {
                     look(at: node, tell: events)
                 }
             }
-        // The loss of the window's own znodes tells of these.
-        case .sessionExpired, .clientStopped: break
         default: look(at: node, tell: events)
         }
     }
@@ -179,42 +179,5 @@ struct WindowRun: Sendable {
         while !request.holds.isValid {
             try await sleep(until: clock.now + .milliseconds(5))
         }
-    }
-
-    // MARK: The end
-
-    /// Removes the window's znodes and writes its record in one transaction, whatever becomes of the calling task.
-    private func finish(_ outcome: WindowRecord.Outcome, drained: Drained?) async {
-        let record = WindowRecord(
-            id: request.id, token: request.token, owner: request.owner, reason: request.reason,
-            requested: request.requestedAt, drained: drained?.duration, ended: clock.now - request.requested,
-            outcome: outcome, slowest: drained?.tracker.slowest, forced: drained?.tracker.forced.sorted() ?? [])
-        request.holds.release()
-        // Not cancelled with the caller, and awaited.
-        await Task { await remove(record) }.value
-    }
-
-    private func remove(_ record: WindowRecord) async {
-        var (records, version) = (request.records, request.recordsVersion)
-        for _ in 0..<3 where !request.session.hasEnded {
-            let result = try? await request.session.flight(
-                .multi([
-                    .delete(request.holds.write.path), .delete(request.holds.signal.path),
-                    .setData(WindowRecord.bytes(records + [record]), at: mode.windowsPath, version: version),
-                ]))[0]
-            switch result {
-            case .success: return
-            case .failure(let error) where error.failedOperation == 2 && error.code == .badVersion:
-                guard let newer = try? await mode.client.data(at: mode.windowsPath) else { break }
-                (records, version) = (WindowRecord.list(newer.data), newer.stat.dataVersion)
-                continue
-            default: break
-            }
-            break
-        }
-        // Without the record, then: processors wait the resume delay, which is safe.
-        let prefix = ContenderName.prefix(uuid: request.id)
-        await request.session.cleanUpWhileConnected(
-            .prefixWith(prefix, parent: mode.locksPath, also: mode.signalPath))
     }
 }

@@ -41,6 +41,17 @@ import Testing
         #expect(tracker.stragglers == [foreign, "front"].sorted())
     }
 
+    @Test func `a processor that was quicker to pause than the listing was taken takes part`() throws {
+        let slow = node(.read, 1, tag: "00000001")
+        var tracker = DrainTracker(
+            listing: [slow, node(.read, 9, tag: "00000003")], own: try own,
+            members: ["slow-00000001", "quick-00000002", "joining-00000003"])
+        #expect(tracker.paused == ["quick", "joining"])
+        tracker.gone(slow)
+        #expect(tracker.paused == ["quick", "joining", "slow"])
+        #expect(tracker.slowest == "slow")
+    }
+
     @Test func `counts down, and remembers who was last`() throws {
         let (first, second) = (node(.read, 1, tag: "00000001"), node(.read, 2, tag: "00000002"))
         var tracker = DrainTracker(

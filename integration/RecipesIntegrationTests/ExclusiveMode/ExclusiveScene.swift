@@ -184,7 +184,7 @@ final class Processor: Sendable {
     let gate: EventGate
     let client: ZooKeeperClient
     let proxy: FaultProxy
-    private let states = Mutex<[GateState]>([])
+    private let states = Broadcast<[GateState]>([])
     private let journal: Journal
     private let clientTask: Task<Void, any Error>
     let gateTask: Task<Void, any Error>
@@ -199,8 +199,8 @@ final class Processor: Sendable {
         gateTask = Task { try await gate.run() }
         let work = Task { await Self.work(gate, journal) }
         others.withLock { $0.append(work) }
-        let follow = Task { [weak self] in
-            for await state in gate.states { self?.states.withLock { $0.append(state) } }
+        let follow = Task { [states] in
+            for await state in gate.states { states.send(states.current + [state]) }
         }
         others.withLock { $0.append(follow) }
     }
@@ -216,7 +216,12 @@ final class Processor: Sendable {
     }
 
     /// All states so far.
-    var history: [GateState] { states.withLock { $0 } }
+    var history: [GateState] { states.current }
+
+    /// Waits until all states so far satisfy a condition.
+    func awaitHistory(_ isWanted: ([GateState]) -> Bool) async {
+        for await history in states.follow() where isWanted(history) { return }
+    }
 
     func end() async {
         for task in others.withLock({ $0 }) { task.cancel() }

@@ -1,0 +1,86 @@
+internal import ZooKeeper
+
+// How a window's znodes go.
+extension WindowRun {
+    /// Removes the window's znodes and writes its record in one transaction, whatever becomes of the calling task.
+    ///
+    /// Waits for it while the connection stands. When it is lost, a window that has run waits on as long as it was sure
+    /// to stand, so that its record is not lost with a process that ends now; one that has not run waits no longer. The
+    /// removal goes on by itself.
+    func finish(_ outcome: WindowRecord.Outcome, drained: Drained?) async {
+        let record = WindowRecord(
+            id: request.id, token: request.token, owner: request.owner, reason: request.reason,
+            requested: request.requestedAt, drained: drained?.duration, ended: clock.now - request.requested,
+            outcome: outcome, slowest: drained?.tracker.slowest, forced: drained?.tracker.forced.sorted() ?? [])
+        let patience = drained == nil ? clock.now : request.holds.validUntil
+        request.holds.release()
+        let done = OneShot<Void>()
+        Task {
+            await remove(record)
+            done.set(())
+        }
+        // Not cancelled with the caller.
+        await Task { [clock, client = mode.client] in
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { _ = try? await done.wait() }
+                group.addTask {
+                    for await state in client.states where !state.isConnected { break }
+                    try? await clock.sleep(until: patience)
+                }
+                await group.next()
+                group.cancelAll()
+            }
+        }.value
+    }
+
+    /// The most tries to remove the znodes together with writing the record.
+    private static let tries = 5
+
+    private func remove(_ record: WindowRecord) async {
+        var (records, version) = (request.records, request.recordsVersion)
+        for _ in 0..<Self.tries where !request.session.hasEnded {
+            let results = try? await request.session.flight(
+                .multi([
+                    .delete(request.holds.write.path), .delete(request.holds.signal.path),
+                    .setData(WindowRecord.bytes(records + [record]), at: mode.windowsPath, version: version),
+                ]))
+            guard case .failure(let error) = results?[0] else { return }
+            switch (error.code, error.failedOperation) {
+            case (.badVersion, 2):
+                guard let newer = try? await mode.client.data(at: mode.windowsPath) else { continue }
+                (records, version) = (WindowRecord.list(newer.data), newer.stat.dataVersion)
+            case (.noNode, 0): return await removeSignal()
+            // It may have happened: then the next try finds nothing.
+            case _ where error.isOutcomeUnknown: continue
+            default: return await removeWithoutRecord()
+            }
+        }
+        await removeWithoutRecord()
+    }
+
+    /// Processors wait the resume delay then, which is safe.
+    private func removeWithoutRecord() async {
+        let prefix = ContenderName.prefix(uuid: request.id)
+        let job = CleanUp.prefixWith(prefix, parent: mode.locksPath, also: mode.signalPath)
+        _ = try? await request.session.cleanUp(job).wait()
+    }
+
+    /// Removes the signal alone: the write znode is gone, by a try before or by somebody's hand.
+    ///
+    /// The signal is this window's as long as it is the one that was created then.
+    private func removeSignal() async {
+        var backoff = Backoff(initial: .milliseconds(20), cap: .seconds(2))
+        while !request.session.hasEnded {
+            let result = (try? await request.session.flight(.data(path: mode.signalPath)))?[0]
+            switch result {
+            case .success(.data(_, let stat)):
+                guard stat.czxid == request.holds.signal.czxid else { return }
+                let delete = SessionRequest.delete(path: mode.signalPath, version: stat.dataVersion)
+                if (try? await request.session.flight(delete))?[0].isGone == true { return }
+            case .failure(let error) where error.code == .noNode: return
+            default: break
+            }
+            try? await clock.sleep(until: clock.now + backoff.pause())
+        }
+    }
+}

@@ -1,0 +1,182 @@
+import Testing
+import ZooKeeper
+import ZooKeeperRecipes
+import ZooKeeperTestKit
+import ZooKeeperTestKitTraits
+
+/// Windows among others: other operators, slow and cut off processors, peers in other languages.
+@Suite(.zooKeeperServer, .timeLimit(.minutes(2)))
+struct WindowPeersTests {
+    @Test func `S1: a reader that comes between a signal and its window leaves again`() async throws {
+        try await ExclusiveScene.with { scene in
+            try await scene.createStructure()
+            try await scene.admin.create(scene.signal, mode: .ephemeral)
+            let one = try await scene.startProcessor()
+            await one.awaitState { $0 == .paused }
+            #expect(try await scene.locks().isEmpty)
+            #expect(one.gate.tryEnter() == nil)
+            try await scene.admin.delete(scene.signal)
+            await one.awaitOpen()
+            #expect(!one.history.contains(.recovering))
+        }
+    }
+
+    @Test func `S2: after a crash processors resume with a delay, after a normal end without`() async throws {
+        try await ExclusiveScene.with { scene in
+            var configuration = ExclusiveMode.Configuration()
+            configuration.resumeDelay = .seconds(1)
+            let one = try await scene.processor(configuration: configuration)
+            var token = await one.awaitOpen()
+            let op = try await scene.windowOperator()
+            try await op.window { _ in }
+            token = await one.awaitOpen(after: token)
+            #expect(!one.history.contains(.recovering))
+
+            let crash = Task { try await scene.crashWindow() }
+            try await scene.awaitSignal(stands: true)
+            let gone = Task { try await scene.awaitDeletion(of: scene.signal) }
+            try await crash.value
+            let permit = try await one.gate.enter()
+            let delay = ContinuousClock.now - (try await gone.value)
+            #expect(permit.token > token)
+            #expect(delay > .milliseconds(900))
+            permit.leave()
+            #expect(one.history.contains(.recovering))
+        }
+    }
+
+    @Test func `S2: a session lost during the delay does not shorten it`() async throws {
+        try await ExclusiveScene.with { scene in
+            var configuration = ExclusiveMode.Configuration()
+            configuration.resumeDelay = .seconds(3600)
+            let one = try await scene.processor(configuration: configuration)
+            try await scene.crashWindow()
+            await one.awaitState { $0 == .recovering }
+            try await scene.server.expireSession(of: one.client)
+            await one.awaitHistory { history in
+                guard let loss = history.firstIndex(of: .lost(.sessionEnded)) else { return false }
+                return history[loss...].contains { $0 == .recovering || $0.isOpen }
+            }
+            #expect(one.gate.state == .recovering)
+        }
+    }
+
+    @Test func `S4: a processor that is cut off holds the window until its session ends`() async throws {
+        try await ExclusiveScene.with { scene in
+            let one = try await scene.processor(timeout: .seconds(2))
+            let op = try await scene.windowOperator()
+            let node = try #require(try await one.nodes(in: scene).first)
+            let gone = Task { try await scene.awaitDeletion(of: node) }
+            await one.proxy.hold()
+            let standing = try await op.window { window in
+                #expect(window.slowest == "one")
+                return try await scene.admin.exists(at: node)
+            }
+            #expect(standing == nil)
+            _ = try await gone.value
+            await one.proxy.release()
+            await one.awaitOpen(after: scene.journal.allBodies[0].token)
+        }
+    }
+
+    @Test func `a processor that is frozen loses its place, and the window waits for its deadline`() async throws {
+        try await ExclusiveScene.with { scene in
+            let one = try await scene.processor(timeout: .seconds(3))
+            let op = try await scene.windowOperator()
+            let permit = try await one.gate.enter()
+            await one.proxy.hold()
+            try await op.window(drain: .proceed(after: .milliseconds(100))) { window in
+                #expect(window.forced == ["one"])
+                #expect(!permit.isValid)
+                #expect(permit.token < window.token)
+            }
+            permit.leave()
+            await one.proxy.release()
+            await one.awaitOpen(after: scene.journal.allBodies[0].token)
+            let record = try #require(try await op.mode.windows().last)
+            #expect(record.forced == ["one"])
+            #expect(record.outcome == .completed)
+        }
+    }
+
+    @Test func `S6: of two operators the second waits, or fails with the first one's name`() async throws {
+        try await ExclusiveScene.with { scene in
+            let (first, second) = (try await scene.windowOperator(), try await scene.windowOperator())
+            let waiting = try await first.window { _ in
+                let error = await #expect(throws: ExclusiveModeError.self) {
+                    try await second.window(ifBusy: .fail) { _ in Issue.record("two windows") }
+                }
+                #expect(error?.code == .busy)
+                let owner = try await first.mode.status().window?.owner
+                #expect(error?.who.first == owner)
+                let waiting = Task { try await second.window("second") { $0.token } }
+                try await second.proxy.nextRequest { $0.operation == .exists && $0.path == scene.signal }
+                return waiting
+            }
+            let token = try await waiting.value
+            let bodies = scene.journal.allBodies
+            #expect(bodies.map(\.name) == ["test", "second"])
+            #expect(bodies[0].end <= bodies[1].begin)
+            #expect(bodies[0].token < token)
+        }
+    }
+
+    @Test func `a signal that may not be read is somebody's window all the same`() async throws {
+        try await ExclusiveScene.with { scene in
+            try await scene.createStructure()
+            let op = try await scene.windowOperator()
+            let writers = ACL(permissions: [.delete, .write], scheme: "world", id: "anyone")
+            try await scene.admin.create(scene.signal, mode: .ephemeral, acl: [writers])
+            let error = await #expect(throws: ExclusiveModeError.self) {
+                try await op.window(ifBusy: .fail) { _ in }
+            }
+            #expect(error?.code == .busy)
+            #expect(error?.who == ["unknown"])
+        }
+    }
+
+    @Test func `a read lock of another language is waited for and shown by its znode`() async throws {
+        try await ExclusiveScene.with { scene in
+            let one = try await scene.processor()
+            let base = "\(scene.path)/locks/_c_6e1b2f38-9d7a-4c55-8a10-0123456789ab-__READ__"
+            let foreign = try await scene.admin.create(base, data: Array("10.0.0.7".utf8), mode: .ephemeralSequential)
+            let name = String(foreign.path.split(separator: "/").last ?? "")
+            #expect(try await scene.windowOperator().mode.status().processors.map(\.name).contains(name))
+            let op = try await scene.windowOperator()
+            let error = await #expect(throws: ExclusiveModeError.self) {
+                try await op.window(drain: .abort(after: .milliseconds(300))) { _ in }
+            }
+            #expect(error?.who == [name])
+            let window = Task { try await op.window { $0.participants } }
+            await one.awaitState { $0 == .paused }
+            try await scene.locks { $0.filter { $0.kind == .read }.count == 1 }
+            #expect(try await op.mode.status().notPaused.map(\.name) == [name])
+            try await scene.admin.delete(foreign.path)
+            #expect(try await window.value == [name, "one"].sorted())
+        }
+    }
+
+    @Test func `a signal of another language pauses, and its end resumes without a delay`() async throws {
+        try await ExclusiveScene.with { scene in
+            let one = try await scene.processor()
+            let token = await one.awaitOpen()
+            try await scene.admin.create(scene.signal, data: Array("10.0.0.7".utf8), mode: .ephemeral)
+            try await scene.locks(where: \.isEmpty)
+            await one.awaitState { $0 == .paused }
+            #expect(try await scene.windowOperator().mode.status().window?.owner == "unknown")
+            try await scene.admin.delete(scene.signal)
+            await one.awaitOpen(after: token)
+            #expect(!one.history.contains(.recovering))
+        }
+    }
+
+    @Test func `the records of the last twenty windows are kept`() async throws {
+        try await ExclusiveScene.with { scene in
+            let op = try await scene.windowOperator()
+            for number in 0..<23 { try await op.window("window \(number)") { _ in } }
+            let records = try await op.mode.windows()
+            #expect(records.map(\.reason) == (3..<23).map { "window \($0)" })
+            #expect(records.map(\.token) == records.map(\.token).sorted())
+        }
+    }
+}
