@@ -18,6 +18,8 @@ let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
+let tracing = Target.Dependency.product(
+    name: "Tracing", package: "swift-distributed-tracing", condition: .when(traits: ["Tracing"]))
 let configuration = Target.Dependency.product(
     name: "Configuration", package: "swift-configuration", condition: .when(traits: ["Configuration"]))
 let collections = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
@@ -63,9 +65,7 @@ let package = Package(
             name: "ZooKeeper",
             dependencies: [
                 "ZooKeeperBridge", logging, metrics, lifecycle, collections,
-                .product(
-                    name: "Tracing", package: "swift-distributed-tracing", condition: .when(traits: ["Tracing"])),
-                configuration,
+                tracing, configuration,
             ],
             swiftSettings: strictSettings
         ),
@@ -109,7 +109,12 @@ let package = Package(
             name: "ZooKeeperBridgeTests", dependencies: ["ZooKeeperBridge", logging], swiftSettings: settings),
         .testTarget(
             name: "ZooKeeperTests",
-            dependencies: ["ZooKeeper", "ZooKeeperBridge", logging, configuration],
+            dependencies: [
+                "ZooKeeper", "ZooKeeperBridge", logging, configuration, tracing,
+                .product(
+                    name: "InMemoryTracing", package: "swift-distributed-tracing",
+                    condition: .when(traits: ["Tracing"])),
+            ],
             swiftSettings: settings
         ),
         .testTarget(

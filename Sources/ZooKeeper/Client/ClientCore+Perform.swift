@@ -1,4 +1,5 @@
 #if Tracing
+internal import Instrumentation
 internal import Tracing
 #endif
 
@@ -6,7 +7,8 @@ extension ClientCore {
     /// Sends a request in whatever session there is, and repeats it while that is safe and the policy allows.
     func perform(_ request: SessionRequest) async throws -> SessionReply {
         #if Tracing
-        try await withSpan("zookeeper.\(request.name)", ofKind: .client) { span in
+        let tracer = configuration.tracer ?? InstrumentationSystem.tracer
+        return try await tracer.withAnySpan("zookeeper.\(request.name)", ofKind: .client) { span in
             span.attributes["db.system.name"] = "zookeeper"
             span.attributes["db.operation.name"] = request.name
             if let path = request.path { span.attributes["zookeeper.path"] = path }

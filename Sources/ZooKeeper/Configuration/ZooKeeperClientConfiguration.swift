@@ -1,3 +1,7 @@
+#if Tracing
+public import Tracing
+#endif
+
 /// How a client reaches its ensemble and what it asks of it.
 public struct ZooKeeperClientConfiguration: Sendable {
     /// The servers of the ensemble; names are resolved again on every round of connecting.
@@ -35,6 +39,11 @@ public struct ZooKeeperClientConfiguration: Sendable {
     ///
     /// Default: 1,048,575. A request that would be larger fails with `.dataTooLarge` before it is sent.
     public var maximumPacketSize: Int
+
+    #if Tracing
+    /// Where spans go, one for each operation; `nil` for the tracer that the process has bootstrapped.
+    public var tracer: (any Tracer)?
+    #endif
 
     /// Makes a configuration with defaults for all but the servers.
     public init(servers: [ServerAddress], chroot: ZNodePath? = nil, sessionTimeout: Duration = .seconds(10)) {
