@@ -36,22 +36,26 @@ extension Contender {
 
     private func awaitSession(isRetry: Bool, step: Int) {
         dropHeld()
+        // A retry always takes the way over a task: it must not go round on the delivering thread.
+        if !isRetry, let session = client.presentConnection?.session { return begin(session, step: step) }
         wait { contender in
             do {
                 if isRetry {
                     let pause = contender.state.withLock { $0.backoff.pause() }
                     try await contender.client.clock.sleep(until: contender.client.clock.now + pause)
                 }
-                let session = try await contender.client.liveSession()
-                contender.state.withLock { $0.session = session }
-                contender.receive(
-                    .session(epoch: session.epoch, id: session.id, uuid: ContenderName.makeUUID()), step: step)
+                contender.begin(try await contender.client.liveSession(), step: step)
             } catch let error as ZooKeeperError {
                 contender.receive(.noSession(error), step: step)
             } catch {
                 // Cancelled, because the attempt has ended.
             }
         }
+    }
+
+    private func begin(_ session: LiveSession, step: Int) {
+        state.withLock { $0.session = session }
+        receive(.session(epoch: session.epoch, id: session.id, uuid: ContenderName.makeUUID()), step: step)
     }
 
     private func join(base: String, discarding: [String], step: Int) {
@@ -103,7 +107,8 @@ extension Contender {
 
     private func hold(_ own: Machine.Own, step: Int) {
         let held = state.withLock { state -> HeldNode? in
-            if let held = state.held { return held }
+            // One that was lost while the session was being proved stays lost.
+            if let held = state.held, held.lossReason == nil { return held }
             // What is held for a moment only is not worth a watch.
             state.held = state.session?.hold(
                 path(own.name.string), czxid: own.czxid, watchingAfter: .milliseconds(20))

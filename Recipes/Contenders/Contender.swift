@@ -79,7 +79,7 @@ package final class Contender: Sendable {
         }
         if let cleanUp = end.cleanUp {
             let patience: Duration = end.outcome == Outcome.timedOut ? .milliseconds(150) : .seconds(2)
-            await client.waitWhileConnected(for: cleanUp, atMost: patience)
+            await client.waitWhileConnected(forWork: cleanUp, atMost: patience)
         }
         return try grant(end)
     }

@@ -10,19 +10,30 @@ extension OneShot {
 }
 
 extension ZooKeeperClient {
-    /// Waits for something that needs a connection: not longer than there is one, and not longer than a time.
+    /// Waits for the answer to a request that has been made: not without a connection, and not longer than a time.
     ///
-    /// The caller's cancellation does not end it.
-    func waitWhileConnected(for done: OneShot<Void>, atMost patience: Duration) async {
-        guard done.value == nil, isConnected else { return }
-        await Task {
-            await withTaskGroup(of: Void.self) { group in
-                group.addTask { _ = try? await done.wait() }
-                group.addTask { try? await self.clock.sleep(until: self.clock.now + patience) }
-                group.addTask { for await state in self.states where !state.isConnected { return } }
-                await group.next()
-                group.cancelAll()
-            }
-        }.value
+    /// The caller's cancellation does not end it. A connection that is lost meanwhile answers the request.
+    func waitWhileConnected(for answer: OneShot<Void>, atMost patience: Duration) async {
+        guard answer.value == nil, isConnected else { return }
+        let end = OneShot<Void>()
+        answer.observe { end.set(()) }
+        let timer = Task {
+            try await clock.sleep(until: clock.now + patience)
+            end.set(())
+        }
+        await end.valueUncancelled()
+        timer.cancel()
+    }
+
+    /// The same for work that goes on over several connections: the loss of the present one ends the wait.
+    func waitWhileConnected(forWork done: OneShot<Void>, atMost patience: Duration) async {
+        let end = OneShot<Void>()
+        done.observe { end.set(()) }
+        let watcher = Task {
+            for await state in states where !state.isConnected { return end.set(()) }
+            return false
+        }
+        await waitWhileConnected(for: end, atMost: patience)
+        watcher.cancel()
     }
 }

@@ -70,7 +70,7 @@ final class LockPlace: Sendable {
         guard let last else { return }
         SharedPlaces.remove(self)
         last.held.release()
-        await client.waitWhileConnected(for: delete(last.cleanUp, session: last.held.session), atMost: .seconds(2))
+        await delete(last.cleanUp, session: last.held.session)
     }
 
     /// A second znode with the own prefix may be created from now on.
@@ -108,27 +108,37 @@ final class LockPlace: Sendable {
     }
 
     /// Deletes the znode at once; when that does not succeed, again and again, whatever becomes of the caller.
-    private func delete(_ cleanUp: CleanUp, session: LiveSession) -> OneShot<Void> {
-        let done = OneShot<Void>()
+    ///
+    /// Returns with the first answer; without a connection at once, and with a silent one after two seconds.
+    private func delete(_ cleanUp: CleanUp, session: LiveSession) async {
         let states = states
-        done.observe { states.finish(session.hasEnded ? .sessionEnded : .released) }
+        let answered = OneShot<Void>()
+        let finish: @Sendable () -> Void = {
+            states.finish(session.hasEnded ? .sessionEnded : .released)
+            answered.set(())
+        }
+        guard !session.hasEnded else { return finish() }
         states.send(.releasing)
-        guard !session.hasEnded else {
-            done.set(())
-            return done
-        }
-        guard case .node(let path) = cleanUp else {
-            session.cleanUp(cleanUp).observe { done.set(()) }
-            return done
-        }
-        session.post(.delete(path: path)) { result in
-            switch result {
-            case .success: done.set(())
-            case .failure(let error) where error.code == .noNode: done.set(())
-            case .failure: session.cleanUp(cleanUp).observe { done.set(()) }
+        if case .node(let path) = cleanUp {
+            session.post(.delete(path: path)) { result in
+                if result.hasDeleted { return finish() }
+                session.cleanUp(cleanUp).observe(finish)
+                answered.set(())
             }
+        } else {
+            session.cleanUp(cleanUp).observe(finish)
         }
-        return done
+        await client.waitWhileConnected(for: answered, atMost: .seconds(2))
+    }
+}
+
+extension SessionResult {
+    /// Whether the znode that was to be deleted is surely gone.
+    fileprivate var hasDeleted: Bool {
+        switch self {
+        case .success: true
+        case .failure(let error): error.code == .noNode
+        }
     }
 }
 

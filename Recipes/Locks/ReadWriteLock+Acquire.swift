@@ -14,6 +14,9 @@ extension ReadWriteLock {
         case unlimited
     }
 
+    /// Thirty-four years: what clocks can reckon with.
+    private static let longestPatience: Duration = .seconds(1 << 30)
+
     /// Finds the place to hold by; the caller must leave it.
     func place(_ kind: ContenderName.Kind, _ patience: Patience) async throws -> LockPlace {
         if let outer = LockContext.places.last(where: { $0.key == key && $0.isInUse }) {
@@ -22,7 +25,7 @@ extension ReadWriteLock {
         let deadline: MonotonicInstant? =
             switch patience {
             case .none: client.clock.now + client.configuration.retry.deadline
-            case .atMost(let duration): client.clock.now + duration
+            case .atMost(let duration): client.clock.now + min(duration, Self.longestPatience)
             case .unlimited: nil
             }
         if kind == .read, let shared = try await share(until: deadline) { return shared }

@@ -45,6 +45,26 @@ struct LockHolderFaultTests {
         }
     }
 
+    @Test func `a server that restarts moves nothing`() async throws {
+        try await LockScene.with(sessionTimeout: .seconds(30)) { scene in
+            let holder = Holder.writes(scene.lock)
+            let lease = try await holder.lease
+            let waiter = Holder.reads(scene.otherLock)
+            let names = try await scene.contenders { $0.count == 2 }
+            await scene.server.kill()
+            await scene.client.state { $0.isSuspended }
+            #expect(lease.isValid)
+            try await scene.server.start()
+            await scene.client.state { $0.isConnected }
+            #expect(try await scene.contenders() == names)
+            #expect(lease.isValid && !holder.isCancelled && !waiter.isGranted)
+            try await holder.finish()
+            _ = try await waiter.lease
+            #expect(try await scene.contenders() == [names[1]])
+            try await waiter.finish()
+        }
+    }
+
     @Test func `H29 a silent network ends the lock at its deadline, before the server ends the session`() async throws {
         try await LockScene.with { scene in
             let holder = Holder.writes(scene.lock)

@@ -36,6 +36,21 @@ struct LockWaiterFaultTests {
         }
     }
 
+    @Test func `a silent network keeps the place as long as the session lives`() async throws {
+        try await withWaiter(sessionTimeout: .seconds(6)) { scene, holder, waiter in
+            let names = try await scene.contenders()
+            await scene.proxy.hold(.toClient)
+            await scene.client.state { $0.isSuspended }
+            await scene.proxy.release(.both)
+            await scene.client.state { $0.isConnected }
+            #expect(try await scene.contenders() == names)
+            try await holder.finish()
+            #expect(try await waiter.lease.isValid)
+            #expect(try await scene.contenders() == [names[1]])
+            try await waiter.finish()
+        }
+    }
+
     @Test func `H05 after the session's end the waiter joins again, and is granted by its new znode alone`()
         async throws
     {
