@@ -18,7 +18,7 @@ extension Contender {
         case .inspect(let names): inspect(names, step: step)
         case .list(let own, let discarding): list(own: own, discarding: discarding, step: step)
         case .watch(let name, let own): watch(name, own: own, step: step)
-        case .watchExistence(let name): watchExistence(name, step: step)
+        case .watchDirectory(let name): watchDirectory(name, step: step)
         case .hold(let own): hold(own, step: step)
         case .prove(let own): prove(own, step: step)
         case .pause: pause(step: step)
@@ -143,7 +143,7 @@ extension Contender {
             guard event.isDeleted else { return }
             self?.handle { $0.receiveOwnGone(own) }
         }
-        replaceSinks([(predecessor, path(name)), (mine, path(own))])
+        replaceSinks([(predecessor, path(name), .data), (mine, path(own), .data)])
         post([.data(path: path(name), watch: predecessor)]) { contender, results in
             let stat = results[0].part { reply throws(ZooKeeperError) in try reply.data.stat }
             contender.receive(.watched(stat), step: step)
@@ -154,11 +154,17 @@ extension Contender {
         }
     }
 
-    private func watchExistence(_ name: String, step: Int) {
-        let sink = predecessorSink(path(name), step: step)
-        state.withLock { $0.sinks.append((sink, path(name))) }
-        post([.exists(path: path(name), watch: sink)]) { contender, results in
-            contender.receive(.watched(results[0].stat), step: step)
+    /// Servers since 3.8.4 tell nobody of a znode's deletion who may not read it, whatever watch was set.
+    private func watchDirectory(_ name: String, step: Int) {
+        let sink = predecessorSink(directory, step: step)
+        state.withLock { $0.sinks.append((sink, directory, .children)) }
+        post([.children(path: directory, watch: sink)]) { contender, results in
+            let stat = results[0].part { reply throws(ZooKeeperError) in
+                let (names, stat) = try reply.children
+                guard names.contains(name) else { throw ZooKeeperError(.noNode) }
+                return stat
+            }
+            contender.receive(.watched(stat), step: step)
         }
     }
 
@@ -170,12 +176,12 @@ extension Contender {
         }
     }
 
-    private func replaceSinks(_ sinks: [(sink: WatchSink, path: String)]) {
+    private func replaceSinks(_ sinks: [(sink: WatchSink, path: String, kind: WatchedKind)]) {
         let (old, session) = state.withLock { state in
             defer { state.sinks = sinks }
             return (state.sinks, state.session)
         }
-        for (sink, path) in old { session?.giveUp(sink, at: path, kind: .data) }
+        for (sink, path, kind) in old { session?.giveUp(sink, at: path, kind: kind) }
     }
 }
 

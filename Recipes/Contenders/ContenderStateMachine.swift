@@ -54,8 +54,8 @@ package struct ContenderStateMachine: Sendable {
         case list(own: String, discarding: [String])
         /// Read and watch the predecessor, and the own znode as well.
         case watch(String, own: String)
-        /// The same for a predecessor that may not be read.
-        case watchExistence(String)
+        /// List and watch the directory, for a predecessor that may not be read.
+        case watchDirectory(String)
         /// Hold the own znode and say whether it is valid.
         case hold(Own)
         /// Prove the session by a write that checks the own znode.
@@ -140,7 +140,7 @@ package struct ContenderStateMachine: Sendable {
     /// Znodes with the own number that were created later: behind the own one.
     private var laterTies: Set<String> = []
     /// Whether the present predecessor may not be read.
-    private var isExistenceOnly = false
+    private var watchesDirectory = false
     /// Whether znodes with the own prefix may stand beside the one that was granted.
     package var needsPrefixCleanUp: Bool { isUncertain || !discarded.isEmpty }
 
@@ -349,9 +349,9 @@ extension ContenderStateMachine {
             state = .waiting(own, predecessor)
             return nil
         case .failure(let error) where error.code == .noNode: return list(own)
-        case .failure(let error) where error.code == .noAuth && !isExistenceOnly:
-            isExistenceOnly = true
-            return .watchExistence(predecessor.string)
+        case .failure(let error) where error.code == .noAuth && !watchesDirectory:
+            watchesDirectory = true
+            return .watchDirectory(predecessor.string)
         case .failure(let error): return retry(.watch(own, predecessor), after: error)
         }
     }
@@ -440,7 +440,7 @@ extension ContenderStateMachine {
     }
 
     private mutating func watch(_ own: Own, _ predecessor: ContenderName) -> Action {
-        isExistenceOnly = false
+        watchesDirectory = false
         state = .watching(own, predecessor)
         return .watch(predecessor.string, own: own.name.string)
     }

@@ -162,12 +162,12 @@ import ZooKeeperRecipes
         #expect(driver.answer(.listed(.success([own.name.string]))) == .hold(own))
     }
 
-    @Test func `a predecessor that may not be read is watched for its existence, once`() {
+    @Test func `a predecessor that may not be read is waited for by watching the directory`() {
         var driver = ContenderDriver.listing(.write, own: 10)
         let own = driver.own(10).name.string
         let refused = ZooKeeperError(.noAuth)
         driver.answer(.listed(.success([foreign(.write, 9), own])))
-        #expect(driver.answer(.watched(.failure(refused))) == .watchExistence(foreign(.write, 9)))
+        #expect(driver.answer(.watched(.failure(refused))) == .watchDirectory(foreign(.write, 9)))
         #expect(driver.answer(.watched(.failure(refused))) == .finish(.failed(refused), cleanUp: .node(own)))
     }
 

@@ -74,7 +74,7 @@ struct QueueModel {
     private mutating func perform(_ action: ContenderStateMachine.Action, _ index: Int) {
         switch action {
         case .awaitSession: beginSession(index)
-        case .look, .createParents, .watchExistence, .pause: break
+        case .look, .createParents, .watchDirectory, .pause: break
         case .join(let base, let discarding): join(base, discarding, index)
         case .find:
             commitLate(index)
@@ -209,7 +209,7 @@ struct QueueModel {
         case .watch: answer(index, .watched(.failure(over)))
         case .prove: answer(index, .proved(.failure(over)))
         case .hold: answer(index, .held(isValid: false))
-        case .awaitSession, .look, .createParents, .watchExistence, .pause, .finish: perform(pending, index)
+        case .awaitSession, .look, .createParents, .watchDirectory, .pause, .finish: perform(pending, index)
         }
     }
 

@@ -73,37 +73,53 @@ struct LockSharingTests {
         }
     }
 
-    @Test func `H20 locks inside a valid write lock are parts of it, inside a lost one they fail`() async throws {
+    @Test func `H20 locks inside a valid write lock are parts of it`() async throws {
         try await LockScene.with { scene in
-            let inside = OneShot<LockError.Code?>()
-            let error = await #expect(throws: LockError.self) {
-                try await scene.lock.withWriteLock { outer in
-                    try await scene.lock.withReadLock { inner in
-                        #expect(inner.fencingToken == outer.fencingToken)
-                    }
-                    try await scene.lock.withWriteLock { inner in
-                        #expect(inner.fencingToken == outer.fencingToken)
-                    }
-                    #expect(try await scene.contenders().count == 1)
-                    try await scene.server.expireSession(of: scene.client)
-                    let other = Holder.writes(scene.otherLock)
-                    _ = try await other.lease
-                    _ = try? await outer.lost
-                    let nested = Task {
+            try await scene.lock.withWriteLock { outer in
+                try await scene.lock.withReadLock { inner in
+                    #expect(inner.fencingToken == outer.fencingToken)
+                }
+                try await scene.lock.withWriteLock { inner in
+                    #expect(inner.isValid && inner.fencingToken == outer.fencingToken)
+                }
+                let standing = try await scene.contenders()
+                #expect(standing.count == 1)
+            }
+            #expect(try await scene.contenders().isEmpty)
+        }
+    }
+
+    @Test func `H20 a lock inside a lost one fails, while somebody else holds it`() async throws {
+        try await LockScene.with { scene in
+            let (granted, goOn, nested) = (OneShot<Lease>(), OneShot<Void>(), OneShot<(any Error)?>())
+            let holder = Task {
+                try await scene.lock.withWriteLock { lease in
+                    // A task of the body's own, which the loss does not cancel.
+                    let inner = Task {
                         do {
+                            try await goOn.wait()
                             try await scene.lock.withReadLock { _ in }
-                            inside.set(nil)
+                            nested.set(nil)
                         } catch {
-                            inside.set((error as? LockError)?.code)
+                            nested.set(error)
                         }
                     }
-                    await nested.value
-                    try await other.finish()
+                    granted.set(lease)
+                    await inner.value
                 }
             }
-            #expect(error?.code == .lost)
-            let code = try await inside.wait()
-            #expect(code == .lost)
+            let lease = try await granted.wait()
+            try await scene.server.expireSession(of: scene.client)
+            let other = Holder.writes(scene.otherLock)
+            _ = try await other.lease
+            _ = try await lease.lost
+            goOn.set(())
+            let error = try await nested.wait()
+            #expect((error as? LockError)?.code == .lost)
+            #expect(try await other.lease.isValid)
+            let outer = await #expect(throws: LockError.self) { try await holder.value }
+            #expect(outer?.code == .lost)
+            try await other.finish()
         }
     }
 

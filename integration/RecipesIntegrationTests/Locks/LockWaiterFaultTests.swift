@@ -207,8 +207,11 @@ struct LockWaiterFaultTests {
             let node = try await scene.other.create(
                 "\(LockScene.path)/\(name)", mode: .ephemeralSequential,
                 acl: [ACL(permissions: [.delete], scheme: "world", id: "anyone")])
+            scene.proxy.forgetRequests()
             let waiter = Holder.writes(scene.lock)
-            try await scene.contenders { $0.count == 2 }
+            try await scene.proxy.nextRequest { $0.isListing && $0.path == LockScene.path }
+            // The first listing came with the create; the second one watches.
+            try await scene.proxy.nextRequest { $0.isListing && $0.path == LockScene.path }
             #expect(!waiter.isGranted)
             try await scene.other.delete(node.path)
             _ = try await waiter.lease
