@@ -49,6 +49,7 @@ sanitize: bootstrap
 lint:
 	swift format lint --strict --recursive $(sources)
 	.ci/check-layers
+	.ci/check-readme
 
 docs: bootstrap
 	swift package generate-documentation --target ZooKeeper --warnings-as-errors
@@ -56,7 +57,7 @@ docs: bootstrap
 	swift package generate-documentation --target ZooKeeperTestKit --warnings-as-errors
 
 bench: bootstrap
-	swift run -c release --package-path Benchmarks $(ARGS)
+	swift run -c release --package-path Benchmarks RecipeBenchmarks $(ARGS)
 
 clean:
 	swift package clean
