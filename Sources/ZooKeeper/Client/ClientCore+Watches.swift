@@ -1,3 +1,4 @@
+internal import Logging
 internal import Synchronization
 internal import ZooKeeperBridge
 
@@ -58,6 +59,14 @@ extension ClientCore {
             state.rewatchAt = state.rewatchAt ?? retryAt
         }
         heartbeatWakeUp.signal()
+    }
+
+    /// Servers tell nobody of the end of a znode that they may not read (CVE-2024-23944, mended in 3.8.4 and by Debian), and
+    /// refuse to check it in a proof: what is sure now stays, nothing more.
+    func warnUnreadable(_ hold: HeldNode) {
+        logger(for: hold.session.publicSession).error(
+            "An own znode cannot be read, so that what it stands for ends soon: its ACL must let its creator read",
+            metadata: ["zookeeper.path": "\(hold.path)"])
     }
 
     func removeHold(_ hold: HeldNode) {

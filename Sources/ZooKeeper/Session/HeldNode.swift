@@ -83,7 +83,7 @@ package final class HeldNode: Sendable {
         guard loss.value == nil, !isReleased.load(ordering: .acquiring) else { return }
         let sink = WatchSink { [weak self] event in self?.handle(event) }
         self.sink.withLock { $0 = sink }
-        session.post(.data(path: path, watch: sink)) { [weak self] in self?.handle($0, canRead: true) }
+        session.post(.data(path: path, watch: sink)) { [weak self] in self?.handle($0) }
     }
 
     /// Whether the deadline has passed; what still waits for its first proof has not outlived anything.
@@ -92,25 +92,19 @@ package final class HeldNode: Sendable {
         return deadline <= now && deadline > created
     }
 
-    private func handle(_ result: SessionResult, canRead: Bool) {
+    private func handle(_ result: SessionResult) {
         switch result {
         case .success(.data(_, let stat)), .success(.stat(let stat)):
             guard stat.czxid == czxid else { return lose(.znodeDeleted) }
             uncap()
         case .failure(let error) where error.code == .noNode: lose(.znodeDeleted)
-        case .failure(let error) where error.code == .noAuth && canRead: watchExistence()
+        case .failure(let error) where error.code == .noAuth: core.warnUnreadable(self)
         case .failure(let error) where error.code == .sessionExpired || error.code == .clientStopped: break
         // Lost with its connection: it goes out again, and waits for the next one.
         case .failure(let error) where error.isOutcomeUnknown: watch()
         // The server does not answer properly: what is sure now stays, nothing more.
         default: core.watchLater(self)
         }
-    }
-
-    /// Without the right to read, existence can still be watched.
-    private func watchExistence() {
-        guard let sink = sink.withLock({ $0 }) else { return }
-        session.post(.exists(path: path, watch: sink)) { [weak self] in self?.handle($0, canRead: false) }
     }
 
     /// Whether the znode may be checked in a proof: that takes the right to read it.
