@@ -60,7 +60,7 @@ struct GateLoop {
     var node: String?
     var memberEpoch = 0
     /// The window that was last waited for, if it leaves a record.
-    var expectedRecord: String?
+    var expectedRecord: (id: String, token: FencingToken)?
     var signal: SignalWatch?
     var backoff = Backoff(initial: .milliseconds(50), cap: .seconds(5))
     var failure: ZooKeeperError?

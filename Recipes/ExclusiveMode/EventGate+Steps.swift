@@ -137,7 +137,10 @@ extension GateLoop {
     private mutating func lastWindowCrashed(_ records: SessionResult) -> Bool {
         guard let expected = expectedRecord else { return false }
         guard case .success(.data(let data, _)) = records else { return true }
-        guard WindowRecord.list(data).contains(where: { $0.id == expected }) else { return true }
+        // A later window's record tells as much: few are kept, and this gate may have been away for many.
+        guard WindowRecord.list(data).contains(where: { $0.id == expected.id || $0.token > expected.token }) else {
+            return true
+        }
         expectedRecord = nil
         return false
     }
@@ -185,8 +188,8 @@ extension GateLoop {
         self.node = nil
         if session.hasEnded { return .sessionEnded }
         switch results?[1] {
-        case .success(.data(let data, _)):
-            noteSignal(data, watch: watch)
+        case .success(.data(let data, let stat)):
+            noteSignal(data, stat, watch: watch)
             return .left(signalStands: true)
         case .failure(let error) where error.code == .noNode: return .left(signalStands: false)
         default:
@@ -208,8 +211,8 @@ extension GateLoop {
             // Given up for the gate's stop, which comes next.
             guard let results else { return .gone }
             switch results[0] {
-            case .success(.data(let data, _)):
-                noteSignal(data, watch: watch)
+            case .success(.data(let data, let stat)):
+                noteSignal(data, stat, watch: watch)
                 return .stands
             case .failure(let error) where error.code == .noNode: return .gone
             case .failure(let error) where error.code == .noAuth:
@@ -232,10 +235,11 @@ extension GateLoop {
         return .stands
     }
 
-    private mutating func noteSignal(_ data: [UInt8], watch: SignalWatch) {
+    private mutating func noteSignal(_ data: [UInt8], _ stat: ZNodeStat, watch: SignalWatch) {
         signal = watch
         let text = SignalText(data)
-        if text.keepsRecords { expectedRecord = text.id }
+        guard text.keepsRecords else { return }
+        expectedRecord = (text.id, FencingToken(rawValue: stat.czxid.rawValue))
     }
 
     private func processor(_ session: LiveSession) -> ProcessorText {

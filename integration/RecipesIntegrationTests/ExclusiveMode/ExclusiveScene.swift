@@ -70,8 +70,8 @@ final class ExclusiveScene: Sendable {
     }
 
     /// Starts somebody who opens windows, behind a proxy of its own.
-    func windowOperator(timeout: Duration = .seconds(4)) async throws -> Operator {
-        let proxy = try FaultProxy(to: server)
+    func windowOperator(timeout: Duration = .seconds(4), at server: TestServer? = nil) async throws -> Operator {
+        let proxy = try FaultProxy(to: server ?? self.server)
         let client = try makeTestClient(proxy.connectionString, sessionTimeout: timeout)
         let one = Operator(
             try ExclusiveMode(client: client, path: path), client: client, proxy: proxy, journal: journal)

@@ -1,0 +1,96 @@
+import Synchronization
+import Testing
+import ZooKeeper
+import ZooKeeperRecipes
+import ZooKeeperTestKit
+import ZooKeeperTestKitTraits
+
+/// What goes over the wire, and what holds under load and faults together.
+@Suite(.zooKeeperServer, .serialized, .timeLimit(.minutes(3)))
+struct ExclusiveTrafficTests {
+    @Test func `S10: a million events send nothing but proofs`() async throws {
+        try await ExclusiveScene.with { scene in
+            let one = try await scene.processor(timeout: .seconds(2))
+            // The member and the watch on the own znode are asked for with the first opening.
+            _ = try await one.client.exists(at: "/marker")
+            try await one.proxy.nextRequest { $0.path == "/marker" }
+            one.proxy.forgetRequests()
+            var entered = 0
+            while entered < 1_000_000 {
+                guard let permit = one.gate.tryEnter() else { continue }
+                permit.leave()
+                entered += 1
+            }
+            _ = try await one.client.exists(at: "/marker")
+            var proofs = 0
+            while true {
+                let request = try await one.proxy.nextRequest { _ in true }
+                if request.path == "/marker" { break }
+                #expect(request.operation == .multi)
+                proofs += 1
+            }
+            print("1,000,000 events, \(proofs) proofs")
+        }
+    }
+
+    @Test func `a pause and a resume take six requests of a processor`() async throws {
+        try await ExclusiveScene.with { scene in
+            let one = try await scene.processor(timeout: .seconds(30))
+            let op = try await scene.windowOperator()
+            _ = try await one.client.exists(at: "/marker")
+            try await one.proxy.nextRequest { $0.path == "/marker" }
+            one.proxy.forgetRequests()
+            let before = one.proxy.counters.framesToClient
+            let token = await one.awaitOpen()
+            try await op.window { _ in }
+            await one.awaitOpen(after: token)
+            _ = try await one.client.exists(at: "/marker")
+            var requests: [ProxiedRequest.Operation] = []
+            while true {
+                let request = try await one.proxy.nextRequest { $0.operation != .multi && $0.operation != .ping }
+                if request.path == "/marker" { break }
+                requests.append(request.operation)
+            }
+            // Acknowledges and looks at the signal; comes back, looks for a signal and for the record; watches its node.
+            #expect(requests == [.delete, .getData, .createWithStat, .exists, .getData, .getData])
+            // Besides their answers: the signal's creation, the own znode's deletion, the signal's deletion.
+            let events = one.proxy.counters.framesToClient - before - requests.count - 1
+            #expect((3...4).contains(events))
+        }
+    }
+
+    @Test(arguments: [UInt64(1)])
+    func `a hundred windows among five gates, one of them cut at random, meet no event`(seed: UInt64) async throws {
+        try await ExclusiveScene.with { scene in
+            var processors: [Processor] = []
+            for number in 0..<5 { processors.append(try await scene.processor("gate-\(number)")) }
+            let op = try await scene.windowOperator()
+            let victim = processors[0]
+            var random = SeededNumbers(seed: seed)
+            for number in 0..<100 {
+                let (before, inside) = (random.next() % 3 == 0, random.next() % 3 == 0)
+                if before { await victim.proxy.cut() }
+                try await op.window("window \(number)") { _ in
+                    if inside { await victim.proxy.cut() }
+                }
+            }
+            let last = try #require(scene.journal.allBodies.last)
+            for processor in processors { await processor.awaitOpen(after: last.token) }
+            #expect(scene.journal.allBodies.count == 100)
+            for processor in processors { #expect(!processor.history.contains(.recovering)) }
+            try await scene.locks { $0.count == 5 }
+        }
+    }
+}
+
+/// The same numbers in each run.
+struct SeededNumbers {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+        return state >> 33
+    }
+}

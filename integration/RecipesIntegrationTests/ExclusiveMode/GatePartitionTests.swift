@@ -1,0 +1,34 @@
+import Testing
+import ZooKeeper
+import ZooKeeperRecipes
+import ZooKeeperTestKit
+
+/// An ensemble whose members lose one another: hazard H64.
+@Suite(.timeLimit(.minutes(3)))
+struct GatePartitionTests {
+    @Test func `H64: the gate on a follower that lost its leader closes before a window can run`() async throws {
+        try await withTestEnsemble(members: 3, proxiedQuorum: true) { ensemble in
+            let leader = try await ensemble.leader()
+            let follower = try #require(await ensemble.followers().first)
+            try await TestServer.$currentServer.withValue(follower) {
+                try await ExclusiveScene.with { scene in
+                    let one = try await scene.processor("cut off", timeout: .seconds(3))
+                    let other = try await scene.windowOperator(at: leader)
+                    let token = await one.awaitOpen()
+                    await ensemble.cut(between: follower, and: leader)
+                    let permit = try await one.gate.enter()
+                    let body = try await other.window { window in
+                        #expect(!permit.isValid)
+                        return window.token
+                    }
+                    // The follower still answers: only a write that the quorum commits would have been a proof.
+                    #expect(one.history.contains(.lost(.deadlinePassed)))
+                    #expect(permit.token < body)
+                    permit.leave()
+                    await ensemble.heal()
+                    await one.awaitOpen(after: token)
+                }
+            }
+        }
+    }
+}
