@@ -216,23 +216,29 @@ extension GateLoop {
                 return .stands
             case .failure(let error) where error.code == .noNode: return .gone
             case .failure(let error) where error.code == .noAuth:
-                // It stands, as far as anybody can tell; the end is watched without reading.
-                if await lookWithoutReading(session) == .gone { return .gone }
-                return .stands
+                if let sight = await lookWithoutReading(session) { return sight }
             default: continue
             }
         }
         return .sessionEnded
     }
 
-    private mutating func lookWithoutReading(_ session: LiveSession) async -> SignalSight {
-        let (watch, signalPath) = (SignalWatch(), mode.signalPath)
+    /// Servers tell nobody of the end of a znode that they may not read (CVE-2024-23944); its parent tells it.
+    ///
+    /// - Returns: `nil` when there was no answer.
+    private mutating func lookWithoutReading(_ session: LiveSession) async -> SignalSight? {
+        let (watch, path, name) = (SignalWatch(), mode.path, ZNodePath.name(of: mode.signalPath))
         let result = await unlessAbandoned {
-            try await session.flight(.exists(path: signalPath, watch: watch.sink))
+            try await session.flight(.children(path: path, watch: watch.sink))
         }?[0]
-        if case .failure(let error) = result, error.code == .noNode { return .gone }
-        signal = watch
-        return .stands
+        switch result {
+        case .success(.children(let names, _)):
+            signal = watch
+            return names.contains(name) ? .stands : .gone
+        case .failure(let error) where error.code == .noNode: return .gone
+        case nil: return .gone
+        default: return nil
+        }
     }
 
     private mutating func noteSignal(_ data: [UInt8], _ stat: ZNodeStat, watch: SignalWatch) {

@@ -88,14 +88,14 @@ extension ExclusiveMode {
         var processors: [ExclusiveStatus.Processor] = []
         var seen: Set<String> = []
         for (node, result) in zip(readers, results) {
-            guard let data = try result.unlessMissing()?.data.data else { continue }
+            guard let data = try result.dataUnlessMissing() else { continue }
             let text = ProcessorText(data, nodeName: node)
             seen.insert(text.member)
             processors.append(
                 text.processor(isWindowWanted ? .draining(inside: text.inside, oldest: text.oldest) : .running))
         }
         for (node, result) in zip(members, results.dropFirst(readers.count)) where !seen.contains(node) {
-            guard let data = try result.unlessMissing()?.data.data else { continue }
+            guard let data = try result.dataUnlessMissing() else { continue }
             processors.append(ProcessorText(data, nodeName: node).processor(.paused))
         }
         return processors.sorted { $0.name < $1.name }
@@ -109,6 +109,12 @@ extension ProcessorText {
 }
 
 extension SessionResult {
+    /// A participant's data, empty when it may not be read, or `nil` when its znode does not stand.
+    fileprivate func dataUnlessMissing() throws(ZooKeeperError) -> [UInt8]? {
+        if case .failure(let error) = self, error.code == .noAuth { return [] }
+        return try unlessMissing()?.data.data
+    }
+
     /// The reply, or `nil` when the znode does not stand.
     fileprivate func unlessMissing() throws(ZooKeeperError) -> SessionReply? {
         switch self {

@@ -121,17 +121,21 @@ struct WindowRun: Sendable {
     ) {
         switch error.code {
         case .noNode: events.yield(.gone(node))
-        case .noAuth:
-            let sink = watchSink(on: node, tell: events)
-            request.session.post(.exists(path: "\(mode.locksPath)/\(node)", watch: sink)) { result in
-                guard case .failure(let error) = result else { return }
-                if error.code == .noNode {
-                    events.yield(.gone(node))
-                } else if error.isOutcomeUnknown {
-                    look(at: node, tell: events)
-                }
-            }
+        case .noAuth: lookInDirectory(for: node, tell: events)
         default: look(at: node, tell: events)
+        }
+    }
+
+    /// Servers tell nobody of the end of a znode that they may not read (CVE-2024-23944); its directory tells it.
+    private func lookInDirectory(for node: String, tell events: AsyncStream<Event>.Continuation) {
+        let sink = watchSink(on: node, tell: events)
+        request.session.post(.children(path: mode.locksPath, watch: sink)) { result in
+            switch result {
+            case .success(.children(let names, _)) where names.contains(node): break
+            case .failure(let error) where error.isOutcomeUnknown: look(at: node, tell: events)
+            case .failure(let error) where error.code != .noNode: break
+            default: events.yield(.gone(node))
+            }
         }
     }
 

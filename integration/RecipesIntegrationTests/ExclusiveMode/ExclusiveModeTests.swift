@@ -1,7 +1,7 @@
 import Synchronization
 import Testing
 import ZooKeeper
-import ZooKeeperRecipes
+@testable import ZooKeeperRecipes
 import ZooKeeperTestKit
 
 @Suite(.timeLimit(.minutes(2)))
@@ -72,6 +72,32 @@ struct ExclusiveModeTests {
                 stuck.leave()
                 for processor in processors { await processor.awaitState(\.isOpen) }
                 #expect(try await mode.windows().last?.forced == ["processor-1"])
+            }
+        }
+    }
+
+    @Test func `H57: a window waits for a reader whose znode it may not read, and no longer`() async throws {
+        try await withTestServer { server in
+            try await withProcessors(1, connection: server.connectionString) { _, mode in
+                try await withZooKeeperClient(configuration: mode.client.configuration) { stranger in
+                    try await stranger.addAuth(.digest(user: "stranger", password: "secret"))
+                    let reader = try await stranger.create(
+                        "/batch/locks/_c_0b6f0f3c-7f2e-4a55-9c43-3a6f6ed5c001-__READ__", mode: .ephemeralSequential,
+                        acl: [.creatorAll])
+                    try await withThrowingTaskGroup(of: Void.self) { group in
+                        group.addTask {
+                            try await mode.run(reason: "behind a stranger") { window in
+                                let standing = try await stranger.exists(at: reader.path)
+                                #expect(standing == nil)
+                                #expect(window.isValid)
+                            }
+                        }
+                        // The window is behind the reader once its signal stands.
+                        while try await mode.status().window == nil {}
+                        try await stranger.delete(reader.path)
+                        try await group.waitForAll()
+                    }
+                }
             }
         }
     }
