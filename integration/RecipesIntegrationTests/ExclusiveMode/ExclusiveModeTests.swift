@@ -1,8 +1,9 @@
 import Synchronization
 import Testing
 import ZooKeeper
-@testable import ZooKeeperRecipes
 import ZooKeeperTestKit
+
+@testable import ZooKeeperRecipes
 
 @Suite(.timeLimit(.minutes(2)))
 struct ExclusiveModeTests {
