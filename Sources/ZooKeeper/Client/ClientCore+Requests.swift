@@ -72,12 +72,14 @@ extension ClientCore {
     func pump() {
         var isMine = false
         while true {
-            let departure = state.withLock { state -> Departure? in
-                if !isMine, state.isPumping { return nil }
+            let (departure, isDrained) = state.withLock { state -> (Departure?, Bool) in
+                if !isMine, state.isPumping { return (nil, false) }
                 let departure = nextDeparture(&state)
                 state.isPumping = departure != nil
-                return departure
+                // What was waiting may have been given up, or gone with its session.
+                return (departure, state.phase == .draining && state.isDrained)
             }
+            if isDrained { drained.set(()) }
             guard let departure else { return }
             isMine = true
             for request in departure.refused { finish(request, .failure(ZooKeeperError(.sessionExpired))) }

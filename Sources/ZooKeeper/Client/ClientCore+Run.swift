@@ -4,6 +4,11 @@ internal import Synchronization
 internal import ZooKeeperBridge
 
 extension ClientCore {
+    private struct Resolution: Sendable {
+        var addresses: [String]
+        var failures: [String]
+    }
+
     /// Owns the sessions until the client is stopped.
     ///
     /// - Throws: ``ZooKeeperError`` when the server refused a credential, or when it was run before.
@@ -27,21 +32,20 @@ extension ClientCore {
 
     /// Closes the session after the requests that were made; takes no new ones.
     ///
-    /// Returns at once; ``run()`` returns when it is done, after the session timeout at the latest.
+    /// Returns at once; ``run()`` returns when it is done. Requests are waited for until the session timeout has passed,
+    /// and not at all without a connection. Another call changes nothing.
     func shutDown() {
         let now = clock.now
-        let waits = state.withLock { state in
+        let isFirst = state.withLock { state in
             guard state.phase == .running || state.phase == .idle else { return false }
             state.phase = .draining
             state.drainUntil = now + configuration.sessionTimeout
-            return state.isConnected && !state.isDrained
+            if !state.isConnected || state.isDrained { drained.set(()) }
+            return true
         }
-        if waits {
-            heartbeatWakeUp.signal()
-            drained.observe { [self] _ in stop() }
-        } else {
-            stop()
-        }
+        guard isFirst else { return }
+        heartbeatWakeUp.signal()
+        drained.observe { [self] _ in stop() }
     }
 
     /// Ends at once: requests that wait fail, the session is closed.
@@ -59,22 +63,28 @@ extension ClientCore {
         for (path, sink) in sinks { sink.fire(WatchEvent(kind: .sessionEnded, path: encoder.stripped(path))) }
         for request in waiting { finish(request, .failure(ZooKeeperError(.clientStopped))) }
         decide { $0.stop() }
+        stopping.set(())
     }
 
+    /// A client that was stopped before it was run ends at once when it is; that is no error.
     private func begin() throws(ZooKeeperError) {
-        let isRunning = state.withLock { state in
-            if state.phase == .idle { state.phase = .running } else if state.phase == .running { return true }
-            return false
+        let isFirst = state.withLock { state in
+            if state.phase == .idle { state.phase = .running }
+            defer { state.hasRun = true }
+            return !state.hasRun
         }
-        if isRunning { throw ZooKeeperError(.invalidArgument, message: "the client is running already") }
+        if !isFirst { throw ZooKeeperError(.invalidArgument, message: "a client runs once, and this one has before") }
     }
 
     private func end() {
-        let session = state.withLock { state in
+        let live = state.withLock { state in
             state.phase = .stopped
             defer { state.live = nil }
-            return state.live?.publicSession
+            return state.live
         }
+        // It may have begun while the client was stopping.
+        live?.markEnded(.clientStopped)
+        let session = live?.publicSession
         logger(for: session).info("ZooKeeper client has stopped")
         states.finish(.closed(session))
         stopped.set(())
@@ -96,12 +106,28 @@ extension ClientCore {
 
     private func resolve() async {
         let servers = state.withLock { $0.servers }
-        let (addresses, failures) = await resolveServers(servers, using: resolver)
-        for failure in failures {
+        guard let resolution = await resolveUnlessStopped(servers) else { return }
+        for failure in resolution.failures {
             logger.warning("Cannot resolve a server's name", metadata: ["reason": "\(failure)"])
         }
         let now = clock.now
-        state.withLock { $0.machine.resolved(addresses, now: now) }
+        state.withLock { $0.machine.resolved(resolution.addresses, now: now) }
+    }
+
+    /// A name service that does not answer must not keep the client from stopping: `nil` when it is to stop.
+    private func resolveUnlessStopped(_ servers: [ServerAddress]) async -> Resolution? {
+        await withTaskGroup(of: Resolution?.self) { group in
+            group.addTask {
+                let (addresses, failures) = await resolveServers(servers, using: self.resolver)
+                return Resolution(addresses: addresses, failures: failures)
+            }
+            group.addTask {
+                _ = try? await self.stopping.wait()
+                return nil
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? nil
+        }
     }
 
     private func open(addresses: [String], session: TransportSession?) {

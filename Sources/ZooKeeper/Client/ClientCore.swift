@@ -13,6 +13,7 @@ final class ClientCore: Sendable {
         enum Phase { case idle, running, draining, stopped }
 
         var phase = Phase.idle
+        var hasRun = false
         var machine: SessionStateMachine
         var validity: SessionValidity
         var servers: [ServerAddress]
@@ -74,6 +75,8 @@ final class ClientCore: Sendable {
     /// Wakes the loop that proves the session and watches deadlines.
     let heartbeatWakeUp = WakeUp()
     let drained = OneShot<Void>()
+    /// The client is to end; what it waits for by itself is given up.
+    let stopping = OneShot<Void>()
     let stopped = OneShot<Void>()
     let state: Mutex<State>
     let announcements = Mutex(Announcements())

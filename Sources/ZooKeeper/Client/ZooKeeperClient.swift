@@ -53,8 +53,10 @@ public final class ZooKeeperClient: Service, Sendable {
     /// Keeps a session until the client is stopped.
     ///
     /// On graceful shutdown requests under way are finished, then the session is closed, which removes its ephemeral
-    /// znodes. On cancellation the session is closed at once.
-    /// - Throws: ``ZooKeeperError`` with code `.authenticationFailed` when the server refuses a credential.
+    /// znodes. They are waited for until the session timeout has passed, and not at all without a connection. On
+    /// cancellation the session is closed at once.
+    /// - Throws: ``ZooKeeperError`` with code `.authenticationFailed` when the server refuses a credential,
+    ///   `.invalidArgument` when the client was run before.
     public func run() async throws {
         try await withGracefulShutdownHandler {
             try await core.run()
@@ -64,6 +66,8 @@ public final class ZooKeeperClient: Service, Sendable {
     }
 
     /// Stops the client as a graceful shutdown does; ``run()`` returns when the session is closed.
+    ///
+    /// Before ``run()`` it makes that return at once; called again, it changes nothing.
     public func triggerGracefulShutdown() {
         core.shutDown()
     }
@@ -121,17 +125,29 @@ public func withZooKeeperClient<Result: Sendable>(
     operation: (ZooKeeperClient) async throws -> Result
 ) async throws -> Result {
     let client = try ZooKeeperClient(configuration: configuration, logger: logger, metricsFactory: metricsFactory)
-    return try await withThrowingTaskGroup(of: Void.self) { group in
-        group.addTask { try await client.run() }
-        do {
-            let result = try await operation(client)
-            client.triggerGracefulShutdown()
-            try? await group.waitForAll()
-            return result
-        } catch {
-            client.triggerGracefulShutdown()
-            try? await group.waitForAll()
-            throw error
+    return try await client.running(operation)
+}
+
+extension ZooKeeperClient {
+    /// Runs the client for as long as an operation takes.
+    ///
+    /// - Returns: What `operation` returned.
+    /// - Throws: The error of `operation`.
+    package func running<Result: Sendable>(
+        _ operation: (ZooKeeperClient) async throws -> Result
+    ) async throws -> Result {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await self.run() }
+            do {
+                let result = try await operation(self)
+                triggerGracefulShutdown()
+                try? await group.waitForAll()
+                return result
+            } catch {
+                triggerGracefulShutdown()
+                try? await group.waitForAll()
+                throw error
+            }
         }
     }
 }

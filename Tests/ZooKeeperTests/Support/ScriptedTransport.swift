@@ -21,6 +21,9 @@ final class ScriptedTransport: Transport {
         return connection
     }
 
+    /// Whether no connection was ever made.
+    var isUnused: Bool { count.current == 0 }
+
     /// The connection of this number, from 1, once it was opened.
     func connection(_ number: Int) async throws -> ScriptedConnection {
         for await count in count.follow() where count >= number {
@@ -36,15 +39,20 @@ final class ScriptedTransport: Transport {
 final class ScriptedConnection: TransportConnection {
     struct Submission: Sendable {
         var request: TransportRequest
-        var completion: @Sendable (TransportReply) -> Void
+        fileprivate let reply = OneShot<TransportReply>()
 
+        /// Only the first answer counts: a connection that ends has answered everything.
         func answer(_ code: Int32, _ body: TransportBody = .none) {
-            completion(TransportReply(code: code, body: body))
+            reply.set(TransportReply(code: code, body: body))
         }
     }
 
     private struct State {
+        /// What the test has neither taken nor answered.
         var waiting: [Submission] = []
+        /// What the test has taken, and perhaps answered.
+        var taken: [Submission] = []
+        var beforeClose: (@Sendable () -> Void)?
         var refusal: Int32?
         var refusals = 0
         var closeCode: Int32 = -116
@@ -71,7 +79,9 @@ final class ScriptedConnection: TransportConnection {
                 state.refusals += 1
                 return refusal
             }
-            state.waiting.append(Submission(request: request, completion: completion))
+            let submission = Submission(request: request)
+            submission.reply.observe(completion)
+            state.waiting.append(submission)
             return nil
         }
         if let refusal {
@@ -82,7 +92,8 @@ final class ScriptedConnection: TransportConnection {
     }
 
     func close(_ end: TransportClose) async {
-        let code = state.withLock { $0.closeCode }
+        let (code, work) = state.withLock { ($0.closeCode, $0.beforeClose) }
+        work?()
         for submission in takeAll() { submission.answer(code, code == 0 ? .data([], .test()) : .none) }
         closed.set(end)
     }
@@ -109,16 +120,25 @@ final class ScriptedConnection: TransportConnection {
     /// What requests get that are unanswered when the connection is closed.
     func answerAtClose(_ code: Int32) { state.withLock { $0.closeCode = code } }
 
+    /// What happens as soon as the client closes the connection.
+    func beforeClose(_ work: @escaping @Sendable () -> Void) { state.withLock { $0.beforeClose = work } }
+
     /// The oldest request that satisfies a condition, as soon as there is one.
     func next(where matches: (TransportRequest) -> Bool = { _ in true }) async -> Submission {
         for await _ in submitted.follow() {
-            let taken = state.withLock { state -> Submission? in
-                guard let index = state.waiting.firstIndex(where: { matches($0.request) }) else { return nil }
-                return state.waiting.remove(at: index)
-            }
-            if let taken { return taken }
+            if let taken = taken(where: matches) { return taken }
         }
         preconditionFailure("a sequence that never ends has ended")
+    }
+
+    /// The oldest such request, if there is one already.
+    func taken(where matches: (TransportRequest) -> Bool) -> Submission? {
+        state.withLock { state in
+            guard let index = state.waiting.firstIndex(where: { matches($0.request) }) else { return nil }
+            state.taken.removeAll { $0.reply.value != nil }
+            state.taken.append(state.waiting.remove(at: index))
+            return state.taken.last
+        }
     }
 
     /// The requests that nobody has answered or taken.
@@ -126,8 +146,8 @@ final class ScriptedConnection: TransportConnection {
 
     private func takeAll() -> [Submission] {
         state.withLock { state in
-            defer { state.waiting = [] }
-            return state.waiting
+            defer { (state.waiting, state.taken) = ([], []) }
+            return state.taken + state.waiting
         }
     }
 }
@@ -142,13 +162,16 @@ struct ScriptedClient: Sendable {
     let clock = ManualClock()
     let client: ZooKeeperClient
 
-    init(_ change: (inout ZooKeeperClientConfiguration) -> Void = { _ in }) throws {
+    init(
+        resolver: any NameResolver = LiteralResolver(),
+        _ change: (inout ZooKeeperClientConfiguration) -> Void = { _ in }
+    ) throws {
         var configuration = ZooKeeperClientConfiguration(servers: [ServerAddress(host: "127.0.0.1", port: 2181)])
         change(&configuration)
         var logger = Logger(label: "test")
         logger.logLevel = .critical
         client = try ZooKeeperClient(
-            configuration: configuration, transport: transport, resolver: LiteralResolver(), clock: clock,
+            configuration: configuration, transport: transport, resolver: resolver, clock: clock,
             logger: logger)
     }
 
@@ -162,6 +185,11 @@ struct ScriptedClient: Sendable {
             defer { group.cancelAll() }
             try await body(scripted)
         }
+    }
+
+    /// Returns when this many requests wait for a connection or their turn.
+    func waitForOutbox(_ count: Int) async {
+        while client.core.state.withLock({ $0.outbox.count }) != count { await Task.yield() }
     }
 
     /// A connection that stands, whose first heartbeat has been answered.
