@@ -132,7 +132,8 @@ extension ClientCore {
 
     private func open(addresses: [String], session: TransportSession?) {
         let now = clock.now
-        let connection = state.withLock { state in
+        let connection = state.withLock { state -> (any TransportConnection)? in
+            guard state.machine.willOpen(now: now) else { return nil }
             state.connectionNumber += 1
             let number = state.connectionNumber
             let endpoint = TransportEndpoint(
@@ -147,9 +148,9 @@ extension ClientCore {
             }
             state.connection = connection
             state.establishedAfter = now
-            state.machine.opened(now: now)
             return connection
         }
+        guard let connection else { return }
         logger.debug("Connecting", metadata: ["zookeeper.servers": "\(addresses.joined(separator: ","))"])
         connection.open()
     }

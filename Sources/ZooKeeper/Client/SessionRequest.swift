@@ -140,9 +140,10 @@ struct RequestEncoder: Sendable {
 
     /// The path as the user knows it.
     func stripped(_ path: String) -> String {
-        guard !chroot.isEmpty, path.hasPrefix(chroot) else { return path }
-        let rest = path.dropFirst(chroot.count)
-        return rest.isEmpty ? "/" : String(rest)
+        guard !chroot.isEmpty, path.utf8.starts(with: chroot.utf8) else { return path }
+        let rest = path.utf8.dropFirst(chroot.utf8.count)
+        guard let first = rest.first else { return "/" }
+        return first == UInt8(ascii: "/") ? String(Substring(rest)) : path
     }
 
     private func encode(_ operations: [TransactionOperation]) throws(ZooKeeperError) -> [TransportOperation] {

@@ -51,6 +51,8 @@ struct SessionStateMachine: Sendable {
     private var epoch = 0
     private var hasConnectionOfSession = false
     private var addresses: [String]?
+    /// Names of the present servers are being resolved.
+    private var isResolving = false
     private var backoff: Backoff
     private var pausedUntil: MonotonicInstant?
     private var failure: ZooKeeperError?
@@ -71,22 +73,27 @@ struct SessionStateMachine: Sendable {
     // MARK: The run loop
 
     mutating func nextStep(now: MonotonicInstant) -> Step {
-        if case .condemned(let end) = link { return .close(end) }
         if isStopping || failure != nil {
-            return link == .none ? .finish(failure) : .close(.endSession)
+            if link == .none { return .finish(failure) }
+            link = .condemned(.endSession)
         }
         switch link {
         case .none:
             if let pausedUntil, now < pausedUntil { return .wait(until: pausedUntil) }
-            guard let addresses else { return .resolve }
+            guard let addresses else {
+                isResolving = true
+                return .resolve
+            }
             return .open(addresses: addresses, session: session)
         case .opening(let since), .lost(let since):
             let giveUp = since + requestedTimeout * Self.round
             guard now >= giveUp else { return .wait(until: giveUp) }
             pause(from: now)
+            // What it says while it is being closed comes too late.
+            link = .condemned(.keepSession)
             return .close(.keepSession)
         case .connected: return .wait(until: nil)
-        case .condemned: return .wait(until: nil)
+        case .condemned(let end): return .close(end)
         }
     }
 
@@ -94,7 +101,10 @@ struct SessionStateMachine: Sendable {
     /// client gives one address that does not answer.
     private static let round = 0.7
 
+    /// The names are resolved; addresses of servers that have been replaced meanwhile are not used.
     mutating func resolved(_ addresses: [String], now: MonotonicInstant) {
+        guard isResolving else { return }
+        isResolving = false
         if addresses.isEmpty {
             pause(from: now)
         } else {
@@ -102,10 +112,13 @@ struct SessionStateMachine: Sendable {
         }
     }
 
-    mutating func opened(now: MonotonicInstant) {
+    /// The connection is about to be opened; says whether it is still wanted.
+    mutating func willOpen(now: MonotonicInstant) -> Bool {
+        guard link == .none, addresses != nil else { return false }
         link = .opening(since: now)
         hasConnectionOfSession = false
         addresses = nil
+        return true
     }
 
     mutating func closed() {
@@ -163,6 +176,7 @@ struct SessionStateMachine: Sendable {
     /// Leave the present connection for other servers, with the same session.
     mutating func replaceConnection() -> [Effect] {
         addresses = nil
+        isResolving = false
         pausedUntil = nil
         guard isOpen else { return [.wake] }
         let lost: [Effect] = link == .connected ? session.map { [.suspend(publicSession($0))] } ?? [] : []

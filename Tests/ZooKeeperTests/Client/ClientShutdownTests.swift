@@ -201,16 +201,28 @@ struct ClientShutdownTests {
     @Test func `a session that begins while the client stops has its end told`() async throws {
         let scripted = try ScriptedClient()
         let running = Task { try await scripted.client.run() }
-        let connection = try await scripted.transport.connection(1)
+        let connection = try await scripted.connected()
         let late = OneShot<LiveSession?>()
-        connection.beforeClose {
-            connection.connect()
+        try await scripted.held("/own", on: connection).onLoss { _ in
+            connection.connect(session: 2)
             late.set(scripted.client.core.state.withLock { $0.live })
         }
         scripted.client.triggerGracefulShutdown()
         try await running.value
-        let session = try #require(late.value ?? nil)
+        let session = try #require(try await late.wait())
+        #expect(session.epoch == 2)
         #expect(session.endReason == .clientStopped)
+    }
+
+    @Test func `no session begins while the connection is being closed`() async throws {
+        let scripted = try ScriptedClient()
+        let running = Task { try await scripted.client.run() }
+        let connection = try await scripted.transport.connection(1)
+        connection.beforeClose { connection.connect() }
+        let states = scripted.client.states
+        scripted.client.triggerGracefulShutdown()
+        try await running.value
+        #expect(await states.contains { $0.isConnected } == false)
     }
 
     // MARK: Scoped use
