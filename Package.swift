@@ -110,7 +110,8 @@ let package = Package(
         .testTarget(
             name: "ZooKeeperTests",
             dependencies: [
-                "ZooKeeper", "ZooKeeperBridge", logging, configuration, tracing,
+                "ZooKeeper", "ZooKeeperBridge", logging, metrics, configuration, tracing,
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
                 .product(
                     name: "InMemoryTracing", package: "swift-distributed-tracing",
                     condition: .when(traits: ["Tracing"])),

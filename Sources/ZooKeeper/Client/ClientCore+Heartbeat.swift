@@ -95,7 +95,7 @@ extension ClientCore {
         guard isPresent else { return }
         switch result {
         case .success:
-            if !checks.isEmpty { metrics.proved(validityLeft: session.validUntil - clock.now) }
+            if !checks.isEmpty { metrics.proved(validityLeft: max(.zero, session.validUntil - clock.now)) }
         case .failure(let error):
             guard let index = error.failedOperation, index < checks.count else { break }
             switch error.code {

@@ -1,4 +1,5 @@
 import Logging
+import Metrics
 import Synchronization
 import ZooKeeperBridge
 
@@ -163,7 +164,7 @@ struct ScriptedClient: Sendable {
     let client: ZooKeeperClient
 
     init(
-        resolver: any NameResolver = LiteralResolver(),
+        resolver: any NameResolver = LiteralResolver(), metricsFactory: (any MetricsFactory)? = nil,
         _ change: (inout ZooKeeperClientConfiguration) -> Void = { _ in }
     ) throws {
         var configuration = ZooKeeperClientConfiguration(servers: [ServerAddress(host: "127.0.0.1", port: 2181)])
@@ -172,7 +173,7 @@ struct ScriptedClient: Sendable {
         logger.logLevel = .critical
         client = try ZooKeeperClient(
             configuration: configuration, transport: transport, resolver: resolver, clock: clock,
-            logger: logger)
+            logger: logger, metricsFactory: metricsFactory)
     }
 
     static func run(
