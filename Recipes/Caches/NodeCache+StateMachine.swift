@@ -62,11 +62,13 @@ struct NodeCacheStateMachine: Sendable {
     /// The last write that was seen, or the first instant after it once the znode was missing: answers from before it are
     /// not listened to.
     private var newest: ZXID?
-    private var backoff = Backoff(initial: .milliseconds(50), cap: .seconds(5))
+    private var backoff: Backoff
     private var publishedContent = NodeCache.Content.unknown
     private var isPublishedLive = false
 
-    init(now: MonotonicInstant) {
+    /// - Parameter seed: What the pauses after failures are shortened by.
+    init(now: MonotonicInstant, seed: UInt64) {
+        backoff = Backoff(initial: .milliseconds(50), cap: .seconds(5), seed: seed)
         staleSince = now
     }
 

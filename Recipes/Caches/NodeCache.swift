@@ -91,7 +91,7 @@ public final class NodeCache: Service, Sendable {
         self.path = try ZNodePath(path).string
         self.client = client
         self.logger = logger
-        let machine = NodeCacheStateMachine(now: client.clock.now)
+        let machine = NodeCacheStateMachine(now: client.clock.now, seed: client.randomness.next())
         published = Broadcast(Self.entry(of: machine, connection: nil, clock: client.clock))
         state = Mutex(State(machine: machine))
     }

@@ -55,7 +55,8 @@ extension Contender {
 
     private func begin(_ session: LiveSession, step: Int) {
         state.withLock { $0.session = session }
-        receive(.session(epoch: session.epoch, id: session.id, uuid: ContenderName.makeUUID()), step: step)
+        let uuid = ContenderName.makeUUID(using: client.randomness)
+        receive(.session(epoch: session.epoch, id: session.id, uuid: uuid), step: step)
     }
 
     private func join(base: String, discarding: [String], step: Int) {

@@ -29,7 +29,7 @@ package final class Contender: Sendable {
         var held: HeldNode?
         var sinks: [(sink: WatchSink, path: String, kind: WatchedKind)] = []
         var waiting: Task<Void, Never>?
-        var backoff = Backoff(initial: .milliseconds(10), cap: .seconds(1))
+        var backoff: Backoff
         var events: [@Sendable (inout ContenderStateMachine) -> ContenderStateMachine.Action?] = []
         var isPerforming = false
     }
@@ -49,7 +49,8 @@ package final class Contender: Sendable {
         self.client = client
         self.directory = directory
         self.data = data
-        state = Mutex(State(machine: ContenderStateMachine(policy: policy, waits: waits)))
+        let backoff = Backoff(initial: .milliseconds(10), cap: .seconds(1), seed: client.randomness.next())
+        state = Mutex(State(machine: ContenderStateMachine(policy: policy, waits: waits), backoff: backoff))
     }
 
     /// Joins the queue and waits until everybody in conflict in front has gone.

@@ -1,3 +1,5 @@
+package import ZooKeeper
+
 /// The name of a contender's znode in a queue's directory.
 ///
 /// It is made of any prefix, normally `_c_<uuid>-`, then the last of the words `lock-`, `latch-`, `__READ__` and
@@ -94,9 +96,9 @@ extension ContenderName {
         return text
     }
 
-    /// A random uuid in lower case, with the system's randomness.
-    package static func makeUUID() -> String {
-        var generator = SystemRandomNumberGenerator()
+    /// A random uuid in lower case.
+    package static func makeUUID(using randomness: Randomness) -> String {
+        var generator = randomness
         return makeUUID(using: &generator)
     }
 }

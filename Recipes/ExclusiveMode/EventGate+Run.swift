@@ -62,13 +62,15 @@ struct GateLoop {
     /// The window that was last waited for, if it leaves a record.
     var expectedRecord: (id: String, token: FencingToken)?
     var signal: SignalWatch?
-    var backoff = Backoff(initial: .milliseconds(50), cap: .seconds(5))
+    var backoff: Backoff
     var failure: ZooKeeperError?
 
     var mode: ExclusiveMode { gate.mode }
 
     init(gate: EventGate) {
         self.gate = gate
+        backoff = Backoff(
+            initial: .milliseconds(50), cap: .seconds(5), seed: gate.mode.client.randomness.next())
     }
 
     mutating func run() async -> ZooKeeperError? {

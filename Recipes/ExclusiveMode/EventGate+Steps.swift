@@ -22,7 +22,7 @@ extension GateLoop {
     /// the create, shows no signal, any window's znode has a higher number than the read znode, and waits for it.
     mutating func enter() async -> GateStateMachine.Event {
         guard let session, !session.hasEnded else { return .sessionEnded }
-        let uuid = gate.member.makeUUID()
+        let uuid = gate.member.makeUUID(using: mode.client.randomness)
         let base = "\(mode.locksPath)/\(ContenderName.base(uuid: uuid, kind: .read))"
         let watch = SignalWatch()
         var requests: [SessionRequest] = [

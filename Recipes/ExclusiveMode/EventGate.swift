@@ -55,7 +55,7 @@ public final class EventGate: Service, Sendable {
         self.name = name
         clock = mode.client.clock
         logger = mode.logger
-        member = MemberName(for: name)
+        member = MemberName(for: name, using: mode.client.randomness)
     }
 
     /// Where the gate stands: the current state first, then every change in order.

@@ -92,12 +92,13 @@ struct WindowAttempt {
     let mode: ExclusiveMode
     let session: LiveSession
     let reason: String
-    let id = ContenderName.makeUUID()
+    let id: String
 
     init(mode: ExclusiveMode, session: LiveSession, reason: String) {
         self.mode = mode
         self.session = session
         self.reason = reason
+        id = ContenderName.makeUUID(using: mode.client.randomness)
     }
 
     private var owner: String { ProcessIdentity.current.description }

@@ -1,3 +1,5 @@
+internal import ZooKeeper
+
 #if canImport(Glibc)
 internal import Glibc
 #elseif canImport(Musl)
@@ -34,8 +36,8 @@ struct MemberName: Sendable, Hashable {
     let node: String
 
     /// What a znode's name may not have becomes an underscore, and a long name is cut.
-    init(for name: String) {
-        let digits = String(UInt32.random(in: .min ... .max), radix: 16)
+    init(for name: String, using randomness: Randomness) {
+        let digits = String(UInt32(truncatingIfNeeded: randomness.next()), radix: 16)
         tag = String(repeating: "0", count: 8 - digits.count) + digits
         let readable = name.unicodeScalars.prefix(Self.longest).map { $0.isNodeSafe ? $0 : "_" }
         node = "\(String(String.UnicodeScalarView(readable)))-\(tag)"
@@ -58,8 +60,8 @@ struct MemberName: Sendable, Hashable {
     var name: String { String(decoding: node.utf8.dropLast(9), as: UTF8.self) }
 
     /// A new uuid for a read znode of this processor.
-    func makeUUID() -> String {
-        tag + ContenderName.makeUUID().dropFirst(8)
+    func makeUUID(using randomness: Randomness) -> String {
+        tag + ContenderName.makeUUID(using: randomness).dropFirst(8)
     }
 
     /// The tag that a contender's name carries, if it is a processor's of this package.

@@ -69,7 +69,7 @@ extension WindowRun {
     ///
     /// The signal is this window's as long as it is the one that was created then.
     private func removeSignal() async {
-        var backoff = Backoff(initial: .milliseconds(20), cap: .seconds(2))
+        var backoff = Backoff(initial: .milliseconds(20), cap: .seconds(2), seed: mode.client.randomness.next())
         while !request.session.hasEnded {
             let result = (try? await request.session.flight(.data(path: mode.signalPath)))?[0]
             switch result {

@@ -33,7 +33,8 @@ extension Lease {
     /// The znode has a name of its own: created again after an unknown outcome, it is found to exist.
     private func createReadNode(_ path: String) async throws -> ZXID {
         let session = place.session
-        var backoff = Backoff(initial: .milliseconds(10), cap: .seconds(1))
+        var backoff = Backoff(
+            initial: .milliseconds(10), cap: .seconds(1), seed: place.client.randomness.next())
         while true {
             do {
                 let request = SessionRequest.create(path: path, data: place.data, mode: .ephemeral)

@@ -149,3 +149,11 @@ struct NameResolverTests {
         #expect(answer.addresses.isEmpty && answer.failures.isEmpty)
     }
 }
+
+/// The same, in whatever order.
+private func resolveServers(
+    _ servers: [ServerAddress], using resolver: some NameResolver
+) async -> (addresses: [String], failures: [String]) {
+    var generator = Randomness()
+    return await resolveServers(servers, using: resolver, generator: &generator)
+}

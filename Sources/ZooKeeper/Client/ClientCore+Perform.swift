@@ -22,7 +22,7 @@ extension ClientCore {
     private func repeatUntilDone(_ request: SessionRequest) async throws -> SessionReply {
         let policy = configuration.retry
         let deadline = clock.now + policy.deadline
-        var backoff = Backoff(initial: policy.initialPause, cap: policy.longestPause)
+        var backoff = Backoff(initial: policy.initialPause, cap: policy.longestPause, seed: randomness.next())
         while true {
             switch try await submit([request], deadline: deadline)[0].value() {
             case .success(let reply): return reply

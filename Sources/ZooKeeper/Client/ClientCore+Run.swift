@@ -118,7 +118,9 @@ extension ClientCore {
     private func resolveUnlessStopped(_ servers: [ServerAddress]) async -> Resolution? {
         await withTaskGroup(of: Resolution?.self) { group in
             group.addTask {
-                let (addresses, failures) = await resolveServers(servers, using: self.resolver)
+                var generator = self.randomness
+                let (addresses, failures) = await resolveServers(
+                    servers, using: self.resolver, generator: &generator)
                 return Resolution(addresses: addresses, failures: failures)
             }
             group.addTask {

@@ -66,6 +66,7 @@ final class ClientCore: Sendable {
     let transport: any Transport
     let resolver: any NameResolver
     let clock: any MonotonicClock
+    let randomness: Randomness
     let logger: Logger
     let metrics: ZooKeeperMetrics
     let janitor: Janitor
@@ -83,19 +84,21 @@ final class ClientCore: Sendable {
 
     init(
         configuration: ZooKeeperClientConfiguration, transport: any Transport, resolver: any NameResolver,
-        clock: any MonotonicClock, logger: Logger, metrics: ZooKeeperMetrics
+        clock: any MonotonicClock, randomness: Randomness, logger: Logger, metrics: ZooKeeperMetrics
     ) {
         self.configuration = configuration
         self.transport = transport
         self.resolver = resolver
         self.clock = clock
+        self.randomness = randomness
         self.logger = logger
         self.metrics = metrics
         encoder = RequestEncoder(configuration)
-        janitor = Janitor(clock: clock)
+        janitor = Janitor(clock: clock, randomness: randomness)
         state = Mutex(
             State(
-                machine: SessionStateMachine(requestedTimeout: configuration.sessionTimeout),
+                machine: SessionStateMachine(
+                    requestedTimeout: configuration.sessionTimeout, seed: randomness.next()),
                 validity: SessionValidity(margin: configuration.validityMargin),
                 servers: configuration.servers,
                 credentials: configuration.auth

@@ -8,6 +8,9 @@ extension ZooKeeperClient {
     /// The clock that all deadlines are on.
     package var clock: any MonotonicClock { core.clock }
 
+    /// Where all that happens by chance draws its numbers.
+    package var randomness: Randomness { core.randomness }
+
     /// The present session, once there is one that is connected.
     ///
     /// - Throws: ``ZooKeeperError`` with code `.clientStopped` or `.authenticationFailed`, or `CancellationError`.

@@ -38,15 +38,17 @@ public final class ZooKeeperClient: Service, Sendable {
             clock: SystemMonotonicClock(), logger: logger, metricsFactory: metricsFactory)
     }
 
-    /// Makes a client over another transport, in another time.
+    /// Makes a client over another transport, in another time, by other chances.
     package init(
         configuration: ZooKeeperClientConfiguration, transport: any Transport, resolver: any NameResolver,
-        clock: any MonotonicClock, logger: Logger, metricsFactory: (any MetricsFactory)? = nil
+        clock: any MonotonicClock, randomness: Randomness = Randomness(), logger: Logger,
+        metricsFactory: (any MetricsFactory)? = nil
     ) throws(ZooKeeperError) {
         try configuration.validate()
         self.configuration = configuration
         core = ClientCore(
-            configuration: configuration, transport: transport, resolver: resolver, clock: clock, logger: logger,
+            configuration: configuration, transport: transport, resolver: resolver, clock: clock,
+            randomness: randomness, logger: logger,
             metrics: ZooKeeperMetrics(factory: metricsFactory ?? MetricsSystem.factory))
     }
 

@@ -23,10 +23,12 @@ struct Janitor: Sendable {
     private let jobs: AsyncStream<Job>
     private let continuation: AsyncStream<Job>.Continuation
     private let clock: any MonotonicClock
+    private let randomness: Randomness
 
-    init(clock: any MonotonicClock) {
+    init(clock: any MonotonicClock, randomness: Randomness) {
         (jobs, continuation) = AsyncStream.makeStream(of: Job.self)
         self.clock = clock
+        self.randomness = randomness
     }
 
     /// Hands a job in; when the client has stopped, its session is over and there is nothing to do.
@@ -49,7 +51,7 @@ struct Janitor: Sendable {
 
     private func perform(_ job: Job) async {
         defer { job.done.set(()) }
-        var backoff = Backoff(initial: .milliseconds(20), cap: .seconds(2))
+        var backoff = Backoff(initial: .milliseconds(20), cap: .seconds(2), seed: randomness.next())
         while !job.session.hasEnded, !Task.isCancelled {
             if (try? await attempt(job)) == true { return }
             try? await clock.sleep(until: clock.now + backoff.pause())

@@ -138,7 +138,7 @@ private struct HostAnswer: Sendable {
 /// Hosts that fail are left out, so one dead name never hides the servers that can be reached. A cancelled task gets
 /// failures for what was not answered yet.
 ///
-/// - Returns: Addresses with ports, each once and in a random order, IPv6 in brackets, as ``TransportEndpoint`` wants
+/// - Returns: Addresses with ports, each once and in an order by the generator, IPv6 in brackets, as ``TransportEndpoint`` wants
 ///   them; and a line for each host that failed.
 package func resolveServers(
     _ servers: [ServerAddress],
@@ -171,13 +171,4 @@ package func resolveServers(
         }
     }
     return (addresses.sorted().shuffled(using: &generator), failures)
-}
-
-/// The same, in an order by the system's randomness.
-package func resolveServers(
-    _ servers: [ServerAddress],
-    using resolver: some NameResolver
-) async -> (addresses: [String], failures: [String]) {
-    var generator = SystemRandomNumberGenerator()
-    return await resolveServers(servers, using: resolver, generator: &generator)
 }

@@ -58,10 +58,11 @@ struct SessionStateMachine: Sendable {
     private var failure: ZooKeeperError?
     private var isStopping = false
 
-    init(requestedTimeout: Duration) {
+    /// - Parameter seed: What the pauses between rounds are shortened by.
+    init(requestedTimeout: Duration, seed: UInt64) {
         self.requestedTimeout = requestedTimeout
         // A pause must not cost the session: the ensemble may come back at its beginning.
-        backoff = Backoff(initial: .milliseconds(100), cap: min(.seconds(10), requestedTimeout / 3))
+        backoff = Backoff(initial: .milliseconds(100), cap: min(.seconds(10), requestedTimeout / 3), seed: seed)
     }
 
     /// The present session, while it is not known to have ended.

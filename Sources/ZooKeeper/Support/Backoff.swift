@@ -3,23 +3,20 @@ package struct Backoff: Sendable {
     private let initial: Duration
     private let cap: Duration
     private var next: Duration
+    private var generator: SeededGenerator
 
-    package init(initial: Duration, cap: Duration) {
+    /// - Parameter seed: What the pauses are shortened by: the same seed gives the same pauses.
+    package init(initial: Duration, cap: Duration, seed: UInt64) {
         self.initial = min(initial, cap)
         self.cap = cap
         next = self.initial
+        generator = SeededGenerator(seed: seed)
     }
 
     /// The next pause.
-    package mutating func pause(using generator: inout some RandomNumberGenerator) -> Duration {
+    package mutating func pause() -> Duration {
         defer { next = min(next * 2, cap) }
         return next * Double.random(in: 0.5...1, using: &generator)
-    }
-
-    /// The next pause, with the system's randomness.
-    package mutating func pause() -> Duration {
-        var generator = SystemRandomNumberGenerator()
-        return pause(using: &generator)
     }
 
     /// Begins again from the initial pause.

@@ -7,7 +7,7 @@ import ZooKeeper
 private final class Machine {
     private var machine: NodeCacheStateMachine
 
-    init(now: MonotonicInstant) { machine = NodeCacheStateMachine(now: now) }
+    init(now: MonotonicInstant) { machine = NodeCacheStateMachine(now: now, seed: 1) }
 
     typealias Connection = NodeCacheStateMachine.Connection
     typealias Read = NodeCacheStateMachine.Read

@@ -1,4 +1,5 @@
 import Testing
+import ZooKeeper
 import ZooKeeperRecipes
 
 @Suite struct ContenderNameTests {
@@ -53,9 +54,9 @@ import ZooKeeperRecipes
     }
 
     @Test func `a uuid has its form, in lower case`() throws {
-        let uuid = ContenderName.makeUUID()
+        let uuid = ContenderName.makeUUID(using: Randomness())
         #expect(uuid.wholeMatch(of: /[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}/) != nil)
-        #expect(uuid != ContenderName.makeUUID())
+        #expect(uuid != ContenderName.makeUUID(using: Randomness()))
     }
 
     @Test func `H14 numbers order names as numbers, and creations break ties`() throws {

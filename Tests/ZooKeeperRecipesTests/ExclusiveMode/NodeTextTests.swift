@@ -117,7 +117,7 @@ import Testing
 @Suite struct MemberNameTests {
     @Test(arguments: NodeTextTests.hostile + ["a/b", ".", "..", "zookeeper", "𝒳", "漢字", "a b", "\u{85}", "-", "x-"])
     func `any name gives a znode's name, and is told apart again`(name: String) throws {
-        let member = MemberName(for: name)
+        let member = MemberName(for: name, using: Randomness())
         _ = try ZNodePath("/members/\(member.node)")
         let read = try #require(MemberName(node: member.node))
         #expect(read == member)
@@ -126,21 +126,21 @@ import Testing
 
     @Test func `plain names stay as they are`() {
         for name in ["front-1", "host.example:8080", "Grüße", "漢字"] {
-            #expect(MemberName(for: name).name == name)
+            #expect(MemberName(for: name, using: Randomness()).name == name)
         }
     }
 
     @Test func `a long name is kept short`() {
-        #expect(MemberName(for: String(repeating: "x", count: 100_000)).node.utf8.count < 1000)
+        #expect(MemberName(for: String(repeating: "x", count: 100_000), using: Randomness()).node.utf8.count < 1000)
     }
 
     @Test func `a read znode leads to its processor`() throws {
-        let member = MemberName(for: "front")
-        let node = ContenderName.name(uuid: member.makeUUID(), kind: .read, number: 3)
+        let member = MemberName(for: "front", using: Randomness())
+        let node = ContenderName.name(uuid: member.makeUUID(using: Randomness()), kind: .read, number: 3)
         #expect(MemberName.tag(ofContender: node) == member.tag)
         #expect(try #require(ContenderName(node)).kind == .read)
-        #expect(member.makeUUID() != member.makeUUID())
-        #expect(member.makeUUID().utf8.count == 36)
+        #expect(member.makeUUID(using: Randomness()) != member.makeUUID(using: Randomness()))
+        #expect(member.makeUUID(using: Randomness()).utf8.count == 36)
     }
 
     @Test func `what is no member's or contender's has no tag`() {

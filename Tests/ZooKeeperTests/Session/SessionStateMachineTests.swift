@@ -9,9 +9,9 @@ private struct Driven {
     var now = MonotonicInstant(nanoseconds: 0)
     let timeout: Duration
 
-    init(timeout: Duration = .seconds(10)) {
+    init(timeout: Duration = .seconds(10), seed: UInt64 = 1) {
         self.timeout = timeout
-        machine = SessionStateMachine(requestedTimeout: timeout)
+        machine = SessionStateMachine(requestedTimeout: timeout, seed: seed)
     }
 
     var step: SessionStateMachine.Step { mutating get { machine.nextStep(now: now) } }
@@ -84,6 +84,20 @@ struct SessionStateMachineTests {
             full = min(full * 2, cap)
         }
         #expect(full == cap)
+    }
+
+    @Test func `the same seed gives the same pauses, another one others`() {
+        let pauses = ([7, 7, 8] as [UInt64]).map { seed in
+            var driven = Driven(seed: seed)
+            return (0..<5).map { _ in
+                driven.open()
+                _ = driven.machine.openFailed("", now: driven.now)
+                driven.close(.keepSession)
+                return driven.sitOut()
+            }
+        }
+        #expect(pauses[0] == pauses[1])
+        #expect(pauses[0] != pauses[2])
     }
 
     @Test func `a connection ends the growing of pauses`() {

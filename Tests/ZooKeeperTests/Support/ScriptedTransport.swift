@@ -173,7 +173,7 @@ struct ScriptedClient: Sendable {
         logger.logLevel = .critical
         client = try ZooKeeperClient(
             configuration: configuration, transport: transport, resolver: resolver, clock: clock,
-            logger: logger, metricsFactory: metricsFactory)
+            randomness: Randomness(seed: 1), logger: logger, metricsFactory: metricsFactory)
     }
 
     static func run(

@@ -203,7 +203,7 @@ struct LockWaiterFaultTests {
     @Test func `a waiter behind a znode that it may not read waits all the same`() async throws {
         try await LockScene.with { scene in
             try await scene.lock.withWriteLock { _ in }
-            let name = ContenderName.base(uuid: ContenderName.makeUUID(), kind: .write)
+            let name = ContenderName.base(uuid: ContenderName.makeUUID(using: Randomness()), kind: .write)
             let node = try await scene.other.create(
                 "\(LockScene.path)/\(name)", mode: .ephemeralSequential,
                 acl: [ACL(permissions: [.delete], scheme: "world", id: "anyone")])
