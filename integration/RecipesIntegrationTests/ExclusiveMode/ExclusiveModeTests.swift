@@ -37,7 +37,7 @@ struct ExclusiveModeTests {
         }
     }
 
-    @Test func `a processor that does not pause is named, and all resume`() async throws {
+    @Test func `S3: a processor that does not pause is named, and all resume`() async throws {
         try await withTestServer { server in
             try await withProcessors(2, connection: server.connectionString) { processors, mode in
                 let permit = try await processors[1].gate.enter()
@@ -73,6 +73,23 @@ struct ExclusiveModeTests {
                 stuck.leave()
                 for processor in processors { await processor.awaitState(\.isOpen) }
                 #expect(try await mode.windows().last?.forced == ["processor-1"])
+            }
+        }
+    }
+
+    @Test func `S7: twenty processors resume together, at a cost that does not grow with their number`() async throws {
+        try await withTestServer { server in
+            try await withProcessors(20, connection: server.connectionString) { processors, mode in
+                let before = try await server.counters().packetsReceived
+                let token = try await mode.run(reason: "herd") { window in
+                    #expect(window.participants.count == 20)
+                    return window.token
+                }
+                for processor in processors {
+                    await processor.awaitState { if case .open(let own) = $0 { own > token } else { false } }
+                }
+                // Six of the processor, one look of the window; the rest is the window's own and proofs.
+                #expect(try await server.counters().packetsReceived - before < 20 * 10)
             }
         }
     }

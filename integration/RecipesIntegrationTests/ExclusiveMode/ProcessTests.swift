@@ -11,7 +11,8 @@ import ZooKeeperTestKitTraits
 struct ProcessTests {
     private var connection: String { TestServer.current.connectionString }
 
-    @Test func `a processor frozen beyond its session processes nothing before its gate has a new token`() async throws
+    @Test func `H28: a processor frozen beyond its session processes nothing before its gate has a new token`()
+        async throws
     {
         let scene = try await ProcessScene(["frozen", "other"], on: connection, base: "/frozen")
         let window = try scene.window(1)

@@ -101,6 +101,23 @@ struct WindowPeersTests {
         }
     }
 
+    @Test func `S5: a processor with a new session stays out until the signal has gone`() async throws {
+        try await ExclusiveScene.with { scene in
+            let one = try await scene.processor()
+            let token = await one.awaitOpen()
+            try await scene.admin.create(scene.signal, mode: .ephemeral)
+            await one.awaitState { $0 == .paused }
+            let epoch = one.client.session?.epoch
+            let openings = one.history.filter(\.isOpen).count
+            try await scene.server.expireSession(of: one.client)
+            await one.awaitHistory { history in history.filter { $0 == .paused }.count == 2 }
+            #expect(one.client.session?.epoch != epoch)
+            #expect(one.history.filter(\.isOpen).count == openings)
+            try await scene.admin.delete(scene.signal)
+            await one.awaitOpen(after: token)
+        }
+    }
+
     @Test func `S6: of two operators the second waits, or fails with the first one's name`() async throws {
         try await ExclusiveScene.with { scene in
             let (first, second) = (try await scene.windowOperator(), try await scene.windowOperator())
