@@ -165,4 +165,22 @@ struct WatchTableTests {
         #expect(fire(.dataChanged, decomposed).count == 0)
         #expect(fire(.dataChanged, composed).first === sink)
     }
+
+    // MARK: Setting all of them again
+
+    @Test mutating func `rule 10: watches that would not fit into one packet are not set`() {
+        let long = String(repeating: "x", count: 99_990)
+        let keys = (0..<11).map { WatchTable.Key(path: "/\($0 % 10)\(long)\($0 / 10)", kind: .data) }
+        for key in keys.prefix(10) {
+            #expect(table.hasRoom(for: key))
+            table.willArm(key)
+        }
+        #expect(table.wireSize <= WatchTable.largestWireSize)
+        #expect(!table.hasRoom(for: keys[10]))
+        #expect(table.hasRoom(for: keys[0]), "one that is set takes no more room")
+        #expect(table.didArm(keys[3], sink: sink(), isSet: false) == .settled)
+        #expect(table.hasRoom(for: keys[10]))
+        _ = table.removeAllWithPaths()
+        #expect(table.wireSize == 0)
+    }
 }

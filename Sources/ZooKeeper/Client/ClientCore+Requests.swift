@@ -13,7 +13,7 @@ extension ClientCore {
     /// Requests taken from the outbox, and the connection that they go out on.
     private struct Departure {
         var requests: [Outgoing] = []
-        var refused: [PendingRequest] = []
+        var refused: [(request: PendingRequest, error: ZooKeeperError)] = []
         var connection: any TransportConnection
         var connectionNumber: Int
         var sent: MonotonicInstant
@@ -82,7 +82,7 @@ extension ClientCore {
             if isDrained { drained.set(()) }
             guard let departure else { return }
             isMine = true
-            for request in departure.refused { finish(request, .failure(ZooKeeperError(.sessionExpired))) }
+            for (request, error) in departure.refused { finish(request, .failure(error)) }
             for outgoing in departure.requests { send(outgoing, departure) }
         }
     }
@@ -98,7 +98,7 @@ extension ClientCore {
             guard let next = state.outbox.popFirst() else { break }
             if next.pending.isFinished { continue }
             if let epoch = next.pending.epoch, epoch != live.epoch {
-                departure.refused.append(next.pending)
+                departure.refused.append((next.pending, ZooKeeperError(.sessionExpired)))
                 continue
             }
             if case .removeWatches(let path, let kind) = next.encoded,
@@ -106,7 +106,13 @@ extension ClientCore {
             {
                 continue
             }
-            if let key = next.watchKey { state.watches.willArm(key) }
+            if let key = next.watchKey {
+                guard state.watches.hasRoom(for: key) else {
+                    departure.refused.append((next.pending, .tooManyWatches(path: next.pending.request.path)))
+                    continue
+                }
+                state.watches.willArm(key)
+            }
             next.pending.markPassing()
             state.inFlight += 1
             departure.requests.append(next)
@@ -216,6 +222,15 @@ extension ClientCore.State {
         let ended = outbox.filter { $0.pending.epoch == epoch }.map(\.pending)
         if !ended.isEmpty { outbox.removeAll { $0.pending.epoch == epoch } }
         return ended
+    }
+}
+
+extension ZooKeeperError {
+    fileprivate static func tooManyWatches(path: String?) -> ZooKeeperError {
+        ZooKeeperError(
+            .invalidArgument, path: path,
+            message: "the paths watched in this session are over \(WatchTable.largestWireSize) bytes together; "
+                + "more could not be set again after a lost connection")
     }
 }
 

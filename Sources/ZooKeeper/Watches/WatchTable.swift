@@ -42,6 +42,8 @@ struct WatchTable {
         }
 
         var path: String { znode.string }
+
+        fileprivate var wireSize: Int { path.utf8.count + 4 }
     }
 
     private struct Entry {
@@ -60,13 +62,27 @@ struct WatchTable {
         case gone
     }
 
+    /// The most that the watches may take in one packet.
+    ///
+    /// On reconnecting the C client sets all of them with one; a packet over the server's 1 MiB would be refused, and sent
+    /// again on the next connection, for ever.
+    static let largestWireSize = 1_000_000
+
     private var entries: [Key: Entry] = [:]
+    /// What the watches take in the packet that sets them again: each path and its length.
+    private(set) var wireSize = 0
 
     var count: Int { entries.values.reduce(0) { $0 + $1.sinks.count } }
 
     /// A read that sets a watch is about to be sent.
     mutating func willArm(_ key: Key) {
+        if entries[key] == nil { wireSize += key.wireSize }
         entries[key, default: Entry()].arming += 1
+    }
+
+    /// Whether one more watch can be set again after a lost connection.
+    func hasRoom(for key: Key) -> Bool {
+        entries[key] != nil || wireSize + key.wireSize <= Self.largestWireSize
     }
 
     /// The read was answered.
@@ -105,7 +121,7 @@ struct WatchTable {
 
     /// All watches are gone at the server; gives everybody who waited, with the path.
     mutating func removeAllWithPaths() -> [(path: String, sink: WatchSink)] {
-        defer { entries = [:] }
+        defer { (entries, wireSize) = ([:], 0) }
         return entries.flatMap { key, entry in entry.sinks.map { (key.path, $0) } }
     }
 
@@ -113,6 +129,7 @@ struct WatchTable {
     private mutating func prune(_ key: Key) -> Bool {
         guard let entry = entries[key], entry.sinks.isEmpty, entry.arming == 0 else { return false }
         entries[key] = nil
+        wireSize -= key.wireSize
         return true
     }
 

@@ -56,6 +56,18 @@ struct ClientCoreTests {
         }
     }
 
+    @Test func `rule 10: a watch that could not be set again is refused before it is sent`() async throws {
+        try await ScriptedClient.run { scripted in
+            let connection = try await scripted.connected()
+            let path = "/" + String(repeating: "x", count: 1_000_000)
+            let error = await #expect(throws: ZooKeeperError.self) {
+                _ = try await scripted.client.watchExistence(at: path)
+            }
+            #expect(error?.code == .invalidArgument)
+            #expect(connection.waiting.isEmpty)
+        }
+    }
+
     // MARK: What is held
 
     @Test func `validity moves with the answers to writes, from when they were sent`() async throws {
