@@ -109,7 +109,7 @@ struct SessionEventTests {
         server.stop()
     }
 
-    @Test func `a garbled answer ends the connection, not the process`() async throws {
+    @Test func `rule 3: a garbled answer ends the connection, not the process`() async throws {
         let server = try #require(
             FakeServer { connection in
                 connection.grantSession()

@@ -143,7 +143,7 @@ struct RequestEncoderTests {
         #expect(own == [ACL.open.transport])
     }
 
-    @Test func `data may fill a packet less what the path, the chroot and the header take`() throws {
+    @Test func `rule 11: data may fill a packet less what the path, the chroot and the header take`() throws {
         var configuration = ZooKeeperClientConfiguration(servers: [], chroot: try ZNodePath("/app"))
         configuration.maximumPacketSize = 1000
         let encoder = RequestEncoder(configuration)

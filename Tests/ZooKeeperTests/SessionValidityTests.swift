@@ -17,7 +17,7 @@ struct SessionValidityTests {
 
     // MARK: Proofs
 
-    @Test func `a session without a proof is never valid`() {
+    @Test func `rule 17: a session without a proof is never valid`() {
         var validity = connected()
         for step in 1...1000 as ClosedRange<Int64> {
             validity.answered(sentAt: at(step * 100), isProof: false)
@@ -26,7 +26,7 @@ struct SessionValidityTests {
         }
     }
 
-    @Test func `reads prove nothing after a proof either`() {
+    @Test func `rule 17: reads prove nothing after a proof either`() {
         var validity = connected()
         validity.answered(sentAt: at(10), isProof: true)
         for step in 1...1000 as ClosedRange<Int64> {

@@ -11,7 +11,7 @@ struct ZooKeeperErrorTests {
             (-125, .quotaExceeded), (-127, .throttled), (-6, .unimplemented), (-8, .invalidArgument), (-121, .noWatch),
             (-119, .server), (-123, .server),
         ] as [(Int32, ZooKeeperError.Code)])
-    func `what the server refused was surely not executed`(serverCode: Int32, code: ZooKeeperError.Code) {
+    func `rule 13: what the server refused was surely not executed`(serverCode: Int32, code: ZooKeeperError.Code) {
         let error = ZooKeeperError(serverCode: serverCode, path: "/a")
         #expect(error.code == code)
         #expect(!error.isOutcomeUnknown)
