@@ -7,7 +7,7 @@ internal import ZooKeeper
 ///
 /// The gate is a service: run it after the client and before the processor. While it is open an event passes with one
 /// atomic addition, one comparison of the clock with a deadline and one atomic subtraction, and no request is made but
-/// the session's proof every third of the session timeout.
+/// the session's proof every 3/10 of the session timeout.
 ///
 /// ```swift
 /// for await event in events {
@@ -69,7 +69,8 @@ public final class EventGate: Service, Sendable {
     /// Lets an event in if the gate is open at this instant.
     ///
     /// - Returns: A permit to give back with ``EventPermit/leave()``, or `nil`.
-    /// - Complexity: No request, no allocation, no lock.
+    /// - Complexity: No request and no allocation; a lock only for the first event after the session's proof has moved the
+    ///   deadline, and while the deadline has passed.
     public func tryEnter() -> EventPermit? {
         // Those who try a shut gate over and over must not be counted: the gate waits for zero.
         guard admitUntil.load(ordering: .relaxed) != Self.closed else { return nil }

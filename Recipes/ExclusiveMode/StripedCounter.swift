@@ -2,8 +2,8 @@ internal import Synchronization
 
 /// Counts who is inside, for many threads at once, and tells for certain when nobody is.
 ///
-/// Each thread counts on a stripe of its own, so that threads do not fight for one cache line: 15 ns for coming and going
-/// where a shared word takes 62 and a mutex 187, with two threads (measured on the machine of design.md).
+/// Each thread counts on a stripe of its own, so that threads do not fight for one cache line. Counting in and out in C,
+/// with two threads on two cores, took 15 ns a pair that way, 62 on one shared word and 187 under a mutex.
 /// Whoever comes in counts first and looks at the closed flag second; whoever closes sets the flag first and counts
 /// second; both in one sequentially consistent order. So either the one who comes sees the flag, or is seen.
 final class StripedCounter: Sendable {

@@ -4,7 +4,7 @@ import ZooKeeperRecipes
 import ZooKeeperTestKit
 import ZooKeeperTestKitTraits
 
-/// What happens to an open gate: design.md section 6, seen from the processor.
+/// What happens to an open gate, fault by fault, seen from the processor.
 @Suite(.zooKeeperServer, .timeLimit(.minutes(2)))
 struct GateFaultTests {
     @Test func `H34: twenty short cuts move nothing`() async throws {

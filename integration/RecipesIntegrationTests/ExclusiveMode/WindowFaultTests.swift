@@ -4,7 +4,7 @@ import ZooKeeperRecipes
 import ZooKeeperTestKit
 import ZooKeeperTestKitTraits
 
-/// What happens to a window: design.md section 6, seen from the operator.
+/// What happens to a window, fault by fault, seen from the operator.
 @Suite(.zooKeeperServer, .timeLimit(.minutes(2)))
 struct WindowFaultTests {
     @Test func `a connection that is lost and comes back within the deadline ends nothing`() async throws {
