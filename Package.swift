@@ -23,6 +23,7 @@ let tracing = Target.Dependency.product(
 let configuration = Target.Dependency.product(
     name: "Configuration", package: "swift-configuration", condition: .when(traits: ["Configuration"]))
 let collections = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 
 let package = Package(
     name: "swift-zookeeper",
@@ -78,7 +79,7 @@ let package = Package(
         ),
         .target(
             name: "ZooKeeperTestKit",
-            dependencies: ["ZooKeeper", logging, lifecycle],
+            dependencies: ["ZooKeeper", "ZooKeeperBridge", logging, lifecycle, heap],
             swiftSettings: settings
         ),
         // Apart from the test kit, because programs that start servers should not link Swift Testing.

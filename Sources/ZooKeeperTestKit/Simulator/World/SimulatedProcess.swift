@@ -1,0 +1,128 @@
+internal import ZooKeeper
+
+/// A process of a simulated world: its tasks, its clock, and what it has of the network.
+///
+/// It can stand still as if it had received SIGSTOP, between two jobs or where it reads its clock, and it can be killed.
+/// One that is started again after that is a new process.
+package final class SimulatedProcess {
+    package let name: String
+    package let number: Int
+    package unowned let simulation: Simulation
+    /// How fast its clock runs; 1 is as fast as true time.
+    package let clockRate: Double
+    /// In how many clock readings once the process freezes; 0 for never.
+    package var freezesAtClockOnceIn = 0
+    package var freezeSpan: ClosedRange<Duration> = .milliseconds(1) ... .seconds(8)
+    package private(set) var isFrozen = false
+    /// Killed: whatever it still does harms and tells nobody.
+    package private(set) var isDead = false
+
+    var ready: [UnownedJob] = []
+    private var held: [() -> Void] = []
+    private var whenKilled: [() -> Void] = []
+    private var tasks: [Task<Void, Never>] = []
+    private var running = 0
+
+    package init(_ name: String, in simulation: Simulation, clockRate: Double = 1) {
+        self.name = name
+        self.simulation = simulation
+        self.clockRate = clockRate
+        number = simulation.processes.count
+        simulation.add(self)
+    }
+
+    /// Whether tasks of it have not ended.
+    package var isRunning: Bool { running > 0 }
+
+    /// Begins a task of the process.
+    package func start(_ operation: @escaping @Sendable () async -> Void) {
+        running += 1
+        let confined = Confined(self)
+        perform {
+            self.tasks.append(
+                Task {
+                    await operation()
+                    confined.value.running -= 1
+                })
+        }
+    }
+
+    /// Cancels its tasks, as a program does that is told to end.
+    package func cancel() {
+        perform { for task in self.tasks { task.cancel() } }
+    }
+
+    /// Does something as a part of the process, as soon as it is not frozen.
+    package func perform(_ action: @escaping () -> Void) {
+        if isFrozen {
+            held.append(action)
+        } else {
+            simulation.within(self, action)
+        }
+    }
+
+    // MARK: Faults
+
+    /// Stops it where it stands, as SIGSTOP does.
+    package func freeze() {
+        guard !isFrozen else { return }
+        simulation.note("freeze \(name)")
+        isFrozen = true
+    }
+
+    /// Lets it go on, as SIGCONT does.
+    package func thaw() {
+        guard isFrozen else { return }
+        simulation.note("thaw \(name)")
+        isFrozen = false
+        let actions = held
+        held = []
+        // Everything has been waiting for it, and all of it is there at once.
+        for action in actions { simulation.after(.zero, by: self, action) }
+    }
+
+    /// Ends it at once, as SIGKILL does: it stands still for good, and its connections break.
+    package func kill() {
+        guard !isDead else { return }
+        simulation.note("kill \(name)")
+        isDead = true
+        isFrozen = true
+        for action in whenKilled { action() }
+        whenKilled = []
+    }
+
+    /// Calls a closure when the process is killed.
+    package func onKill(_ action: @escaping () -> Void) {
+        whenKilled.append(action)
+    }
+
+    /// Lets the tasks of the dead come to their end, so that nothing is left of them.
+    package func bury() {
+        isFrozen = false
+        let actions = held
+        held = []
+        for action in actions { simulation.after(.zero, by: self, action) }
+        cancel()
+    }
+
+    /// What the process reads on its clock.
+    func readClock() -> MonotonicInstant {
+        if freezesAtClockOnceIn > 0, simulation.current === self, !isFrozen, !isDead,
+            simulation.chance.oneIn(freezesAtClockOnceIn)
+        {
+            let span = simulation.chance.duration(freezeSpan)
+            freeze()
+            simulation.runOthers(for: span)
+            if !isDead { thaw() }
+        }
+        return clockTime(of: simulation.now)
+    }
+
+    func clockTime(of instant: MonotonicInstant) -> MonotonicInstant {
+        MonotonicInstant(nanoseconds: Int64(Double(instant.nanoseconds) * clockRate))
+    }
+
+    func trueTime(of reading: MonotonicInstant) -> MonotonicInstant {
+        MonotonicInstant(nanoseconds: Int64((Double(reading.nanoseconds) / clockRate).rounded(.up)))
+    }
+}

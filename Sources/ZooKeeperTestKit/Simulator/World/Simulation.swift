@@ -1,0 +1,152 @@
+internal import HeapModule
+package import ZooKeeper
+
+/// A world on one thread, in virtual time, in which every choice comes from one seed.
+///
+/// Three things happen in it: jobs of the simulated processes' tasks run, in any order; messages and timers come due; and
+/// faults strike, which are timers of the scenario. Between two of them nothing else moves. The same seed gives the same
+/// world, step by step, on every machine.
+package final class Simulation {
+    package let seed: UInt64
+    package var chance: Chance
+    /// The true time; processes see it through clocks of their own.
+    package private(set) var now = MonotonicInstant(nanoseconds: 0)
+    package private(set) var processes: [SimulatedProcess] = []
+    /// Steps done: jobs and events.
+    package private(set) var steps = 0
+    package private(set) var trace: Trace
+    /// What the world found wrong by itself, such as a step that never ended.
+    package private(set) var breakdown: String?
+
+    /// The process whose code is running.
+    private(set) var current: SimulatedProcess?
+    private var events = Heap<Event>()
+    private var order: UInt64 = 0
+    /// Steps since time last moved by more than a job's duration.
+    private var stepsAtOnce = 0
+    private var nesting = 0
+
+    private struct Event: Comparable {
+        var time: MonotonicInstant
+        /// Chooses among events of one instant.
+        var tie: UInt64
+        var process: SimulatedProcess?
+        var action: () -> Void
+
+        static func < (left: Event, right: Event) -> Bool {
+            left.time == right.time ? left.tie < right.tie : left.time < right.time
+        }
+        static func == (left: Event, right: Event) -> Bool { left.time == right.time && left.tie == right.tie }
+    }
+
+    package init(seed: UInt64, keepsTrace: Bool = false) {
+        self.seed = seed
+        chance = Chance(seed: seed)
+        trace = Trace(isKept: keepsTrace)
+    }
+
+    // MARK: What happens
+
+    /// Does something later.
+    ///
+    /// - Parameter process: Whose doing it is: it waits while that process is frozen, and is left undone when it is dead.
+    package func after(_ delay: Duration, by process: SimulatedProcess? = nil, _ action: @escaping () -> Void) {
+        at(now + delay, by: process, action)
+    }
+
+    package func at(_ time: MonotonicInstant, by process: SimulatedProcess? = nil, _ action: @escaping () -> Void) {
+        order += 1
+        // The low bits make it unique, the high ones choose.
+        let tie = (chance.seed() << 32) | (order & 0xffff_ffff)
+        events.insert(Event(time: max(time, now), tie: tie, process: process, action: action))
+    }
+
+    /// Writes a line of the trace.
+    package func note(_ text: @autoclosure () -> String) {
+        trace.add(now, current?.name, text)
+    }
+
+    package func add(_ process: SimulatedProcess) {
+        processes.append(process)
+    }
+
+    // MARK: The run
+
+    /// Runs until an instant, or until nothing can happen any more.
+    package func run(until end: MonotonicInstant) {
+        TaskCapture.capture(for: self) {
+            while breakdown == nil, step(until: end) {}
+        }
+        if breakdown == nil { now = max(now, end) }
+    }
+
+    /// Runs until a condition holds; gives up at an instant.
+    package func run(until end: MonotonicInstant, while condition: () -> Bool) {
+        TaskCapture.capture(for: self) {
+            while breakdown == nil, condition(), step(until: end) {}
+        }
+    }
+
+    /// Runs others while a process stands still in the middle of a step.
+    func runOthers(for span: Duration) {
+        guard nesting < 3 else { return }
+        nesting += 1
+        let (before, end) = (current, now + span)
+        current = nil
+        while breakdown == nil, step(until: end) {}
+        now = max(now, end)
+        current = before
+        nesting -= 1
+    }
+
+    private func step(until end: MonotonicInstant) -> Bool {
+        let runnable = processes.filter { !$0.isFrozen && !$0.ready.isEmpty }
+        let due = events.min.map { $0.time <= now } ?? false
+        if let process = runnable.isEmpty || (due && chance.oneIn(2)) ? nil : chance.pick(runnable) {
+            runJob(of: process)
+            return true
+        }
+        guard let next = events.min, next.time <= end else { return false }
+        _ = events.popMin()
+        if next.time > now {
+            now = next.time
+            stepsAtOnce = 0
+        }
+        countStep()
+        if let process = next.process {
+            process.perform(next.action)
+        } else {
+            next.action()
+        }
+        return true
+    }
+
+    private func runJob(of process: SimulatedProcess) {
+        countStep()
+        now = now + .microseconds(1)
+        trace.mix(UInt64(process.number))
+        let job = process.ready.remove(at: chance.below(process.ready.count))
+        within(process) { TaskCapture.run(job) }
+    }
+
+    /// Runs code of a process; what it makes runnable is the process's.
+    func within(_ process: SimulatedProcess, _ code: () -> Void) {
+        let before = current
+        current = process
+        code()
+        current = before
+    }
+
+    private func countStep() {
+        steps += 1
+        stepsAtOnce += 1
+        if stepsAtOnce > 200_000 { breakdown = "200,000 steps in which time stood still" }
+    }
+}
+
+extension Simulation: TaskCapture.Target {
+    func take(_ job: UnownedJob) {
+        guard let current else { preconditionFailure("a task was resumed by no process") }
+        current.ready.append(job)
+    }
+}
