@@ -124,6 +124,11 @@ let package = Package(
             dependencies: ["ZooKeeperRecipes", "ZooKeeper", "ZooKeeperBridge", logging],
             swiftSettings: settings
         ),
+        .testTarget(
+            name: "SimulationTests",
+            dependencies: ["ZooKeeperTestKit", "ZooKeeper", "ZooKeeperBridge", "ZooKeeperRecipes", logging],
+            swiftSettings: settings
+        ),
         .testTarget(name: "ProgramTests", dependencies: ["zkrecipes", "ZooKeeperRecipes"], swiftSettings: settings),
 
         // Against real servers.
