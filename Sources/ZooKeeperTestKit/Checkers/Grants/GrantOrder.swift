@@ -1,26 +1,27 @@
 /// Judges grants by their spans: those that exclude each other must not meet, and the later one has the higher token.
 struct GrantOrder {
-    /// The span that is farthest by some measure, and the farthest one of any other grant.
-    private struct Farthest {
+    /// The span with the highest measure of those that exclude a reader, and of all.
+    private struct Highest {
         let measure: (GrantSpan) -> Int64
-        private var best: GrantSpan?
-        private var other: GrantSpan?
+        private var all: GrantSpan?
+        private var exclusive: GrantSpan?
 
-        init(by measure: @escaping (GrantSpan) -> Int64) {
+        init(_ measure: @escaping (GrantSpan) -> Int64) {
             self.measure = measure
         }
 
         mutating func add(_ span: GrantSpan) {
-            if best.map({ measure(span) > measure($0) }) ?? true {
-                if best?.grant != span.grant { other = best }
-                best = span
-            } else if span.grant != best?.grant, other.map({ measure(span) > measure($0) }) ?? true {
-                other = span
-            }
+            if all.map({ measure(span) > measure($0) }) ?? true { all = span }
+            if !span.isShared, exclusive.map({ measure(span) > measure($0) }) ?? true { exclusive = span }
         }
 
-        /// The farthest one of another grant.
-        func span(besides grant: Int) -> GrantSpan? { best?.grant == grant ? other : best }
+        /// The highest one that excludes a span.
+        ///
+        /// A grant's own span is the highest only where it was downgraded, when no other one that was added lasts as long.
+        func rival(of span: GrantSpan) -> GrantSpan? {
+            let rival = span.isShared ? exclusive : all
+            return rival?.grant == span.grant ? nil : rival
+        }
     }
 
     let ledger: GrantLedger
@@ -34,13 +35,13 @@ struct GrantOrder {
 
     /// Each span that begins while one is valid that excludes it; of several the one that lasts longest is named.
     func overlaps() -> [Violation] {
-        var (all, exclusive) = (Farthest { Int64($0.last) }, Farthest { Int64($0.last) })
+        var lasting = Highest { Int64($0.last) }
         var found: [Violation] = []
         for span in byFirst {
-            let rival = (span.isShared ? exclusive : all).span(besides: span.grant)
-            if let rival, rival.last >= span.first { found.append(overlap(of: rival, span)) }
-            all.add(span)
-            if !span.isShared { exclusive.add(span) }
+            if let rival = lasting.rival(of: span), rival.last >= span.first {
+                found.append(overlap(of: rival, span))
+            }
+            lasting.add(span)
         }
         return found
     }
@@ -55,22 +56,20 @@ struct GrantOrder {
     /// Each span with a lower token than one that was over before it began.
     func disorders() -> [Violation] {
         let token = { (span: GrantSpan) in ledger.grants[span.grant].token }
-        var (all, exclusive) = (Farthest(by: token), Farthest(by: token))
+        var past = Highest(token)
         let byLast = byFirst.sorted { ($0.last, $0.grant) < ($1.last, $1.grant) }
         var over = byLast[...]
         var found: [Violation] = []
         for span in byFirst {
-            while let past = over.first, past.last < span.first {
+            while let next = over.first, next.last < span.first {
                 over.removeFirst()
-                all.add(past)
-                if !past.isShared { exclusive.add(past) }
+                past.add(next)
             }
-            guard let past = (span.isShared ? exclusive : all).span(besides: span.grant), token(past) > token(span)
-            else { continue }
+            guard let rival = past.rival(of: span), token(rival) > token(span) else { continue }
             found.append(
                 ledger.violation(
-                    ledger.rules.growth, "\(ledger.name(span.grant)) after \(ledger.name(past.grant))",
-                    [past.last, span.first]))
+                    ledger.rules.growth, "\(ledger.name(span.grant)) after \(ledger.name(rival.grant))",
+                    [rival.last, span.first]))
         }
         return found
     }
