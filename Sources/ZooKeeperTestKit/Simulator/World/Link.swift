@@ -3,7 +3,7 @@ internal import ZooKeeper
 /// One direction of a connection: messages arrive late, in their order, or not at all.
 package final class Link<Message> {
     private let simulation: Simulation
-    private let latency: Latency
+    package var latency: Latency
     /// Whose code receives; `nil` for a server.
     private let receiver: SimulatedProcess?
     private let receive: (Message) -> Void
