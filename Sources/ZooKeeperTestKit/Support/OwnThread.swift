@@ -2,15 +2,19 @@ import Glibc
 
 /// Runs `body` on a thread of its own, for work that blocks and must not hold a thread of the concurrency pool.
 func detachThread(_ body: @escaping @Sendable () -> Void) {
-    var attributes = pthread_attr_t()
-    pthread_attr_init(&attributes)
-    defer { pthread_attr_destroy(&attributes) }
-    pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-    pthread_attr_setstacksize(&attributes, 512 * 1024)
+    // Not made with `init()`: whose that is depends on the files that the compiler takes together.
+    let attributes = UnsafeMutablePointer<pthread_attr_t>.allocate(capacity: 1)
+    pthread_attr_init(attributes)
+    defer {
+        pthread_attr_destroy(attributes)
+        attributes.deallocate()
+    }
+    pthread_attr_setdetachstate(attributes, Int32(PTHREAD_CREATE_DETACHED))
+    pthread_attr_setstacksize(attributes, 512 * 1024)
     let box = Unmanaged.passRetained(ThreadBody(run: body))
     var thread = pthread_t()
     let code = pthread_create(
-        &thread, &attributes,
+        &thread, attributes,
         { argument in
             Unmanaged<ThreadBody>.fromOpaque(argument!).takeRetainedValue().run()
             return nil
