@@ -57,6 +57,8 @@ final class RawClient {
     private(set) var replies: [Int: TransportReply] = [:]
     /// Everything in the order in which it came.
     private(set) var heard: [Heard] = []
+    /// Whether an answer was older than one before it.
+    private(set) var wentBack = false
     private var lastNumber = 0
 
     enum Heard: Equatable {
@@ -86,12 +88,20 @@ final class RawClient {
                 password: earlier?.password ?? [], timeout: timeout))
     }
 
+    /// Goes on where another connection of the session ended.
+    func remember(_ earlier: RawClient) {
+        lastZXID = earlier.lastZXID
+        wentBack = earlier.wentBack
+        (session, password) = (earlier.session, earlier.password)
+    }
+
     private func receive(_ packet: ServerPacket) {
         switch packet {
         case .connected(let session, let password, let timeout):
             if session == 0 { heard.append(.refused) } else { isConnected = true }
             (self.session, self.password, self.timeout) = (session, password, timeout)
         case .reply(let number, let zxid, let reply):
+            if zxid < lastZXID { wentBack = true }
             lastZXID = max(lastZXID, zxid)
             replies[number] = reply
             heard.append(.reply(number))

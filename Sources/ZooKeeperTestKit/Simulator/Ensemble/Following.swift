@@ -7,6 +7,8 @@ final class Following {
     /// Whether the leader has said that the follower may serve.
     var isServing = false
     var lastHeard: MonotonicInstant
+    /// Which of the timers that watch the leader counts: the last.
+    var watch = 0
     private var active: [(session: Int64, timeout: Int32)] = []
 
     init(_ peer: PeerConnection, now: MonotonicInstant) {
@@ -36,11 +38,11 @@ extension SimulatedServer {
         let following = Following(peer, now: simulation.now)
         role = .following(following)
         peer.send(.follow)
-        watch(following)
+        watch(following, 0)
     }
 
     /// Gives the leader up when nothing has come from it for too long.
-    private func watch(_ following: Following) {
+    private func watch(_ following: Following, _ number: Int) {
         let limit = settings.tick * (following.isServing ? settings.syncLimit : settings.initLimit)
         let deadline = following.lastHeard + limit
         if deadline <= simulation.now {
@@ -48,8 +50,10 @@ extension SimulatedServer {
             return look()
         }
         simulation.at(deadline) { [weak self, weak following] in
-            guard let self, let following, case .following(let present) = role, present === following else { return }
-            watch(following)
+            guard let self, let following, following.watch == number, case .following(let present) = role,
+                present === following
+            else { return }
+            watch(following, number)
         }
     }
 
@@ -70,7 +74,8 @@ extension SimulatedServer {
             following.isServing = true
             appliedZXID = max(appliedZXID, currentEpoch << 32)
             note("serves")
-            watch(following)
+            following.watch += 1
+            watch(following, following.watch)
         case .propose(let transaction):
             log.append(transaction)
             peer.send(.acknowledge(zxid: transaction.zxid))

@@ -10,6 +10,8 @@ final class ServerConnection {
     /// The negotiated timeout in milliseconds.
     var timeout: Int32 = 0
     var isOpen = true
+    /// Whether the client has been told that its session stands; until then it has nothing to say.
+    var isReady = false
     /// What the session has asked for on this server and was not answered yet.
     var queue = RequestQueue()
 

@@ -146,4 +146,7 @@ extension SimulatedEnsemble {
     package func node(_ path: String, on server: Int) -> (data: [UInt8]?, stat: TransportStat)? {
         servers[server].tree.nodes[path].map { ($0.data, $0.stat) }
     }
+
+    /// Everything that one server has applied.
+    package func tree(of server: Int) -> SimulatedTree { servers[server].tree }
 }

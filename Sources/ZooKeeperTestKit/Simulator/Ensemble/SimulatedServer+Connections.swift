@@ -54,6 +54,7 @@ extension SimulatedServer {
 
     private func receive(_ packet: ClientPacket, from connection: ServerConnection) {
         guard isServing else { return close(connection) }
+        if case .connect = packet {} else if !connection.isReady { return close(connection) }
         switch packet {
         case .connect(let lastZXID, let session, let password, let timeout):
             let allowed = min(max(timeout, settings.shortestSession), settings.longestSession)
@@ -122,6 +123,7 @@ extension SimulatedServer {
     func finish(_ connection: ServerConnection, isValid: Bool) {
         let session = connection.session
         note("#\(connection.number) is \(isValid ? "session \(hex(session))" : "nobody: \(hex(session)) is gone")")
+        connection.isReady = isValid
         if isValid {
             connection.send(
                 .connected(

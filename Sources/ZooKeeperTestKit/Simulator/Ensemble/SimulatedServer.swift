@@ -89,9 +89,9 @@ final class SimulatedServer {
         if let leading { leading.applied(transaction, on: self) }
         if !events.isEmpty { fireWatches() }
         let isAnswered = answer(transaction, reply)
-        if case .closeSession = transaction.change, !isAnswered, let connection = bySession[transaction.session] {
-            close(connection)
-        }
+        guard case .closeSession = transaction.change else { return }
+        queues[transaction.session] = nil
+        if !isAnswered, let connection = bySession[transaction.session] { close(connection) }
     }
 
     /// Applies all that was logged, as a server does that begins to look for a leader.

@@ -23,6 +23,12 @@ package struct SimulatedTree {
     /// The metadata of a node, as a server reports it.
     package func stat(of path: String) -> TransportStat? { nodes[path]?.stat }
 
+    /// The data of a node.
+    package func data(of path: String) -> [UInt8]? { nodes[path]?.data }
+
+    /// The paths of all nodes, sorted.
+    package var paths: [String] { nodes.keys.sorted() }
+
     /// The ephemeral nodes of a session.
     package func ephemerals(of session: Int64) -> [String] { ephemerals[session] ?? [] }
 
@@ -172,12 +178,13 @@ extension SimulatedTree {
     }
 
     private mutating func create(_ creation: Creation, by transaction: Transaction) {
-        let parent = Path.parent(of: creation.path)
-        nodes[parent]?.children.append(Path.name(of: creation.path))
-        if let before = nodes[parent]?.created, creation.parentCreated > before {
+        if let parent = nodes.index(forKey: Path.parent(of: creation.path)) {
+            nodes.values[parent].children.append(Path.name(of: creation.path))
             // A counter that went over its end stays where it is, and so does the zxid of the last change.
-            nodes[parent]?.created = creation.parentCreated
-            nodes[parent]?.pzxid = transaction.zxid
+            if creation.parentCreated > nodes.values[parent].created {
+                nodes.values[parent].created = creation.parentCreated
+                nodes.values[parent].pzxid = transaction.zxid
+            }
         }
         nodes[creation.path] = Znode(
             data: creation.data, acl: creation.acl, czxid: transaction.zxid, mzxid: transaction.zxid,
@@ -187,10 +194,13 @@ extension SimulatedTree {
 
     private mutating func delete(_ path: String, zxid: Int64, events: inout [TreeEvent]) {
         guard let node = nodes.removeValue(forKey: path) else { return }
-        let (parent, name) = (Path.parent(of: path), Path.name(of: path))
-        if let index = nodes[parent]?.children.firstIndex(of: name), let last = nodes[parent]?.children.popLast() {
-            if last != name { nodes[parent]?.children[index] = last }
-            nodes[parent]?.pzxid = zxid
+        if let parent = nodes.index(forKey: Path.parent(of: path)) {
+            let name = Path.name(of: path)
+            if let index = nodes.values[parent].children.firstIndex(of: name) {
+                nodes.values[parent].children.swapAt(index, nodes.values[parent].children.count - 1)
+                nodes.values[parent].children.removeLast()
+            }
+            nodes.values[parent].pzxid = zxid
         }
         if node.isEphemeral, let index = ephemerals[node.owner]?.firstIndex(of: path) {
             ephemerals[node.owner]?.remove(at: index)
@@ -201,12 +211,11 @@ extension SimulatedTree {
     private mutating func setData(
         _ data: [UInt8]?, of path: String, version: Int32, by transaction: Transaction
     ) -> TransportStat? {
-        guard var node = nodes[path] else { return nil }
-        node.data = data
-        node.version = version
-        node.mzxid = transaction.zxid
-        node.mtime = transaction.time
-        nodes[path] = node
-        return node.stat
+        guard let node = nodes.index(forKey: path) else { return nil }
+        nodes.values[node].data = data
+        nodes.values[node].version = version
+        nodes.values[node].mzxid = transaction.zxid
+        nodes.values[node].mtime = transaction.time
+        return nodes.values[node].stat
     }
 }
