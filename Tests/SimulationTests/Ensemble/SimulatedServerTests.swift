@@ -66,6 +66,19 @@ import ZooKeeperTestKit
         #expect(client.events == [event(.created, "/c")])
     }
 
+    @Test func `who may not read a node is not told of it, and no longer watches it`() {
+        let scene = EnsembleScene()
+        let client = scene.client()
+        let writeOnly = [TransportACL(permissions: 30, scheme: "world", id: "anyone")]
+        client.call(.exists(path: "/a", watch: true))
+        client.call(.getChildren(path: "/", watch: true))
+        client.call(.create(path: "/a", data: [], mode: .persistent, acl: writeOnly))
+        #expect(client.events == [event(.childrenChanged, "/")])
+        client.call(.setACL(path: "/a", acl: .anybody, version: -1))
+        client.call(.setData(path: "/a", data: [], version: -1))
+        #expect(client.events.count == 1)
+    }
+
     @Test func `watches are taken away by their kind`() {
         let scene = EnsembleScene()
         let client = scene.client()

@@ -118,26 +118,28 @@ final class SimulatedServer {
 
     private func fireWatches() {
         for event in events {
+            let (path, isReadable) = (event.path, event.isReadable)
             switch event.kind {
             case .created:
-                _ = fire(&dataWatches, event.path, .created)
-                _ = fire(&childWatches, Path.parent(of: event.path), .childrenChanged)
+                _ = fire(&dataWatches, path, .created, isReadable)
+                _ = fire(&childWatches, Path.parent(of: path), .childrenChanged, event.isParentReadable)
             case .deleted:
-                let told = fire(&dataWatches, event.path, .deleted)
-                _ = fire(&childWatches, event.path, .deleted, exceptTo: told)
-                _ = fire(&childWatches, Path.parent(of: event.path), .childrenChanged)
+                let told = fire(&dataWatches, path, .deleted, isReadable)
+                _ = fire(&childWatches, path, .deleted, isReadable, exceptTo: told)
+                _ = fire(&childWatches, Path.parent(of: path), .childrenChanged, event.isParentReadable)
             case .dataChanged:
-                _ = fire(&dataWatches, event.path, .dataChanged)
+                _ = fire(&dataWatches, path, .dataChanged, isReadable)
             }
         }
     }
 
     private func fire(
-        _ table: inout WatchTable, _ path: String, _ kind: TransportWatchEvent.Kind,
+        _ table: inout WatchTable, _ path: String, _ kind: TransportWatchEvent.Kind, _ isReadable: Bool,
         exceptTo told: [ServerConnection] = []
     ) -> [ServerConnection] {
         if table.isEmpty { return [] }
         let watchers = table.take(path)
+        guard isReadable else { return watchers }
         for watcher in watchers where watcher.isOpen && !told.contains(where: { $0 === watcher }) {
             tell(watcher, kind, path)
         }

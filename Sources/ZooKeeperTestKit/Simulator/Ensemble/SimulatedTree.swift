@@ -117,6 +117,9 @@ package struct TreeEvent: Equatable {
     package enum Kind { case created, deleted, dataChanged }
     package var kind: Kind
     package var path: String
+    /// Whether anybody may read the node, and its parent: who may not is not told, though the watch is gone.
+    package var isReadable = true
+    package var isParentReadable = true
 }
 
 extension SimulatedTree {
@@ -134,14 +137,17 @@ extension SimulatedTree {
         switch change {
         case .create(let creation):
             create(creation, by: transaction)
-            events.append(TreeEvent(kind: .created, path: creation.path))
+            events.append(
+                TreeEvent(
+                    kind: .created, path: creation.path, isReadable: allows(creation.acl, Permission.read),
+                    isParentReadable: isReadable(Path.parent(of: creation.path))))
             let stat = nodes[creation.path].map(\.stat)
             return TransportReply(code: ServerCode.ok, body: stat.map { .created(path: creation.path, $0) } ?? .none)
         case .delete(let path):
             delete(path, zxid: transaction.zxid, events: &events)
         case .setData(let path, let data, let version):
             let stat = setData(data, of: path, version: version, by: transaction)
-            events.append(TreeEvent(kind: .dataChanged, path: path))
+            events.append(TreeEvent(kind: .dataChanged, path: path, isReadable: isReadable(path)))
             return TransportReply(code: ServerCode.ok, body: stat.map { .stat($0) } ?? .none)
         case .setACL(let path, let acl, let version):
             nodes[path]?.acl = acl
@@ -167,6 +173,10 @@ extension SimulatedTree {
                 body: .multi(codes.map { TransportOperationResult(code: $0) }))
         }
         return TransportReply(code: ServerCode.ok)
+    }
+
+    private func isReadable(_ path: String) -> Bool {
+        nodes[path].map { allows($0.acl, Permission.read) } ?? true
     }
 
     private func result(_ reply: TransportReply) -> TransportOperationResult {
@@ -205,7 +215,10 @@ extension SimulatedTree {
         if node.isEphemeral, let index = ephemerals[node.owner]?.firstIndex(of: path) {
             ephemerals[node.owner]?.remove(at: index)
         }
-        events.append(TreeEvent(kind: .deleted, path: path))
+        events.append(
+            TreeEvent(
+                kind: .deleted, path: path, isReadable: allows(node.acl, Permission.read),
+                isParentReadable: isReadable(Path.parent(of: path))))
     }
 
     private mutating func setData(
