@@ -57,7 +57,8 @@ final class RawClient {
     private(set) var replies: [Int: TransportReply] = [:]
     /// Everything in the order in which it came.
     private(set) var heard: [Heard] = []
-    /// Whether an answer was older than one before it.
+    private var lastAnswered = 0
+    /// Whether an answer was older than one before it, or came out of its turn.
     private(set) var wentBack = false
     private var lastNumber = 0
 
@@ -101,7 +102,8 @@ final class RawClient {
             if session == 0 { heard.append(.refused) } else { isConnected = true }
             (self.session, self.password, self.timeout) = (session, password, timeout)
         case .reply(let number, let zxid, let reply):
-            if zxid < lastZXID { wentBack = true }
+            if zxid < lastZXID || number <= lastAnswered { wentBack = true }
+            lastAnswered = number
             lastZXID = max(lastZXID, zxid)
             replies[number] = reply
             heard.append(.reply(number))

@@ -140,7 +140,7 @@ private final class Chaos {
     private func brokenPromises() -> [String] {
         for user in users { keepPromises(user) }
         return kept.filter { scene.ensemble.node($0) == nil }.map { "\($0) is lost" }
-            + users.filter(\.client.wentBack).map { _ in "a client saw time go back" }
+            + users.filter(\.client.wentBack).map { _ in "a client saw time go back, or answers out of their turn" }
     }
 
     private func strayEphemerals() -> [String] {
