@@ -85,7 +85,7 @@ extension EventGate {
 
     /// Cancels the operations that are inside.
     func cancelInside() {
-        let tasks = shared.withLock { Array($0.tasks.values) }
+        let tasks = shared.withLock { $0.tasks.orderedValues }
         for cancel in tasks { cancel() }
     }
 

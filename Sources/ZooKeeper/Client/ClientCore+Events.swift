@@ -99,7 +99,7 @@ extension ClientCore {
         guard let live = state.live else { return }
         state.live = nil
         aftermath.ended.append((live, .sessionEnded))
-        aftermath.lostHolds = state.holds.values.map { ($0, .sessionEnded) }
+        aftermath.lostHolds = state.holds(where: { _ in true }).map { ($0, .sessionEnded) }
         aftermath.refused += state.takeOutbox(ofEpoch: live.epoch)
         interruptWatches(&state, &aftermath, kind: .sessionEnded)
         aftermath.states.append(.expired(session))

@@ -35,8 +35,8 @@ extension ClientCore {
 
     private func takeDuties(_ state: inout State, now: MonotonicInstant) -> Duties {
         var duties = Duties(overdue: state.takeOverdue(now: now), session: state.live)
-        duties.lost = state.holds.values.filter { $0.hasOutlivedDeadline(now: now) }
-        duties.unwatched = state.holds.values.filter { $0.isWatchDue(now: now) }
+        duties.lost = state.holds { $0.hasOutlivedDeadline(now: now) }
+        duties.unwatched = state.holds { $0.isWatchDue(now: now) }
         let watchDue = state.holds.values.filter { $0.needsWatch && $0.watchDue > now }.map(\.watchDue).min()
         duties.isDrainOver = state.phase == .draining && state.drainUntil.map { $0 <= now } ?? false
         if let rewatchAt = state.rewatchAt, rewatchAt <= now {
@@ -111,6 +111,11 @@ extension ClientCore {
 }
 
 extension ClientCore.State {
+    /// The own znodes that are held, in the order of their paths.
+    func holds(where condition: (HeldNode) -> Bool) -> [HeldNode] {
+        holds.values.filter(condition).sorted { ($0.path, $0.czxid.rawValue) < ($1.path, $1.czxid.rawValue) }
+    }
+
     /// When the session needs a request of its own.
     fileprivate var nextHeartbeat: MonotonicInstant {
         if holds.isEmpty { return lastSent == .distantPast ? lastSent : lastSent + validity.timeout * 0.3 }
@@ -120,7 +125,7 @@ extension ClientCore.State {
 
     /// The own znodes whose turn it is to be checked.
     fileprivate mutating func nextChecks(atMost limit: Int) -> [HeldNode] {
-        let all = holds.values.filter(\.allowsChecks).sorted { $0.path < $1.path }
+        let all = holds(where: \.allowsChecks)
         guard all.count > limit else { return all }
         let start = proofOffset % all.count
         proofOffset = start + limit

@@ -55,7 +55,7 @@ extension ClientCore {
             state.drainUntil = nil
             defer { (state.outbox, state.deadlines) = ([], []) }
             let sinks = state.watches.removeAllWithPaths()
-            return (state.live, Array(state.holds.values), state.outbox.map(\.pending), sinks)
+            return (state.live, state.holds(where: { _ in true }), state.outbox.map(\.pending), sinks)
         }
         // What was held must be known to have ended before the server is told to give it away.
         live?.markEnded(.clientStopped)

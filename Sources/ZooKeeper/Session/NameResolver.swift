@@ -147,7 +147,7 @@ package func resolveServers(
 ) async -> (addresses: [String], failures: [String]) {
     let hosts = Set(servers.map(\.host))
     let answers = await withTaskGroup(of: HostAnswer.self) { group in
-        for host in hosts {
+        for host in hosts.sorted() {
             group.addTask {
                 do { return HostAnswer(host: host, answer: .success(try await resolver.resolve(host))) } catch {
                     return HostAnswer(host: host, answer: .failure(error))

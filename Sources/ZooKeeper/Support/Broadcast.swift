@@ -27,7 +27,7 @@ package final class Broadcast<Value: Sendable>: Sendable {
         state.withLock { state in
             guard !state.isFinished else { return }
             state.current = value
-            for follower in state.followers.values { follower.yield(value) }
+            for follower in state.followers.orderedValues { follower.yield(value) }
         }
     }
 
@@ -36,11 +36,11 @@ package final class Broadcast<Value: Sendable>: Sendable {
         let followers = state.withLock { state in
             if let value, !state.isFinished {
                 state.current = value
-                for follower in state.followers.values { follower.yield(value) }
+                for follower in state.followers.orderedValues { follower.yield(value) }
             }
             state.isFinished = true
             defer { state.followers = [:] }
-            return Array(state.followers.values)
+            return state.followers.orderedValues
         }
         for follower in followers { follower.finish() }
     }

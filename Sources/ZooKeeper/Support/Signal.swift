@@ -26,7 +26,7 @@ package final class OneShot<Value: Sendable>: Sendable {
             guard state.value == nil else { return nil }
             state.value = value
             defer { (state.waiters, state.observers) = ([:], []) }
-            return (Array(state.waiters.values), state.observers)
+            return (state.waiters.orderedValues, state.observers)
         }
         guard let (waiters, observers) = first else { return false }
         for observer in observers { observer(value) }

@@ -122,7 +122,10 @@ struct WatchTable {
     /// All watches are gone at the server; gives everybody who waited, with the path.
     mutating func removeAllWithPaths() -> [(path: String, sink: WatchSink)] {
         defer { (entries, wireSize) = ([:], 0) }
-        return entries.flatMap { key, entry in entry.sinks.map { (key.path, $0) } }
+        let ordered = entries.sorted {
+            ($0.key.path, $0.key.kind == .data ? 0 : 1) < ($1.key.path, $1.key.kind == .data ? 0 : 1)
+        }
+        return ordered.flatMap { key, entry in entry.sinks.map { (key.path, $0) } }
     }
 
     /// Forgets an entry that nobody needs; says whether it did.
