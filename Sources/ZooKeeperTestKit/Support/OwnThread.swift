@@ -1,7 +1,7 @@
 import Glibc
 
 /// Runs `body` on a thread of its own, for work that blocks and must not hold a thread of the concurrency pool.
-func detachThread(_ body: @escaping @Sendable () -> Void) {
+func detachThread(stackSize: Int = 512 * 1024, _ body: @escaping @Sendable () -> Void) {
     // Not made with `init()`: whose that is depends on the files that the compiler takes together.
     let attributes = UnsafeMutablePointer<pthread_attr_t>.allocate(capacity: 1)
     pthread_attr_init(attributes)
@@ -10,7 +10,7 @@ func detachThread(_ body: @escaping @Sendable () -> Void) {
         attributes.deallocate()
     }
     pthread_attr_setdetachstate(attributes, Int32(PTHREAD_CREATE_DETACHED))
-    pthread_attr_setstacksize(attributes, 512 * 1024)
+    pthread_attr_setstacksize(attributes, stackSize)
     let box = Unmanaged.passRetained(ThreadBody(run: body))
     var thread = pthread_t()
     let code = pthread_create(
@@ -25,10 +25,17 @@ func detachThread(_ body: @escaping @Sendable () -> Void) {
 /// Runs blocking work on a thread of its own and returns what it returned.
 ///
 /// Cancellation does not interrupt it.
-package func onOwnThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
+package func onOwnThread<Result: Sendable>(
+    stackSize: Int = 512 * 1024, _ body: @escaping @Sendable () throws -> Result
+) async throws -> Result {
     try await withCheckedThrowingContinuation { continuation in
-        detachThread { continuation.resume(with: Swift.Result(catching: body)) }
+        detachThread(stackSize: stackSize) { continuation.resume(with: Swift.Result(catching: body)) }
     }
+}
+
+/// Runs simulated worlds on a thread of their own, with room for processes that stand still inside one another.
+package func onSimulationThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
+    try await onOwnThread(stackSize: 16 << 20, body)
 }
 
 private final class ThreadBody: Sendable {

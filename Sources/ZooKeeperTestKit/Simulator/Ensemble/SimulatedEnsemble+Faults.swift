@@ -74,6 +74,12 @@ extension SimulatedEnsemble {
     }
 
     /// Whether a server answers its clients.
+    /// Whether a server is up, serving or not.
+    package func isRunning(_ index: Int) -> Bool {
+        if case .down = servers[index].role { return false }
+        return true
+    }
+
     package func isServing(_ index: Int) -> Bool { servers[index].isServing }
 
     /// Deletes a node, as an administrator does; `false` when nobody leads.

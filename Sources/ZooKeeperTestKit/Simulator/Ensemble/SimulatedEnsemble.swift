@@ -25,6 +25,10 @@ package final class SimulatedEnsemble {
     /// Terms of leaders that began.
     package internal(set) var elections = 0
 
+    /// Sees each transaction at the instant at which it is committed, once.
+    package var didCommit: (Transaction) -> Void = { _ in }
+    private var lastCommitted: Int64 = 0
+
     private(set) var servers: [SimulatedServer] = []
     private var peers: [PeerConnection] = []
     /// The group of each server: those of different groups do not reach each other.
@@ -68,6 +72,13 @@ package final class SimulatedEnsemble {
             let number = generator.next()
             return (0..<8).map { UInt8(truncatingIfNeeded: number >> ($0 * 8)) }
         }
+    }
+
+    /// A server has applied it because it was committed, whether or not as the first.
+    func noteCommitted(_ transaction: Transaction) {
+        guard transaction.zxid > lastCommitted else { return }
+        lastCommitted = transaction.zxid
+        didCommit(transaction)
     }
 
     // MARK: Among the servers

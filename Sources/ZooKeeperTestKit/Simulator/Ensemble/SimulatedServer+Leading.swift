@@ -32,6 +32,8 @@ extension SimulatedServer {
         for session in tree.sessions { leading.tracker.track(session, timeout: tree.timeouts[session] ?? 0) }
         for path in tree.emptyContainers { leading.reapLater(path, on: self) }
         guard settings.servers > 1 else { return }
+        // What it inherited is committed with its first quorum.
+        for transaction in log[..<appliedCount] { ensemble.noteCommitted(transaction) }
         note("serves as leader")
         for learner in leading.learners where learner.isSynchronized { learner.peer.send(.upToDate) }
         pingLater(leading)

@@ -86,6 +86,7 @@ final class SimulatedServer {
         events.removeAll(keepingCapacity: true)
         let reply = tree.apply(transaction, events: &events)
         appliedZXID = transaction.zxid
+        ensemble.noteCommitted(transaction)
         if let leading { leading.applied(transaction, on: self) }
         if !events.isEmpty { fireWatches() }
         let isAnswered = answer(transaction, reply)

@@ -13,7 +13,15 @@ package final class SimulatedProcess {
     /// In how many clock readings once the process freezes; 0 for never.
     package var freezesAtClockOnceIn = 0
     package var freezeSpan: ClosedRange<Duration> = .milliseconds(1) ... .seconds(8)
-    package private(set) var isFrozen = false
+    /// Stopped by a fault, between two steps.
+    private var isStopped = false
+    /// Stopped in the middle of a step, where it read its clock: its stack and its locks are as they were.
+    private var isInStep = false
+    /// Has no way to any server: new connections are refused or lead nowhere.
+    package var isCutOff = false
+    package var cutOffIsSilent = true
+    /// Its connections that are not known to be lost.
+    package var connections: [SimulatedSocket] = []
     /// Killed: whatever it still does harms and tells nobody.
     package private(set) var isDead = false
 
@@ -31,6 +39,8 @@ package final class SimulatedProcess {
         simulation.add(self)
     }
 
+    package var isFrozen: Bool { isStopped || isInStep }
+
     /// Whether tasks of it have not ended.
     package var isRunning: Bool { running > 0 }
 
@@ -38,7 +48,7 @@ package final class SimulatedProcess {
     package func start(_ operation: @escaping @Sendable () async -> Void) {
         running += 1
         let confined = Confined(self)
-        perform {
+        simulation.after(.zero, by: self) {
             self.tasks.append(
                 Task {
                     await operation()
@@ -49,11 +59,11 @@ package final class SimulatedProcess {
 
     /// Cancels its tasks, as a program does that is told to end.
     package func cancel() {
-        perform { for task in self.tasks { task.cancel() } }
+        simulation.after(.zero, by: self) { for task in self.tasks { task.cancel() } }
     }
 
     /// Does something as a part of the process, as soon as it is not frozen.
-    package func perform(_ action: @escaping () -> Void) {
+    func perform(_ action: @escaping () -> Void) {
         if isFrozen {
             held.append(action)
         } else {
@@ -65,20 +75,17 @@ package final class SimulatedProcess {
 
     /// Stops it where it stands, as SIGSTOP does.
     package func freeze() {
-        guard !isFrozen else { return }
+        guard !isStopped else { return }
         simulation.note("freeze \(name)")
-        isFrozen = true
+        isStopped = true
     }
 
     /// Lets it go on, as SIGCONT does.
     package func thaw() {
-        guard isFrozen else { return }
+        guard isStopped, !isDead else { return }
         simulation.note("thaw \(name)")
-        isFrozen = false
-        let actions = held
-        held = []
-        // Everything has been waiting for it, and all of it is there at once.
-        for action in actions { simulation.after(.zero, by: self, action) }
+        isStopped = false
+        goOn()
     }
 
     /// Ends it at once, as SIGKILL does: it stands still for good, and its connections break.
@@ -86,7 +93,7 @@ package final class SimulatedProcess {
         guard !isDead else { return }
         simulation.note("kill \(name)")
         isDead = true
-        isFrozen = true
+        isStopped = true
         for action in whenKilled { action() }
         whenKilled = []
     }
@@ -98,22 +105,31 @@ package final class SimulatedProcess {
 
     /// Lets the tasks of the dead come to their end, so that nothing is left of them.
     package func bury() {
-        isFrozen = false
-        let actions = held
-        held = []
-        for action in actions { simulation.after(.zero, by: self, action) }
+        isStopped = false
+        goOn()
         cancel()
     }
 
-    /// What the process reads on its clock.
+    /// Everything has been waiting for it, and all of it is there at once.
+    private func goOn() {
+        guard !isFrozen else { return }
+        let actions = held
+        held = []
+        for action in actions { simulation.after(.zero, by: self, action) }
+    }
+
+    /// What the process reads on its clock; it may have to wait for that.
     func readClock() -> MonotonicInstant {
         if freezesAtClockOnceIn > 0, simulation.current === self, !isFrozen, !isDead,
             simulation.chance.oneIn(freezesAtClockOnceIn)
         {
             let span = simulation.chance.duration(freezeSpan)
-            freeze()
-            simulation.runOthers(for: span)
-            if !isDead { thaw() }
+            simulation.note("freeze at the clock for \(span)")
+            isInStep = true
+            simulation.runOthers(for: span) { self.isStopped && !self.isDead }
+            isInStep = false
+            simulation.note("goes on")
+            goOn()
         }
         return clockTime(of: simulation.now)
     }
@@ -123,6 +139,9 @@ package final class SimulatedProcess {
     }
 
     func trueTime(of reading: MonotonicInstant) -> MonotonicInstant {
-        MonotonicInstant(nanoseconds: Int64((Double(reading.nanoseconds) / clockRate).rounded(.up)))
+        // A clock that differs by a few per cent cannot reach what is centuries away.
+        let limit = Double(Int64.max / 4)
+        let nanoseconds = (Double(reading.nanoseconds) / clockRate).rounded(.up)
+        return MonotonicInstant(nanoseconds: Int64(min(max(nanoseconds, -limit), limit)))
     }
 }

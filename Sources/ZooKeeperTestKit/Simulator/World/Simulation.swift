@@ -88,13 +88,16 @@ package final class Simulation {
     }
 
     /// Runs others while a process stands still in the middle of a step.
-    func runOthers(for span: Duration) {
+    ///
+    /// - Parameter isStopped: Whether it still has to stand still when the time is over.
+    func runOthers(for span: Duration, orWhile isStopped: () -> Bool) {
         guard nesting < 3 else { return }
         nesting += 1
         let (before, end) = (current, now + span)
         current = nil
         while breakdown == nil, step(until: end) {}
         now = max(now, end)
+        while breakdown == nil, isStopped(), step(until: now + .seconds(3600)) {}
         current = before
         nesting -= 1
     }
