@@ -12,8 +12,8 @@ extension Contender {
         case .join(let base, let discarding): join(base: base, discarding: discarding, step: step)
         case .createParents: createParents(step: step)
         case .find:
-            post([.sync(path: directory), .children(path: directory)]) { contender, results in
-                contender.receive(.found(results[0].flatMap { _ in results[1] }.names), step: step)
+            post([.barrier(at: directory), .children(path: directory)]) { contender, results in
+                contender.receive(.found(results[0].asBarrier(before: results[1]).names), step: step)
             }
         case .inspect(let names): inspect(names, step: step)
         case .list(let own, let discarding): list(own: own, discarding: discarding, step: step)

@@ -88,12 +88,12 @@ struct Janitor: Sendable {
         return isGone(result)
     }
 
-    /// The znodes with a prefix; without the `sync` a server that lags might not show them yet.
+    /// The znodes with a prefix; without the barrier one whose creation is on its way might not be seen.
     private func own(_ prefix: String, in parent: String, session: LiveSession) async throws -> [String] {
-        let results = try await session.flight(.sync(path: parent), .children(path: parent))
-        _ = try results[0].get()
-        if case .failure(let error) = results[1], error.code == .noNode { return [] }
-        return try results[1].get().children.names
+        let results = try await session.flight(.barrier(at: parent), .children(path: parent))
+        let listing = results[0].asBarrier(before: results[1])
+        if case .failure(let error) = listing, error.code == .noNode { return [] }
+        return try listing.get().children.names
             .filter { $0.hasPrefix(prefix) }.map { parent == "/" ? "/\($0)" : "\(parent)/\($0)" }
     }
 
