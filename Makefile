@@ -7,7 +7,7 @@ sources := $(wildcard Package.swift Sources Recipes Tests integration Examples B
 report := .build/ci
 traits := --traits Tracing,Configuration
 
-.PHONY: bootstrap demo test test-unit test-integration build-tests traits sanitize lint docs bench clean
+.PHONY: bootstrap demo test test-unit test-integration build-tests simulate mutants traits sanitize lint docs bench clean
 
 # Installs the C client's headers and the ZooKeeper server if they are missing.
 bootstrap:
@@ -33,6 +33,16 @@ test-integration: build-tests
 	@rm -f $(report)/integration*.xml
 	swift test $(traits) --skip-build --no-parallel --filter IntegrationTests --xunit-output $(report)/integration.xml 2>&1 \
 		| tee $(report)/integration.log
+
+# The recipes in simulated worlds: SEEDS worlds of each scenario, or of SCENARIO alone, or SEED alone with its trace.
+SEEDS ?= 10000
+simulate: bootstrap
+	swift run -c release simulate --threads $$(nproc) --seeds $(SEEDS) \
+		$(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+# Plants each bug of Tests/Mutants in a scratch copy: the simulator must find it.
+mutants: bootstrap
+	SEEDS=100000 Tests/Mutants/run $(MUTANTS)
 
 # Each optional part compiles alone.
 traits: bootstrap

@@ -79,7 +79,7 @@ let package = Package(
         ),
         .target(
             name: "ZooKeeperTestKit",
-            dependencies: ["ZooKeeper", "ZooKeeperBridge", logging, lifecycle, heap],
+            dependencies: ["ZooKeeper", "ZooKeeperBridge", logging, metrics, lifecycle, heap],
             swiftSettings: settings
         ),
         // Apart from the test kit, because programs that start servers should not link Swift Testing.
@@ -124,9 +124,26 @@ let package = Package(
             dependencies: ["ZooKeeperRecipes", "ZooKeeper", "ZooKeeperBridge", logging],
             swiftSettings: settings
         ),
+        // The recipes in simulated worlds: what they do there, and the program that runs it for `make simulate`.
+        .target(
+            name: "Simulations",
+            dependencies: ["ZooKeeper", "ZooKeeperBridge", "ZooKeeperRecipes", "ZooKeeperTestKit", logging],
+            path: "Tests/Simulations",
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "simulate",
+            dependencies: [
+                "Simulations", "ZooKeeperTestKit", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Tests/Simulate",
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "SimulationTests",
-            dependencies: ["ZooKeeperTestKit", "ZooKeeper", "ZooKeeperBridge", "ZooKeeperRecipes", logging],
+            dependencies: [
+                "Simulations", "ZooKeeperTestKit", "ZooKeeper", "ZooKeeperBridge", "ZooKeeperRecipes", logging,
+            ],
             swiftSettings: settings
         ),
         .testTarget(name: "ProgramTests", dependencies: ["zkrecipes", "ZooKeeperRecipes"], swiftSettings: settings),

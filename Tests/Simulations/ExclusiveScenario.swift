@@ -1,0 +1,205 @@
+import Synchronization
+import ZooKeeper
+import ZooKeeperRecipes
+import ZooKeeperTestKit
+
+/// Processors and operators of one exclusive mode, through every fault.
+package struct ExclusiveScenario: Scenario {
+    package static let name = "exclusive"
+    static let path = "/exclusive"
+
+    package init() {}
+
+    package func run(in world: ScenarioWorld) -> [String] {
+        let log = ExclusiveLog(world)
+        world.deletable = ["\(Self.path)/locks"]
+        var configuration = ExclusiveMode.Configuration()
+        configuration.resumeDelay = world.simulation.chance.duration(.zero ... .seconds(2))
+        configuration.eventAllowance = world.simulation.chance.pick([.milliseconds(100), .milliseconds(400)])
+        configuration.assumedSessionTimeout = world.profile.sessionTimeout
+        let settings = configuration
+        for number in 1...(1 + world.simulation.chance.below(3)) {
+            world.add("gate\(number)") { participant in
+                await Processor(participant: participant, log: log, configuration: settings).main()
+            }
+        }
+        for number in 1...(1 + world.simulation.chance.below(2)) {
+            world.add("oper\(number)") { participant in
+                await Operator(participant: participant, log: log, configuration: settings).main()
+            }
+        }
+        world.run(faultsFor: .seconds(15), rest: world.profile.sessionTimeout * 8 + .seconds(60))
+        world.stop()
+        return log.failures() + leftovers(in: world)
+    }
+
+    private func leftovers(in world: ScenarioWorld) -> [String] {
+        var left = world.ensemble.children(of: "\(Self.path)/locks").sorted()
+        left += world.ensemble.children(of: "\(Self.path)/members").sorted()
+        if world.ensemble.node("\(Self.path)/signal") != nil { left.append("the signal") }
+        return left.map { "left behind: \($0)" }
+    }
+}
+
+/// What processors and operators did.
+struct ExclusiveLog: Sendable {
+    private let state: Confined<State>
+
+    private final class State {
+        var store = FencedStore()
+        let history = History<ExclusiveAction>()
+        var lastEvent = 0
+    }
+
+    init(_ world: ScenarioWorld) {
+        let log = State()
+        state = Confined(log)
+        world.willDelete = { [unowned world] _, token in
+            log.history.record(.disturbed(token: token), by: "admin", at: world.simulation.now)
+        }
+    }
+
+    func nextEvent() -> Int {
+        state.value.lastEvent += 1
+        return state.value.lastEvent
+    }
+
+    func record(_ action: ExclusiveAction, by participant: Participant) {
+        guard participant.isAlive else { return }
+        participant.note("\(action)")
+        state.value.history.record(action, by: participant.name, at: participant.now)
+    }
+
+    /// An event's work: processors share the store, so they overtake one another freely.
+    func act(_ event: Int, _ permit: EventPermit, by participant: Participant) {
+        let isValid = permit.isValid
+        guard participant.isAlive else { return }
+        let accepted = isValid ? state.value.store.accept(permit.token.rawValue, writes: false) : nil
+        record(.eventActed(id: event, isValid: isValid, accepted: accepted), by: participant)
+    }
+
+    func act(_ window: ExclusiveWindow, by participant: Participant) {
+        let isValid = window.isValid
+        guard participant.isAlive else { return }
+        let token = window.token.rawValue
+        let accepted = isValid ? state.value.store.accept(token, writes: true) : nil
+        record(.windowActed(token: token, isValid: isValid, accepted: accepted), by: participant)
+    }
+
+    func failures() -> [String] {
+        ExclusiveModeChecker().violations(in: state.value.history.entries).map(\.description)
+    }
+}
+
+/// A process that processes events all the time.
+private struct Processor: Sendable {
+    let participant: Participant
+    let log: ExclusiveLog
+    let configuration: ExclusiveMode.Configuration
+
+    func main() async {
+        do {
+            let client = try participant.makeClient()
+            try await client.running { client in
+                let mode = try ExclusiveMode(
+                    client: client, path: ExclusiveScenario.path, configuration: configuration)
+                let gate = mode.gate(name: participant.name)
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { try await gate.run() }
+                    for _ in 0..<2 { group.addTask { try await process(gate) } }
+                    defer { group.cancelAll() }
+                    try await group.next()
+                }
+            }
+        } catch {
+            participant.judge(error)
+        }
+    }
+
+    private func process(_ gate: EventGate) async throws {
+        while !Task.isCancelled {
+            do {
+                try await processOne(gate)
+            } catch let error as CancellationError {
+                // The gate cancels the operation of an event that lost its permission.
+                if Task.isCancelled { throw error }
+            }
+            participant.progress()
+            try await participant.pause(.milliseconds(1) ... .milliseconds(400))
+        }
+    }
+
+    private func processOne(_ gate: EventGate) async throws {
+        let (event, way) = (log.nextEvent(), participant.chance { $0.below(3) })
+        do {
+            switch way {
+            case 0:
+                let permit = try await gate.enter()
+                defer { permit.leave() }
+                try await work(event, permit)
+            case 1:
+                try await gate.withPermit { permit in try await work(event, permit) }
+            default:
+                try await gate.withPermit { permit in
+                    log.record(.eventEntered(id: event, token: permit.token.rawValue), by: participant)
+                    log.act(event, permit, by: participant)
+                    log.record(.eventLeft(id: event), by: participant)
+                }
+            }
+        } catch let error as ExclusiveModeError where error.code == .lost {
+            participant.note("event \(event): \(error)")
+        }
+    }
+
+    private func work(_ event: Int, _ permit: EventPermit) async throws {
+        log.record(.eventEntered(id: event, token: permit.token.rawValue), by: participant)
+        defer { log.record(.eventLeft(id: event), by: participant) }
+        log.act(event, permit, by: participant)
+        let longest =
+            participant.chance { $0.oneIn(20) } ? configuration.eventAllowance * 20 : configuration.eventAllowance
+        try await participant.pause(.zero...longest)
+        log.act(event, permit, by: participant)
+    }
+}
+
+/// A process that wants the time for itself now and then.
+private struct Operator: Sendable {
+    let participant: Participant
+    let log: ExclusiveLog
+    let configuration: ExclusiveMode.Configuration
+
+    func main() async {
+        do {
+            let client = try participant.makeClient()
+            try await client.running { client in
+                let mode = try ExclusiveMode(
+                    client: client, path: ExclusiveScenario.path, configuration: configuration)
+                while !Task.isCancelled {
+                    try await participant.pause(.milliseconds(1) ... .seconds(4))
+                    do { try await runOnce(mode) } catch { participant.judge(error) }
+                }
+            }
+        } catch {
+            participant.judge(error)
+        }
+    }
+
+    private func runOnce(_ mode: ExclusiveMode) async throws {
+        let patience = participant.chance { $0.duration(.zero ... .seconds(3)) }
+        let drain = participant.chance {
+            $0.pick([DrainPolicy.wait, .abort(after: patience), .proceed(after: patience)])
+        }
+        let ifBusy = participant.chance { $0.pick([BusyPolicy.wait, .fail]) }
+        try await mode.run(reason: "simulated", drain: drain, ifBusy: ifBusy) { window in
+            let token = window.token.rawValue
+            log.record(.windowBegan(token: token), by: participant)
+            defer { log.record(.windowEnded(token: token), by: participant) }
+            participant.progress()
+            log.act(window, by: participant)
+            for _ in 0..<participant.chance({ $0.below(4) }) {
+                try await participant.pause(.zero ... .milliseconds(500))
+                log.act(window, by: participant)
+            }
+        }
+    }
+}

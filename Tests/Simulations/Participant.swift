@@ -1,0 +1,59 @@
+import Logging
+import ZooKeeper
+import ZooKeeperTestKit
+
+/// What a simulated process's code is given.
+struct Participant: Sendable {
+    let name: String
+    let process: Confined<SimulatedProcess>
+    let clock: SimulatedClock
+    private let world: Confined<ScenarioWorld>
+
+    init(_ process: SimulatedProcess, in world: ScenarioWorld) {
+        name = process.name
+        self.process = Confined(process)
+        self.world = Confined(world)
+        clock = SimulatedClock(process)
+    }
+
+    /// True time, for histories.
+    var now: MonotonicInstant { process.value.simulation.now }
+
+    /// Whether what it does counts: a killed process's code comes to its end without touching the world.
+    var isAlive: Bool { !process.value.isDead }
+
+    func makeClient() throws -> ZooKeeperClient {
+        try world.value.makeClient(for: process.value)
+    }
+
+    /// Draws what this participant does next.
+    func chance<Value>(_ draw: (inout Chance) -> Value) -> Value {
+        draw(&process.value.simulation.chance)
+    }
+
+    func pause(_ range: ClosedRange<Duration>) async throws {
+        let span = chance { $0.duration(range) }
+        try await clock.sleep(until: clock.now + span)
+    }
+
+    func note(_ text: @autoclosure () -> String) {
+        process.value.simulation.note(text())
+    }
+
+    /// It has done once more what it is there for.
+    func progress() {
+        if isAlive { world.value.progress[name, default: 0] += 1 }
+    }
+
+    /// Something happened that must never happen.
+    func fail(_ text: String) {
+        if isAlive { world.value.failures.append("\(name): \(text)") }
+    }
+
+    /// An error that a fault may cause passes; any other is a failure.
+    func judge(_ error: any Error) {
+        note("error \(error)")
+        guard !(error is CancellationError), !world.value.isExpected(error) else { return }
+        fail("unexpected error: \(error)")
+    }
+}
