@@ -73,13 +73,13 @@ extension SimulatedEnsemble {
         servers.filter { $0.leading?.isServing == true }.max { $0.currentEpoch < $1.currentEpoch }?.index
     }
 
-    /// Whether a server answers its clients.
     /// Whether a server is up, serving or not.
     package func isRunning(_ index: Int) -> Bool {
         if case .down = servers[index].role { return false }
         return true
     }
 
+    /// Whether a server answers its clients.
     package func isServing(_ index: Int) -> Bool { servers[index].isServing }
 
     /// Deletes a node, as an administrator does; `false` when nobody leads.
