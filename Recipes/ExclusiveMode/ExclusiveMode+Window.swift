@@ -67,6 +67,8 @@ struct WindowRequest: Sendable {
     var owner: String
     var reason: String
     var holds: WindowHolds
+    /// What the signal holds.
+    var signal: [UInt8]
     /// When it was asked for, by the ensemble's clock and by this machine's.
     var requestedAt: Duration
     var requested: MonotonicInstant
@@ -93,24 +95,25 @@ struct WindowAttempt {
     let session: LiveSession
     let reason: String
     let id: String
+    private let owner = ProcessIdentity.current.description
+    /// What the signal holds; nobody else's does.
+    let signal: [UInt8]
 
     init(mode: ExclusiveMode, session: LiveSession, reason: String) {
         self.mode = mode
         self.session = session
         self.reason = reason
         id = ContenderName.makeUUID(using: mode.client.randomness)
+        signal = SignalText(id: id, owner: owner, reason: reason, sessionTimeout: session.timeout).bytes
     }
-
-    private var owner: String { ProcessIdentity.current.description }
 
     /// Creates the signal and the write znode in one transaction, and reads what the window needs to know, in one flight.
     func request() async throws -> Outcome {
-        let text = SignalText(id: id, owner: owner, reason: reason, sessionTimeout: session.timeout)
         let base = "\(mode.locksPath)/\(ContenderName.base(uuid: id, kind: .write))"
         let began = mode.client.clock.now
         let requests: [SessionRequest] = [
             .multi([
-                .create(mode.signalPath, data: text.bytes, mode: .ephemeral),
+                .create(mode.signalPath, data: signal, mode: .ephemeral),
                 .create(base, data: Array(owner.utf8), mode: .ephemeralSequential),
             ]),
             .data(path: mode.signalPath), .children(path: mode.locksPath), .children(path: mode.membersPath),
@@ -141,17 +144,17 @@ struct WindowAttempt {
         }
         do {
             guard case .multi(let created) = try results[0].get(), let write = created[1].path else { return .again }
-            let signal = try results[1].get().data
-            guard SignalText(signal.data).id == id else { throw ZooKeeperError(.connectionLoss) }
+            let found = try results[1].get().data
+            guard found.data == signal else { throw ZooKeeperError(.connectionLoss) }
             let listing = try results[2].get().children.names
             let records = try results[4].get().data
             return .requested(
                 WindowRequest(
                     id: id, owner: owner, reason: reason,
                     holds: WindowHolds(
-                        signal: session.hold(mode.signalPath, czxid: signal.stat.czxid),
-                        write: session.hold(write, czxid: signal.stat.czxid)),
-                    requestedAt: signal.stat.ctime, requested: began, listing: listing,
+                        signal: session.hold(mode.signalPath, czxid: found.stat.czxid),
+                        write: session.hold(write, czxid: found.stat.czxid)),
+                    signal: signal, requestedAt: found.stat.ctime, requested: began, listing: listing,
                     members: (try? results[3].get().children.names) ?? [],
                     records: WindowRecord.list(records.data), recordsVersion: records.stat.dataVersion))
         } catch let error as ZooKeeperError {
@@ -175,10 +178,11 @@ struct WindowAttempt {
         }
     }
 
-    /// Removes what may have been created, for certain: the signal is this attempt's if the write znode is.
+    /// Removes what may have been created, for certain.
     private func undo() async {
+        let prefix = ContenderName.prefix(uuid: id)
         await session.cleanUpWhileConnected(
-            .prefixWith(ContenderName.prefix(uuid: id), parent: mode.locksPath, also: mode.signalPath))
+            .prefixWith(prefix, parent: mode.locksPath, also: mode.signalPath, data: signal))
     }
 
     /// Waits until the signal that is in the way has gone.

@@ -49,7 +49,8 @@ extension WindowRun {
             case (.badVersion, 2):
                 guard let newer = try? await mode.client.data(at: mode.windowsPath) else { continue }
                 (records, version) = (WindowRecord.list(newer.data), newer.stat.dataVersion)
-            case (.noNode, 0): return await removeSignal()
+            // By a try before, or by somebody's hand; the signal may stand all the same.
+            case (.noNode, 0): return await removeWithoutRecord()
             // It may have happened: then the next try finds nothing.
             case _ where error.isOutcomeUnknown: continue
             default: return await removeWithoutRecord()
@@ -61,26 +62,8 @@ extension WindowRun {
     /// Processors wait the resume delay then, which is safe.
     private func removeWithoutRecord() async {
         let prefix = ContenderName.prefix(uuid: request.id)
-        let job = CleanUp.prefixWith(prefix, parent: mode.locksPath, also: mode.signalPath)
+        let job = CleanUp.prefixWith(
+            prefix, parent: mode.locksPath, also: mode.signalPath, data: request.signal)
         _ = try? await request.session.cleanUp(job).wait()
-    }
-
-    /// Removes the signal alone: the write znode is gone, by a try before or by somebody's hand.
-    ///
-    /// The signal is this window's as long as it is the one that was created then.
-    private func removeSignal() async {
-        var backoff = Backoff(initial: .milliseconds(20), cap: .seconds(2), seed: mode.client.randomness.next())
-        while !request.session.hasEnded {
-            let result = (try? await request.session.flight(.data(path: mode.signalPath)))?[0]
-            switch result {
-            case .success(.data(_, let stat)):
-                guard stat.czxid == request.holds.signal.czxid else { return }
-                let delete = SessionRequest.delete(path: mode.signalPath, version: stat.dataVersion)
-                if (try? await request.session.flight(delete))?[0].isGone == true { return }
-            case .failure(let error) where error.code == .noNode: return
-            default: break
-            }
-            try? await clock.sleep(until: clock.now + backoff.pause())
-        }
     }
 }

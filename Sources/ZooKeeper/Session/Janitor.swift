@@ -4,9 +4,9 @@ package enum CleanUp: Sendable {
     case node(path: String)
     /// Whatever stands below a parent with this prefix in its name, also when its creation's answer was lost.
     case prefix(String, parent: String)
-    /// The same, and with the first of them, in one transaction, a znode of a shared name that was created with it: so
-    /// that nobody else's can be meant.
-    case prefixWith(String, parent: String, also: String)
+    /// The same, and a znode of a shared name that was created with them: it is the own one as long as one of them
+    /// stands, or while it holds this data, which must be unique.
+    case prefixWith(String, parent: String, also: String, data: [UInt8])
 }
 
 /// Performs clean-ups while the client runs.
@@ -65,8 +65,8 @@ struct Janitor: Sendable {
             return isGone(try await job.session.flight(.delete(path: path))[0])
         case .prefix(let prefix, let parent):
             return try await deleteAll(with: prefix, in: parent, session: job.session)
-        case .prefixWith(let prefix, let parent, let also):
-            return try await deleteAll(with: prefix, in: parent, also: also, session: job.session)
+        case .prefixWith(let prefix, let parent, let also, let data):
+            return try await deleteAll(with: prefix, in: parent, also: also, data: data, session: job.session)
         }
     }
 
@@ -77,15 +77,27 @@ struct Janitor: Sendable {
     }
 
     private func deleteAll(
-        with prefix: String, in parent: String, also shared: String, session: LiveSession
+        with prefix: String, in parent: String, also shared: String, data: [UInt8], session: LiveSession
     ) async throws -> Bool {
-        guard let first = try await own(prefix, in: parent, session: session).first else { return true }
-        let result = try await session.flight(.multi([.delete(first), .delete(shared)]))[0]
-        if case .failure(let error) = result, error.code == .noNode, error.failedOperation == 1 {
-            // The shared one is gone already.
-            return isGone(try await session.flight(.delete(path: first))[0])
+        guard let first = try await own(prefix, in: parent, session: session).first else {
+            return try await delete(shared, ifItHolds: data, session: session)
         }
-        return isGone(result)
+        let result = try await session.flight(.multi([.delete(first), .delete(shared)]))[0]
+        guard case .failure(let error) = result else { return true }
+        // With the shared one gone the first still stands; with the first gone the next look decides about the shared one.
+        guard error.code == .noNode, error.failedOperation == 1 else { return false }
+        return isGone(try await session.flight(.delete(path: first))[0])
+    }
+
+    /// Deletes a znode of a shared name whose companion is gone, by somebody's hand.
+    private func delete(_ shared: String, ifItHolds data: [UInt8], session: LiveSession) async throws -> Bool {
+        let result = try await session.flight(.data(path: shared))[0]
+        switch result {
+        case .success(.data(data, let stat)):
+            return isGone(try await session.flight(.delete(path: shared, version: stat.dataVersion))[0])
+        case .failure(let error): return error.code == .noNode || error.code == .noAuth
+        default: return true
+        }
     }
 
     /// The znodes with a prefix; without the barrier one whose creation is on its way might not be seen.
