@@ -79,13 +79,21 @@ public struct ExclusiveMode: Sendable {
 
 extension ExclusiveMode {
     /// Creates what a gate or a window needs to stand.
+    ///
+    /// The containers above the records may be reaped at any moment before the records are there (H63), but not for ever.
     func createStructure() async throws {
-        try await client.createParents(of: "\(locksPath)/x")
-        try await client.createParents(of: "\(membersPath)/x")
-        do {
-            try await client.create(windowsPath)
-        } catch let error as ZooKeeperError where error.code == .nodeExists {
-            return
+        var attempts = 0
+        while true {
+            do {
+                try await client.createParents(of: "\(locksPath)/x")
+                try await client.createParents(of: "\(membersPath)/x")
+                try await client.create(windowsPath)
+                return
+            } catch let error as ZooKeeperError where error.code == .nodeExists {
+                return
+            } catch let error as ZooKeeperError where error.code == .noNode && attempts < 10 {
+                attempts += 1
+            }
         }
     }
 }
