@@ -51,7 +51,8 @@ extension NodeCache {
         _ decide: (inout NodeCacheStateMachine, NodeCacheStateMachine.Connection?, MonotonicInstant) ->
             NodeCacheStateMachine.Read?
     ) {
-        let flight = state.withLock { state -> Flight? in
+        let (flight, isPauseNew) = state.withLock { state -> (Flight?, Bool) in
+            let pausedUntil = state.machine.pausedUntil
             let connection = client.presentConnection
             let present = connection.map(NodeCacheStateMachine.Connection.init)
             let read = decide(&state.machine, present, client.clock.now)
@@ -59,14 +60,16 @@ extension NodeCache {
             if state.machine.takePublication(on: present) {
                 published.send(Self.entry(of: state.machine, connection: connection, clock: client.clock))
             }
-            guard let read, let session = connection?.session else { return nil }
-            guard read.setsWatch else { return Flight(read: read, session: session) }
+            let isPauseNew = state.machine.pausedUntil != pausedUntil
+            guard let read, let session = connection?.session else { return (nil, isPauseNew) }
+            guard read.setsWatch else { return (Flight(read: read, session: session), isPauseNew) }
             let sink = WatchSink { [weak self] event in self?.fired(event) }
             state.watch = (sink, session)
-            return Flight(read: read, session: session, sink: sink)
+            return (Flight(read: read, session: session, sink: sink), isPauseNew)
         }
         if let flight { send(flight) }
-        retryWakeUp.signal()
+        // Only then: the loop that retries comes through here as well, and must not wake itself.
+        if isPauseNew { retryWakeUp.signal() }
     }
 
     /// A read that was decided on.
