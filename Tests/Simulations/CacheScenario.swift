@@ -6,6 +6,7 @@ import ZooKeeperTestKit
 package struct CacheScenario: Scenario {
     package static let name = "cache"
     static let path = "/config/node"
+    static let parent = "/config"
 
     package init() {}
 
@@ -113,7 +114,6 @@ private struct CacheWriter: Sendable {
         do {
             let client = try participant.makeClient()
             try await client.running { client in
-                try await create("/config", client)
                 while !Task.isCancelled {
                     if !isOver.isSet { try await change(client) }
                     participant.progress()
@@ -149,6 +149,8 @@ private struct CacheWriter: Sendable {
             try await client.create(path)
         } catch let error as ZooKeeperError where error.code == .nodeExists {
             return
+        } catch let error as ZooKeeperError where error.code == .noNode {
+            try await create(CacheScenario.parent, client)
         } catch {
             participant.judge(error)
             if error is CancellationError { throw error }
