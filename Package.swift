@@ -142,7 +142,7 @@ let package = Package(
         .testTarget(
             name: "SimulationTests",
             dependencies: [
-                "Simulations", "ZooKeeperTestKit", "ZooKeeper", "ZooKeeperBridge", "ZooKeeperRecipes", logging,
+                "Simulations", "simulate", "ZooKeeperTestKit", "ZooKeeper", "ZooKeeperBridge", "ZooKeeperRecipes", logging,
             ],
             swiftSettings: settings
         ),

@@ -86,13 +86,21 @@ private struct LockUser: Sendable {
             let client = try participant.makeClient()
             try await client.running { client in
                 let lock = try ReadWriteLock(client: client, path: LockScenario.path, holderName: participant.name)
-                while !Task.isCancelled {
-                    do { try await takeOnce(lock) } catch { participant.judge(error) }
-                    try await participant.pause(.zero ... .milliseconds(500))
+                // Two users of one process share its read locks.
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for _ in 0...participant.chance({ $0.below(2) }) { group.addTask { try await use(lock) } }
+                    try await group.waitForAll()
                 }
             }
         } catch {
             participant.judge(error)
+        }
+    }
+
+    private func use(_ lock: ReadWriteLock) async throws {
+        while !Task.isCancelled {
+            do { try await takeOnce(lock) } catch { participant.judge(error) }
+            try await participant.pause(.zero ... .milliseconds(500))
         }
     }
 

@@ -1,5 +1,6 @@
 import Logging
 import ZooKeeper
+import ZooKeeperRecipes
 import ZooKeeperTestKit
 
 /// What a simulated process's code is given.
@@ -52,7 +53,8 @@ struct Participant: Sendable {
 
     /// An error that a fault may cause passes; any other is a failure.
     func judge(_ error: any Error) {
-        note("error \(error)")
+        // Who has a window is told with the real process's number, which is another in each run.
+        note("error \((error as? ExclusiveModeError).map { "\($0.code)" } ?? "\(error)")")
         guard !(error is CancellationError), !world.value.isExpected(error) else { return }
         fail("unexpected error: \(error)")
     }
