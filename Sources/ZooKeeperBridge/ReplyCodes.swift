@@ -14,9 +14,13 @@ enum ReplyCode {
     static let closing = ZCLOSING.rawValue
     static let sessionMoved = ZSESSIONMOVED.rawValue
 
-    /// Whether a server executed or refused the request, as opposed to something that happened on the way.
+    /// Whether a transaction that was sent was executed or refused by a server, as opposed to something that happened on
+    /// the way.
+    ///
+    /// The library refuses ill-formed requests with ``badArguments`` as well, but then it never calls back.
     static func isServerVerdict(_ code: Int32) -> Bool {
         switch code {
+        case badArguments: true
         case sessionExpired, authenticationFailed, closing, sessionMoved: false
         default: code == ok || code <= apiError
         }

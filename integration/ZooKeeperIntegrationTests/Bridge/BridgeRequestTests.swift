@@ -169,6 +169,29 @@ struct BridgeRequestTests {
         }
     }
 
+    @Test func `a transaction that the server finds ill-formed names the operation as well`() async throws {
+        try await withSession { session, _ in
+            let reply = await session.send(
+                .multi([
+                    .create(path: "/x", data: nil, mode: .persistent, acl: openACL),
+                    .delete(path: "/zookeeper", version: -1),
+                    .check(path: "/", version: -1),
+                ]))
+            #expect(reply.code == -8)
+            guard case .multi(let results) = reply.body else { throw UnexpectedReply() }
+            #expect(results == [0, -8, -2].map { TransportOperationResult(code: $0) })
+
+            let alone = await session.send(.multi([.delete(path: "/zookeeper", version: -1)]))
+            guard case .multi(let only) = alone.body else { throw UnexpectedReply() }
+            #expect(alone.code == -8 && only.map(\.code) == [-8])
+
+            // What the library refuses by itself reached no server, which therefore names no operation.
+            let refused = await session.send(.multi([.delete(path: "zookeeper", version: -1)]))
+            guard case .none = refused.body else { throw UnexpectedReply() }
+            #expect(refused.code == -8)
+        }
+    }
+
     @Test func `answers come in the order of the requests, and events between them where they belong`() async throws {
         try await withSession { session, _ in
             await session.send(.create("/o", []))
