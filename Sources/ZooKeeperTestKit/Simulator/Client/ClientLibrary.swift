@@ -218,6 +218,11 @@ package final class ClientLibrary {
     private func received(_ packet: ServerPacket, attempt: Int) {
         guard attempt == self.attempt else { return }
         lastReceived = simulation.now
+        if let closing {
+            // Nobody reads what comes before the answer: the events of the session's own end among it.
+            if case .reply(closing.number, _, _) = packet { endClosing() }
+            return
+        }
         switch packet {
         case .connected(let id, let password, let timeout): connected(id: id, password: password, timeout: timeout)
         case .reply(let number, let zxid, let reply):
@@ -230,7 +235,6 @@ package final class ClientLibrary {
     }
 
     private func answered(_ number: Int, _ reply: TransportReply) {
-        if closing?.number == number { return endClosing() }
         guard let first = pending.first, first.number == number else { return }
         pending.removeFirst()
         watches.activate(first.request, code: reply.code)
