@@ -79,6 +79,16 @@ import ZooKeeperTestKit
         #expect(client.events.count == 1)
     }
 
+    @Test func `an access list does not count for what is ordered before it is applied`() {
+        let scene = EnsembleScene(servers: 3)
+        let client = scene.client(on: scene.followers[0])
+        client.create("/a")
+        let nothingBelow = [TransportACL(permissions: 27, scheme: "world", id: "anyone")]
+        client.send(.setACL(path: "/a", acl: nothingBelow, version: -1))
+        #expect(client.create("/a/b").code == 0)
+        #expect(client.create("/a/c").code == -102)
+    }
+
     @Test func `watches are taken away by their kind`() {
         let scene = EnsembleScene()
         let client = scene.client()

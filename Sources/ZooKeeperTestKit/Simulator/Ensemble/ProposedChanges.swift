@@ -247,8 +247,8 @@ package struct ProposedChanges {
         let acl = try checked(acl)
         var node = try existing(path, tree)
         guard allows(node.acl, Permission.admin) else { throw Refusal(ServerCode.noAuth) }
+        // The list itself counts once it is applied: what is ordered until then is judged by the old one.
         node.aversion = try next(node.aversion, expected: version)
-        node.acl = acl
         attempt.append((path, node))
         return .setACL(path: path, acl: acl, version: node.aversion)
     }
