@@ -31,6 +31,16 @@ struct RequestGenerator {
         }
     }
 
+    /// A read that sets a watch.
+    mutating func watch() -> TransportRequest {
+        let path = ownPath()
+        return switch chance.below(3) {
+        case 0: .exists(path: path, watch: true)
+        case 1: .getData(path: path, watch: true)
+        default: .getChildren(path: path, watch: true)
+        }
+    }
+
     private mutating func operation() -> TransportOperation {
         switch chance.below(5) {
         case 0, 1:

@@ -67,8 +67,9 @@ private struct StepGenerator {
         if let away, away.left == 0 { return end() }
         away?.left -= 1
         if hasLosses, away == nil, requests.chance.oneIn(12) {
-            away = (slot, requests.chance.below(12))
-            return [.cut(slot: slot)]
+            away = (slot, 4 + requests.chance.below(16))
+            // Much is watched, so that there is something to tell when the session is back.
+            return [.perform((0..<12).map { _ in requests.watch() }, slot: slot), .cut(slot: slot)]
         }
         if requests.chance.oneIn(25) { return [.reopen(slot: slot)] }
         let batch = batch()

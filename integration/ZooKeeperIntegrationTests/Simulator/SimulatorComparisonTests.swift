@@ -30,7 +30,7 @@ struct SimulatorComparisonTests {
 
     @Test func `lost connections are regained with the same events and answers`() async throws {
         let world = try RealWorld(proxied: TestServer.current)
-        let sequences = (101...104).map { RandomSequence(seed: $0, steps: 300, hasLosses: true) }
+        let sequences = (101...104).map { RandomSequence(seed: $0, steps: 500, hasLosses: true) }
         let told = try await compare(sequences, with: world)
         await world.close()
         #expect(told.losses >= 40)
