@@ -1,4 +1,3 @@
-internal import HeapModule
 package import ZooKeeper
 
 /// A world on one thread, in virtual time, in which every choice comes from one seed.
@@ -20,24 +19,13 @@ package final class Simulation {
 
     /// The process whose code is running.
     private(set) var current: SimulatedProcess?
-    private var events = Heap<Event>()
+    private var agenda = Agenda()
+    /// Who has jobs to run; frozen ones are among them.
+    private var busy: [SimulatedProcess] = []
     private var order: UInt64 = 0
     /// Steps since an instant, at most a second ago.
     private var recentSteps = (count: 0, since: MonotonicInstant(nanoseconds: 0))
     private var nesting = 0
-
-    private struct Event: Comparable {
-        var time: MonotonicInstant
-        /// Chooses among events of one instant.
-        var tie: UInt64
-        var process: SimulatedProcess?
-        var action: () -> Void
-
-        static func < (left: Event, right: Event) -> Bool {
-            left.time == right.time ? left.tie < right.tie : left.time < right.time
-        }
-        static func == (left: Event, right: Event) -> Bool { left.time == right.time && left.tie == right.tie }
-    }
 
     package init(seed: UInt64, keepsTrace: Bool = false) {
         self.seed = seed
@@ -58,12 +46,12 @@ package final class Simulation {
         order += 1
         // The low bits make it unique, the high ones choose.
         let tie = (chance.seed() << 32) | (order & 0xffff_ffff)
-        events.insert(Event(time: max(time, now), tie: tie, process: process, action: action))
+        agenda.add(Agenda.Item(process: process, action: action), at: max(time, now), tie: tie)
     }
 
     /// Writes a line of the trace.
     package func note(_ text: @autoclosure () -> String) {
-        trace.add(now, current?.name, text)
+        trace.add(now, current?.name, text())
     }
 
     package func add(_ process: SimulatedProcess) {
@@ -103,22 +91,27 @@ package final class Simulation {
     }
 
     private func step(until end: MonotonicInstant) -> Bool {
-        let runnable = processes.filter { !$0.isFrozen && !$0.ready.isEmpty }
-        let due = events.min.map { $0.time <= now } ?? false
-        if let process = runnable.isEmpty || (due && chance.oneIn(2)) ? nil : chance.pick(runnable) {
+        let isDue = agenda.nextTime.map { $0 <= now } ?? false
+        if let process = pickRunnable(), !isDue || chance.oneIn(2) {
             runJob(of: process)
             return true
         }
-        guard let next = events.min, next.time <= end else { return false }
-        _ = events.popMin()
+        guard let next = agenda.popNext(until: end) else { return false }
         now = max(now, next.time)
         countStep()
-        if let process = next.process {
-            process.perform(next.action)
+        if let process = next.item.process {
+            process.perform(next.item.action)
         } else {
-            next.action()
+            next.item.action()
         }
         return true
+    }
+
+    /// One of those that have jobs and are not frozen.
+    private func pickRunnable() -> SimulatedProcess? {
+        if busy.count == 1 { return busy[0].isFrozen ? nil : busy[0] }
+        let awake = busy.filter { !$0.isFrozen }
+        return awake.isEmpty ? nil : chance.pick(awake)
     }
 
     private func runJob(of process: SimulatedProcess) {
@@ -126,6 +119,7 @@ package final class Simulation {
         now = now + .microseconds(1)
         trace.mix(UInt64(process.number))
         let job = process.ready.remove(at: chance.below(process.ready.count))
+        if process.ready.isEmpty { busy.removeAll { $0 === process } }
         within(process) { TaskCapture.run(job) }
     }
 
@@ -148,6 +142,7 @@ package final class Simulation {
 extension Simulation: TaskCapture.Target {
     func take(_ job: UnownedJob) {
         guard let current else { preconditionFailure("a task was resumed by no process") }
+        if current.ready.isEmpty { busy.append(current) }
         current.ready.append(job)
     }
 }

@@ -12,10 +12,10 @@ package struct Trace {
         self.isKept = isKept
     }
 
-    mutating func add(_ time: MonotonicInstant, _ who: String?, _ text: () -> String) {
+    mutating func add(_ time: MonotonicInstant, _ who: @autoclosure () -> String?, _ text: @autoclosure () -> String) {
         mix(UInt64(bitPattern: time.nanoseconds))
         guard isKept else { return }
-        let line = "\(Self.seconds(time)) \(Self.padded(who ?? "world")) \(text())"
+        let line = "\(Self.seconds(time)) \(Self.padded(who() ?? "world")) \(text())"
         lines.append(line)
     }
 
