@@ -135,7 +135,8 @@ package final class SimulatedProcess {
     }
 
     func clockTime(of instant: MonotonicInstant) -> MonotonicInstant {
-        MonotonicInstant(nanoseconds: Int64(Double(instant.nanoseconds) * clockRate))
+        if clockRate == 1 { return instant }
+        return MonotonicInstant(nanoseconds: Int64(Double(instant.nanoseconds) * clockRate))
     }
 
     func trueTime(of reading: MonotonicInstant) -> MonotonicInstant {

@@ -43,10 +43,21 @@ package final class Simulation {
     }
 
     package func at(_ time: MonotonicInstant, by process: SimulatedProcess? = nil, _ action: @escaping () -> Void) {
+        _ = enter(time, by: process, action)
+    }
+
+    /// Does something later, unless it is cancelled before.
+    func enter(
+        _ time: MonotonicInstant, by process: SimulatedProcess?, _ action: @escaping () -> Void
+    ) -> Agenda.Ticket {
         order += 1
         // The low bits make it unique, the high ones choose.
         let tie = (chance.seed() << 32) | (order & 0xffff_ffff)
-        agenda.add(Agenda.Item(process: process, action: action), at: max(time, now), tie: tie)
+        return agenda.add(Agenda.Item(tie: tie, process: process, action: action), at: max(time, now))
+    }
+
+    func cancel(_ ticket: Agenda.Ticket) {
+        agenda.cancel(ticket)
     }
 
     /// Writes a line of the trace.
