@@ -7,12 +7,17 @@ extension ClientCore {
         var overdue: [PendingRequest] = []
         var lost: [HeldNode] = []
         var unwatched: [HeldNode] = []
-        /// The own znodes to check in a heartbeat; `nil` for no heartbeat.
-        var checks: [HeldNode]?
-        var isProof = false
-        var session: LiveSession?
+        var beat: Beat?
         var isDrainOver = false
         var nextLook: MonotonicInstant?
+    }
+
+    /// A heartbeat under way, on the connection that it began on.
+    private struct Beat {
+        var session: LiveSession
+        /// The number of the connection's establishment.
+        var establishment: Int
+        var isProof: Bool
     }
 
     /// The most own znodes that one proof checks; more take turns.
@@ -26,15 +31,13 @@ extension ClientCore {
             for hold in duties.lost { lose(hold) }
             for hold in duties.unwatched { hold.watch() }
             if duties.isDrainOver { stop() }
-            if let checks = duties.checks, let session = duties.session {
-                beat(checks, session, isProof: duties.isProof)
-            }
+            if let beat = duties.beat { begin(beat) }
             await heartbeatWakeUp.wait(until: duties.nextLook, clock: clock)
         }
     }
 
     private func takeDuties(_ state: inout State, now: MonotonicInstant) -> Duties {
-        var duties = Duties(overdue: state.takeOverdue(now: now), session: state.live)
+        var duties = Duties(overdue: state.takeOverdue(now: now))
         duties.lost = state.holds { $0.hasOutlivedDeadline(now: now) }
         duties.unwatched = state.holds { $0.isWatchDue(now: now) }
         let watchDue = state.holds.values.filter { $0.needsWatch && $0.watchDue > now }.map(\.watchDue).min()
@@ -45,11 +48,11 @@ extension ClientCore {
         }
         let heldUntil = state.holds.values.map(\.validUntil).filter { $0 > now }.min()
         var beatAt: MonotonicInstant?
-        if state.isConnected, !state.isHeartbeatInFlight {
+        if state.isConnected, !state.isHeartbeatInFlight, let live = state.live {
             beatAt = state.nextHeartbeat
             if let due = beatAt, due <= now {
-                duties.checks = state.holds.isEmpty ? [] : state.nextChecks(atMost: Self.checksInProof)
-                duties.isProof = !state.holds.isEmpty
+                duties.beat = Beat(
+                    session: live, establishment: state.establishments, isProof: !state.holds.isEmpty)
                 state.isHeartbeatInFlight = true
                 beatAt = nil
             }
@@ -76,26 +79,43 @@ extension ClientCore {
         hold.lose(.deadlinePassed)
     }
 
-    /// A transaction of nothing but checks changes nothing, wakes nobody, and is committed by the quorum all the same.
-    private func beat(_ checks: [HeldNode], _ session: LiveSession, isProof: Bool) {
-        let paths = checks.isEmpty ? ["/"] : checks.map(\.path)
-        let request: SessionRequest = isProof ? .multi(paths.map { .check($0) }) : .exists(path: "/")
-        submit([request], epoch: session.epoch, whileDraining: true)[0].observe { [self] result in
-            beatAnswered(result, checks: checks, session: session)
+    /// While something is held, a `sync` goes to the leader and back before the proof is sent, so that the proof makes
+    /// recent activity count; otherwise a read keeps the session alive.
+    private func begin(_ beat: Beat) {
+        send(beat.isProof ? .sync(path: "/") : .exists(path: "/"), of: beat) { [self] result in
+            if beat.isProof, case .success = result { prove(beat) } else { end(beat, result, checks: []) }
         }
     }
 
-    private func beatAnswered(_ result: SessionResult, checks: [HeldNode], session: LiveSession) {
-        let isPresent = state.withLock { state in
-            guard state.live === session else { return false }
+    /// A transaction of nothing but checks changes nothing, wakes nobody, and is committed by the quorum all the same.
+    private func prove(_ beat: Beat) {
+        let checks = state.withLock { state -> [HeldNode]? in
+            guard state.isUnderWay(beat.session, beat.establishment), !state.holds.isEmpty else { return nil }
+            return state.nextChecks(atMost: Self.checksInProof)
+        }
+        // Everything was released meanwhile; or the connection is another, which has a heartbeat of its own.
+        guard let checks else { return end(beat, .success(.none), checks: []) }
+        let paths = checks.isEmpty ? ["/"] : checks.map(\.path)
+        send(.multi(paths.map { .check($0) }), of: beat) { [self] in end(beat, $0, checks: checks) }
+    }
+
+    private func send(
+        _ request: SessionRequest, of beat: Beat, completion: @escaping @Sendable (SessionResult) -> Void
+    ) {
+        submit([request], epoch: beat.session.epoch, whileDraining: true)[0].observe(completion)
+    }
+
+    private func end(_ beat: Beat, _ result: SessionResult, checks: [HeldNode]) {
+        let isUnderWay = state.withLock { state in
+            guard state.isUnderWay(beat.session, beat.establishment) else { return false }
             state.isHeartbeatInFlight = false
             if case .failure = result { state.heartbeatPausedUntil = clock.now + state.validity.timeout / 16 }
             return true
         }
-        guard isPresent else { return }
+        guard isUnderWay else { return }
         switch result {
         case .success:
-            if !checks.isEmpty { metrics.proved(validityLeft: max(.zero, session.validUntil - clock.now)) }
+            if !checks.isEmpty { metrics.proved(validityLeft: max(.zero, beat.session.validUntil - clock.now)) }
         case .failure(let error):
             guard let index = error.failedOperation, index < checks.count else { break }
             switch error.code {
@@ -114,6 +134,11 @@ extension ClientCore.State {
     /// The own znodes that are held, in the order of their paths.
     func holds(where condition: (HeldNode) -> Bool) -> [HeldNode] {
         holds.values.filter(condition).sorted { ($0.path, $0.czxid.rawValue) < ($1.path, $1.czxid.rawValue) }
+    }
+
+    /// Whether a heartbeat that began in this session, on its connection of this number, is still the present one.
+    fileprivate func isUnderWay(_ session: LiveSession, _ establishment: Int) -> Bool {
+        live === session && establishments == establishment
     }
 
     /// When the session needs a request of its own.

@@ -147,7 +147,9 @@ extension ClientCore {
             state.inFlight -= 1
             var consequences = Consequences()
             if connectionNumber == state.connectionNumber, state.phase != .stopped {
-                if reply.isAnswer { state.answered(sentAt: sent, isProof: reply.code == 0 && request.isProof) }
+                if reply.isAnswer {
+                    state.answered(sentAt: sent, at: clock.now, as: reply.code == 0 ? request.shows : .activity)
+                }
                 if reply.isRefusal, outgoing.pending.isPassing { state.isStalled = true }
             }
             if let key = outgoing.watchKey, let sink = request.watch {
@@ -183,11 +185,13 @@ extension ClientCore.State {
     var isDrained: Bool { inFlight == 0 && outbox.isEmpty }
 
     /// A server has answered on the present connection.
-    fileprivate mutating func answered(sentAt sent: MonotonicInstant, isProof: Bool) {
-        if isProof { lastProofSent = max(lastProofSent, sent) }
+    fileprivate mutating func answered(
+        sentAt sent: MonotonicInstant, at now: MonotonicInstant, as answer: SessionValidity.Answer
+    ) {
+        if answer == .proof { lastProofSent = max(lastProofSent, sent) }
         // Whatever connection follows this one is established after it.
         establishedAfter = max(establishedAfter, sent)
-        validity.answered(sentAt: sent, isProof: isProof)
+        validity.answered(sentAt: sent, at: now, as: answer)
         live?.extend(to: validity.validUntil, timeout: validity.timeout)
     }
 

@@ -53,11 +53,12 @@ extension SessionRequest {
         }
     }
 
-    /// Whether its success proves that the ensemble's quorum knows the session.
-    var isProof: Bool {
+    /// What its success shows of the session.
+    var shows: SessionValidity.Answer {
         switch self {
-        case .create, .delete, .setData, .setACL, .multi: true
-        case .exists, .data, .children, .acl, .sync, .unwatch, .addAuth, .ensembleConfiguration: false
+        case .create, .delete, .setData, .setACL, .multi: .proof
+        case .sync: .echo
+        case .exists, .data, .children, .acl, .unwatch, .addAuth, .ensembleConfiguration: .activity
         }
     }
 

@@ -102,7 +102,7 @@ struct ClientCoreTests {
                 await connection.next(where: \.isSetData).answer(-103)
                 _ = try? await writing.value
             }
-            _ = await connection.next(where: \.isMulti)
+            _ = await connection.nextProof()
         }
     }
 
@@ -134,14 +134,14 @@ struct ClientCoreTests {
         try await ScriptedClient.run { scripted in
             let connection = try await scripted.connected()
             let hold = try await scripted.held("/own", on: connection)
-            scripted.clock.advance(by: .seconds(2.6))
-            await connection.next(where: \.isMulti).answer(0, .multi([TransportOperationResult(code: 0)]))
+            scripted.clock.advance(by: .milliseconds(2800))
+            await connection.answerBeat()
             #expect(hold.isValid)
             let before = hold.validUntil
             connection.say(.watch(TransportWatchEvent(kind: .dataChanged, path: "/own")))
             let read = await connection.next { $0.isRead(of: "/own") }
             scripted.clock.advance(by: .seconds(3))
-            await connection.next(where: \.isMulti).answer(0, .multi([TransportOperationResult(code: 0)]))
+            await connection.answerBeat()
             #expect(hold.validUntil == before)
             read.answer(0, .data([], .test()))
             #expect(hold.validUntil > before)
@@ -170,12 +170,12 @@ struct ClientCoreTests {
             let second = try await scripted.client.liveSession().hold("/own-2", czxid: ZXID(rawValue: 5))
             await connection.next { $0.isRead(of: "/own-2") }.answer(0, .data([], .test()))
             scripted.clock.advance(by: .seconds(3))
-            await connection.next(where: \.isMulti).answer(
+            await connection.nextProof().answer(
                 -101,
                 .multi([TransportOperationResult(code: 0), TransportOperationResult(code: -101)]))
             #expect(first.lossReason == nil)
             #expect(second.lossReason == .znodeDeleted)
-            await connection.next(where: \.isMulti).answer(0, .multi([TransportOperationResult(code: 0)]))
+            await connection.answerBeat()
             #expect(first.isValid)
         }
     }
@@ -185,7 +185,7 @@ struct ClientCoreTests {
             let connection = try await scripted.connected()
             let hold = try await scripted.held("/own", on: connection)
             scripted.clock.advance(by: .seconds(3))
-            await connection.next(where: \.isMulti).answer(0, .multi([TransportOperationResult(code: 0)]))
+            await connection.answerBeat()
             #expect(hold.isValid)
             scripted.clock.advance(by: .seconds(9.5))
             #expect(!hold.isValid)
@@ -206,7 +206,7 @@ struct ClientCoreTests {
             connection.lose()
             connection.connect()
             scripted.clock.advance(by: .milliseconds(1))
-            await connection.next(where: \.isMulti).answer(0, .multi([TransportOperationResult(code: 0)]))
+            await connection.answerBeat()
             #expect(hold.session.validUntil <= lastAnswered + .seconds(9.5))
         }
     }
@@ -335,7 +335,7 @@ struct ClientCoreTests {
                 connection.lose()
                 scripted.clock.advance(by: .milliseconds(200))
                 connection.connect()
-                await connection.next(where: \.isMulti).answer(0, .multi([TransportOperationResult(code: 0)]))
+                await connection.answerBeat()
                 #expect(hold.isValid)
             }
             #expect(scripted.client.session?.epoch == 1)
@@ -354,7 +354,7 @@ struct ClientCoreTests {
             scripted.client.triggerGracefulShutdown()
             await #expect(throws: ZooKeeperError(.clientStopped)) { try await scripted.client.data(at: "/b") }
             scripted.clock.advance(by: .seconds(3))
-            await connection.next(where: \.isMulti).answer(0, .multi([TransportOperationResult(code: 0)]))
+            await connection.answerBeat()
             #expect(connection.closed.value == nil)
             write.answer(0, .stat(.test()))
             _ = try await writing.value

@@ -132,6 +132,17 @@ final class ScriptedConnection: TransportConnection {
         preconditionFailure("a sequence that never ends has ended")
     }
 
+    /// The proof of a heartbeat, as soon as there is one; the `sync` before it is answered.
+    func nextProof() async -> Submission {
+        await next(where: \.isSync).answer(0)
+        return await next(where: \.isMulti)
+    }
+
+    /// Answers a heartbeat that proves one own znode.
+    func answerBeat() async {
+        await nextProof().answer(0, .multi([TransportOperationResult(code: 0)]))
+    }
+
     /// The oldest such request, if there is one already.
     func taken(where matches: (TransportRequest) -> Bool) -> Submission? {
         state.withLock { state in
@@ -205,7 +216,7 @@ struct ScriptedClient: Sendable {
     func held(_ path: String, on connection: ScriptedConnection) async throws -> HeldNode {
         let hold = try await client.liveSession().hold(path, czxid: ZXID(rawValue: 5))
         await connection.next { $0.isRead(of: path) }.answer(0, .data([], .test()))
-        await connection.next(where: \.isMulti).answer(0, .multi([TransportOperationResult(code: 0)]))
+        await connection.answerBeat()
         return hold
     }
 }
@@ -220,6 +231,7 @@ extension TransportStat {
 
 extension TransportRequest {
     var isHeartbeat: Bool { if case .exists("/", false) = self { true } else { false } }
+    var isSync: Bool { if case .sync = self { true } else { false } }
     var isMulti: Bool { if case .multi = self { true } else { false } }
     var isRemoval: Bool { if case .removeWatches = self { true } else { false } }
     var isSetData: Bool { if case .setData = self { true } else { false } }
