@@ -7,7 +7,7 @@ internal import ZooKeeper
 ///
 /// The gate is a service: run it after the client and before the processor. While it is open an event passes with one
 /// atomic addition, one comparison of the clock with a deadline and one atomic subtraction, and no request is made but
-/// the session's proof every 3/10 of the session timeout.
+/// the session's heartbeat, a `sync` and a proof, every 3/10 of the session timeout.
 ///
 /// ```swift
 /// for await event in events {

@@ -82,7 +82,8 @@ package final class LiveSession: Sendable {
     ///   - czxid: The transaction that created it.
     ///   - delay: How long to wait before the znode is watched: what is released sooner has saved a request. Until then
     ///     its deletion by somebody else is not noticed; the validity does not grow beyond what is sure now.
-    /// - Complexity: One request in the background, and a part of the session's proof every 3/10 of the timeout.
+    /// - Complexity: One request in the background, and a part of the session's heartbeat, a `sync` and a proof, every 3/10 of
+    ///   the timeout.
     package func hold(_ path: String, czxid: ZXID, watchingAfter delay: Duration = .zero) -> HeldNode {
         core.hold(path, czxid: czxid, session: self, watchDue: core.clock.now + delay)
     }
