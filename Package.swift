@@ -142,7 +142,8 @@ let package = Package(
         .testTarget(
             name: "SimulationTests",
             dependencies: [
-                "Simulations", "simulate", "ZooKeeperTestKit", "ZooKeeper", "ZooKeeperBridge", "ZooKeeperRecipes", logging,
+                "Simulations", "simulate", "ZooKeeperTestKit", "ZooKeeper", "ZooKeeperBridge", "ZooKeeperRecipes",
+                logging,
             ],
             swiftSettings: settings
         ),

@@ -12,7 +12,7 @@ package struct ExclusiveScenario: Scenario {
 
     package func run(in world: ScenarioWorld) -> [String] {
         let log = ExclusiveLog(world)
-        world.deletable = ["\(Self.path)/locks"]
+        world.deletable = ["\(Self.path)/locks", Self.path]
         var configuration = ExclusiveMode.Configuration()
         configuration.resumeDelay = world.simulation.chance.duration(.zero ... .seconds(2))
         configuration.eventAllowance = world.simulation.chance.pick([.milliseconds(100), .milliseconds(400)])

@@ -67,6 +67,8 @@ enum Fault: CaseIterable {
     case lag
     /// An administrator deletes a znode that somebody holds or waits by.
     case deletedNode
+    /// An administrator touches such a znode's data: who watches it is told, and must watch again.
+    case touchedNode
     /// Containers are reaped as soon as they are empty.
     case reaping
 }

@@ -172,6 +172,7 @@ package final class ScenarioWorld {
         case .partition: cutServers(for: span * 2)
         case .lag: lagServer(for: span)
         case .deletedNode: deleteNode()
+        case .touchedNode: touchNode()
         case .reaping: _ = ensemble.reapContainers()
         }
     }
@@ -228,13 +229,23 @@ package final class ScenarioWorld {
         simulation.after(span) { self.ensemble.setLag(server, nil) }
     }
 
-    private func deleteNode() {
+    /// A znode that an administrator may lay hands on.
+    private func pickNode() -> String? {
         var paths: [String] = []
         for directory in deletable {
             paths += ensemble.children(of: directory).sorted().map { "\(directory)/\($0)" }
         }
-        guard !paths.isEmpty else { return }
-        let path = simulation.chance.pick(paths)
+        return paths.isEmpty ? nil : simulation.chance.pick(paths)
+    }
+
+    private func touchNode() {
+        guard let path = pickNode() else { return }
+        simulation.note("an administrator touches \(path)")
+        _ = ensemble.touch(path)
+    }
+
+    private func deleteNode() {
+        guard let path = pickNode() else { return }
         guard let node = ensemble.node(path) else { return }
         simulation.note("an administrator deletes \(path)")
         willDelete(path, node.stat.czxid)

@@ -112,9 +112,7 @@ package final class ClientLibrary {
         phase = .ended(refusal: ReplyCode.closing)
         failPending(hadExpired ? ReplyCode.sessionExpired : ReplyCode.closing)
         let finish = { [self] in
-            socket?.closeByClient()
-            socket = nil
-            attempt += 1
+            dropSocket()
             // Whatever was received and not delivered comes before the end.
             call { [self] in
                 receive = nil

@@ -92,6 +92,18 @@ extension SimulatedEnsemble {
         }
     }
 
+    /// Writes a node's own data once more, as an administrator's tool does that touches it; `false` when nobody leads.
+    @discardableResult
+    package func touch(_ path: String) -> Bool {
+        guard let node = node(path) else { return false }
+        return asLeader { server, leading in
+            leading.propose(0, nil, on: server) { zxid in
+                let write = TransportRequest.setData(path: path, data: node.data, version: -1)
+                return leading.proposed.decide(write, by: 0, zxid: zxid, in: server.tree)
+            }
+        }
+    }
+
     /// Ends a session as if its timeout had passed; `false` when nobody leads or the session is not there.
     @discardableResult
     package func expire(_ session: Int64) -> Bool {
