@@ -37,6 +37,8 @@ struct LockLog: Sendable {
     private final class State {
         var store = FencedStore()
         let history = History<LockAction>()
+        /// The token of each attempt's grant: the first znode that it created, also when a downgrade creates a second.
+        var tokens: [String: Int64] = [:]
         unowned let world: ScenarioWorld
         init(_ world: ScenarioWorld) { self.world = world }
     }
@@ -44,12 +46,25 @@ struct LockLog: Sendable {
     init(_ world: ScenarioWorld) {
         let log = State(world)
         state = Confined(log)
-        world.willDelete = { [unowned world] _, token in
+        world.observe { transaction in
+            guard case .create(let creation) = transaction.change, let attempt = Self.attempt(creation.path) else {
+                return
+            }
+            log.tokens[attempt] = log.tokens[attempt] ?? transaction.zxid
+        }
+        world.willDelete = { [unowned world] path, czxid in
+            let token = Self.attempt(path).flatMap { log.tokens[$0] } ?? czxid
             log.history.record(.disturbed(token: token), by: "admin", at: world.simulation.now)
         }
         world.willDie = { [unowned world] process in
             log.history.record(.crashed, by: process.name, at: world.simulation.now)
         }
+    }
+
+    /// What all znodes of one attempt begin with.
+    private static func attempt(_ path: String) -> String? {
+        let prefix = LockScenario.path + "/_c_"
+        return path.hasPrefix(prefix) ? String(path.dropFirst(prefix.count).prefix(36)) : nil
     }
 
     func record(_ action: LockAction, by participant: Participant) {

@@ -254,15 +254,17 @@ package final class ScenarioWorld {
 
     private func mend() {
         simulation.note("mend")
+        let quick = Latency(usual: .microseconds(50) ... .milliseconds(1))
         ensemble.heal()
         for server in 0..<profile.servers {
-            ensemble.setLag(server, nil)
+            ensemble.setLag(server, quick)
             if !ensemble.isRunning(server) { ensemble.start(server) }
         }
         for member in members where !member.process.isDead {
             member.process.thaw()
             member.process.reconnect()
             member.process.freezesAtClockOnceIn = 0
+            member.process.latency = quick
         }
     }
 

@@ -140,10 +140,11 @@ package final class ClientLibrary {
         attempt += 1
         let (attempt, address) = (attempt, endpoint.servers[nextAddress % endpoint.servers.count])
         nextAddress += 1
-        let socket = SimulatedSocket(from: process, latency: settings.latency)
+        let latency = process.latency ?? settings.latency
+        let socket = SimulatedSocket(from: process, latency: latency)
         socket.clientLost = { [weak self] in self?.lost(attempt, code: ReplyCode.connectionLoss) }
         socket.clientReceives = { [weak self] packet in self?.received(packet, attempt: attempt) }
-        later(settings.latency.usual) { [self] in
+        later(latency.usual) { [self] in
             guard attempt == self.attempt, phase == .connecting else { return }
             guard !process.isDead, !process.isCutOff || process.cutOffIsSilent, network.connect(socket, to: address)
             else { return lost(attempt, code: ReplyCode.connectionLoss) }

@@ -20,6 +20,8 @@ package final class SimulatedProcess {
     /// Has no way to any server: new connections are refused or lead nowhere.
     package var isCutOff = false
     package var cutOffIsSilent = true
+    /// How fast the network is for new connections, whatever its client was made with.
+    package var latency: Latency?
     /// Its connections that are not known to be lost.
     package var connections: [SimulatedSocket] = []
     /// Killed: whatever it still does harms and tells nobody.
