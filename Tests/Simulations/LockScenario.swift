@@ -37,7 +37,7 @@ struct LockLog: Sendable {
     private final class State {
         var store = FencedStore()
         let history = History<LockAction>()
-        /// The token of each attempt's grant: the first znode that it created, also when a downgrade creates a second.
+        /// The first znode that each attempt created: its grant's token when a downgrade has created a second one.
         var tokens: [String: Int64] = [:]
         unowned let world: ScenarioWorld
         init(_ world: ScenarioWorld) { self.world = world }
@@ -53,8 +53,10 @@ struct LockLog: Sendable {
             log.tokens[attempt] = log.tokens[attempt] ?? transaction.zxid
         }
         world.willDelete = { [unowned world] path, czxid in
-            let token = Self.attempt(path).flatMap { log.tokens[$0] } ?? czxid
-            log.history.record(.disturbed(token: token), by: "admin", at: world.simulation.now)
+            let first = Self.attempt(path).flatMap { log.tokens[$0] }
+            for token in Set([czxid, first ?? czxid]).sorted() {
+                log.history.record(.disturbed(token: token), by: "admin", at: world.simulation.now)
+            }
         }
         world.willDie = { [unowned world] process in
             log.history.record(.crashed, by: process.name, at: world.simulation.now)
