@@ -10,7 +10,7 @@ import ZooKeeperTestKitTraits
 struct ExclusiveTrafficTests {
     @Test func `S10: a million events send nothing but heartbeats`() async throws {
         try await ExclusiveScene.with { scene in
-            let one = try await scene.processor(timeout: .seconds(2))
+            let one = try await scene.processor(timeout: .seconds(6))
             // The member and the watch on the own znode are asked for with the first opening.
             _ = try await one.client.exists(at: "/marker")
             try await one.proxy.nextRequest { $0.path == "/marker" }
@@ -28,7 +28,8 @@ struct ExclusiveTrafficTests {
                 if request.path == "/marker" { break }
                 requests.append(request.operation)
             }
-            #expect(requests.filter { $0 != .sync && $0 != .multi } == [])
+            // The C client pings by itself when a machine is too busy for a heartbeat in time.
+            #expect(requests.filter { ![.sync, .multi, .ping].contains($0) } == [])
             print("1,000,000 events, \(requests.count { $0 == .multi }) proofs")
         }
     }
