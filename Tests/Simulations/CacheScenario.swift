@@ -19,7 +19,7 @@ package struct CacheScenario: Scenario {
             }
         }
         world.add("writer") { participant in await CacheWriter(participant: participant, isOver: isOver).main() }
-        world.run(faultsFor: .seconds(12), rest: world.profile.sessionTimeout * 4 + .seconds(20))
+        world.run(faultsFor: world.profile.trouble, rest: world.profile.sessionTimeout * 4 + .seconds(20))
         // What stands when the writer rests is what everybody must come to know.
         isOver.set()
         world.simulation.run(until: world.simulation.now + world.profile.sessionTimeout * 2 + .seconds(20))

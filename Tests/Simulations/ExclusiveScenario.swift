@@ -28,7 +28,7 @@ package struct ExclusiveScenario: Scenario {
                 await Operator(participant: participant, log: log, configuration: settings).main()
             }
         }
-        world.run(faultsFor: .seconds(15), rest: world.profile.sessionTimeout * 8 + .seconds(60))
+        world.run(faultsFor: world.profile.trouble, rest: world.profile.sessionTimeout * 8 + .seconds(60))
         world.stop()
         return log.failures() + leftovers(in: world)
     }

@@ -19,7 +19,7 @@ package struct LockScenario: Scenario {
                 await LockUser(participant: participant, log: log, writersOnly: writersOnly).main()
             }
         }
-        world.run(faultsFor: .seconds(15), rest: world.profile.sessionTimeout * 4 + .seconds(30))
+        world.run(faultsFor: world.profile.trouble, rest: world.profile.sessionTimeout * 4 + .seconds(30))
         world.stop()
         return log.failures(writersOnly: writersOnly) + leftovers(in: world)
     }

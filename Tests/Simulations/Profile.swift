@@ -17,6 +17,8 @@ struct Profile {
     var freezesAtClockOnceIn: Int
     var faults: [Fault]
     var faultPause: ClosedRange<Duration>
+    /// For how long faults strike: many short schedules find more than few long ones.
+    var trouble: Duration
 
     init(_ chance: inout Chance) {
         servers = chance.pick([1, 3, 3, 3, 5])
@@ -40,6 +42,7 @@ struct Profile {
         clockRates = chance.pick([[1], [0.98, 1, 1.02]])
         freezesAtClockOnceIn = chance.pick([0, 0, 500, 2000])
         faults = Fault.allCases.filter { _ in chance.oneIn(4) }
+        trouble = chance.duration(.seconds(2) ... .seconds(10))
         faultPause = chance.pick([.milliseconds(50) ... .seconds(1), .milliseconds(200) ... .seconds(4)])
     }
 }
