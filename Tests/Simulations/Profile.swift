@@ -41,8 +41,8 @@ struct Profile {
         quorumLatency = chance.pick(paces)
         clockRates = chance.pick([[1], [0.98, 1, 1.02]])
         freezesAtClockOnceIn = chance.pick([0, 0, 500, 2000])
-        faults = Fault.allCases.filter { _ in chance.oneIn(4) }
-        trouble = chance.duration(.seconds(2) ... .seconds(10))
+        faults = Fault.allCases.filter { _ in chance.oneIn(3) }
+        trouble = chance.duration(.seconds(3) ... .seconds(12))
         faultPause = chance.pick([.milliseconds(50) ... .seconds(1), .milliseconds(200) ... .seconds(4)])
     }
 }
@@ -59,6 +59,8 @@ enum Fault: CaseIterable {
     case silence
     /// A process reaches no server for a while.
     case cutOff
+    /// A client is told to use other servers: a new connection for the same session.
+    case move
     /// A process stands still for a while.
     case freeze
     /// A process is killed; another is started in its place.

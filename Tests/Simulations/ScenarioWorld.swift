@@ -16,6 +16,7 @@ package final class ScenarioWorld {
     /// Directories whose children an administrator may delete.
     var deletable: [String] = []
 
+    private var clients: [Int: ZooKeeperClient] = [:]
     private let validity = History<ValidityAction>()
     private var members: [Member] = []
     private(set) var processes: [SimulatedProcess] = []
@@ -53,14 +54,18 @@ package final class ScenarioWorld {
         }
     }
 
-    func makeClient(for process: SimulatedProcess) throws -> ZooKeeperClient {
-        let servers = ensemble.addresses.map { address in
+    private var servers: [ServerAddress] {
+        ensemble.addresses.map { address in
             let parts = address.split(separator: ":")
             return ServerAddress(host: String(parts[0]), port: Int(parts[1]) ?? 2181)
         }
+    }
+
+    func makeClient(for process: SimulatedProcess) throws -> ZooKeeperClient {
         var configuration = ZooKeeperClientConfiguration(servers: servers)
         configuration.sessionTimeout = profile.sessionTimeout
         let client = try process.makeClient(of: ensemble, configuration: configuration, library: profile.library)
+        clients[process.number] = client
         ask(client, of: process)
         return client
     }
@@ -164,6 +169,7 @@ package final class ScenarioWorld {
         case .cutOff:
             process.cutOff(silently: simulation.chance.oneIn(2))
             simulation.after(span) { process.reconnect() }
+        case .move: move(process)
         case .freeze:
             process.freeze()
             simulation.after(span) { if !process.isDead { process.thaw() } }
@@ -187,6 +193,14 @@ package final class ScenarioWorld {
             for connection in connections {
                 if endsWithReset { connection.reset() } else { connection.release() }
             }
+        }
+    }
+
+    private func move(_ process: SimulatedProcess) {
+        let server = simulation.chance.pick(servers)
+        simulation.note("\(process.name) is told to use \(server)")
+        simulation.after(.zero, by: process) { [self] in
+            try? clients[process.number]?.updateServers([server])
         }
     }
 
@@ -265,6 +279,10 @@ package final class ScenarioWorld {
             member.process.reconnect()
             member.process.freezesAtClockOnceIn = 0
             member.process.latency = quick
+            simulation.after(.zero, by: member.process) { [self] in
+                guard profile.faults.contains(.move) else { return }
+                try? clients[member.process.number]?.updateServers(servers)
+            }
         }
     }
 
