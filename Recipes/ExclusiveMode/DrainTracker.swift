@@ -18,6 +18,8 @@ struct DrainTracker: Sendable {
     private(set) var forced: Set<String> = []
     /// The one that paused last.
     private(set) var slowest: String?
+    /// Whether another window stood in front: it may have left a record since the own request.
+    let isBehindAnother: Bool
 
     /// Takes the contenders in front of the own znode: readers, and writers of other languages.
     init(listing: [String], own: ContenderName, members: [String]) {
@@ -25,7 +27,9 @@ struct DrainTracker: Sendable {
             members.compactMap(MemberName.init(node:)).map { ($0.tag, $0.name) },
             uniquingKeysWith: { first, _ in first })
         var tags: Set<String> = []
-        for node in listing.compactMap(ContenderName.init) where node.isBefore(own) {
+        let inFront = listing.compactMap(ContenderName.init).filter { $0.isBefore(own) }
+        isBehindAnother = inFront.contains { $0.kind == .write }
+        for node in inFront {
             let tag = MemberName.tag(ofContender: node.string)
             tags.insert(tag ?? "")
             waiting[node.string] = Straggler(name: tag.flatMap { names[$0] } ?? node.string)

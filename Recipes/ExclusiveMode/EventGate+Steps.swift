@@ -138,9 +138,8 @@ extension GateLoop {
         guard let expected = expectedRecord else { return false }
         guard case .success(.data(let data, _)) = records else { return true }
         // A later window's record tells as much: few are kept, and this gate may have been away for many.
-        guard WindowRecord.list(data).contains(where: { $0.id == expected.id || $0.token > expected.token }) else {
-            return true
-        }
+        let ended = WindowRecord.list(data).filter { $0.outcome != .forcing }
+        guard ended.contains(where: { $0.id == expected.id || $0.token > expected.token }) else { return true }
         expectedRecord = nil
         return false
     }

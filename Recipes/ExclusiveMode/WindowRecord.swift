@@ -12,6 +12,10 @@ public struct WindowRecord: Sendable, Hashable {
         case aborted
         /// The window was lost while the operation ran.
         case lost
+        /// Places of processors were taken away, and nobody has waited so far until these had to stop.
+        ///
+        /// Stands beside the window's own record when that ended too early; the next window waits in its place.
+        case forcing
     }
 
     /// The window's own name.
@@ -24,7 +28,7 @@ public struct WindowRecord: Sendable, Hashable {
     public var reason: String
     /// When it was asked for, by the ensemble's clock: time since 1970.
     public var requested: Duration
-    /// From the request until every processor had paused; `nil` when that never came.
+    /// From the request until every processor had paused, or will have had to; `nil` when that never came.
     public var drained: Duration?
     /// From the request until the end.
     public var ended: Duration
@@ -45,9 +49,16 @@ extension WindowRecord {
         String(decoding: data, as: UTF8.self).unicodeScalars.split(separator: "\n").compactMap(WindowRecord.init(line:))
     }
 
-    /// The records with one more, cut to those that are kept.
+    /// The records as they are stored: the last ones, and of those before them what the next window must know.
     static func bytes(_ records: [WindowRecord]) -> [UInt8] {
-        Array(records.suffix(kept).map(\.line).joined().utf8)
+        let unsettled = records.dropLast(kept).filter { $0.outcome == .forcing }
+        return Array((unsettled + records.suffix(kept)).map(\.line).joined().utf8)
+    }
+
+    /// How long those whose places were taken away may have gone on after that; `nil` when nobody has to wait for it.
+    var forcedFor: Duration? {
+        guard outcome == .forcing, let drained else { return nil }
+        return drained - ended
     }
 
     private var line: String {

@@ -8,15 +8,12 @@ extension WindowRun {
     /// to stand, so that its record is not lost with a process that ends now; one that has not run waits no longer. The
     /// removal goes on by itself.
     func finish(_ outcome: WindowRecord.Outcome, drained: Drained?) async {
-        let record = WindowRecord(
-            id: request.id, token: request.token, owner: request.owner, reason: request.reason,
-            requested: request.requestedAt, drained: drained?.duration, ended: clock.now - request.requested,
-            outcome: outcome, slowest: drained?.tracker.slowest, forced: drained?.tracker.forced.sorted() ?? [])
+        let record = record(outcome, drained: drained?.duration, tracker: drained?.tracker)
         let patience = drained == nil ? clock.now : request.holds.validUntil
         request.holds.release()
         let done = OneShot<Void>()
         Task {
-            await remove(record)
+            await remove(record, settled: drained?.settled ?? [])
             done.set(())
         }
         // Not cancelled with the caller.
@@ -33,16 +30,26 @@ extension WindowRun {
         }.value
     }
 
+    /// What is kept of the window as it stands now.
+    func record(_ outcome: WindowRecord.Outcome, drained: Duration?, tracker: DrainTracker?) -> WindowRecord {
+        WindowRecord(
+            id: request.id, token: request.token, owner: request.owner, reason: request.reason,
+            requested: request.requestedAt, drained: drained, ended: clock.now - request.requested, outcome: outcome,
+            slowest: tracker?.slowest, forced: tracker?.forced.sorted() ?? [])
+    }
+
     /// The most tries to remove the znodes together with writing the record.
     private static let tries = 5
 
-    private func remove(_ record: WindowRecord) async {
+    private func remove(_ record: WindowRecord, settled: Set<String>) async {
         var (records, version) = (request.records, request.recordsVersion)
         for _ in 0..<Self.tries where !request.session.hasEnded {
             let results = try? await request.session.flight(
                 .multi([
                     .delete(request.holds.write.path), .delete(request.holds.signal.path),
-                    .setData(WindowRecord.bytes(records + [record]), at: mode.windowsPath, version: version),
+                    .setData(
+                        WindowRecord.bytes(records.without(forcesOf: settled) + [record]), at: mode.windowsPath,
+                        version: version),
                 ]))
             guard case .failure(let error) = results?[0] else { return }
             switch (error.code, error.failedOperation) {
@@ -65,5 +72,12 @@ extension WindowRun {
         let job = CleanUp.prefixWith(
             prefix, parent: mode.locksPath, also: mode.signalPath, data: request.signal)
         _ = try? await request.session.cleanUp(job).wait()
+    }
+}
+
+extension [WindowRecord] {
+    /// All but those of places taken away that have been waited for.
+    fileprivate func without(forcesOf settled: Set<String>) -> [WindowRecord] {
+        filter { $0.outcome != .forcing || !settled.contains($0.id) }
     }
 }

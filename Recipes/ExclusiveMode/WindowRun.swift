@@ -16,6 +16,8 @@ struct WindowRun: Sendable {
     struct Drained {
         var tracker: DrainTracker
         var duration: Duration
+        /// The windows, this one among them, whose taking away of places has been waited for.
+        var settled: Set<String>
     }
 
     let mode: ExclusiveMode
@@ -83,8 +85,9 @@ struct WindowRun: Sendable {
             defer { group.cancelAll() }
             try await follow(events, &tracker)
         }
+        let settled = try await settleForces(tracker)
         try await awaitValidity()
-        return Drained(tracker: tracker, duration: clock.now - request.requested)
+        return Drained(tracker: tracker, duration: clock.now - request.requested, settled: settled)
     }
 
     private func follow(_ events: AsyncStream<Event>, _ tracker: inout DrainTracker) async throws {
@@ -155,15 +158,11 @@ struct WindowRun: Sendable {
         mode.logger.warning(
             "Taking away the place of processors that do not pause",
             metadata: ["zookeeper.processors": "\(who.joined(separator: ", "))"])
-        let (nodes, wait) = tracker.force(assumed: mode.configuration.assumedSessionTimeout)
-        for node in nodes {
-            try await request.session.cleanUp(.node(path: "\(mode.locksPath)/\(node)")).wait()
-        }
-        // From here on their proofs fail; what they proved before ends within their session timeout.
-        try await sleep(until: clock.now + wait)
+        try await force(&tracker)
     }
 
-    private func sleep(until deadline: MonotonicInstant) async throws {
+    /// Waits; throws when the window is lost meanwhile.
+    func sleep(until deadline: MonotonicInstant) async throws {
         let (clock, holds) = (clock, request.holds)
         let reason = try await withThrowingTaskGroup(of: LossReason?.self) { group in
             group.addTask {
