@@ -152,3 +152,17 @@ final class Ticks: Sendable {
     var all: [MonotonicInstant] { stored.current }
     func note(_ instant: MonotonicInstant) { stored.send(stored.current + [instant]) }
 }
+
+extension SimulationTests {
+    @Test func `a task that never suspends is told of, when it heeds its cancellation`() async throws {
+        let breakdown = try await onSimulationThread {
+            let simulation = Simulation(seed: 1)
+            let process = SimulatedProcess("p", in: simulation)
+            let clock = SimulatedClock(process)
+            process.start { while !Task.isCancelled { _ = clock.now } }
+            simulation.run(until: simulation.now + .seconds(1))
+            return simulation.breakdown
+        }
+        #expect(breakdown != nil)
+    }
+}

@@ -122,6 +122,7 @@ package final class SimulatedProcess {
 
     /// What the process reads on its clock; it may have to wait for that.
     func readClock() -> MonotonicInstant {
+        if simulation.countReading() { for task in tasks { task.cancel() } }
         if freezesAtClockOnceIn > 0, simulation.current === self, !isFrozen, !isDead,
             simulation.chance.oneIn(freezesAtClockOnceIn)
         {

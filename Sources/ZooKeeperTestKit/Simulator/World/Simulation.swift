@@ -23,6 +23,8 @@ package final class Simulation {
     /// Who has jobs to run; frozen ones are among them.
     private var busy: [SimulatedProcess] = []
     private var order: UInt64 = 0
+    /// How often clocks were read in the present step.
+    private var readings = 0
     /// Steps since an instant, at most a second ago.
     private var recentSteps = (count: 0, since: MonotonicInstant(nanoseconds: 0))
     private var nesting = 0
@@ -142,8 +144,20 @@ package final class Simulation {
         current = before
     }
 
+    /// A step that reads the clock on and on never ends: its tasks are cancelled, which is all that can be done to it.
+    ///
+    /// - Returns: Whether the step is to be stopped.
+    func countReading() -> Bool {
+        readings += 1
+        guard readings > 100_000 else { return false }
+        precondition(readings < 1_000_000, "seed \(seed): a task neither suspends nor heeds its cancellation")
+        breakdown = "somebody spins: 100,000 readings of the clock in one step"
+        return true
+    }
+
     private func countStep() {
         steps += 1
+        readings = 0
         if now - recentSteps.since > .seconds(1) { recentSteps = (0, now) }
         recentSteps.count += 1
         if recentSteps.count > 200_000 { breakdown = "somebody spins: 200,000 steps within a second" }
