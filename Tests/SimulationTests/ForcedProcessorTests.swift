@@ -1,0 +1,93 @@
+import Simulations
+import Testing
+import ZooKeeper
+import ZooKeeperRecipes
+import ZooKeeperTestKit
+
+/// A processor whose place was taken away, and that has not heard of it.
+@Suite struct ForcedProcessorTests {
+    @Test func `a window that is given up while it waits for a forced processor leaves the wait to the next one`()
+        async throws
+    {
+        let (admitted, opened) = try await onSimulationThread { try Self.run() }
+        let last = try #require(admitted.last)
+        let body = try #require(opened.first)
+        #expect(admitted.count > 20)
+        #expect(opened.count == 1)
+        #expect(last < body)
+    }
+
+    /// Gives when the processor let events in, and when a window was open.
+    private static func run() throws -> (admitted: [MonotonicInstant], opened: [MonotonicInstant]) {
+        let simulation = Simulation(seed: 1)
+        let ensemble = SimulatedEnsemble(in: simulation)
+        let (admitted, opened) = (Ticks(), Ticks())
+        let processor = SimulatedProcess("processor", in: simulation)
+        let client = try makeClient(processor, ensemble)
+        let clock = SimulatedClock(processor)
+        processor.start {
+            try? await client.running { client in
+                let gate = try ExclusiveMode(client: client, path: "/mode").gate(name: "processor")
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { try await gate.run() }
+                    group.addTask {
+                        // By the place that is taken away; afterwards it comes back with another.
+                        var place: FencingToken?
+                        while true {
+                            if let permit = gate.tryEnter() {
+                                place = place ?? permit.token
+                                if permit.isValid, permit.token == place { admitted.note(clock.now) }
+                                permit.leave()
+                            }
+                            try await clock.sleep(until: clock.now + .milliseconds(20))
+                        }
+                    }
+                    defer { group.cancelAll() }
+                    try await group.next()
+                }
+            }
+        }
+        simulation.run(until: simulation.now + .seconds(10))
+        // Nothing reaches it any more; what it holds is valid for a while.
+        for connection in processor.connections { connection.hold(toServer: false, toClient: true) }
+
+        let first = try startOperator("first", simulation, ensemble, opened)
+        simulation.run(until: simulation.now + .milliseconds(500))
+        first.cancel()
+        simulation.run(until: simulation.now + .seconds(1)) { first.isRunning }
+        try #require(!first.isRunning && ensemble.children(of: "/mode/locks").isEmpty && opened.all.isEmpty)
+        let second = try startOperator("second", simulation, ensemble, opened)
+        simulation.run(until: simulation.now + .seconds(30)) { second.isRunning }
+        // The processor goes on for as long as it may.
+        simulation.run(until: simulation.now + .seconds(10))
+        for process in simulation.processes { process.cancel() }
+        simulation.run(until: simulation.now + .seconds(60)) { simulation.processes.contains { $0.isRunning } }
+        return (admitted.all, opened.all)
+    }
+
+    /// Runs one window, which takes the place of those away who do not pause at once.
+    private static func startOperator(
+        _ name: String, _ simulation: Simulation, _ ensemble: SimulatedEnsemble, _ opened: Ticks
+    ) throws -> SimulatedProcess {
+        let process = SimulatedProcess(name, in: simulation)
+        let client = try makeClient(process, ensemble)
+        let clock = SimulatedClock(process)
+        process.start {
+            try? await client.running { client in
+                let mode = try ExclusiveMode(client: client, path: "/mode")
+                try await mode.run(reason: name, drain: .proceed(after: .milliseconds(100))) { _ in
+                    opened.note(clock.now)
+                }
+            }
+        }
+        return process
+    }
+
+    private static func makeClient(
+        _ process: SimulatedProcess, _ ensemble: SimulatedEnsemble
+    ) throws -> ZooKeeperClient {
+        var configuration = ZooKeeperClientConfiguration(servers: [ServerAddress(host: "10.0.0.1", port: 2181)])
+        configuration.sessionTimeout = .seconds(6)
+        return try process.makeClient(of: ensemble, configuration: configuration)
+    }
+}

@@ -1,0 +1,32 @@
+import Simulations
+import Testing
+import ZooKeeperTestKit
+
+/// Seeds that showed bugs of this package, which have been mended since.
+///
+/// Each is the first seed that finds the bug when it is planted again: `Tests/Mutants` has a patch of the same name.
+@Suite struct RegressionTests {
+    struct Finding: Sendable, CustomTestStringConvertible {
+        var bug: String
+        var scenario: any Scenario.Type
+        var seed: UInt64
+        var testDescription: String { "\(bug), \(scenario.name) \(seed)" }
+    }
+
+    private static let findings = [
+        Finding(bug: "cache-wakes-itself", scenario: CacheScenario.self, seed: 1),
+        Finding(bug: "first-gone-means-both-gone", scenario: ExclusiveScenario.self, seed: 2006),
+        Finding(bug: "proof-without-echo", scenario: LockScenario.self, seed: 714),
+        Finding(bug: "signal-only-with-its-write-znode", scenario: ExclusiveScenario.self, seed: 3),
+        Finding(bug: "structure-created-once", scenario: ExclusiveScenario.self, seed: 2681),
+        Finding(bug: "sync-instead-of-barrier", scenario: LockScenario.self, seed: 134),
+    ]
+
+    @Test(arguments: findings)
+    func `what the simulator has found stays mended`(finding: Finding) async throws {
+        let schedule = try await onSimulationThread {
+            Schedule.run(finding.scenario, seed: finding.seed, keepsTrace: true)
+        }
+        if !schedule.failures.isEmpty { Issue.record("\(schedule.report)") }
+    }
+}
