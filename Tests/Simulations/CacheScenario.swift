@@ -42,6 +42,9 @@ struct CacheLog: Sendable {
 
     init(_ world: ScenarioWorld) {
         let history = history.value
+        world.willDie = { [unowned world] process in
+            history.record(.closed, by: process.name, at: world.simulation.now)
+        }
         world.observe { [unowned world] transaction in
             for action in Self.truth(of: transaction.change, ZXID(rawValue: transaction.zxid)) {
                 history.record(action, by: "ensemble", at: world.simulation.now)

@@ -5,13 +5,16 @@ import ZooKeeperTestKit
 
 /// What a simulated process's code is given.
 struct Participant: Sendable {
+    /// Another one for each life: a killed one does not come back.
     let name: String
+    private let member: String
     let process: Confined<SimulatedProcess>
     let clock: SimulatedClock
     private let world: Confined<ScenarioWorld>
 
-    init(_ process: SimulatedProcess, in world: ScenarioWorld) {
+    init(_ process: SimulatedProcess, member: String, in world: ScenarioWorld) {
         name = process.name
+        self.member = member
         self.process = Confined(process)
         self.world = Confined(world)
         clock = SimulatedClock(process)
@@ -43,7 +46,7 @@ struct Participant: Sendable {
 
     /// It has done once more what it is there for.
     func progress() {
-        if isAlive { world.value.progress[name, default: 0] += 1 }
+        if isAlive { world.value.progress[member, default: 0] += 1 }
     }
 
     /// Something happened that must never happen.

@@ -1,7 +1,7 @@
 internal import ZooKeeper
 internal import ZooKeeperBridge
 
-/// One handle of the C client, as far as a caller can tell: `c-client.md` names what was measured on the real one.
+/// One handle of the C client, as far as a caller can tell.
 ///
 /// It tries its addresses in turn, sets its watches again on each connection, pings every third of the timeout, gives a
 /// silent server two thirds of it, fails what was in flight when a connection is lost (after it has told of the loss), and

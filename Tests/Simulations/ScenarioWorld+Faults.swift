@@ -1,0 +1,165 @@
+import ZooKeeper
+import ZooKeeperBridge
+import ZooKeeperTestKit
+
+// What strikes in a simulated world, and its end.
+extension ScenarioWorld {
+    func strikeLater(until end: MonotonicInstant) {
+        let next = simulation.now + simulation.chance.duration(profile.faultPause)
+        guard next < end else { return }
+        simulation.at(next) { [self] in
+            strike(simulation.chance.pick(profile.faults))
+            strikeLater(until: end)
+        }
+    }
+
+    private func strike(_ fault: Fault) {
+        let index = simulation.chance.below(members.count)
+        let process = members[index].process
+        let span = simulation.chance.duration(.milliseconds(1)...profile.sessionTimeout * 2)
+        switch fault {
+        case .reset: process.resetConnections()
+        case .lostAnswers: silence(process, toServer: false, toClient: true, for: span / 4, endsWithReset: true)
+        case .lostRequests: silence(process, toServer: true, toClient: false, for: span / 4, endsWithReset: true)
+        case .silence:
+            let both = simulation.chance.oneIn(2)
+            silence(process, toServer: true, toClient: both, for: span, endsWithReset: simulation.chance.oneIn(2))
+        case .cutOff:
+            process.cutOff(silently: simulation.chance.oneIn(2))
+            simulation.after(span) { process.reconnect() }
+        case .move: move(process)
+        case .freeze:
+            process.freeze()
+            simulation.after(span) { if !process.isDead { process.thaw() } }
+        case .kill: kill(index, restartAfter: span)
+        case .serverCrash: crashServer(for: span)
+        case .partition: cutServers(for: span * 2)
+        case .lag: lagServer(for: span)
+        case .deletedNode: deleteNode()
+        case .touchedNode: touchNode()
+        case .reaping: _ = ensemble.reapContainers()
+        }
+    }
+
+    private func silence(
+        _ process: SimulatedProcess, toServer: Bool, toClient: Bool, for span: Duration, endsWithReset: Bool
+    ) {
+        simulation.note("silence \(process.name), requests \(toServer), answers \(toClient)")
+        let connections = process.connections
+        for connection in connections { connection.hold(toServer: toServer, toClient: toClient) }
+        simulation.after(span) {
+            for connection in connections {
+                if endsWithReset { connection.reset() } else { connection.release() }
+            }
+        }
+    }
+
+    private func move(_ process: SimulatedProcess) {
+        let server = simulation.chance.pick(servers)
+        simulation.note("\(process.name) is told to use \(server)")
+        simulation.after(.zero, by: process) { [self] in
+            try? clients[process.number]?.updateServers([server])
+        }
+    }
+
+    private func kill(_ index: Int, restartAfter span: Duration) {
+        let member = members[index]
+        guard !member.process.isDead else { return }
+        member.process.kill()
+        willDie(member.process)
+        simulation.after(span) { [self] in
+            members[index].process = startProcess(member.name, member.main)
+        }
+    }
+
+    private func crashServer(for span: Duration) {
+        let server = simulation.chance.below(profile.servers)
+        guard ensemble.isRunning(server) else { return }
+        simulation.note("crash of server \(server)")
+        ensemble.stop(server)
+        simulation.after(span) { self.ensemble.start(server) }
+    }
+
+    private func cutServers(for span: Duration) {
+        guard profile.servers > 1 else { return }
+        let all = Array(0..<profile.servers)
+        let one = all.filter { _ in simulation.chance.oneIn(2) }
+        let other = all.filter { !one.contains($0) }
+        simulation.note("partition \(one) \(other)")
+        ensemble.cut([one, other])
+        simulation.after(span) { self.ensemble.heal() }
+    }
+
+    private func lagServer(for span: Duration) {
+        guard profile.servers > 1 else { return }
+        let server = simulation.chance.below(profile.servers)
+        simulation.note("server \(server) lags")
+        ensemble.setLag(server, Latency(usual: .milliseconds(50)...profile.tick))
+        simulation.after(span) { self.ensemble.setLag(server, nil) }
+    }
+
+    /// A znode that an administrator may lay hands on.
+    private func pickNode() -> String? {
+        var paths: [String] = []
+        for directory in deletable {
+            paths += ensemble.children(of: directory).sorted().map { "\(directory)/\($0)" }
+        }
+        return paths.isEmpty ? nil : simulation.chance.pick(paths)
+    }
+
+    private func touchNode() {
+        guard let path = pickNode() else { return }
+        simulation.note("an administrator touches \(path)")
+        _ = ensemble.touch(path)
+    }
+
+    private func deleteNode() {
+        guard let path = pickNode() else { return }
+        guard let node = ensemble.node(path) else { return }
+        simulation.note("an administrator deletes \(path)")
+        willDelete(path, node.stat.czxid)
+        _ = ensemble.delete(path)
+    }
+
+    func mend() {
+        simulation.note("mend")
+        let quick = Latency(usual: .microseconds(50) ... .milliseconds(1))
+        ensemble.heal()
+        for server in 0..<profile.servers {
+            ensemble.setLag(server, quick)
+            if !ensemble.isRunning(server) { ensemble.start(server) }
+        }
+        for member in members where !member.process.isDead {
+            member.process.thaw()
+            member.process.reconnect()
+            member.process.freezesAtClockOnceIn = 0
+            member.process.latency = quick
+            simulation.after(.zero, by: member.process) { [self] in
+                guard profile.faults.contains(.move) else { return }
+                try? clients[member.process.number]?.updateServers(servers)
+            }
+        }
+    }
+}
+
+extension SimulatedProcess {
+    func resetConnections() {
+        simulation.note("reset \(name)")
+        for connection in connections { connection.reset() }
+    }
+
+    /// No way to any server until ``reconnect()``.
+    func cutOff(silently: Bool) {
+        simulation.note("cut off \(name), \(silently ? "silently" : "with a reset")")
+        isCutOff = true
+        cutOffIsSilent = silently
+        for connection in connections {
+            if silently { connection.hold(toServer: true, toClient: true) } else { connection.reset() }
+        }
+    }
+
+    func reconnect() {
+        isCutOff = false
+        for connection in connections where connection.isHeld { connection.release() }
+    }
+}
