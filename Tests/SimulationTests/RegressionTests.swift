@@ -19,7 +19,6 @@ import ZooKeeperTestKit
         Finding(bug: "proof-without-echo", scenario: LockScenario.self, seed: 714),
         Finding(bug: "signal-only-with-its-write-znode", scenario: ExclusiveScenario.self, seed: 3),
         Finding(bug: "structure-created-once", scenario: ExclusiveScenario.self, seed: 2681),
-        Finding(bug: "sync-instead-of-barrier", scenario: LockScenario.self, seed: 134),
     ]
 
     @Test(arguments: findings)

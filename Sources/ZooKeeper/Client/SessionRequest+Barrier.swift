@@ -2,9 +2,9 @@ extension SessionRequest {
     /// A transaction that changes nothing: when it is answered, everything that the leader had ordered before it is done,
     /// and seen by what this session reads next.
     ///
-    /// Who looks for what an earlier request of its own may have created must send this first. `sync` does not do: it is
-    /// a barrier on a follower, but a leader answers its own clients at once, while it still gathers the votes for what it
-    /// has proposed (`CommitProcessor.needCommit` of ZooKeeper 3.8, unchanged in 3.9).
+    /// Who looks for what an earlier request of its own may have created sends this first. `sync` promises less: a leader
+    /// answers its own clients' without waiting for the votes on what it has proposed (`CommitProcessor.needCommit` of
+    /// ZooKeeper 3.8), and only the server's way of queueing a session's requests makes it wait for the session's own.
     package static func barrier(at path: String) -> SessionRequest {
         .multi([.check(path)])
     }

@@ -178,7 +178,7 @@ extension ZooKeeperClient {
     /// Has the connected server catch up with the leader: later reads of this client see what was committed before.
     ///
     /// It proves nothing about the session: a leader that has lost its quorum answers it, too. Nor does it wait for what
-    /// is proposed and not committed yet: a leader answers its own clients at once.
+    /// others have proposed and is not committed yet, at least on a leader.
     /// - Complexity: One round trip.
     public func sync(_ path: String = "/") async throws {
         _ = try await core.perform(.sync(path: path))
