@@ -123,17 +123,17 @@ extension ScenarioWorld {
 
     func mend() {
         simulation.note("mend")
-        let quick = Latency(usual: .microseconds(50) ... .milliseconds(1))
+        isMended = true
         ensemble.heal()
         for server in 0..<profile.servers {
-            ensemble.setLag(server, quick)
+            ensemble.setLag(server, Self.quick)
             if !ensemble.isRunning(server) { ensemble.start(server) }
         }
         for member in members where !member.process.isDead {
             member.process.thaw()
             member.process.reconnect()
             member.process.freezesAtClockOnceIn = 0
-            member.process.latency = quick
+            member.process.latency = Self.quick
             simulation.after(.zero, by: member.process) { [self] in
                 guard profile.faults.contains(.move) else { return }
                 try? clients[member.process.number]?.updateServers(servers)
