@@ -26,13 +26,14 @@ build-tests: bootstrap
 
 test-unit: build-tests
 	@mkdir -p $(report)
-	swift test $(traits) --skip-build --parallel --skip IntegrationTests 2>&1 | tee $(report)/unit.log
+	swift test $(traits) --skip-build --parallel --skip IntegrationTests 2>&1 | tee $(report)/unit.log \
+		|| { grep -F '✘' $(report)/unit.log; exit 1; }
 
 test-integration: build-tests
 	@mkdir -p $(report)
 	@rm -f $(report)/integration*.xml
 	swift test $(traits) --skip-build --no-parallel --filter IntegrationTests --xunit-output $(report)/integration.xml 2>&1 \
-		| tee $(report)/integration.log
+		| tee $(report)/integration.log || { grep -F '✘' $(report)/integration.log; exit 1; }
 
 # The recipes in simulated worlds: SEEDS worlds of each scenario, or of SCENARIO alone, or SEED alone with its trace.
 SEEDS ?= 10000

@@ -62,7 +62,8 @@ import Testing
         }
         #expect(answerAtOnce(session, .multi([])) == ReplyCode.badArguments)
         await session.connection.close(.endSession)
-        #expect(sent.entries == [-11])
+        // On a slow machine the library has the time to send pings.
+        #expect(sent.entries.filter { $0 != 11 } == [-11])
         server.stop()
     }
 
