@@ -17,11 +17,20 @@ extension WindowRun {
 
     /// Waits in the place of windows that took places away and ended before those had to stop.
     ///
+    /// Who gives up after a time gives up then, as with processors that do not pause.
     /// - Returns: The windows that need not be waited for any more.
     func settleForces(_ tracker: DrainTracker) async throws -> Set<String> {
         let records = tracker.isBehindAnother ? try await presentRecords().list : request.records
         let unsettled = records.filter { $0.outcome == .forcing && $0.id != request.id }
-        if let wait = unsettled.compactMap(\.forcedFor).max() { try await sleep(until: clock.now + wait) }
+        if let wait = unsettled.compactMap(\.forcedFor).max() {
+            let end = clock.now + wait
+            if case .abort(let patience) = drain.kind, request.requested + patience < end {
+                try await sleep(until: request.requested + patience)
+                let who = Set(unsettled.flatMap(\.forced)).sorted()
+                throw ExclusiveModeError(.notPaused, path: mode.path, who: who)
+            }
+            try await sleep(until: end)
+        }
         return Set(unsettled.map(\.id) + [request.id])
     }
 

@@ -56,6 +56,13 @@ import ZooKeeperTestKit
         first.cancel()
         simulation.run(until: simulation.now + .seconds(1)) { first.isRunning }
         try #require(!first.isRunning && ensemble.children(of: "/mode/locks").isEmpty && opened.all.isEmpty)
+        // One that has less patience than it takes gives up in time, and leaves the wait as it found it.
+        let (refusal, asked) = (OneShot<ExclusiveModeError>(), simulation.now)
+        let hasty = try startOperator(
+            "hasty", simulation, ensemble, opened, drain: .abort(after: .seconds(1)), refusal: refusal)
+        simulation.run(until: simulation.now + .seconds(5)) { hasty.isRunning }
+        try #require(refusal.value?.code == .notPaused && refusal.value?.who == ["processor"] && opened.all.isEmpty)
+        try #require(simulation.now - asked < .milliseconds(1500))
         let second = try startOperator("second", simulation, ensemble, opened)
         simulation.run(until: simulation.now + .seconds(30)) { second.isRunning }
         // The processor goes on for as long as it may.
@@ -65,9 +72,10 @@ import ZooKeeperTestKit
         return (admitted.all, opened.all)
     }
 
-    /// Runs one window, which takes the place of those away who do not pause at once.
+    /// Runs one window, which by default takes the place of those away who do not pause at once.
     private static func startOperator(
-        _ name: String, _ simulation: Simulation, _ ensemble: SimulatedEnsemble, _ opened: Ticks
+        _ name: String, _ simulation: Simulation, _ ensemble: SimulatedEnsemble, _ opened: Ticks,
+        drain: DrainPolicy = .proceed(after: .milliseconds(100)), refusal: OneShot<ExclusiveModeError> = OneShot()
     ) throws -> SimulatedProcess {
         let process = SimulatedProcess(name, in: simulation)
         let client = try makeClient(process, ensemble)
@@ -75,8 +83,10 @@ import ZooKeeperTestKit
         process.start {
             try? await client.running { client in
                 let mode = try ExclusiveMode(client: client, path: "/mode")
-                try await mode.run(reason: name, drain: .proceed(after: .milliseconds(100))) { _ in
-                    opened.note(clock.now)
+                do {
+                    try await mode.run(reason: name, drain: drain) { _ in opened.note(clock.now) }
+                } catch let error as ExclusiveModeError {
+                    refusal.set(error)
                 }
             }
         }

@@ -89,20 +89,15 @@ private struct CacheFollower: Sendable {
     let log: CacheLog
 
     func main() async {
-        do {
-            let client = try participant.makeClient()
-            try await client.running { client in
-                try await withNodeCache(CacheScenario.path, client: client) { cache in
-                    for await entry in cache.changes {
-                        log.saw(entry, by: participant)
-                        if entry.isLive { participant.progress() }
-                        // A slow reader skips to the newest.
-                        try await participant.pause(.zero ... .milliseconds(100))
-                    }
+        await participant.withClient { client in
+            try await withNodeCache(CacheScenario.path, client: client) { cache in
+                for await entry in cache.changes {
+                    log.saw(entry, by: participant)
+                    if entry.isLive { participant.progress() }
+                    // A slow reader skips to the newest.
+                    try await participant.pause(.zero ... .milliseconds(100))
                 }
             }
-        } catch {
-            participant.judge(error)
         }
         log.record(.closed, by: participant)
     }
@@ -114,17 +109,12 @@ private struct CacheWriter: Sendable {
     let isOver: Flag
 
     func main() async {
-        do {
-            let client = try participant.makeClient()
-            try await client.running { client in
-                while !Task.isCancelled {
-                    if !isOver.isSet { try await change(client) }
-                    participant.progress()
-                    try await participant.pause(.zero ... .milliseconds(800))
-                }
+        await participant.withClient { client in
+            while !Task.isCancelled {
+                if !isOver.isSet { try await change(client) }
+                participant.progress()
+                try await participant.pause(.zero ... .milliseconds(800))
             }
-        } catch {
-            participant.judge(error)
         }
     }
 

@@ -1,4 +1,3 @@
-import Synchronization
 import ZooKeeper
 import ZooKeeperRecipes
 import ZooKeeperTestKit
@@ -98,21 +97,16 @@ private struct Processor: Sendable {
     let configuration: ExclusiveMode.Configuration
 
     func main() async {
-        do {
-            let client = try participant.makeClient()
-            try await client.running { client in
-                let mode = try ExclusiveMode(
-                    client: client, path: ExclusiveScenario.path, configuration: configuration)
-                let gate = mode.gate(name: participant.name)
-                try await withThrowingTaskGroup(of: Void.self) { group in
-                    group.addTask { try await gate.run() }
-                    for _ in 0..<2 { group.addTask { try await process(gate) } }
-                    defer { group.cancelAll() }
-                    try await group.next()
-                }
+        await participant.withClient { client in
+            let mode = try ExclusiveMode(
+                client: client, path: ExclusiveScenario.path, configuration: configuration)
+            let gate = mode.gate(name: participant.name)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await gate.run() }
+                for _ in 0..<2 { group.addTask { try await process(gate) } }
+                defer { group.cancelAll() }
+                try await group.next()
             }
-        } catch {
-            participant.judge(error)
         }
     }
 
@@ -169,18 +163,13 @@ private struct Operator: Sendable {
     let configuration: ExclusiveMode.Configuration
 
     func main() async {
-        do {
-            let client = try participant.makeClient()
-            try await client.running { client in
-                let mode = try ExclusiveMode(
-                    client: client, path: ExclusiveScenario.path, configuration: configuration)
-                while !Task.isCancelled {
-                    try await participant.pause(.milliseconds(1) ... .seconds(4))
-                    do { try await runOnce(mode) } catch { participant.judge(error) }
-                }
+        await participant.withClient { client in
+            let mode = try ExclusiveMode(
+                client: client, path: ExclusiveScenario.path, configuration: configuration)
+            while !Task.isCancelled {
+                try await participant.pause(.milliseconds(1) ... .seconds(4))
+                do { try await runOnce(mode) } catch { participant.judge(error) }
             }
-        } catch {
-            participant.judge(error)
         }
     }
 

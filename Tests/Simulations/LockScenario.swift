@@ -99,18 +99,13 @@ private struct LockUser: Sendable {
     let writersOnly: Bool
 
     func main() async {
-        do {
-            let client = try participant.makeClient()
-            try await client.running { client in
-                let lock = try ReadWriteLock(client: client, path: LockScenario.path, holderName: participant.name)
-                // Two users of one process share its read locks.
-                try await withThrowingTaskGroup(of: Void.self) { group in
-                    for _ in 0...participant.chance({ $0.below(2) }) { group.addTask { try await use(lock) } }
-                    try await group.waitForAll()
-                }
+        await participant.withClient { client in
+            let lock = try ReadWriteLock(client: client, path: LockScenario.path, holderName: participant.name)
+            // Two users of one process share its read locks.
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0...participant.chance({ $0.below(2) }) { group.addTask { try await use(lock) } }
+                try await group.waitForAll()
             }
-        } catch {
-            participant.judge(error)
         }
     }
 

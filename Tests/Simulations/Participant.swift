@@ -1,4 +1,3 @@
-import Logging
 import ZooKeeper
 import ZooKeeperRecipes
 import ZooKeeperTestKit
@@ -26,8 +25,13 @@ struct Participant: Sendable {
     /// Whether what it does counts: a killed process's code comes to its end without touching the world.
     var isAlive: Bool { !process.value.isDead }
 
-    func makeClient() throws -> ZooKeeperClient {
-        try world.value.makeClient(for: process.value)
+    /// Runs code with a client of the process; an error that a fault may cause ends it quietly.
+    func withClient(_ operation: (ZooKeeperClient) async throws -> Void) async {
+        do {
+            try await world.value.makeClient(for: process.value).running(operation)
+        } catch {
+            judge(error)
+        }
     }
 
     /// Draws what this participant does next.

@@ -15,7 +15,7 @@ package final class ScenarioWorld {
     var willDelete: (_ path: String, _ token: Int64) -> Void = { _, _ in }
     /// Called when a process is killed.
     var willDie: (SimulatedProcess) -> Void = { _ in }
-    /// Nothing strikes any more, and the network is quick, also for those who start only now.
+    /// Nothing strikes or freezes any more, and the network is quick, also for those who start only now.
     var isMended = false
     static let quick = Latency(usual: .microseconds(50) ... .milliseconds(1))
     /// Directories whose children an administrator may delete.
@@ -102,8 +102,11 @@ package final class ScenarioWorld {
             lives == 0 ? name : "\(name).\(lives + 1)", in: simulation,
             clockRate: simulation.chance.pick(profile.clockRates))
         process.freezeSpan = .milliseconds(1)...profile.sessionTimeout * 3
-        process.freezesAtClockOnceIn = profile.freezesAtClockOnceIn
-        if isMended { process.latency = Self.quick }
+        if isMended {
+            process.latency = Self.quick
+        } else {
+            process.freezesAtClockOnceIn = profile.freezesAtClockOnceIn
+        }
         processes.append(process)
         let participant = Participant(process, member: name, in: self)
         simulation.after(.zero) { process.start { await main(participant) } }
