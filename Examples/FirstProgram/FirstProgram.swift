@@ -12,7 +12,7 @@ struct Processor: Service {
         // Stands for your stream of events.
         let orders = AsyncStream { try? await Task.sleep(for: .milliseconds(10)) }
         for await _ in orders.cancelOnGracefulShutdown() {
-            try await gate.withPermit { permit in print("an order, token \(permit.token)") }
+            try await gate.withPermit { permit in print("an order, token \(permit.fencingToken)") }
         }
     }
 }
@@ -25,7 +25,7 @@ struct FirstProgram {
             try await withZooKeeperClient(configuration: settings) { client in
                 let mode = try ExclusiveMode(client: client, path: "/orders")
                 try await mode.run(reason: "daily report") { window in
-                    print("alone, token \(window.token)")
+                    print("alone, token \(window.fencingToken)")
                     try await Task.sleep(for: .seconds(3))
                 }
             }

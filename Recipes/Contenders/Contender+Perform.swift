@@ -140,19 +140,52 @@ extension Contender {
 extension Contender {
     private func watch(_ name: String, own: String, step: Int) {
         let predecessor = predecessorSink(path(name), step: step)
-        let mine = WatchSink { [weak self] event in
-            guard event.isDeleted else { return }
-            self?.handle { $0.receiveOwnGone(own) }
-        }
-        replaceSinks([(predecessor, path(name), .data), (mine, path(own), .data)])
+        replaceSinks([(predecessor, path(name), .data)])
         post([.data(path: path(name), watch: predecessor)]) { contender, results in
             let stat = results[0].part { reply throws(ZooKeeperError) in try reply.data.stat }
             contender.receive(.watched(stat), step: step)
         }
-        post([.data(path: path(own), watch: mine)]) { contender, results in
-            guard case .failure(let error) = results[0], error.code == .noNode else { return }
-            contender.handle { $0.receiveOwnGone(own) }
+        watchOwn(own)
+    }
+
+    /// Watches the own znode for its end, and for what is written into it.
+    private func watchOwn(_ own: String) {
+        let path = path(own)
+        let number = state.withLock { state in
+            state.ownWatches += 1
+            return state.ownWatches
         }
+        let sink = WatchSink { [weak self] event in
+            if event.isDeleted { self?.handle { $0.receiveOwnGone(own) } }
+            if event.isDataChanged { self?.watchOwnAgain(own, after: number) }
+        }
+        state.withLock { $0.sinks.append((sink, path, .data)) }
+        post([.data(path: path, watch: sink)]) { contender, results in
+            switch results[0] {
+            case .success(.data(let data, let stat)): contender.tellOfWrite(own, data, version: stat.dataVersion)
+            case .failure(let error) where error.code == .noNode: contender.handle { $0.receiveOwnGone(own) }
+            default: break
+            }
+        }
+    }
+
+    /// The watch was used up by a write.
+    private func watchOwnAgain(_ own: String, after number: Int) {
+        let isWaiting = state.withLock { state in
+            guard number == state.ownWatches else { return false }
+            let count = state.sinks.count
+            state.sinks.removeAll { $0.path == path(own) }
+            return state.sinks.count < count
+        }
+        if isWaiting, end.value == nil { watchOwn(own) }
+    }
+
+    private func tellOfWrite(_ own: String, _ data: [UInt8], version: Int32) {
+        let isNew = state.withLock { state in
+            defer { state.seen = (own, version) }
+            return version != (state.seen.name == own ? state.seen.version : 0)
+        }
+        if isNew { onWrite?(own, data) }
     }
 
     /// Servers since 3.8.4 tell nobody of a znode's deletion who may not read it, whatever watch was set.

@@ -32,11 +32,16 @@ package final class Contender: Sendable {
         var backoff: Backoff
         var events: [@Sendable (inout ContenderStateMachine) -> ContenderStateMachine.Action?] = []
         var isPerforming = false
+        /// How many watches on the own znode there have been: only the last one's event counts.
+        var ownWatches = 0
+        /// The own znode's data version that was told last.
+        var seen: (name: String, version: Int32) = ("", 0)
     }
 
     let client: ZooKeeperClient
     let directory: String
     let data: [UInt8]
+    let onWrite: (@Sendable (_ candidate: String, _ data: [UInt8]) -> Void)?
     let end = OneShot<End>()
     let state: Mutex<State>
 
@@ -44,8 +49,13 @@ package final class Contender: Sendable {
     ///   - directory: The queue's directory; it is created when it is missing.
     ///   - data: What the own znode holds.
     ///   - waits: Whether to wait for the contenders in front, or to join only a queue that is free.
-    package init(client: ZooKeeperClient, directory: String, policy: ContenderPolicy, data: [UInt8], waits: Bool = true)
-    {
+    ///   - onWrite: Called when somebody has written the own znode while it waits, as a ``ContenderRequest`` does, with its
+    ///     name and data, on the delivering thread. Once it is granted, ``HeldNode/onWrite(_:)`` tells.
+    package init(
+        client: ZooKeeperClient, directory: String, policy: ContenderPolicy, data: [UInt8], waits: Bool = true,
+        onWrite: (@Sendable (_ candidate: String, _ data: [UInt8]) -> Void)? = nil
+    ) {
+        self.onWrite = onWrite
         self.client = client
         self.directory = directory
         self.data = data

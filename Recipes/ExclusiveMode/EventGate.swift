@@ -12,7 +12,7 @@ internal import ZooKeeper
 /// ```swift
 /// for await event in events {
 ///     try await gate.withPermit { permit in
-///         try store.write(event, token: permit.token)
+///         try store.write(event, token: permit.fencingToken)
 ///     }
 /// }
 /// ```
@@ -83,7 +83,8 @@ public final class EventGate: Service, Sendable {
             return nil
         }
         if wasEmpty { counter.noteBusy(stripe, since: now.nanoseconds) }
-        return EventPermit(token: FencingToken(rawValue: token.load(ordering: .relaxed)), gate: self, stripe: stripe)
+        return EventPermit(
+            fencingToken: FencingToken(rawValue: token.load(ordering: .relaxed)), gate: self, stripe: stripe)
     }
 
     /// Lets an event in as soon as the gate is open.

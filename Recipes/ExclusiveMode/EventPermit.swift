@@ -5,13 +5,13 @@ internal import ZooKeeper
 /// It must be given back with ``leave()`` exactly once; a window waits for it. The closure forms of ``EventGate`` do that.
 public struct EventPermit: Sendable {
     /// Grows from processor to window to processor: for the stores that the event writes to.
-    public let token: FencingToken
+    public let fencingToken: FencingToken
     let gate: EventGate
     let stripe: Int
 
     @inline(__always)
-    init(token: FencingToken, gate: EventGate, stripe: Int) {
-        self.token = token
+    init(fencingToken: FencingToken, gate: EventGate, stripe: Int) {
+        self.fencingToken = fencingToken
         self.gate = gate
         self.stripe = stripe
     }
@@ -19,7 +19,7 @@ public struct EventPermit: Sendable {
     /// Whether no window can be open while the event goes on; from memory.
     ///
     /// Turns false, with no notice needed, before the ensemble can give this processor's place away.
-    public var isValid: Bool { gate.isValid(token) }
+    public var isValid: Bool { gate.isValid(fencingToken) }
 
     /// Gives the permission back.
     ///

@@ -1,9 +1,9 @@
-internal import ZooKeeper
+public import ZooKeeper
 
 /// A window while its operation runs.
-public struct ExclusiveWindow: Sendable {
+public struct ExclusiveWindow: Grant {
     /// Higher than the tokens of all processors that paused for this window, lower than those that come after it.
-    public let token: FencingToken
+    public let fencingToken: FencingToken
     /// The processors that were there and are paused, by name, sorted.
     public let participants: [String]
     /// The processors whose place was taken away because they did not pause; waited for until they had to stop.
@@ -14,6 +14,8 @@ public struct ExclusiveWindow: Sendable {
     public let slowest: String?
 
     let holds: WindowHolds
+    let loss: OneShot<LossReason>
+    let path: String
     let clock: any MonotonicClock
 
     /// Whether no processor can be processing; from memory.
@@ -22,7 +24,26 @@ public struct ExclusiveWindow: Sendable {
     public var isValid: Bool { holds.isValid }
 
     /// Until when the window surely stands, as far as is known now; moved while the session is proved.
-    public var validUntil: ContinuousClock.Instant { clock.continuousInstant(holds.validUntil) }
+    ///
+    /// `nil` when it does not stand any more.
+    public var validUntil: ContinuousClock.Instant? { isValid ? clock.continuousInstant(holds.validUntil) : nil }
+
+    /// Waits until the window is lost, which cancels the operation's task; one that ends in order is not lost.
+    ///
+    /// - Throws: `CancellationError` when the task is cancelled.
+    public var lost: LossReason {
+        get async throws { try await loss.wait() }
+    }
+
+    /// Executes operations as one transaction that succeeds only while the window stands.
+    ///
+    /// - Throws: ``ExclusiveModeError`` with code `.lost`, and nothing has happened; else as ``Grant/guarded(_:)``.
+    /// - Complexity: One request.
+    public func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] {
+        let znodes = [holds.signal.path, holds.write.path]
+        if let results = try await holds.session.guarded(by: znodes, operations) { return results }
+        throw ExclusiveModeError(.lost, path: path)
+    }
 }
 
 /// What to do about processors that do not pause.

@@ -6,7 +6,7 @@ extension AsyncSequence where Self: Sendable, Element: Sendable {
     ///
     /// ```swift
     /// for try await (event, permit) in events.gated(by: gate) {
-    ///     try store.write(event, token: permit.token)
+    ///     try store.write(event, token: permit.fencingToken)
     /// }
     /// ```
     ///

@@ -36,10 +36,12 @@ struct WindowRun: Sendable {
             await finish(.aborted, drained: nil)
             throw error
         }
+        let loss = OneShot<LossReason>()
+        request.holds.onLoss { loss.set($0) }
         let window = ExclusiveWindow(
-            token: request.token, participants: drained.tracker.paused.sorted(),
+            fencingToken: request.token, participants: drained.tracker.paused.sorted(),
             forced: drained.tracker.forced.sorted(), drained: drained.duration, slowest: drained.tracker.slowest,
-            holds: request.holds, clock: clock)
+            holds: request.holds, loss: loss, path: mode.path, clock: clock)
         let task = Task { try await operation(window) }
         request.holds.onLoss { _ in task.cancel() }
         let result = await withTaskCancellationHandler {

@@ -35,8 +35,8 @@ import ZooKeeperTestKit
                         var place: FencingToken?
                         while true {
                             if let permit = gate.tryEnter() {
-                                place = place ?? permit.token
-                                if permit.isValid, permit.token == place { admitted.note(clock.now) }
+                                place = place ?? permit.fencingToken
+                                if permit.isValid, permit.fencingToken == place { admitted.note(clock.now) }
                                 permit.leave()
                             }
                             try await clock.sleep(until: clock.now + .milliseconds(20))

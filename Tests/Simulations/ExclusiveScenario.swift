@@ -73,14 +73,14 @@ struct ExclusiveLog: Sendable {
     func act(_ event: Int, _ permit: EventPermit, by participant: Participant) {
         let isValid = permit.isValid
         guard participant.isAlive else { return }
-        let accepted = isValid ? state.value.store.accept(permit.token.rawValue, writes: false) : nil
+        let accepted = isValid ? state.value.store.accept(permit.fencingToken.rawValue, writes: false) : nil
         record(.eventActed(id: event, isValid: isValid, accepted: accepted), by: participant)
     }
 
     func act(_ window: ExclusiveWindow, by participant: Participant) {
         let isValid = window.isValid
         guard participant.isAlive else { return }
-        let token = window.token.rawValue
+        let token = window.fencingToken.rawValue
         let accepted = isValid ? state.value.store.accept(token, writes: true) : nil
         record(.windowActed(token: token, isValid: isValid, accepted: accepted), by: participant)
     }
@@ -135,7 +135,7 @@ private struct Processor: Sendable {
                 try await gate.withPermit { permit in try await work(event, permit) }
             default:
                 try await gate.withPermit { permit in
-                    log.record(.eventEntered(id: event, token: permit.token.rawValue), by: participant)
+                    log.record(.eventEntered(id: event, token: permit.fencingToken.rawValue), by: participant)
                     log.act(event, permit, by: participant)
                     log.record(.eventLeft(id: event), by: participant)
                 }
@@ -146,7 +146,7 @@ private struct Processor: Sendable {
     }
 
     private func work(_ event: Int, _ permit: EventPermit) async throws {
-        log.record(.eventEntered(id: event, token: permit.token.rawValue), by: participant)
+        log.record(.eventEntered(id: event, token: permit.fencingToken.rawValue), by: participant)
         defer { log.record(.eventLeft(id: event), by: participant) }
         log.act(event, permit, by: participant)
         let longest =
@@ -180,7 +180,7 @@ private struct Operator: Sendable {
         }
         let ifBusy = participant.chance { $0.pick([BusyPolicy.wait, .fail]) }
         try await mode.run(reason: "simulated", drain: drain, ifBusy: ifBusy) { window in
-            let token = window.token.rawValue
+            let token = window.fencingToken.rawValue
             log.record(.windowBegan(token: token), by: participant)
             defer { log.record(.windowEnded(token: token), by: participant) }
             participant.progress()

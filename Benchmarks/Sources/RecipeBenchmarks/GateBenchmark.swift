@@ -61,7 +61,7 @@ struct GateBenchmark: AsyncParsableCommand {
         var values: [Double] = []
         for _ in 0..<rounds {
             let began = ContinuousClock.now
-            for _ in 0..<events { try await gate.withPermit { (permit: EventPermit) in _ = permit.token } }
+            for _ in 0..<events { try await gate.withPermit { (permit: EventPermit) in _ = permit.fencingToken } }
             values.append(began.duration(to: .now).inNanoseconds / Double(events))
         }
         return [
@@ -77,7 +77,7 @@ struct GateBenchmark: AsyncParsableCommand {
             for _ in 0..<count {
                 try await gate.withPermit { permit in
                     await Task.yield()
-                    _ = permit.token
+                    _ = permit.fencingToken
                 }
             }
             values.append(began.duration(to: .now).inNanoseconds / Double(count))

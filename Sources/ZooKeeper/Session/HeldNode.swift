@@ -18,6 +18,13 @@ package final class HeldNode: Sendable {
     private let refusesChecks = Atomic(false)
     private static let lost = Int64.min
     private let sink = Mutex<WatchSink?>(nil)
+    private let writes = Mutex(Writes())
+
+    /// What was written into the znode since it was created.
+    private struct Writes {
+        var seenVersion: Int32 = 0
+        var observer: (@Sendable ([UInt8]) -> Void)?
+    }
 
     init(path: String, czxid: ZXID, session: LiveSession, core: ClientCore, watchDue: MonotonicInstant = .distantPast) {
         self.watchDue = watchDue
@@ -52,6 +59,14 @@ package final class HeldNode: Sendable {
     /// Calls a closure at the loss, on the thread that notices it: it must not block.
     package func onLoss(_ observer: @escaping @Sendable (LossReason) -> Void) {
         loss.observe(observer)
+    }
+
+    /// Calls a closure with the znode's data after each time that somebody has written it, on the delivering thread: it must
+    /// not block.
+    ///
+    /// Writes that follow each other closely are told as one. A write before the znode is watched is told when it is.
+    package func onWrite(_ observer: @escaping @Sendable ([UInt8]) -> Void) {
+        writes.withLock { $0.observer = observer }
     }
 
     /// Ends the watching over: the znode is about to be deleted by its owner, and its end is no loss.
@@ -94,9 +109,10 @@ package final class HeldNode: Sendable {
 
     private func handle(_ result: SessionResult) {
         switch result {
-        case .success(.data(_, let stat)), .success(.stat(let stat)):
+        case .success(.data(let data, let stat)):
             guard stat.czxid == czxid else { return lose(.znodeDeleted) }
             uncap()
+            tell(data, version: stat.dataVersion)
         case .failure(let error) where error.code == .noNode: lose(.znodeDeleted)
         case .failure(let error) where error.code == .noAuth: core.warnUnreadable(self)
         case .failure(let error) where error.code == .sessionExpired || error.code == .clientStopped: break
@@ -122,6 +138,14 @@ package final class HeldNode: Sendable {
             watch()
         case .sessionEnded: break
         }
+    }
+
+    private func tell(_ data: [UInt8], version: Int32) {
+        let observer = writes.withLock { writes in
+            defer { writes.seenVersion = version }
+            return version == writes.seenVersion ? nil : writes.observer
+        }
+        observer?(data)
     }
 
     /// Without the watch a proof of the session could hide the znode's deletion: what is sure now stays, nothing more.

@@ -52,7 +52,7 @@ final class DemoEventSource: Service {
 
     private func process(_ permit: EventPermit) -> EventRecord {
         let begin = EventRecord.now
-        let event = EventRecord(begin: begin, end: EventRecord.now, token: permit.token.rawValue)
+        let event = EventRecord(begin: begin, end: EventRecord.now, token: permit.fencingToken.rawValue)
         log.append(event)
         return event
     }
@@ -65,7 +65,7 @@ final class DemoEventSource: Service {
                 guard permit.isValid else { return nil }
                 let begin = EventRecord.now
                 try await Task.sleep(for: Self.longEvent)
-                let event = EventRecord(begin: begin, end: EventRecord.now, token: permit.token.rawValue)
+                let event = EventRecord(begin: begin, end: EventRecord.now, token: permit.fencingToken.rawValue)
                 self.log.append(event)
                 return event
             }

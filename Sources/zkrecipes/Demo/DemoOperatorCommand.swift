@@ -26,7 +26,8 @@ struct DemoOperatorCommand: AsyncParsableCommand {
                 try await mode.run(reason: reason) { window in
                     log.value.append(
                         .open(
-                            at: EventRecord.now, token: window.token.rawValue, drained: window.drained.nanoseconds))
+                            at: EventRecord.now, token: window.fencingToken.rawValue,
+                            drained: window.drained.nanoseconds))
                     defer { log.value.append(.closed(at: EventRecord.now)) }
                     try await Task.sleep(for: .seconds(seconds))
                 }

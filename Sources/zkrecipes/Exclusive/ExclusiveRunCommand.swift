@@ -75,7 +75,7 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
             try await runProgram(with: connection) { client in
                 let mode = try ExclusiveMode(client: client, path: base)
                 try await mode.run(reason: reason, drain: drain, ifBusy: busy) { window in
-                    try await windowed.run(token: window.token, base: base)
+                    try await windowed.run(token: window.fencingToken, base: base)
                 }
             }
             status = 0

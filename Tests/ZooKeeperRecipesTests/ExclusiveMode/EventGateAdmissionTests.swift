@@ -55,7 +55,7 @@ import Testing
         scene.prove(until: 4)
         _ = scene.openGate(1)
         let permit = try #require(scene.gate.tryEnter())
-        #expect(permit.token.rawValue == 1)
+        #expect(permit.fencingToken.rawValue == 1)
         #expect(permit.isValid)
         scene.clock.set(.milliseconds(3899))
         try #require(scene.gate.tryEnter()).leave()
@@ -114,7 +114,7 @@ import Testing
         _ = scene.openGate(2)
         scene.gate.close(first, .lost(.znodeDeleted))
         let permit = try #require(scene.gate.tryEnter())
-        #expect(permit.token.rawValue == 2)
+        #expect(permit.fencingToken.rawValue == 2)
         permit.leave()
     }
 

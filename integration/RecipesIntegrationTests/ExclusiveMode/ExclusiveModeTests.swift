@@ -23,12 +23,12 @@ struct ExclusiveModeTests {
                         #expect(processor.gate.tryEnter() == nil)
                     }
                     #expect(before == processors.map { $0.processed.load(ordering: .sequentiallyConsistent) })
-                    return window.token
+                    return window.fencingToken
                 }
                 for processor in processors {
                     await processor.awaitState(\.isOpen)
                     let permit = try await processor.gate.enter()
-                    #expect(permit.token > tokens)
+                    #expect(permit.fencingToken > tokens)
                     permit.leave()
                 }
                 #expect(try await mode.windows().map(\.outcome) == [.completed])
@@ -67,9 +67,9 @@ struct ExclusiveModeTests {
                 let token = try await mode.run(reason: "forced", drain: .proceed(after: .milliseconds(200))) { window in
                     #expect(window.forced == ["processor-1"])
                     #expect(!stuck.isValid)
-                    return window.token
+                    return window.fencingToken
                 }
-                #expect(stuck.token < token)
+                #expect(stuck.fencingToken < token)
                 stuck.leave()
                 for processor in processors { await processor.awaitState(\.isOpen) }
                 #expect(try await mode.windows().last?.forced == ["processor-1"])
@@ -83,7 +83,7 @@ struct ExclusiveModeTests {
                 let before = try await server.counters().packetsReceived
                 let token = try await mode.run(reason: "herd") { window in
                     #expect(window.participants.count == 20)
-                    return window.token
+                    return window.fencingToken
                 }
                 for processor in processors {
                     await processor.awaitState { if case .open(let own) = $0 { own > token } else { false } }

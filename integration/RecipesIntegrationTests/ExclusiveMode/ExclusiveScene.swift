@@ -210,7 +210,7 @@ final class Processor: Sendable {
             let begin = ContinuousClock.now
             // The event's work.
             try? await ContinuousClock().sleep(for: .milliseconds(1))
-            journal.noteEvent(.init(name: gate.name, begin: begin, end: .now, token: permit.token))
+            journal.noteEvent(.init(name: gate.name, begin: begin, end: .now, token: permit.fencingToken))
             permit.leave()
         }
     }
@@ -294,7 +294,7 @@ final class Operator: Sendable {
             defer {
                 journal.noteBody(
                     .init(
-                        name: reason, begin: begin, end: cancelled.withLock { $0 } ?? .now, token: window.token))
+                        name: reason, begin: begin, end: cancelled.withLock { $0 } ?? .now, token: window.fencingToken))
             }
             return try await withTaskCancellationHandler {
                 try await body(window)

@@ -118,7 +118,7 @@ struct GateFaultTests {
             let worker = try await scene.windowOperator()
             let inside = try await withThrowingTaskGroup(of: FencingToken.self) { group in
                 for gate in [one.gate, second] {
-                    for _ in 0..<50 { group.addTask { try await gate.withPermit { $0.token } } }
+                    for _ in 0..<50 { group.addTask { try await gate.withPermit { $0.fencingToken } } }
                 }
                 return try await group.reduce(into: Set()) { $0.insert($1) }
             }

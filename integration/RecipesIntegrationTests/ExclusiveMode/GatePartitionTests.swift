@@ -19,11 +19,11 @@ struct GatePartitionTests {
                     let permit = try await one.gate.enter()
                     let body = try await other.window { window in
                         #expect(!permit.isValid)
-                        return window.token
+                        return window.fencingToken
                     }
                     // The follower still answers: only a write that the quorum commits would have been a proof.
                     #expect(one.history.contains(.lost(.deadlinePassed)))
-                    #expect(permit.token < body)
+                    #expect(permit.fencingToken < body)
                     permit.leave()
                     await ensemble.heal()
                     await one.awaitOpen(after: token)

@@ -38,7 +38,7 @@ struct WindowPeersTests {
             try await crash.value
             let permit = try await one.gate.enter()
             let delay = ContinuousClock.now - (try await gone.value)
-            #expect(permit.token > token)
+            #expect(permit.fencingToken > token)
             #expect(delay > .milliseconds(900))
             permit.leave()
             #expect(one.history.contains(.recovering))
@@ -90,7 +90,7 @@ struct WindowPeersTests {
             try await op.window(drain: .proceed(after: .milliseconds(100))) { window in
                 #expect(window.forced == ["one"])
                 #expect(!permit.isValid)
-                #expect(permit.token < window.token)
+                #expect(permit.fencingToken < window.fencingToken)
             }
             permit.leave()
             await one.proxy.release()
@@ -128,7 +128,7 @@ struct WindowPeersTests {
                 #expect(error?.code == .busy)
                 let owner = try await first.mode.status().window?.owner
                 #expect(error?.who.first == owner)
-                let waiting = Task { try await second.window("second") { $0.token } }
+                let waiting = Task { try await second.window("second") { $0.fencingToken } }
                 try await second.proxy.nextRequest { $0.operation == .exists && $0.path == scene.signal }
                 return waiting
             }

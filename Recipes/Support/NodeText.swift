@@ -1,0 +1,73 @@
+/// Data of znodes that people and other languages can read: one `key=value` a line.
+///
+/// Line breaks and backslashes in values are escaped with a backslash.
+struct NodeText: Sendable, Equatable {
+    private(set) var fields: [(key: String, value: String)] = []
+
+    static func == (left: NodeText, right: NodeText) -> Bool {
+        left.fields.elementsEqual(right.fields, by: ==)
+    }
+
+    init() {}
+
+    init(_ bytes: [UInt8]) {
+        // By scalars: a value may begin with one that makes a single character of itself and the sign before it.
+        for line in String(decoding: bytes, as: UTF8.self).unicodeScalars.split(separator: "\n") {
+            guard let equals = line.firstIndex(of: "=") else { continue }
+            fields.append((String(line[..<equals]), Self.unescaped(line[line.index(after: equals)...])))
+        }
+    }
+
+    subscript(key: String) -> String? {
+        get { fields.last { $0.key == key }?.value }
+        set {
+            fields.removeAll { $0.key == key }
+            if let newValue { fields.append((key, newValue)) }
+        }
+    }
+
+    var bytes: [UInt8] {
+        Array(fields.map { "\($0.key)=\(Self.escaped($0.value))\n" }.joined().utf8)
+    }
+
+    private static func escaped(_ value: String) -> String {
+        var text = ""
+        for scalar in value.unicodeScalars {
+            switch scalar {
+            case "\\": text += "\\\\"
+            case "\n": text += "\\n"
+            case "\r": text += "\\r"
+            default: text.unicodeScalars.append(scalar)
+            }
+        }
+        return text
+    }
+
+    private static func unescaped(_ value: Substring.UnicodeScalarView) -> String {
+        var text = ""
+        var isEscape = false
+        for scalar in value {
+            if isEscape {
+                text.unicodeScalars.append(scalar == "n" ? "\n" : scalar == "r" ? "\r" : scalar)
+                isEscape = false
+            } else if scalar == "\\" {
+                isEscape = true
+            } else {
+                text.unicodeScalars.append(scalar)
+            }
+        }
+        return text
+    }
+}
+
+extension Duration {
+    /// Whole milliseconds as text.
+    var inMilliseconds: String {
+        String(components.seconds * 1000 + components.attoseconds / 1_000_000_000_000_000)
+    }
+
+    init?(milliseconds text: String?) {
+        guard let text, let number = Int64(text) else { return nil }
+        self = .milliseconds(number)
+    }
+}
