@@ -61,6 +61,7 @@ lint:
 	swift format lint --strict --recursive $(sources)
 	.ci/check-layers
 	.ci/check-readme
+	.ci/check-snippets
 
 docs: bootstrap
 	swift package generate-documentation --target ZooKeeper --warnings-as-errors

@@ -104,6 +104,13 @@ let package = Package(
             path: "Examples/FirstProgram",
             swiftSettings: settings
         ),
+        // The documentation's blocks of code: compiled, never run. `make lint` holds the pages to them.
+        .target(
+            name: "DocumentationSnippets",
+            dependencies: ["ZooKeeper", "ZooKeeperRecipes", logging, lifecycle],
+            path: "Examples/Snippets",
+            swiftSettings: settings
+        ),
 
         // No server, no sleep.
         .testTarget(

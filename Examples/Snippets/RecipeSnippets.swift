@@ -1,0 +1,53 @@
+import ZooKeeper
+import ZooKeeperRecipes
+
+func exclusiveMode(client: ZooKeeperClient, store: Store, event: Event) async throws {
+    let mode = try ExclusiveMode(client: client, path: "/orders")
+
+    // A processor. The gate is a service, run after the client.
+    let gate = mode.gate()
+    try await gate.withPermit { permit in
+        try store.write(event, token: permit.fencingToken)
+    }
+
+    // The task.
+    try await mode.run(reason: "daily report", drain: .abort(after: .seconds(30))) { window in
+        try await report(token: window.fencingToken)
+    }
+}
+
+func gatedEvents(_ events: AsyncStream<Event>, gate: EventGate, store: Store) async throws {
+    for await event in events {
+        try await gate.withPermit { permit in
+            try store.write(event, token: permit.fencingToken)
+        }
+    }
+}
+
+func gatedSequence(_ events: AsyncStream<Event>, gate: EventGate, store: Store) async throws {
+    for try await (event, permit) in events.gated(by: gate) {
+        try store.write(event, token: permit.fencingToken)
+    }
+}
+
+func readWriteLock(client: ZooKeeperClient, store: Store, items: [String]) async throws {
+    let lock = try ReadWriteLock(client: client, path: "/locks/catalogue", holderName: "importer 3")
+    try await lock.withWriteLock { lease in
+        try await store.replaceAll(with: items, token: lease.fencingToken)
+    }
+}
+
+func patientWriteLock(client: ZooKeeperClient, store: Store, items: [String]) async throws {
+    let lock = try ReadWriteLock(client: client, path: "/locks/catalogue", holderName: "importer 3")
+    try await lock.withWriteLock(waitingAtMost: .seconds(5)) { lease in
+        try await store.replaceAll(with: items, token: lease.fencingToken)
+    }
+}
+
+func nodeCache(client: ZooKeeperClient) async throws {
+    try await withNodeCache("/service/settings", client: client) { cache in
+        for await entry in cache.changes {
+            if let data = entry.data { apply(data) }
+        }
+    }
+}
