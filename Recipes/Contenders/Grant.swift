@@ -47,7 +47,8 @@ extension LiveSession {
             guard case .multi(let results) = try await send(.multi(checks + operations)) else { return nil }
             return Array(results.dropFirst(checks.count))
         } catch var error as ZooKeeperError {
-            if error.code == .sessionExpired { return nil }
+            // One that was on the wire when the session ended may have happened before.
+            if error.code == .sessionExpired, !error.isOutcomeUnknown { return nil }
             guard let failed = error.failedOperation else { throw error }
             if failed < paths.count, error.code == .noNode { return nil }
             error.failedOperation = failed < paths.count ? nil : failed - paths.count

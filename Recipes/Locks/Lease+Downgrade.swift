@@ -11,10 +11,10 @@ extension Lease {
     /// - Complexity: One request awaited, two more in the background.
     public func downgrade() async throws {
         guard place.kind == .write else { return }
-        guard isValid, let cleanUp = place.expectSecondNode() else { throw lostError }
+        guard isValid, let name = place.name, let cleanUp = place.expectSecondNode(name.prefix) else { throw lostError }
         let session = place.session
         let directory = place.key.path == "/" ? "" : place.key.path
-        let path = "\(directory)/\(place.name.renamed(to: .read))"
+        let path = "\(directory)/\(name.renamed(to: .read))"
         let held = session.hold(path, czxid: try await createReadNode(path))
         guard held.isValid, isValid else {
             held.release()
@@ -50,6 +50,4 @@ extension Lease {
             }
         }
     }
-
-    private var lostError: LockError { LockError(.lost, path: place.key.path, reason: place.lossReason) }
 }

@@ -1,23 +1,39 @@
+internal import Logging
 internal import Synchronization
 public import ZooKeeper
 
-/// What a lock's body is given: how long it holds, and by which right.
+/// What a lock's body is given, or who acquires a lock: how long it holds, and by which right.
 ///
-/// It is worth something while the body runs. Kept longer, it tells what became of the lock.
+/// In a body it is worth something while the body runs. As a handle, from ``DistributedMutex/acquire(waitingAtMost:)``, it
+/// holds until ``release()``; a handle that is forgotten gives the lock up when the last reference to it goes, and that is
+/// logged. Kept longer, it tells what became of the lock.
 public final class Lease: Sendable {
+    private enum Stage: UInt8, AtomicRepresentable { case held, ended, endedInvalid }
+
     let place: LockPlace
-    private let hasEnded = Atomic(false)
+    private let stage = Atomic(Stage.held)
 
     init(_ place: LockPlace) {
         self.place = place
     }
+
+    deinit {
+        guard stage.load(ordering: .acquiring) == .held else { return }
+        place.client.logger.warning(
+            "A lock was not released by who acquired it: it is released now, because nothing refers to it any more",
+            metadata: ["zookeeper.path": "\(place.key.path)"])
+        place.beginToLeave()
+    }
+
+    /// The lock's path.
+    public var path: String { place.key.path }
 
     /// Whether the lock is surely held at this moment.
     ///
     /// Also right in the first instruction after the process was stopped for a while, and when the own server is cut off
     /// from the others, as long as clocks run at the same rate within the client's validity margin.
     /// - Complexity: One clock read and a comparison; nothing is sent.
-    public var isValid: Bool { !hasEnded.load(ordering: .acquiring) && place.isValid }
+    public var isValid: Bool { stage.load(ordering: .acquiring) == .held && place.isValid }
 
     /// Until when the lock is surely held, as far as is known now; moves on while the session is proved.
     ///
@@ -27,9 +43,15 @@ public final class Lease: Sendable {
         return place.client.clock.continuousInstant(place.validUntil)
     }
 
+    /// How long the lock is surely held from now on if nothing more is heard of the ensemble; zero when it is not held.
+    public var timeLeft: Duration {
+        isValid ? max(.zero, place.validUntil - place.client.clock.now) : .zero
+    }
+
     /// The number to hand to what is written to under the lock: it grows with each grant that excludes an earlier one.
     ///
-    /// Read locks that are held together may have the same one. A downgrade keeps it.
+    /// Read locks that are held together may have the same one. A downgrade keeps it. A semaphore's leases are ordered by
+    /// it, but several are held at once: a store cannot refuse any but its own holder's older ones by it.
     public var fencingToken: FencingToken { place.token }
 
     /// Waits until the lock is lost.
@@ -41,47 +63,69 @@ public final class Lease: Sendable {
     }
 
     /// Where the lock stands: the current state first, then every change; ends when nothing can change any more.
-    public var states: AsyncStream<LeaseState> { place.states.follow() }
+    ///
+    /// Tells of a loss before it happens, with ``LeaseState/isAtRisk``: at once when the connection is lost, and otherwise
+    /// a sixth of the session timeout before the deadline.
+    public var states: AsyncStream<LeaseState> {
+        place.report.follow { [weak place] in place.flatMap { $0.isInUse ? $0.validUntil : nil } }
+    }
 
     /// Where the lock stands now.
-    public var state: LeaseState { place.states.current }
+    public var state: LeaseState { place.report.current(validUntil: place.validUntil) }
 
-    /// The body has ended.
-    func finish() {
-        hasEnded.store(true, ordering: .releasing)
+    /// Ends this handle.
+    ///
+    /// - Returns: Whether it had not ended before.
+    func finish() -> Bool {
+        let last: Stage = place.isValid ? .ended : .endedInvalid
+        return stage.compareExchange(expected: .held, desired: last, ordering: .acquiringAndReleasing).exchanged
+    }
+
+    /// Whether it holds, or held until it was given up.
+    var hasHeldOn: Bool {
+        let stage = stage.load(ordering: .acquiring)
+        return stage == .ended || (stage == .held && place.isValid)
     }
 }
 
-/// Where a lock that was granted stands.
-public struct LeaseState: Sendable, Hashable, CustomStringConvertible {
-    enum Kind: Hashable { case held, lost(LossReason), releasing, released, sessionEnded }
+// MARK: Handles
 
-    let kind: Kind
-
-    static let held = LeaseState(kind: .held)
-    static func lost(_ reason: LossReason) -> LeaseState { LeaseState(kind: .lost(reason)) }
-    static let releasing = LeaseState(kind: .releasing)
-    static let released = LeaseState(kind: .released)
-    static let sessionEnded = LeaseState(kind: .sessionEnded)
-
-    /// Granted, and not known to be lost.
-    public var isHeld: Bool { kind == .held }
-    /// Lost while it was held; the body is being cancelled.
-    public var isLost: Bool { lossReason != nil }
-    /// Given up; the znode is being deleted, which is repeated until it has succeeded or the session has ended.
+extension Lease {
+    /// Gives the lock up.
     ///
-    /// Others wait as long as this lasts.
-    public var isReleasing: Bool { kind == .releasing }
-    /// Given up, and the znode is deleted.
-    public var isReleased: Bool { kind == .released }
-    /// Given up, and the znode has gone with its session.
-    public var isSessionEnded: Bool { kind == .sessionEnded }
-
-    /// Why it was lost, while ``isLost``.
-    public var lossReason: LossReason? {
-        if case .lost(let reason) = kind { reason } else { nil }
+    /// The own znode is deleted; when the ensemble does not answer, that is repeated until it has happened or the session
+    /// has ended, whatever becomes of the calling task. Called again, it changes nothing and tells how things stand. In a
+    /// body the lock may be given up before the body's end.
+    ///
+    /// - Returns: What became of the znode: with the first answer; at once without a connection; and after two seconds when
+    ///   the server is silent.
+    /// - Complexity: One request.
+    @discardableResult
+    public func release() async -> ReleaseOutcome {
+        if finish() { return await place.leave() }
+        return place.isInUse ? .stillShared : place.report.outcome
     }
 
-    /// The state's name.
-    public var description: String { "\(kind)" }
+    /// Another handle to the same lock: it is given up when all handles are released.
+    ///
+    /// That is how the lock is taken again by who has it: by handle, whichever task or thread asks.
+    ///
+    /// - Throws: ``LockError`` with code `.lost` when this handle holds no more.
+    /// - Complexity: Nothing is sent.
+    public func share() throws(LockError) -> Lease {
+        guard stage.load(ordering: .acquiring) == .held, place.enter() else { throw place.lostError }
+        return Lease(place)
+    }
+
+    /// Runs a body under the same lock.
+    ///
+    /// - Parameter body: Runs as a child task; cancelled when the lock is lost or the calling task is cancelled.
+    /// - Returns: What the body returned.
+    /// - Throws: ``LockError`` with code `.lost`; the body's error; `CancellationError`.
+    /// - Complexity: Nothing is sent.
+    public func withLock<Result: Sendable>(
+        _ body: @escaping @Sendable (Lease) async throws -> Result
+    ) async throws -> Result {
+        try await LockBody.run(body, holding: try share())
+    }
 }

@@ -6,7 +6,9 @@ public import ZooKeeper
 public struct LockError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The kind of an error.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
-        enum Kind: Hashable { case timedOut, lost, notAvailable, upgradeNotAllowed, queueNumbersExhausted }
+        enum Kind: Hashable {
+            case timedOut, lost, notAvailable, alreadyHeld, upgradeNotAllowed, queueNumbersExhausted, limitUnreadable
+        }
 
         let kind: Kind
 
@@ -19,10 +21,16 @@ public struct LockError: Error, Sendable, Hashable, CustomStringConvertible {
         public static let lost = Code(kind: .lost)
         /// Somebody holds the lock, or waits for it.
         public static let notAvailable = Code(kind: .notAvailable)
+        /// A task that holds a mutex asked for it again: it would wait for itself.
+        ///
+        /// A mutex is taken again by its handle: ``Lease/withLock(_:)``, ``Lease/share()``.
+        public static let alreadyHeld = Code(kind: .alreadyHeld)
         /// A task that holds the read lock asked for the write lock: it would wait for itself.
         public static let upgradeNotAllowed = Code(kind: .upgradeNotAllowed)
         /// The server's numbers for the lock's children are near their end.
         public static let queueNumbersExhausted = Code(kind: .queueNumbersExhausted)
+        /// The znode with a semaphore's limit holds something else than four bytes.
+        public static let limitUnreadable = Code(kind: .limitUnreadable)
 
         /// The code's name.
         public var description: String { "\(kind)" }

@@ -1,19 +1,25 @@
 internal import Synchronization
 internal import ZooKeeper
 
-/// One own znode in front of a lock's queue, and everybody in this process who holds the lock by it.
+/// Own znodes by which a lock is held, and everybody in this process who holds the lock by them.
 ///
-/// It belongs to one session. The znode is deleted when the last user has left.
+/// A mutex and a read-write lock have one znode, a semaphore one for each of its leases; the loss of one is the loss of
+/// all. They belong to one session, and are deleted when the last user has left.
 final class LockPlace: Sendable {
     /// Where locks are the same to this process: one client's, at one path.
     struct Key: Hashable, Sendable {
         var client: ObjectIdentifier
         var path: String
+
+        init(_ client: ZooKeeperClient, _ path: String) {
+            self.client = ObjectIdentifier(client)
+            self.path = path
+        }
     }
 
     private struct State {
-        var held: HeldNode
-        var kind: ContenderName.Kind
+        var held: [HeldNode]
+        var kind: ContenderName.Kind?
         var cleanUp: CleanUp
         var users = 1
     }
@@ -22,63 +28,86 @@ final class LockPlace: Sendable {
     let client: ZooKeeperClient
     /// The creation of the first znode: a downgrade keeps it, because a writer may have queued in between.
     let token: FencingToken
-    let name: ContenderName
+    /// The first znode's name in a queue; `nil` for a semaphore's leases.
+    let name: ContenderName?
     /// What the own znodes hold.
     let data: [UInt8]
-    /// The znode was lost before its users had left.
+    let session: LiveSession
+    /// A znode was lost before the users had left.
     let loss = OneShot<LossReason>()
-    /// What became of the znode, for all who hold by it.
-    let states = Broadcast<LeaseState>(.held)
+    let report: LeaseReport
     private let state: Mutex<State>
 
-    /// Takes a grant over.
-    init(_ grant: Contender.Grant, key: Key, client: ZooKeeperClient, data: [UInt8]) {
+    /// Takes a grant of a queue over.
+    convenience init(_ grant: Contender.Grant, key: Key, client: ZooKeeperClient, data: [UInt8]) {
+        self.init(
+            [grant.held], name: grant.name, cleanUp: grant.cleanUp, key: key, client: client, data: data)
+    }
+
+    /// - Parameters:
+    ///   - held: At least one, all of one session.
+    ///   - cleanUp: What has to be deleted at the end.
+    init(
+        _ held: [HeldNode], name: ContenderName?, cleanUp: CleanUp, key: Key, client: ZooKeeperClient, data: [UInt8]
+    ) {
         self.data = data
         self.key = key
         self.client = client
-        name = grant.name
-        token = FencingToken(rawValue: grant.held.czxid.rawValue)
-        state = Mutex(State(held: grant.held, kind: grant.name.kind, cleanUp: grant.cleanUp))
-        watchForLoss(of: grant.held)
+        self.name = name
+        session = held[0].session
+        token = FencingToken(rawValue: held[0].czxid.rawValue)
+        report = LeaseReport(client: client, session: held[0].session)
+        state = Mutex(State(held: held, kind: name?.kind, cleanUp: cleanUp))
+        for node in held { watchForLoss(of: node) }
     }
 
-    var held: HeldNode { state.withLock { $0.held } }
-    var kind: ContenderName.Kind { state.withLock { $0.kind } }
-    var isValid: Bool { held.isValid }
-    var validUntil: MonotonicInstant { held.validUntil }
-    var session: LiveSession { held.session }
+    var held: [HeldNode] { state.withLock { $0.held } }
+    var kind: ContenderName.Kind? { state.withLock { $0.kind } }
+    var isValid: Bool { held.allSatisfy(\.isValid) }
+    var validUntil: MonotonicInstant { held.map(\.validUntil).min() ?? .distantPast }
     /// Whether somebody still holds by it, rightly or not.
     var isInUse: Bool { state.withLock { $0.users > 0 } }
 
-    /// One more holds by this znode.
+    /// One more holds by these znodes.
     ///
     /// - Returns: `false` when everybody has left already, or when the lock is not valid any more.
     func enter() -> Bool {
         state.withLock { state in
-            guard state.users > 0, state.held.isValid else { return false }
+            guard state.users > 0, state.held.allSatisfy(\.isValid) else { return false }
             state.users += 1
             return true
         }
     }
 
-    /// One holds no more; the last one's leaving deletes the znode and waits for that while there is a connection.
-    func leave() async {
+    /// One holds no more; the last one's leaving deletes the znodes and waits for that while there is a connection.
+    @discardableResult
+    func leave() async -> ReleaseOutcome {
+        guard let answered = beginToLeave() else { return .stillShared }
+        await client.waitWhileConnected(for: answered, atMost: .seconds(2))
+        return report.outcome
+    }
+
+    /// One holds no more; the last one's leaving has the znodes deleted.
+    ///
+    /// - Returns: Something that happens with the first answer; `nil` when others still hold.
+    @discardableResult
+    func beginToLeave() -> OneShot<Void>? {
         let last = state.withLock { state -> State? in
             state.users -= 1
             return state.users == 0 ? state : nil
         }
-        guard let last else { return }
+        guard let last else { return nil }
         SharedPlaces.remove(self)
-        last.held.release()
-        await delete(last.cleanUp, session: last.held.session)
+        for node in last.held { node.release() }
+        return delete(last.cleanUp)
     }
 
     /// A second znode with the own prefix may be created from now on.
     ///
     /// - Returns: What had to be deleted so far; `nil` when everybody has left.
-    func expectSecondNode() -> CleanUp? {
+    func expectSecondNode(_ prefix: String) -> CleanUp? {
         state.withLock { state in
-            defer { state.cleanUp = .prefix(name.prefix, parent: key.path) }
+            defer { state.cleanUp = .prefix(prefix, parent: key.path) }
             return state.users > 0 ? state.cleanUp : nil
         }
     }
@@ -89,8 +118,8 @@ final class LockPlace: Sendable {
     func downgrade(to held: HeldNode, cleanUp: CleanUp) -> Bool {
         let old = state.withLock { state -> HeldNode? in
             guard state.kind == .write, state.users > 0 else { return nil }
-            defer { (state.held, state.kind, state.cleanUp) = (held, .read, cleanUp) }
-            return state.held
+            defer { (state.held, state.kind, state.cleanUp) = ([held], .read, cleanUp) }
+            return state.held.first
         }
         guard let old else { return false }
         watchForLoss(of: held)
@@ -99,26 +128,29 @@ final class LockPlace: Sendable {
         return true
     }
 
-    private func watchForLoss(of held: HeldNode) {
-        held.onLoss { [weak self] reason in
-            guard let self, self.held === held else { return }
+    private func watchForLoss(of node: HeldNode) {
+        node.onLoss { [weak self] reason in
+            guard let self, held.contains(where: { $0 === node }) else { return }
             loss.set(reason)
-            states.send(.lost(reason))
+            report.lost(reason)
         }
     }
 
-    /// Deletes the znode at once; when that does not succeed, again and again, whatever becomes of the caller.
+    /// Deletes the znodes at once; when that does not succeed, again and again, whatever becomes of the caller.
     ///
-    /// Returns with the first answer; without a connection at once, and with a silent one after two seconds.
-    private func delete(_ cleanUp: CleanUp, session: LiveSession) async {
-        let states = states
+    /// - Returns: Something that happens with the first answer.
+    private func delete(_ cleanUp: CleanUp) -> OneShot<Void> {
+        let (report, session) = (report, session)
         let answered = OneShot<Void>()
         let finish: @Sendable () -> Void = {
-            states.finish(session.hasEnded ? .sessionEnded : .released)
+            report.finish(session.hasEnded ? .sessionEnded : .released)
             answered.set(())
         }
-        guard !session.hasEnded else { return finish() }
-        states.send(.releasing)
+        guard !session.hasEnded else {
+            finish()
+            return answered
+        }
+        report.releasing()
         if case .node(let path) = cleanUp {
             session.post(.delete(path: path)) { result in
                 if result.hasDeleted { return finish() }
@@ -128,8 +160,17 @@ final class LockPlace: Sendable {
         } else {
             session.cleanUp(cleanUp).observe(finish)
         }
-        await client.waitWhileConnected(for: answered, atMost: .seconds(2))
+        return answered
     }
+}
+
+extension LockPlace {
+    /// Why it is not valid any more.
+    var lossReason: LossReason {
+        loss.value ?? session.endReason ?? .deadlinePassed
+    }
+
+    var lostError: LockError { LockError(.lost, path: key.path, reason: lossReason) }
 }
 
 extension SessionResult {

@@ -30,6 +30,8 @@ public final class ReadWriteLock: Sendable {
     public let path: String
     /// What the own znodes hold, for people who look.
     public let holderName: String
+    /// What belongs to the lock, for others to read; see ``LockQueueEntry/data``.
+    public let data: [UInt8]
 
     let client: ZooKeeperClient
     let key: LockPlace.Key
@@ -39,15 +41,21 @@ public final class ReadWriteLock: Sendable {
     /// - Parameters:
     ///   - client: Whose session holds the lock; it must be running, else everything waits.
     ///   - path: The lock's directory; it and its parents are created as needed.
-    ///   - holderName: What the own znodes hold.
+    ///   - holderName: Who holds it or waits, for people who look.
+    ///   - data: What belongs to the lock, for others to read.
     /// - Throws: `ZooKeeperError` with code `.invalidPath`.
-    public init(client: ZooKeeperClient, path: String, holderName: String = "") throws(ZooKeeperError) {
+    public init(
+        client: ZooKeeperClient, path: String, holderName: String = "", data: [UInt8] = []
+    ) throws(ZooKeeperError) {
         _ = try ZNodePath(path)
         self.client = client
         self.path = path
         self.holderName = holderName
-        key = LockPlace.Key(client: ObjectIdentifier(client), path: path)
+        self.data = data
+        key = LockPlace.Key(client, path)
     }
+
+    var lockData: LockData { LockData(ownerName: holderName, data: data) }
 
     /// Runs a body while a read lock is held.
     ///
@@ -122,5 +130,15 @@ public final class ReadWriteLock: Sendable {
         _ body: @escaping @Sendable (Lease) async throws -> Result
     ) async throws -> Result {
         try await hold(.write, .none, body)
+    }
+
+    /// Who holds the lock and who waits for it, in the order of the queue.
+    ///
+    /// As the connected server knows it, one read after the other: who comes or goes meanwhile may be missing. Readers
+    /// of one client share an entry.
+    /// - Throws: `ZooKeeperError`; `CancellationError`. A lock that nobody has ever taken has an empty queue.
+    /// - Complexity: One listing, and one request for each entry.
+    public func queue() async throws -> [LockQueueEntry] {
+        try await LockQueueEntry.list(path, client: client)
     }
 }

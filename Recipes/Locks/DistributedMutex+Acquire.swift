@@ -1,0 +1,33 @@
+internal import ZooKeeper
+
+extension DistributedMutex {
+    func hold<Value: Sendable>(
+        _ patience: Patience, _ body: @escaping @Sendable (Lease) async throws -> Value
+    ) async throws -> Value {
+        try Task.checkCancellation()
+        return try await LockBody.run(body, holding: Lease(try await place(patience.deadline(client), patience.waits)))
+    }
+
+    func lease(_ patience: Patience) async throws -> Lease {
+        let lease = Lease(try await place(patience.deadline(client), patience.waits))
+        // A cancellation that arrived with the grant: who asked has gone.
+        guard !Task.isCancelled else {
+            await lease.release()
+            throw CancellationError()
+        }
+        return lease
+    }
+
+    /// Waits for the place to hold by; the caller must leave it.
+    func place(_ deadline: MonotonicInstant?, _ waits: Bool) async throws -> LockPlace {
+        guard LockContext.place(key) == nil else {
+            throw LockError(
+                .alreadyHeld, path: path,
+                message: "this task holds the mutex and would wait for itself; take it again by its lease")
+        }
+        let data = lockData.bytes
+        let contender = Contender(
+            client: client, directory: path, policy: .exclusive(.lock), data: data, waits: waits)
+        return LockPlace(try await contender.acquire(until: deadline), key: key, client: client, data: data)
+    }
+}

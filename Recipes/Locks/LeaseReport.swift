@@ -1,0 +1,100 @@
+internal import Synchronization
+internal import ZooKeeper
+
+/// What becomes of a place, told in order to everybody who follows it.
+///
+/// The risk is looked for only while somebody follows.
+final class LeaseReport: Sendable {
+    private struct State {
+        var risk = LeaseRisk()
+        var lookout: Task<Void, Never>?
+        var isOver = false
+    }
+
+    private let client: ZooKeeperClient
+    private let session: LiveSession
+    private let states = Broadcast<LeaseState>(.held)
+    private let state = Mutex(State())
+
+    init(client: ZooKeeperClient, session: LiveSession) {
+        self.client = client
+        self.session = session
+    }
+
+    deinit { state.withLock { $0.lookout }?.cancel() }
+
+    /// What was told last; the risk as of now.
+    func current(validUntil: MonotonicInstant) -> LeaseState {
+        look(validUntil)
+        return states.current
+    }
+
+    /// What became of the znode, once its users have left.
+    var outcome: ReleaseOutcome {
+        let last = states.current
+        return last.isReleased ? .deleted : last.isSessionEnded ? .sessionEnded : .stillTrying
+    }
+
+    /// - Parameter validUntil: Until when the place holds, asked whenever the risk is looked for.
+    func follow(_ validUntil: @escaping @Sendable () -> MonotonicInstant?) -> AsyncStream<LeaseState> {
+        if let now = validUntil() { look(now) }
+        state.withLock { state in
+            guard state.lookout == nil, !state.isOver else { return }
+            state.lookout = Task { [weak self, clock = client.clock, clientStates = client.states] in
+                await withTaskGroup(of: Void.self) { group in
+                    group.addTask {
+                        for await state in clientStates {
+                            guard let until = validUntil(), self?.look(until) != nil else { return }
+                            if state.isConnected { self?.prove(validUntil) }
+                        }
+                    }
+                    group.addTask {
+                        while let until = validUntil(), let next = self?.look(until) {
+                            guard (try? await clock.sleep(until: next)) != nil else { return }
+                        }
+                    }
+                    await group.next()
+                    group.cancelAll()
+                }
+            }
+        }
+        return states.follow()
+    }
+
+    /// - Returns: When to look again; `nil` when nothing can be at risk any more.
+    @discardableResult
+    private func look(_ validUntil: MonotonicInstant) -> MonotonicInstant? {
+        state.withLock { state in
+            guard !state.isOver else { return nil }
+            let (now, timeout) = (client.clock.now, session.timeout)
+            let isAtRisk = state.risk.look(
+                now: now, validUntil: validUntil, timeout: timeout, isConnected: client.isConnected)
+            let told = states.current
+            if isAtRisk, !told.isAtRisk { states.send(.atRisk(until: client.clock.continuousInstant(validUntil))) }
+            if !isAtRisk, told.isAtRisk { states.send(.held) }
+            return state.risk.nextLook(now: now, validUntil: validUntil, timeout: timeout)
+        }
+    }
+
+    /// A proof on a new connection ends the risk at once; the next heartbeat would end it later.
+    private func prove(_ validUntil: @escaping @Sendable () -> MonotonicInstant?) {
+        guard states.current.isAtRisk else { return }
+        session.post(.multi([.check("/")])) { [weak self] _ in
+            if let until = validUntil() { self?.look(until) }
+        }
+    }
+
+    func lost(_ reason: LossReason) { end { $0.send(.lost(reason)) } }
+    func releasing() { end { $0.send(.releasing) } }
+    func finish(_ last: LeaseState) { end { $0.finish(last) } }
+
+    private func end(_ tell: (Broadcast<LeaseState>) -> Void) {
+        let lookout = state.withLock { state in
+            state.isOver = true
+            tell(states)
+            defer { state.lookout = nil }
+            return state.lookout
+        }
+        lookout?.cancel()
+    }
+}
