@@ -81,6 +81,8 @@ extension EventGate {
             if admitUntil.load(ordering: .relaxed) != Self.closed { shared.opening = OneShot() }
             admitUntil.store(Self.closed, ordering: .sequentiallyConsistent)
         }
+        // Who waits for the deadline of an open gate to move waits for the next opening instead.
+        grant.hold.session.tellMove()
     }
 
     /// Cancels the operations that are inside.
@@ -97,15 +99,15 @@ extension EventGate {
 
     /// Waits until the gate opens, or the deadline of an open gate may have moved.
     func waitForOpening() async throws {
-        let opening = try shared.withLock { shared in
+        let (opening, grant) = try shared.withLock { shared in
             if shared.isStopped { throw ExclusiveModeError(.gateStopped, path: mode.path) }
-            return shared.opening
+            return (shared.opening, shared.grant)
         }
-        if opening.value != nil, admitUntil.load(ordering: .relaxed) != Self.closed {
-            // Open, and without a proof for so long that no event may begin: the next proof or the loss is near.
-            try await clock.sleep(until: clock.now + .milliseconds(10))
-        } else {
-            try await opening.wait()
-        }
+        guard opening.value != nil, let grant else { return try await opening.wait() }
+        // Open, and without a proof for so long that no event may begin: the next proof or the loss is near.
+        let move = grant.hold.session.nextMove()
+        let isShut = admitUntil.load(ordering: .sequentiallyConsistent) == Self.closed
+        if isShut || clock.now.nanoseconds < admission(of: grant) { return }
+        try await move.wait()
     }
 }

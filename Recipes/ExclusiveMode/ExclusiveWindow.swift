@@ -100,6 +100,7 @@ struct WindowHolds: Sendable {
     var isValid: Bool { signal.isValid && write.isValid }
     var validUntil: MonotonicInstant { min(signal.validUntil, write.validUntil) }
     var session: LiveSession { write.session }
+    var lossReason: LossReason? { write.lossReason ?? signal.lossReason ?? session.endReason }
 
     func onLoss(_ observer: @escaping @Sendable (LossReason) -> Void) {
         signal.onLoss(observer)

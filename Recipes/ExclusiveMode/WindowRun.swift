@@ -56,7 +56,7 @@ struct WindowRun: Sendable {
         _ result: Swift.Result<Result, any Error>, drained: Drained
     ) async throws -> Result {
         guard request.holds.isValid else {
-            let reason = request.holds.write.lossReason ?? request.holds.signal.lossReason ?? .deadlinePassed
+            let reason = request.holds.lossReason ?? .deadlinePassed
             await finish(.lost, drained: drained)
             throw ExclusiveModeError(.lost, path: mode.path, reason: reason)
         }
@@ -181,8 +181,13 @@ struct WindowRun: Sendable {
 
     /// A fresh connection that took long to come is proved a quarter of the session timeout later.
     private func awaitValidity() async throws {
-        while !request.holds.isValid {
-            try await sleep(until: clock.now + .milliseconds(5))
+        while true {
+            let move = request.session.nextMove()
+            if request.holds.isValid { return }
+            if let reason = request.holds.lossReason {
+                throw ExclusiveModeError(.lost, path: mode.path, reason: reason)
+            }
+            try await move.wait()
         }
     }
 }

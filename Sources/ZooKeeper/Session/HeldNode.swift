@@ -84,6 +84,7 @@ package final class HeldNode: Sendable {
         core.removeHold(self)
         guard !isReleased.load(ordering: .acquiring) else { return }
         loss.set(reason)
+        session.tellMove()
     }
 
     /// Whether the watch has never been set, though it was not to be waited with any longer.
@@ -159,5 +160,6 @@ package final class HeldNode: Sendable {
         let current = capNanoseconds.load(ordering: .acquiring)
         guard current != Self.lost else { return }
         _ = capNanoseconds.compareExchange(expected: current, desired: .max, ordering: .acquiringAndReleasing)
+        session.tellMove()
     }
 }

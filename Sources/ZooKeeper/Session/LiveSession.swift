@@ -11,6 +11,9 @@ package final class LiveSession: Sendable {
     private let timeoutNanoseconds: Atomic<Int64>
     private let validNanoseconds = Atomic(MonotonicInstant.distantPast.nanoseconds)
     private let end = OneShot<LossReason>()
+    /// Who waits for the validity to move; looked at only when there is somebody.
+    private let move = Mutex<OneShot<Void>?>(nil)
+    private let isMoveAwaited = Atomic(false)
 
     init(_ session: Session, core: ClientCore) {
         id = session.id
@@ -116,11 +119,36 @@ package final class LiveSession: Sendable {
         guard !hasEnded else { return }
         validNanoseconds.store(instant.nanoseconds, ordering: .releasing)
         timeoutNanoseconds.store(timeout.nanoseconds, ordering: .relaxed)
+        tellMove()
     }
 
     func markEnded(_ reason: LossReason) {
         validNanoseconds.store(MonotonicInstant.distantPast.nanoseconds, ordering: .releasing)
         end.set(reason)
+        tellMove()
+    }
+
+    /// Something that happens when the validity of the session, or of something held in it, may have changed.
+    ///
+    /// Ask for it first, then look, then wait: nothing is missed that way.
+    package func nextMove() -> OneShot<Void> {
+        move.withLock { move in
+            let next = move ?? OneShot()
+            move = next
+            isMoveAwaited.store(true, ordering: .sequentiallyConsistent)
+            return next
+        }
+    }
+
+    /// Wakes who waits for ``nextMove()``.
+    package func tellMove() {
+        guard isMoveAwaited.load(ordering: .sequentiallyConsistent) else { return }
+        let waiting = move.withLock { move in
+            defer { move = nil }
+            isMoveAwaited.store(false, ordering: .sequentiallyConsistent)
+            return move
+        }
+        waiting?.set(())
     }
 }
 

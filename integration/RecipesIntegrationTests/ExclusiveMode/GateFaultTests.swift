@@ -9,7 +9,7 @@ import ZooKeeperTestKitTraits
 struct GateFaultTests {
     @Test func `H34: twenty short cuts move nothing`() async throws {
         try await ExclusiveScene.with { scene in
-            let one = try await scene.processor()
+            let one = try await scene.processor(timeout: .seconds(10))
             let token = await one.awaitOpen()
             one.proxy.forgetRequests()
             for count in 2..<22 {
