@@ -7,11 +7,15 @@ sources := $(wildcard Package.swift Sources Recipes Tests integration Examples B
 report := .build/ci
 traits := --traits Tracing,Configuration
 
-.PHONY: bootstrap demo test test-unit test-integration build-tests simulate mutants traits sanitize lint docs bench clean
+.PHONY: bootstrap bootstrap-tests demo test test-unit test-integration build-tests simulate mutants traits sanitize lint docs bench clean
 
 # Installs the C client's headers and the ZooKeeper server if they are missing.
 bootstrap:
 	@.ci/bootstrap
+
+# And what the integration tests need beside them: Apache Curator, a Java compiler, kazoo.
+bootstrap-tests:
+	@.ci/bootstrap --tests
 
 # Processors pause for a task on a real server.
 demo: bootstrap
@@ -29,7 +33,7 @@ test-unit: build-tests
 	swift test $(traits) --skip-build --parallel --skip IntegrationTests 2>&1 | tee $(report)/unit.log \
 		|| { grep -F '✘' $(report)/unit.log; exit 1; }
 
-test-integration: build-tests
+test-integration: bootstrap-tests build-tests
 	@mkdir -p $(report)
 	@rm -f $(report)/integration*.xml
 	swift test $(traits) --skip-build --no-parallel --filter IntegrationTests --xunit-output $(report)/integration.xml 2>&1 \

@@ -182,5 +182,18 @@ let package = Package(
             path: "integration/RecipesIntegrationTests",
             swiftSettings: settings
         ),
+        // Beside Apache Curator and kazoo: this package's peer, and the tests that drive all three.
+        .executableTarget(
+            name: "ToolkitPeer",
+            dependencies: ["ZooKeeper", "ZooKeeperRecipes", "ZooKeeperTestKit", logging],
+            path: "integration/Interop/toolkit",
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "InteropIntegrationTests",
+            dependencies: ["ZooKeeper", "ZooKeeperTestKit", "ZooKeeperTestKitTraits", "ToolkitPeer"],
+            path: "integration/InteropTests",
+            swiftSettings: settings
+        ),
     ]
 )

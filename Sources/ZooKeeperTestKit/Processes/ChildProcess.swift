@@ -18,6 +18,8 @@ final class ChildProcess: Sendable {
         var environment: [String: String] = [:]
         /// A folder that is removed if this process dies before the child; empty for none.
         var folder = ""
+        /// A descriptor for standard input; `nil` for an empty one.
+        var standardInput: Int32?
         /// Descriptors for standard output and error; the caller closes its own copies.
         var standardOutput: Int32
         var standardError: Int32
@@ -111,6 +113,8 @@ private struct SpawnRequest {
         """
 
     func run() throws -> pid_t {
+        let input = try self.launch.standardInput.map(Self.highCopy)
+        defer { if let input { close(input) } }
         let output = try Self.highCopy(self.launch.standardOutput)
         defer { close(output) }
         let error = try Self.highCopy(self.launch.standardError)
@@ -121,7 +125,11 @@ private struct SpawnRequest {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        if let input {
+            posix_spawn_file_actions_adddup2(&actions, input, 0)
+        } else {
+            posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        }
         posix_spawn_file_actions_adddup2(&actions, output, 1)
         posix_spawn_file_actions_adddup2(&actions, error, 2)
         posix_spawn_file_actions_adddup2(&actions, lifeline, Self.lifelineNumber)

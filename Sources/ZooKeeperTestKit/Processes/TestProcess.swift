@@ -1,15 +1,19 @@
 import Glibc
+import Synchronization
 
 /// A process that a test starts, watches, freezes and kills, such as a program of the package itself.
 ///
-/// It ends with this process, however this one ends, and when nobody refers to it any more. Its standard input is empty;
-/// its errors go where those of this process go. Signals hit the program itself: no shell stands in between.
+/// It ends with this process, however this one ends, and when nobody refers to it any more. Its standard input is empty
+/// unless it is asked for; its errors go where those of this process go. Signals hit the program itself: no shell stands
+/// in between.
 public final class TestProcess: Sendable, CustomStringConvertible {
     /// What runs, for messages.
     public let description: String
 
     private let child: ChildProcess
     private let output = Observed(Output())
+    /// Our end of its standard input, if it has one.
+    private let input: ProcessInput?
 
     fileprivate struct Output: Sendable {
         var lines: [String] = []
@@ -22,32 +26,44 @@ public final class TestProcess: Sendable, CustomStringConvertible {
     ///   - executable: Its path; see ``path(ofProduct:)`` for programs of the package under test.
     ///   - arguments: The arguments after its name.
     ///   - environment: Variables added to those of this process.
+    ///   - takesInput: Whether ``send(line:)`` writes to its standard input, which ends with this value.
     /// - Throws: ``TestKitError`` with code `.system` when no process can be made, `.startFailed` when there is no such
     ///   program.
-    public init(_ executable: String, arguments: [String] = [], environment: [String: String] = [:]) throws {
+    public init(
+        _ executable: String, arguments: [String] = [], environment: [String: String] = [:], takesInput: Bool = false
+    ) throws {
         guard access(executable, X_OK) == 0 else {
             throw TestKitError(.startFailed, "\(executable) is no program that can be run")
         }
-        var ends: [Int32] = [-1, -1]
-        let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
-        guard socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw TestKitError.system("socketpair") }
-        let (reader, writer) = (ends[0], ends[1])
+        let (reader, writer) = try Self.socketPair()
         defer { close(writer) }
+        var input: (reader: Int32, writer: Int32)?
+        defer { if let input { close(input.reader) } }
         do {
+            if takesInput { input = try Self.socketPair() }
             self.child = try ChildProcess.spawn(
                 ChildProcess.Launch(
-                    executable: executable, arguments: arguments, environment: environment, standardOutput: writer,
-                    standardError: 2))
+                    executable: executable, arguments: arguments, environment: environment,
+                    standardInput: input?.reader, standardOutput: writer, standardError: 2))
         } catch {
             close(reader)
+            if let input { close(input.writer) }
             throw error
         }
+        self.input = input.map { ProcessInput($0.writer) }
         self.description = ([executable] + arguments).joined(separator: " ")
         let output = self.output
         detachThread { Self.read(reader, into: output) }
     }
 
     deinit { self.child.send(SIGKILL) }
+
+    private static func socketPair() throws -> (reader: Int32, writer: Int32) {
+        var ends: [Int32] = [-1, -1]
+        let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+        guard socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw TestKitError.system("socketpair") }
+        return (ends[0], ends[1])
+    }
 
     /// The path of a program that was built together with the running tests.
     ///
@@ -69,6 +85,16 @@ public final class TestProcess: Sendable, CustomStringConvertible {
     ///
     /// Each iteration begins with the first line. All lines are kept in memory.
     public var lines: Lines { Lines(output: self.output) }
+
+    /// Writes a line to its standard input.
+    ///
+    /// Lines are few and short: one that its input has no more room for blocks the calling thread.
+    ///
+    /// - Throws: ``TestKitError`` with code `.misuse` when it takes no input or has ended.
+    public func send(line: String) throws {
+        guard let input = self.input else { throw TestKitError(.misuse, "\(self) takes no input") }
+        guard input.write(Array("\(line)\n".utf8)) else { throw TestKitError(.misuse, "\(self) has ended") }
+    }
 
     /// Freezes the process (SIGSTOP).
     ///
@@ -171,6 +197,33 @@ public final class TestProcess: Sendable, CustomStringConvertible {
                     return output.hasEnded ? .some(nil) : nil
                 }
             }
+        }
+    }
+}
+
+/// Our end of a process's standard input; closed with this value.
+private final class ProcessInput: Sendable {
+    private let descriptor: Mutex<Int32>
+
+    init(_ descriptor: Int32) {
+        self.descriptor = Mutex(descriptor)
+    }
+
+    deinit { self.descriptor.withLock { _ = close($0) } }
+
+    /// Writes bytes, those of one call together; false when nobody reads any more.
+    func write(_ bytes: [UInt8]) -> Bool {
+        self.descriptor.withLock { descriptor in
+            var rest = bytes[...]
+            while !rest.isEmpty {
+                let count = rest.withUnsafeBytes {
+                    Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+                }
+                if count < 0, errno == EINTR { continue }
+                guard count > 0 else { return false }
+                rest = rest.dropFirst(count)
+            }
+            return true
         }
     }
 }

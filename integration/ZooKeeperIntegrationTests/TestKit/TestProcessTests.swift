@@ -22,6 +22,20 @@ struct TestProcessTests {
         #expect(descriptors == ["0", "1", "2"])
     }
 
+    @Test func `a process reads the lines that are sent to it`() async throws {
+        let process = try TestProcess(
+            "/bin/sh", arguments: ["-c", "while read -r line; do echo got $line; [ $line = two ] && exit; done"],
+            takesInput: true)
+        try process.send(line: "one")
+        try await process.line { $0 == "got one" }
+        try process.send(line: "two")
+        try await process.line { $0 == "got two" }
+        #expect(try await process.waitForEnd() == .exited(0))
+        #expect(throws: TestKitError.self) { try process.send(line: "three") }
+        let deaf = try TestProcess("/bin/sleep", arguments: ["600"])
+        #expect(throws: TestKitError.self) { try deaf.send(line: "one") }
+    }
+
     @Test func `a frozen process does nothing until it is resumed`() async throws {
         let process = try TestProcess(
             "/bin/sh", arguments: ["-c", "trap 'echo heard' USR1; echo ready; while :; do sleep 0.02; done"])

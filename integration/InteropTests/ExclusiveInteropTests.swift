@@ -1,0 +1,34 @@
+import Testing
+import ZooKeeperTestKit
+
+extension InteropTests {
+    /// Exclusive mode with processors and operators in the JVM: Curator's read-write lock and node cache.
+    @Suite struct Exclusive {
+        @Test func `our windows and the JVM's keep both makers' processors out`() async throws {
+            let scene = try InteropScene.current
+            let (ours, theirs) = (try await scene.peer(.toolkit), try await scene.peer(.curator))
+            for peer in [ours, theirs] {
+                _ = peer.takeEvidence()
+                try await peer.ask("process processor /exclusive")
+                try await peer.ask("tell processor 10")
+            }
+            var windows = 0
+            for round in 0..<20 {
+                // One after the other, then against each other.
+                let operators = round < 10 ? [round % 2 == 0 ? ours : theirs] : [ours, theirs]
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for peer in operators { group.addTask { try await peer.ask("loop window /exclusive 1 5") } }
+                    try await group.waitForAll()
+                }
+                windows += operators.count * 5
+                for peer in [ours, theirs] { try await peer.ask("tell processor 3") }
+            }
+            for peer in [ours, theirs] { try await peer.ask("give processor") }
+            let evidence = ours.takeEvidence() + theirs.takeEvidence()
+            #expect(ExclusiveModeChecker().violations(in: evidence.exclusiveHistory).isEmpty)
+            #expect(evidence.failures.isEmpty)
+            #expect(evidence.grants.count == windows)
+            #expect(evidence.eventCount > 100)
+        }
+    }
+}
