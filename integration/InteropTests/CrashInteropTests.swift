@@ -14,8 +14,8 @@ extension InteropTests {
             var testDescription: String { "\(victim) is killed, \(survivor) goes on" }
         }
 
-        static let withCurator = ["write", "read"]
-        static let withKazoo = ["write", "read"]
+        static let withCurator = ["mutex", "write", "read"]
+        static let withKazoo = ["mutex", "write", "read"]
         static let pairs = [
             Pair(victim: .curator, survivor: .toolkit, kinds: withCurator),
             Pair(victim: .toolkit, survivor: .curator, kinds: withCurator),

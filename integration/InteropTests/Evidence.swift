@@ -82,6 +82,9 @@ extension [Evidence] {
         compactMap { one in one.exclusiveAction.map { HistoryEntry(time: one.time, process: one.who, action: $0) } }
     }
 
+    /// Without what loops did: their contenders have numbers.
+    var ofTickets: [Evidence] { filter { !$0.who.contains(".") } }
+
     /// What went wrong in a peer.
     var failures: [String] {
         compactMap { one in if case .failed(let text) = one.deed { "\(one.who): \(text)" } else { nil } }

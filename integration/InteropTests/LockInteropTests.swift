@@ -15,9 +15,9 @@ extension InteropTests {
         }
 
         @Test(arguments: [Maker.curator, .kazoo])
-        func `writers of two makers take turns in the order of their znodes`(other: Maker) async throws {
+        func `a mutex that two makers share is granted in the order of its znodes`(other: Maker) async throws {
             let evidence = try await InteropScene.current.contend(
-                [.toolkit, other], kinds: [.toolkit: "write", other: "write"], at: "/write-\(other)")
+                [.toolkit, other], kinds: [.toolkit: "mutex", other: "mutex"], at: "/mutex-\(other)")
             #expect(FencedMutexChecker().violations(in: evidence.lockHistory).isEmpty)
             #expect(evidence.grants.count == 400)
             #expect(evidence.grants.isInOrder)

@@ -31,6 +31,9 @@ struct PeerRecipe: Sendable {
 
     init(_ kind: String, path: String, client: ZooKeeperClient, id: String) throws {
         switch kind {
+        case "mutex":
+            let mutex = try DistributedMutex(client: client, path: path, ownerName: id)
+            hold = { body in try await mutex.withLock { try await body(PeerGrant($0, isWriter: true)) } }
         case "read":
             let lock = try ReadWriteLock(client: client, path: path, holderName: id)
             hold = { body in try await lock.withReadLock { try await body(PeerGrant($0, isWriter: false)) } }
@@ -42,7 +45,7 @@ struct PeerRecipe: Sendable {
             hold = { body in
                 try await mode.run(reason: id) { window in
                     let grant = PeerGrant(
-                        token: window.token.rawValue, isWriter: true, isValid: { window.isValid })
+                        token: window.fencingToken.rawValue, isWriter: true, isValid: { window.isValid })
                     try await body(grant)
                 }
             }

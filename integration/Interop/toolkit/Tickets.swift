@@ -137,7 +137,7 @@ final class ProcessorTicket: Ticket {
             do {
                 try await gate.withPermit { permit in
                     let event = processed.current + 1
-                    Output.tell(who, "entered \(event) \(permit.token)")
+                    Output.tell(who, "entered \(event) \(permit.fencingToken)")
                     Output.tell(who, "worked \(event) \(permit.isValid ? "valid" : "invalid")")
                     Output.tell(who, "worked \(event) \(permit.isValid ? "valid" : "invalid")")
                     Output.tell(who, "left \(event)")
