@@ -19,6 +19,7 @@ extension Contender {
         case .list(let own, let discarding): list(own: own, discarding: discarding, step: step)
         case .watch(let name, let own): watch(name, own: own, step: step)
         case .watchDirectory(let name): watchDirectory(name, step: step)
+        case .move(let move): perform(move)
         case .hold(let own): hold(own, step: step)
         case .prove(let own): prove(own, step: step)
         case .pause: pause(step: step)
@@ -124,6 +125,23 @@ extension Contender {
         }
     }
 
+    private func perform(_ move: Machine.Move) {
+        let operations: [TransactionOperation] = [
+            .check(path(move.holder)), .delete(move.offer),
+            .create(path(move.to), data: data, mode: .ephemeral), .delete(path(move.from)),
+        ]
+        post([.multi(operations)]) { contender, results in
+            switch results[0] {
+            case .success: contender.handle { $0.receiveOwnGone(move.from) }
+            case .failure(let error) where error.isOutcomeUnknown || error.code == .connectionLoss:
+                // Once more: what has happened does not happen twice.
+                guard let holder = ContenderName(move.holder) else { return }
+                contender.takePlace(of: holder, as: move.from, offer: move.offer)
+            case .failure: contender.post([.delete(path: move.offer)]) { _, _ in }
+            }
+        }
+    }
+
     private func pause(step: Int) {
         wait { contender in
             let timeout = contender.state.withLock { $0.session?.timeout } ?? .seconds(1)
@@ -139,6 +157,8 @@ extension Contender {
 
 extension Contender {
     private func watch(_ name: String, own: String, step: Int) {
+        let (onPlace, inFront) = state.withLock { ($0.onPlace, $0.machine.inFront) }
+        onPlace?(own, inFront)
         let predecessor = predecessorSink(path(name), step: step)
         replaceSinks([(predecessor, path(name), .data)])
         post([.data(path: path(name), watch: predecessor)]) { contender, results in

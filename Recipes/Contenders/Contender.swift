@@ -36,6 +36,7 @@ package final class Contender: Sendable {
         var ownWatches = 0
         /// The own znode's data version that was told last.
         var seen: (name: String, version: Int32) = ("", 0)
+        var onPlace: (@Sendable (_ candidate: String, _ inFront: Int) -> Void)?
     }
 
     let client: ZooKeeperClient
@@ -62,6 +63,27 @@ package final class Contender: Sendable {
         let backoff = Backoff(initial: .milliseconds(10), cap: .seconds(1), seed: client.randomness.next())
         state = Mutex(State(machine: ContenderStateMachine(policy: policy, waits: waits), backoff: backoff))
     }
+
+    /// Calls a closure with the own znode's name and how many stand in front of it, each time that the contender has found
+    /// its place and must wait; on the delivering thread.
+    package func onPlace(_ observer: @escaping @Sendable (_ candidate: String, _ inFront: Int) -> Void) {
+        state.withLock { $0.onPlace = observer }
+    }
+
+    /// Takes the place that the holder has offered, if the offer still stands and this contender waits.
+    ///
+    /// The next thing that happens is the grant, when the holder has gone.
+    ///
+    /// - Parameters:
+    ///   - holder: The holder's name.
+    ///   - candidate: The own name that it was offered to.
+    ///   - offer: The path of the offer, which is deleted in the same transaction.
+    package func takePlace(of holder: ContenderName, as candidate: String, offer: String) {
+        handle { $0.receiveOffer(of: holder, to: candidate, offer: offer) }
+    }
+
+    /// The session in which the contender is at it; `nil` before the first.
+    package var session: LiveSession? { state.withLock { $0.session } }
 
     /// Joins the queue and waits until everybody in conflict in front has gone.
     ///

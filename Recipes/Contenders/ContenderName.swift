@@ -73,6 +73,11 @@ extension ContenderName {
         return String(Substring(beginning)) + other.rawValue + String(Substring(string.utf8.suffix(digits)))
     }
 
+    /// The name that the same contender has with another one's kind and number.
+    package func named(beside other: ContenderName) -> String {
+        prefix + String(Substring(other.string.utf8.dropFirst(other.prefix.utf8.count)))
+    }
+
     /// What stands before the kind.
     package var prefix: String {
         String(Substring(string.utf8.dropLast((number < 0 ? 11 : 10) + kind.rawValue.utf8.count)))

@@ -104,6 +104,27 @@ extension ContenderRequest {
         session.cleanUp(.node(path: path))
     }
 
+    /// Reads the requests to a candidate, which stay.
+    ///
+    /// - Returns: Each with its path, in the order of their creation; those of an unknown kind are left out.
+    /// - Throws: `ZooKeeperError`, `CancellationError`.
+    /// - Complexity: One listing, and when there is something one flight of a request for each.
+    package static func read(
+        for candidate: String, inQueue queue: String, session: LiveSession
+    ) async throws -> [(path: String, request: ContenderRequest)] {
+        let directory = directory(ofQueue: queue)
+        let listing = try await session.flight(.children(path: directory))[0]
+        if case .failure(let error) = listing, error.code == .noNode { return [] }
+        let paths = try listing.get().children.names.filter { $0.hasPrefix(candidate + ".") }
+            .map { "\(directory)/\($0)" }
+        let results = try await session.flight(paths.map { .data(path: $0) })
+        let found = zip(paths, results).compactMap { path, result -> (path: String, ContenderRequest, ZXID)? in
+            guard case .success(.data(let data, let stat)) = result else { return nil }
+            return ContenderRequest(data).map { (path, $0, stat.czxid) }
+        }
+        return found.sorted { $0.2 < $1.2 }.map { ($0.path, $0.1) }
+    }
+
     /// Reads the requests to a candidate, and takes them away.
     ///
     /// - Returns: In the order of their creation; those of an unknown kind are taken away as well.

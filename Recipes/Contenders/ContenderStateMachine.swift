@@ -18,6 +18,23 @@ package struct ContenderStateMachine: Sendable {
         }
     }
 
+    /// One transaction, which replaces the own znode by one beside the holder's.
+    package struct Move: Sendable, Hashable {
+        package var from: String
+        package var to: String
+        /// Whose place it is: it must stand.
+        package var holder: String
+        /// The offer, which is used up: it must stand.
+        package var offer: String
+
+        package init(from: String, to: String, holder: String, offer: String) {
+            self.from = from
+            self.to = to
+            self.holder = holder
+            self.offer = offer
+        }
+    }
+
     /// What to do about own znodes at the end.
     package enum CleanUpKind: Sendable, Hashable {
         /// Delete the one znode there is.
@@ -56,6 +73,10 @@ package struct ContenderStateMachine: Sendable {
         case watch(String, own: String)
         /// List and watch the directory, for a predecessor that may not be read.
         case watchDirectory(String)
+        /// Take the place that the holder offers: if the offer still stands, replace the own znode by another one.
+        ///
+        /// Not answered: the own znode's end tells, and everything else goes on meanwhile.
+        case move(Move)
         /// Hold the own znode and say whether it is valid.
         case hold(Own)
         /// Prove the session by a write that checks the own znode.
@@ -144,6 +165,9 @@ package struct ContenderStateMachine: Sendable {
     /// Whether znodes with the own prefix may stand beside the one that was granted.
     package var needsPrefixCleanUp: Bool { isUncertain || !discarded.isEmpty }
 
+    /// How many contenders of any kind stood in front at the last listing.
+    package private(set) var inFront = 0
+
     /// The number of the last action.
     package private(set) var step = 0
 
@@ -173,6 +197,27 @@ package struct ContenderStateMachine: Sendable {
         case .watching(let own, _) where own.name.string == name, .waiting(let own, _) where own.name.string == name:
             step += 1
             return list(own)
+        default: return nil
+        }
+    }
+
+    /// The holder, which stands in front, offers its place.
+    ///
+    /// The new znode gets the holder's number: it stands behind the holder, being younger, and in front of all others. From
+    /// here on two own znodes may be known to the server until one has been found.
+    ///
+    /// - Parameters:
+    ///   - holder: The holder's name.
+    ///   - candidate: Whom it is offered to; another one than the present own name gets nothing.
+    ///   - offer: What the holder can take back.
+    package mutating func receiveOffer(of holder: ContenderName, to candidate: String, offer: String) -> Action? {
+        switch state {
+        case .listing(let own) where own.name.string == candidate,
+            .watching(let own, _) where own.name.string == candidate,
+            .waiting(let own, _) where own.name.string == candidate:
+            isUncertain = true
+            let name = own.name.named(beside: holder)
+            return .move(Move(from: candidate, to: name, holder: holder.string, offer: offer))
         default: return nil
         }
     }
@@ -322,6 +367,9 @@ extension ContenderStateMachine {
         guard let predecessor = nearestConflict(before: own, in: contenders) else {
             state = .holding(own)
             return .hold(own)
+        }
+        inFront = contenders.count {
+            $0.number <= own.name.number && !$0.isOwn(uuid: uuid) && !laterTies.contains($0.string)
         }
         return waits ? watch(own, predecessor) : finish(.notAvailable, own: own)
     }

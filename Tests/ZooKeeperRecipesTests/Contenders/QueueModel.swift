@@ -21,6 +21,8 @@ struct QueueModel {
         var isSessionOver = true
         /// What it asked for, and nobody has answered.
         var pending: ContenderStateMachine.Action?
+        /// The place that it was offered and is about to take.
+        var move: ContenderStateMachine.Move?
         /// The watches on predecessors: name and the step to answer.
         var watches: [(name: String, step: Int)] = []
         var watchesOwn: String?
@@ -36,6 +38,11 @@ struct QueueModel {
     var zxid: Int64 = 0
     var counter: Int32 = 0
     var faults = true
+    /// The offers that stand.
+    var offers: Set<String> = []
+    /// Who stands beside a holder, and what its znode is called: nobody else may be granted before it.
+    var successor: (index: Int, name: String)?
+    var moves = 0
     var violations: [String] = []
     var grants = 0
     private static let loss = ZooKeeperError(.connectionLoss, isOutcomeUnknown: true)
@@ -60,7 +67,10 @@ struct QueueModel {
         if faults, chance(200) { return endSession(of: index) }
         if faults, chance(150), let name = nodes.keys.sorted().randomElement(using: &random) { return remove(name) }
         if clients[index].late != nil, chance(4) { commitLate(index) }
-        if clients[index].granted != nil {
+        if let move = clients[index].move, chance(3) { return perform(move, index) }
+        if let own = clients[index].granted {
+            if chance(8) { offer(the: own) }
+            if chance(20), let offer = offers.sorted().randomElement(using: &random) { offers.remove(offer) }
             if chance(5) { release(index) }
             return
         }
@@ -92,6 +102,7 @@ struct QueueModel {
             discarding.forEach { remove($0) }
             answer(index, .listed(.success(names)))
         case .watch(let name, let own): watch(name, own, index)
+        case .move: break
         case .hold(let own): answer(index, .held(isValid: nodes[own.name.string] != nil && !chance(3)))
         case .prove(let own):
             answer(
@@ -141,9 +152,47 @@ struct QueueModel {
         }
     }
 
+    /// A holder that writes offers its place to a writer that waits.
+    private mutating func offer(the own: ContenderStateMachine.Own) {
+        guard own.name.kind == .write else { return }
+        let waiting = clients.indices.filter { clients[$0].isWriter && clients[$0].watchesOwn != nil }
+        guard let index = waiting.randomElement(using: &random), let candidate = clients[index].watchesOwn else {
+            return
+        }
+        let offer = "offer \(zxid) \(offers.count) of \(own.name) to \(candidate)"
+        offers.insert(offer)
+        tell(index) { $0.receiveOffer(of: own.name, to: candidate, offer: offer) }
+    }
+
+    /// The transaction: all of it or nothing, and its answer may be lost.
+    private mutating func perform(_ move: ContenderStateMachine.Move, _ index: Int) {
+        clients[index].move = nil
+        let isLost = faults && chance(4)
+        let isExecuted =
+            !clients[index].isSessionOver && nodes[move.holder] != nil && offers.contains(move.offer)
+            && nodes[move.from] != nil && !(isLost && chance(2))
+        if isExecuted {
+            zxid += 1
+            moves += 1
+            offers.remove(move.offer)
+            nodes[move.to] = Node(czxid: zxid, owner: index, session: clients[index].session)
+            if successor.map({ nodes[$0.name] == nil }) ?? true { successor = (index, move.to) }
+            remove(move.from)
+        }
+        if isLost, let holder = ContenderName(move.holder) {
+            tell(index) { $0.receiveOffer(of: holder, to: move.from, offer: move.offer) }
+        } else if isExecuted {
+            tell(index) { $0.receiveOwnGone(move.from) }
+        }
+    }
+
     /// The grant itself: nobody else may be in whom it conflicts with.
     private mutating func grant(_ own: ContenderStateMachine.Own, _ index: Int) {
         grants += 1
+        if let (chosen, name) = successor {
+            if nodes[name] != nil, chosen != index { violations.append("\(index) before \(chosen), who was chosen") }
+            successor = nil
+        }
         guard nodes[own.name.string]?.session == clients[index].session, !clients[index].isSessionOver else {
             // Lost between the check and the grant; the lease tells.
             return rejoin(index)
@@ -187,7 +236,7 @@ struct QueueModel {
     private mutating func endSession(of index: Int) {
         guard !clients[index].isSessionOver else { return }
         clients[index].isSessionOver = true
-        clients[index].late = nil
+        (clients[index].late, clients[index].move) = (nil, nil)
         let wasGranted = clients[index].granted != nil
         clients[index].granted = nil
         let session = clients[index].session
@@ -209,7 +258,7 @@ struct QueueModel {
         case .watch: answer(index, .watched(.failure(over)))
         case .prove: answer(index, .proved(.failure(over)))
         case .hold: answer(index, .held(isValid: false))
-        case .awaitSession, .look, .createParents, .watchDirectory, .pause, .finish: perform(pending, index)
+        case .awaitSession, .look, .createParents, .watchDirectory, .pause, .move, .finish: perform(pending, index)
         }
     }
 
@@ -245,7 +294,8 @@ struct QueueModel {
     private mutating func tell(
         _ index: Int, _ event: (inout ContenderStateMachine) -> ContenderStateMachine.Action?
     ) {
-        if let action = event(&clients[index].machine) { clients[index].pending = action }
+        guard let action = event(&clients[index].machine) else { return }
+        if case .move(let move) = action { clients[index].move = move } else { clients[index].pending = action }
     }
 
     private mutating func lost<Value>(_ index: Int) -> Result<Value, ZooKeeperError>? {
