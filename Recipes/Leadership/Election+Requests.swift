@@ -1,0 +1,69 @@
+internal import Logging
+internal import Synchronization
+internal import ZooKeeper
+
+// What others ask of this participant.
+extension Election {
+    /// Somebody has written the own candidate: there is a request, or its data was damaged.
+    func noteWrite(_ data: [UInt8], candidate: String, session: LiveSession?) {
+        // Such as by Apache Curator's revocation, which a selector does not know.
+        let own = Array(id.utf8)
+        if data != own { session?.post(.setData(path: "\(path)/\(candidate)", data: own)) }
+        knocks.signal()
+    }
+
+    /// Answers requests until cancelled.
+    func attend(_ answer: @Sendable () async throws -> Void) async {
+        var backoff = Backoff(initial: .milliseconds(20), cap: .seconds(1), seed: client.randomness.next())
+        while true {
+            await knocks.wait(until: nil, clock: client.clock)
+            if Task.isCancelled { return }
+            do {
+                try await answer()
+                backoff.reset()
+            } catch let error as ZooKeeperError where error.mayPass {
+                try? await client.clock.sleep(until: client.clock.now + backoff.pause())
+                knocks.signal()
+            } catch {
+                logger.debug("A request was not answered", metadata: ["reason": "\(error)"])
+            }
+        }
+    }
+
+    /// While waiting: comes when a leader offers its place.
+    func answer(for contender: Contender) async throws {
+        guard let (candidate, session) = shared.withLock({ $0.waiting }) else { return }
+        for (offer, request) in try await ContenderRequest.read(for: candidate, inQueue: path, session: session) {
+            guard request.kind == .transfer, configuration.acceptsTransfers,
+                let holder = request.details["holder"].flatMap({ ContenderName($0) })
+            else {
+                session.cleanUp(.node(path: offer))
+                continue
+            }
+            logger.info("The leader offers its place", metadata: ["zookeeper.leader": "\(request.asker)"])
+            contender.takePlace(of: holder, as: candidate, offer: offer)
+        }
+    }
+
+    /// While leading: hands over to a participant that is preferred.
+    func answer(in term: Term) async throws {
+        let session = term.held.session
+        let requests = try await ContenderRequest.take(for: term.candidate.string, inQueue: path, session: session)
+        let wanted = requests.filter { $0.kind == .takeover }.compactMap {
+            request -> (priority: Int, request: ContenderRequest)? in
+            guard let priority = request.details["priority"].flatMap({ Int($0) }) else { return nil }
+            return priority > configuration.priority ? (priority, request) : nil
+        }
+        // The first of those with the highest priority.
+        for (_, request) in wanted.sorted(by: { $0.priority > $1.priority }) {
+            guard let candidate = request.details["candidate"].flatMap({ ContenderName($0) }) else { continue }
+            do {
+                try await handOver(to: candidate, in: term, until: client.clock.now + .seconds(5))
+                logger.info("Hands over to a preferred participant", metadata: ["zookeeper.leader": "\(request.asker)"])
+                return
+            } catch let error as LeadershipError {
+                logger.info("A preferred participant did not take over", metadata: ["reason": "\(error)"])
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+internal import ZooKeeper
+
+/// Decides what a participant does next: one action at a time, each followed by the event that tells its outcome.
+struct ElectionStateMachine: Sendable {
+    enum Action: Equatable {
+        /// Join the queue and wait for the turn.
+        case stand
+        /// Write the epoch znode, which makes the term's token.
+        case takeOffice
+        /// Run the term's closure until it has ended.
+        case lead
+        /// Delete the candidate.
+        case giveUp
+        /// Tell of a failure, and wait before standing again.
+        case pause(LeadershipFailure)
+        case finish(ZooKeeperError?)
+    }
+
+    /// What went wrong.
+    struct Problem: Equatable {
+        var reason: String
+        var isForbidden = false
+    }
+
+    /// How a term ended; its closure has returned.
+    enum TermEnd: Equatable {
+        case returned
+        case failed(Problem)
+        case lost
+        /// By the leader's own will: resigned, handed over, or stopped.
+        case resigned
+    }
+
+    enum Event: Equatable {
+        /// In front of the queue.
+        case elected
+        /// Not in the queue, for a reason that may pass.
+        case rejected(Problem)
+        /// The client has ended: nothing can ever be asked again.
+        case clientEnded(ZooKeeperError)
+        case inOffice
+        /// The candidate was lost before the term began.
+        case officeLost
+        case officeRefused(Problem)
+        case termEnded(TermEnd, lasted: Duration)
+        /// The candidate is deleted, or will be without anybody waiting for it.
+        case gaveUp
+        case paused
+        /// The wait was ended by ``stop()``.
+        case stopped
+    }
+
+    private enum State: Equatable {
+        case idle, standing, takingOffice, leading
+        /// The candidate is being deleted; what comes after that.
+        case givingUp(Problem?)
+        case pausing, finished
+    }
+
+    private var state = State.idle
+    private var isStopping = false
+    private var backoff: Backoff
+    private let stableAfter: Duration
+
+    init(configuration: LeaderConfiguration, seed: UInt64) {
+        backoff = Backoff(initial: configuration.firstPause, cap: configuration.longestPause, seed: seed)
+        stableAfter = configuration.stableAfter
+    }
+
+    mutating func start() -> Action {
+        isStopping ? finish() : go(.standing, .stand)
+    }
+
+    /// Lead to the end from here on: a term that has begun is ended by others, or ends by itself.
+    mutating func stop() {
+        isStopping = true
+    }
+
+    mutating func handle(_ event: Event) -> Action {
+        switch (state, event) {
+        case (.finished, _): .finish(nil)
+        case (_, .clientEnded(let error)): finish(isStopping ? nil : error)
+        case (.standing, .elected): isStopping ? giveUp() : go(.takingOffice, .takeOffice)
+        case (.standing, .rejected(let problem)): standAgain(after: problem)
+        case (.takingOffice, .inOffice): isStopping ? giveUp() : go(.leading, .lead)
+        case (.takingOffice, .officeRefused(let problem)): giveUp(after: problem)
+        case (.takingOffice, .officeLost), (.takingOffice, .stopped): giveUp()
+        case (.leading, .termEnded(let end, let lasted)): ended(end, lasted: lasted)
+        case (.givingUp(let problem), .gaveUp): standAgain(after: problem)
+        case (.pausing, .paused), (.pausing, .stopped), (.standing, .stopped): standAgain()
+        // Not to be expected: whatever stands is given up.
+        default: giveUp()
+        }
+    }
+
+    private mutating func ended(_ end: TermEnd, lasted: Duration) -> Action {
+        if lasted >= stableAfter { backoff.reset() }
+        guard case .failed(let problem) = end else {
+            if end == .returned { backoff.reset() }
+            return giveUp()
+        }
+        return giveUp(after: problem)
+    }
+
+    private mutating func giveUp(after problem: Problem? = nil) -> Action {
+        go(.givingUp(problem), .giveUp)
+    }
+
+    private mutating func standAgain(after problem: Problem? = nil) -> Action {
+        if isStopping { return finish() }
+        guard let problem else { return go(.standing, .stand) }
+        let failure = LeadershipFailure(
+            reason: problem.reason, isForbidden: problem.isForbidden, retriesAfter: backoff.pause())
+        return go(.pausing, .pause(failure))
+    }
+
+    private mutating func finish(_ error: ZooKeeperError? = nil) -> Action {
+        go(.finished, .finish(error))
+    }
+
+    private mutating func go(_ state: State, _ action: Action) -> Action {
+        self.state = state
+        return action
+    }
+}

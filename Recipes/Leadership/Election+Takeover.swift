@@ -1,0 +1,87 @@
+internal import Synchronization
+internal import ZooKeeper
+
+// A participant that is preferred asks leaders of a lower priority for their place.
+extension Election {
+    /// Asks each leader that follows, once this participant is ready and has waited long enough; until cancelled.
+    func seekTakeover() async {
+        guard configuration.priority > 0 else { return await untilCancelled() }
+        var backoff = Backoff(initial: .milliseconds(50), cap: .seconds(5), seed: client.randomness.next())
+        while !Task.isCancelled {
+            do {
+                try await becomeEligible()
+                try await askLeaders()
+            } catch is CancellationError {
+                return
+            } catch {
+                try? await client.clock.sleep(until: client.clock.now + backoff.pause())
+            }
+        }
+    }
+
+    private func untilCancelled() async {
+        _ = try? await OneShot<Void>().wait()
+    }
+
+    /// Waits until this participant has been ready, and in the queue, for the configured time.
+    private func becomeEligible() async throws {
+        while true {
+            for await isReady in readiness.follow() where isReady { break }
+            try Task.checkCancellation()
+            try await isInQueue()
+            let (clock, end) = (client.clock, client.clock.now + configuration.takeoverDelay)
+            let readiness = readiness
+            let isEligible = try await withThrowingTaskGroup(of: Bool.self) { group in
+                group.addTask {
+                    try await clock.sleep(until: end)
+                    return true
+                }
+                group.addTask {
+                    for await isReady in readiness.follow() where !isReady { return false }
+                    throw CancellationError()
+                }
+                defer { group.cancelAll() }
+                return try await group.next() ?? false
+            }
+            if isEligible { return }
+        }
+    }
+
+    private func isInQueue() async throws {
+        for await state in broadcast.follow() {
+            if case .waiting(.some) = state { return }
+        }
+        throw CancellationError()
+    }
+
+    /// Follows the epoch znode, which tells of each term, and asks those of a lower priority.
+    private func askLeaders() async throws {
+        var asked: String?
+        while readiness.current {
+            let (epoch, watch) = try await watchEpoch()
+            if let epoch, epoch.priority < configuration.priority, epoch.candidate != asked,
+                let (own, session) = shared.withLock({ $0.waiting })
+            {
+                let request = ContenderRequest(
+                    .takeover, asker: id,
+                    details: ["candidate": own, "priority": String(configuration.priority)])
+                _ = try await request.send(to: epoch.candidate, inQueue: path, client: client, session: session)
+                asked = epoch.candidate
+            }
+            _ = try await watch.event()
+        }
+    }
+
+    private func watchEpoch() async throws -> (ElectionEpoch?, Watch) {
+        let path = ElectionEpoch.path(of: path)
+        while true {
+            do {
+                let (data, _, watch) = try await client.watchData(at: path)
+                return (ElectionEpoch(data), watch)
+            } catch let error as ZooKeeperError where error.code == .noNode {
+                let (stat, watch) = try await client.watchExistence(at: path)
+                if stat == nil { return (nil, watch) }
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+internal import Logging
+internal import Synchronization
+internal import ZooKeeper
+
+// Waiting for the turn, and leading.
+extension Election {
+    /// Joins the queue and waits until this participant is in front of it, or is to stop.
+    ///
+    /// - Returns: `CancellationError` when it is to stop; nothing stands then.
+    func waitForTurn() async -> Result<Contender.Grant, any Error> {
+        let contender = makeContender()
+        defer { shared.withLock { $0.waiting = nil } }
+        return await withTaskGroup(of: Result<Contender.Grant, any Error>?.self) { group in
+            group.addTask {
+                do { return .success(try await contender.acquire()) } catch { return .failure(error) }
+            }
+            group.addTask { [stopping] in
+                _ = try? await stopping.wait()
+                return nil
+            }
+            group.addTask {
+                await self.attend { try await self.answer(for: contender) }
+                return nil
+            }
+            group.addTask {
+                await self.seekTakeover()
+                return nil
+            }
+            var result: Result<Contender.Grant, any Error>?
+            for await ended in group {
+                result = ended ?? result
+                group.cancelAll()
+            }
+            return result ?? .failure(CancellationError())
+        }
+    }
+
+    private func makeContender() -> Contender {
+        let contender = Contender(
+            client: client, directory: path, policy: .exclusive(kind), data: Array(id.utf8)
+        ) { [weak self] candidate, data in
+            guard let self else { return }
+            noteWrite(data, candidate: candidate, session: shared.withLock { $0.waiting }?.session)
+        }
+        contender.onPlace { [weak self, weak contender] candidate, inFront in
+            guard let self, let session = contender?.session else { return }
+            shared.withLock { $0.waiting = (candidate, session) }
+            broadcast.send(.waiting(position: inFront))
+        }
+        return contender
+    }
+
+    func makeTerm(_ grant: Contender.Grant, token: FencingToken) -> Term {
+        let number = shared.withLock { shared in
+            shared.terms += 1
+            return shared.terms
+        }
+        return Term(number: number, token: token, path: path, grant: grant, clock: client.clock)
+    }
+
+    private enum Step: Sendable {
+        case returned(ElectionStateMachine.TermEnd)
+        /// The closure must return now.
+        case over
+        /// The leader wants to end the term.
+        case ending(Term.Ending)
+        case nothing
+    }
+
+    /// Runs the closure, cancels it when the term is lost or to end, and returns when it has ended.
+    func lead(in term: Term) async -> ElectionStateMachine.TermEnd {
+        begin(term)
+        let end = await withTaskGroup(of: Step.self) { group -> ElectionStateMachine.TermEnd? in
+            group.addTask { [lead] in
+                do {
+                    try await lead(term)
+                    return .returned(.returned)
+                } catch {
+                    return .returned(.failed(.init(error)))
+                }
+            }
+            group.addTask { (try? await term.lost) == nil ? .nothing : .over }
+            group.addTask { (try? await term.ending.wait()).map { .ending($0) } ?? .nothing }
+            group.addTask {
+                await self.attend { try await self.answer(in: term) }
+                return .nothing
+            }
+            var end: ElectionStateMachine.TermEnd?
+            for await step in group {
+                switch step {
+                case .nothing: continue
+                case .ending(let ending) where ending != .cancelled && grace > .zero:
+                    group.addTask { [clock = client.clock, grace] in
+                        try? await clock.sleep(until: clock.now + grace)
+                        return .over
+                    }
+                    continue
+                case .returned(let returned): end = returned
+                case .ending: break
+                case .over: noLongerLeads(term)
+                }
+                group.cancelAll()
+            }
+            return end
+        }
+        term.finish()
+        noLongerLeads(term)
+        if let reason = term.held.lossReason {
+            logger.warning("The leadership was lost", metadata: ["zookeeper.reason": "\(reason)"])
+            return .lost
+        }
+        return term.ending.value == nil ? end ?? .returned : .resigned
+    }
+
+    private func begin(_ term: Term) {
+        let ending = shared.withLock { shared in
+            shared.term = term
+            return shared.stop == .atOnce ? shared.ending : nil
+        }
+        term.held.onWrite { [weak self, weak term] data in
+            guard let term else { return }
+            self?.noteWrite(data, candidate: term.candidate.string, session: term.held.session)
+        }
+        // Whoever stops it from now on sees the term.
+        if let ending { term.end(ending) }
+        logger.info("Leads", metadata: ["zookeeper.token": "\(term.fencingToken)"])
+        broadcast.send(.leading(number: term.number, token: term.fencingToken))
+    }
+
+    private func noLongerLeads(_ term: Term) {
+        let wasLeading = shared.withLock { shared in
+            defer { shared.term = nil }
+            return shared.term != nil
+        }
+        if wasLeading { broadcast.send(.waiting(position: nil)) }
+    }
+}

@@ -1,0 +1,144 @@
+internal import Synchronization
+internal import ZooKeeper
+
+// The directed transfer: the leader offers its place, the participant comes to stand beside it, the leader goes.
+//
+// The offer is a request to the participant's candidate. The participant replaces its candidate, in one transaction that
+// checks the leader's candidate and uses the offer up, by a znode with the leader's number. Being younger it stands behind
+// the leader, and in front of everybody else, for Apache Curator as well. An offer that the leader takes back first was
+// not accepted: one of the two transactions finds it gone.
+extension Election {
+    /// Has a participant lead next, and ends the present term.
+    func resign(to id: String, waitingAtMost patience: Duration) async throws {
+        let deadline = client.clock.now + patience
+        guard let term else { throw LeadershipError(.notLeading, path: path) }
+        guard id != self.id else {
+            throw LeadershipError(.invalidArgument, path: path, message: "id is the leader's own, \"\(id)\"")
+        }
+        let others = try await LeaderSelector.participants(at: path, client: client)
+        guard let candidate = others.first(where: { $0.id == id }).flatMap({ ContenderName($0.candidate) }) else {
+            throw LeadershipError(.unknownParticipant, path: path, message: "nobody waits with the id \"\(id)\"")
+        }
+        try await handOver(to: candidate, in: term, until: deadline)
+        try await term.over.wait()
+    }
+
+    /// Offers the place to a candidate, and has the term end when that stands beside the own one.
+    ///
+    /// - Throws: ``LeadershipError``, and the term goes on; `CancellationError`, and it does so as well.
+    func handOver(to candidate: ContenderName, in term: Term, until deadline: MonotonicInstant) async throws {
+        let finished = try await beginTransfer()
+        defer { finished.set(()) }
+        guard term.ending.value == nil else { throw LeadershipError(.notLeading, path: path) }
+        let session = term.held.session
+        let offer = ContenderRequest(.transfer, asker: id, details: ["holder": term.candidate.string])
+        let standsBeside = "\(path)/\(candidate.named(beside: term.candidate))"
+        let request: String?
+        do {
+            request = try await offer.send(to: candidate.string, inQueue: path, client: client, session: session)
+        } catch let error as ZooKeeperError where error.code == .sessionExpired {
+            throw LeadershipError(.lost, path: path, reason: .sessionEnded)
+        }
+        let isAnswered: Bool
+        do {
+            isAnswered = try await untilUsedUp(request, session: session, deadline: deadline)
+        } catch {
+            if let request { ContenderRequest.withdraw(request, session: session) }
+            throw error
+        }
+        if try await exists(standsBeside, session: session) { return term.resign() }
+        guard request != nil else {
+            throw LeadershipError(.unknownParticipant, path: path, message: "\(candidate) has gone")
+        }
+        throw LeadershipError(isAnswered ? .transferRefused : .timedOut, path: path)
+    }
+
+    /// One transfer at a time; waits for the one before.
+    private func beginTransfer() async throws -> OneShot<Void> {
+        let mine = OneShot<Void>()
+        while true {
+            let before = shared.withLock { shared -> OneShot<Void>? in
+                if let before = shared.transfer, before.value == nil { return before }
+                shared.transfer = mine
+                return nil
+            }
+            guard let before else { return mine }
+            try await before.wait()
+        }
+    }
+
+    /// Waits until the offer was used up; takes it back when that does not happen in time.
+    ///
+    /// - Returns: `false` when it was taken back: nobody can use it any more.
+    private func untilUsedUp(_ request: String?, session: LiveSession, deadline: MonotonicInstant) async throws -> Bool
+    {
+        guard let request else { return true }
+        let clock = client.clock
+        let isUsedUp = try await withThrowingTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                try await Self.awaitEnd(of: request, session: session)
+                return true
+            }
+            group.addTask {
+                try await clock.sleep(until: deadline)
+                return false
+            }
+            defer { group.cancelAll() }
+            return try await group.next() ?? false
+        }
+        if isUsedUp { return true }
+        return try await repeated {
+            do {
+                _ = try await session.send(.delete(path: request))
+                return false
+            } catch let error as ZooKeeperError where error.code == .noNode {
+                return true
+            }
+        }
+    }
+
+    private static func awaitEnd(of path: String, session: LiveSession) async throws {
+        while !session.hasEnded {
+            let event = OneShot<Void>()
+            let sink = WatchSink { _ in event.set(()) }
+            do {
+                _ = try await session.send(.exists(path: path, watch: sink))
+                try await event.wait()
+            } catch let error as ZooKeeperError where error.code == .noNode {
+                return session.giveUp(sink, at: path, kind: .data)
+            } catch let error as ZooKeeperError where error.mayPass {
+                continue
+            } catch {
+                session.giveUp(sink, at: path, kind: .data)
+                throw error
+            }
+        }
+    }
+
+    private func exists(_ path: String, session: LiveSession) async throws -> Bool {
+        try await repeated {
+            do {
+                // The own server has to have seen what the participant did.
+                let results = try await session.flight(.barrier(at: path), .exists(path: path))
+                _ = try results[0].asBarrier(before: results[1]).get()
+                return true
+            } catch let error as ZooKeeperError where error.code == .noNode {
+                return false
+            }
+        }
+    }
+
+    /// Repeats what a lost connection has failed, as long as the session lives.
+    private func repeated(_ operation: () async throws -> Bool) async throws -> Bool {
+        var backoff = Backoff(initial: .milliseconds(10), cap: .seconds(1), seed: client.randomness.next())
+        while true {
+            do {
+                return try await operation()
+            } catch let error as ZooKeeperError where error.mayPass {
+                try await client.clock.sleep(until: client.clock.now + backoff.pause())
+            } catch let error as ZooKeeperError where error.code == .sessionExpired {
+                throw LeadershipError(.lost, path: path, reason: .sessionEnded)
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+public import ZooKeeper
+
+/// Somebody who takes part in an election, as its queue shows.
+public struct ElectionParticipant: Sendable, Hashable, CustomStringConvertible {
+    /// What names it to others: its candidate's data.
+    public var id: String
+    /// Whether it stands in front of the queue: it leads, or is about to.
+    public var isLeader: Bool
+    /// The name of its candidate in the queue.
+    public var candidate: String
+    /// The session that the candidate belongs to.
+    public var session: SessionID?
+
+    /// Makes a participant, for tests.
+    public init(id: String, isLeader: Bool, candidate: String, session: SessionID? = nil) {
+        self.id = id
+        self.isLeader = isLeader
+        self.candidate = candidate
+        self.session = session
+    }
+
+    /// The id, and whether it leads.
+    public var description: String { isLeader ? "\(id) (leader)" : id }
+}
+
+extension LeaderSelector {
+    /// Everybody who takes part, in the order of the queue: the first one leads.
+    ///
+    /// As Apache Curator lists them: those who vanish meanwhile are left out. Without anybody the list is empty.
+    /// - Throws: `ZooKeeperError`, such as `.noAuth` when a candidate may not be read; `CancellationError`.
+    /// - Complexity: One listing, and one read for each participant.
+    public func participants() async throws -> [ElectionParticipant] {
+        try await Self.participants(at: path, client: election.client)
+    }
+
+    /// Who stands in front of the queue; `nil` when nobody takes part.
+    ///
+    /// - Throws: `ZooKeeperError`, such as `.noAuth` when the candidate may not be read; `CancellationError`.
+    /// - Complexity: One listing and one read.
+    public func leader() async throws -> ElectionParticipant? {
+        try await Self.leader(at: path, client: election.client)
+    }
+
+    /// Everybody who takes part in an election, for those who do not; also in a ``LeaderLatch``'s.
+    ///
+    /// - Throws: `ZooKeeperError`, such as `.noAuth` when a candidate may not be read; `CancellationError`.
+    /// - Complexity: One listing, and one read for each participant.
+    public static func participants(at path: String, client: ZooKeeperClient) async throws -> [ElectionParticipant] {
+        let candidates = try await Candidate.all(in: path, client: client)
+        let found = try await withThrowingTaskGroup(of: Candidate?.self) { group in
+            for name in candidates { group.addTask { try await Candidate.read(name, in: path, client: client) } }
+            var found: [Candidate] = []
+            for try await candidate in group { if let candidate { found.append(candidate) } }
+            return found.sorted()
+        }
+        return found.enumerated().map { $1.participant(isLeader: $0 == 0) }
+    }
+
+    /// Who stands in front of an election's queue, for those who do not take part; `nil` when nobody does.
+    ///
+    /// - Throws: `ZooKeeperError`, such as `.noAuth` when the candidate may not be read; `CancellationError`.
+    /// - Complexity: One listing and one read.
+    public static func leader(at path: String, client: ZooKeeperClient) async throws -> ElectionParticipant? {
+        try await Candidate.first(in: path, client: client)?.participant(isLeader: true)
+    }
+}
+
+/// A candidate that was read.
+struct Candidate: Sendable, Comparable {
+    var name: ContenderName
+    var id: String
+    var stat: ZNodeStat
+
+    static func == (left: Candidate, right: Candidate) -> Bool { left.name == right.name && left.stat == right.stat }
+
+    /// The order of the queue: a transferred place has its giver's number, and was created later.
+    static func < (left: Candidate, right: Candidate) -> Bool {
+        (left.name.number, left.stat.czxid) < (right.name.number, right.stat.czxid)
+    }
+
+    func participant(isLeader: Bool) -> ElectionParticipant {
+        ElectionParticipant(id: id, isLeader: isLeader, candidate: name.string, session: stat.ephemeralOwner)
+    }
+
+    /// The names in an election's queue, in its order but for those of one number.
+    static func all(in path: String, client: ZooKeeperClient) async throws -> [ContenderName] {
+        do {
+            return try await client.children(of: path).names.compactMap(ContenderName.init)
+                .sorted { ($0.number, $0.string) < ($1.number, $1.string) }
+        } catch let error as ZooKeeperError where error.code == .noNode {
+            return []
+        }
+    }
+
+    /// The first one that can be read.
+    static func first(in path: String, client: ZooKeeperClient) async throws -> Candidate? {
+        var rest = try await all(in: path, client: client)[...]
+        while let number = rest.first?.number {
+            var found: [Candidate] = []
+            for name in rest.prefix(while: { $0.number == number }) {
+                if let candidate = try await read(name, in: path, client: client) { found.append(candidate) }
+            }
+            if let first = found.min() { return first }
+            rest = rest.drop { $0.number == number }
+        }
+        return nil
+    }
+
+    /// Reads one; `nil` when it has vanished.
+    static func read(_ name: ContenderName, in path: String, client: ZooKeeperClient) async throws -> Candidate? {
+        do {
+            let (data, stat) = try await client.data(at: "\(path)/\(name)")
+            return Candidate(name: name, id: String(decoding: data, as: UTF8.self), stat: stat)
+        } catch let error as ZooKeeperError where error.code == .noNode {
+            return nil
+        }
+    }
+}

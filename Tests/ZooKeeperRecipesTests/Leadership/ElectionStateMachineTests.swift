@@ -1,0 +1,140 @@
+import Testing
+import ZooKeeper
+
+@testable import ZooKeeperRecipes
+
+@Suite struct ElectionStateMachineTests {
+    private typealias Machine = ElectionStateMachine
+
+    private static let problem = ElectionStateMachine.Problem(reason: "broken")
+
+    private func machine() -> ElectionStateMachine {
+        var configuration = LeaderConfiguration()
+        configuration.firstPause = .milliseconds(100)
+        configuration.longestPause = .milliseconds(400)
+        configuration.stableAfter = .seconds(10)
+        return ElectionStateMachine(configuration: configuration, seed: 1)
+    }
+
+    private func leading() -> ElectionStateMachine {
+        var machine = machine()
+        _ = machine.start()
+        _ = machine.handle(.elected)
+        _ = machine.handle(.inOffice)
+        return machine
+    }
+
+    /// Runs a term that ends at once, and gives what follows.
+    private func fail(_ machine: inout ElectionStateMachine, lasted: Duration = .zero) -> LeadershipFailure? {
+        _ = machine.handle(.elected)
+        _ = machine.handle(.inOffice)
+        _ = machine.handle(.termEnded(.failed(Self.problem), lasted: lasted))
+        guard case .pause(let failure) = machine.handle(.gaveUp) else { return nil }
+        _ = machine.handle(.paused)
+        return failure
+    }
+
+    @Test func `a participant stands, takes office, leads, gives up and stands again`() {
+        var machine = machine()
+        #expect(machine.start() == .stand)
+        #expect(machine.handle(.elected) == .takeOffice)
+        #expect(machine.handle(.inOffice) == .lead)
+        #expect(machine.handle(.termEnded(.returned, lasted: .zero)) == .giveUp)
+        #expect(machine.handle(.gaveUp) == .stand)
+    }
+
+    @Test(arguments: [ElectionStateMachine.TermEnd.returned, .lost, .resigned])
+    func `after a term that did not fail it stands again without a pause`(end: ElectionStateMachine.TermEnd) {
+        var machine = leading()
+        #expect(machine.handle(.termEnded(end, lasted: .zero)) == .giveUp)
+        #expect(machine.handle(.gaveUp) == .stand)
+    }
+
+    @Test func `failures that follow one another quickly are followed by pauses that grow up to the longest`() {
+        var machine = machine()
+        _ = machine.start()
+        let pauses = (0..<5).compactMap { _ in fail(&machine)?.retriesAfter }
+        let longest: [Duration] = [100, 200, 400, 400, 400].map { .milliseconds($0) }
+        #expect(pauses.count == 5)
+        for (pause, longest) in zip(pauses, longest) { #expect(pause > longest / 2 && pause <= longest) }
+    }
+
+    @Test func `after a stable term, or one that ended well, the pauses begin anew`() {
+        var machine = machine()
+        _ = machine.start()
+        for _ in 0..<3 { _ = fail(&machine) }
+        #expect(fail(&machine, lasted: .seconds(10))!.retriesAfter <= .milliseconds(100))
+        for _ in 0..<3 { _ = fail(&machine) }
+        _ = machine.handle(.elected)
+        _ = machine.handle(.inOffice)
+        _ = machine.handle(.termEnded(.returned, lasted: .zero))
+        _ = machine.handle(.gaveUp)
+        #expect(fail(&machine)!.retriesAfter <= .milliseconds(100))
+    }
+
+    @Test func `a rejected candidacy is told with its reason and tried again`() {
+        var machine = machine()
+        _ = machine.start()
+        let forbidden = ElectionStateMachine.Problem(reason: "noAuth", isForbidden: true)
+        guard case .pause(let failure) = machine.handle(.rejected(forbidden)) else {
+            Issue.record("no pause")
+            return
+        }
+        #expect(failure.isForbidden && failure.reason == "noAuth" && failure.retriesAfter > .zero)
+        #expect(machine.handle(.paused) == .stand)
+    }
+
+    @Test func `an office that is refused, or lost before the term, is given up first`() {
+        var machine = machine()
+        _ = machine.start()
+        _ = machine.handle(.elected)
+        #expect(machine.handle(.officeLost) == .giveUp)
+        #expect(machine.handle(.gaveUp) == .stand)
+        _ = machine.handle(.elected)
+        #expect(machine.handle(.officeRefused(Self.problem)) == .giveUp)
+        guard case .pause = machine.handle(.gaveUp) else {
+            Issue.record("no pause")
+            return
+        }
+    }
+
+    @Test func `whoever is to stop gives up what it has and begins nothing`() {
+        var idle = machine()
+        idle.stop()
+        #expect(idle.start() == .finish(nil))
+
+        var standing = machine()
+        _ = standing.start()
+        standing.stop()
+        #expect(standing.handle(.stopped) == .finish(nil))
+
+        var elected = machine()
+        _ = elected.start()
+        elected.stop()
+        #expect(elected.handle(.elected) == .giveUp)
+        #expect(elected.handle(.gaveUp) == .finish(nil))
+
+        var inOffice = machine()
+        _ = inOffice.start()
+        _ = inOffice.handle(.elected)
+        inOffice.stop()
+        #expect(inOffice.handle(.inOffice) == .giveUp)
+
+        var leading = leading()
+        leading.stop()
+        #expect(leading.handle(.termEnded(.failed(Self.problem), lasted: .zero)) == .giveUp)
+        #expect(leading.handle(.gaveUp) == .finish(nil))
+        #expect(leading.handle(.paused) == .finish(nil))
+    }
+
+    @Test func `the end of the client is the end, and an error unless it was to stop`() {
+        let error = ZooKeeperError(.clientStopped)
+        var machine = machine()
+        _ = machine.start()
+        #expect(machine.handle(.clientEnded(error)) == .finish(error))
+        var stopping = self.machine()
+        _ = stopping.start()
+        stopping.stop()
+        #expect(stopping.handle(.clientEnded(error)) == .finish(nil))
+    }
+}

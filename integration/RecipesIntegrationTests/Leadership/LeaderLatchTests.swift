@@ -1,0 +1,213 @@
+import Logging
+import ServiceLifecycle
+import Testing
+import ZooKeeper
+import ZooKeeperRecipes
+import ZooKeeperTestKit
+
+/// The leadership as a flag, as a gate for services, and as others see it.
+@Suite(.serialized, .timeLimit(.minutes(4)))
+struct LeaderLatchTests {
+    private func latch(_ client: ZooKeeperClient, _ id: String) throws -> (
+        latch: LeaderLatch, task: Task<Void, any Error>
+    ) {
+        let latch = try LeaderLatch(client: client, path: LeaderScene.path, id: id)
+        return (latch, Task { try await latch.run() })
+    }
+
+    @Test func `the flag is true in one process, and moves on when that one leaves`() async throws {
+        try await LeaderScene.with { scene in
+            let one = try latch(scene.client, "one")
+            let term = try await one.latch.awaitLeadership()
+            #expect(one.latch.isLeader && one.latch.term === term)
+            let two = try latch(scene.other, "")
+            for await state in two.latch.states where state == .waiting(position: 1) { break }
+            #expect(!two.latch.isLeader && two.latch.term == nil)
+            let names = try await scene.candidates()
+            #expect(names.allSatisfy { $0.kind == .latch })
+            #expect(try await two.latch.participants().map(\.id) == ["one", ""])
+            #expect(try await two.latch.leader()?.id == "one")
+            try await one.latch.close()
+            #expect(!one.latch.isLeader && !term.isValid)
+            try await one.task.value
+            let next = try await two.latch.awaitLeadership()
+            #expect(next.fencingToken > term.fencingToken)
+            try await two.latch.close()
+            try await two.task.value
+            #expect(try await scene.candidates().isEmpty)
+            let error = await #expect(throws: LeadershipError.self) { try await two.latch.awaitLeadership() }
+            #expect(error?.code == .stopped)
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func `a latch that is closed tells its followers, or does not`(tells: Bool) async throws {
+        try await LeaderScene.with { scene in
+            let one = try latch(scene.client, "one")
+            try await one.latch.awaitLeadership()
+            let states = one.latch.states
+            try await one.latch.close(tells ? .notifying : .silent)
+            var seen: [LeaderState] = []
+            for await state in states { seen.append(state) }
+            #expect(seen.first?.isLeading == true)
+            #expect(Array(seen.dropFirst()) == (tells ? [.waiting(position: nil), .stopped] : []))
+            try await one.latch.close()
+            try await one.task.value
+        }
+    }
+
+    @Test func `H42 the flag turns false when the own znode is deleted, and comes back`() async throws {
+        try await LeaderScene.with { scene in
+            let one = try latch(scene.client, "one")
+            let term = try await one.latch.awaitLeadership()
+            try await scene.other.delete(scene.path(scene.candidates()[0]))
+            #expect(try await term.lost == .znodeDeleted)
+            #expect(!term.isValid)
+            let next = try await one.latch.awaitLeadership()
+            #expect(next.number == 2 && next.fencingToken > term.fencingToken)
+            try await one.latch.close()
+        }
+    }
+
+    @Test func `H29 on a silent network the flag turns false before the server ends the session`() async throws {
+        try await LeaderScene.with { scene in
+            let one = try latch(scene.client, "one")
+            let term = try await one.latch.awaitLeadership()
+            await scene.proxy.hold(.both)
+            _ = try await term.lost
+            #expect(!one.latch.isLeader)
+            #expect(try await scene.candidates().count == 1)
+            await scene.proxy.release(.both)
+            try await one.latch.close()
+        }
+    }
+
+    @Test func `H24 when the one in front goes, nobody behind it loses its place`() async throws {
+        try await LeaderScene.with { scene in
+            let one = try latch(scene.other, "one")
+            try await one.latch.awaitLeadership()
+            let two = try latch(scene.client, "two")
+            for await state in two.latch.states where state == .waiting(position: 1) { break }
+            let three = try latch(scene.other, "three")
+            for await state in three.latch.states where state == .waiting(position: 2) { break }
+            let names = try await scene.candidates()
+            try await scene.other.delete(scene.path(names[0]))
+            try await two.latch.awaitLeadership()
+            let after = try await scene.candidates { $0.count == 3 }
+            #expect(Array(after.prefix(2)) == Array(names.dropFirst()))
+            for latch in [one, two, three] { try await latch.latch.close() }
+        }
+    }
+
+    @Test func `those who follow an election see each leader, and the last one`() async throws {
+        try await LeaderScene.with { scene in
+            let seen = Notes()
+            let follower = Task {
+                for try await leader in LeaderSelector.leaderChanges(at: LeaderScene.path, client: scene.client) {
+                    seen.add(leader?.id ?? "nobody")
+                }
+            }
+            await seen.count(1)
+            let one = try scene.far("one")
+            await seen.count(2)
+            let two = try scene.far("two")
+            await two.waits()
+            // Its watch and its session are gone: the follower looks again.
+            try await scene.server.expireSession(of: scene.client)
+            try await one.stop()
+            await seen.count(3)
+            try await two.selector.resign()
+            await seen.count(4)
+            try await two.stop()
+            await seen.count(5)
+            #expect(seen.all.filter { $0 != "nobody" } == ["one", "two", "two"])
+            #expect(seen.all.first == "nobody" && seen.all.last == "nobody")
+            follower.cancel()
+            try await follower.value
+        }
+    }
+
+    /// A service that notes what happens to it.
+    private struct Worker: Service {
+        var name: String
+        var notes: Notes
+        /// What it waits for before it ends, once it is told to.
+        var goOn: OneShot<Void>?
+
+        func run() async throws {
+            notes.add("\(name) begins")
+            do {
+                try await gracefulShutdown()
+                if let goOn { try await goOn.wait() }
+                notes.add("\(name) ends gracefully")
+            } catch {
+                notes.add("\(name) is cancelled")
+            }
+        }
+    }
+
+    private func gated(
+        _ client: ZooKeeperClient, _ id: String, _ notes: Notes, goOn: OneShot<Void>? = nil,
+        grace: Duration = .seconds(10)
+    ) throws -> (service: LeaderGatedService, task: Task<Void, any Error>) {
+        let service = try LeaderGatedService(client: client, path: LeaderScene.path, id: id, grace: grace) { _ in
+            Worker(name: id, notes: notes, goOn: goOn)
+        }
+        return (service, Task { try await service.run() })
+    }
+
+    @Test func `a gated service runs where its process leads, and ends before the next one begins`() async throws {
+        try await LeaderScene.with { scene in
+            let (notes, goOn) = (Notes(), OneShot<Void>())
+            let one = try gated(scene.client, "one", notes, goOn: goOn)
+            await notes.count(1)
+            let two = try gated(scene.other, "two", notes)
+            for await state in two.service.selector.states where state == .waiting(position: 1) { break }
+            let resigning = Task { try await one.service.selector.resign() }
+            #expect(try await scene.candidates().count == 2)
+            goOn.set(())
+            try await resigning.value
+            await notes.count(3)
+            #expect(notes.all == ["one begins", "one ends gracefully", "two begins"])
+            two.task.cancel()
+            try await two.task.value
+            await notes.count(5)
+            #expect(notes.all[3] == "two is cancelled" && notes.all[4] == "one begins")
+            one.task.cancel()
+            try await one.task.value
+            #expect(try await scene.candidates().isEmpty)
+        }
+    }
+
+    @Test func `a gated service is cancelled when the leadership is lost, and when its grace is over`() async throws {
+        try await LeaderScene.with { scene in
+            let notes = Notes()
+            let one = try gated(scene.client, "one", notes, goOn: OneShot(), grace: .milliseconds(100))
+            await notes.count(1)
+            try await scene.other.delete(scene.path(scene.candidates()[0]))
+            await notes.count(3)
+            #expect(notes.all == ["one begins", "one is cancelled", "one begins"])
+            try await one.service.selector.resign()
+            await notes.count(5)
+            #expect(Array(notes.all.suffix(2)) == ["one is cancelled", "one begins"])
+            one.task.cancel()
+            try await one.task.value
+        }
+    }
+
+    @Test func `a gated service ends gracefully with its group`() async throws {
+        try await LeaderScene.with { scene in
+            let notes = Notes()
+            let service = try LeaderGatedService(client: scene.client, path: LeaderScene.path, id: "one") { _ in
+                Worker(name: "one", notes: notes)
+            }
+            let group = ServiceGroup(services: [service], logger: Logger(label: "test"))
+            let running = Task { try await group.run() }
+            await notes.count(1)
+            await group.triggerGracefulShutdown()
+            try await running.value
+            #expect(notes.all == ["one begins", "one ends gracefully"])
+            #expect(try await scene.candidates().isEmpty)
+        }
+    }
+}

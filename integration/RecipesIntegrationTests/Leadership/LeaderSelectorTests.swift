@@ -1,0 +1,227 @@
+import Logging
+import ServiceLifecycle
+import Testing
+import ZooKeeper
+import ZooKeeperRecipes
+import ZooKeeperTestKit
+
+/// An election without faults.
+@Suite(.serialized, .timeLimit(.minutes(3)))
+struct LeaderSelectorTests {
+    @Test func `one leads, the others wait in their order, and everybody can see it`() async throws {
+        try await LeaderScene.with { scene in
+            let first = try scene.near("first")
+            let term = try await first.leads()
+            #expect(term.isValid && term.number == 1 && term.validUntil != nil)
+            #expect(first.selector.isLeader)
+            let second = try scene.far("second")
+            await second.state { $0 == .waiting(position: 1) }
+            let third = try scene.far("third")
+            await third.state { $0 == .waiting(position: 2) }
+            #expect(!second.selector.isLeader && second.selector.term == nil)
+            let participants = try await third.selector.participants()
+            #expect(participants.map(\.id) == ["first", "second", "third"])
+            #expect(participants.map(\.isLeader) == [true, false, false])
+            let seen = try await LeaderSelector.leader(at: LeaderScene.path, client: scene.other)
+            #expect(seen == participants[0])
+            #expect(seen?.session == scene.client.session?.id)
+
+            try await first.stop()
+            let next = try await second.leads()
+            #expect(next.fencingToken > term.fencingToken)
+            #expect(!term.isValid && term.validUntil == nil)
+            try await second.stop()
+            #expect(try await third.leads().fencingToken > next.fencingToken)
+            try await third.stop()
+            #expect(try await scene.candidates().isEmpty)
+            #expect(try await LeaderSelector.leader(at: LeaderScene.path, client: scene.other) == nil)
+        }
+    }
+
+    @Test func `the token is the write that took office, beside the election's path`() async throws {
+        try await LeaderScene.with { scene in
+            let one = try scene.near("one")
+            let term = try await one.leads()
+            let (data, stat) = try await scene.other.data(at: LeaderScene.epochPath)
+            #expect(stat.mzxid.rawValue == term.fencingToken.rawValue)
+            #expect(stat.ephemeralOwner == nil)
+            let name = try #require(try await scene.candidates().first)
+            let text = String(decoding: data, as: UTF8.self)
+            #expect(text == "leader=one\ncandidate=\(name)\npriority=0\n")
+            try await one.stop()
+            let two = try scene.far("two")
+            let next = try await two.leads()
+            #expect(next.fencingToken > term.fencingToken)
+            let (later, _) = try await scene.other.data(at: LeaderScene.epochPath)
+            #expect(String(decoding: later, as: UTF8.self).contains("previous=one\n"))
+            try await two.stop()
+        }
+    }
+
+    @Test func `a closure that returns ends its term, and its participant stands again behind the others`()
+        async throws
+    {
+        try await LeaderScene.with { scene in
+            let (terms, goOn) = (Notes(), OneShot<Void>())
+            let one = try scene.near("one") { term in
+                if term.number == 1 { try await goOn.wait() } else { try await Contestant.hold(term) }
+                terms.add("one")
+            }
+            try await one.leads()
+            let two = try scene.far("two")
+            await two.waits()
+            goOn.set(())
+            let second = try await two.leads()
+            await one.waits()
+            #expect(terms.all == ["one"])
+            try await two.stop()
+            let third = try await one.leads(term: 2)
+            #expect(third.fencingToken > second.fencingToken)
+            try await one.stop()
+        }
+    }
+
+    @Test func `an empty id is refused, and so is what cannot be`() async throws {
+        try await LeaderScene.with { scene in
+            let error = #expect(throws: LeadershipError.self) { try scene.near("") }
+            #expect(error?.code == .invalidArgument)
+            #expect(error?.message?.hasPrefix("id is empty") == true)
+            var configuration = LeaderConfiguration()
+            configuration.longestPause = .zero
+            #expect(throws: LeadershipError.self) { try scene.near("near", configuration) }
+            #expect(throws: LeadershipError.self) { try Contestant(client: scene.client, path: "/", id: "near") }
+            #expect(throws: ZooKeeperError.self) { try Contestant(client: scene.client, path: "app", id: "near") }
+            let one = try scene.near()
+            try await one.leads()
+            await #expect(throws: LeadershipError.self) { try await one.selector.run() }
+            try await one.stop()
+        }
+    }
+
+    @Test func `H38 a closure that fails at once is run again after pauses that grow`() async throws {
+        struct Broken: Error {}
+        try await LeaderScene.with { scene in
+            var configuration = LeaderConfiguration()
+            configuration.firstPause = .milliseconds(20)
+            configuration.longestPause = .milliseconds(160)
+            let one = try scene.near("one", configuration) { _ in throw Broken() }
+            var pauses: [Duration] = []
+            for await state in one.selector.states {
+                guard let failure = state.failure else { continue }
+                #expect(failure.reason.contains("Broken") && !failure.isForbidden)
+                pauses.append(failure.retriesAfter)
+                if pauses.count == 6 { break }
+            }
+            let longest: [Duration] = [20, 40, 80, 160, 160, 160].map { .milliseconds($0) }
+            for (pause, longest) in zip(pauses, longest) { #expect(pause >= longest / 2 && pause <= longest) }
+            try await one.stop()
+        }
+    }
+
+    @Test func `H40 a stop awaits the closure, then the candidate's deletion`() async throws {
+        try await LeaderScene.with { scene in
+            let (cancelled, goOn) = (OneShot<Void>(), OneShot<Void>())
+            let one = try scene.near("one") { _ in
+                try? await OneShot<Void>().wait()
+                cancelled.set(())
+                await withCheckedContinuation { continuation in goOn.observe { continuation.resume() } }
+            }
+            let term = try await one.leads()
+            one.task.cancel()
+            try await cancelled.wait()
+            #expect(try await scene.candidates().count == 1)
+            #expect(term.isValid)
+            goOn.set(())
+            try await one.task.value
+            #expect(try await scene.candidates().isEmpty)
+            #expect(!term.isValid && one.selector.state == .stopped)
+        }
+    }
+
+    @Test func `who resigns stands again at the tail`() async throws {
+        try await LeaderScene.with { scene in
+            let one = try scene.near("one")
+            let term = try await one.leads()
+            let two = try scene.far("two")
+            await two.waits()
+            let error = await #expect(throws: LeadershipError.self) { try await two.selector.resign() }
+            #expect(error?.code == .notLeading)
+            try await one.selector.resign()
+            #expect(!term.isValid && !one.selector.isLeader)
+            let next = try await two.leads()
+            await one.waits()
+            #expect(try await two.selector.participants().map(\.id) == ["two", "one"])
+            // Within the closure, or by the term: at once.
+            next.resign()
+            try await one.leads(term: 2)
+            try await one.stop()
+            try await two.stop()
+        }
+    }
+
+    @Test func `a write that is guarded by a term happens while it lasts, and not after it`() async throws {
+        try await LeaderScene.with { scene in
+            let one = try scene.near("one")
+            let term = try await one.leads()
+            let grant: any Grant = term
+            let results = try await grant.guarded([.create("/work"), .setData([1], at: "/work")])
+            #expect(results.count == 2 && results[1].stat?.dataVersion == 1)
+            let failed = await #expect(throws: ZooKeeperError.self) {
+                try await term.guarded([.setData([2], at: "/work"), .create("/work")])
+            }
+            #expect(failed?.code == .nodeExists && failed?.failedOperation == 1)
+            try await one.stop()
+            let over = await #expect(throws: LeadershipError.self) {
+                try await term.guarded([.setData([3], at: "/work")])
+            }
+            #expect(over?.code == .notLeading)
+            #expect(try await scene.other.data(at: "/work").data == [1])
+        }
+    }
+
+    @Test func `children of other names take no part`() async throws {
+        try await LeaderScene.with { scene in
+            try await scene.other.create("\(LeaderScene.path)/0-config", parents: true)
+            let one = try scene.near("one")
+            try await one.leads()
+            #expect(try await one.selector.participants().map(\.id) == ["one"])
+            try await one.stop()
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func `a graceful shutdown ends the term, at once or when it is done`(finishesTerm: Bool) async throws {
+        try await LeaderScene.with { scene in
+            let goOn = OneShot<Void>()
+            var configuration = LeaderConfiguration()
+            configuration.onGracefulShutdown = finishesTerm ? .finishTerm : .cancelTerm
+            let notes = Notes()
+            let selector = try LeaderSelector(
+                client: scene.client, path: LeaderScene.path, id: "one", configuration: configuration
+            ) { _ in
+                do {
+                    try await goOn.wait()
+                    notes.add("done")
+                } catch {
+                    notes.add("cancelled")
+                }
+            }
+            let group = ServiceGroup(services: [selector], logger: Logger(label: "test"))
+            let running = Task { try await group.run() }
+            for await state in selector.states where state.isLeading { break }
+            let two = try scene.far("two")
+            await two.waits()
+            await group.triggerGracefulShutdown()
+            if finishesTerm {
+                #expect(selector.isLeader)
+                goOn.set(())
+            }
+            try await running.value
+            #expect(notes.all == [finishesTerm ? "done" : "cancelled"])
+            #expect(selector.state == .stopped)
+            try await two.leads()
+            #expect(try await scene.candidates().count == 1)
+            try await two.stop()
+        }
+    }
+}
