@@ -162,21 +162,12 @@ private struct LockUser: Sendable {
             }
             // Some heed the cancellation that comes with a loss, some do not.
             if participant.chance({ $0.oneIn(4) }) {
-                await stubbornPause()
+                await participant.stubbornPause(.zero ... .seconds(1))
             } else {
                 try await participant.pause(
                     .zero...participant.chance { $0.oneIn(8) ? .seconds(3) : .milliseconds(300) })
             }
         }
         log.act(lease, writes: writes, by: participant)
-    }
-
-    private func stubbornPause() async {
-        let (clock, end) = (
-            participant.clock, participant.clock.now + participant.chance { $0.duration(.zero ... .seconds(1)) }
-        )
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await Task { try? await clock.sleep(until: end) }.value }
-        }
     }
 }

@@ -44,6 +44,14 @@ struct Participant: Sendable {
         try await clock.sleep(until: clock.now + span)
     }
 
+    /// Goes on to its end when the task is cancelled.
+    func stubbornPause(_ range: ClosedRange<Duration>) async {
+        let (clock, end) = (clock, clock.now + chance { $0.duration(range) })
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await Task { try? await clock.sleep(until: end) }.value }
+        }
+    }
+
     func note(_ text: @autoclosure () -> String) {
         process.value.simulation.note(text())
     }

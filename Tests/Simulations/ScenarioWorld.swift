@@ -163,6 +163,8 @@ package final class ScenarioWorld {
             return [.lost, .timedOut, .notAvailable].contains(error.code)
         case let error as ExclusiveModeError:
             return [.busy, .notPaused, .lost, .gateStopped].contains(error.code)
+        case let error as LeadershipError:
+            return error.code != .invalidArgument
         case let error as ZooKeeperError:
             return error.isOutcomeUnknown
                 || [.connectionLoss, .sessionExpired, .clientStopped, .operationTimeout].contains(error.code)

@@ -10,6 +10,8 @@ package enum LeaderAction: Sendable, Hashable {
     case acted(token: Int64, isValid: Bool, accepted: Bool? = nil)
     /// The term is over; a participant that stands again says `waiting` again.
     case ended(token: Int64)
+    /// Somebody deleted the candidate that leads with this token; recorded at that instant, by whoever did it.
+    case disturbed(token: Int64)
     /// The process died.
     case crashed
     /// It does not take part any more, in office or waiting.
@@ -56,7 +58,7 @@ package struct LeaderChecker: HistoryChecker {
                 office.taken(at: step.time, entry: step.entry)
                 office.stopsWaiting(step.process, at: step.time, entry: step.entry)
             case .crashed, .left: office.stopsWaiting(step.process, at: step.time, entry: step.entry)
-            case .acted, .ended: break
+            case .acted, .ended, .disturbed: break
             }
             for _ in 0..<ends { office.vacated(at: step.time, entry: step.entry) }
         }
@@ -76,6 +78,7 @@ extension LeaderAction {
         case .began(let token): .began(.token(token), token: token, isShared: false)
         case .acted(let token, let isValid, let accepted): .acted(.token(token), isValid: isValid, accepted: accepted)
         case .ended(let token): .ended(.token(token))
+        case .disturbed(let token): .disturbed(token: token)
         case .crashed, .left: .stopped
         }
     }
