@@ -37,27 +37,6 @@ struct ExclusiveModeTests {
         }
     }
 
-    @Test func `S3: a processor that does not pause is named, and all resume`() async throws {
-        try await withTestServer { server in
-            try await withProcessors(2, connection: server.connectionString) { processors, mode in
-                let permit = try await processors[1].gate.enter()
-                do {
-                    _ = try await mode.run(reason: "early", drain: .abort(after: .milliseconds(300))) { _ in
-                        Issue.record("the operation ran although an event was inside")
-                    }
-                    Issue.record("the window opened")
-                } catch let error as ExclusiveModeError {
-                    #expect(error.code == .notPaused)
-                    #expect(error.who.count == 1)
-                    #expect(error.who.first?.hasPrefix("processor-1") == true)
-                }
-                permit.leave()
-                for processor in processors { await processor.awaitState(\.isOpen) }
-                #expect(try await mode.windows().map(\.outcome) == [.aborted])
-            }
-        }
-    }
-
     @Test func `a straggler's place is taken away, and waited for`() async throws {
         try await withTestServer { server in
             let timeout = Duration.seconds(2)
@@ -77,24 +56,7 @@ struct ExclusiveModeTests {
         }
     }
 
-    @Test func `S7: twenty processors resume together, at a cost that does not grow with their number`() async throws {
-        try await withTestServer { server in
-            try await withProcessors(20, connection: server.connectionString) { processors, mode in
-                let before = try await server.counters().packetsReceived
-                let token = try await mode.run(reason: "herd") { window in
-                    #expect(window.participants.count == 20)
-                    return window.fencingToken
-                }
-                for processor in processors {
-                    await processor.awaitState { if case .open(let own) = $0 { own > token } else { false } }
-                }
-                // Six of the processor, one look of the window; the rest is the window's own and proofs.
-                #expect(try await server.counters().packetsReceived - before < 20 * 10)
-            }
-        }
-    }
-
-    @Test func `H57: a window waits for a reader whose znode it may not read, and no longer`() async throws {
+    @Test func `a window waits for a reader whose znode it may not read, and no longer`() async throws {
         try await withTestServer { server in
             try await withProcessors(1, connection: server.connectionString) { _, mode in
                 try await withZooKeeperClient(configuration: mode.client.configuration) { stranger in

@@ -8,32 +8,6 @@ import ZooKeeperTestKitTraits
 /// What goes over the wire, and what holds under load and faults together.
 @Suite(.zooKeeperServer, .serialized, .timeLimit(.minutes(3)))
 struct ExclusiveTrafficTests {
-    @Test func `S10: a million events send nothing but heartbeats`() async throws {
-        try await ExclusiveScene.with { scene in
-            let one = try await scene.processor(timeout: .seconds(6))
-            // The member and the watch on the own znode are asked for with the first opening.
-            _ = try await one.client.exists(at: "/marker")
-            try await one.proxy.nextRequest { $0.path == "/marker" }
-            one.proxy.forgetRequests()
-            var entered = 0
-            while entered < 1_000_000 {
-                guard let permit = one.gate.tryEnter() else { continue }
-                permit.leave()
-                entered += 1
-            }
-            _ = try await one.client.exists(at: "/marker")
-            var requests: [ProxiedRequest.Operation] = []
-            while true {
-                let request = try await one.proxy.nextRequest { _ in true }
-                if request.path == "/marker" { break }
-                requests.append(request.operation)
-            }
-            // The C client pings by itself when a machine is too busy for a heartbeat in time.
-            #expect(requests.filter { ![.sync, .multi, .ping].contains($0) } == [])
-            print("1,000,000 events, \(requests.count { $0 == .multi }) proofs")
-        }
-    }
-
     @Test func `a pause and a resume take six requests of a processor`() async throws {
         try await ExclusiveScene.with { scene in
             let one = try await scene.processor(timeout: .seconds(30))

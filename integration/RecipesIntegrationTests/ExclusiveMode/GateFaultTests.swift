@@ -7,7 +7,7 @@ import ZooKeeperTestKitTraits
 /// What happens to an open gate, fault by fault, seen from the processor.
 @Suite(.zooKeeperServer, .timeLimit(.minutes(2)))
 struct GateFaultTests {
-    @Test func `H34: twenty short cuts move nothing`() async throws {
+    @Test func `twenty short cuts move nothing`() async throws {
         try await ExclusiveScene.with { scene in
             let one = try await scene.processor(timeout: .seconds(10))
             let token = await one.awaitOpen()
@@ -24,7 +24,7 @@ struct GateFaultTests {
         }
     }
 
-    @Test func `H29: a gate that is silently cut off closes before its node can go, and joins again`() async throws {
+    @Test func `a gate that is silently cut off closes before its node can go, and joins again`() async throws {
         try await ExclusiveScene.with { scene in
             let one = try await scene.processor(timeout: .seconds(2))
             let token = await one.awaitOpen()
@@ -46,7 +46,7 @@ struct GateFaultTests {
         }
     }
 
-    @Test func `H27: with its session expired the gate opens in a new one`() async throws {
+    @Test func `with its session expired the gate opens in a new one`() async throws {
         try await ExclusiveScene.with { scene in
             let one = try await scene.processor()
             let token = await one.awaitOpen()
@@ -58,7 +58,7 @@ struct GateFaultTests {
         }
     }
 
-    @Test func `H42: with its node deleted by somebody the gate is lost at once and joins again`() async throws {
+    @Test func `with its node deleted by somebody the gate is lost at once and joins again`() async throws {
         try await ExclusiveScene.with { scene in
             let one = try await scene.processor(timeout: .seconds(30))
             let token = await one.awaitOpen()
@@ -95,7 +95,7 @@ struct GateFaultTests {
         }
     }
 
-    @Test func `H01: a create whose answer was lost leaves one node`() async throws {
+    @Test func `a create whose answer was lost leaves one node`() async throws {
         try await ExclusiveScene.with { scene in
             try await scene.createStructure()
             let one = try await scene.startProcessor(refused: true)
@@ -105,33 +105,6 @@ struct GateFaultTests {
             await one.awaitOpen()
             try await scene.locks { $0.count == 1 }
             #expect(try await one.nodes(in: scene).count == 1)
-        }
-    }
-
-    @Test func `S9: gates and tasks of one process share a session, each gate with one node`() async throws {
-        try await ExclusiveScene.with { scene in
-            let one = try await scene.processor()
-            let second = one.gate.mode.gate(name: "second")
-            let running = Task { try await second.run() }
-            for await state in second.states where state.isOpen { break }
-            #expect(try await scene.locks().count == 2)
-            let worker = try await scene.windowOperator()
-            let inside = try await withThrowingTaskGroup(of: FencingToken.self) { group in
-                for gate in [one.gate, second] {
-                    for _ in 0..<50 { group.addTask { try await gate.withPermit { $0.fencingToken } } }
-                }
-                return try await group.reduce(into: Set()) { $0.insert($1) }
-            }
-            #expect(inside.count == 2)
-            try await worker.window { window in
-                #expect(window.participants == ["one", "second"])
-                #expect(second.tryEnter() == nil)
-            }
-            for await state in second.states where state.isOpen { break }
-            running.cancel()
-            try await running.value
-            #expect(try await one.nodes(in: scene).count == 1)
-            #expect(try await scene.locks().count == 1)
         }
     }
 }

@@ -72,7 +72,7 @@ struct GateShutdownTests {
         }
     }
 
-    @Test func `H11: stopped while the server is away, the gate ends all the same`() async throws {
+    @Test func `stopped while the server is away, the gate ends all the same`() async throws {
         try await ExclusiveScene.with { scene in
             let one = try await scene.processor(timeout: .seconds(30))
             await one.proxy.refuse()

@@ -11,28 +11,6 @@ import ZooKeeperTestKitTraits
 struct ProcessTests {
     private var connection: String { TestServer.current.connectionString }
 
-    @Test func `H28: a processor frozen beyond its session processes nothing before its gate has a new token`()
-        async throws
-    {
-        let scene = try await ProcessScene(["frozen", "other"], on: connection, base: "/frozen")
-        let window = try scene.window(1)
-        var token: Int64 = 0
-        try await scene.processors[0].freeze { token = try await window.opened().token }
-        try await window.ended()
-        for processor in scene.processors { try await processor.passing(after: token) }
-
-        let (evidence, findings) = await scene.findings([window])
-        #expect(findings.insideWindows == 0)
-        #expect(findings.withOldToken == 0)
-        let frozen = evidence.processors[0]
-        let thaw = try #require(frozen.freezes.first).upperBound
-        let late = frozen.events.filter { $0.begin > thaw && $0.token < token }
-        #expect(late.isEmpty)
-        #expect(frozen.events.contains { $0.begin > thaw && $0.token > token })
-        #expect(findings.windows[0].resumed.count == 2)
-        #expect(evidence.windows[0].failure == nil)
-    }
-
     @Test func `a killed processor holds a window up until its session has ended`() async throws {
         let scene = try await ProcessScene(["victim", "other"], on: connection, base: "/killed")
         await scene.processors[0].kill()

@@ -24,7 +24,7 @@ struct WindowFaultTests {
         }
     }
 
-    @Test func `H29: a window that is silently cut off is lost before its signal can go`() async throws {
+    @Test func `a window that is silently cut off is lost before its signal can go`() async throws {
         try await ExclusiveScene.with { scene in
             let one = try await scene.processor()
             let token = await one.awaitOpen()
@@ -52,7 +52,7 @@ struct WindowFaultTests {
         }
     }
 
-    @Test func `H27: with its session expired the body is cancelled, awaited, and the window lost`() async throws {
+    @Test func `with its session expired the body is cancelled, awaited, and the window lost`() async throws {
         try await ExclusiveScene.with { scene in
             let op = try await scene.windowOperator()
             let (began, cancelled, mayEnd, ended) = (Moment(), Moment(), Moment(), Moment())
@@ -78,7 +78,7 @@ struct WindowFaultTests {
     }
 
     @Test(arguments: ["signal", "write"])
-    func `H42: with a node deleted by somebody the body is cancelled at once and nothing is left`(
+    func `with a node deleted by somebody the body is cancelled at once and nothing is left`(
         which: String
     ) async throws {
         try await ExclusiveScene.with { scene in
@@ -100,25 +100,6 @@ struct WindowFaultTests {
             await one.awaitOpen(after: token)
             #expect(try await scene.admin.exists(at: scene.signal) == nil)
             #expect(try await scene.locks().map(\.kind) == [.read])
-        }
-    }
-
-    @Test func `S8: cancelled while it waits for processors, a window leaves nothing`() async throws {
-        try await ExclusiveScene.with { scene in
-            let one = try await scene.processor()
-            let token = await one.awaitOpen()
-            let permit = try await one.gate.enter()
-            let op = try await scene.windowOperator()
-            let node = try #require(try await one.nodes(in: scene).first)
-            let window = Task { try await op.window { _ in Issue.record("the body ran") } }
-            try await op.proxy.nextRequest { $0.operation == .getData && $0.path == node }
-            window.cancel()
-            await #expect(throws: CancellationError.self) { try await window.value }
-            #expect(try await scene.admin.exists(at: scene.signal) == nil)
-            #expect(try await scene.locks().map(\.kind) == [.read])
-            permit.leave()
-            await one.awaitOpen(after: token)
-            #expect(try await op.mode.windows().map(\.outcome) == [.aborted])
         }
     }
 
@@ -163,7 +144,7 @@ struct WindowFaultTests {
     }
 
     @Test(arguments: [BusyPolicy.wait, .fail])
-    func `H01: a request whose answer was lost leaves no orphan and the window opens`(policy: BusyPolicy) async throws {
+    func `a request whose answer was lost leaves no orphan and the window opens`(policy: BusyPolicy) async throws {
         try await ExclusiveScene.with { scene in
             let one = try await scene.processor()
             let token = await one.awaitOpen()
@@ -180,7 +161,7 @@ struct WindowFaultTests {
         }
     }
 
-    @Test func `H01: an end whose answer was lost is an end, with its record`() async throws {
+    @Test func `an end whose answer was lost is an end, with its record`() async throws {
         try await ExclusiveScene.with { scene in
             let one = try await scene.processor()
             let token = await one.awaitOpen()
@@ -208,7 +189,7 @@ struct WindowFaultTests {
         }
     }
 
-    @Test func `H36: giving up in time does not wait for a connection`() async throws {
+    @Test func `giving up in time does not wait for a connection`() async throws {
         try await ExclusiveScene.with { scene in
             let one = try await scene.processor()
             let token = await one.awaitOpen()

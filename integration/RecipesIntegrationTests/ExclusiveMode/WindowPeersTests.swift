@@ -7,45 +7,7 @@ import ZooKeeperTestKitTraits
 /// Windows among others: other operators, slow and cut off processors, peers in other languages.
 @Suite(.zooKeeperServer, .timeLimit(.minutes(2)))
 struct WindowPeersTests {
-    @Test func `S1: a reader that comes between a signal and its window leaves again`() async throws {
-        try await ExclusiveScene.with { scene in
-            try await scene.createStructure()
-            try await scene.admin.create(scene.signal, mode: .ephemeral)
-            let one = try await scene.startProcessor()
-            await one.awaitState { $0 == .paused }
-            #expect(try await scene.locks().isEmpty)
-            #expect(one.gate.tryEnter() == nil)
-            try await scene.admin.delete(scene.signal)
-            await one.awaitOpen()
-            #expect(!one.history.contains(.recovering))
-        }
-    }
-
-    @Test func `S2: after a crash processors resume with a delay, after a normal end without`() async throws {
-        try await ExclusiveScene.with { scene in
-            var configuration = ExclusiveMode.Configuration()
-            configuration.resumeDelay = .seconds(1)
-            let one = try await scene.processor(configuration: configuration)
-            var token = await one.awaitOpen()
-            let op = try await scene.windowOperator()
-            try await op.window { _ in }
-            token = await one.awaitOpen(after: token)
-            #expect(!one.history.contains(.recovering))
-
-            let crash = Task { try await scene.crashWindow() }
-            try await scene.awaitSignal(stands: true)
-            let gone = Task { try await scene.awaitDeletion(of: scene.signal) }
-            try await crash.value
-            let permit = try await one.gate.enter()
-            let delay = ContinuousClock.now - (try await gone.value)
-            #expect(permit.fencingToken > token)
-            #expect(delay > .milliseconds(900))
-            permit.leave()
-            #expect(one.history.contains(.recovering))
-        }
-    }
-
-    @Test func `S2: a session lost during the delay does not shorten it`() async throws {
+    @Test func `a session lost during the delay does not shorten it`() async throws {
         try await ExclusiveScene.with { scene in
             var configuration = ExclusiveMode.Configuration()
             configuration.resumeDelay = .seconds(3600)
@@ -60,24 +22,6 @@ struct WindowPeersTests {
                 return history[loss...].contains { $0 == .recovering || $0.isOpen }
             }
             #expect(one.gate.state == .recovering)
-        }
-    }
-
-    @Test func `S4: a processor that is cut off holds the window until its session ends`() async throws {
-        try await ExclusiveScene.with { scene in
-            let one = try await scene.processor(timeout: .seconds(2))
-            let op = try await scene.windowOperator()
-            let node = try #require(try await one.nodes(in: scene).first)
-            let gone = Task { try await scene.awaitDeletion(of: node) }
-            await one.proxy.hold()
-            let standing = try await op.window { window in
-                #expect(window.slowest == "one")
-                return try await scene.admin.exists(at: node)
-            }
-            #expect(standing == nil)
-            _ = try await gone.value
-            await one.proxy.release()
-            await one.awaitOpen(after: scene.journal.allBodies[0].token)
         }
     }
 
@@ -98,45 +42,6 @@ struct WindowPeersTests {
             let record = try #require(try await op.mode.windows().last)
             #expect(record.forced == ["one"])
             #expect(record.outcome == .completed)
-        }
-    }
-
-    @Test func `S5: a processor with a new session stays out until the signal has gone`() async throws {
-        try await ExclusiveScene.with { scene in
-            let one = try await scene.processor()
-            let token = await one.awaitOpen()
-            try await scene.admin.create(scene.signal, mode: .ephemeral)
-            await one.awaitState { $0 == .paused }
-            let epoch = one.client.session?.epoch
-            let openings = one.history.filter(\.isOpen).count
-            try await scene.server.expireSession(of: one.client)
-            await one.awaitHistory { history in history.filter { $0 == .paused }.count == 2 }
-            #expect(one.client.session?.epoch != epoch)
-            #expect(one.history.filter(\.isOpen).count == openings)
-            try await scene.admin.delete(scene.signal)
-            await one.awaitOpen(after: token)
-        }
-    }
-
-    @Test func `S6: of two operators the second waits, or fails with the first one's name`() async throws {
-        try await ExclusiveScene.with { scene in
-            let (first, second) = (try await scene.windowOperator(), try await scene.windowOperator())
-            let waiting = try await first.window { _ in
-                let error = await #expect(throws: ExclusiveModeError.self) {
-                    try await second.window(ifBusy: .fail) { _ in Issue.record("two windows") }
-                }
-                #expect(error?.code == .busy)
-                let owner = try await first.mode.status().window?.owner
-                #expect(error?.who.first == owner)
-                let waiting = Task { try await second.window("second") { $0.fencingToken } }
-                try await second.proxy.nextRequest { $0.operation == .exists && $0.path == scene.signal }
-                return waiting
-            }
-            let token = try await waiting.value
-            let bodies = scene.journal.allBodies
-            #expect(bodies.map(\.name) == ["test", "second"])
-            #expect(bodies[0].end <= bodies[1].begin)
-            #expect(bodies[0].token < token)
         }
     }
 

@@ -15,15 +15,22 @@ struct LockScene: Sendable {
     var lock: ReadWriteLock
     var otherLock: ReadWriteLock
 
+    /// Runs a test in a scene of its own.
+    ///
+    /// - Parameters:
+    ///   - chroot: What stands for the root in the paths of both clients.
+    ///   - configuration: How the server is set up.
     static func with(
-        sessionTimeout: Duration = .seconds(4), _ body: @escaping @Sendable (LockScene) async throws -> Void
+        sessionTimeout: Duration = .seconds(4), chroot: String = "", configuration: TestServerConfiguration = .init(),
+        _ body: @escaping @Sendable (LockScene) async throws -> Void
     ) async throws {
-        try await withTestServer { server in
+        try await withTestServer(configuration: configuration) { server in
             let proxy = try FaultProxy(to: server)
             let near = try ZooKeeperClientConfiguration(
-                connectionString: proxy.connectionString, sessionTimeout: sessionTimeout)
+                connectionString: proxy.connectionString + chroot, sessionTimeout: sessionTimeout)
             let far = try ZooKeeperClientConfiguration(
-                connectionString: server.connectionString, sessionTimeout: .seconds(10))
+                connectionString: server.connectionString + chroot, sessionTimeout: .seconds(10))
+            if !chroot.isEmpty { try await makeChroot(chroot, on: server) }
             try await withZooKeeperClient(configuration: far) { other in
                 try await withZooKeeperClient(configuration: near) { client in
                     let scene = LockScene(
@@ -34,6 +41,26 @@ struct LockScene: Sendable {
                 }
             }
             await proxy.close()
+        }
+    }
+
+    private static func makeChroot(_ path: String, on server: TestServer) async throws {
+        try await withZooKeeperClient(configuration: .init(connectionString: server.connectionString)) { client in
+            _ = try await client.create(path)
+        }
+    }
+
+    /// Lets the other client hold the lock, and the client behind the proxy wait for it.
+    static func withWaiter(
+        sessionTimeout: Duration = .seconds(10),
+        _ body: @escaping @Sendable (LockScene, _ holder: Holder, _ waiter: Holder) async throws -> Void
+    ) async throws {
+        try await with(sessionTimeout: sessionTimeout) { scene in
+            let holder = Holder.writes(scene.otherLock)
+            _ = try await holder.lease
+            let waiter = Holder.writes(scene.lock)
+            try await scene.contenders { $0.count == 2 }
+            try await body(scene, holder, waiter)
         }
     }
 

@@ -98,7 +98,7 @@ struct ClientSessionTests {
         }
     }
 
-    @Test func `H34: twenty cuts of 200 ms keep session, znode and grant, and create nothing`() async throws {
+    @Test func `twenty cuts of 200 ms keep session, znode and grant, and create nothing`() async throws {
         try await ClientScene.with(sessionTimeout: .seconds(10)) { scene in
             let hold = try await scene.hold("/own")
             scene.proxy.forgetRequests()

@@ -28,7 +28,7 @@ struct ClientValidityTests {
         }
     }
 
-    @Test func `H29: in a silent network the grant ends here before the server lets the znode go`() async throws {
+    @Test func `in a silent network the grant ends here before the server lets the znode go`() async throws {
         try await ClientScene.with { scene in
             let hold = try await scene.hold("/own")
             let deletion = try await scene.other.watchExistence(at: "/own").watch
@@ -43,7 +43,7 @@ struct ClientValidityTests {
         }
     }
 
-    @Test func `H64: a follower cut from its leader does not keep its client valid`() async throws {
+    @Test func `a follower cut from its leader does not keep its client valid`() async throws {
         var configuration = TestServerConfiguration()
         configuration.tickTime = .milliseconds(1000)
         configuration.syncLimit = 12

@@ -3,10 +3,9 @@ import ZooKeeper
 import ZooKeeperRecipes
 import ZooKeeperTestKit
 
-/// An ensemble whose members lose one another: hazard H64.
-@Suite(.timeLimit(.minutes(3)))
-struct GatePartitionTests {
-    @Test func `H64: the gate on a follower that lost its leader closes before a window can run`() async throws {
+/// Servers of an ensemble that lose one another, or lag behind.
+extension HazardTests {
+    @Test func `H64 a gate on a follower that lost its leader closes before a window can run`() async throws {
         try await withTestEnsemble(members: 3, proxiedQuorum: true) { ensemble in
             let leader = try await ensemble.leader()
             let follower = try #require(await ensemble.followers().first)

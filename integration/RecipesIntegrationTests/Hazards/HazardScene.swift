@@ -1,0 +1,47 @@
+import Glibc
+import ZooKeeper
+import ZooKeeperRecipes
+import ZooKeeperTestKit
+
+extension LockScene {
+    /// When the server created a contender's znode.
+    func czxid(of name: ContenderName) async throws -> Int64? {
+        try await other.exists(at: path(name))?.czxid.rawValue
+    }
+
+    /// How many children the lock's directory has had since its own creation, as the server has counted them.
+    func creations() async throws -> Int {
+        guard let stat = try await other.exists(at: Self.path) else { return 0 }
+        // The server tells twice the creations, less what stands.
+        return (Int(stat.childrenVersion) + stat.childrenCount) / 2
+    }
+}
+
+extension [ProxiedRequest.Operation] {
+    /// How many of them list children.
+    var listings: Int { count { $0 == .getChildren || $0 == .getChildrenWithStat } }
+}
+
+/// What this process takes of the machine from a moment on, and what its client sends.
+struct Load {
+    let connections: Int
+    let framesToServer: Int
+    private let begin = ContinuousClock.now
+    private let spent = Self.processorTime()
+
+    init(_ proxy: FaultProxy) {
+        (connections, framesToServer) = (proxy.counters.connections, proxy.counters.framesToServer)
+    }
+
+    /// How many processor cores were busy with this process, on average.
+    var cores: Double { (Self.processorTime() - spent) / (ContinuousClock.now - begin) }
+
+    /// The processor time of all threads so far.
+    private static func processorTime() -> Duration {
+        var usage = rusage()
+        getrusage(RUSAGE_SELF.rawValue, &usage)
+        return [usage.ru_utime, usage.ru_stime].reduce(.zero) { sum, time in
+            sum + .seconds(time.tv_sec) + .microseconds(Int(time.tv_usec))
+        }
+    }
+}
