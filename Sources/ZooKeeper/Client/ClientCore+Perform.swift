@@ -5,23 +5,27 @@ internal import Tracing
 
 extension ClientCore {
     /// Sends a request in whatever session there is, and repeats it while that is safe and the policy allows.
-    func perform(_ request: SessionRequest) async throws -> SessionReply {
+    ///
+    /// - Parameter deadline: When to give up, for a request that is a step of something longer; `nil` takes the policy's.
+    func perform(_ request: SessionRequest, until deadline: MonotonicInstant? = nil) async throws -> SessionReply {
         #if Tracing
         let tracer = configuration.tracer ?? InstrumentationSystem.tracer
         return try await tracer.withAnySpan("zookeeper.\(request.name)", ofKind: .client) { span in
             span.attributes["db.system.name"] = "zookeeper"
             span.attributes["db.operation.name"] = request.name
             if let path = request.path { span.attributes["zookeeper.path"] = path }
-            return try await repeatUntilDone(request)
+            return try await repeatUntilDone(request, until: deadline)
         }
         #else
-        try await repeatUntilDone(request)
+        try await repeatUntilDone(request, until: deadline)
         #endif
     }
 
-    private func repeatUntilDone(_ request: SessionRequest) async throws -> SessionReply {
+    private func repeatUntilDone(
+        _ request: SessionRequest, until deadline: MonotonicInstant?
+    ) async throws -> SessionReply {
         let policy = configuration.retry
-        let deadline = clock.now + policy.deadline
+        let deadline = deadline ?? clock.now + policy.deadline
         var backoff = Backoff(initial: policy.initialPause, cap: policy.longestPause, seed: randomness.next())
         while true {
             switch try await submit([request], deadline: deadline)[0].value() {

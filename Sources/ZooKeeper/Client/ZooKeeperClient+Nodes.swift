@@ -25,14 +25,15 @@ extension ZooKeeperClient {
         parents: Bool = false
     ) async throws -> (path: String, stat: ZNodeStat) {
         let request = SessionRequest.create(path: path, data: data, mode: mode, acl: acl)
+        let deadline = core.clock.now + configuration.retry.deadline
         for _ in 0..<Self.parentAttempts where parents {
             do {
-                return try await core.perform(request).created
+                return try await core.perform(request, until: deadline).created
             } catch let error as ZooKeeperError where error.code == .noNode {
-                try await createParents(of: path, acl: acl)
+                try await createParents(of: path, acl: acl, until: deadline)
             }
         }
-        return try await core.perform(request).created
+        return try await core.perform(request, until: deadline).created
     }
 
     /// Empty containers may be removed by the server between the creation of a parent and that of its child.
@@ -40,19 +41,22 @@ extension ZooKeeperClient {
 
     /// Creates the parents of a path that are missing.
     ///
+    /// - Parameter deadline: When to give up; `nil` takes the policy's, once for all of it (H50).
     /// - Throws: ``ZooKeeperError``, or `CancellationError`. A parent that exists is no error.
     /// - Complexity: One round trip for each missing parent, from the lowest upwards, and one for each downwards.
-    package func createParents(of path: String, acl: [ACL]? = nil) async throws {
+    package func createParents(of path: String, acl: [ACL]? = nil, until deadline: MonotonicInstant? = nil) async throws
+    {
+        let deadline = deadline ?? core.clock.now + configuration.retry.deadline
         guard let parent = try ZNodePath(path.hasSuffix("/") ? path + "0" : path).parent, parent.string != "/" else {
             // Missing above the root of this client: its chroot.
             throw ZooKeeperError(.noNode, path: configuration.chroot?.string ?? path, message: "the chroot is missing")
         }
         let mode: CreateMode = configuration.usesContainerParents ? .container : .persistent
         do {
-            _ = try await core.perform(.create(path: parent.string, data: [], mode: mode, acl: acl))
+            _ = try await core.perform(.create(path: parent.string, data: [], mode: mode, acl: acl), until: deadline)
         } catch let error as ZooKeeperError where error.code == .noNode {
-            try await createParents(of: parent.string, acl: acl)
-            try await createParents(of: path, acl: acl)
+            try await createParents(of: parent.string, acl: acl, until: deadline)
+            try await createParents(of: path, acl: acl, until: deadline)
         } catch let error as ZooKeeperError where error.code == .nodeExists || error.isOutcomeUnknown {
             return
         }
