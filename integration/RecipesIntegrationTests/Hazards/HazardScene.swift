@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 import ZooKeeper
 import ZooKeeperRecipes
 import ZooKeeperTestKit
@@ -20,6 +21,24 @@ extension LockScene {
 extension [ProxiedRequest.Operation] {
     /// How many of them list children.
     var listings: Int { count { $0 == .getChildren || $0 == .getChildrenWithStat } }
+}
+
+/// Where those who hold a lock pass, one at a time if the lock is one.
+final class Crossing: Sendable {
+    private let inside = Atomic(0)
+    private let passed = Atomic(0)
+    private let met = Atomic(0)
+
+    /// How many have passed.
+    var count: Int { passed.load(ordering: .relaxed) }
+    /// How many have found somebody else there.
+    var meetings: Int { met.load(ordering: .relaxed) }
+
+    func pass() {
+        if inside.add(1, ordering: .sequentiallyConsistent).newValue > 1 { met.add(1, ordering: .relaxed) }
+        passed.add(1, ordering: .relaxed)
+        inside.subtract(1, ordering: .sequentiallyConsistent)
+    }
 }
 
 /// What this process takes of the machine from a moment on, and what its client sends.

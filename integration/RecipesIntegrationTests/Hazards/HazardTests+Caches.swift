@@ -25,6 +25,30 @@ extension HazardTests {
         }
     }
 
+    @Test func `H53 what comes and goes during a cut is not seen, and a lasting trace tells of it`() async throws {
+        try await CacheScene.with { scene in
+            try await scene.other.create("/signals")
+            try await withNodeCache("/signals/a", client: scene.client) { cache in
+                await cache.liveAbsence()
+                var changes = cache.changes.makeAsyncIterator()
+                #expect(await changes.next()?.content == .absent)
+                let before = try await scene.client.exists(at: "/signals")
+                await scene.proxy.refuse()
+                await scene.proxy.cut()
+                let stale = await changes.next()
+                #expect(stale?.content == .absent && stale?.isLive == false)
+                try await scene.other.create("/signals/a")
+                try await scene.other.delete("/signals/a")
+                await scene.proxy.accept()
+                let live = await changes.next()
+                #expect(live?.content == .absent && live?.isLive == true)
+                // As documented: who must know writes something that stays, or asks what the parent has counted.
+                let after = try await scene.client.exists(at: "/signals")
+                #expect(after?.childrenVersion == (before?.childrenVersion ?? 0) + 2)
+            }
+        }
+    }
+
     @Test func `H54 a cache started while the server is down is live when the server comes`() async throws {
         try await CacheScene.with { scene in
             try await scene.other.create("/a", data: [1])
@@ -71,6 +95,35 @@ extension HazardTests {
             }
             _ = try await scene.client.exists(at: "/a")
             #expect(try await scene.server.counters().watchCount == 0)
+        }
+    }
+
+    @Test func `H57 contenders who may not read each other's znodes wait for one another all the same`() async throws {
+        try await LockScene.with(sessionTimeout: .seconds(10)) { scene in
+            try await scene.other.create(LockScene.path, parents: true)
+            func configuration(of user: String) throws -> ZooKeeperClientConfiguration {
+                var configuration = try ZooKeeperClientConfiguration(connectionString: scene.server.connectionString)
+                configuration.auth = [.digest(user: user, password: "secret")]
+                configuration.acl = [.creatorAll]
+                return configuration
+            }
+            try await withZooKeeperClient(configuration: configuration(of: "one")) { one in
+                try await withZooKeeperClient(configuration: configuration(of: "two")) { two in
+                    var holder = Holder.writes(try ReadWriteLock(client: one, path: LockScene.path))
+                    let name = scene.path(try await scene.contenders { $0.count == 1 }[0])
+                    await #expect(throws: ZooKeeperError.self) { try await two.data(at: name) }
+                    for client in [two, one, two] {
+                        let waiter = Holder.writes(try ReadWriteLock(client: client, path: LockScene.path))
+                        try await scene.contenders { $0.count == 2 }
+                        _ = try await holder.lease
+                        #expect(!waiter.isGranted)
+                        try await holder.finish()
+                        #expect(try await waiter.lease.isValid)
+                        holder = waiter
+                    }
+                    try await holder.finish()
+                }
+            }
         }
     }
 }

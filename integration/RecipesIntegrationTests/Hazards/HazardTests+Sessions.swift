@@ -1,3 +1,5 @@
+import Logging
+import Synchronization
 import Testing
 import ZooKeeper
 import ZooKeeperRecipes
@@ -82,5 +84,84 @@ extension HazardTests {
             #expect(!lease.isValid)
             #expect(await holder.lockError() == LockError(.lost, path: LockScene.path, reason: .znodeDeleted))
         }
+    }
+
+    @Test func `H30 a slow reader of the states misses neither a session's end nor the last state`() async throws {
+        try await LockScene.with(sessionTimeout: .seconds(10)) { scene in
+            _ = try await scene.client.exists(at: "/")
+            var (slow, quick) = (scene.client.states.makeAsyncIterator(), scene.client.states.makeAsyncIterator())
+            for round in 1...100 {
+                if round == 50 {
+                    try await scene.server.expireSession(of: scene.client)
+                    while await quick.next()?.isExpired == false {}
+                } else {
+                    await scene.proxy.cut()
+                    while await quick.next()?.isSuspended == false {}
+                }
+                while await quick.next()?.isConnected == false {}
+            }
+            var told: [SessionState] = []
+            while told.last != scene.client.state || told.count < 201 { told.append(try #require(await slow.next())) }
+            #expect(told.count { $0.isSuspended } >= 99)
+            #expect(told.count { $0.isExpired } == 1)
+            let end = try #require(told.firstIndex { $0.isExpired })
+            #expect(told[..<end].allSatisfy { $0.session?.epoch == 1 })
+            #expect(told[(end + 1)...].filter(\.isConnected).allSatisfy { $0.session?.epoch == 2 })
+            #expect(told.last?.isConnected == true)
+        }
+    }
+
+    @Test func `H31 during an outage little is done and little is logged, and then all goes on`() async throws {
+        try await withTestServer { server in
+            let (proxy, lines) = (try FaultProxy(to: server), CountingLog())
+            let configuration = try ZooKeeperClientConfiguration(
+                connectionString: proxy.connectionString, sessionTimeout: .seconds(30))
+            let logger = Logger(label: "counted") { _ in lines }
+            try await withZooKeeperClient(configuration: configuration, logger: logger) { client in
+                let lock = try ReadWriteLock(client: client, path: "/lock")
+                let holder = Holder.writes(lock)
+                _ = try await holder.lease
+                let waiter = Holder.writes(lock)
+                try await withNodeCache("/cached", client: client) { cache in
+                    await cache.liveAbsence()
+                    await server.stop()
+                    await client.state { $0.isSuspended }
+                    let (load, logged) = (Load(proxy), lines.count)
+                    // An outage of any length is a repetition of these.
+                    try await proxy.awaitConnections(load.connections + 10)
+                    #expect(load.cores < 0.5)
+                    #expect(lines.count - logged <= 20)
+                    try await server.start()
+                    await cache.liveAbsence()
+                }
+                try await holder.finish()
+                #expect(try await waiter.lease.isValid)
+                try await waiter.finish()
+            }
+            await proxy.close()
+        }
+    }
+}
+
+/// Counts what is logged at the levels that are on by default.
+private final class CountingLog: LogHandler, Sendable {
+    private let lines = Atomic(0)
+
+    var count: Int { lines.load(ordering: .relaxed) }
+    var metadata: Logger.Metadata {
+        get { [:] }
+        set {}
+    }
+    var logLevel: Logger.Level {
+        get { .info }
+        set {}
+    }
+    subscript(metadataKey _: String) -> Logger.Metadata.Value? {
+        get { nil }
+        set {}
+    }
+
+    func log(event: LogEvent) {
+        lines.add(1, ordering: .relaxed)
     }
 }

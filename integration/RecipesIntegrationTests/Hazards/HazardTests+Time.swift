@@ -46,6 +46,40 @@ extension HazardTests {
         }
     }
 
+    @Test(arguments: [3600, -3600])
+    func `H32 a wall clock that jumps moves no deadline`(seconds: Int) async throws {
+        let clock = try await WallClock()
+        try await ExclusiveScene.with { scene in
+            let one = try await scene.processor()
+            let proxy = try FaultProxy(to: scene.server)
+            func run(_ options: [String], _ command: String...) throws -> TestProcess {
+                let arguments = ["exclusive", "run", scene.path, "--session-timeout", "2"] + options
+                return try TestProcess(
+                    TestProcess.path(ofProduct: "zkrecipes"), arguments: arguments + ["--"] + command,
+                    environment: clock.environment.merging(["ZOOKEEPER_CONNECT": proxy.connectionString]) { $1 })
+            }
+            // A wait: neither over at once nor endless.
+            let permit = try await one.gate.enter()
+            let waiting = try run(["--abort-after", "1"], "true")
+            try await scene.awaitSignal(stands: true)
+            let begin = ContinuousClock.now
+            try clock.shift(by: seconds)
+            #expect(try await waiting.waitForEnd() == .exited(121))
+            #expect(ContinuousClock.now - begin > .milliseconds(700))
+            permit.leave()
+            // A window: valid as long as its session is proved, which takes a write in each third of its timeout.
+            let open = try run([], "/bin/sh", "-c", "echo open; exec sleep 600")
+            try await open.line { $0 == "open" }
+            try clock.shift(by: -seconds)
+            proxy.forgetRequests()
+            for _ in 0..<6 { try await proxy.nextRequest { $0.operation == .multi } }
+            #expect(try await scene.admin.exists(at: scene.signal) != nil)
+            try open.terminate()
+            #expect(try await open.waitForEnd() == .exited(143))
+            await proxy.close()
+        }
+    }
+
     @Test func `H36 with the server down the wait ends in time`() async throws {
         try await LockScene.with { scene in
             _ = try await scene.client.exists(at: "/")
