@@ -65,7 +65,7 @@ extension InteropTests {
 
         // Its read znode has a number of its own, behind the queued writer's: nothing that another contender could wait for
         // tells that it still reads. From 5.5.0 on Curator gives it the write znode's number, as this package does.
-        @Test func `H17: Curator 5.4.0 lets a writer in that was queued when it downgraded`() async throws {
+        @Test func `Curator 5.4.0 lets a writer in that was queued when it downgraded`() async throws {
             let scene = try InteropScene.current
             let (ours, theirs) = (try await scene.peer(.toolkit), try await scene.peer(.curator))
             try #require(theirs.version == "5.4.0", "what a newer Curator does is not known here")

@@ -35,8 +35,23 @@ final class Crossing: Sendable {
     var meetings: Int { met.load(ordering: .relaxed) }
 
     func pass() {
+        enter()
+        leave()
+    }
+
+    /// Stays there for as long as an operation takes.
+    func stay(_ operation: () async throws -> Void) async throws {
+        enter()
+        defer { leave() }
+        try await operation()
+    }
+
+    private func enter() {
         if inside.add(1, ordering: .sequentiallyConsistent).newValue > 1 { met.add(1, ordering: .relaxed) }
         passed.add(1, ordering: .relaxed)
+    }
+
+    private func leave() {
         inside.subtract(1, ordering: .sequentiallyConsistent)
     }
 }

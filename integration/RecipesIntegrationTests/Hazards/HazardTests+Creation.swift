@@ -151,7 +151,7 @@ extension HazardTests {
     }
 
     @Test func `H12 a thousand deletes wait for the server calmly, and all happen`() async throws {
-        try await LockScene.with(sessionTimeout: .seconds(30)) { scene in
+        try await LockScene.with(sessionTimeout: .seconds(12)) { scene in
             try await scene.other.create("/many")
             let locks = try (0..<1000).map { try ReadWriteLock(client: scene.client, path: "/many/\($0)") }
             let holders = locks.map { Holder.writes($0) }

@@ -87,7 +87,7 @@ extension HazardTests {
     }
 
     @Test func `H30 a slow reader of the states misses neither a session's end nor the last state`() async throws {
-        try await LockScene.with(sessionTimeout: .seconds(10)) { scene in
+        try await LockScene.with(sessionTimeout: .seconds(4)) { scene in
             _ = try await scene.client.exists(at: "/")
             var (slow, quick) = (scene.client.states.makeAsyncIterator(), scene.client.states.makeAsyncIterator())
             for round in 1...100 {
@@ -115,7 +115,7 @@ extension HazardTests {
         try await withTestServer { server in
             let (proxy, lines) = (try FaultProxy(to: server), CountingLog())
             let configuration = try ZooKeeperClientConfiguration(
-                connectionString: proxy.connectionString, sessionTimeout: .seconds(30))
+                connectionString: proxy.connectionString, sessionTimeout: .seconds(12))
             let logger = Logger(label: "counted") { _ in lines }
             try await withZooKeeperClient(configuration: configuration, logger: logger) { client in
                 let lock = try ReadWriteLock(client: client, path: "/lock")

@@ -56,7 +56,7 @@ struct LeaderLatchTests {
         }
     }
 
-    @Test func `H42 the flag turns false when the own znode is deleted, and comes back`() async throws {
+    @Test func `the flag turns false when the own znode is deleted, and comes back`() async throws {
         try await LeaderScene.with { scene in
             let one = try latch(scene.client, "one")
             let term = try await one.latch.awaitLeadership()
@@ -69,7 +69,7 @@ struct LeaderLatchTests {
         }
     }
 
-    @Test func `H29 on a silent network the flag turns false before the server ends the session`() async throws {
+    @Test func `on a silent network the flag turns false before the server ends the session`() async throws {
         try await LeaderScene.with { scene in
             let one = try latch(scene.client, "one")
             let term = try await one.latch.awaitLeadership()
@@ -82,7 +82,7 @@ struct LeaderLatchTests {
         }
     }
 
-    @Test func `H24 when the one in front goes, nobody behind it loses its place`() async throws {
+    @Test func `when the one in front goes, nobody behind it loses its place`() async throws {
         try await LeaderScene.with { scene in
             let one = try latch(scene.other, "one")
             try await one.latch.awaitLeadership()

@@ -98,46 +98,6 @@ struct LeaderSelectorTests {
         }
     }
 
-    @Test func `H38 a closure that fails at once is run again after pauses that grow`() async throws {
-        struct Broken: Error {}
-        try await LeaderScene.with { scene in
-            var configuration = LeaderConfiguration()
-            configuration.firstPause = .milliseconds(20)
-            configuration.longestPause = .milliseconds(160)
-            let one = try scene.near("one", configuration) { _ in throw Broken() }
-            var pauses: [Duration] = []
-            for await state in one.selector.states {
-                guard let failure = state.failure else { continue }
-                #expect(failure.reason.contains("Broken") && !failure.isForbidden)
-                pauses.append(failure.retriesAfter)
-                if pauses.count == 6 { break }
-            }
-            let longest: [Duration] = [20, 40, 80, 160, 160, 160].map { .milliseconds($0) }
-            for (pause, longest) in zip(pauses, longest) { #expect(pause >= longest / 2 && pause <= longest) }
-            try await one.stop()
-        }
-    }
-
-    @Test func `H40 a stop awaits the closure, then the candidate's deletion`() async throws {
-        try await LeaderScene.with { scene in
-            let (cancelled, goOn) = (OneShot<Void>(), OneShot<Void>())
-            let one = try scene.near("one") { _ in
-                try? await OneShot<Void>().wait()
-                cancelled.set(())
-                await withCheckedContinuation { continuation in goOn.observe { continuation.resume() } }
-            }
-            let term = try await one.leads()
-            one.task.cancel()
-            try await cancelled.wait()
-            #expect(try await scene.candidates().count == 1)
-            #expect(term.isValid)
-            goOn.set(())
-            try await one.task.value
-            #expect(try await scene.candidates().isEmpty)
-            #expect(!term.isValid && one.selector.state == .stopped)
-        }
-    }
-
     @Test func `who resigns stands again at the tail`() async throws {
         try await LeaderScene.with { scene in
             let one = try scene.near("one")
