@@ -64,6 +64,7 @@ sanitize: bootstrap
 lint:
 	swift format lint --strict --recursive $(sources)
 	.ci/check-layers
+	.ci/check-hazards
 	.ci/check-readme
 	.ci/check-snippets
 

@@ -35,7 +35,7 @@ struct ContenderRequestTests {
             to: name, inQueue: LockScene.path, client: scene.other, session: scene.other.liveSession())
     }
 
-    @Test func `H62 a holder hears of a request, and what its znode says stays as it is`() async throws {
+    @Test func `a holder hears of a request, and what its znode says stays as it is`() async throws {
         try await LockScene.with { scene in
             let heard = Heard()
             let grant = try await contender(scene, [1, 2, 3], heard).acquire()
