@@ -6,8 +6,8 @@ struct ZKRecipes: AsyncParsableCommand {
         commandName: "zkrecipes",
         abstract: "Runs tasks alone among processors that pause for them, over ZooKeeper.",
         subcommands: [
-            DemoCommand.self, ServerCommand.self, ExclusiveCommand.self, DemoProcessorCommand.self,
-            DemoOperatorCommand.self,
+            DemoCommand.self, ServerCommand.self, ExclusiveCommand.self, LeaderCommand.self,
+            DemoProcessorCommand.self, DemoOperatorCommand.self,
         ]
     )
 }

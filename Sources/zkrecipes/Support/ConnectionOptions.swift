@@ -49,13 +49,18 @@ struct ConnectionOptions: ParsableArguments {
 
 /// Reads the path of a znode that others can stand below.
 func parsePath(_ argument: String) throws -> String {
+    try parsePath(argument, name: "BASE", example: "/orders")
+}
+
+/// Reads a path that the command line calls by a name.
+func parsePath(_ argument: String, name: String, example: String) throws -> String {
     do {
         let path = try ZNodePath(argument)
         guard path.string != "/" else {
-            throw ValidationError("BASE is the root; name a znode of its own, such as /orders.")
+            throw ValidationError("\(name) is the root; name a znode of its own, such as \(example).")
         }
         return path.string
     } catch let error as ZooKeeperError {
-        throw ValidationError("BASE has \(error.message ?? error.description); right would be /orders.")
+        throw ValidationError("\(name) has \(error.message ?? error.description); right would be \(example).")
     }
 }

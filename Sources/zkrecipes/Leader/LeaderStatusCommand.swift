@@ -1,0 +1,36 @@
+import ArgumentParser
+import ZooKeeper
+import ZooKeeperRecipes
+
+struct LeaderStatusCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status",
+        abstract: "Prints the ids of those who take part, the leader first.",
+        discussion: "Takes no part itself. Also for the latches and selectors of JVM processes.")
+
+    @Argument(help: LeaderCommand.pathHelp, transform: LeaderCommand.parse)
+    var path: String
+
+    @OptionGroup var connection: ConnectionOptions
+
+    @Flag(help: "Print the leader's id alone, again with every change, until interrupted.")
+    var watch = false
+
+    func run() async throws {
+        let command = self
+        do {
+            try await runProgram(with: connection) { client in
+                guard command.watch else {
+                    let all = try await LeaderSelector.participants(at: command.path, client: client)
+                    for participant in all { Output.line(participant.id) }
+                    return
+                }
+                for try await leader in LeaderSelector.leaderChanges(at: command.path, client: client) {
+                    Output.line(leader?.id ?? "")
+                }
+            }
+        } catch is CancellationError where watch {
+            // Interrupted, which is how watching ends.
+        }
+    }
+}
