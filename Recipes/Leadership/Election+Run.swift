@@ -40,7 +40,7 @@ struct ElectionLoop {
     }
 
     private mutating func stand() async -> Machine.Event {
-        election.broadcast.send(.waiting(position: nil))
+        election.tell(.waiting(position: nil))
         switch await election.waitForTurn() {
         case .success(let grant):
             self.grant = grant

@@ -10,7 +10,7 @@ extension Election {
         while !Task.isCancelled {
             do {
                 try await becomeEligible()
-                try await askLeaders()
+                try await whileReady { try await self.askLeaders() }
             } catch is CancellationError {
                 return
             } catch {
@@ -30,20 +30,27 @@ extension Election {
             try Task.checkCancellation()
             try await isInQueue()
             let (clock, end) = (client.clock, client.clock.now + configuration.takeoverDelay)
-            let readiness = readiness
-            let isEligible = try await withThrowingTaskGroup(of: Bool.self) { group in
-                group.addTask {
-                    try await clock.sleep(until: end)
-                    return true
-                }
-                group.addTask {
-                    for await isReady in readiness.follow() where !isReady { return false }
-                    throw CancellationError()
-                }
-                defer { group.cancelAll() }
-                return try await group.next() ?? false
+            if try await whileReady({ try await clock.sleep(until: end) }) { return }
+        }
+    }
+
+    /// Runs an operation to its end, or until this participant is not ready any more.
+    ///
+    /// - Returns: Whether it came to its end.
+    @discardableResult
+    private func whileReady(_ operation: @escaping @Sendable () async throws -> Void) async throws -> Bool {
+        let readiness = readiness
+        return try await withThrowingTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                try await operation()
+                return true
             }
-            if isEligible { return }
+            group.addTask {
+                for await isReady in readiness.follow() where !isReady { return false }
+                throw CancellationError()
+            }
+            defer { group.cancelAll() }
+            return try await group.next() ?? false
         }
     }
 
@@ -56,17 +63,18 @@ extension Election {
 
     /// Follows the epoch znode, which tells of each term, and asks those of a lower priority.
     private func askLeaders() async throws {
-        var asked: String?
-        while readiness.current {
+        // Each candidate asks each leader once.
+        var asked: (leader: String, own: String) = ("", "")
+        while true {
             let (epoch, watch) = try await watchEpoch()
-            if let epoch, epoch.priority < configuration.priority, epoch.candidate != asked,
-                let (own, session) = shared.withLock({ $0.waiting })
+            if let epoch, epoch.priority < configuration.priority,
+                let (own, session) = shared.withLock({ $0.waiting }), asked != (epoch.candidate, own)
             {
                 let request = ContenderRequest(
                     .takeover, asker: id,
                     details: ["candidate": own, "priority": String(configuration.priority)])
                 _ = try await request.send(to: epoch.candidate, inQueue: path, client: client, session: session)
-                asked = epoch.candidate
+                asked = (epoch.candidate, own)
             }
             _ = try await watch.event()
         }

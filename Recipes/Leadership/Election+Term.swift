@@ -45,7 +45,7 @@ extension Election {
         contender.onPlace { [weak self, weak contender] candidate, inFront in
             guard let self, let session = contender?.session else { return }
             shared.withLock { $0.waiting = (candidate, session) }
-            broadcast.send(.waiting(position: inFront))
+            tell(.waiting(position: inFront))
         }
         return contender
     }
@@ -80,6 +80,7 @@ extension Election {
                 }
             }
             group.addTask { (try? await term.lost) == nil ? .nothing : .over }
+            group.addTask { (try? await term.mustReturn.wait()) == nil ? .nothing : .over }
             group.addTask { (try? await term.ending.wait()).map { .ending($0) } ?? .nothing }
             group.addTask {
                 await self.attend { try await self.answer(in: term) }
@@ -89,7 +90,7 @@ extension Election {
             for await step in group {
                 switch step {
                 case .nothing: continue
-                case .ending(let ending) where ending != .cancelled && grace > .zero:
+                case .ending where grace > .zero:
                     group.addTask { [clock = client.clock, grace] in
                         try? await clock.sleep(until: clock.now + grace)
                         return .over
@@ -124,7 +125,12 @@ extension Election {
         // Whoever stops it from now on sees the term.
         if let ending { term.end(ending) }
         logger.info("Leads", metadata: ["zookeeper.token": "\(term.fencingToken)"])
-        broadcast.send(.leading(number: term.number, token: term.fencingToken))
+        tell(.leading(number: term.number, token: term.fencingToken))
+    }
+
+    /// Tells followers what they have not been told last.
+    func tell(_ state: LeaderState) {
+        if broadcast.current != state { broadcast.send(state) }
     }
 
     private func noLongerLeads(_ term: Term) {
@@ -132,6 +138,6 @@ extension Election {
             defer { shared.term = nil }
             return shared.term != nil
         }
-        if wasLeading { broadcast.send(.waiting(position: nil)) }
+        if wasLeading { tell(.waiting(position: nil)) }
     }
 }

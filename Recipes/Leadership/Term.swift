@@ -20,6 +20,8 @@ public final class Term: Grant {
     private let hasEnded = Atomic(false)
     /// The leader, or its program, wants the term to end.
     let ending = OneShot<Ending>()
+    /// The closure must return, whatever grace it has.
+    let mustReturn = OneShot<Void>()
     /// The closure has returned and the candidate is deleted, or left to be.
     let over = OneShot<Void>()
 
@@ -88,6 +90,7 @@ public final class Term: Grant {
 
     func end(_ ending: Ending) {
         self.ending.set(ending)
+        if ending == .cancelled { mustReturn.set(()) }
     }
 
     /// The closure has returned.
