@@ -104,6 +104,12 @@ let package = Package(
             path: "Examples/FirstProgram",
             swiftSettings: settings
         ),
+        .executableTarget(
+            name: "LeaderElection",
+            dependencies: ["ZooKeeper", "ZooKeeperRecipes", logging, lifecycle, signals],
+            path: "Examples/LeaderElection",
+            swiftSettings: settings
+        ),
         // The documentation's blocks of code: compiled, never run. `make lint` holds the pages to them.
         .target(
             name: "DocumentationSnippets",
