@@ -25,5 +25,26 @@ extension InteropTests {
             try await ours.ask("give cache")
             try await theirs.ask("give cache")
         }
+
+        @Test func `both makers' caches see that a killed process's znode has gone`() async throws {
+            let scene = try InteropScene.current
+            async let (one, two) = (scene.victim(.toolkit), scene.victim(.curator))
+            let victims = [try await one, try await two]
+            let caches = [try await scene.peer(.toolkit), try await scene.peer(.curator)]
+            for victim in victims {
+                try await victim.ask("put /crash-cache-\(victim.maker) here")
+                for peer in caches {
+                    try await peer.ask("cache \(victim.maker) /crash-cache-\(victim.maker)")
+                    try await peer.ask("tell \(victim.maker) here")
+                }
+            }
+            for victim in victims { await victim.kill() }
+            for victim in victims {
+                for peer in caches {
+                    #expect(try await peer.ask("tell \(victim.maker) -") == "-")
+                    try await peer.ask("give \(victim.maker)")
+                }
+            }
+        }
     }
 }

@@ -82,8 +82,8 @@ extension [Evidence] {
         compactMap { one in one.exclusiveAction.map { HistoryEntry(time: one.time, process: one.who, action: $0) } }
     }
 
-    /// Without what loops did: their contenders have numbers.
-    var ofTickets: [Evidence] { filter { !$0.who.contains(".") } }
+    /// Without what loops did.
+    var ofTickets: [Evidence] { filter { $0.who.contains("/") } }
 
     /// What went wrong in a peer.
     var failures: [String] {
@@ -126,8 +126,8 @@ extension [EvidentGrant] {
 
     /// How often somebody of another process came next.
     var handovers: Int {
-        let makers = map { $0.who.prefix { $0 != "." } }
-        return zip(makers, makers.dropFirst()).count { $0 != $1 }
+        let peers = map { $0.who.prefix { $0 != "." && $0 != "/" } }
+        return zip(peers, peers.dropFirst()).count { $0 != $1 }
     }
 
     /// The most that were held at one instant.

@@ -52,6 +52,9 @@ final class Peer: Sendable {
     /// What it has done since that was taken last.
     var evidence: [Evidence] { conversation.evidence }
 
+    /// What it has done by a ticket.
+    func evidence(of ticket: String) -> [Evidence] { evidence.filter { $0.who == "\(name)/\(ticket)" } }
+
     /// What it has done since it was asked last.
     func takeEvidence() -> [Evidence] { conversation.takeEvidence() }
 

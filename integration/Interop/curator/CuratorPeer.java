@@ -88,11 +88,11 @@ public final class CuratorPeer {
             case "loop":
                 return Loop.run(words[2], words[3], Integer.parseInt(words[4]), Integer.parseInt(words[5]));
             case "take": {
-                Holding holding = new Holding(words[3], words[4], client(0), name);
+                Holding holding = new Holding(words[3], words[4], client(0), name, name + "/" + words[2]);
                 tickets.put(words[2], holding);
                 return Long.toString(holding.take());
             }
-            case "process": return keep(words[2], new Processor(client(0), words[3], name));
+            case "process": return keep(words[2], new Processor(client(0), words[3], name + "/" + words[2]));
             case "join": return keep(words[2], new Member(client(0), words[3], words[4], words[5]));
             case "cache": return keep(words[2], new Cache(client(0), words[3]));
             case "give": tickets.remove(words[2]).give(); return "";

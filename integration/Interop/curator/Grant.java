@@ -5,6 +5,7 @@ import org.apache.curator.framework.recipes.locks.InterProcessMutex;
 import org.apache.curator.framework.recipes.locks.InterProcessReadWriteLock;
 import org.apache.curator.framework.recipes.locks.InterProcessSemaphoreV2;
 import org.apache.curator.framework.recipes.locks.Lease;
+import org.apache.curator.framework.recipes.shared.SharedCount;
 
 /** What a contender got; to be used by the thread that acquired it, as Curator wants it. */
 abstract class Grant {
@@ -37,7 +38,9 @@ abstract class Grant {
             case "mutex": return () -> lock(client, new InterProcessMutex(client, path), true);
             case "read": return () -> lock(client, new InterProcessReadWriteLock(client, path).readLock(), false);
             case "write": return () -> write(client, path);
-            case "semaphore": return semaphore(client, path, Integer.parseInt(parts[1]));
+            case "semaphore":
+                return semaphore(client, path, new InterProcessSemaphoreV2(client, path, Integer.parseInt(parts[1])));
+            case "shared-semaphore": return sharedSemaphore(client, path, Integer.parseInt(parts[1]));
             case "selector": return new Elections.Selector(client, path, id);
             case "latch": return () -> latch(client, path, id);
             case "window": return () -> Window.open(client, path, id);
@@ -68,8 +71,18 @@ abstract class Grant {
         };
     }
 
-    private static Contender semaphore(CuratorFramework client, String path, int limit) {
-        InterProcessSemaphoreV2 semaphore = new InterProcessSemaphoreV2(client, path, limit);
+    /** The limit is what all agree on at the ensemble. */
+    private static Contender sharedSemaphore(CuratorFramework client, String path, int limit) {
+        SharedCount count = new SharedCount(client, path + "-limit", limit);
+        try {
+            count.start();
+        } catch (Exception error) {
+            throw new IllegalStateException(error);
+        }
+        return semaphore(client, path, new InterProcessSemaphoreV2(client, path, count));
+    }
+
+    private static Contender semaphore(CuratorFramework client, String path, InterProcessSemaphoreV2 semaphore) {
         return () -> {
             Lease lease = semaphore.acquire();
             return new Grant(created(client, path + "/leases/" + lease.getNodeName()), true) {

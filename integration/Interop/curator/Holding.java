@@ -15,9 +15,9 @@ final class Holding implements CuratorPeer.Ticket {
     private Grant grant;
     private boolean isGiven;
 
-    Holding(String kind, String path, CuratorFramework client, String who) {
+    Holding(String kind, String path, CuratorFramework client, String id, String who) {
         this.who = who;
-        contender = Grant.contender(kind, path, client, who);
+        contender = Grant.contender(kind, path, client, id);
         new Thread(this::hold).start();
     }
 

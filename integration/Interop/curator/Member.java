@@ -1,4 +1,5 @@
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
 import org.apache.curator.framework.CuratorFramework;
@@ -13,8 +14,14 @@ final class Member implements CuratorPeer.Ticket {
         member.start();
     }
 
-    /** The members that it knows, by id, with their data. */
-    public String tell(String[] question) {
+    /** Waits until the members that it knows are those asked for, with their data; GroupMember tells of no change. */
+    public String tell(String[] question) throws InterruptedException {
+        String wanted = String.join(" ", Arrays.copyOfRange(question, 3, question.length));
+        while (!wanted.equals(members())) Thread.sleep(5);
+        return wanted;
+    }
+
+    private String members() {
         return new TreeMap<>(member.getCurrentMembers()).entrySet().stream()
             .map(one -> one.getKey() + "=" + new String(one.getValue(), StandardCharsets.UTF_8))
             .collect(Collectors.joining(" "));

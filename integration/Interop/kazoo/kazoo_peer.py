@@ -117,7 +117,7 @@ def perform(verb, words):
     if verb == "loop":
         return loop(words[0], words[1], int(words[2]), int(words[3]))
     if verb == "take":
-        tickets[words[0]] = Grant(words[1], words[2], 0, name)
+        tickets[words[0]] = Grant(words[1], words[2], 0, f"{name}/{words[0]}")
         return str(tickets[words[0]].token)
     if verb == "give":
         tickets.pop(words[0]).release()

@@ -22,8 +22,9 @@ struct ContenderLoop: Sendable {
         let who = "\(name).\(number)"
         guard kind.hasPrefix("read-write") else {
             let recipe = try PeerRecipe(kind, path: path, client: await clients[number], id: who)
-            for _ in 0..<times { try await turn(recipe, who) }
-            return
+            let client = kind.hasPrefix("semaphore") ? try await clients[number] : nil
+            for _ in 0..<times { try await turn(recipe, who, client: client) }
+            return try await recipe.close()
         }
         let reader = try PeerRecipe("read", path: path, client: await clients[number], id: who)
         let writer = try PeerRecipe("write", path: path, client: await clients[number], id: who)
@@ -35,10 +36,15 @@ struct ContenderLoop: Sendable {
         }
     }
 
-    private func turn(_ recipe: PeerRecipe, _ who: String, downgrades: Bool = false) async throws {
+    /// With a client, work takes a few round trips, so that those who may work together do.
+    private func turn(
+        _ recipe: PeerRecipe, _ who: String, downgrades: Bool = false, client: ZooKeeperClient? = nil
+    ) async throws {
         try await recipe.hold { grant in
             grant.tellBegin(who)
-            await Task.yield()
+            if let client {
+                for _ in 0..<5 { _ = try await client.exists(at: "/") }
+            }
             if downgrades {
                 grant.tellAct(who)
                 Output.tell(who, "downgraded \(grant.token)")

@@ -26,20 +26,37 @@ struct PeerGrant: Sendable {
 
 /// A recipe of this package at a path, as a command names it.
 struct PeerRecipe: Sendable {
+    typealias Body = @Sendable (PeerGrant) async throws -> Void
+
     /// Takes, runs the body while it holds, and gives back.
-    let hold: @Sendable (@escaping @Sendable (PeerGrant) async throws -> Void) async throws -> Void
+    let hold: @Sendable (@escaping Body) async throws -> Void
+    /// Takes part no more.
+    var close: @Sendable () async throws -> Void = {}
+    /// Tells the leader to step down.
+    var interrupt: @Sendable () async throws -> Void = { throw PeerError("nobody to interrupt") }
+    /// Has another participant lead next.
+    var transfer: @Sendable (String) async throws -> Void = { _ in throw PeerError("nothing to transfer") }
 
     init(_ kind: String, path: String, client: ZooKeeperClient, id: String) throws {
-        switch kind {
+        let parts = kind.split(separator: ":").map(String.init)
+        switch parts[0] {
         case "mutex":
             let mutex = try DistributedMutex(client: client, path: path, ownerName: id)
-            hold = { body in try await mutex.withLock { try await body(PeerGrant($0, isWriter: true)) } }
+            hold = { body in try await mutex.withLock { try await body(PeerGrant($0)) } }
         case "read":
             let lock = try ReadWriteLock(client: client, path: path, holderName: id)
             hold = { body in try await lock.withReadLock { try await body(PeerGrant($0, isWriter: false)) } }
         case "write":
             let lock = try ReadWriteLock(client: client, path: path, holderName: id)
-            hold = { body in try await lock.withWriteLock { try await body(PeerGrant($0, isWriter: true)) } }
+            hold = { body in try await lock.withWriteLock { try await body(PeerGrant($0)) } }
+        case "selector":
+            let selector = try PeerSelector(client: client, path: path, id: id)
+            hold = { body in try await selector.lead(body) }
+            close = { await selector.close() }
+            interrupt = { try await selector.interrupt() }
+            transfer = { try await selector.transfer(to: $0) }
+        case "latch":
+            hold = { body in try await leadByLatch(client: client, path: path, id: id, body) }
         case "window":
             let mode = try ExclusiveMode(client: client, path: path)
             hold = { body in
@@ -55,7 +72,7 @@ struct PeerRecipe: Sendable {
 }
 
 extension PeerGrant {
-    init(_ lease: Lease, isWriter: Bool) {
+    init(_ lease: Lease, isWriter: Bool = true) {
         self.init(
             token: lease.fencingToken.rawValue, isWriter: isWriter, isValid: { lease.isValid },
             downgrade: { try await lease.downgrade() })

@@ -6,11 +6,15 @@ import ZooKeeperRecipes
 protocol Ticket: Sendable {
     func give() async throws
     func downgrade() async throws
+    func interrupt() async throws
+    func transfer(to id: String) async throws
     func tell(_ question: [String]) async throws -> String
 }
 
 extension Ticket {
     func downgrade() async throws { throw PeerError("no downgrade") }
+    func interrupt() async throws { throw PeerError("nobody to interrupt") }
+    func transfer(to id: String) async throws { throw PeerError("nothing to transfer") }
     func tell(_ question: [String]) async throws -> String { throw PeerError("nothing to tell") }
 }
 
@@ -36,12 +40,14 @@ final class Tickets: Sendable {
 
 /// A grant that is kept until it is told to be given back.
 final class Holding: Ticket {
+    private let recipe: PeerRecipe
     private let who: String
     private let taken = OneShot<Result<PeerGrant, any Error>>()
     private let given = OneShot<Void>()
     private let task: Task<Void, any Error>
 
     init(_ recipe: PeerRecipe, who: String) {
+        self.recipe = recipe
         self.who = who
         let (taken, given) = (taken, given)
         task = Task {
@@ -65,6 +71,19 @@ final class Holding: Ticket {
     func give() async throws {
         given.set(())
         try await task.value
+        try await recipe.close()
+    }
+
+    /// Another one leads; this one takes part no more.
+    func transfer(to id: String) async throws {
+        try await recipe.transfer(id)
+        try await recipe.close()
+    }
+
+    /// The leader steps down, and takes part no more.
+    func interrupt() async throws {
+        try await recipe.interrupt()
+        try await recipe.close()
     }
 
     func downgrade() async throws {

@@ -59,18 +59,22 @@ struct ToolkitPeer {
             let loop = ContenderLoop(kind: words[0], path: words[1], name: name, clients: clients)
             return try await loop.run(contenders: Int(words[2]) ?? 0, times: Int(words[3]) ?? 0)
         case "take":
-            let holding = Holding(
-                try await PeerRecipe(words[1], path: words[2], client: clients[0], id: name), who: name)
+            let recipe = try await PeerRecipe(words[1], path: words[2], client: clients[0], id: name)
+            let holding = Holding(recipe, who: "\(name)/\(words[0])")
             tickets[words[0]] = holding
             return try await holding.token()
         case "process":
-            tickets[words[0]] = try ProcessorTicket(client: await clients[0], base: words[1], who: name)
+            tickets[words[0]] = try ProcessorTicket(
+                client: await clients[0], base: words[1], who: "\(name)/\(words[0])")
         case "cache":
             tickets[words[0]] = try CacheTicket(client: await clients[0], path: words[1])
+        case "participants": return try await participants(at: words[1], client: clients[0])
         case "put": try await CacheTicket.put(words[1], at: words[0], client: clients[0])
         case "remove": try await clients[0].delete(words[0])
         case "give": try await tickets.remove(words[0]).give()
         case "downgrade": try await tickets.find(words[0]).downgrade()
+        case "interrupt": try await tickets.find(words[0]).interrupt()
+        case "transfer": try await tickets.find(words[0]).transfer(to: words[1])
         case "tell": return try await tickets.find(words[0]).tell(Array(words.dropFirst()))
         default: throw PeerError("no such command: \(verb)")
         }
