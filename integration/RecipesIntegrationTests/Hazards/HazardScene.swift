@@ -10,9 +10,14 @@ extension LockScene {
         try await other.exists(at: path(name))?.czxid.rawValue
     }
 
-    /// How many children the lock's directory has had since its own creation, as the server has counted them.
-    func creations() async throws -> Int {
-        guard let stat = try await other.exists(at: Self.path) else { return 0 }
+    /// How many children the lock's directory has had since its own creation.
+    func creations() async throws -> Int { try await other.creations(below: Self.path) }
+}
+
+extension ZooKeeperClient {
+    /// How many children a znode has had, as the server has counted them.
+    func creations(below path: String) async throws -> Int {
+        guard let stat = try await exists(at: path) else { return 0 }
         // The server tells twice the creations, less what stands.
         return (Int(stat.childrenVersion) + stat.childrenCount) / 2
     }

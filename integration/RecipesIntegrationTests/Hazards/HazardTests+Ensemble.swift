@@ -39,6 +39,8 @@ extension HazardTests {
             let lease = try await holder.lease
             let names = try await client.children(of: "/lock").names
             #expect(names.count == 1)
+            // One for the first lock, and one for this: it was never made again.
+            #expect(try await client.creations(below: "/lock") == 2)
             #expect(try await client.exists(at: "/lock/\(names[0])")?.czxid.rawValue == lease.fencingToken.rawValue)
             try await holder.finish()
             #expect(try await client.children(of: "/lock").names.isEmpty)
