@@ -5,11 +5,12 @@ extension DistributedMutex {
         _ patience: Patience, _ body: @escaping @Sendable (Lease) async throws -> Value
     ) async throws -> Value {
         try Task.checkCancellation()
-        return try await LockBody.run(body, holding: Lease(try await place(patience.deadline(client), patience.waits)))
+        return try await LockBody.run(
+            body, holding: Lease(try await place(patience.deadline(client), waits: patience.waits)))
     }
 
     func lease(_ patience: Patience) async throws -> Lease {
-        let lease = Lease(try await place(patience.deadline(client), patience.waits))
+        let lease = Lease(try await place(patience.deadline(client), waits: patience.waits))
         // A cancellation that arrived with the grant: who asked has gone.
         guard !Task.isCancelled else {
             await lease.release()
@@ -19,7 +20,7 @@ extension DistributedMutex {
     }
 
     /// Waits for the place to hold by; the caller must leave it.
-    func place(_ deadline: MonotonicInstant?, _ waits: Bool) async throws -> LockPlace {
+    func place(_ deadline: MonotonicInstant?, waits: Bool) async throws -> LockPlace {
         guard LockContext.place(key) == nil else {
             throw LockError(
                 .alreadyHeld, path: path,

@@ -20,7 +20,8 @@ final class LockPlace: Sendable {
     private struct State {
         var held: [HeldNode]
         var kind: ContenderName.Kind?
-        var cleanUp: CleanUp
+        /// What has to be deleted at the end; at least one.
+        var cleanUp: [CleanUp]
         var users = 1
     }
 
@@ -36,19 +37,22 @@ final class LockPlace: Sendable {
     /// A znode was lost before the users had left.
     let loss = OneShot<LossReason>()
     let report: LeaseReport
+    /// What others have asked of the holder.
+    let requests = ReceivedRequests()
     private let state: Mutex<State>
 
     /// Takes a grant of a queue over.
     convenience init(_ grant: Contender.Grant, key: Key, client: ZooKeeperClient, data: [UInt8]) {
         self.init(
-            [grant.held], name: grant.name, cleanUp: grant.cleanUp, key: key, client: client, data: data)
+            [grant.held], name: grant.name, cleanUp: [grant.cleanUp], key: key, client: client, data: data)
     }
 
     /// - Parameters:
     ///   - held: At least one, all of one session.
     ///   - cleanUp: What has to be deleted at the end.
     init(
-        _ held: [HeldNode], name: ContenderName?, cleanUp: CleanUp, key: Key, client: ZooKeeperClient, data: [UInt8]
+        _ held: [HeldNode], name: ContenderName?, cleanUp: [CleanUp], key: Key, client: ZooKeeperClient,
+        data: [UInt8]
     ) {
         self.data = data
         self.key = key
@@ -58,7 +62,7 @@ final class LockPlace: Sendable {
         token = FencingToken(rawValue: held[0].czxid.rawValue)
         report = LeaseReport(client: client, session: held[0].session)
         state = Mutex(State(held: held, kind: name?.kind, cleanUp: cleanUp))
-        for node in held { watchForLoss(of: node) }
+        for node in held { attend(to: node) }
     }
 
     var held: [HeldNode] { state.withLock { $0.held } }
@@ -98,6 +102,7 @@ final class LockPlace: Sendable {
         }
         guard let last else { return nil }
         SharedPlaces.remove(self)
+        requests.finish()
         for node in last.held { node.release() }
         return delete(last.cleanUp)
     }
@@ -107,8 +112,8 @@ final class LockPlace: Sendable {
     /// - Returns: What had to be deleted so far; `nil` when everybody has left.
     func expectSecondNode(_ prefix: String) -> CleanUp? {
         state.withLock { state in
-            defer { state.cleanUp = .prefix(prefix, parent: key.path) }
-            return state.users > 0 ? state.cleanUp : nil
+            defer { state.cleanUp = [.prefix(prefix, parent: key.path)] }
+            return state.users > 0 ? state.cleanUp.first : nil
         }
     }
 
@@ -118,28 +123,30 @@ final class LockPlace: Sendable {
     func downgrade(to held: HeldNode, cleanUp: CleanUp) -> Bool {
         let old = state.withLock { state -> HeldNode? in
             guard state.kind == .write, state.users > 0 else { return nil }
-            defer { (state.held, state.kind, state.cleanUp) = ([held], .read, cleanUp) }
+            defer { (state.held, state.kind, state.cleanUp) = ([held], .read, [cleanUp]) }
             return state.held.first
         }
         guard let old else { return false }
-        watchForLoss(of: held)
+        attend(to: held)
         old.release()
         old.session.cleanUp(.node(path: old.path))
         return true
     }
 
-    private func watchForLoss(of node: HeldNode) {
+    private func attend(to node: HeldNode) {
         node.onLoss { [weak self] reason in
             guard let self, held.contains(where: { $0 === node }) else { return }
             loss.set(reason)
             report.lost(reason)
+            requests.finish()
         }
+        node.onWrite { [weak self, path = node.path] bytes in self?.hear(bytes, at: path) }
     }
 
     /// Deletes the znodes at once; when that does not succeed, again and again, whatever becomes of the caller.
     ///
     /// - Returns: Something that happens with the first answer.
-    private func delete(_ cleanUp: CleanUp) -> OneShot<Void> {
+    private func delete(_ cleanUp: [CleanUp]) -> OneShot<Void> {
         let (report, session) = (report, session)
         let answered = OneShot<Void>()
         let finish: @Sendable () -> Void = {
@@ -151,14 +158,16 @@ final class LockPlace: Sendable {
             return answered
         }
         report.releasing()
-        if case .node(let path) = cleanUp {
-            session.post(.delete(path: path)) { result in
-                if result.hasDeleted { return finish() }
-                session.cleanUp(cleanUp).observe(finish)
-                answered.set(())
-            }
-        } else {
-            session.cleanUp(cleanUp).observe(finish)
+        let paths = cleanUp.compactMap { if case .node(let path) = $0 { path } else { String?.none } }
+        guard paths.count == cleanUp.count else {
+            session.cleanUp(cleanUp, finish)
+            return answered
+        }
+        let delete: SessionRequest = paths.count == 1 ? .delete(path: paths[0]) : .multi(paths.map { .delete($0) })
+        session.post(delete) { result in
+            if result.hasDeleted(paths.count) { return finish() }
+            session.cleanUp(cleanUp, finish)
+            answered.set(())
         }
         return answered
     }
@@ -174,12 +183,34 @@ extension LockPlace {
 }
 
 extension SessionResult {
-    /// Whether the znode that was to be deleted is surely gone.
-    fileprivate var hasDeleted: Bool {
+    /// Whether the znodes that were to be deleted are surely gone.
+    fileprivate func hasDeleted(_ count: Int) -> Bool {
         switch self {
         case .success: true
-        case .failure(let error): error.code == .noNode
+        case .failure(let error): error.code == .noNode && count == 1
         }
+    }
+}
+
+extension LiveSession {
+    /// Has several things deleted, for certain, and calls a closure when all of it is done.
+    fileprivate func cleanUp(_ jobs: [CleanUp], _ finish: @escaping @Sendable () -> Void) {
+        let rest = Countdown(jobs.count)
+        for job in jobs { cleanUp(job).observe { if rest.isOver() { finish() } } }
+    }
+}
+
+/// Counts what is still to come.
+private final class Countdown: Sendable {
+    private let rest: Atomic<Int>
+
+    init(_ count: Int) {
+        rest = Atomic(count)
+    }
+
+    /// One has come; says whether it was the last.
+    func isOver() -> Bool {
+        rest.subtract(1, ordering: .acquiringAndReleasing).newValue == 0
     }
 }
 

@@ -4,7 +4,7 @@ public import ZooKeeper
 public struct LockQueueEntry: Sendable, Hashable {
     /// What somebody is in a queue for.
     public struct Kind: Sendable, Hashable, CustomStringConvertible {
-        enum Value: Hashable { case mutex, read, write }
+        enum Value: Hashable { case mutex, read, write, lease }
 
         let value: Value
 
@@ -14,6 +14,9 @@ public struct LockQueueEntry: Sendable, Hashable {
         public static let read = Kind(value: .read)
         /// To write, alone.
         public static let write = Kind(value: .write)
+
+        /// To have one of a semaphore's leases.
+        public static let lease = Kind(value: .lease)
 
         /// The kind's name.
         public var description: String { "\(value)" }
@@ -45,26 +48,40 @@ public struct LockQueueEntry: Sendable, Hashable {
 extension LockQueueEntry {
     /// Lists a queue; those that vanish while they are read are left out.
     static func list(_ directory: String, client: ZooKeeperClient) async throws -> [LockQueueEntry] {
+        try await list(directory, client: client) { name in
+            ContenderName(name).map { Found(name: name, number: $0.number, kind: Kind($0.kind)) }
+        }
+    }
+
+    /// Lists a semaphore's leases.
+    static func listLeases(_ directory: String, client: ZooKeeperClient) async throws -> [LockQueueEntry] {
+        try await list(directory, client: client) { name in
+            SemaphoreRoom.isLease(name) ? Found(name: name, number: Int32(name.suffix(10)) ?? .max, kind: .lease) : nil
+        }
+    }
+
+    private static func list(
+        _ directory: String, client: ZooKeeperClient, _ recognize: (String) -> Found?
+    ) async throws -> [LockQueueEntry] {
         let names: [String]
         do {
             names = try await client.children(of: directory).names
         } catch let error as ZooKeeperError where error.code == .noNode {
             return []
         }
-        let contenders = names.compactMap(ContenderName.init)
+        let all = names.compactMap(recognize)
         return try await withThrowingTaskGroup(of: Found?.self) { group in
-            for contender in contenders {
-                group.addTask { try await Found(contender, in: directory, client: client) }
-            }
-            var found: [Found] = []
-            for try await one in group where one != nil { found += [one].compactMap(\.self) }
+            for one in all { group.addTask { try await one.read(in: directory, client: client) } }
+            let found = try await group.reduce(into: [Found]()) { $0 += [$1].compactMap(\.self) }
             return entries(found, in: directory, session: client.session?.id)
         }
     }
 
-    /// One contender as it was read; without a stat when it may not be read.
+    /// Somebody who was found in a directory; without a stat before it was read.
     struct Found: Sendable {
-        var name: ContenderName
+        var name: String
+        var number: Int32
+        var kind: Kind
         var stat: ZNodeStat?
         var data: [UInt8] = []
     }
@@ -72,19 +89,16 @@ extension LockQueueEntry {
     /// Puts what was read in order, and says who holds.
     static func entries(_ found: [Found], in directory: String, session: SessionID?) -> [LockQueueEntry] {
         let ordered = found.sorted { left, right in
-            (left.name.number, left.stat?.czxid.rawValue ?? 0, left.name.string)
-                < (right.name.number, right.stat?.czxid.rawValue ?? 0, right.name.string)
+            (left.number, left.stat?.czxid.rawValue ?? 0, left.name)
+                < (right.number, right.stat?.czxid.rawValue ?? 0, right.name)
         }
         var isBehindReaders = true
         return ordered.enumerated().map { position, found in
-            let isReader = found.name.kind == .read
-            let isHolder = position == 0 || (isReader && isBehindReaders)
-            if !isReader { isBehindReaders = false }
+            let isHolder = position == 0 || found.kind == .lease || (found.kind == .read && isBehindReaders)
+            if found.kind != .read { isBehindReaders = false }
             let text = LockData(found.data)
             return LockQueueEntry(
-                path: directory == "/" ? "/\(found.name)" : "\(directory)/\(found.name)",
-                kind: isReader ? .read : found.name.kind == .write ? .write : .mutex,
-                position: position, isHolder: isHolder,
+                path: found.path(in: directory), kind: found.kind, position: position, isHolder: isHolder,
                 token: (found.stat?.czxid.rawValue).map(FencingToken.init),
                 since: found.stat?.ctime, ownerName: text.ownerName, data: text.data,
                 session: found.stat?.ephemeralOwner,
@@ -93,18 +107,27 @@ extension LockQueueEntry {
     }
 }
 
+extension LockQueueEntry.Kind {
+    init(_ kind: ContenderName.Kind) {
+        self = kind == .read ? .read : kind == .write ? .write : .mutex
+    }
+}
+
 extension LockQueueEntry.Found {
-    fileprivate init?(_ name: ContenderName, in directory: String, client: ZooKeeperClient) async throws {
-        self.name = name
-        let path = directory == "/" ? "/\(name)" : "\(directory)/\(name)"
+    func path(in directory: String) -> String { directory == "/" ? "/\(name)" : "\(directory)/\(name)" }
+
+    /// - Returns: `nil` when it has vanished; without data when that may not be read.
+    fileprivate func read(in directory: String, client: ZooKeeperClient) async throws -> Self? {
+        var found = self
+        let path = path(in: directory)
         do {
-            let node = try await client.data(at: path)
-            (stat, data) = (node.stat, node.data)
+            (found.data, found.stat) = try await client.data(at: path)
         } catch let error as ZooKeeperError where error.code == .noNode {
             return nil
         } catch let error as ZooKeeperError where error.code == .noAuth {
             guard let stat = try await client.exists(at: path) else { return nil }
-            self.stat = stat
+            found.stat = stat
         }
+        return found
     }
 }

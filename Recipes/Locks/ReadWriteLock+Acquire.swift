@@ -2,14 +2,15 @@ internal import ZooKeeper
 
 extension ReadWriteLock {
     /// Finds the place to hold by; the caller must leave it.
-    func place(_ kind: ContenderName.Kind, _ patience: Patience) async throws -> LockPlace {
+    func place(
+        _ kind: ContenderName.Kind, _ deadline: MonotonicInstant?, waits: Bool
+    ) async throws -> LockPlace {
         if let outer = LockContext.place(key) { return try nest(kind, in: outer) }
-        let deadline = patience.deadline(client)
         if kind == .read, let shared = try await share(until: deadline) { return shared }
         let data = lockData.bytes
         let contender = Contender(
             client: client, directory: path, policy: kind == .read ? .read : .write, data: data,
-            waits: patience.waits)
+            waits: waits)
         let place = LockPlace(try await contender.acquire(until: deadline), key: key, client: client, data: data)
         if kind == .read { SharedPlaces.add(place) }
         return place

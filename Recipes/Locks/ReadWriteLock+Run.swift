@@ -6,6 +6,7 @@ extension ReadWriteLock {
         _ kind: ContenderName.Kind, _ patience: Patience, _ body: @escaping @Sendable (Lease) async throws -> Value
     ) async throws -> Value {
         try Task.checkCancellation()
-        return try await LockBody.run(body, holding: Lease(try await place(kind, patience)))
+        let place = try await place(kind, patience.deadline(client), waits: patience.waits)
+        return try await LockBody.run(body, holding: Lease(place))
     }
 }

@@ -8,7 +8,9 @@ import ZooKeeper
         let found = try names.enumerated().map { index, name in
             let czxid = ZXID(rawValue: index < czxids.count ? czxids[index] : Int64(index))
             let stat = ZNodeStat(czxid: czxid, mzxid: czxid, pzxid: czxid, ephemeralOwner: SessionID(rawValue: 5))
-            return LockQueueEntry.Found(name: try #require(ContenderName(name)), stat: stat)
+            let contender = try #require(ContenderName(name))
+            return LockQueueEntry.Found(
+                name: name, number: contender.number, kind: LockQueueEntry.Kind(contender.kind), stat: stat)
         }
         return LockQueueEntry.entries(found, in: "/a", session: SessionID(rawValue: 5))
     }

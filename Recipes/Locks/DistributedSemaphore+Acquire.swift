@@ -1,0 +1,89 @@
+internal import ZooKeeper
+
+extension DistributedSemaphore {
+    /// Waits for leases to hold; the caller must leave the place.
+    func place(_ count: Int, _ patience: Patience) async throws -> LockPlace {
+        guard (1...1000).contains(count) else {
+            throw ZooKeeperError(.invalidArgument, path: path, message: "from 1 to 1000 leases can be taken at once")
+        }
+        try Task.checkCancellation()
+        let deadline = patience.deadline(client)
+        if !patience.waits { try await look(for: count, until: deadline) }
+        var backoff = Backoff(initial: .milliseconds(10), cap: .seconds(1), seed: client.randomness.next())
+        while true {
+            let contender = Contender(
+                client: client, directory: locksPath, policy: .exclusive(.lock), data: lockData.bytes,
+                waits: patience.waits)
+            let mutex: Contender.Grant
+            do {
+                mutex = try await contender.acquire(until: deadline)
+            } catch var error as LockError {
+                error.path = path
+                throw error
+            }
+            let attempt = SemaphoreAttempt(self, count: count, mutex: mutex, waits: patience.waits)
+            let result = await withDeadline(deadline) { try await attempt.run() }
+            switch result {
+            case .success(let place?): return place
+            case .success(nil):
+                await attempt.giveUp(atMost: .milliseconds(150))
+                try await client.clock.sleep(until: client.clock.now + backoff.pause())
+            case .failure(let error):
+                await attempt.giveUp(atMost: error is LockError ? .milliseconds(150) : .seconds(2))
+                throw error
+            }
+        }
+    }
+
+    /// A try that is to fail creates nothing (H26).
+    private func look(for count: Int, until deadline: MonotonicInstant?) async throws {
+        let (leasesPath, limitPath, client) = (leasesPath, limitPath, client)
+        let found = try await withDeadline(deadline) {
+            let results = try await client.liveSession()
+                .flight(.children(path: leasesPath), .data(path: limitPath))
+            return (
+                results[0].part { reply throws(ZooKeeperError) in try reply.children.names },
+                results[1].part { reply throws(ZooKeeperError) in try reply.data.data }
+            )
+        }.get()
+        // What cannot be read now is not decided by it.
+        guard case .success(let names) = found.0, case .success(let limit) = found.1 else { return }
+        guard SemaphoreRoom(limit: try readLimit(limit), names: names).fits(count) else {
+            throw LockError(.notAvailable, path: path)
+        }
+    }
+
+    /// Runs something that heeds cancellation, and cancels it at an instant.
+    ///
+    /// - Returns: What it returned, also after the instant; the failure is `.timedOut` when that has cancelled it.
+    private func withDeadline<Value: Sendable>(
+        _ deadline: MonotonicInstant?, _ operation: @escaping @Sendable () async throws -> Value
+    ) async -> Result<Value, any Error> {
+        let (clock, path) = (client.clock, path)
+        return await withTaskGroup(of: Result<Value, any Error>?.self) { group in
+            group.addTask {
+                do { return .success(try await operation()) } catch { return .failure(error) }
+            }
+            if let deadline {
+                group.addTask {
+                    try? await clock.sleep(until: deadline)
+                    return nil
+                }
+            }
+            var isLate = false
+            while let step = await group.next() {
+                guard let result = step else {
+                    isLate = !Task.isCancelled
+                    group.cancelAll()
+                    continue
+                }
+                group.cancelAll()
+                if case .failure(let error) = result, error is CancellationError, isLate {
+                    return .failure(LockError(.timedOut, path: path))
+                }
+                return result
+            }
+            return .failure(CancellationError())
+        }
+    }
+}

@@ -1,0 +1,227 @@
+internal import Synchronization
+internal import ZooKeeper
+
+/// The way from the semaphore's mutex, which one has at a time, to the leases: in the mutex' session or not at all.
+///
+/// The leases are created by the transaction that gives the mutex up and checks the limit: whoever counted leases while it
+/// had the mutex still has it then, nobody has created any meanwhile, and the limit is the one that was read.
+final class SemaphoreAttempt: Sendable {
+    private struct State {
+        /// Whether leases may stand.
+        var hasAsked = false
+        var isGranted = false
+    }
+
+    private let semaphore: DistributedSemaphore
+    private let count: Int
+    private let mutex: Contender.Grant
+    private let waits: Bool
+    private let prefix: String
+    private let data: [UInt8]
+    private let changes = WakeUp()
+    private let leases: RenewedWatch
+    private let limit: RenewedWatch
+    private let state = Mutex(State())
+
+    private var session: LiveSession { mutex.held.session }
+    private var client: ZooKeeperClient { semaphore.client }
+
+    init(_ semaphore: DistributedSemaphore, count: Int, mutex: Contender.Grant, waits: Bool) {
+        self.semaphore = semaphore
+        self.count = count
+        self.mutex = mutex
+        self.waits = waits
+        prefix = ContenderName.prefix(uuid: ContenderName.makeUUID(using: semaphore.client.randomness))
+        data = semaphore.lockData.bytes
+        leases = RenewedWatch(semaphore.leasesPath, .children, changes)
+        limit = RenewedWatch(semaphore.limitPath, .data, changes)
+    }
+
+    /// - Returns: `nil` when the mutex or its session was lost, so that everything begins again.
+    /// - Throws: ``LockError``, `ZooKeeperError`, `CancellationError`; then ``giveUp(atMost:)`` must follow.
+    func run() async throws -> LockPlace? {
+        mutex.held.onLoss { [changes] _ in changes.signal() }
+        var backoff = Backoff(initial: .milliseconds(10), cap: .seconds(1), seed: client.randomness.next())
+        while !session.hasEnded, mutex.held.lossReason != .znodeDeleted {
+            try Task.checkCancellation()
+            do {
+                guard let version = try await awaitRoom() else { continue }
+                guard let paths = try await take(limitVersion: version) else { return nil }
+                return try await hold(paths)
+            } catch let error as ZooKeeperError where error.code == .noNode || error.code == .badVersion {
+                try await createMissing()
+            } catch let error as ZooKeeperError where error.isTransient {
+                try await client.clock.sleep(until: client.clock.now + backoff.pause())
+            } catch let error as ZooKeeperError where error.code == .sessionExpired {
+                return nil
+            }
+        }
+        return nil
+    }
+
+    /// Counts the leases; when too few are free, waits for the next change.
+    ///
+    /// - Returns: The version of the limit by which there is room, or `nil` after a wait.
+    private func awaitRoom() async throws -> Int32? {
+        let results = try await session.flight(
+            .children(path: leases.path, watch: leases.renewed), .data(path: limit.path, watch: limit.renewed))
+        leases.answered(results[0])
+        limit.answered(results[1])
+        let names = try results[0].get().children.names
+        let (bytes, stat) = try results[1].get().data
+        let room = SemaphoreRoom(limit: try semaphore.readLimit(bytes), names: names)
+        if room.fits(count) { return stat.dataVersion }
+        guard waits else { throw LockError(.notAvailable, path: semaphore.path) }
+        await changes.wait(until: nil, clock: client.clock)
+        return nil
+    }
+
+    /// Gives the mutex up and takes the leases, at one instant.
+    ///
+    /// - Returns: The leases' paths; `nil` when the mutex is gone and there are no leases.
+    private func take(limitVersion: Int32) async throws -> [String]? {
+        let base = "\(semaphore.leasesPath)/\(prefix)\(SemaphoreRoom.word)"
+        let creates = (0..<count).map { _ in
+            TransactionOperation.create(base, data: data, mode: .ephemeralSequential)
+        }
+        let operations = [.delete(mutex.held.path), .check(limit.path, version: limitVersion)] + creates
+        state.withLock { $0.hasAsked = true }
+        do {
+            guard case .multi(let results) = try await session.send(.multi(operations)) else { return nil }
+            return results.compactMap(\.path)
+        } catch let error as ZooKeeperError where error.code == .noNode && error.failedOperation == 0 {
+            return nil
+        } catch let error as ZooKeeperError where error.isOutcomeUnknown {
+            return try await find()
+        }
+    }
+
+    /// The transaction's answer was lost: it has happened if the leases stand, and has not if the mutex does.
+    private func find() async throws -> [String]? {
+        var backoff = Backoff(initial: .milliseconds(10), cap: .seconds(1), seed: client.randomness.next())
+        while true {
+            let results = try await session.flight(
+                .barrier(at: "/"), .children(path: leases.path), .exists(path: mutex.held.path))
+            let listing = results[0].asBarrier(before: results[1])
+            switch (listing, results[2]) {
+            case (.success(let reply), _) where try own(in: reply).count == count: return try own(in: reply)
+            // Not all of them stand: somebody has deleted one, and the rest goes with it.
+            case (.success(let reply), _) where try !own(in: reply).isEmpty: return nil
+            case (.success, .success): throw ZooKeeperError(.badVersion)
+            case (.success, .failure(let error)) where error.code == .noNode: return nil
+            case (.failure(let error), _) where error.isTransient: break
+            case (_, .failure(let error)) where error.isTransient: break
+            case (.failure(let error), _), (_, .failure(let error)): throw error
+            }
+            try await client.clock.sleep(until: client.clock.now + backoff.pause())
+        }
+    }
+
+    private func own(in reply: SessionReply) throws -> [String] {
+        try reply.children.names.filter { $0.hasPrefix(prefix) }.sorted().map { "\(leases.path)/\($0)" }
+    }
+
+    /// Holds by the leases once the session is proved.
+    private func hold(_ paths: [String]) async throws -> LockPlace? {
+        while !session.hasEnded {
+            let results = try await session.flight(paths.map { .exists(path: $0) })
+            do {
+                let czxids = try results.map { try $0.get().stat.czxid }
+                if session.validUntil <= client.clock.now + session.timeout / 8 {
+                    _ = try await session.send(.multi(paths.map { .check($0) }))
+                }
+                let held = zip(paths, czxids).map {
+                    session.hold($0, czxid: $1, watchingAfter: .milliseconds(20))
+                }
+                if held.allSatisfy(\.isValid) { return place(held) }
+                for node in held { node.release() }
+                try await client.clock.sleep(until: client.clock.now + session.timeout / 8)
+            } catch let error as ZooKeeperError where error.isTransient {
+                try await client.clock.sleep(until: client.clock.now + .milliseconds(100))
+            } catch let error as ZooKeeperError where error.code == .noNode {
+                return nil
+            }
+        }
+        return nil
+    }
+
+    private func place(_ held: [HeldNode]) -> LockPlace {
+        state.withLock { $0.isGranted = true }
+        mutex.held.release()
+        forgetWatches()
+        // There may be a second znode of the mutex, when the first one's creation was uncertain.
+        if case .prefix = mutex.cleanUp { session.cleanUp(mutex.cleanUp) }
+        return LockPlace(
+            held, name: nil, cleanUp: held.map { .node(path: $0.path) },
+            key: LockPlace.Key(client, semaphore.path), client: client, data: data)
+    }
+
+    private func createMissing() async throws {
+        try await client.createParents(of: leases.path + "/0")
+        try await semaphore.createLimit()
+    }
+
+    private func forgetWatches() {
+        leases.giveUp(session)
+        limit.giveUp(session)
+    }
+
+    /// Takes back whatever was begun: mutex and leases, seen or not (H58).
+    func giveUp(atMost patience: Duration) async {
+        let (hasAsked, isGranted) = state.withLock { ($0.hasAsked, $0.isGranted) }
+        guard !isGranted else { return }
+        forgetWatches()
+        mutex.held.release()
+        let mutexDone = session.cleanUp(mutex.cleanUp)
+        let leasesDone = hasAsked ? session.cleanUp(.prefix(prefix, parent: leases.path)) : nil
+        await client.waitWhileConnected(forWork: mutexDone, atMost: patience)
+        if let leasesDone { await client.waitWhileConnected(forWork: leasesDone, atMost: patience) }
+    }
+}
+
+/// A watch that is set again with a read when it has been used up, and not before.
+private final class RenewedWatch: Sendable {
+    let path: String
+    private let kind: WatchedKind
+    private let changes: WakeUp
+    private let sink = Mutex<(sink: WatchSink?, isNew: Bool)>((nil, false))
+
+    init(_ path: String, _ kind: WatchedKind, _ changes: WakeUp) {
+        (self.path, self.kind, self.changes) = (path, kind, changes)
+    }
+
+    /// What the next read is to set; `nil` when the watch stands.
+    var renewed: WatchSink? {
+        sink.withLock { state in
+            state.isNew = state.sink == nil
+            guard state.isNew else { return nil }
+            let sink = WatchSink { [weak self] _ in
+                self?.sink.withLock { $0.sink = nil }
+                self?.changes.signal()
+            }
+            state.sink = sink
+            return sink
+        }
+    }
+
+    /// A read that failed has set nothing.
+    func answered(_ result: SessionResult) {
+        guard case .failure = result else { return }
+        sink.withLock { if $0.isNew { $0.sink = nil } }
+    }
+
+    func giveUp(_ session: LiveSession) {
+        let old = sink.withLock { state in
+            defer { state.sink = nil }
+            return state.sink
+        }
+        if let old { session.giveUp(old, at: path, kind: kind) }
+    }
+}
+
+extension ZooKeeperError {
+    /// Whether the connection or the server's load has failed the request: it is worth to be repeated.
+    var isTransient: Bool {
+        [.connectionLoss, .sessionMoved, .operationTimeout, .throttled].contains(code)
+    }
+}
