@@ -1,0 +1,51 @@
+public import Metrics
+
+/// A file that is written with fencing tokens: a stale one is refused.
+///
+/// The file holds the value alone, so that every program can read it, and is replaced as a whole: who reads sees the old
+/// or the new value. The highest token stands beside it in `PATH.token`, written before the value: a crash in between
+/// refuses older writers all the same. Writers exclude each other by `flock` on `PATH.lock`; on network file systems that
+/// holds as far as they keep that promise.
+///
+/// All of it is done on a thread of its own; nothing blocks Swift's threads. A write under way is not cancelled.
+public final class FencedFile: FencedWriter {
+    /// The file.
+    public let path: String
+    private let counters: FencedWriteCounters
+
+    /// Makes a writer; nothing is touched.
+    ///
+    /// - Parameter path: The file, in a directory that exists.
+    public init(path: String, metricsFactory: (any MetricsFactory)? = nil) {
+        self.path = path
+        counters = FencedWriteCounters(target: path, factory: metricsFactory)
+    }
+
+    /// How many writes were taken, and how many refused.
+    public var counts: FencedWriteCounts { counters.current }
+
+    /// The highest token that has written; `nil` before the first.
+    ///
+    /// - Throws: ``FencingError`` with code `.unreadable` or `.fileSystem`.
+    public func highestToken() async throws -> FencingToken? {
+        let files = FencedFiles(path)
+        return try await BlockingThread.run { try files.highestToken() }
+    }
+
+    /// Replaces the file.
+    ///
+    /// The value is on the disk when this returns. Waits for other writers, as long as they take.
+    ///
+    /// - Throws: ``FencingError`` with code `.staleToken`, and nothing was written; `.unreadable` when `PATH.token` was
+    ///   written by something else; `.fileSystem`.
+    public func write(_ value: [UInt8], token: FencingToken) async throws {
+        let files = FencedFiles(path)
+        do {
+            try await BlockingThread.run { try files.write(value, token: token) }
+        } catch let error as FencingError where error.code == .staleToken {
+            counters.reject()
+            throw error
+        }
+        counters.accept()
+    }
+}

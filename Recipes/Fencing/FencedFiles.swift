@@ -1,0 +1,138 @@
+#if canImport(Glibc)
+internal import Glibc
+#elseif canImport(Musl)
+internal import Musl
+#else
+internal import Darwin
+#endif
+
+/// A fenced file and what stands beside it: blocking calls, for a thread of their own.
+struct FencedFiles: Sendable {
+    let path: String
+
+    init(_ path: String) {
+        self.path = path
+    }
+
+    private var tokenPath: String { path + ".token" }
+
+    func highestToken() throws(FencingError) -> FencingToken? {
+        guard let bytes = try read(tokenPath) else { return nil }
+        let digits = String(decoding: bytes, as: UTF8.self).prefix { $0 != "\n" }
+        guard let number = Int64(digits) else { throw FencingError(.unreadable, target: tokenPath) }
+        return FencingToken(rawValue: number)
+    }
+
+    /// Checks the token and replaces the file, alone among all writers.
+    func write(_ value: [UInt8], token: FencingToken) throws(FencingError) {
+        let lock = open(path + ".lock", O_CREAT | O_RDWR | O_CLOEXEC, 0o666)
+        guard lock >= 0 else { throw failure("open", path + ".lock") }
+        // Closing it gives the lock up.
+        defer { close(lock) }
+        while flock(lock, LOCK_EX) != 0 {
+            guard errno == EINTR else { throw failure("flock", path + ".lock") }
+        }
+        let highest = try highestToken()
+        if let highest, highest > token {
+            throw FencingError(.staleToken, target: path, token: token, highest: highest)
+        }
+        if highest != token { try replace(tokenPath, with: Array("\(token)\n".utf8)) }
+        try replace(path, with: value)
+    }
+
+    /// Writes beside the file, and puts it in the file's place when it is on the disk.
+    private func replace(_ path: String, with bytes: [UInt8]) throws(FencingError) {
+        let draft = path + ".new"
+        let file = open(draft, O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0o666)
+        guard file >= 0 else { throw failure("open", draft) }
+        do throws(FencingError) {
+            try write(bytes, to: file, draft)
+            guard fsync(file) == 0 else { throw failure("fsync", draft) }
+        } catch {
+            close(file)
+            throw error
+        }
+        guard close(file) == 0 else { throw failure("close", draft) }
+        guard rename(draft, path) == 0 else { throw failure("rename", path) }
+        try syncDirectory()
+    }
+
+    private func write(_ bytes: [UInt8], to file: Int32, _ name: String) throws(FencingError) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let written = rest.withUnsafeBytes { buffer in
+                #if canImport(Glibc)
+                Glibc.write(file, buffer.baseAddress, buffer.count)
+                #elseif canImport(Musl)
+                Musl.write(file, buffer.baseAddress, buffer.count)
+                #else
+                Darwin.write(file, buffer.baseAddress, buffer.count)
+                #endif
+            }
+            if written < 0, errno == EINTR { continue }
+            guard written > 0 else { throw failure("write", name) }
+            rest = rest.dropFirst(written)
+        }
+    }
+
+    /// - Returns: `nil` when there is no such file.
+    private func read(_ path: String) throws(FencingError) -> [UInt8]? {
+        let file = open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else {
+            if errno == ENOENT { return nil }
+            throw failure("open", path)
+        }
+        defer { close(file) }
+        var buffer = [UInt8](repeating: 0, count: 64)
+        while true {
+            let count = pread(file, &buffer, buffer.count, 0)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw failure("read", path) }
+            return Array(buffer.prefix(count))
+        }
+    }
+
+    /// Without it the new name might not outlive a crash of the machine.
+    private func syncDirectory() throws(FencingError) {
+        let directory = path.contains("/") ? path.asChild.directory : "."
+        let file = open(directory, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { throw failure("open", directory) }
+        defer { close(file) }
+        guard fsync(file) == 0 else { throw failure("fsync", directory) }
+    }
+
+    private func failure(_ call: String, _ path: String) -> FencingError {
+        let code = errno
+        return FencingError(
+            .fileSystem, target: path, message: "\(call): \(String(cString: strerror(code)))")
+    }
+}
+
+/// Runs blocking calls.
+enum BlockingThread {
+    private final class Body: Sendable {
+        let run: @Sendable () -> Void
+        init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+    }
+
+    /// Runs a body on a thread of its own; cancellation does not interrupt it.
+    static func run<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
+        try await withCheckedThrowingContinuation { continuation in
+            detach { continuation.resume(with: Swift.Result(catching: body)) }
+        }
+    }
+
+    private static func detach(_ run: @escaping @Sendable () -> Void) {
+        let argument = Unmanaged.passRetained(Body(run)).toOpaque()
+        let thread = UnsafeMutablePointer<pthread_t>.allocate(capacity: 1)
+        defer { thread.deallocate() }
+        let code = pthread_create(
+            thread, nil,
+            { argument in
+                Unmanaged<Body>.fromOpaque(argument!).takeRetainedValue().run()
+                return nil
+            }, argument)
+        precondition(code == 0, "no thread could be made: \(String(cString: strerror(code)))")
+        pthread_detach(thread.pointee)
+    }
+}

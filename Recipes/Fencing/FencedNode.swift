@@ -1,0 +1,154 @@
+public import Metrics
+public import ZooKeeper
+
+/// A znode whose value is written with fencing tokens: a stale one is refused.
+///
+/// The token stands in the znode, in front of the value: a line `token=<number>`, and the value's bytes as they are. Each
+/// write is a compare-and-set by the znode's version, so that of two writers the lower token never comes last.
+public final class FencedNode: FencedWriter {
+    /// What the znode holds.
+    public struct Content: Sendable, Hashable {
+        /// The value.
+        public var value: [UInt8]
+        /// The token that it was written with.
+        public var token: FencingToken
+        /// The znode's data version.
+        public var version: Int32
+    }
+
+    /// The znode.
+    public let path: String
+
+    private let client: ZooKeeperClient
+    private let counters: FencedWriteCounters
+
+    /// Makes a writer; nothing is sent.
+    ///
+    /// - Throws: `ZooKeeperError` with code `.invalidPath`.
+    public init(
+        client: ZooKeeperClient, path: String, metricsFactory: (any MetricsFactory)? = nil
+    ) throws(ZooKeeperError) {
+        _ = try ZNodePath(path)
+        self.client = client
+        self.path = path
+        counters = FencedWriteCounters(target: path, factory: metricsFactory)
+    }
+
+    /// How many writes were taken, and how many refused.
+    public var counts: FencedWriteCounts { counters.current }
+
+    /// Reads the value.
+    ///
+    /// - Returns: `nil` when there is no such znode, or an empty one.
+    /// - Throws: ``FencingError`` with code `.unreadable`; `ZooKeeperError`; `CancellationError`.
+    /// - Complexity: One request.
+    public func read() async throws -> Content? {
+        try await look()?.content
+    }
+
+    /// Writes a value.
+    ///
+    /// An unknown outcome is looked into: the write is repeated unless it has happened. Of concurrent writes with one
+    /// token, which is the holder's own affair, any may come last.
+    ///
+    /// - Throws: ``FencingError`` with code `.staleToken`, and nothing was written, or `.unreadable`; `ZooKeeperError`;
+    ///   `CancellationError`, and it may be written.
+    /// - Complexity: Two requests; two more when somebody writes at the same time; the creation of parents.
+    public func write(_ value: [UInt8], token: FencingToken) async throws {
+        try await update(token: token) { _ in value }
+    }
+
+    /// Writes what is made of the present value, if nobody else writes in between; else it is made again.
+    ///
+    /// - Parameter transform: Gets the present value, `nil` for none; may be called several times.
+    /// - Throws: As ``write(_:token:)``; the error of `transform`.
+    public func update(token: FencingToken, _ transform: ([UInt8]?) throws -> [UInt8]) async throws {
+        try await update(token: token, transform) { operations in
+            try await client.transaction(operations)
+        }
+    }
+
+    /// Writes a value under a grant: the token is the grant's, and the ensemble refuses the write when the grant is lost,
+    /// even if nobody has written since.
+    ///
+    /// - Throws: As ``write(_:token:)`` and ``Grant/guarded(_:)``.
+    public func write(_ value: [UInt8], under grant: some Grant) async throws {
+        try await update(token: grant.fencingToken, { _ in value }, { try await grant.guarded($0) })
+    }
+
+    private func update(
+        token: FencingToken, _ transform: ([UInt8]?) throws -> [UInt8],
+        _ commit: ([TransactionOperation]) async throws -> [TransactionResult]
+    ) async throws {
+        var pending: [UInt8]?
+        while true {
+            let found = try await look()
+            // The write before this one had an unknown outcome, and has happened.
+            if let pending, let found, found.content == FencedText(pending).map({ found.with($0) }) { break }
+            if let highest = found?.content?.token, highest > token {
+                counters.reject()
+                throw FencingError(.staleToken, target: path, token: token, highest: highest)
+            }
+            let data = FencedText(token: token, value: try transform(found?.content?.value)).bytes
+            do {
+                _ = try await commit([
+                    found.map { .setData(data, at: path, version: $0.version) } ?? .create(path, data: data)
+                ])
+                break
+            } catch let error as ZooKeeperError where error.isOutcomeUnknown {
+                pending = data
+            } catch let error as ZooKeeperError where [.badVersion, .nodeExists].contains(error.code) {
+                pending = nil
+            } catch let error as ZooKeeperError where error.code == .noNode && found == nil {
+                try await client.createParents(of: path)
+            } catch let error as ZooKeeperError where error.code == .noNode {
+                continue
+            }
+        }
+        counters.accept()
+    }
+
+    private struct Found {
+        var content: Content?
+        var version: Int32
+
+        func with(_ text: FencedText) -> Content {
+            Content(value: text.value, token: text.token, version: version)
+        }
+    }
+
+    private func look() async throws -> Found? {
+        do {
+            let (data, stat) = try await client.data(at: path)
+            guard !data.isEmpty else { return Found(content: nil, version: stat.dataVersion) }
+            guard let text = FencedText(data) else { throw FencingError(.unreadable, target: path) }
+            return Found(
+                content: Content(value: text.value, token: text.token, version: stat.dataVersion),
+                version: stat.dataVersion)
+        } catch let error as ZooKeeperError where error.code == .noNode {
+            return nil
+        }
+    }
+}
+
+/// A value with its token in front.
+struct FencedText: Sendable, Hashable {
+    var token: FencingToken
+    var value: [UInt8]
+
+    private static let key = Array("token=".utf8)
+
+    init(token: FencingToken, value: [UInt8]) {
+        (self.token, self.value) = (token, value)
+    }
+
+    /// - Returns: `nil` when the bytes do not begin with a token.
+    init?(_ bytes: [UInt8]) {
+        guard bytes.starts(with: Self.key), let end = bytes.firstIndex(of: UInt8(ascii: "\n")) else { return nil }
+        let digits = String(decoding: bytes[Self.key.count..<end], as: UTF8.self)
+        guard let number = Int64(digits) else { return nil }
+        self.init(token: FencingToken(rawValue: number), value: Array(bytes[(end + 1)...]))
+    }
+
+    var bytes: [UInt8] { Self.key + Array("\(token)\n".utf8) + value }
+}

@@ -1,0 +1,53 @@
+/// Why a fenced write did not happen.
+public struct FencingError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The kind of an error.
+    public struct Code: Sendable, Hashable, CustomStringConvertible {
+        enum Kind: Hashable { case staleToken, unreadable, fileSystem, invalidIdentifier }
+
+        let kind: Kind
+
+        /// Somebody with a higher token has written: the lock has been given to another since.
+        public static let staleToken = Code(kind: .staleToken)
+        /// What stands there was not written by a fenced writer.
+        public static let unreadable = Code(kind: .unreadable)
+        /// The file system has refused something; see ``FencingError/message``.
+        public static let fileSystem = Code(kind: .fileSystem)
+        /// A table or column has a name that is not taken into a statement.
+        public static let invalidIdentifier = Code(kind: .invalidIdentifier)
+
+        /// The code's name.
+        public var description: String { "\(kind)" }
+    }
+
+    /// What kind of error it is.
+    public var code: Code
+    /// What was to be written to.
+    public var target: String
+    /// The token that came too late.
+    public var token: FencingToken?
+    /// The highest token that was found.
+    public var highest: FencingToken?
+    /// What was wrong, where the code alone does not tell.
+    public var message: String?
+
+    /// Makes an error.
+    public init(
+        _ code: Code, target: String, token: FencingToken? = nil, highest: FencingToken? = nil,
+        message: String? = nil
+    ) {
+        self.code = code
+        self.target = target
+        self.token = token
+        self.highest = highest
+        self.message = message
+    }
+
+    /// The error in one line.
+    public var description: String {
+        var text = "\(code) at \"\(target)\""
+        if let token { text += " (token \(token))" }
+        if let highest { text += ", highest \(highest)" }
+        if let message { text += ": \(message)" }
+        return text
+    }
+}
