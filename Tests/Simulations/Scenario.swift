@@ -11,7 +11,8 @@ package protocol Scenario: Sendable {
 
 /// All scenarios, in the order in which they are run.
 package let allScenarios: [any Scenario.Type] = [
-    LockScenario.self, ExclusiveScenario.self, CacheScenario.self, LeaderScenario.self,
+    LockScenario.self, ExclusiveScenario.self, CacheScenario.self, LeaderScenario.self, MutexScenario.self,
+    SemaphoreScenario.self,
 ]
 
 /// One run of a scenario: what came of a seed.
