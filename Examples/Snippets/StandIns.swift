@@ -14,3 +14,18 @@ struct Store: Sendable {
 
 func report(token: FencingToken) async throws {}
 func apply(_ data: [UInt8]) {}
+
+/// Something that is written under a lock.
+struct Invoice: Sendable {}
+
+extension Store {
+    func write(_ invoice: Invoice, token: FencingToken) async throws {}
+}
+
+/// A database's own library.
+struct Database: Sendable {
+    func execute(_ statement: String, _ parameters: [any Sendable]) async throws -> Int { 1 }
+}
+
+func beginNothingNew(until instant: ContinuousClock.Instant?) {}
+func stop() {}
