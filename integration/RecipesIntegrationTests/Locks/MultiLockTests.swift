@@ -3,25 +3,26 @@ import ZooKeeper
 import ZooKeeperRecipes
 import ZooKeeperTestKit
 
+/// Two locks of a client, and both of them together.
+struct LockPair {
+    var first: DistributedMutex
+    var second: ReadWriteLock
+    var multi: MultiLock
+
+    init(_ client: ZooKeeperClient, isReversed: Bool = false) throws {
+        first = try DistributedMutex(client: client, path: "/a")
+        second = try ReadWriteLock(client: client, path: "/b")
+        let parts: [MultiLock.Part] = [.mutex(first), .write(second)]
+        multi = try MultiLock(isReversed ? parts.reversed() : parts)
+    }
+}
+
 /// Several locks at a time.
 @Suite(.serialized, .timeLimit(.minutes(3)))
 struct MultiLockTests {
-    private struct Locks {
-        var first: DistributedMutex
-        var second: ReadWriteLock
-        var multi: MultiLock
-
-        init(_ client: ZooKeeperClient, isReversed: Bool = false) throws {
-            first = try DistributedMutex(client: client, path: "/a")
-            second = try ReadWriteLock(client: client, path: "/b")
-            let parts: [MultiLock.Part] = [.mutex(first), .write(second)]
-            multi = try MultiLock(isReversed ? parts.reversed() : parts)
-        }
-    }
-
     @Test func `all locks are held together, and given up together`() async throws {
         try await LockScene.with { scene in
-            let (near, far) = (try Locks(scene.client, isReversed: true), try Locks(scene.other))
+            let (near, far) = (try LockPair(scene.client, isReversed: true), try LockPair(scene.other))
             #expect(near.multi.paths == ["/a", "/b"])
             try await near.multi.withLock { leases in
                 #expect(leases.isValid && leases.timeLeft > .zero && leases.validUntil != nil)
@@ -40,25 +41,9 @@ struct MultiLockTests {
         }
     }
 
-    @Test func `H59 one deadline covers all, and what was taken is given back`() async throws {
+    @Test func `two with opposite orders do not wait for each other`() async throws {
         try await LockScene.with { scene in
-            let (near, far) = (try Locks(scene.client), try Locks(scene.other))
-            let holder = Holder.writes(far.second)
-            _ = try await holder.lease
-            await #expect(throws: LockError(.timedOut, path: "/b")) {
-                try await near.multi.acquire(waitingAtMost: .milliseconds(300))
-            }
-            await #expect(throws: LockError(.notAvailable, path: "/b")) { try await near.multi.tryWithLock { _ in } }
-            #expect(try await far.first.queue().isEmpty)
-            #expect(try await far.second.queue().count == 1)
-            try await holder.finish()
-            try await near.multi.withLock(waitingAtMost: .seconds(10)) { #expect($0.isValid) }
-        }
-    }
-
-    @Test func `H59 two with opposite orders do not wait for each other`() async throws {
-        try await LockScene.with { scene in
-            let (near, far) = (try Locks(scene.client), try Locks(scene.other, isReversed: true))
+            let (near, far) = (try LockPair(scene.client), try LockPair(scene.other, isReversed: true))
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for locks in [near, far] {
                     group.addTask {
@@ -72,7 +57,7 @@ struct MultiLockTests {
 
     @Test func `who is cancelled while it waits gives back what it had`() async throws {
         try await LockScene.with { scene in
-            let (near, far) = (try Locks(scene.client), try Locks(scene.other))
+            let (near, far) = (try LockPair(scene.client), try LockPair(scene.other))
             let lease = Holder.reads(far.second)
             _ = try await lease.lease
             let task = Task { try await near.multi.acquire() }
@@ -88,7 +73,7 @@ struct MultiLockTests {
 
     @Test func `the loss of one while the next is waited for ends the attempt`() async throws {
         try await LockScene.with { scene in
-            let (near, far) = (try Locks(scene.client), try Locks(scene.other))
+            let (near, far) = (try LockPair(scene.client), try LockPair(scene.other))
             let lease = Holder.reads(far.second)
             _ = try await lease.lease
             let task = Task { try await near.multi.acquire() }
@@ -102,7 +87,7 @@ struct MultiLockTests {
 
     @Test func `the loss of one is the loss of all`() async throws {
         try await LockScene.with { scene in
-            let (near, far) = (try Locks(scene.client), try Locks(scene.other))
+            let (near, far) = (try LockPair(scene.client), try LockPair(scene.other))
             let (granted, cancelled) = (OneShot<MultiLease>(), OneShot<Void>())
             let task = Task {
                 try await near.multi.withLock { leases in
@@ -122,7 +107,7 @@ struct MultiLockTests {
 
     @Test func `no lock, one lock twice, and locks of two clients are refused`() async throws {
         try await LockScene.with { scene in
-            let (near, far) = (try Locks(scene.client), try Locks(scene.other))
+            let (near, far) = (try LockPair(scene.client), try LockPair(scene.other))
             let impossible: [[MultiLock.Part]] = [
                 [], [.mutex(near.first), .mutex(near.first)], [.read(near.second), .write(near.second)],
                 [.mutex(near.first), .write(far.second)],

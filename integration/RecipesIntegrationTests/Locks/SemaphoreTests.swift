@@ -96,7 +96,7 @@ struct SemaphoreTests {
         }
     }
 
-    @Test func `H26 a try that fails creates nothing`() async throws {
+    @Test func `a try that fails creates nothing`() async throws {
         try await LockScene.with { scene in
             let (near, far) = (try scene.semaphore(1), try scene.otherSemaphore(1))
             let lease = try await far.acquire()
