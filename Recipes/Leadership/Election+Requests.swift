@@ -58,7 +58,9 @@ extension Election {
         for (_, request) in wanted.sorted(by: { $0.priority > $1.priority }) {
             guard let candidate = request.details["candidate"].flatMap({ ContenderName($0) }) else { continue }
             do {
-                try await handOver(to: candidate, in: term, until: client.clock.now + .seconds(5))
+                // One that is cut off comes back before its session ends, or not at all.
+                let patience = max(.seconds(5), session.timeout)
+                try await handOver(to: candidate, in: term, until: client.clock.now + patience)
                 logger.info("Hands over to a preferred participant", metadata: ["zookeeper.leader": "\(request.asker)"])
                 return
             } catch let error as LeadershipError {

@@ -27,7 +27,7 @@ extension Election {
     ///
     /// - Throws: ``LeadershipError``, and the term goes on; `CancellationError`, and it does so as well.
     func handOver(to candidate: ContenderName, in term: Term, until deadline: MonotonicInstant) async throws {
-        let finished = try await beginTransfer()
+        let finished = try await beginTransfer(until: deadline)
         defer { finished.set(()) }
         guard term.ending.value == nil else { throw LeadershipError(.notLeading, path: path) }
         let session = term.held.session
@@ -53,8 +53,8 @@ extension Election {
         throw LeadershipError(isAnswered ? .transferRefused : .timedOut, path: path)
     }
 
-    /// One transfer at a time; waits for the one before.
-    private func beginTransfer() async throws -> OneShot<Void> {
+    /// One transfer at a time; waits for the one before, but not beyond the deadline.
+    private func beginTransfer(until deadline: MonotonicInstant) async throws -> OneShot<Void> {
         let mine = OneShot<Void>()
         while true {
             let before = shared.withLock { shared -> OneShot<Void>? in
@@ -63,7 +63,16 @@ extension Election {
                 return nil
             }
             guard let before else { return mine }
-            try await before.wait()
+            let clock = client.clock
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await before.wait() }
+                group.addTask { try await clock.sleep(until: deadline) }
+                defer { group.cancelAll() }
+                try await group.next()
+            }
+            guard before.value != nil else {
+                throw LeadershipError(.timedOut, path: path, message: "another transfer is under way")
+            }
         }
     }
 

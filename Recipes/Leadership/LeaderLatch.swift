@@ -76,7 +76,7 @@ public final class LeaderLatch: Service, Sendable {
     public var states: AsyncStream<LeaderState> { election.broadcast.follow() }
 
     /// Where this participant stands now.
-    public var state: LeaderState { election.broadcast.current }
+    public var state: LeaderState { election.ended.value == nil ? election.broadcast.current : .stopped }
 
     /// Waits until this participant leads; returns at once while it does.
     ///

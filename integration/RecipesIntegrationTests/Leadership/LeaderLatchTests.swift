@@ -51,6 +51,7 @@ struct LeaderLatchTests {
             for await state in states { seen.append(state) }
             #expect(seen.first?.isLeading == true)
             #expect(Array(seen.dropFirst()) == (tells ? [.waiting(position: nil), .stopped] : []))
+            #expect(one.latch.state == .stopped && !one.latch.isLeader)
             try await one.latch.close()
             try await one.task.value
         }
