@@ -14,7 +14,7 @@ extension InteropTests {
             var testDescription: String { "\(victim) is killed, \(survivor) goes on" }
         }
 
-        static let withCurator = ["mutex", "write", "read", "selector", "latch"]
+        static let withCurator = ["mutex", "write", "read", "semaphore:1", "selector", "latch"]
         static let withKazoo = ["mutex", "write", "read"]
         static let pairs = [
             Pair(victim: .curator, survivor: .toolkit, kinds: withCurator),

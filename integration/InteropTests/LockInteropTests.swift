@@ -1,4 +1,5 @@
 import Testing
+import ZooKeeper
 import ZooKeeperTestKit
 
 extension InteropTests {
@@ -22,6 +23,24 @@ extension InteropTests {
             #expect(evidence.grants.count == 400)
             #expect(evidence.grants.isInOrder)
             #expect(evidence.grants.handovers > 100)
+        }
+
+        @Test func `a holder of ours hears of a revocation by Curator, and keeps its name`() async throws {
+            let scene = try InteropScene.current
+            let (ours, theirs) = (try await scene.peer(.toolkit), try await scene.peer(.curator))
+            let path = "/revoked"
+            try await ours.ask("take mine mutex \(path)")
+            try await theirs.ask("revoke \(path)")
+            #expect(try await ours.ask("tell mine") == "-")
+            try await scene.withClient { client in
+                let child = try #require(try await client.children(of: path).names.first)
+                while true {
+                    let (data, _, changed) = try await client.watchData(at: "\(path)/\(child)")
+                    if data == Array("toolkit".utf8) { break }
+                    _ = try await changed.event()
+                }
+            }
+            try await ours.ask("give mine")
         }
     }
 }

@@ -29,7 +29,7 @@ struct Makers: Sendable {
         let classes = "\(Self.root)/.build/interop/curator"
         let compiler = try TestProcess(
             Self.javaProgram("javac"),
-            arguments: ["-nowarn", "-Xlint:none", "-d", classes, "-cp", jars] + Self.javaSources())
+            arguments: ["-nowarn", "-Xlint:none", "-XDsuppressNotes", "-d", classes, "-cp", jars] + Self.javaSources())
         guard try await compiler.waitForEnd().isSuccess else { throw MissingTool("what javac asks for above") }
         self.java = java
         classPath = "\(classes):\(jars)"

@@ -14,6 +14,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import org.apache.curator.framework.CuratorFramework;
 import org.apache.curator.framework.CuratorFrameworkFactory;
+import org.apache.curator.framework.recipes.locks.Revoker;
 import org.apache.curator.retry.ExponentialBackoffRetry;
 
 public final class CuratorPeer {
@@ -100,6 +101,11 @@ public final class CuratorPeer {
             case "interrupt": tickets.get(words[2]).interrupt(); return "";
             case "tell": return tickets.get(words[2]).tell(words);
             case "participants": return Elections.participants(client(0), words[2], words[3]);
+            case "revoke":
+                for (String child : client(0).getChildren().forPath(words[2])) {
+                    Revoker.attemptRevoke(client(0), words[2] + "/" + child);
+                }
+                return "";
             case "put": Cache.put(client(0), words[2], words[3]); return "";
             case "remove": client(0).delete().forPath(words[2]); return "";
             default: throw new IllegalArgumentException("no such command");

@@ -5,6 +5,7 @@
 ../README.md says what the commands, the answers and the evidence look like; all peers speak alike.
 """
 
+import logging
 import os
 import queue
 import random
@@ -37,6 +38,8 @@ class CuratorReadLock(ReadLock):
 KINDS = {"mutex": CuratorMutex, "write": CuratorWriteLock, "read": CuratorReadLock}
 
 connection, session_timeout, name = sys.argv[1], int(sys.argv[2]) / 1000, sys.argv[3]
+# That a connection is lost is no news here: servers and peers are killed.
+logging.getLogger("kazoo").addHandler(logging.NullHandler())
 clients = {}
 tickets = {}
 output = threading.Lock()

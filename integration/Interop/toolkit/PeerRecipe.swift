@@ -8,6 +8,8 @@ struct PeerGrant: Sendable {
     let isWriter: Bool
     let isValid: @Sendable () -> Bool
     var downgrade: @Sendable () async throws -> Void = { throw PeerError("no downgrade") }
+    /// Waits until somebody asks for it, and tells who.
+    var request: @Sendable () async throws -> String = { throw PeerError("nobody can ask") }
 
     func tellBegin(_ who: String) {
         Output.tell(who, "began \(token) \(isWriter ? "write" : "read")")
@@ -49,6 +51,10 @@ struct PeerRecipe: Sendable {
         case "write":
             let lock = try ReadWriteLock(client: client, path: path, holderName: id)
             hold = { body in try await lock.withWriteLock { try await body(PeerGrant($0)) } }
+        case "semaphore":
+            let limit = Int(parts[1]) ?? 1
+            let semaphore = try DistributedSemaphore(client: client, path: path, limit: limit, ownerName: id)
+            hold = { body in try await semaphore.withLease { try await body(PeerGrant($0)) } }
         case "selector":
             let selector = try PeerSelector(client: client, path: path, id: id)
             hold = { body in try await selector.lead(body) }
@@ -75,6 +81,10 @@ extension PeerGrant {
     init(_ lease: Lease, isWriter: Bool = true) {
         self.init(
             token: lease.fencingToken.rawValue, isWriter: isWriter, isValid: { lease.isValid },
-            downgrade: { try await lease.downgrade() })
+            downgrade: { try await lease.downgrade() },
+            request: {
+                for await request in lease.releaseRequests { return request.asker.isEmpty ? "-" : request.asker }
+                throw PeerError("over")
+            })
     }
 }

@@ -74,6 +74,9 @@ final class Holding: Ticket {
         try await recipe.close()
     }
 
+    /// Waits until somebody asks for what is held, and tells who.
+    func tell(_ question: [String]) async throws -> String { try await taken.wait().get().request() }
+
     /// Another one leads; this one takes part no more.
     func transfer(to id: String) async throws {
         try await recipe.transfer(id)
