@@ -23,6 +23,7 @@ let tracing = Target.Dependency.product(
 let configuration = Target.Dependency.product(
     name: "Configuration", package: "swift-configuration", condition: .when(traits: ["Configuration"]))
 let collections = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let persistentCollections = Target.Dependency.product(name: "HashTreeCollections", package: "swift-collections")
 let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 
 let package = Package(
@@ -72,7 +73,7 @@ let package = Package(
         ),
         .target(
             name: "ZooKeeperRecipes",
-            dependencies: ["ZooKeeper", logging, metrics, lifecycle, collections],
+            dependencies: ["ZooKeeper", logging, metrics, lifecycle, collections, persistentCollections],
             path: "Recipes",
             exclude: ["README.md"],
             swiftSettings: settings

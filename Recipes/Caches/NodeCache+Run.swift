@@ -124,7 +124,7 @@ extension NodeCache {
 }
 
 extension NodeCacheStateMachine.Connection {
-    fileprivate init(_ connection: (session: LiveSession, number: Int)) {
+    init(_ connection: (session: LiveSession, number: Int)) {
         self.init(epoch: connection.session.epoch, number: connection.number)
     }
 }
@@ -140,7 +140,7 @@ extension NodeCacheStateMachine.Answer {
 }
 
 extension NodeCacheStateMachine.Notice {
-    fileprivate init(_ event: WatchEvent) {
+    init(_ event: WatchEvent) {
         self =
             if event.isDeleted {
                 .deleted

@@ -229,13 +229,3 @@ extension NodeCacheStateMachine.Answer {
         }
     }
 }
-
-extension ZooKeeperError {
-    /// Whether the server has said something about the znode, rather than nothing because of the connection or its load.
-    fileprivate var isAboutZNode: Bool {
-        switch code {
-        case .connectionLoss, .operationTimeout, .sessionExpired, .sessionMoved, .clientStopped, .throttled: false
-        default: true
-        }
-    }
-}

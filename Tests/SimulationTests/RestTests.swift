@@ -41,6 +41,20 @@ import ZooKeeperTestKit
         #expect(steps < alone + 200)
     }
 
+    @Test func `a cache of children, and a member of a group, at rest cost no more than their client does`()
+        async throws
+    {
+        let alone = try await Self.stepsInAMinute { _ in try await Self.forever() }
+        let cache = try await Self.stepsInAMinute { client in
+            try await withChildrenCache("/node", client: client) { _ in try await Self.forever() }
+        }
+        let member = try await Self.stepsInAMinute { client in
+            try await GroupMembership("/group", memberID: "one", client: client).run()
+        }
+        #expect(cache < alone + 200)
+        #expect(member < alone + 200)
+    }
+
     @Test func `an open gate at rest sends its proofs and does nothing else`() async throws {
         let steps = try await Self.stepsInAMinute { client in
             try await ExclusiveMode(client: client, path: "/mode").gate(name: "p").run()

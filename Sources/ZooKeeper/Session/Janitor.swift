@@ -7,6 +7,8 @@ package enum CleanUp: Sendable {
     /// The same, and a znode of a shared name that was created with them: it is the own one as long as one of them
     /// stands, or while it holds this data, which must be unique.
     case prefixWith(String, parent: String, also: String, data: [UInt8])
+    /// One ephemeral znode of a shared name, if it belongs to the session; also when its creation's answer was lost.
+    case owned(path: String)
 }
 
 /// Performs clean-ups while the client runs.
@@ -67,6 +69,8 @@ struct Janitor: Sendable {
             return try await deleteAll(with: prefix, in: parent, session: job.session)
         case .prefixWith(let prefix, let parent, let also, let data):
             return try await deleteAll(with: prefix, in: parent, also: also, data: data, session: job.session)
+        case .owned(let path):
+            return try await deleteOwned(path, session: job.session)
         }
     }
 
@@ -95,6 +99,19 @@ struct Janitor: Sendable {
         switch result {
         case .success(.data(data, let stat)):
             return isGone(try await session.flight(.delete(path: shared, version: stat.dataVersion))[0])
+        case .failure(let error): return error.code == .noNode || error.code == .noAuth
+        default: return true
+        }
+    }
+
+    /// Deletes a znode of a shared name that belongs to the session.
+    ///
+    /// Without the barrier one whose creation is on its way might not be seen.
+    private func deleteOwned(_ path: String, session: LiveSession) async throws -> Bool {
+        let results = try await session.flight(.barrier(at: path), .data(path: path))
+        switch results[0].asBarrier(before: results[1]) {
+        case .success(.data(_, let stat)) where stat.ephemeralOwner == session.id:
+            return isGone(try await session.flight(.delete(path: path, version: stat.dataVersion))[0])
         case .failure(let error): return error.code == .noNode || error.code == .noAuth
         default: return true
         }

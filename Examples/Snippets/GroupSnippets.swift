@@ -1,0 +1,66 @@
+import Logging
+import ServiceLifecycle
+import ZooKeeper
+import ZooKeeperRecipes
+
+/// Sends requests to whoever serves them.
+struct Balancer {
+    func use(_ addresses: [[UInt8]?]) {}
+    func rebuild(_ ids: [String]) {}
+}
+
+func apply(_ change: CacheChange) {}
+func compute() async throws {}
+
+func childrenCache(client: ZooKeeperClient, balancer: Balancer) async throws {
+    try await withChildrenCache("/service/instances", client: client) { cache in
+        for await entry in cache.changes {
+            if let instances = entry.snapshot { balancer.use(instances.map(\.data)) }
+        }
+    }
+}
+
+func treeCache(client: ZooKeeperClient) async throws {
+    try await withTreeCache("/settings", client: client) { tree in
+        for await update in tree.updates {
+            for change in update.changes { apply(change) }
+        }
+    }
+}
+
+func persistentNode(client: ZooKeeperClient, address: [UInt8], logger: Logger) async throws {
+    let node = try PersistentNode("/service/instances/web1", data: address, client: client)
+    try await ServiceGroup(services: [client, node], logger: logger).run()
+}
+
+func groupMembership(client: ZooKeeperClient, address: [UInt8], balancer: Balancer) async throws {
+    let membership = try GroupMembership("/service/members", memberID: "web1", data: address, client: client)
+    async let run: Void = membership.run()
+    for await members in membership.changes where members.isLive {
+        balancer.rebuild(members.map(\.id))
+    }
+    try await run
+}
+
+func barrier(client: ZooKeeperClient) async throws {
+    let barrier = try DistributedBarrier(client: client, path: "/service/maintenance")
+    try await barrier.wait()  // in every worker, before it begins
+}
+
+func doubleBarrier(client: ZooKeeperClient) async throws {
+    let barrier = try DoubleBarrier(client: client, path: "/jobs/17/phase2", participants: 5)
+    try await barrier.withBarrier(waitingAtMost: .seconds(60), leavingAtMost: .seconds(600)) {
+        try await compute()
+    }
+}
+
+func sharedValue(client: ZooKeeperClient) async throws {
+    let limit = try SharedValue(client: client, path: "/service/limit", initial: [10])
+    try await limit.update { $0.map { $0 &+ 1 } }
+}
+
+func sharedCounter(client: ZooKeeperClient) async throws -> Int64 {
+    let orders = try SharedCounter(client: client, path: "/counters/orders", format: .int64)
+    let number = try await orders.add(1)
+    return number
+}

@@ -1,0 +1,214 @@
+internal import Logging
+internal import ServiceLifecycle
+internal import Synchronization
+internal import ZooKeeper
+
+/// Performs what a subtree's state machine decides; `ChildrenCache` and `TreeCache` are two scopes of it.
+final class SubtreeFollower: Sendable {
+    typealias Machine = SubtreeStateMachine
+
+    struct State {
+        var machine: Machine
+        var sinks: [Int: Sink] = [:]
+        var hasRun = false
+    }
+
+    /// A watch that is set, or is being set.
+    struct Sink {
+        var watch: Machine.Watch
+        var sink: WatchSink
+        var session: LiveSession
+    }
+
+    let client: ZooKeeperClient
+    let logger: Logger
+    let scope: Machine.Scope
+    let entries: Broadcast<CacheEntry>
+    let updates: Broadcast<CacheUpdate>
+    private let wakeUp = WakeUp()
+    private let state: Mutex<State>
+
+    init(_ scope: Machine.Scope, client: ZooKeeperClient, logger: Logger) {
+        self.client = client
+        self.logger = logger
+        self.scope = scope
+        let machine = Machine(scope, now: client.clock.now, seed: client.randomness.next())
+        let entry = Self.entry(of: machine, connection: nil, clock: client.clock)
+        entries = Broadcast(entry)
+        updates = Broadcast(CacheUpdate(entry: entry, changes: []))
+        state = Mutex(State(machine: machine))
+    }
+
+    var current: CacheEntry {
+        state.withLock {
+            Self.entry(
+                of: $0.machine, connection: client.presentConnection.map(Machine.Connection.init), clock: client.clock)
+        }
+    }
+
+    func run() async throws {
+        try begin()
+        defer { end() }
+        try await cancelWhenGracefulShutdown { try await self.follow() }
+    }
+
+    private func begin() throws(ZooKeeperError) {
+        let isFirst = state.withLock { state in
+            defer { state.hasRun = true }
+            return !state.hasRun
+        }
+        guard isFirst else { throw ZooKeeperError(.invalidArgument, message: "a cache runs once") }
+    }
+
+    /// Reads on every connection, until the task is cancelled.
+    private func follow() async throws {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.wakeUps() }
+            for await _ in client.states {
+                handle { machine, connection, now in machine.connectionChanged(to: connection, now: now) }
+            }
+            group.cancelAll()
+        }
+        guard Task.isCancelled else { throw ZooKeeperError(.clientStopped, path: scope.root) }
+    }
+
+    /// Comes back after pauses and intervals.
+    private func wakeUps() async {
+        while !Task.isCancelled {
+            let instant = state.withLock { $0.machine.wakeUpAt }
+            await wakeUp.wait(until: instant, clock: client.clock)
+            handle { machine, connection, now in machine.wake(on: connection, now: now) }
+        }
+    }
+
+    /// Takes the watches away; nothing comes after this.
+    private func end() {
+        let sinks = state.withLock { state in
+            state.machine.finish(now: client.clock.now)
+            let entry = Self.entry(of: state.machine, connection: nil, clock: client.clock)
+            entries.finish(entry)
+            updates.finish(CacheUpdate(entry: entry, changes: []))
+            defer { state.sinks = [:] }
+            return state.sinks.values.sorted { $0.watch.number < $1.watch.number }
+        }
+        for one in sinks { giveUp(one) }
+    }
+
+    private func giveUp(_ sink: Sink) {
+        let path = sink.watch.key.path(below: scope.root)
+        sink.session.giveUp(sink.sink, at: path, kind: sink.watch.part == .data ? .data : .children)
+    }
+
+    /// What was decided on, with whom to send it to.
+    private struct Batch: Sendable {
+        var actions: Machine.Actions
+        var connection: (session: LiveSession, number: Int)?
+        var sinks: [Int: WatchSink] = [:]
+    }
+
+    /// Has the machine decide about something that happened, and performs it.
+    ///
+    /// Also called on the thread that delivers answers and events. The connection is looked up under the lock, so that no
+    /// decision about an older one comes after a decision about a newer one.
+    private func handle(_ decide: (inout Machine, Machine.Connection?, MonotonicInstant) -> Machine.Actions) {
+        let (batch, givenUp, isWakeUpNew) = state.withLock { state -> (Batch, [Sink], Bool) in
+            let wakeUpAt = state.machine.wakeUpAt
+            let connection = client.presentConnection
+            let present = connection.map(Machine.Connection.init)
+            let actions = decide(&state.machine, present, client.clock.now)
+            publish(&state, present)
+            var batch = Batch(actions: actions, connection: connection)
+            let givenUp = actions.givenUp.compactMap { state.sinks.removeValue(forKey: $0.number) }
+            if let session = connection?.session {
+                for read in actions.reads where read.setsWatch {
+                    batch.sinks[read.number] = addSink(for: read, session: session, to: &state)
+                }
+            }
+            return (batch, givenUp, state.machine.wakeUpAt != wakeUpAt)
+        }
+        for one in givenUp { giveUp(one) }
+        send(batch)
+        // Only then: the loop that wakes up comes through here as well, and must not wake itself.
+        if isWakeUpNew { wakeUp.signal() }
+    }
+
+    /// Sent under the lock, which keeps the entries in order; nobody's code runs for it.
+    private func publish(_ state: inout State, _ connection: Machine.Connection?) {
+        guard let changes = state.machine.takePublication() else { return }
+        let entry = Self.entry(of: state.machine, connection: connection, clock: client.clock)
+        // In this order: who has seen an entry finds its update.
+        updates.send(CacheUpdate(entry: entry, changes: changes))
+        entries.send(entry)
+    }
+
+    private func addSink(for read: Machine.Read, session: LiveSession, to state: inout State) -> WatchSink {
+        let watch = Machine.Watch(number: read.number, key: read.key, part: read.part)
+        let sink = WatchSink { [weak self] event in self?.fired(watch, event) }
+        state.sinks[read.number] = Sink(watch: watch, sink: sink, session: session)
+        return sink
+    }
+
+    private func send(_ batch: Batch) {
+        guard let (session, number) = batch.connection else { return }
+        if batch.actions.catchesUp {
+            session.post(.sync(path: scope.root)) { [weak self] result in
+                let succeeded = if case .success = result { true } else { false }
+                self?.handle { machine, connection, now in
+                    machine.caughtUp(succeeded, onConnection: number, connection: connection, now: now)
+                }
+            }
+        }
+        for read in batch.actions.reads {
+            session.post(request(for: read, sink: batch.sinks[read.number])) { [weak self] result in
+                self?.answered(read, Machine.Answer(result))
+            }
+        }
+    }
+
+    private func request(for read: Machine.Read, sink: WatchSink?) -> SessionRequest {
+        let path = read.key.path(below: scope.root)
+        return switch read.question {
+        case .data: .data(path: path, watch: sink)
+        case .existence: .exists(path: path, watch: sink)
+        case .children: .children(path: path, watch: sink)
+        }
+    }
+
+    private func answered(_ read: Machine.Read, _ answer: Machine.Answer) {
+        if case .failed(let error) = answer {
+            logger.debug(
+                "Cannot read a znode",
+                metadata: ["zookeeper.path": "\(read.key.path(below: scope.root))", "reason": "\(error)"])
+        }
+        if read.setsWatch, !answer.setsWatch(of: read) {
+            state.withLock { _ = $0.sinks.removeValue(forKey: read.number) }
+        }
+        handle { machine, connection, now in machine.answered(answer, to: read, on: connection, now: now) }
+    }
+
+    private func fired(_ watch: Machine.Watch, _ event: WatchEvent) {
+        state.withLock { _ = $0.sinks.removeValue(forKey: watch.number) }
+        handle { machine, connection, now in
+            machine.fired(watch, Machine.Notice(event), on: connection, now: now)
+        }
+    }
+
+    private static func entry(
+        of machine: Machine, connection: Machine.Connection?, clock: any MonotonicClock
+    ) -> CacheEntry {
+        let since = machine.staleSince(on: connection, now: clock.now)
+        return CacheEntry(
+            content: machine.content, freshness: since.map { .stale(since: clock.continuousInstant($0)) } ?? .live)
+    }
+}
+
+extension SubtreeStateMachine.Answer {
+    fileprivate init(_ result: SessionResult) {
+        switch result {
+        case .success(.data(let data, let stat)): self = .data(data, stat)
+        case .success(.children(let names, let stat)): self = .children(names, stat)
+        case .success: self = .exists
+        case .failure(let error): self = error.code == .noNode ? .missing : .failed(error)
+        }
+    }
+}

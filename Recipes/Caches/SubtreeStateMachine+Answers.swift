@@ -1,0 +1,214 @@
+internal import HashTreeCollections
+internal import ZooKeeper
+
+// What an answer changes in what is known.
+extension SubtreeStateMachine {
+    mutating func take(_ answer: Answer, at place: Place, _ now: MonotonicInstant) {
+        switch answer {
+        case .data(let data, let stat): takeData(data, stat, at: place, now)
+        case .children(let names, let stat): takeNames(names, stat, at: place, now)
+        case .exists:
+            close(place)
+            standRoot(now)
+        case .missing where place.key == .root: takeMissingRoot(at: place, now)
+        // Who watches the parent is told as well.
+        case .missing: remove(place.key)
+        case .failed(let error): takeFailure(error, at: place, now)
+        }
+    }
+
+    private mutating func takeData(
+        _ data: [UInt8], _ stat: ZNodeStat, at place: Place, _ now: MonotonicInstant
+    ) {
+        guard let node = nodes[place.key] else { return }
+        if let known = snapshot.znodes[place.key]?.stat, stat.mzxid < known.mzxid { return fallBehind(place, now) }
+        if place.key == .root { knowRoot() }
+        let isWatched = node.data.watch != nil || wantsWatch(place)
+        show(
+            CachedZNode(path: place.key.path(below: scope.root), data: data, stat: stat, isWatched: isWatched),
+            at: place.key)
+        let isListed = node.listed?.czxid == stat.czxid && (node.children.watch != nil || node.children.ticket == nil)
+        if node.depth < scope.depth, stat.ephemeralOwner == nil, !isListed {
+            extendLoading(with: place) { $0.mark(place.key, .children, now) }
+        }
+        settle(place, now)
+    }
+
+    private mutating func takeNames(
+        _ names: [String], _ stat: ZNodeStat, at place: Place, _ now: MonotonicInstant
+    ) {
+        guard let node = nodes[place.key] else { return }
+        if let listed = node.listed, stat.czxid < listed.czxid || stat.pzxid < listed.pzxid {
+            return fallBehind(place, now)
+        }
+        if place.key == .root { knowRoot() }
+        let keys = names.map { place.key.appending($0) }
+        // Created again: what stood below the earlier one has gone with it.
+        let isRecreated = node.listed.map { $0.czxid != stat.czxid } ?? false
+        let kept = isRecreated ? keys.filter { stands($0, since: stat.czxid) } : keys
+        removeChildren(of: place.key, but: Set(kept))
+        nodes[place.key]?.listed = stat
+        extendLoading(with: place) { machine in
+            for key in keys where machine.nodes[key] == nil { machine.add(key, below: place.key, now) }
+        }
+        settle(place, now)
+    }
+
+    /// Whether a znode is known to have been created after an instant.
+    private func stands(_ key: ZNodeKey, since instant: ZXID) -> Bool {
+        guard let czxid = snapshot.znodes[key]?.stat?.czxid else { return false }
+        return czxid > instant
+    }
+
+    /// The first snapshot is to have what is found while it is read.
+    private mutating func extendLoading(with place: Place, _ find: (inout Self) -> Void) {
+        let isPartOfIt = loadsUpTo.map { $0 >= ticket(of: place) ?? .max } ?? false
+        find(&self)
+        guard isPartOfIt else { return }
+        loadsUpTo = loadsUpTo == .max ? newestTicket : max(loadsUpTo ?? 0, newestTicket)
+    }
+
+    private mutating func add(_ key: ZNodeKey, below parent: ZNodeKey, _ now: MonotonicInstant) {
+        let path = key.path(below: scope.root)
+        guard let depth = nodes[parent]?.depth, scope.isIncluded(path) else { return }
+        nodes[parent]?.names.insert(key)
+        nodes[key] = Node(depth: depth + 1)
+        if scope.readsData { mark(key, .data, now) } else { show(CachedZNode(path: path), at: key) }
+    }
+
+    private mutating func takeFailure(_ error: ZooKeeperError, at place: Place, _ now: MonotonicInstant) {
+        if error.code == .invalidArgument, nodes[place.key]?[place.part].isWatchRefused == false, place.key != .root {
+            nodes[place.key]?[place.part].isWatchRefused = true
+            return mark(place.key, place.part, now)
+        }
+        if error.isAboutZNode { takeRefusal(error, at: place) }
+        fail(place, now)
+    }
+
+    /// The server refuses to tell.
+    private mutating func takeRefusal(_ error: ZooKeeperError, at place: Place) {
+        guard place.key != .root || scope.showsRoot && place.part == .children else {
+            // Nothing is told of it from here on, not even that it has gone.
+            for key in nodes[.root]?.names.sorted() ?? [] { remove(key) }
+            hide(.root)
+            nodes[.root]?.listed = nil
+            (rootContent, loadsUpTo) = (.unreadable(error), .max)
+            noteChange(nil)
+            return
+        }
+        var znode = snapshot.znodes[place.key] ?? CachedZNode(path: place.key.path(below: scope.root))
+        if place.part == .data { (znode.data, znode.stat) = (nil, nil) }
+        znode.error = error
+        show(znode, at: place.key)
+        // It is as known as it can be; it goes on being asked.
+        close(place)
+    }
+}
+
+// MARK: What comes and goes
+
+extension SubtreeStateMachine {
+    private mutating func show(_ znode: CachedZNode, at key: ZNodeKey) {
+        let before = snapshot.znodes.updateValue(znode, forKey: key)
+        guard before != znode, loadsUpTo == nil else { return }
+        noteChange(CacheChange(before: before, after: znode))
+    }
+
+    private mutating func hide(_ key: ZNodeKey) {
+        guard let before = snapshot.znodes.removeValue(forKey: key), loadsUpTo == nil else { return }
+        noteChange(CacheChange(before: before, after: nil))
+    }
+
+    /// A znode has gone, with all that stood below it.
+    mutating func remove(_ key: ZNodeKey) {
+        guard key != .root, let node = nodes[key] else { return }
+        removeChildren(of: key)
+        for part in [Part.data, .children] {
+            let place = Place(key: key, part: part)
+            if let watch = node[part].watch { giveUp(Watch(number: watch, key: key, part: part)) }
+            close(place)
+        }
+        nodes[key] = nil
+        if let parent = key.parent { nodes[parent]?.names.remove(key) }
+        hide(key)
+    }
+
+    private mutating func removeChildren(of key: ZNodeKey, but kept: Set<ZNodeKey> = []) {
+        guard let names = nodes[key]?.names, !names.isEmpty else { return }
+        for child in names.subtracting(kept).sorted() { remove(child) }
+    }
+
+    /// All that was to be read has been.
+    mutating func loaded() {
+        guard loadsUpTo != nil, !isRootMissing, nodes[.root]?.isKnown(scope) == true else { return }
+        (loadsUpTo, rootContent) = (nil, nil)
+        for znode in snapshot.sorted { noteChange(CacheChange(before: nil, after: znode)) }
+        noteChange(nil)
+    }
+}
+
+// MARK: The root
+
+extension SubtreeStateMachine {
+    /// The root has gone, as it seems: its existence is asked for, with a watch.
+    mutating func missRoot(_ now: MonotonicInstant) {
+        isRootMissing = true
+        mark(.root, .data, now)
+    }
+
+    /// The root's own data has been written, or the root was created.
+    mutating func standRoot(_ now: MonotonicInstant) {
+        guard isRootMissing || scope.showsRoot else { return }
+        isRootMissing = false
+        mark(.root, scope.showsRoot ? .data : .children, now)
+    }
+
+    private mutating func takeMissingRoot(at place: Place, _ now: MonotonicInstant) {
+        guard place.part == .data, isRootMissing else {
+            close(place)
+            return missRoot(now)
+        }
+        // An answer to its existence: nothing stands below what does not stand.
+        for key in nodes[.root]?.names.sorted() ?? [] { remove(key) }
+        hide(.root)
+        if let watch = nodes[.root]?.children.watch {
+            giveUp(Watch(number: watch, key: .root, part: .children))
+            nodes[.root]?.children.watch = nil
+        }
+        nodes[.root]?.listed = nil
+        if case .absent = rootContent {} else { noteChange(nil) }
+        (rootContent, loadsUpTo) = (.absent, .max)
+        settle(place, now)
+    }
+
+    /// The root stands; what stands below it is shown when it has been read.
+    private mutating func knowRoot() {
+        isRootMissing = false
+    }
+}
+
+extension SubtreeStateMachine.Node {
+    /// Whether the root has been read as far as it is to be.
+    fileprivate func isKnown(_ scope: SubtreeStateMachine.Scope) -> Bool {
+        scope.depth == 0 || listed != nil || children.ticket == nil && data.ticket == nil
+    }
+}
+
+extension ZNodeKey {
+    /// What stands above it; `nil` for the root.
+    var parent: ZNodeKey? {
+        guard !text.isEmpty else { return nil }
+        guard let slash = text.utf8.lastIndex(of: UInt8(ascii: "/")) else { return .root }
+        return ZNodeKey(String(text[..<slash]))
+    }
+}
+
+extension ZooKeeperError {
+    /// Whether the server has said something about the znode, rather than nothing because of the connection or its load.
+    var isAboutZNode: Bool {
+        switch code {
+        case .connectionLoss, .operationTimeout, .sessionExpired, .sessionMoved, .clientStopped, .throttled: false
+        default: true
+        }
+    }
+}

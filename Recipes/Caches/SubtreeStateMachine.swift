@@ -1,0 +1,467 @@
+internal import DequeModule
+internal import ZooKeeper
+
+/// Decides which znodes below a root are read again, and what the answers are worth.
+///
+/// Each znode has two parts: its data, and the list of its children. A part is due when a watch has fired, and settled by
+/// an answer on the present connection, with a watch set. The order of requests, answers and events in a session is all
+/// that it relies on: an answer shows whatever the server had told before it.
+///
+/// - On a new connection of the same session watches are kept, and what changed meanwhile is told before the first answer:
+///   the root is asked once more, for that, and nothing else.
+/// - After a change of the session, or of the servers under it, everything is read again, after a `sync`.
+/// - Reads are in a bounded flight. Where watches would take too much room, parts are read again at intervals instead.
+struct SubtreeStateMachine: Sendable {
+    typealias Connection = NodeCacheStateMachine.Connection
+    typealias Notice = NodeCacheStateMachine.Notice
+
+    /// What is followed.
+    struct Scope: Sendable {
+        var root: String
+        /// The levels below the root; 0 is the root alone.
+        var depth: Int
+        /// Whether the root's own data is a part of it.
+        var showsRoot: Bool
+        /// Whether data is read, or names are all.
+        var readsData: Bool
+        /// What the watched paths may take together, in bytes.
+        var watchBudget: Int
+        /// What each path takes beyond its own length: the chroot, and its length on the wire.
+        var pathOverhead: Int
+        var readsInFlight: Int
+        /// The time between two looks at what is not watched.
+        var interval: Duration
+        var isIncluded: @Sendable (_ path: String) -> Bool
+    }
+
+    /// One request.
+    struct Read: Sendable, Hashable {
+        enum Question: Sendable { case data, existence, children }
+
+        var number: Int
+        var key: ZNodeKey
+        var question: Question
+        var setsWatch: Bool
+        /// The connection it is asked on.
+        var connection: Int
+
+        var part: Part { question == .children ? .children : .data }
+    }
+
+    enum Part: Sendable { case data, children }
+
+    /// A watch, by the read that set it.
+    struct Watch: Sendable, Hashable {
+        var number: Int
+        var key: ZNodeKey
+        var part: Part
+    }
+
+    enum Answer: Sendable {
+        case data([UInt8], ZNodeStat)
+        case children([String], ZNodeStat)
+        /// The znode stands; that was all that was asked.
+        case exists
+        case missing
+        case failed(ZooKeeperError)
+    }
+
+    /// What to do now, in any order.
+    struct Actions: Sendable, Equatable {
+        var catchesUp = false
+        var reads: [Read] = []
+        var givenUp: [Watch] = []
+    }
+
+    struct PartState: Sendable {
+        var watch: Int?
+        var reading: Int?
+        var isQueued = false
+        /// Due since the notice of this number.
+        var ticket: Int?
+        /// The client had no room for its watch.
+        var isWatchRefused = false
+    }
+
+    struct Node: Sendable {
+        var depth: Int
+        var data = PartState()
+        var children = PartState()
+        /// As listed, and not removed since.
+        var names: Set<ZNodeKey> = []
+        var listed: ZNodeStat?
+
+        subscript(_ part: Part) -> PartState {
+            get { part == .data ? data : children }
+            set { if part == .data { data = newValue } else { children = newValue } }
+        }
+    }
+
+    struct Place: Hashable, Sendable {
+        var key: ZNodeKey
+        var part: Part
+    }
+
+    let scope: Scope
+    var nodes: [ZNodeKey: Node] = [:]
+    /// Whether the root is thought to be missing, so that its existence is asked for.
+    var isRootMissing = false
+    /// What is known of the root when its snapshot is not.
+    var rootContent: CacheEntry.Content? = .unknown
+    var snapshot: CacheSnapshot
+    var changes: [CacheChange] = []
+
+    private var connection: Connection?
+    private var lastConnection: Connection?
+    private var mustCatchUp = false
+    private var isCatchingUp = false
+    private var catchUpAt: MonotonicInstant?
+    private var isFinished = false
+    private var queue = Deque<Place>()
+    private var reads: [Int: Read] = [:]
+    private var nextNumber = 0
+    var watchedBytes = 0
+
+    // What is due, in the order in which it was noticed.
+    private var notices = Deque<(ticket: Int, at: MonotonicInstant)>()
+    private var open: Set<Int> = []
+    private var lastTicket = 0
+    /// The first snapshot is complete when nothing up to this ticket is due.
+    var loadsUpTo: Int? = .max
+
+    private var failed: [Place] = []
+    private var backoff: Backoff
+    private var retryAt: MonotonicInstant?
+    private var unwatched: [Place] = []
+    private var lookAt: MonotonicInstant?
+
+    private var actions = Actions()
+    private var isChanged = false
+    private var isPublishedLive = false
+
+    /// - Parameter seed: What the pauses after failures are shortened by.
+    init(_ scope: Scope, now: MonotonicInstant, seed: UInt64) {
+        self.scope = scope
+        snapshot = CacheSnapshot(root: scope.root)
+        backoff = Backoff(initial: .milliseconds(50), cap: .seconds(10), seed: seed)
+        nodes[.root] = Node(depth: 0)
+        markRoot(now)
+    }
+
+    // MARK: What is known
+
+    var content: CacheEntry.Content { rootContent ?? .present(snapshot) }
+
+    /// When to come back, without anything having happened.
+    var wakeUpAt: MonotonicInstant? {
+        [retryAt, lookAt, catchUpAt].compactMap(\.self).min()
+    }
+
+    /// Since when the content is stale; `nil` when it is live on the connection.
+    func staleSince(on connection: Connection?, now: MonotonicInstant) -> MonotonicInstant? {
+        if let oldest = notices.first { return oldest.at }
+        return connection == self.connection ? nil : now
+    }
+
+    /// Whether there is something to tell that was not told before, and which changes.
+    ///
+    /// That something is being read again is not worth telling.
+    mutating func takePublication() -> [CacheChange]? {
+        let isLive = notices.isEmpty && connection != nil
+        let isRefreshing = !isLive && connection != nil && !isFinished
+        guard isChanged || isLive != isPublishedLive && (isLive || !isRefreshing) else { return nil }
+        (isChanged, isPublishedLive) = (false, isLive)
+        defer { changes = [] }
+        return changes
+    }
+
+    /// All watches that stand, for the end.
+    var watches: [Watch] {
+        nodes.flatMap { key, node in
+            [Part.data, .children].compactMap { part in
+                node[part].watch.map { Watch(number: $0, key: key, part: part) }
+            }
+        }.sorted { $0.number < $1.number }
+    }
+
+    // MARK: What happens
+
+    /// The client has got a connection, another one, or none.
+    mutating func connectionChanged(to connection: Connection?, now: MonotonicInstant) -> Actions {
+        follow(connection, now)
+        return takeActions(now)
+    }
+
+    /// A watch has fired.
+    mutating func fired(
+        _ watch: Watch, _ notice: Notice, on connection: Connection?, now: MonotonicInstant
+    ) -> Actions {
+        follow(connection, now)
+        guard nodes[watch.key]?[watch.part].watch == watch.number else { return takeActions(now) }
+        dropWatch(Place(key: watch.key, part: watch.part))
+        switch notice {
+        case .interrupted, .sessionEnded:
+            catchUpFirst()
+            mark(watch.key, watch.part, now)
+        case .deleted where watch.key != .root: remove(watch.key)
+        case .deleted: missRoot(now)
+        case .changed where watch.key == .root && watch.part == .data: standRoot(now)
+        case .changed: mark(watch.key, watch.part, now)
+        }
+        return takeActions(now)
+    }
+
+    /// The `sync` has been answered.
+    ///
+    /// - Parameter number: That of the connection it was asked on.
+    mutating func caughtUp(
+        _ succeeded: Bool, onConnection number: Int, connection: Connection?, now: MonotonicInstant
+    ) -> Actions {
+        follow(connection, now)
+        guard isCatchingUp, number == self.connection?.number else { return takeActions(now) }
+        isCatchingUp = false
+        if succeeded { mustCatchUp = false } else { catchUpAt = now + backoff.pause() }
+        return takeActions(now)
+    }
+
+    /// A read has been answered.
+    mutating func answered(
+        _ answer: Answer, to read: Read, on connection: Connection?, now: MonotonicInstant
+    ) -> Actions {
+        follow(connection, now)
+        reads[read.number] = nil
+        let place = Place(key: read.key, part: read.part)
+        let isSet = read.setsWatch && answer.setsWatch(of: read)
+        if read.setsWatch, !isSet { watchedBytes -= size(of: read.key) }
+        guard nodes[read.key]?[read.part].reading == read.number else {
+            // Asked on another connection, or about a znode that has gone meanwhile.
+            if isSet { giveUp(Watch(number: read.number, key: read.key, part: read.part)) }
+            return takeActions(now)
+        }
+        nodes[read.key]?[read.part].reading = nil
+        if isSet { nodes[read.key]?[read.part].watch = read.number }
+        take(answer, at: place, now)
+        return takeActions(now)
+    }
+
+    /// A pause or an interval may be over.
+    mutating func wake(on connection: Connection?, now: MonotonicInstant) -> Actions {
+        follow(connection, now)
+        if let retryAt, retryAt <= now { retry(now) }
+        if let lookAt, lookAt <= now { look(now) }
+        if let catchUpAt, catchUpAt <= now { self.catchUpAt = nil }
+        return takeActions(now)
+    }
+
+    /// The cache stops.
+    mutating func finish(now: MonotonicInstant) {
+        follow(nil, now)
+        isFinished = true
+        (retryAt, lookAt, catchUpAt) = (nil, nil, nil)
+    }
+}
+
+// MARK: What is due
+
+extension SubtreeStateMachine {
+    /// A part is to be read.
+    mutating func mark(_ key: ZNodeKey, _ part: Part, _ now: MonotonicInstant) {
+        guard var state = nodes[key]?[part] else { return }
+        if state.ticket == nil {
+            lastTicket += 1
+            state.ticket = lastTicket
+            open.insert(lastTicket)
+            notices.append((lastTicket, now))
+        }
+        if state.reading == nil, !state.isQueued {
+            state.isQueued = true
+            queue.append(Place(key: key, part: part))
+        }
+        nodes[key]?[part] = state
+    }
+
+    /// The last notice so far.
+    var newestTicket: Int { lastTicket }
+
+    func ticket(of place: Place) -> Int? { nodes[place.key]?[place.part].ticket }
+
+    /// Nothing newer is known of a part than what was answered.
+    mutating func close(_ place: Place) {
+        guard let ticket = nodes[place.key]?[place.part].ticket else { return }
+        nodes[place.key]?[place.part].ticket = nil
+        open.remove(ticket)
+        prune()
+    }
+
+    private mutating func prune() {
+        while let first = notices.first, !open.contains(first.ticket) { notices.removeFirst() }
+        guard let loadsUpTo, connection != nil else { return }
+        if notices.first.map({ $0.ticket > loadsUpTo }) ?? true { loaded() }
+    }
+
+    /// An answer has been taken in: the part rests, or is read once more for its watch.
+    mutating func settle(_ place: Place, _ now: MonotonicInstant) {
+        guard let state = nodes[place.key]?[place.part] else { return }
+        if state.watch == nil {
+            if wantsWatch(place) { return mark(place.key, place.part, now) }
+            unwatched.append(place)
+            lookAt = lookAt ?? now + scope.interval
+        }
+        close(place)
+    }
+
+    /// Whether a part is to be watched, and there is room for that.
+    func wantsWatch(_ place: Place) -> Bool {
+        if place.key == .root { return true }
+        guard nodes[place.key]?[place.part].isWatchRefused == false else { return false }
+        return watchedBytes + size(of: place.key) <= scope.watchBudget
+    }
+
+    func size(of key: ZNodeKey) -> Int {
+        scope.root.utf8.count + key.text.utf8.count + 1 + scope.pathOverhead
+    }
+
+    /// Something could not be read: it is asked again after a pause.
+    mutating func fail(_ place: Place, _ now: MonotonicInstant) {
+        failed.append(place)
+        retryAt = retryAt ?? now + backoff.pause()
+    }
+
+    private mutating func retry(_ now: MonotonicInstant) {
+        let places = failed
+        (failed, retryAt) = ([], nil)
+        for place in places { mark(place.key, place.part, now) }
+    }
+
+    private mutating func look(_ now: MonotonicInstant) {
+        let places = unwatched
+        (unwatched, lookAt) = ([], nil)
+        for place in places { mark(place.key, place.part, now) }
+    }
+
+    mutating func noteChange(_ change: CacheChange?) {
+        isChanged = true
+        if let change { changes.append(change) }
+    }
+
+    /// The root itself is to be read again, whatever is thought of it.
+    mutating func markRoot(_ now: MonotonicInstant) {
+        if isRootMissing || scope.showsRoot { mark(.root, .data, now) }
+        if !isRootMissing, scope.depth > 0, nodes[.root]?.data.ticket == nil { mark(.root, .children, now) }
+    }
+
+    mutating func giveUp(_ watch: Watch) {
+        watchedBytes -= size(of: watch.key)
+        actions.givenUp.append(watch)
+    }
+
+    mutating func dropWatch(_ place: Place) {
+        guard nodes[place.key]?[place.part].watch != nil else { return }
+        nodes[place.key]?[place.part].watch = nil
+        watchedBytes -= size(of: place.key)
+    }
+}
+
+// MARK: The connection
+
+extension SubtreeStateMachine {
+    private mutating func follow(_ connection: Connection?, _ now: MonotonicInstant) {
+        guard connection != self.connection, !isFinished else { return }
+        self.connection = connection
+        (isCatchingUp, catchUpAt) = (false, nil)
+        // Whatever was told is told before the root's next answer.
+        markRoot(now)
+        guard let connection else { return }
+        let last = lastConnection
+        lastConnection = connection
+        guard let last else { return }
+        if last.epoch != connection.epoch {
+            forgetWatches(now)
+        } else if nodes[.root]?.data.watch == nil, nodes[.root]?.children.watch == nil {
+            catchUpFirst()
+        }
+        askAgain()
+        retry(now)
+        look(now)
+    }
+
+    /// All watches have gone with their session.
+    private mutating func forgetWatches(_ now: MonotonicInstant) {
+        for key in nodes.keys.sorted() {
+            for part in [Part.data, .children] where nodes[key]?[part].watch != nil {
+                dropWatch(Place(key: key, part: part))
+                mark(key, part, now)
+            }
+        }
+        catchUpFirst()
+    }
+
+    /// The server may be behind what was known on another connection: what is on its way does not count.
+    private mutating func catchUpFirst() {
+        guard !mustCatchUp else { return }
+        mustCatchUp = true
+        askAgain()
+    }
+
+    /// A read's answer that shows less than was known before.
+    mutating func fallBehind(_ place: Place, _ now: MonotonicInstant) {
+        catchUpFirst()
+        fail(place, now)
+    }
+
+    /// Reads that are on their way are sent once more.
+    private mutating func askAgain() {
+        for number in reads.keys.sorted() {
+            guard let read = reads[number], nodes[read.key]?[read.part].reading == number else { continue }
+            nodes[read.key]?[read.part].reading = nil
+            nodes[read.key]?[read.part].isQueued = true
+            queue.append(Place(key: read.key, part: read.part))
+        }
+    }
+
+    private mutating func takeActions(_ now: MonotonicInstant) -> Actions {
+        if failed.isEmpty, catchUpAt == nil, notices.isEmpty { backoff.reset() }
+        send()
+        defer { actions = Actions() }
+        return actions
+    }
+
+    private mutating func send() {
+        guard let connection, !isFinished, !isCatchingUp else { return }
+        if mustCatchUp {
+            guard catchUpAt == nil else { return }
+            isCatchingUp = true
+            actions.catchesUp = true
+            return
+        }
+        while reads.count < scope.readsInFlight, let place = queue.popFirst() {
+            guard let state = nodes[place.key]?[place.part], state.isQueued else { continue }
+            nextNumber += 1
+            let setsWatch = state.watch == nil && wantsWatch(place)
+            if setsWatch { watchedBytes += size(of: place.key) }
+            let read = Read(
+                number: nextNumber, key: place.key, question: question(at: place), setsWatch: setsWatch,
+                connection: connection.number)
+            nodes[place.key]?[place.part].isQueued = false
+            nodes[place.key]?[place.part].reading = nextNumber
+            reads[nextNumber] = read
+            actions.reads.append(read)
+        }
+    }
+
+    private func question(at place: Place) -> Read.Question {
+        if place.part == .children { return .children }
+        return place.key == .root && (isRootMissing || !scope.showsRoot) ? .existence : .data
+    }
+}
+
+extension SubtreeStateMachine.Answer {
+    /// A read of data or children sets its watch only when the znode stands, a look for its existence in any case.
+    func setsWatch(of read: SubtreeStateMachine.Read) -> Bool {
+        switch self {
+        case .data, .children, .exists: true
+        case .missing: read.question == .existence
+        case .failed: false
+        }
+    }
+}

@@ -1,0 +1,123 @@
+public import Logging
+public import ServiceLifecycle
+public import ZooKeeper
+
+/// Keeps a znode and everything below it in memory.
+///
+/// ``run()`` reads and watches each znode's data and its list of children, for as long as it runs, down to a depth and
+/// through a filter if so configured; ``current`` is what is known, ``changes`` tells of the newest, and ``updates`` of
+/// each single addition, change and removal.
+///
+/// ```swift
+/// try await withTreeCache("/settings", client: client) { tree in
+///     for await update in tree.updates {
+///         for change in update.changes { apply(change) }
+///     }
+/// }
+/// ```
+///
+/// A change reads again what has changed, and nothing else. A znode that was deleted and created again shows as a change
+/// with another `stat.czxid`. A subtree that vanishes is told from its leaves upwards. A snapshot is what was read at
+/// different moments: znodes that were changed in one transaction may be seen one after the other.
+///
+/// After a lost connection one read shows that nothing was missed; a new session reads everything again, after a `sync`.
+///
+/// Two watches are needed for a znode that may have children, so that a client has room for some 10,000 to 15,000 znodes
+/// with paths of usual length. This cache takes no more than ``Configuration-swift.struct/watchBudget``; what is beyond it is looked at again every
+/// ``Configuration-swift.struct/interval``.
+///
+/// Costs two requests a znode at first, one for an ephemeral one, in flights of bounded size; then one request a change.
+public final class TreeCache: Service, Sendable {
+    /// What a cache reads and how much at a time.
+    public struct Configuration: Sendable {
+        /// How many levels below the root are followed; 0 is the root alone.
+        ///
+        /// Default: `Int.max`, all of them.
+        public var depth = Int.max
+        /// What the watched paths may take together, in bytes: each its length and four, twice for data and children.
+        ///
+        /// What a client can watch is 1,000,000 bytes, with its locks and whatever else uses it. Default: 500,000.
+        public var watchBudget = 500_000
+        /// The time between two looks at what is not watched.
+        ///
+        /// Default: 60 s.
+        public var interval: Duration = .seconds(60)
+        /// The most reads on the wire at a time.
+        ///
+        /// Default: 256.
+        public var readsInFlight = 256
+        /// Which znodes are followed, by their absolute paths; nothing below one that is not is looked at.
+        public var isIncluded: @Sendable (_ path: String) -> Bool = { _ in true }
+
+        /// Makes a configuration of the defaults.
+        public init() {}
+    }
+
+    /// The znode on top.
+    public let path: String
+    let follower: SubtreeFollower
+
+    /// Makes a cache; it knows nothing before it runs.
+    ///
+    /// - Throws: `ZooKeeperError` with code `.invalidPath`, or `.invalidConfiguration` for a depth that is negative, or an
+    ///   interval or a number of reads that is not over zero.
+    public init(
+        _ path: String, client: ZooKeeperClient, configuration: Configuration = Configuration(),
+        logger: Logger = .current
+    ) throws(ZooKeeperError) {
+        self.path = try ZNodePath(path).string
+        let scope = try SubtreeStateMachine.Scope(
+            root: path, depth: configuration.depth, showsRoot: true, readsData: true,
+            limits: .init(
+                watchBudget: configuration.watchBudget, readsInFlight: configuration.readsInFlight,
+                interval: configuration.interval),
+            client: client, isIncluded: configuration.isIncluded)
+        follower = SubtreeFollower(scope, client: client, logger: logger)
+    }
+
+    /// What is known now; from memory.
+    public var current: CacheEntry { follower.current }
+
+    /// The current entry first, then each that differs from the one before.
+    ///
+    /// A slow reader skips to the newest. That something is being read again is not told; that the content has become stale
+    /// with a lost connection, and live again, is. The sequence ends when the cache has stopped.
+    public var changes: AsyncStream<CacheEntry> { follower.entries.follow(.bufferingNewest(1)) }
+
+    /// All that is known first, then each addition, change and removal, none left out.
+    public var updates: CacheUpdates { CacheUpdates(stream: follower.updates.follow()) }
+
+    /// Follows the tree until it is cancelled or shut down gracefully; takes its watches away from the server then.
+    ///
+    /// - Throws: `ZooKeeperError` with code `.clientStopped` when the client stops first, `.invalidArgument`
+    ///   when it was run before.
+    public func run() async throws {
+        try await follower.run()
+    }
+}
+
+/// Runs a cache of a znode and what stands below it for as long as an operation takes.
+///
+/// - Parameters:
+///   - path: The znode on top. It need not stand.
+///   - client: A client that runs.
+///   - configuration: What is read.
+///   - logger: Where the cache tells why it cannot read.
+///   - operation: Uses the cache, whose content is unknown at first; when it returns or throws, the cache is stopped.
+/// - Returns: What `operation` returned.
+/// - Throws: `ZooKeeperError` with code `.invalidPath`, or the error of `operation`.
+public func withTreeCache<Result: Sendable>(
+    _ path: String,
+    client: ZooKeeperClient,
+    configuration: TreeCache.Configuration = .init(),
+    logger: Logger = .current,
+    operation: (TreeCache) async throws -> Result
+) async throws -> Result {
+    let cache = try TreeCache(path, client: client, configuration: configuration, logger: logger)
+    return try await withThrowingTaskGroup(of: Void.self) { group in
+        // A client that stops ends the cache's sequence; the operation is what counts.
+        group.addTask { try? await cache.run() }
+        defer { group.cancelAll() }
+        return try await operation(cache)
+    }
+}

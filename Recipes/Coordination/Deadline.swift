@@ -1,0 +1,87 @@
+internal import ZooKeeper
+
+extension ZooKeeperClient {
+    /// Runs an operation, which is cancelled when its time is over.
+    ///
+    /// - Throws: ``CoordinationError`` with code `.timedOut`, or the error of the operation.
+    func within<Result: Sendable>(
+        _ patience: Duration?, at path: String, _ operation: @escaping @Sendable () async throws -> Result
+    ) async throws -> Result {
+        guard let patience else { return try await operation() }
+        let (clock, deadline) = (clock, clock.now + patience)
+        return try await withThrowingTaskGroup(of: Result?.self) { group in
+            group.addTask { try await operation() }
+            group.addTask {
+                try await clock.sleep(until: deadline)
+                return nil
+            }
+            defer { group.cancelAll() }
+            guard let result = try await group.next() ?? nil else {
+                throw CoordinationError(.timedOut, path: path, message: "waited for \(patience)")
+            }
+            return result
+        }
+    }
+
+    /// Sends requests in the present session or the next one, once.
+    ///
+    /// What was lost with its connection or its session fails with a code for which ``ZooKeeperError/wasInterrupted`` holds.
+    func flight(_ requests: SessionRequest...) async throws -> [SessionResult] {
+        try await liveSession().flight(requests)
+    }
+
+    /// The same with requests that set a watch on a znode; a cancelled flight gives it up.
+    func flight(
+        watching path: String, _ requests: (WatchSink) -> [SessionRequest]
+    ) async throws -> (results: [SessionResult], watch: AwaitedWatch) {
+        let watch = AwaitedWatch(path: path, session: try await liveSession())
+        do {
+            return (try await watch.session.flight(requests(watch.sink)), watch)
+        } catch {
+            watch.giveUp()
+            throw error
+        }
+    }
+}
+
+extension ZooKeeperError {
+    /// Whether nothing was answered because of the connection or the session.
+    var wasInterrupted: Bool {
+        switch code {
+        case .connectionLoss, .operationTimeout, .sessionExpired, .sessionMoved, .throttled: true
+        default: false
+        }
+    }
+}
+
+/// A watch whose event is awaited, and which is given up when the wait is.
+struct AwaitedWatch: Sendable {
+    let path: String
+    let session: LiveSession
+    let sink: WatchSink
+    private let event: OneShot<WatchEvent>
+
+    init(path: String, session: LiveSession) {
+        let event = OneShot<WatchEvent>()
+        self.path = path
+        self.session = session
+        self.event = event
+        sink = WatchSink { event.set($0) }
+    }
+
+    /// Waits for the event, whatever it is.
+    ///
+    /// - Throws: `CancellationError`; the watch has been given up then.
+    func wait() async throws {
+        do {
+            _ = try await event.wait()
+        } catch {
+            giveUp()
+            throw error
+        }
+    }
+
+    func giveUp() {
+        session.giveUp(sink, at: path, kind: .data)
+    }
+}

@@ -1,0 +1,191 @@
+import Logging
+import ZooKeeper
+import ZooKeeperRecipes
+import ZooKeeperTestKit
+
+/// Members of a group that come and go, some under the same id, while an administrator lays hands on their znodes.
+package struct GroupScenario: Scenario {
+    package static let name = "group"
+    static let path = "/service/members"
+
+    package init() {}
+
+    package func run(in world: ScenarioWorld) -> [String] {
+        var ids = ["one", "two", "three"]
+        if world.simulation.chance.oneIn(2) { ids.append("one") }
+        let names = Set(ids).sorted()
+        let log = GroupLog(world, ids: names)
+        let isOver = Flag()
+        world.deletable = [Self.path]
+        for (index, id) in ids.enumerated() {
+            world.add("member\(index + 1)") { participant in
+                await GroupParticipant(participant: participant, id: id, log: log, isOver: isOver).main()
+            }
+        }
+        world.run(faultsFor: world.profile.trouble, rest: world.profile.sessionTimeout * 4 + .seconds(20))
+        // From here on nobody leaves.
+        isOver.set()
+        world.simulation.run(until: world.simulation.now + world.profile.sessionTimeout * 3 + .seconds(20))
+        let failures = log.failures() + log.failuresAtRest(world, ids: names)
+        world.stop()
+        return failures
+    }
+}
+
+/// What members showed and claimed, and what became of their znodes.
+struct GroupLog: Sendable {
+    private struct Ownership {
+        var session: Int64
+        var path: String
+    }
+
+    private struct State {
+        /// The process of each session.
+        var processes: [Int64: String] = [:]
+        var owners: [String: Int64] = [:]
+        var deletions: [(path: String, owner: Int64, by: Int64)] = []
+        var claims: [String] = []
+        /// What each member saw last, by its process.
+        var seen: [String: (ids: [String], isLive: Bool)] = [:]
+    }
+
+    private let subtree: SubtreeLog
+    private let state = Confined(Box())
+    private let paths: [String]
+
+    private final class Box {
+        var state = State()
+    }
+
+    init(_ world: ScenarioWorld, ids: [String]) {
+        paths = ids.map { "\(GroupScenario.path)/\($0)" }
+        subtree = SubtreeLog(world, paths: paths)
+        let box = state.value
+        let before = world.willDie
+        world.willDie = { process in
+            before(process)
+            box.state.seen[process.name] = nil
+        }
+        world.observe { transaction in Self.note(transaction.change, by: transaction.session, in: box) }
+    }
+
+    private static func note(_ change: TreeChange, by session: Int64, in box: Box) {
+        switch change {
+        case .create(let creation): box.state.owners[creation.path] = creation.owner
+        case .delete(let path):
+            guard let owner = box.state.owners.removeValue(forKey: path) else { return }
+            // An administrator has no session.
+            if session != 0 { box.state.deletions.append((path, owner, session)) }
+        case .closeSession(let paths): for path in paths { box.state.owners[path] = nil }
+        case .multi(let changes): for change in changes { note(change, by: session, in: box) }
+        default: break
+        }
+    }
+
+    func joined(_ session: SessionID?, by participant: Participant) {
+        guard participant.isAlive, let session else { return }
+        state.value.state.processes[session.rawValue] = participant.name
+    }
+
+    /// A member's node says where it stands.
+    func claimed(_ node: PersistentNodeState, session: SessionID?, by participant: Participant) {
+        guard participant.isAlive, case .standing(let znode) = node, let owner = znode.stat.ephemeralOwner else {
+            return
+        }
+        if state.value.state.processes[owner.rawValue] != participant.name, owner != session {
+            state.value.state.claims.append("\(participant.name) claims a znode of session \(owner)")
+        }
+    }
+
+    func saw(_ members: GroupMembers, entry: CacheEntry, by participant: Participant) {
+        guard participant.isAlive else { return }
+        subtree.saw(entry, by: participant, among: paths)
+        state.value.state.seen[participant.name] = (members.sorted.map(\.id), members.isLive)
+    }
+
+    func left(_ participant: Participant) {
+        guard participant.isAlive else { return }
+        subtree.closed(participant, paths: paths)
+        state.value.state.seen[participant.name] = nil
+    }
+
+    func failures() -> [String] {
+        let state = state.value.state
+        let strangers = state.deletions.filter { state.processes[$0.owner] != state.processes[$0.by] }
+        return subtree.failures() + state.claims
+            + strangers.map { "\($0.path) of session \($0.owner) was deleted by session \($0.by)" }
+    }
+
+    /// Every member sees exactly those who stand, and those are all ids.
+    func failuresAtRest(_ world: ScenarioWorld, ids: [String]) -> [String] {
+        let standing = world.ensemble.children(of: GroupScenario.path)
+        let missing = standing == ids.sorted() ? [] : ["at rest \(standing) stand instead of \(ids)"]
+        return missing
+            + state.value.state.seen.sorted { $0.key < $1.key }.compactMap { name, seen in
+                seen.isLive && seen.ids == standing ? nil : "\(name) sees \(seen) at rest, \(standing) stand"
+            }
+    }
+}
+
+/// A process that is a member, leaves now and then, and comes again.
+private struct GroupParticipant: Sendable {
+    let participant: Participant
+    let id: String
+    let log: GroupLog
+    let isOver: Flag
+
+    func main() async {
+        await participant.withClient { client in
+            while !Task.isCancelled {
+                try await takePart(client)
+                log.left(participant)
+                try await participant.pause(.zero ... .milliseconds(300))
+            }
+        }
+        log.left(participant)
+    }
+
+    private func takePart(_ client: ZooKeeperClient) async throws {
+        var configuration = GroupMembership.Configuration(client: client)
+        configuration.duplicatePatience = nil
+        let data = [UInt8](repeating: 1, count: participant.chance { $0.below(3) })
+        let membership = try GroupMembership(
+            GroupScenario.path, memberID: id, data: data, client: client, configuration: configuration,
+            logger: client.logger)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await membership.run() }
+            group.addTask { try await watch(membership, client) }
+            group.addTask {
+                for await state in membership.states {
+                    log.joined(client.session?.id, by: participant)
+                    log.claimed(state, session: client.session?.id, by: participant)
+                }
+            }
+            group.addTask { try await changeAndLeave(membership) }
+            defer { group.cancelAll() }
+            // Until it leaves, or its end.
+            try await group.next()
+        }
+    }
+
+    private func watch(_ membership: GroupMembership, _ client: ZooKeeperClient) async throws {
+        for await members in membership.changes {
+            log.joined(client.session?.id, by: participant)
+            log.saw(members, entry: members.entry, by: participant)
+            if members.isLive, members[id] != nil { participant.progress() }
+        }
+    }
+
+    /// Sets other data now and then; returns when the member is to leave.
+    private func changeAndLeave(_ membership: GroupMembership) async throws {
+        while true {
+            try await participant.pause(.milliseconds(100) ... .seconds(2))
+            guard !isOver.isSet else {
+                try await OneShot<Void>().wait()
+                return
+            }
+            if participant.chance({ $0.oneIn(3) }) { return }
+            membership.setData([UInt8](repeating: 2, count: participant.chance { $0.below(4) }))
+        }
+    }
+}

@@ -1,0 +1,131 @@
+import Testing
+import ZooKeeper
+import ZooKeeperRecipes
+import ZooKeeperTestKit
+
+@Suite(.serialized, .timeLimit(.minutes(2)))
+struct SharedCounterTests {
+    @Test func `additions of many add up, and the bytes are Curator's`() async throws {
+        try await CacheScene.with { scene in
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for index in 0..<8 {
+                    let client = index.isMultiple(of: 2) ? scene.client : scene.other
+                    group.addTask {
+                        let counter = try SharedCounter(client: client, path: "/app/count", format: .int64)
+                        for _ in 0..<10 { try await counter.add(3) }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            let counter = try SharedCounter(client: scene.client, path: "/app/count", format: .int64)
+            #expect(try await counter.number() == 240)
+            #expect(try await scene.other.data(at: "/app/count").data == [0, 0, 0, 0, 0, 0, 0, 240])
+            #expect(try await counter.set(5, replacing: 240))
+            #expect(try await counter.set(6, replacing: 240) == false)
+            #expect(try await counter.update { $0 * 2 } == 10)
+        }
+    }
+
+    @Test func `an overflow is an error, and nothing is written`() async throws {
+        try await CacheScene.with { scene in
+            let small = try SharedCounter(
+                client: scene.client, path: "/small", format: .int32, initial: Int64(Int32.max))
+            let large = try SharedCounter(client: scene.client, path: "/large", format: .int64, initial: Int64.max - 1)
+            #expect(try await large.add(1) == .max)
+            for counter in [small, large] {
+                let before = try await counter.number()
+                do {
+                    try await counter.add(1)
+                    Issue.record("no overflow")
+                } catch let error as CoordinationError {
+                    #expect(error.code == .overflow)
+                }
+                #expect(try await counter.number() == before)
+            }
+            try await scene.other.setData([1, 2, 3], at: "/small")
+            do {
+                _ = try await small.number()
+                Issue.record("three bytes are no number")
+            } catch let error as CoordinationError {
+                #expect(error.code == .malformed)
+            }
+        }
+    }
+
+    @Test func `H61 a version of -1, which would match anything, is refused`() async throws {
+        try await CacheScene.with { scene in
+            let value = try SharedValue(client: scene.client, path: "/value", initial: [1])
+            var known = try await value.value()
+            #expect(try await value.set([2], replacing: known)?.data == [2])
+            #expect(try await value.set([3], replacing: known) == nil)
+            known.stat.dataVersion = -1
+            await #expect(throws: CoordinationError.self) { try await value.set([9], replacing: known) }
+            #expect(try await value.value().data == [2])
+        }
+    }
+
+    @Test func `an addition whose answer is lost is told to be unknown, one that never arrived is made again`()
+        async throws
+    {
+        try await CacheScene.with(sessionTimeout: .seconds(10)) { scene in
+            let counter = try SharedCounter(client: scene.client, path: "/count", format: .int32)
+            #expect(try await counter.add(1) == 1)
+            await scene.proxy.swallowNextReply(thenCut: true) { $0.operation == .setData }
+            do {
+                try await counter.add(1)
+                Issue.record("the outcome was taken for known")
+            } catch let error as CoordinationError {
+                #expect(error.code == .outcomeUnknown)
+                #expect(error.present?.data == [0, 0, 0, 2])
+            }
+            await scene.proxy.swallowNextRequest(thenCut: true) { $0.operation == .setData }
+            #expect(try await counter.add(1) == 3)
+            #expect(try await counter.number() == 3)
+        }
+    }
+
+    @Test func `a counter that is deleted in between is created anew`() async throws {
+        try await CacheScene.with { scene in
+            let counter = try SharedCounter(client: scene.client, path: "/count", format: .int64, initial: 100)
+            #expect(try await counter.add(1) == 101)
+            try await scene.other.delete("/count")
+            #expect(try await counter.add(1) == 101)
+        }
+    }
+
+    @Test func `changes are live, or stale since the connection was lost`() async throws {
+        try await CacheScene.with { scene in
+            let counter = try SharedCounter(client: scene.client, path: "/count", format: .int64)
+            _ = try await counter.number()
+            let far = try SharedCounter(client: scene.other, path: "/count", format: .int64)
+            try await counter.withChanges { changes in
+                var iterator = changes.makeAsyncIterator()
+                while let entry = await iterator.next(), !(entry.isLive && entry.number == 0) {}
+                try await far.add(7)
+                while let entry = await iterator.next(), !(entry.isLive && entry.number == 7) {}
+                await scene.proxy.refuse()
+                await scene.proxy.cut()
+                let stale = await iterator.next()
+                #expect(stale?.number == 7 && stale?.isLive == false)
+                await scene.proxy.accept()
+                let live = await iterator.next()
+                #expect(live?.number == 7 && live?.isLive == true)
+            }
+        }
+    }
+
+    @Test func `an addition waits for the server no longer than it may`() async throws {
+        try await CacheScene.with { scene in
+            let counter = try SharedCounter(client: scene.client, path: "/count", format: .int64)
+            _ = try await counter.number()
+            await scene.proxy.hold()
+            do {
+                try await counter.add(1, waitingAtMost: .milliseconds(200))
+                Issue.record("it did not wait")
+            } catch let error as CoordinationError {
+                #expect(error.code == .timedOut)
+            }
+            await scene.proxy.release()
+        }
+    }
+}

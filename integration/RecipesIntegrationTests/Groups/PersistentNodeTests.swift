@@ -1,0 +1,245 @@
+import Logging
+import ServiceLifecycle
+import Synchronization
+import Testing
+import ZooKeeper
+import ZooKeeperRecipes
+import ZooKeeperTestKit
+
+@Suite(.serialized, .timeLimit(.minutes(3)))
+struct PersistentNodeTests {
+    private static let path = "/app/nodes/one"
+
+    @Test func `the znode stands with its data while the operation runs, and goes after it`() async throws {
+        try await CacheScene.with { scene in
+            try await withPersistentNode(Self.path, data: [1], client: scene.client) { node in
+                let (data, stat) = try await scene.other.data(at: Self.path)
+                #expect(data == [1])
+                #expect(stat.ephemeralOwner == scene.client.session?.id)
+                #expect(node.state.isStanding)
+            }
+            #expect(try await scene.other.exists(at: Self.path) == nil)
+            try await scene.settle()
+            #expect(try await scene.server.counters().watchCount == 0)
+        }
+    }
+
+    @Test func `other data is written into the standing znode, in one flight of two requests`() async throws {
+        try await CacheScene.with { scene in
+            try await withPersistentNode(Self.path, data: [1], client: scene.client) { node in
+                let czxid = node.state.znode?.stat.czxid
+                _ = try await scene.requests()
+                node.setData([2])
+                try await node.waitUntilStanding()
+                #expect(node.state.znode?.stat.czxid == czxid)
+                #expect(try await scene.requests() == [.setData, .getData])
+                #expect(try await scene.other.data(at: Self.path).data == [2])
+            }
+        }
+    }
+
+    @Test func `H60 what somebody else writes is overwritten, again and again, with one watch`() async throws {
+        try await CacheScene.with { scene in
+            try await withPersistentNode(Self.path, data: [1], client: scene.client) { node in
+                for number in UInt8(10)..<20 {
+                    let version = try await scene.other.setData([number], at: Self.path).dataVersion
+                    await node.state { $0.isStanding && $0.znode?.stat.dataVersion == version + 1 }
+                    #expect(node.state.znode?.data == [1])
+                }
+                #expect(try await scene.server.counters().watchCount == 1)
+            }
+        }
+    }
+
+    @Test
+    func `H08 deleted by somebody, through five restarts and lost connections, one znode of the same name stands`()
+        async throws
+    {
+        try await CacheScene.with(sessionTimeout: .seconds(20)) { scene in
+            try await withPersistentNode(Self.path, data: [1], client: scene.client) { node in
+                for _ in 0..<3 {
+                    let czxid = node.state.znode?.stat.czxid
+                    try await scene.other.delete(Self.path)
+                    await node.state { $0.isStanding && $0.znode?.stat.czxid != czxid }
+                }
+                for round in 0..<5 {
+                    var states = node.states.makeAsyncIterator()
+                    if round < 2 { try await scene.server.restart() } else { await scene.proxy.cut() }
+                    while await states.next()?.isStanding == true {}
+                    await node.state(where: \.isStanding)
+                    #expect(try await scene.other.children(of: "/app/nodes").names == ["one"])
+                }
+            }
+        }
+    }
+
+    @Test func `H60 a new session replaces the earlier one's znode, and nobody sees it missing`() async throws {
+        try await CacheScene.with { scene in
+            let path = Self.path
+            try await withPersistentNode(path, data: [1], client: scene.client) { node in
+                // The client loses its session without the server's knowing: it looks expired from here alone.
+                let first = try #require(node.state.znode?.stat)
+                try await scene.server.expireSession(of: scene.client)
+                await node.state { $0.isStanding && $0.znode?.stat.czxid != first.czxid }
+                #expect(node.state.znode?.stat.ephemeralOwner == scene.client.session?.id)
+                #expect(scene.client.session?.epoch == 2)
+            }
+        }
+    }
+
+    @Test func `H60 a process that starts again replaces its own earlier znode in one transaction`() async throws {
+        try await CacheScene.with { scene in
+            let path = Self.path
+            try await scene.other.create(path, data: Array("web1 start 1".utf8), mode: .ephemeral, parents: true)
+            let (_, watch) = try await scene.other.watchExistence(at: path)
+            let node = try PersistentNode(
+                path, data: Array("web1 start 2".utf8), client: scene.client,
+                replacing: { $0.data.starts(with: "web1".utf8) })
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await node.run() }
+                try await node.waitUntilStanding()
+                #expect(node.state.znode?.stat.ephemeralOwner == scene.client.session?.id)
+                #expect(try await watch.event().isDeleted)
+                // Deleted and created by one transaction: the parent's stat counts both in it.
+                let stat = try #require(try await scene.other.exists(at: path))
+                let parent = try #require(try await scene.other.exists(at: "/app/nodes"))
+                #expect(parent.pzxid == stat.czxid)
+                #expect(parent.childrenVersion == 3)
+                group.cancelAll()
+            }
+        }
+    }
+
+    @Test func `H13 a stranger's znode is respected while it stands and left alone at the end`() async throws {
+        try await CacheScene.with { scene in
+            let path = Self.path
+            try await scene.other.create(path, data: [9], mode: .ephemeral, parents: true)
+            let node = try PersistentNode(path, data: [1], client: scene.client)
+            let task = Task { try await node.run() }
+            let occupied = await node.state { if case .occupied = $0 { true } else { false } }
+            #expect(occupied.znode?.stat.ephemeralOwner == scene.other.session?.id)
+            task.cancel()
+            try await task.value
+            #expect(try await scene.other.data(at: path).data == [9])
+
+            let second = try PersistentNode(path, data: [1], client: scene.client)
+            let secondTask = Task { try await second.run() }
+            await second.state { if case .occupied = $0 { true } else { false } }
+            try await scene.other.delete(path)
+            try await second.waitUntilStanding()
+            // Replaced by a stranger behind its back: not deleted at the end.
+            secondTask.cancel()
+            try await secondTask.value
+            #expect(try await scene.other.exists(at: path) == nil)
+        }
+    }
+
+    @Test func `H09 stopped while its creation is on its way, nothing is left`() async throws {
+        try await CacheScene.with { scene in
+            let path = Self.path
+            try await scene.other.create("/app/nodes/x", parents: true)
+            _ = try await scene.client.exists(at: "/")
+            for _ in 0..<5 {
+                await scene.proxy.hold(.toClient)
+                let node = try PersistentNode(path, data: [1], client: scene.client)
+                let task = Task { try await node.run() }
+                let (stat, created) = try await scene.other.watchExistence(at: path)
+                if stat == nil { _ = try await created.event() }
+                task.cancel()
+                await scene.proxy.release()
+                try await task.value
+                #expect(try await scene.other.exists(at: path) == nil)
+            }
+        }
+    }
+
+    @Test func `H09 with the creation's answer lost, stopped without a connection, it goes on the next one`()
+        async throws
+    {
+        try await CacheScene.with(sessionTimeout: .seconds(10)) { scene in
+            let path = Self.path
+            try await scene.other.create("/app/nodes/x", parents: true)
+            await scene.proxy.swallowNextReply(thenCut: true) { $0.operation == .createWithStat && $0.path == path }
+            let node = try PersistentNode(path, data: [1], client: scene.client)
+            let task = Task { try await node.run() }
+            try await scene.proxy.nextSwallowed()
+            await scene.proxy.refuse()
+            await scene.client.state { !$0.isConnected }
+            task.cancel()
+            try await task.value
+            let (stat, watch) = try await scene.other.watchExistence(at: path)
+            #expect(stat != nil)
+            await scene.proxy.accept()
+            #expect(try await watch.event().isDeleted)
+            #expect(scene.client.session?.epoch == 1)
+        }
+    }
+
+    @Test func `without the right to create it says so, and goes on when it has it`() async throws {
+        try await CacheScene.with { scene in
+            let closed = ACL(permissions: [.read, .admin], scheme: "world", id: "anyone")
+            try await scene.other.create("/closed", acl: [closed])
+            let node = try PersistentNode("/closed/one", client: scene.client)
+            let task = Task { try await node.run() }
+            let refused = await node.state { if case .refused = $0 { true } else { false } }
+            #expect(refused == .refused(ZooKeeperError(.noAuth, path: "/closed/one", serverCode: -102)))
+            try await scene.other.setACL([.open], at: "/closed")
+            try await node.waitUntilStanding()
+            task.cancel()
+            try await task.value
+        }
+    }
+
+    @Test func `started while the server is down, it stands when the server comes`() async throws {
+        try await CacheScene.with { scene in
+            await scene.server.stop()
+            let node = try PersistentNode("/one", client: scene.client)
+            let task = Task { try await node.run() }
+            #expect(node.state == .absent)
+            try await scene.server.start()
+            try await node.waitUntilStanding()
+            task.cancel()
+            try await task.value
+        }
+    }
+
+    @Test func `graceful shutdown deletes it and ends the states`() async throws {
+        try await CacheScene.with { scene in
+            let node = try PersistentNode("/one", client: scene.client)
+            let group = ServiceGroup(
+                configuration: .init(services: [.init(service: node)], logger: .init(label: "test")))
+            async let run: Void = group.run()
+            try await node.waitUntilStanding()
+            await group.triggerGracefulShutdown()
+            try await run
+            #expect(try await scene.other.exists(at: "/one") == nil)
+            #expect(node.state == .stopped)
+            await #expect(throws: GroupError.self) { try await node.waitUntilStanding() }
+            await #expect(throws: GroupError.self) { try await node.run() }
+        }
+    }
+
+    @Test func `a client that stops ends it with clientStopped`() async throws {
+        try await CacheScene.with { scene in
+            let node = try PersistentNode("/one", client: scene.client)
+            async let run: Void = node.run()
+            try await node.waitUntilStanding()
+            scene.client.triggerGracefulShutdown()
+            do {
+                try await run
+                Issue.record("the node ended without an error")
+            } catch {
+                #expect((error as? ZooKeeperError)?.code == .clientStopped)
+            }
+        }
+    }
+}
+
+extension PersistentNode {
+    /// The first state, from the present one on, that satisfies a condition.
+    @discardableResult
+    func state(where matches: (PersistentNodeState) -> Bool) async -> PersistentNodeState {
+        for await state in states where matches(state) { return state }
+        return state
+    }
+}
