@@ -60,7 +60,7 @@ struct GroupMembershipTests {
             await scene.proxy.cut()
             await near.membership.members { $0["near"]?.isSelf == true }
             try await scene.server.expireSession(of: scene.client)
-            await near.membership.members { $0["near"]?.isSelf != true }
+            await scene.client.state { $0.isConnected && $0.session?.epoch == 2 }
             await near.membership.members { $0["near"]?.isSelf == true }
             #expect(scene.client.session?.epoch == 2)
             try await near.end()
