@@ -68,6 +68,9 @@ struct ToolkitPeer {
                 client: await clients[0], base: words[1], who: "\(name)/\(words[0])")
         case "cache":
             tickets[words[0]] = try CacheTicket(client: await clients[0], path: words[1])
+        case "join":
+            tickets[words[0]] = try MemberTicket(
+                client: await clients[0], path: words[1], id: words[2], data: words[3])
         case "participants": return try await participants(at: words[1], client: clients[0])
         case "put": try await CacheTicket.put(words[1], at: words[0], client: clients[0])
         case "remove": try await clients[0].delete(words[0])
