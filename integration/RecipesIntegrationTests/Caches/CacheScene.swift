@@ -14,7 +14,7 @@ struct CacheScene: Sendable {
     static func with(
         sessionTimeout: Duration = .seconds(4), _ body: (CacheScene) async throws -> Void
     ) async throws {
-        try await withTestServer { server in
+        try await withSceneServer { server in
             let proxy = try FaultProxy(to: server)
             let near = try ZooKeeperClientConfiguration(
                 connectionString: proxy.connectionString, sessionTimeout: sessionTimeout)

@@ -7,7 +7,7 @@ import ZooKeeperTestKit
 extension HazardTests {
     @Test(arguments: [ContenderName.firstRefusedNumber - 1, Int32.max - 1] as [Int32])
     func `H14 near the end of the counter nobody joins, and nothing stays behind`(number: Int32) async throws {
-        try await LockScene.with(sessionTimeout: .seconds(20)) { scene in
+        try await LockScene.with(sessionTimeout: .seconds(20), configuration: .init()) { scene in
             try await scene.other.create(LockScene.path, parents: true)
             // With its start the server writes a snapshot.
             try await scene.server.restart()

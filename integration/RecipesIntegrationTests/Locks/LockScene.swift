@@ -19,12 +19,12 @@ struct LockScene: Sendable {
     ///
     /// - Parameters:
     ///   - chroot: What stands for the root in the paths of both clients.
-    ///   - configuration: How the server is set up.
+    ///   - configuration: How the server is set up, which is then the scene's own.
     static func with(
-        sessionTimeout: Duration = .seconds(4), chroot: String = "", configuration: TestServerConfiguration = .init(),
+        sessionTimeout: Duration = .seconds(4), chroot: String = "", configuration: TestServerConfiguration? = nil,
         _ body: @escaping @Sendable (LockScene) async throws -> Void
     ) async throws {
-        try await withTestServer(configuration: configuration) { server in
+        try await withSceneServer(configuration) { server in
             let proxy = try FaultProxy(to: server)
             let near = try ZooKeeperClientConfiguration(
                 connectionString: proxy.connectionString + chroot, sessionTimeout: sessionTimeout)
