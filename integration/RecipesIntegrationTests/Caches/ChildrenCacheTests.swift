@@ -69,7 +69,7 @@ struct ChildrenCacheTests {
         }
     }
 
-    @Test func `H52 a child created anew during a cut is seen, with the same data and version`() async throws {
+    @Test func `a child created anew during a cut is seen, with the same data and version`() async throws {
         try await CacheScene.with { scene in
             try await scene.other.create("/g")
             let first = try await scene.other.create("/g/a", data: [7])
@@ -93,7 +93,7 @@ struct ChildrenCacheTests {
         }
     }
 
-    @Test func `H53 a child that comes and goes within a cut is not seen, and what is at the end is`() async throws {
+    @Test func `a child that comes and goes within a cut is not seen, and what is at the end is`() async throws {
         try await CacheScene.with { scene in
             try await scene.other.create("/g")
             try await withChildrenCache("/g", client: scene.client) { cache in
@@ -139,7 +139,7 @@ struct ChildrenCacheTests {
         }
     }
 
-    @Test func `H54 started while the server is down, it is live when the server comes`() async throws {
+    @Test func `started while the server is down, it is live when the server comes`() async throws {
         try await CacheScene.with { scene in
             try await scene.other.create("/g")
             try await scene.other.create("/g/a", data: [1])
@@ -152,7 +152,7 @@ struct ChildrenCacheTests {
         }
     }
 
-    @Test func `H54 a child that may not be read shows why, and is read once it may be`() async throws {
+    @Test func `a child that may not be read shows why, and is read once it may be`() async throws {
         try await CacheScene.with { scene in
             try await scene.other.create("/g")
             try await scene.other.create("/g/a", data: [1])
@@ -169,7 +169,7 @@ struct ChildrenCacheTests {
         }
     }
 
-    @Test func `H54 a directory that may not be read is unreadable, and is listed once it may be`() async throws {
+    @Test func `a directory that may not be read is unreadable, and is listed once it may be`() async throws {
         try await CacheScene.with { scene in
             let closed = ACL(permissions: [.create, .admin], scheme: "world", id: "anyone")
             try await scene.other.create("/g", acl: [closed])
@@ -183,7 +183,7 @@ struct ChildrenCacheTests {
         }
     }
 
-    @Test func `H55 answers that are held back or lost do not overwrite newer ones`() async throws {
+    @Test func `answers that are held back or lost do not overwrite newer ones`() async throws {
         try await CacheScene.with { scene in
             try await scene.other.create("/g")
             try await scene.other.create("/g/a", data: [1])
@@ -204,7 +204,7 @@ struct ChildrenCacheTests {
         }
     }
 
-    @Test func `H56 five hundred starts and stops leave no watch behind`() async throws {
+    @Test func `five hundred starts and stops leave no watch behind`() async throws {
         try await CacheScene.with { scene in
             try await scene.other.create("/g")
             for number in 0..<5 { try await scene.other.create("/g/\(number)") }
@@ -220,7 +220,7 @@ struct ChildrenCacheTests {
         }
     }
 
-    @Test func `H56 reconnects and children that come and go keep one watch each`() async throws {
+    @Test func `reconnects and children that come and go keep one watch each`() async throws {
         try await CacheScene.with(sessionTimeout: .seconds(10)) { scene in
             try await scene.other.create("/g")
             for number in 0..<10 { try await scene.other.create("/g/\(number)") }
@@ -307,7 +307,7 @@ struct ChildrenCacheTests {
         }
     }
 
-    @Test func `H25 a hundred thousand children are read in bounded flights, a change costs what changed`()
+    @Test func `a hundred thousand children are read in bounded flights, a change costs what changed`()
         async throws
     {
         try await CacheScene.with { scene in

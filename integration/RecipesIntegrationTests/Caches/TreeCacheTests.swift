@@ -26,8 +26,7 @@ struct TreeCacheTests {
         }
     }
 
-    @Test func `H52 a subtree created anew during a cut is seen, with the same names, data and versions`() async throws
-    {
+    @Test func `a subtree created anew during a cut is seen, with the same names, data and versions`() async throws {
         try await CacheScene.with { scene in
             for path in ["/t", "/t/a", "/t/a/b"] { try await scene.other.create(path, data: [7]) }
             try await withTreeCache("/t", client: scene.client) { tree in
@@ -86,7 +85,7 @@ struct TreeCacheTests {
         }
     }
 
-    @Test func `H56 two hundred starts and stops leave no watch behind`() async throws {
+    @Test func `two hundred starts and stops leave no watch behind`() async throws {
         try await CacheScene.with { scene in
             for path in ["/t", "/t/a", "/t/a/b", "/t/c"] { try await scene.other.create(path) }
             for round in 0..<200 {

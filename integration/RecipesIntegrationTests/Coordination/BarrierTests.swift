@@ -117,29 +117,6 @@ struct DoubleBarrierTests {
         }
     }
 
-    @Test func `H46 who waits passes for no other reason, through cuts, a restart and a new session`() async throws {
-        try await CacheScene.with { scene in
-            let near = try barrier(scene.client)
-            let began = OneShot<Void>()
-            let task = Task {
-                try await near.withBarrier { _ = began.set(()) }
-            }
-            try await scene.members(1, at: Self.path)
-            await scene.proxy.cut()
-            await scene.client.state { $0.isConnected }
-            try await scene.server.expireSession(of: scene.client)
-            await scene.client.state { $0.isConnected && $0.session?.epoch == 2 }
-            try await scene.members(1, at: Self.path)
-            try await scene.server.restart()
-            try await scene.members(1, at: Self.path)
-            _ = try await scene.client.exists(at: "/")
-            #expect(began.value == nil)
-            let far = try barrier(scene.other)
-            try await far.withBarrier { try await began.wait() }
-            try await task.value
-        }
-    }
-
     @Test func `a ready that an earlier round left behind lets nobody pass, and all pass when enough have come`()
         async throws
     {
@@ -158,7 +135,7 @@ struct DoubleBarrierTests {
         }
     }
 
-    @Test func `H46 leaving ends when the others have left or crashed, at its deadline, and not for a next round`()
+    @Test func `leaving ends when the others have left or crashed, at its deadline, and not for a next round`()
         async throws
     {
         try await CacheScene.with { scene in

@@ -52,18 +52,6 @@ struct SharedCounterTests {
         }
     }
 
-    @Test func `H61 a version of -1, which would match anything, is refused`() async throws {
-        try await CacheScene.with { scene in
-            let value = try SharedValue(client: scene.client, path: "/value", initial: [1])
-            var known = try await value.value()
-            #expect(try await value.set([2], replacing: known)?.data == [2])
-            #expect(try await value.set([3], replacing: known) == nil)
-            known.stat.dataVersion = -1
-            await #expect(throws: CoordinationError.self) { try await value.set([9], replacing: known) }
-            #expect(try await value.value().data == [2])
-        }
-    }
-
     @Test func `an addition whose answer is lost is told to be unknown, one that never arrived is made again`()
         async throws
     {

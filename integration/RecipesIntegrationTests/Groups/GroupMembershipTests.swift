@@ -67,7 +67,7 @@ struct GroupMembershipTests {
         }
     }
 
-    @Test func `H13 a duplicate is refused with an error that names who it is, and harms nobody`() async throws {
+    @Test func `a duplicate is refused with an error that names who it is, and harms nobody`() async throws {
         try await CacheScene.with { scene in
             let first = try Running("one", data: Array("host a".utf8), client: scene.other)
             try await first.membership.waitUntilJoined()

@@ -38,7 +38,7 @@ struct PersistentNodeTests {
         }
     }
 
-    @Test func `H60 what somebody else writes is overwritten, again and again, with one watch`() async throws {
+    @Test func `what somebody else writes is overwritten, again and again, with one watch`() async throws {
         try await CacheScene.with { scene in
             try await withPersistentNode(Self.path, data: [1], client: scene.client) { node in
                 for number in UInt8(10)..<20 {
@@ -51,29 +51,7 @@ struct PersistentNodeTests {
         }
     }
 
-    @Test
-    func `H08 deleted by somebody, through five restarts and lost connections, one znode of the same name stands`()
-        async throws
-    {
-        try await CacheScene.with(sessionTimeout: .seconds(20)) { scene in
-            try await withPersistentNode(Self.path, data: [1], client: scene.client) { node in
-                for _ in 0..<3 {
-                    let czxid = node.state.znode?.stat.czxid
-                    try await scene.other.delete(Self.path)
-                    await node.state { $0.isStanding && $0.znode?.stat.czxid != czxid }
-                }
-                for round in 0..<5 {
-                    var states = node.states.makeAsyncIterator()
-                    if round < 2 { try await scene.server.restart() } else { await scene.proxy.cut() }
-                    while await states.next()?.isStanding == true {}
-                    await node.state(where: \.isStanding)
-                    #expect(try await scene.other.children(of: "/app/nodes").names == ["one"])
-                }
-            }
-        }
-    }
-
-    @Test func `H60 a new session replaces the earlier one's znode, and nobody sees it missing`() async throws {
+    @Test func `a new session replaces the earlier one's znode, and nobody sees it missing`() async throws {
         try await CacheScene.with { scene in
             let path = Self.path
             try await withPersistentNode(path, data: [1], client: scene.client) { node in
@@ -87,30 +65,7 @@ struct PersistentNodeTests {
         }
     }
 
-    @Test func `H60 a process that starts again replaces its own earlier znode in one transaction`() async throws {
-        try await CacheScene.with { scene in
-            let path = Self.path
-            try await scene.other.create(path, data: Array("web1 start 1".utf8), mode: .ephemeral, parents: true)
-            let (_, watch) = try await scene.other.watchExistence(at: path)
-            let node = try PersistentNode(
-                path, data: Array("web1 start 2".utf8), client: scene.client,
-                replacing: { $0.data.starts(with: "web1".utf8) })
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { try await node.run() }
-                try await node.waitUntilStanding()
-                #expect(node.state.znode?.stat.ephemeralOwner == scene.client.session?.id)
-                #expect(try await watch.event().isDeleted)
-                // Deleted and created by one transaction: the parent's stat counts both in it.
-                let stat = try #require(try await scene.other.exists(at: path))
-                let parent = try #require(try await scene.other.exists(at: "/app/nodes"))
-                #expect(parent.pzxid == stat.czxid)
-                #expect(parent.childrenVersion == 3)
-                group.cancelAll()
-            }
-        }
-    }
-
-    @Test func `H13 a stranger's znode is respected while it stands and left alone at the end`() async throws {
+    @Test func `a stranger's znode is respected while it stands and left alone at the end`() async throws {
         try await CacheScene.with { scene in
             let path = Self.path
             try await scene.other.create(path, data: [9], mode: .ephemeral, parents: true)
@@ -134,7 +89,7 @@ struct PersistentNodeTests {
         }
     }
 
-    @Test func `H09 stopped while its creation is on its way, nothing is left`() async throws {
+    @Test func `stopped while its creation is on its way, nothing is left`() async throws {
         try await CacheScene.with { scene in
             let path = Self.path
             try await scene.other.create("/app/nodes/x", parents: true)
@@ -153,7 +108,7 @@ struct PersistentNodeTests {
         }
     }
 
-    @Test func `H09 with the creation's answer lost, stopped without a connection, it goes on the next one`()
+    @Test func `with the creation's answer lost, stopped without a connection, it goes on the next one`()
         async throws
     {
         try await CacheScene.with(sessionTimeout: .seconds(10)) { scene in
