@@ -51,3 +51,24 @@ func nodeCache(client: ZooKeeperClient) async throws {
         }
     }
 }
+
+func handlingErrors(_ lock: ReadWriteLock, store: Store, items: [String]) async throws {
+    do {
+        try await lock.withWriteLock(waitingAtMost: .seconds(5)) { lease in
+            try await store.replaceAll(with: items, token: lease.fencingToken)
+        }
+    } catch let error as LockError where error.code == .timedOut {
+        // Somebody else held it all that time: try later.
+    } catch let error as LockError where error.code == .lost {
+        // Cancelled in the middle: what was written is there, and the store has refused what came too late.
+    } catch let error as ZooKeeperError where error.isOutcomeUnknown {
+        // A write of the operation's own: look before repeating it.
+    }
+}
+
+func mutex(client: ZooKeeperClient, store: Store, invoice: Event) async throws {
+    let mutex = try DistributedMutex(client: client, path: "/locks/invoices", ownerName: "billing 2")
+    try await mutex.withLock { lease in
+        try store.write(invoice, token: lease.fencingToken)
+    }
+}

@@ -5,7 +5,7 @@ public import ZooKeeper
 /// ```swift
 /// let mutex = try DistributedMutex(client: client, path: "/locks/invoices", ownerName: "billing 2")
 /// try await mutex.withLock { lease in
-///     try await store.write(invoice, token: lease.fencingToken)
+///     try store.write(invoice, token: lease.fencingToken)
 /// }
 /// ```
 ///
