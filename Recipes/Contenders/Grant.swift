@@ -26,7 +26,7 @@ public protocol Grant: Sendable {
     /// - Returns: One result for each operation, in their order.
     /// - Throws: ``LockError`` or the recipe's own error with code `.lost`, and nothing has happened; `ZooKeeperError`
     ///   of an operation that failed, numbered as they were given, and nothing has happened; `ZooKeeperError` with
-    ///   ``/ZooKeeper/ZooKeeperError/isOutcomeUnknown`` when the answer was lost; `CancellationError`.
+    ///   `isOutcomeUnknown` when the answer was lost; `CancellationError`.
     /// - Complexity: One request.
     func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult]
 }

@@ -174,8 +174,10 @@ public final class SharedCounter: Sendable {
 
     /// Follows the number for as long as an operation takes.
     ///
-    /// - Parameter operation: Reads the changes: the present number first, then the newest; each is live, or stale since some
-    ///   instant.
+    /// - Parameters:
+    ///   - logger: Where it is told why the znode cannot be read.
+    ///   - operation: Reads the changes: the present number first, then the newest; each is live, or stale since some
+    ///     instant.
     /// - Returns: What `operation` returned.
     public func withChanges<Result: Sendable>(
         logger: Logger = .current, _ operation: (Changes) async throws -> Result

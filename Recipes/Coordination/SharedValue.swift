@@ -154,7 +154,9 @@ public final class SharedValue: Sendable {
 
     /// Follows the value for as long as an operation takes.
     ///
-    /// - Parameter operation: Uses a cache of the znode: each of its entries tells whether it is live, or stale since when.
+    /// - Parameters:
+    ///   - logger: Where it is told why the znode cannot be read.
+    ///   - operation: Uses a cache of the znode: each of its entries tells whether it is live, or stale since when.
     /// - Returns: What `operation` returned.
     public func withChanges<Result: Sendable>(
         logger: Logger = .current, _ operation: (NodeCache) async throws -> Result

@@ -15,7 +15,9 @@ public final class FencedFile: FencedWriter {
 
     /// Makes a writer; nothing is touched.
     ///
-    /// - Parameter path: The file, in a directory that exists.
+    /// - Parameters:
+    ///   - path: The file, in a directory that exists.
+    ///   - metricsFactory: Where writes are counted; `nil` takes the one that swift-metrics was set up with.
     public init(path: String, metricsFactory: (any MetricsFactory)? = nil) {
         self.path = path
         counters = FencedWriteCounters(target: path, factory: metricsFactory)

@@ -60,7 +60,9 @@ public final class FencedNode: FencedWriter {
 
     /// Writes what is made of the present value, if nobody else writes in between; else it is made again.
     ///
-    /// - Parameter transform: Gets the present value, `nil` for none; may be called several times.
+    /// - Parameters:
+    ///   - token: That of the grant by which this is written.
+    ///   - transform: Gets the present value, `nil` for none; may be called several times.
     /// - Throws: As ``write(_:token:)``; the error of `transform`.
     public func update(token: FencingToken, _ transform: ([UInt8]?) throws -> [UInt8]) async throws {
         try await update(token: token, transform) { operations in

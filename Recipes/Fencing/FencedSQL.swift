@@ -24,7 +24,7 @@ public final class FencedSQL: Sendable {
         public static let postgreSQL = Dialect(kind: .postgreSQL)
         /// `"name"`, and `?1` for parameters: the token is one parameter.
         public static let sqlite = Dialect(kind: .sqlite)
-        /// `` `name` ``, and `?` for parameters: the token is bound twice.
+        /// The name in backquotes, and `?` for parameters: the token is bound twice.
         ///
         /// The connection must count the rows that were found, not those that were changed (`CLIENT_FOUND_ROWS`): a
         /// second write of the same values would look refused.
@@ -42,6 +42,8 @@ public final class FencedSQL: Sendable {
     /// - Parameters:
     ///   - table: Its name, with a schema in front if need be: letters, digits and underscores.
     ///   - tokenColumn: The column for the token.
+    ///   - dialect: The database's way to write names and parameters.
+    ///   - metricsFactory: Where updates are counted; `nil` takes the one that swift-metrics was set up with.
     /// - Throws: ``FencingError`` with code `.invalidIdentifier`.
     public init(
         table: String, tokenColumn: String = "fencing_token", dialect: Dialect,
@@ -89,8 +91,10 @@ public final class FencedSQL: Sendable {
 
     /// Counts an update that was executed.
     ///
-    /// - Parameter affectedRows: How many rows the database says it has written. None means that the row has a higher
-    ///   token, or that there is no such row.
+    /// - Parameters:
+    ///   - affectedRows: How many rows the database says it has written. None means that the row has a higher token, or
+    ///     that there is no such row.
+    ///   - token: The token that the update was made with.
     /// - Throws: ``FencingError`` with code `.staleToken` when there are none.
     public func record(affectedRows: Int, token: FencingToken) throws(FencingError) {
         guard affectedRows > 0 else {

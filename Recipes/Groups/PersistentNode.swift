@@ -143,6 +143,7 @@ public final class PersistentNode: Service, Sendable {
 ///   - path: Where the znode is to stand.
 ///   - data: What it is to hold.
 ///   - client: A client that runs.
+///   - logger: Where the node tells of trouble.
 ///   - operation: Begins when the znode stands; when it returns or throws, the znode is deleted.
 /// - Returns: What `operation` returned.
 /// - Throws: The errors of ``PersistentNode/run()``, or the error of `operation`.
