@@ -6,7 +6,7 @@ struct ZKRecipes: AsyncParsableCommand {
         commandName: "zkrecipes",
         abstract: "Runs tasks alone among processors that pause for them, over ZooKeeper.",
         subcommands: [
-            DemoCommand.self, ServerCommand.self, ExclusiveCommand.self, LeaderCommand.self,
+            DemoCommand.self, ServerCommand.self, ExclusiveCommand.self, LockCommand.self, LeaderCommand.self,
             DemoProcessorCommand.self, DemoOperatorCommand.self,
         ]
     )

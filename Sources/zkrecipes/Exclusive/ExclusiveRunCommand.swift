@@ -48,16 +48,13 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
     var command: [String] = []
 
     func validate() throws {
-        guard let name = command.first, !name.isEmpty else {
-            throw ValidationError("There is no command: zkrecipes exclusive run BASE -- COMMAND [ARGUMENT...].")
-        }
+        try HeldCommand.validate(
+            words: command, grace: grace, usage: "zkrecipes exclusive run BASE -- COMMAND [ARGUMENT...]")
         guard (wait ? 1 : 0) + (abortAfter == nil ? 0 : 1) + (proceedAfter == nil ? 0 : 1) <= 1 else {
             throw ValidationError("Give one of --wait, --abort-after and --proceed-after.")
         }
-        for (option, value) in [("--abort-after", abortAfter), ("--proceed-after", proceedAfter), ("--grace", grace)] {
-            guard let value, !(0...86_400).contains(value) else { continue }
-            throw ValidationError("\(option) is \(value); it must be from 0 to 86400 seconds.")
-        }
+        try HeldCommand.validate(seconds: abortAfter, option: "--abort-after")
+        try HeldCommand.validate(seconds: proceedAfter, option: "--proceed-after")
     }
 
     private var drain: DrainPolicy {
@@ -68,14 +65,15 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
 
     func run() async throws {
         let (base, reason, drain) = (base, reason ?? command[0], drain)
-        let windowed = WindowedCommand(words: command, grace: .seconds(grace))
+        let windowed = HeldCommand(words: command, grace: .seconds(grace))
         let busy: BusyPolicy = failIfBusy ? .fail : .wait
         let status: Int32
         do {
             try await runProgram(with: connection) { client in
                 let mode = try ExclusiveMode(client: client, path: base)
                 try await mode.run(reason: reason, drain: drain, ifBusy: busy) { window in
-                    try await windowed.run(token: window.fencingToken, base: base)
+                    try await windowed.run(
+                        token: window.fencingToken, variables: ["ZK_EXCLUSIVE_BASE": base])
                 }
             }
             status = 0

@@ -1,3 +1,4 @@
+import ArgumentParser
 import Glibc
 import Subprocess
 import Synchronization
@@ -10,8 +11,9 @@ struct CommandFailure: Error {
     var status: Int32
 }
 
-/// A command that runs in a window: it ends when the window is lost, and it never outlives this process.
-final class WindowedCommand: Sendable {
+/// A command that runs while this process holds something: it is ended when that is lost, and it never outlives this
+/// process.
+final class HeldCommand: Sendable {
     private let words: [String]
     private let grace: Duration
     private let ended = Mutex<Int32?>(nil)
@@ -27,6 +29,22 @@ final class WindowedCommand: Sendable {
     /// How it ended, once it has.
     var status: Int32? { ended.withLock { $0 } }
 
+    /// Throws what is wrong with a command or a grace from the command line.
+    ///
+    /// - Parameter usage: How it would be right.
+    static func validate(words: [String], grace: Double, usage: String) throws {
+        guard let name = words.first, !name.isEmpty else {
+            throw ValidationError("There is no command: \(usage).")
+        }
+        try validate(seconds: grace, option: "--grace")
+    }
+
+    /// Throws what is wrong with a time from the command line.
+    static func validate(seconds: Double?, option: String) throws {
+        guard let seconds, !(0...86_400).contains(seconds) else { return }
+        throw ValidationError("\(option) is \(seconds); it must be from 0 to 86400 seconds.")
+    }
+
     /// Becomes the command; before that a shell forks off that kills the command's process group when the lifeline ends
     /// without a line, as it does when we are killed.
     private static let script = """
@@ -37,17 +55,19 @@ final class WindowedCommand: Sendable {
 
     /// Runs the command until it ends; in a cancelled task it is terminated.
     ///
+    /// - Parameters:
+    ///   - token: Passed as ZK_FENCING_TOKEN.
+    ///   - variables: What else the command finds in its environment.
     /// - Throws: ``CommandFailure`` when it did not succeed; `CancellationError` when it was terminated here.
-    func run(token: FencingToken, base: String) async throws {
+    func run(token: FencingToken, variables: [String: String]) async throws {
         let lifeline = try Lifeline()
         var options = PlatformOptions()
         options.processGroupID = 0
         options.teardownSequence = [
             .send(signal: .terminate, toProcessGroup: true, allowedDurationToNextStep: grace)
         ]
-        let environment: [Environment.Key: String?] = [
-            "ZK_FENCING_TOKEN": token.description, "ZK_EXCLUSIVE_BASE": base,
-        ]
+        var environment: [Environment.Key: String?] = ["ZK_FENCING_TOKEN": token.description]
+        for (name, value) in variables { environment[Environment.Key(stringLiteral: name)] = value }
         // A process group that does not own the terminal would be stopped by reading from it.
         let input = isatty(STDIN_FILENO) == 1 ? try FileDescriptor.open("/dev/null", .readOnly) : .standardInput
         let result = try await Subprocess.run(

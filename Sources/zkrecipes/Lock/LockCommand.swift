@@ -1,0 +1,85 @@
+import ArgumentParser
+import ZooKeeper
+import ZooKeeperRecipes
+
+struct LockCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "lock",
+        abstract: "Runs a command while a mutex is held.",
+        usage: "zkrecipes lock PATH [options] -- COMMAND [ARGUMENT...]",
+        discussion: """
+            The command finds its fencing token in ZK_FENCING_TOKEN and PATH in ZK_LOCK_PATH. When the mutex is lost, or \
+            this program is told to end, the command and what it has started get SIGTERM, and SIGKILL after a grace; \
+            when this program is killed, they are killed. While this program is stopped or the grace lasts, the command \
+            goes on beside the next holder: what it writes to should refuse a token lower than one it has seen. The \
+            command does not read from the terminal.
+
+            Exit status: the command's, or 128 and the number of the signal that ended it; 121 the mutex was not to be \
+            had in time (with --wait), 122 it was lost, 125 it failed in another way, 126 and 127 as a shell has them: \
+            the command cannot be run, or is not there.
+            """)
+
+    @Argument(
+        help: "The mutex's znode, such as /locks/invoices; also one of JVM processes' InterProcessMutex.",
+        transform: { try parsePath($0, name: "PATH", example: "/locks/invoices") })
+    var path: String
+
+    @OptionGroup var connection: ConnectionOptions
+
+    @Option(help: "Give up after so many seconds; 0 takes no place in the queue. Waits without limit by default.")
+    var wait: Double?
+
+    @Option(help: "Who holds the mutex or waits for it, for people who look; the command's name by default.")
+    var owner: String?
+
+    @Option(help: "The seconds from SIGTERM to SIGKILL.")
+    var grace = 10.0
+
+    @Argument(parsing: .postTerminator, help: "The command and its arguments, after --.")
+    var command: [String] = []
+
+    func validate() throws {
+        try HeldCommand.validate(
+            words: command, grace: grace, usage: "zkrecipes lock PATH -- COMMAND [ARGUMENT...]")
+        try HeldCommand.validate(seconds: wait, option: "--wait")
+    }
+
+    func run() async throws {
+        let (path, owner, wait) = (path, owner ?? command[0], wait)
+        let held = HeldCommand(words: command, grace: .seconds(grace))
+        let body: @Sendable (Lease) async throws -> Void = { lease in
+            try await held.run(token: lease.fencingToken, variables: ["ZK_LOCK_PATH": path])
+        }
+        let status: Int32
+        do {
+            try await runProgram(with: connection) { client in
+                let mutex = try DistributedMutex(client: client, path: path, ownerName: owner)
+                switch wait {
+                case nil: try await mutex.withLock(body)
+                case 0?: try await mutex.tryWithLock(body)
+                case let seconds?: try await mutex.withLock(waitingAtMost: .seconds(seconds), body)
+                }
+            }
+            status = 0
+        } catch {
+            status = exitStatus(of: error, ended: held.status)
+        }
+        if status != 0 { throw ExitCode(status) }
+    }
+
+    /// The status to end with; what is not the command's own is explained.
+    private func exitStatus(of error: any Error, ended: Int32?) -> Int32 {
+        switch error {
+        case let error as LockError:
+            Output.note("zkrecipes: \(error)")
+            return Self.codes[error.code] ?? 125
+        case let error as CommandFailure: return error.status
+        case is CancellationError: return ended ?? 143
+        default:
+            Output.note("zkrecipes: \(error)")
+            return 125
+        }
+    }
+
+    private static let codes: [LockError.Code: Int32] = [.timedOut: 121, .notAvailable: 121, .lost: 122]
+}
