@@ -60,8 +60,8 @@ public final class LeaderGatedService: Service, Sendable {
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await group.run() }
             tasks.addTask {
-                // Cancelled when the service has ended, or with the term.
-                guard (try? await term.ending.wait()) != nil else { return }
+                // Cancelled when the service has ended, or with the term; what is cancelled gets no grace.
+                guard let ending = try? await term.ending.wait(), ending != .cancelled else { return }
                 await group.triggerGracefulShutdown()
                 try? await OneShot<Void>().wait()
             }
