@@ -65,6 +65,7 @@ lint:
 	swift format lint --strict --recursive $(sources)
 	.ci/check-layers
 	.ci/check-hazards
+	.ci/check-mutants
 	.ci/check-readme
 	.ci/check-snippets
 

@@ -6,11 +6,17 @@ extension Lease {
     /// Readers that wait behind it come in. The read znode takes the write znode's number (H17). A lease that is a read
     /// lock already stays as it is; a write lock that is a part of an outer one is downgraded with it.
     ///
-    /// - Throws: ``LockError`` with code `.lost`; `ZooKeeperError` when the ensemble refuses the znode, and the
+    /// - Throws: ``LockError`` with code `.lost`, or `.notReadWrite` for a lease of a mutex or a semaphore, which stays
+    ///   held; `ZooKeeperError` when the ensemble refuses the znode, and the
     ///   write lock is still held; `CancellationError`, and the write lock is still held.
     /// - Complexity: One request awaited, two more in the background.
     public func downgrade() async throws {
-        guard place.kind == .write else { return }
+        if place.kind == .read { return }
+        guard place.kind == .write else {
+            throw LockError(
+                .notReadWrite, path: place.key.path,
+                message: "only a read-write lock's lease can be downgraded; release this one")
+        }
         guard isValid, let name = place.name, let cleanUp = place.expectSecondNode(name.prefix) else { throw lostError }
         let session = place.session
         let directory = place.key.path == "/" ? "" : place.key.path

@@ -7,7 +7,8 @@ public struct LockError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The kind of an error.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
         enum Kind: Hashable {
-            case timedOut, lost, notAvailable, alreadyHeld, upgradeNotAllowed, queueNumbersExhausted, limitUnreadable
+            case timedOut, lost, notAvailable, alreadyHeld, upgradeNotAllowed, notReadWrite, queueNumbersExhausted
+            case limitUnreadable
         }
 
         let kind: Kind
@@ -27,6 +28,8 @@ public struct LockError: Error, Sendable, Hashable, CustomStringConvertible {
         public static let alreadyHeld = Code(kind: .alreadyHeld)
         /// A task that holds the read lock asked for the write lock: it would wait for itself.
         public static let upgradeNotAllowed = Code(kind: .upgradeNotAllowed)
+        /// A downgrade of a lock that knows no readers: a mutex or a semaphore.
+        public static let notReadWrite = Code(kind: .notReadWrite)
         /// The server's numbers for the lock's children are near their end.
         public static let queueNumbersExhausted = Code(kind: .queueNumbersExhausted)
         /// The znode with a semaphore's limit holds something else than four bytes.

@@ -68,6 +68,16 @@ struct MutexTests {
         }
     }
 
+    @Test func `a mutex cannot be downgraded, says so, and stays held`() async throws {
+        try await LockScene.with { scene in
+            let lease = try await scene.mutex.acquire()
+            let error = await #expect(throws: LockError.self) { try await lease.downgrade() }
+            #expect(error?.code == .notReadWrite)
+            #expect(lease.isValid)
+            #expect(await lease.release().isDeleted)
+        }
+    }
+
     @Test func `a read-write lock shows its queue as well`() async throws {
         try await LockScene.with { scene in
             let first = Holder.reads(scene.lock)
