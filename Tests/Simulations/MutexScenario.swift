@@ -1,5 +1,4 @@
 import ZooKeeper
-import ZooKeeperBridge
 import ZooKeeperRecipes
 import ZooKeeperTestKit
 
@@ -24,69 +23,6 @@ package struct MutexScenario: Scenario {
         }
         return log.failures + left
     }
-}
-
-/// What the users of a mutex did, and what the ensemble took from them.
-struct MutexLog: Sendable {
-    private let state: Confined<State>
-
-    private final class State {
-        var store = FencedStore()
-        let history = History<LockAction>()
-        /// The highest token of a guarded write that was committed.
-        var highest = Int64.min
-        unowned let world: ScenarioWorld
-        init(_ world: ScenarioWorld) { self.world = world }
-    }
-
-    init(_ world: ScenarioWorld) {
-        let log = State(world)
-        state = Confined(log)
-        world.observe { transaction in
-            guard case .multi(let changes) = transaction.change else { return }
-            for case .setData(MutexScenario.guarded, let data, _) in changes {
-                let token = Int64(String(decoding: data ?? [], as: UTF8.self)) ?? .min
-                if token < log.highest {
-                    log.world.failures.append("a guarded write with token \(token) after \(log.highest)")
-                }
-                log.highest = max(log.highest, token)
-            }
-        }
-        world.willDelete = { [unowned world] _, token in
-            log.history.record(.disturbed(token: token), by: "admin", at: world.simulation.now)
-        }
-        world.willDie = { [unowned world] process in
-            log.history.record(.crashed, by: process.name, at: world.simulation.now)
-        }
-    }
-
-    func record(_ action: LockAction, by participant: Participant) {
-        guard participant.isAlive else { return }
-        participant.note("\(action)")
-        state.value.history.record(action, by: participant.name, at: participant.now)
-    }
-
-    /// The holder does something, as a careful program does: it looks whether it still may, and hands its token over.
-    func act(_ lease: Lease, by participant: Participant) {
-        let isValid = lease.isValid
-        guard participant.isAlive else { return }
-        let token = lease.fencingToken.rawValue
-        let accepted = isValid ? state.value.store.accept(token, writes: true) : nil
-        record(.acted(token: token, isValid: isValid, accepted: accepted), by: participant)
-    }
-
-    /// Who says that a znode is deleted is held to it.
-    func released(_ lease: Lease, _ outcome: ReleaseOutcome, by participant: Participant) {
-        guard participant.isAlive, outcome.isDeleted else { return }
-        let ensemble = state.value.world.ensemble
-        let token = lease.fencingToken.rawValue
-        for name in ensemble.children(of: MutexScenario.path)
-        where ensemble.node("\(MutexScenario.path)/\(name)")?.stat.czxid == token {
-            participant.fail("\(name) stands, and was said to be deleted")
-        }
-    }
-
-    var failures: [String] { FencedMutexChecker().violations(in: state.value.history.entries).map(\.description) }
 }
 
 /// One process that takes the mutex again and again.
@@ -166,6 +102,7 @@ private struct MutexUser: Sendable {
         log.record(.began(token: token, kind: .write), by: participant)
         participant.progress()
         defer { log.record(.ended(token: token), by: participant) }
+        if participant.chance({ $0.oneIn(2) }) { try await writeBlindly(lease, client) }
         for _ in 0..<participant.chance({ $0.below(4) }) {
             log.act(lease, by: participant)
             if participant.chance({ $0.oneIn(2) }) { try await write(lease, client) }
@@ -175,7 +112,18 @@ private struct MutexUser: Sendable {
         log.act(lease, by: participant)
     }
 
-    /// Writes its token; nobody with a higher one may have done so before.
+    /// Writes again and again, at times after a pause beyond its session's end, and never asks whether it still may: the
+    /// ensemble has to know.
+    private func writeBlindly(_ lease: Lease, _ client: ZooKeeperClient) async throws {
+        for _ in 0..<participant.chance({ $0.below(12) }) {
+            try await write(lease, client)
+            guard participant.chance({ $0.oneIn(4) }) else { continue }
+            await participant.stubbornPause(
+                .zero...(participant.chance { $0.oneIn(8) } ? log.longPause : .milliseconds(20)))
+        }
+    }
+
+    /// Writes its token, which the ensemble may take of the present holder only.
     private func write(_ lease: Lease, _ client: ZooKeeperClient) async throws {
         do {
             try await lease.guarded([.setData(Array("\(lease.fencingToken)".utf8), at: MutexScenario.guarded)])
