@@ -4,6 +4,8 @@ import ZooKeeperRecipes
 import ZooKeeperTestKit
 
 /// Members of a group that come and go, some under the same id, while an administrator lays hands on their znodes.
+///
+/// At rest the znodes of those who take part stand, and no others.
 package struct GroupScenario: Scenario {
     package static let name = "group"
     static let path = "/service/members"
@@ -23,18 +25,36 @@ package struct GroupScenario: Scenario {
             }
         }
         world.run(faultsFor: world.profile.trouble, rest: world.profile.sessionTimeout * 4 + .seconds(20))
-        // From here on nobody leaves.
+        // From here on nobody leaves, and nobody comes.
         isOver.set()
         world.simulation.run(until: world.simulation.now + world.profile.sessionTimeout * 3 + .seconds(20))
-        let failures = log.failures() + log.failuresAtRest(world, ids: names)
+        var failures = log.failuresAtRest(world)
+        // With nothing else happening, a znode's own watch is all that tells its owner.
+        disturb(world, log) { _ = world.ensemble.touch($0) }
+        disturb(world, log) { _ = world.ensemble.delete($0) }
+        failures += log.failures() + log.failuresAtRest(world)
         world.stop()
         return failures
+    }
+
+    /// An administrator does something to some of the members' znodes; they have time to mend it.
+    private func disturb(_ world: ScenarioWorld, _ log: GroupLog, _ deed: (_ path: String) -> Void) {
+        let standing = world.ensemble.children(of: Self.path).sorted()
+        for name in standing where world.simulation.chance.oneIn(2) {
+            world.simulation.note("an administrator disturbs \(name) at rest")
+            deed("\(Self.path)/\(name)")
+        }
+        world.simulation.run(until: world.simulation.now + .seconds(10))
+        // A server may have lost its leader just now.
+        world.simulation.run(until: world.simulation.now + world.profile.sessionTimeout * 3) {
+            !log.failuresAtRest(world).isEmpty
+        }
     }
 }
 
 /// What members showed and claimed, and what became of their znodes.
 struct GroupLog: Sendable {
-    private struct Ownership {
+    private struct Ownership: Hashable {
         var session: Int64
         var path: String
     }
@@ -43,8 +63,12 @@ struct GroupLog: Sendable {
         /// The process of each session.
         var processes: [Int64: String] = [:]
         var owners: [String: Int64] = [:]
+        /// When a session's own znode at a path last ended.
+        var ends: [Ownership: MonotonicInstant] = [:]
         var deletions: [(path: String, owner: Int64, by: Int64)] = []
         var claims: [String] = []
+        /// The ids of those who take part, by their processes.
+        var present: [String: String] = [:]
         /// What each member saw last, by its process.
         var seen: [String: (ids: [String], isLive: Bool)] = [:]
     }
@@ -65,21 +89,35 @@ struct GroupLog: Sendable {
         world.willDie = { process in
             before(process)
             box.state.seen[process.name] = nil
+            box.state.present[process.name] = nil
         }
-        world.observe { transaction in Self.note(transaction.change, by: transaction.session, in: box) }
+        world.observe { [unowned world] transaction in
+            Self.note(transaction.change, by: transaction.session, in: box, world)
+        }
     }
 
-    private static func note(_ change: TreeChange, by session: Int64, in box: Box) {
+    private static func note(
+        _ change: TreeChange, by session: Int64, in box: Box, _ world: ScenarioWorld
+    ) {
         switch change {
         case .create(let creation): box.state.owners[creation.path] = creation.owner
         case .delete(let path):
             guard let owner = box.state.owners.removeValue(forKey: path) else { return }
-            // An administrator has no session.
-            if session != 0 { box.state.deletions.append((path, owner, session)) }
+            let now = world.simulation.now
+            box.state.ends[Ownership(session: owner, path: path)] = now
+            // An administrator has no session. The version of a znode that came in the place of an own one a moment ago
+            // does not tell the two apart.
+            let end = box.state.ends[Ownership(session: session, path: path)]
+            let isMistaken = end.map { now - $0 <= world.profile.sessionTimeout } ?? false
+            if session != 0, !isMistaken { box.state.deletions.append((path, owner, session)) }
         case .closeSession(let paths): for path in paths { box.state.owners[path] = nil }
-        case .multi(let changes): for change in changes { note(change, by: session, in: box) }
+        case .multi(let changes): for change in changes { note(change, by: session, in: box, world) }
         default: break
         }
+    }
+
+    func came(_ participant: Participant, as id: String) {
+        if participant.isAlive { state.value.state.present[participant.name] = id }
     }
 
     func joined(_ session: SessionID?, by participant: Participant) {
@@ -107,6 +145,7 @@ struct GroupLog: Sendable {
         guard participant.isAlive else { return }
         subtree.closed(participant, paths: paths)
         state.value.state.seen[participant.name] = nil
+        state.value.state.present[participant.name] = nil
     }
 
     func failures() -> [String] {
@@ -116,10 +155,11 @@ struct GroupLog: Sendable {
             + strangers.map { "\($0.path) of session \($0.owner) was deleted by session \($0.by)" }
     }
 
-    /// Every member sees exactly those who stand, and those are all ids.
-    func failuresAtRest(_ world: ScenarioWorld, ids: [String]) -> [String] {
-        let standing = world.ensemble.children(of: GroupScenario.path)
-        let missing = standing == ids.sorted() ? [] : ["at rest \(standing) stand instead of \(ids)"]
+    /// Those who take part stand, no others do, and every member sees exactly that.
+    func failuresAtRest(_ world: ScenarioWorld) -> [String] {
+        let standing = world.ensemble.children(of: GroupScenario.path).sorted()
+        let present = Set(state.value.state.present.values).sorted()
+        let missing = standing == present ? [] : ["at rest \(standing) stand, \(present) take part"]
         return missing
             + state.value.state.seen.sorted { $0.key < $1.key }.compactMap { name, seen in
                 seen.isLive && seen.ids == standing ? nil : "\(name) sees \(seen) at rest, \(standing) stand"
@@ -137,12 +177,23 @@ private struct GroupParticipant: Sendable {
     func main() async {
         await participant.withClient { client in
             while !Task.isCancelled {
+                log.came(participant, as: id)
                 try await takePart(client)
                 log.left(participant)
-                try await participant.pause(.zero ... .milliseconds(300))
+                try await stayAway()
             }
         }
         log.left(participant)
+    }
+
+    /// For a moment, or for long within the same session; to the end when nobody is to come any more.
+    private func stayAway() async throws {
+        let isLong = participant.chance { $0.oneIn(3) }
+        try await participant.pause(.zero...(isLong ? .seconds(6) : .milliseconds(300)))
+        while isOver.isSet {
+            participant.progress()
+            try await participant.pause(.milliseconds(100) ... .milliseconds(200))
+        }
     }
 
     private func takePart(_ client: ZooKeeperClient) async throws {
@@ -176,8 +227,25 @@ private struct GroupParticipant: Sendable {
         }
     }
 
+    /// What the process sends is done, but it hears nothing of it before its connection is lost.
+    private func loseAnswers() {
+        let process = participant.process.value
+        let connections = process.connections
+        participant.note("\(process.name) loses its answers")
+        for connection in connections { connection.hold(toServer: false, toClient: true) }
+        process.simulation.after(participant.chance { $0.duration(.milliseconds(20) ... .milliseconds(200)) }) {
+            for connection in connections { connection.reset() }
+        }
+    }
+
     /// Sets other data now and then; returns when the member is to leave.
     private func changeAndLeave(_ membership: GroupMembership) async throws {
+        // Some leave while their creation is still on its way.
+        if participant.chance({ $0.oneIn(3) }), !isOver.isSet {
+            if participant.chance({ $0.oneIn(2) }) { loseAnswers() }
+            try await participant.pause(.zero ... .milliseconds(20))
+            return
+        }
         while true {
             try await participant.pause(.milliseconds(100) ... .seconds(2))
             guard !isOver.isSet else {
