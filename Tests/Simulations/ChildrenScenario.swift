@@ -21,13 +21,34 @@ package struct ChildrenScenario: Scenario {
                 await SubtreeWriter(participant: participant, isOver: isOver).main()
             }
         }
+        if world.simulation.chance.oneIn(2) {
+            world.add("names") { participant in
+                await SubtreeCaller(participant: participant, log: log).names()
+            }
+        }
+        if world.simulation.chance.oneIn(3) {
+            fallBackLater(world, until: world.simulation.now + world.profile.trouble)
+        }
         world.run(faultsFor: world.profile.trouble, rest: world.profile.sessionTimeout * 4 + .seconds(20))
+        // On connections that last, watches are all that tells of a change.
+        world.simulation.run(until: world.simulation.now + .seconds(10))
         isOver.set()
         // Longer than the pauses between two looks at what is not watched.
         world.simulation.run(until: world.simulation.now + world.profile.sessionTimeout * 2 + .seconds(30))
-        let failures = log.failures()
+        let failures = log.failures() + log.failuresOfNames(standing: world.ensemble.children(of: Self.root).sorted())
         world.stop()
         return failures
+    }
+
+    /// Time and again a cache is moved to a server that has fallen behind what the cache knows.
+    private func fallBackLater(_ world: ScenarioWorld, until end: MonotonicInstant) {
+        let next = world.simulation.now + world.simulation.chance.duration(.milliseconds(500) ... .seconds(3))
+        guard next < end else { return }
+        world.simulation.at(next) {
+            let caches = world.members.filter { !$0.name.hasPrefix("writer") }
+            world.moveBehind(world.simulation.chance.pick(caches).process)
+            fallBackLater(world, until: end)
+        }
     }
 }
 
@@ -40,7 +61,7 @@ private struct SubtreeCaller: Sendable {
         await follow(ChildrenScenario.children) { client in
             var configuration = ChildrenCache.Configuration()
             configuration.watchBudget = participant.chance { $0.pick([1_000_000, 1_000_000, 40, 0]) }
-            configuration.interval = .seconds(3)
+            configuration.interval = Self.interval(configuration.watchBudget)
             configuration.readsInFlight = participant.chance { $0.pick([1, 2, 256]) }
             try await withChildrenCache(
                 ChildrenScenario.root, client: client, configuration: configuration
@@ -54,12 +75,34 @@ private struct SubtreeCaller: Sendable {
         await follow(ChildrenScenario.tree) { client in
             var configuration = TreeCache.Configuration()
             configuration.watchBudget = participant.chance { $0.pick([1_000_000, 1_000_000, 60]) }
-            configuration.interval = .seconds(3)
+            configuration.interval = Self.interval(configuration.watchBudget)
             configuration.readsInFlight = participant.chance { $0.pick([1, 2, 256]) }
             try await withTreeCache(ChildrenScenario.root, client: client, configuration: configuration) { cache in
                 try await watch(cache.changes, ChildrenScenario.tree)
             }
         }
+    }
+
+    /// The children's names alone.
+    func names() async {
+        await participant.withClient { client in
+            var configuration = ChildrenCache.Configuration()
+            configuration.readsData = false
+            try await withChildrenCache(
+                ChildrenScenario.root, client: client, configuration: configuration
+            ) { cache in
+                for await entry in cache.changes {
+                    log.sawNames(entry, by: participant)
+                    if entry.isLive { participant.progress() }
+                }
+            }
+        }
+        log.closedNames(participant)
+    }
+
+    /// With room for all watches, looking again must not be what finds a change.
+    private static func interval(_ budget: Int) -> Duration {
+        budget == 1_000_000 ? .seconds(3600) : .seconds(3)
     }
 
     private func follow(_ paths: [String], _ body: @Sendable (ZooKeeperClient) async throws -> Void) async {

@@ -54,6 +54,22 @@ extension ScenarioWorld {
         }
     }
 
+    /// Moves a process to a server that is far behind, and back to all of them.
+    func moveBehind(_ process: SimulatedProcess) {
+        guard profile.servers > 1 else { return }
+        let server = simulation.chance.below(profile.servers)
+        let lag = profile.tick / 2
+        simulation.note("server \(server) falls behind, and \(process.name) is told to use it")
+        ensemble.setLag(server, Latency(usual: lag...profile.tick))
+        use([servers[server]], by: process, after: simulation.chance.duration(.zero...lag))
+        simulation.after(profile.tick * 2) { self.ensemble.setLag(server, nil) }
+        use(servers, by: process, after: profile.tick * 4)
+    }
+
+    private func use(_ servers: [ServerAddress], by process: SimulatedProcess, after span: Duration) {
+        simulation.after(span, by: process) { [self] in try? clients[process.number]?.updateServers(servers) }
+    }
+
     private func move(_ process: SimulatedProcess) {
         let server = simulation.chance.pick(servers)
         simulation.note("\(process.name) is told to use \(server)")

@@ -5,13 +5,20 @@ import ZooKeeperTestKit
 /// What caches of several znodes showed, and what really happened to each of these.
 struct SubtreeLog: Sendable {
     private let histories: Confined<[String: History<CacheAction>]>
+    /// What caches of names saw last, by their processes.
+    private let names = Confined(Names())
+
+    private final class Names {
+        var seen: [String: (names: [String], isLive: Bool)] = [:]
+    }
 
     init(_ world: ScenarioWorld, paths: [String]) {
         let histories = Dictionary(uniqueKeysWithValues: paths.map { ($0, History<CacheAction>()) })
         self.histories = Confined(histories)
         let before = world.willDie
-        world.willDie = { [unowned world] process in
+        world.willDie = { [unowned world, names = names.value] process in
             before(process)
+            names.seen[process.name] = nil
             for path in paths { histories[path]?.record(.closed, by: process.name, at: world.simulation.now) }
         }
         world.observe { [unowned world] transaction in
@@ -40,6 +47,23 @@ struct SubtreeLog: Sendable {
             if entry.snapshot?[path: path]?.error != nil { continue }
             let state = stat.map { CacheAction.State.present(czxid: $0.czxid, mzxid: $0.mzxid) } ?? .absent
             record(.saw(state), at: path, by: participant)
+        }
+    }
+
+    /// A cache of names has shown an entry.
+    func sawNames(_ entry: CacheEntry, by participant: Participant) {
+        guard participant.isAlive else { return }
+        names.value.seen[participant.name] = ((entry.snapshot?.sorted ?? []).map(\.name), entry.isLive)
+    }
+
+    func closedNames(_ participant: Participant) {
+        if participant.isAlive { names.value.seen[participant.name] = nil }
+    }
+
+    /// At rest names are those that stand.
+    func failuresOfNames(standing: [String]) -> [String] {
+        names.value.seen.sorted { $0.key < $1.key }.compactMap { name, seen in
+            seen.isLive && seen.names == standing ? nil : "\(name) sees \(seen) at rest, \(standing) stand"
         }
     }
 
