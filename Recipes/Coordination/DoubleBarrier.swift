@@ -15,8 +15,8 @@ public import ZooKeeper
 /// - A participant whose session ends while it waits enters again in the next one, under the same name.
 /// - What lets it pass is looked at, not heard of: enough participants stand, or `ready` was written after this participant
 ///   had entered. A `ready` that an earlier round has left behind lets nobody pass.
-/// - Leaving waits for those who stood at that time, not for a next round; a crashed one is gone with its session. On
-///   every way out the own znode is deleted.
+/// - Leaving waits for those who had entered when this participant was let through, not for a next round. One whose
+///   session ends has left with it. On every way out the own znode is deleted.
 public final class DoubleBarrier: Sendable {
     /// The barrier's directory.
     public let path: String
@@ -64,29 +64,38 @@ public final class DoubleBarrier: Sendable {
     ) async throws -> Result {
         let name = ContenderName.makeUUID(using: client.randomness)
         let node = try PersistentNode(path(of: name), client: client, logger: client.logger)
-        let result = try await running(node) {
-            try await client.within(patience, at: path) { try await self.enter(node) }
-            return try await operation()
+        let (result, passed) = try await running(node) {
+            let passed = try await client.within(patience, at: path) { try await self.enter(node) }
+            return (try await operation(), passed)
         }
-        try await client.within(leavePatience, at: path) { try await self.leave() }
+        try await client.within(leavePatience, at: path) { try await self.leave(passedAt: passed) }
         return result
     }
 
     // MARK: Entering
 
     /// Until enough have entered.
-    private func enter(_ node: PersistentNode) async throws {
+    ///
+    /// - Returns: The transaction that let it pass: whoever enters after that takes part in another round.
+    private func enter(_ node: PersistentNode) async throws -> ZXID {
         try await refusal(of: node) {
-            try await node.waitUntilStanding()
-            guard let entered = node.state.znode?.stat.czxid else { return try await self.enter(node) }
+            var entered: ZXID?
             var backoff = self.makeBackoff()
             while true {
+                try await node.waitUntilStanding()
+                let present = node.state.znode?.stat.czxid
+                // It has entered once, through all of its sessions.
+                guard let first = entered ?? present else { continue }
+                entered = first
                 let (results, watch) = try await self.client.flight(watching: self.readyPath) { sink in
                     [.exists(path: self.readyPath, watch: sink), .children(path: self.path)]
                 }
                 do {
-                    if try await self.mayPass(results, enteredAt: entered) { return watch.giveUp() }
-                    try await watch.wait()
+                    if let passed = try await self.mayPass(results, enteredAt: first) {
+                        watch.giveUp()
+                        return passed
+                    }
+                    try await self.wait(for: watch, orAnother: node, than: present)
                     backoff.reset()
                 } catch let error as ZooKeeperError {
                     watch.giveUp()
@@ -97,40 +106,59 @@ public final class DoubleBarrier: Sendable {
         }
     }
 
-    /// Whether `ready` was written since this participant entered, or enough stand.
-    private func mayPass(_ results: [SessionResult], enteredAt entered: ZXID) async throws -> Bool {
+    /// Until a watch has fired, or the own znode stands anew: it may be the one that was missing, and nobody else looks.
+    private func wait(for watch: AwaitedWatch, orAnother node: PersistentNode, than present: ZXID?) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await watch.wait() }
+            group.addTask {
+                for await state in node.states {
+                    if case .standing(let znode) = state, znode.stat.czxid != present { return }
+                }
+            }
+            defer { group.cancelAll() }
+            try await group.next()
+        }
+    }
+
+    /// Whether `ready` was written since this participant entered, or enough stand; gives the transaction that shows it.
+    private func mayPass(_ results: [SessionResult], enteredAt entered: ZXID) async throws -> ZXID? {
         switch results[0] {
-        case .success(.stat(let ready)) where ready.mzxid > entered: return true
+        case .success(.stat(let ready)) where ready.mzxid > entered: return ready.mzxid
         case .failure(let error) where error.code != .noNode: throw error
         default: break
         }
-        let names: [String]
         switch results[1] {
-        case .success(.children(let children, _)): names = children.filter { $0 != Self.readyName }
-        case .failure(let error) where error.code == .noNode: return false
-        case .failure(let error): throw error
-        default: return false
+        case .success(.children(let names, let stat)):
+            guard names.count(where: { $0 != Self.readyName }) >= participants else { return nil }
+            try await openUp()
+            return stat.pzxid
+        case .failure(let error) where error.code != .noNode: throw error
+        default: return nil
         }
-        guard names.count >= participants else { return false }
-        try await openUp()
-        return true
     }
 
     /// Tells the others; a `ready` that stands from before is written, which tells them as well.
+    ///
+    /// Who passes without that leaves the others waiting: they would see one less.
     private func openUp() async throws {
-        let results = try await client.flight(
-            .create(path: readyPath, data: [], mode: .persistent), .setData(path: readyPath, data: []))
-        switch results[0] {
-        case .success: return
-        case .failure(let error) where error.code == .nodeExists: return
-        case .failure(let error): throw error
+        while true {
+            let results = try await client.flight(
+                .create(path: readyPath, data: [], mode: .persistent), .setData(path: readyPath, data: []))
+            if case .failure(let error) = results[0], error.code != .nodeExists { throw error }
+            switch results[1] {
+            case .success: return
+            // Somebody has just removed that of an earlier round.
+            case .failure(let error) where error.code == .noNode: continue
+            case .failure(let error): throw error
+            }
         }
     }
 
     /// Runs an operation until the node is refused by the ensemble for good.
-    private func refusal(of node: PersistentNode, _ operation: @escaping @Sendable () async throws -> Void) async throws
-    {
-        try await withThrowingTaskGroup(of: Void.self) { group in
+    private func refusal<Result: Sendable>(
+        of node: PersistentNode, _ operation: @escaping @Sendable () async throws -> Result
+    ) async throws -> Result {
+        try await withThrowingTaskGroup(of: Result.self) { group in
             group.addTask { try await operation() }
             group.addTask {
                 for await state in node.states {
@@ -142,24 +170,26 @@ public final class DoubleBarrier: Sendable {
                 throw GroupError(.stopped, path: node.path)
             }
             defer { group.cancelAll() }
-            try await group.next()
+            guard let result = try await group.next() else { throw CancellationError() }
+            return result
         }
     }
 
     // MARK: Leaving
 
-    /// Until everybody who stands now has gone; the own znode has been deleted.
-    private func leave() async throws {
-        var awaited: Set<String>?
+    /// Until everybody has gone who stood when this participant was let through; the own znode has been deleted.
+    ///
+    /// - Parameter passed: The transaction that let it pass. Who has entered after it, also again under the same name,
+    ///   waits for this participant's next round and must not be waited for.
+    private func leave(passedAt passed: ZXID) async throws {
+        var later: Set<String> = []
         var backoff = makeBackoff()
         while true {
             do {
                 let results = try await client.flight(.sync(path: path), .children(path: path))
                 let names = try members(in: results[1])
-                let others = awaited.map { names.intersection($0) } ?? names
-                awaited = others
-                guard let next = others.min() else { return await forgetReady(ifEmpty: names) }
-                try await waitUntilGone(path(of: next))
+                guard let next = names.subtracting(later).min() else { return await forgetReady(ifEmpty: names) }
+                if try await waitUntilGone(path(of: next), enteredBy: passed) { later.insert(next) }
                 backoff.reset()
             } catch let error as ZooKeeperError where error.wasInterrupted {
                 try await client.clock.sleep(until: client.clock.now + backoff.pause())
@@ -176,13 +206,20 @@ public final class DoubleBarrier: Sendable {
         }
     }
 
-    private func waitUntilGone(_ member: String) async throws {
+    /// Until something happens to a member that has entered by a transaction; at once when it has entered later.
+    ///
+    /// - Returns: Whether it has entered later.
+    private func waitUntilGone(_ member: String, enteredBy passed: ZXID) async throws -> Bool {
         let (results, watch) = try await client.flight(watching: member) { [.data(path: member, watch: $0)] }
         switch results[0] {
+        case .success(.data(_, let stat)) where stat.czxid > passed:
+            watch.giveUp()
+            return true
         case .success: try await watch.wait()
-        case .failure(let error) where error.code == .noNode: return
+        case .failure(let error) where error.code == .noNode: break
         case .failure(let error): throw error
         }
+        return false
     }
 
     /// Whoever sees the barrier empty removes `ready`; that somebody else does is no matter.

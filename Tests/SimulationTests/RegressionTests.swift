@@ -14,6 +14,8 @@ import ZooKeeperTestKit
     }
 
     private static let findings = [
+        Finding(bug: "barrier-awaits-the-next-round", scenario: BarrierScenario.self, seed: 1),
+        Finding(bug: "barrier-looks-once", scenario: BarrierScenario.self, seed: 27),
         Finding(bug: "cache-wakes-itself", scenario: CacheScenario.self, seed: 1),
         Finding(bug: "first-gone-means-both-gone", scenario: ExclusiveScenario.self, seed: 2006),
         Finding(bug: "proof-without-echo", scenario: LockScenario.self, seed: 714),

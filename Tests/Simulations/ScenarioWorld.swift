@@ -163,6 +163,8 @@ package final class ScenarioWorld {
             return [.lost, .timedOut, .notAvailable].contains(error.code)
         case let error as ExclusiveModeError:
             return [.busy, .notPaused, .lost, .gateStopped].contains(error.code)
+        case let error as CoordinationError:
+            return error.code == .timedOut
         case let error as LeadershipError:
             return error.code != .invalidArgument
         case let error as ZooKeeperError:
