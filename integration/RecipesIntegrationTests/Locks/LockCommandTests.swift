@@ -25,7 +25,7 @@ struct LockCommandTests {
     @Test func `a holder frozen beyond its session ends its command, and the other's token is higher`() async throws {
         let frozen = try lock("/frozen", "--session-timeout", "2", script: Self.obedient)
         let first = try await token(of: frozen)
-        let other = try lock("/frozen", "--session-timeout", "2", script: Self.obedient)
+        let other = try lock("/frozen", script: Self.obedient)
         try frozen.pause()
         let second = try await token(of: other)
         #expect(second > first)
