@@ -66,13 +66,10 @@ struct MutexLog: Sendable {
 
 /// Judges the guarded writes by what the ensemble committed, whatever their writers believed.
 ///
-/// A write belongs to the holder at that instant: none with a higher token was committed before it, nor was the end of its
-/// own znode.
+/// A write belongs to the holder at that instant: of all znodes of the queue that stand, its token's is the first one.
 private struct GuardedWrites {
     /// The znodes of the queue that stand, and their tokens.
     private var standing: [String: Int64] = [:]
-    /// The tokens of those that were seen to go.
-    private var gone: Set<Int64> = []
     /// The highest token of a guarded write that was committed.
     private var highest = Int64.min
 
@@ -87,8 +84,9 @@ private struct GuardedWrites {
         switch change {
         case .create(let creation) where creation.path.hasPrefix(MutexScenario.path + "/"):
             standing[creation.path] = zxid
-        case .delete(let path): remove([path])
-        case .closeSession(let paths): remove(paths)
+        case .delete(let path): standing[path] = nil
+        case .closeSession(let paths):
+            for path in paths { standing[path] = nil }
         case .setData(MutexScenario.guarded, let data, _):
             return violations(of: Int64(String(decoding: data ?? [], as: UTF8.self)) ?? .min)
         default: break
@@ -96,18 +94,14 @@ private struct GuardedWrites {
         return []
     }
 
-    private mutating func remove(_ paths: [String]) {
-        for path in paths {
-            if let token = standing.removeValue(forKey: path) { gone.insert(token) }
-        }
-    }
-
     private mutating func violations(of token: Int64) -> [String] {
         defer { highest = max(highest, token) }
         var found: [String] = []
         if token < highest { found.append("a guarded write with token \(token) after \(highest)") }
-        if gone.contains(token) {
+        if !standing.values.contains(token) {
             found.append("a guarded write with token \(token), whose znode does not stand any more")
+        } else if standing.values.contains(where: { $0 < token }) {
+            found.append("a guarded write with token \(token), in front of which another znode stands")
         }
         return found
     }

@@ -27,7 +27,8 @@ package final class SimulatedEnsemble {
 
     /// Sees each transaction at the instant at which it is committed, once.
     package var didCommit: (Transaction) -> Void = { _ in }
-    private var lastCommitted: Int64 = 0
+    /// The last one that was seen.
+    private(set) var lastCommitted: Int64 = 0
 
     private(set) var servers: [SimulatedServer] = []
     private var peers: [PeerConnection] = []

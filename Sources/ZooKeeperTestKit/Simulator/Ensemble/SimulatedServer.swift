@@ -86,13 +86,21 @@ final class SimulatedServer {
         events.removeAll(keepingCapacity: true)
         let reply = tree.apply(transaction, events: &events)
         appliedZXID = transaction.zxid
-        ensemble.noteCommitted(transaction)
+        noteCommitted(transaction)
         if let leading { leading.applied(transaction, on: self) }
         if !events.isEmpty { fireWatches() }
         let isAnswered = answer(transaction, reply)
         guard case .closeSession = transaction.change else { return }
         queues[transaction.session] = nil
         if !isAnswered, let connection = bySession[transaction.session] { close(connection) }
+    }
+
+    /// What stands before a committed transaction was committed with it, also what was applied on looking for a leader.
+    private func noteCommitted(_ transaction: Transaction) {
+        var first = appliedCount
+        while first > 0, log[first - 1].zxid > ensemble.lastCommitted { first -= 1 }
+        for earlier in log[first..<appliedCount] { ensemble.noteCommitted(earlier) }
+        ensemble.noteCommitted(transaction)
     }
 
     /// Applies all that was logged, as a server does that begins to look for a leader.
