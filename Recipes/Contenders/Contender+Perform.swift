@@ -164,6 +164,7 @@ extension Contender {
         post([.data(path: path(name), watch: predecessor)]) { contender, results in
             let stat = results[0].part { reply throws(ZooKeeperError) in try reply.data.stat }
             contender.receive(.watched(stat), step: step)
+            contender.handle { $0.receiveMissedOffer() }
         }
         watchOwn(own)
     }

@@ -165,6 +165,9 @@ package struct ContenderStateMachine: Sendable {
     /// Whether znodes with the own prefix may stand beside the one that was granted.
     package var needsPrefixCleanUp: Bool { isUncertain || !discarded.isEmpty }
 
+    /// An offer that came while there was no connection.
+    private var missedOffer: (holder: ContenderName, candidate: String, offer: String)?
+
     /// How many contenders of any kind stood in front at the last listing.
     package private(set) var inFront = 0
 
@@ -218,8 +221,20 @@ package struct ContenderStateMachine: Sendable {
             isUncertain = true
             let name = own.name.named(beside: holder)
             return .move(Move(from: candidate, to: name, holder: holder.string, offer: offer))
+        case .awaitingSession:
+            // The connection was lost since it was read: nobody tells of it twice.
+            missedOffer = (holder, candidate, offer)
+            return nil
         default: return nil
         }
+    }
+
+    /// The place in the queue was found again: what was offered in between may still stand.
+    package mutating func receiveMissedOffer() -> Action? {
+        guard let missed = missedOffer, case .waiting(let own, _) = state else { return nil }
+        missedOffer = nil
+        guard own.name.string == missed.candidate else { return nil }
+        return receiveOffer(of: missed.holder, to: missed.candidate, offer: missed.offer)
     }
 
     /// The caller has no patience left, at whatever point.

@@ -32,6 +32,22 @@ import ZooKeeperRecipes
         #expect(driver.answer(.predecessorEvent(.gone)) == .list(own: Self.old, discarding: []))
     }
 
+    @Test func `an offer that comes while the connection is lost is taken when the place is found again`() {
+        var driver = waiting()
+        #expect(driver.machine.receiveMissedOffer() == nil)
+        driver.answer(.predecessorEvent(.gone))
+        #expect(driver.answer(.listed(.failure(ContenderDriver.loss))) == .awaitSession(isRetry: true))
+        #expect(offer(&driver) == nil)
+        #expect(driver.begin() == .list(own: Self.old, discarding: []))
+        let predecessor = foreign(.lock, 5)
+        let watch = driver.answer(.listed(.success([Self.holder, predecessor, Self.old])))
+        #expect(watch == .watch(predecessor, own: Self.old))
+        #expect(driver.machine.receiveMissedOffer() == nil)
+        #expect(driver.answer(.watched(.success(driver.stat(czxid: 105)))) == nil)
+        #expect(driver.machine.receiveMissedOffer() == Self.move)
+        #expect(driver.machine.receiveMissedOffer() == nil)
+    }
+
     @Test func `after the move the new znode is found, and waits for the holder, which is older`() {
         var driver = waiting()
         _ = offer(&driver)
