@@ -62,7 +62,7 @@ extension ScenarioWorld {
         simulation.note("server \(server) falls behind, and \(process.name) is told to use it")
         ensemble.setLag(server, Latency(usual: lag...profile.tick))
         use([servers[server]], by: process, after: simulation.chance.duration(.zero...lag))
-        simulation.after(profile.tick * 2) { self.endLag(of: server) }
+        simulation.after(profile.tick * 2) { self.ensemble.setLag(server, nil) }
         use(servers, by: process, after: profile.tick * 4)
     }
 
@@ -106,17 +106,12 @@ extension ScenarioWorld {
         simulation.after(span) { self.ensemble.heal() }
     }
 
-    /// A lag that ends after the mending leaves the quick network as it is.
-    private func endLag(of server: Int) {
-        if !isMended { ensemble.setLag(server, nil) }
-    }
-
     private func lagServer(for span: Duration) {
         guard profile.servers > 1 else { return }
         let server = simulation.chance.below(profile.servers)
         simulation.note("server \(server) lags")
         ensemble.setLag(server, Latency(usual: .milliseconds(50)...profile.tick))
-        simulation.after(span) { self.endLag(of: server) }
+        simulation.after(span) { self.ensemble.setLag(server, nil) }
     }
 
     /// A znode that an administrator may lay hands on.
@@ -146,8 +141,9 @@ extension ScenarioWorld {
         simulation.note("mend")
         isMended = true
         ensemble.heal()
+        ensemble.setPeerLatency(Self.quick)
         for server in 0..<profile.servers {
-            ensemble.setLag(server, Self.quick)
+            ensemble.setLag(server, nil)
             if !ensemble.isRunning(server) { ensemble.start(server) }
         }
         for member in members where !member.process.isDead {

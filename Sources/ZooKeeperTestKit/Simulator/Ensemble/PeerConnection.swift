@@ -78,6 +78,12 @@ final class PeerConnection {
         down.send(nil)
     }
 
+    /// Changes how long messages take in both directions.
+    func setLatency(_ latency: Latency) {
+        up.latency = latency
+        down.latency = latency
+    }
+
     /// Makes messages to the follower slow, or quick again.
     func setLag(_ lag: Latency) {
         down.latency = lag

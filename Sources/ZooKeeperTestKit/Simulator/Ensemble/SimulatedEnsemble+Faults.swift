@@ -59,6 +59,13 @@ extension SimulatedEnsemble {
         applyLag(of: index)
     }
 
+    /// Changes the network between the servers, in both directions; servers that lag go on lagging.
+    package func setPeerLatency(_ latency: Latency) {
+        peerLatency = latency
+        for peer in peers { peer.setLatency(latency) }
+        for server in servers.indices { applyLag(of: server) }
+    }
+
     /// Breaks the connections of a server's clients.
     package func resetConnections(of index: Int) {
         let server = servers[index]

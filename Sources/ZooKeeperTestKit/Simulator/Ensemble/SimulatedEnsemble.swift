@@ -11,6 +11,8 @@ internal import ZooKeeper
 package final class SimulatedEnsemble {
     package let simulation: Simulation
     package let settings: EnsembleSettings
+    /// How long a message takes from one server to another that does not lag.
+    var peerLatency: Latency
     /// Where clients connect to, the first server's first.
     package let addresses: [String]
 
@@ -31,7 +33,7 @@ package final class SimulatedEnsemble {
     private(set) var lastCommitted: Int64 = 0
 
     private(set) var servers: [SimulatedServer] = []
-    private var peers: [PeerConnection] = []
+    var peers: [PeerConnection] = []
     /// The group of each server: those of different groups do not reach each other.
     var groups: [Int]
     var lags: [Latency?]
@@ -44,6 +46,7 @@ package final class SimulatedEnsemble {
     package init(in simulation: Simulation, settings: EnsembleSettings = EnsembleSettings()) {
         self.simulation = simulation
         self.settings = settings
+        peerLatency = settings.peerLatency
         addresses = (1...settings.servers).map { "10.0.0.\($0):2181" }
         groups = [Int](repeating: 0, count: settings.servers)
         lags = [Latency?](repeating: nil, count: settings.servers)
@@ -86,7 +89,7 @@ package final class SimulatedEnsemble {
 
     func connect(_ follower: SimulatedServer, to leader: SimulatedServer) -> PeerConnection {
         peers.removeAll { $0.follower === follower }
-        let latency = settings.peerLatency
+        let latency = peerLatency
         let peer = PeerConnection(
             from: follower, to: leader, latency: latency, lag: lags[follower.index] ?? latency)
         if !reach(follower, leader) { peer.hold() }
@@ -107,7 +110,7 @@ package final class SimulatedEnsemble {
     }
 
     func applyLag(of server: Int) {
-        for peer in peers where peer.follower.index == server { peer.setLag(lags[server] ?? settings.peerLatency) }
+        for peer in peers where peer.follower.index == server { peer.setLag(lags[server] ?? peerLatency) }
     }
 
     /// Lets the servers that look for a leader find one, after a while, if they can.
