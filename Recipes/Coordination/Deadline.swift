@@ -44,16 +44,6 @@ extension ZooKeeperClient {
     }
 }
 
-extension ZooKeeperError {
-    /// Whether nothing was answered because of the connection or the session.
-    var wasInterrupted: Bool {
-        switch code {
-        case .connectionLoss, .operationTimeout, .sessionExpired, .sessionMoved, .throttled: true
-        default: false
-        }
-    }
-}
-
 /// A watch whose event is awaited, and which is given up when the wait is.
 struct AwaitedWatch: Sendable {
     let path: String

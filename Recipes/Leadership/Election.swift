@@ -146,10 +146,3 @@ extension Contender.Grant {
         await client.waitWhileConnected(for: answered, atMost: .seconds(2))
     }
 }
-
-extension ZooKeeperError {
-    /// Whether the same request may succeed, in the same session, with another connection or a little later.
-    var mayPass: Bool {
-        isOutcomeUnknown || [.connectionLoss, .operationTimeout, .sessionMoved, .throttled].contains(code)
-    }
-}

@@ -87,7 +87,7 @@ public struct LeaderChanges: AsyncSequence, Sendable {
                 return .leader(leader.participant(isLeader: true))
             } catch let error as ZooKeeperError where error.code == .noNode {
                 return .again
-            } catch let error as ZooKeeperError where error.isOutcomeUnknown || error.isLoss {
+            } catch let error as ZooKeeperError where error.isOutcomeUnknown || error.wasInterrupted {
                 try await client.clock.sleep(until: client.clock.now + backoff.pause())
                 return .again
             }
@@ -105,11 +105,5 @@ public struct LeaderChanges: AsyncSequence, Sendable {
             watch = children
             return .leader(nil)
         }
-    }
-}
-
-extension ZooKeeperError {
-    fileprivate var isLoss: Bool {
-        [.connectionLoss, .operationTimeout, .sessionExpired, .sessionMoved, .throttled].contains(code)
     }
 }

@@ -136,8 +136,9 @@ final class LockPlace: Sendable {
     private func attend(to node: HeldNode) {
         node.onLoss { [weak self] reason in
             guard let self, held.contains(where: { $0 === node }) else { return }
-            loss.set(reason)
+            // Whoever is woken by the loss finds it in the state as well.
             report.lost(reason)
+            loss.set(reason)
             requests.finish()
         }
         node.onWrite { [weak self, path = node.path] bytes in self?.hear(bytes, at: path) }
