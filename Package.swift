@@ -26,6 +26,17 @@ let collections = Target.Dependency.product(name: "DequeModule", package: "swift
 let persistentCollections = Target.Dependency.product(name: "HashTreeCollections", package: "swift-collections")
 let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 
+/// A program to start from, with a page that says what it shows.
+func example(_ name: String) -> Target {
+    .executableTarget(
+        name: name,
+        dependencies: ["ZooKeeper", "ZooKeeperRecipes", logging, lifecycle, signals],
+        path: "Examples/\(name)",
+        exclude: ["README.md"],
+        swiftSettings: settings
+    )
+}
+
 let package = Package(
     name: "swift-zookeeper",
     platforms: [.macOS(.v15)],
@@ -99,18 +110,10 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
-        .executableTarget(
-            name: "FirstProgram",
-            dependencies: ["ZooKeeper", "ZooKeeperRecipes", logging, lifecycle, signals],
-            path: "Examples/FirstProgram",
-            swiftSettings: settings
-        ),
-        .executableTarget(
-            name: "LeaderElection",
-            dependencies: ["ZooKeeper", "ZooKeeperRecipes", logging, lifecycle, signals],
-            path: "Examples/LeaderElection",
-            swiftSettings: settings
-        ),
+        example("FirstProgram"),
+        example("LeaderElection"),
+        example("LeaderGatedTasks"),
+        example("LockWithLossSignal"),
         // The documentation's blocks of code: compiled, never run. `make lint` holds the pages to them.
         .target(
             name: "DocumentationSnippets",
@@ -187,6 +190,15 @@ let package = Package(
                 lifecycle,
             ],
             path: "integration/RecipesIntegrationTests",
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "ExamplesIntegrationTests",
+            dependencies: [
+                "ZooKeeper", "ZooKeeperRecipes", "ZooKeeperTestKit", "ZooKeeperTestKitTraits",
+                "LeaderElection", "LeaderGatedTasks", "LockWithLossSignal",
+            ],
+            path: "integration/ExampleTests",
             swiftSettings: settings
         ),
         // Beside Apache Curator and kazoo: this package's peer, and the tests that drive all three.

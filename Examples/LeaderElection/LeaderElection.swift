@@ -22,13 +22,16 @@ struct Reporter: Service {
 ///
 /// Start it in several terminals, and end the one that leads:
 ///
-///     swift run LeaderElection alice
-///     swift run LeaderElection bob
+///     swift run LeaderElection 127.0.0.1:2181 alice
+///     swift run LeaderElection 127.0.0.1:2181 bob
 @main
 struct LeaderElection {
     static func main() async throws {
-        let name = CommandLine.arguments.dropFirst().first ?? "somebody"
-        let client = try ZooKeeperClient(configuration: .init(connectionString: "127.0.0.1:2181"))
+        let arguments = CommandLine.arguments
+        guard arguments.count == 3 else { return print("usage: LeaderElection HOST:PORT NAME") }
+        let name = arguments[2]
+        let client = try ZooKeeperClient(
+            configuration: .init(connectionString: arguments[1], sessionTimeout: .seconds(4)))
         let reports = try LeaderGatedService(client: client, path: "/reports/leader", id: name) { term in
             Reporter(name: name, token: term.fencingToken)
         }
