@@ -196,7 +196,7 @@ let package = Package(
             name: "ExamplesIntegrationTests",
             dependencies: [
                 "ZooKeeper", "ZooKeeperRecipes", "ZooKeeperTestKit", "ZooKeeperTestKitTraits",
-                "LeaderElection", "LeaderGatedTasks", "LockWithLossSignal",
+                "FirstProgram", "LeaderElection", "LeaderGatedTasks", "LockWithLossSignal",
             ],
             path: "integration/ExampleTests",
             swiftSettings: settings

@@ -9,8 +9,7 @@ struct Processor: Service {
     let gate: EventGate
 
     func run() async throws {
-        // Stands for your stream of events.
-        let orders = AsyncStream { try? await Task.sleep(for: .milliseconds(10)) }
+        let orders = AsyncStream { try? await Task.sleep(for: .milliseconds(10)) }  // stands for your events
         for await _ in orders.cancelOnGracefulShutdown() {
             try await gate.withPermit { permit in print("an order, token \(permit.fencingToken)") }
         }
@@ -20,7 +19,8 @@ struct Processor: Service {
 @main
 struct FirstProgram {
     static func main() async throws {
-        let settings = try ZooKeeperClientConfiguration(connectionString: "127.0.0.1:2181")
+        guard CommandLine.arguments.count > 1 else { return print("usage: FirstProgram HOST:PORT [task]") }
+        let settings = try ZooKeeperClientConfiguration(connectionString: CommandLine.arguments[1])
         if CommandLine.arguments.last == "task" {
             try await withZooKeeperClient(configuration: settings) { client in
                 let mode = try ExclusiveMode(client: client, path: "/orders")
