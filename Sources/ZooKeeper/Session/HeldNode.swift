@@ -24,6 +24,8 @@ package final class HeldNode: Sendable {
     private struct Writes {
         var seenVersion: Int32 = 0
         var observer: (@Sendable ([UInt8]) -> Void)?
+        /// What was written while nobody observed.
+        var untold: [UInt8]?
     }
 
     init(path: String, czxid: ZXID, session: LiveSession, core: ClientCore, watchDue: MonotonicInstant = .distantPast) {
@@ -64,9 +66,15 @@ package final class HeldNode: Sendable {
     /// Calls a closure with the znode's data after each time that somebody has written it, on the delivering thread: it must
     /// not block.
     ///
-    /// Writes that follow each other closely are told as one. A write before the znode is watched is told when it is.
+    /// Writes that follow each other closely are told as one. A write before the znode is watched is told when it is, and
+    /// one before anybody observes when somebody does.
     package func onWrite(_ observer: @escaping @Sendable ([UInt8]) -> Void) {
-        writes.withLock { $0.observer = observer }
+        let untold = writes.withLock { writes in
+            writes.observer = observer
+            defer { writes.untold = nil }
+            return writes.untold
+        }
+        if let untold { observer(untold) }
     }
 
     /// Ends the watching over: the znode is about to be deleted by its owner, and its end is no loss.
@@ -142,9 +150,11 @@ package final class HeldNode: Sendable {
     }
 
     private func tell(_ data: [UInt8], version: Int32) {
-        let observer = writes.withLock { writes in
-            defer { writes.seenVersion = version }
-            return version == writes.seenVersion ? nil : writes.observer
+        let observer = writes.withLock { writes -> (@Sendable ([UInt8]) -> Void)? in
+            guard version != writes.seenVersion else { return nil }
+            writes.seenVersion = version
+            if writes.observer == nil { writes.untold = data }
+            return writes.observer
         }
         observer?(data)
     }

@@ -1,0 +1,41 @@
+import Testing
+
+@testable import ZooKeeperRecipes
+
+@Suite struct PartitionTextTests {
+    @Test func `a node tells its weight, its capacity and whether it is cordoned`() {
+        for node in [
+            PartitionNode("web1"), PartitionNode("web1", weight: 0.1, capacity: 12),
+            PartitionNode("web1", capacity: 0, isCordoned: true),
+        ] {
+            #expect(PartitionNode(name: "web1", data: node.bytes) == node)
+        }
+        let text = String(decoding: PartitionNode("web1", weight: 2, capacity: 7).bytes, as: UTF8.self)
+        #expect(text == "weight=2.0\ncapacity=7\ncordoned=no\n")
+    }
+
+    @Test func `what a member does not tell rightly is as usual`() {
+        #expect(PartitionNode(name: "web1", data: []) == PartitionNode("web1"))
+        #expect(PartitionNode(name: "web1", data: Array("weight=nan\ncapacity=x".utf8)) == PartitionNode("web1"))
+        #expect(PartitionNode(name: "web1", data: Array("weight=-1\ncapacity=-1".utf8)).capacity == 0)
+    }
+
+    @Test func `a partition's znode says which nodes it prefers`() {
+        let partition = Partition("a", preferred: ["web1", "web 2"])
+        #expect(String(decoding: partition.nodeData, as: UTF8.self) == "preferred=web1,web 2\n")
+        #expect(Partition(id: "a", data: partition.nodeData) == partition)
+        #expect(Partition(id: "a", data: Array("preferred= web1 , web2 \n".utf8)).preferred == ["web1", "web2"])
+        #expect(Partition(id: "a", data: []) == "a")
+        #expect(Partition("a").nodeData.isEmpty)
+    }
+
+    @Test func `names that cannot be are told, with the reason`() {
+        #expect(Partition("a").problem == nil)
+        for id in ["", ".", "a/b", "a-epoch", "a-requests"] { #expect(Partition(id).problem != nil) }
+        #expect(PartitionNode("web1").problem == nil)
+        for name in ["", "a/b", "a,b"] { #expect(PartitionNode(name).problem != nil) }
+        #expect(PartitionNode("a", weight: 0).problem != nil)
+        #expect(PartitionNode("a", weight: .infinity).problem != nil)
+        #expect(PartitionNode("a", capacity: -1).problem != nil)
+    }
+}
