@@ -28,6 +28,21 @@ struct CacheScene: Sendable {
         }
     }
 
+    /// Has the client lose its connection, and waits until it makes another.
+    ///
+    /// A cache's `changes` skip to the newest: a loss that is over soon need not be among them.
+    func reconnect() async throws {
+        let before = proxy.counters.connections
+        await proxy.cut()
+        try await proxy.waitUntil { $0.connections > before }
+    }
+
+    /// What a cache has asked for at its end is done when this returns.
+    func settle() async throws {
+        // What an answer of before the first one sets off, such as taking a watch away, goes out before the second.
+        for _ in 0..<2 { _ = try await client.exists(at: "/") }
+    }
+
     /// What the client has asked the server since requests were last forgotten.
     func requests() async throws -> [ProxiedRequest.Operation] {
         _ = try await client.exists(at: "/marker")

@@ -60,13 +60,16 @@ struct NodeCacheTests {
                 var changes = cache.changes.makeAsyncIterator()
                 #expect(await changes.next()?.isLive == true)
                 for _ in 0..<5 {
+                    await scene.proxy.refuse()
                     await scene.proxy.cut()
                     let stale = await changes.next()
                     #expect(stale?.data == [2] && stale?.isLive == false)
+                    await scene.proxy.accept()
                     let live = await changes.next()
                     #expect(live?.data == [2] && live?.isLive == true)
                 }
             }
+            try await scene.settle()
             #expect(try await scene.server.counters().watchCount == 0)
         }
     }
@@ -95,12 +98,11 @@ struct NodeCacheTests {
             try await withNodeCache("/a", client: scene.client) { cache in
                 await cache.liveEntry(data: [1])
                 for _ in 0..<100 {
-                    var changes = cache.changes.makeAsyncIterator()
-                    _ = await changes.next()
-                    await scene.proxy.cut()
-                    while await changes.next()?.isLive == true {}
+                    try await scene.reconnect()
                     await cache.entry(where: \.isLive)
                 }
+                try await scene.settle()
+                await cache.entry(where: \.isLive)
                 #expect(try await scene.server.counters().watchCount == 1)
                 try await scene.other.setData([2], at: "/a")
                 await cache.liveEntry(data: [2])
@@ -114,7 +116,7 @@ struct NodeCacheTests {
             try await withNodeCache("/a", client: scene.client) { cache in
                 await cache.liveEntry(data: [1])
                 try await scene.server.expireSession(of: scene.client)
-                await cache.entry { !$0.isLive }
+                await scene.client.state { $0.session?.epoch == 2 }
                 await cache.liveEntry(data: [1])
                 #expect(scene.client.session?.epoch == 2)
                 try await scene.other.setData([2], at: "/a")
@@ -142,7 +144,7 @@ struct NodeCacheTests {
                 await cache.liveEntry(data: [1])
                 let session = try #require(scene.client.session)
                 try scene.client.updateServers([ServerAddress(host: "127.0.0.1", port: scene.server.port)])
-                await cache.entry { !$0.isLive }
+                try await scene.proxy.waitUntil { $0.openConnections == 0 }
                 await cache.liveEntry(data: [1])
                 try await scene.other.setData([2], at: "/a")
                 await cache.liveEntry(data: [2])
@@ -163,7 +165,7 @@ struct NodeCacheTests {
             await group.triggerGracefulShutdown()
             try await run
             for await entry in cache.changes { #expect(!entry.isLive && entry.data == [1]) }
-            _ = try await scene.client.exists(at: "/a")
+            try await scene.settle()
             #expect(try await scene.server.counters().watchCount == 0)
             await #expect(throws: ZooKeeperError.self) { try await cache.run() }
         }

@@ -93,7 +93,7 @@ extension HazardTests {
                     if round.isMultiple(of: 3) { await cache.entry(where: \.isLive) }
                 }
             }
-            _ = try await scene.client.exists(at: "/a")
+            try await scene.settle()
             #expect(try await scene.server.counters().watchCount == 0)
         }
     }
