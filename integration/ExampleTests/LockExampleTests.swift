@@ -22,12 +22,12 @@ struct LockExampleTests {
         try await bob.says("bob asks for the lock")
         #expect(await alice.kill() == .signalled(9))
         let second = try await bob.token(of: "bob has locked", over: first)
+        #expect(try await bob.waitForEnd() == .exited(0))
         #expect(
             try await bob.output() == [
                 "bob asks for the lock", "bob has locked, token \(second)", "bob writes invoice 1, token \(second)",
                 "bob writes invoice 2, token \(second)", "bob has unlocked",
             ])
-        #expect(try await bob.waitForEnd() == .exited(0))
     }
 
     @Test func `a holder frozen beyond its session is told when it wakes up, and writes no more`() async throws {
