@@ -49,6 +49,13 @@ extension Election {
     func answer(in term: Term) async throws {
         let session = term.held.session
         let requests = try await ContenderRequest.take(for: term.candidate.string, inQueue: path, session: session)
+        if let hooks {
+            for request in requests where request.kind == .takeover {
+                guard let candidate = request.details["candidate"].flatMap({ ContenderName($0) }) else { continue }
+                hooks.onTakeover(request.asker, candidate)
+            }
+            return
+        }
         let wanted = requests.filter { $0.kind == .takeover }.compactMap {
             request -> (priority: Int, request: ContenderRequest)? in
             guard let priority = request.details["priority"].flatMap({ Int($0) }) else { return nil }

@@ -88,7 +88,7 @@ struct ElectionLoop {
     }
 
     private func pause(_ failure: LeadershipFailure) async -> Machine.Event {
-        election.broadcast.send(.failed(failure))
+        election.tell(.failed(failure))
         election.logger.warning("Stands again after a failure", metadata: ["reason": "\(failure.reason)"])
         let (clock, stopping) = (clock, election.stopping)
         let end = clock.now + failure.retriesAfter

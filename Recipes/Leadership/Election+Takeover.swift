@@ -5,7 +5,7 @@ internal import ZooKeeper
 extension Election {
     /// Asks each leader that follows, once this participant is ready and has waited long enough; until cancelled.
     func seekTakeover() async {
-        guard configuration.priority > 0 else { return await untilCancelled() }
+        guard configuration.priority > 0 || hooks != nil else { return await untilCancelled() }
         var backoff = Backoff(initial: .milliseconds(50), cap: .seconds(5), seed: client.randomness.next())
         while !Task.isCancelled {
             do {
@@ -67,7 +67,7 @@ extension Election {
         var asked: (leader: String, own: String) = ("", "")
         while true {
             let (epoch, watch) = try await watchEpoch()
-            if let epoch, epoch.priority < configuration.priority,
+            if let epoch, hooks != nil || epoch.priority < configuration.priority,
                 let (own, session) = shared.withLock({ $0.waiting }), asked != (epoch.candidate, own)
             {
                 let request = ContenderRequest(

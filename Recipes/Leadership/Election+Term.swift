@@ -44,7 +44,12 @@ extension Election {
         }
         contender.onPlace { [weak self, weak contender] candidate, inFront in
             guard let self, let session = contender?.session else { return }
-            shared.withLock { $0.waiting = (candidate, session) }
+            let before = shared.withLock { shared in
+                defer { shared.waiting = (candidate, session) }
+                return shared.waiting?.candidate
+            }
+            // A candidate that had to be created anew has left its place in between.
+            if let before, before != candidate { tell(.waiting(position: nil)) }
             tell(.waiting(position: inFront))
         }
         return contender
@@ -130,7 +135,9 @@ extension Election {
 
     /// Tells followers what they have not been told last.
     func tell(_ state: LeaderState) {
-        if broadcast.current != state { broadcast.send(state) }
+        guard broadcast.current != state else { return }
+        broadcast.send(state)
+        hooks?.onState(state)
     }
 
     private func noLongerLeads(_ term: Term) {

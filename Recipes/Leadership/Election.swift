@@ -25,6 +25,16 @@ final class Election: Sendable {
         var transfer: OneShot<Void>?
     }
 
+    /// For those who run many elections and decide themselves who should lead; called where it happens, must not block.
+    struct Hooks: Sendable {
+        /// Told of each state, in order.
+        var onState: @Sendable (LeaderState) -> Void
+        /// Somebody asks for the place of this participant, which leads.
+        ///
+        /// Nothing follows by itself. In place of priorities: while this participant is ready it asks every leader.
+        var onTakeover: @Sendable (_ asker: String, _ candidate: ContenderName) -> Void
+    }
+
     let client: ZooKeeperClient
     let path: String
     let id: String
@@ -33,6 +43,7 @@ final class Election: Sendable {
     let logger: Logger
     /// For how long a term that its leader ends in order may go on before its closure is cancelled.
     let grace: Duration
+    let hooks: Hooks?
     let lead: @Sendable (Term) async throws -> Void
 
     let broadcast = Broadcast<LeaderState>(.waiting(position: nil))
@@ -46,6 +57,7 @@ final class Election: Sendable {
     init(
         client: ZooKeeperClient, path: String, id: String, kind: ContenderName.Kind,
         configuration: LeaderConfiguration, logger: Logger, grace: Duration = .zero,
+        hooks: Hooks? = nil,
         lead: @escaping @Sendable (Term) async throws -> Void
     ) throws {
         guard try ZNodePath(path).string != "/" else {
@@ -59,6 +71,7 @@ final class Election: Sendable {
         self.kind = kind
         self.configuration = configuration
         self.grace = grace
+        self.hooks = hooks
         self.lead = lead
         var logger = logger
         logger[metadataKey: "zookeeper.path"] = "\(path)"

@@ -1,0 +1,185 @@
+internal import Logging
+internal import Synchronization
+internal import ZooKeeper
+
+extension PartitionGroup {
+    /// Tells the node's loop of something.
+    func post(_ input: PartitionGroupStateMachine.Input) {
+        shared.withLock { $0.inputs.append(input) }
+        wakeUp.signal()
+    }
+
+    /// Ends the group for a reason of its own.
+    func fail(_ error: any Error) {
+        shared.withLock { shared in
+            if shared.failure == nil { shared.failure = error }
+        }
+        post(.stop)
+    }
+
+    /// Where the queues of the partitions stand.
+    static func queue(of partition: String, in path: String) -> String { "\(path)/partitions/\(partition)" }
+
+    func makeElection(_ partition: Partition) throws -> Election {
+        var terms = configuration.terms
+        (terms.priority, terms.takeoverDelay, terms.acceptsTransfers, terms.isReadyAtStart) = (0, .zero, true, false)
+        let id = partition.id
+        return try Election(
+            client: client, path: Self.queue(of: id, in: path), id: name, kind: .lock, configuration: terms,
+            logger: logger,
+            hooks: .init(
+                onState: { [weak self] in self?.post(.election(id, $0)) },
+                onTakeover: { [weak self] in self?.post(.asked(id, by: $0, candidate: $1)) })
+        ) { [worker] term in
+            try await worker(partition, term)
+        }
+    }
+}
+
+/// Performs what a node's state machine decides: one task for all partitions, and one election for each that the node
+/// stands for.
+struct PartitionGroupLoop: Sendable {
+    typealias Machine = PartitionGroupStateMachine
+
+    let group: PartitionGroup
+    private var clock: any MonotonicClock { group.client.clock }
+
+    init(group: PartitionGroup) {
+        self.group = group
+    }
+
+    /// Runs until all elections have ended after a stop.
+    func run(until cancelled: OneShot<Void>) async {
+        var machine = makeMachine()
+        await withDiscardingTaskGroup { tasks in
+            follow(in: &tasks)
+            var isCancelled = false
+            while true {
+                let (inputs, hasFailed) = take()
+                for action in machine.handle(inputs, now: clock.now) { perform(action, in: &tasks) }
+                group.broadcast.send(PartitionGroupState(machine))
+                if !isCancelled, hasFailed || cancelled.value != nil {
+                    // Ends the elections at once.
+                    tasks.cancelAll()
+                    isCancelled = true
+                }
+                if machine.isStopping, machine.seats.isEmpty { break }
+                await group.wakeUp.wait(until: machine.nextTime, clock: clock)
+            }
+            tasks.cancelAll()
+        }
+    }
+
+    private func makeMachine() -> Machine {
+        let (own, partitions) = group.shared.withLock { ($0.own, $0.partitions) }
+        var machine = Machine(own: own, configuration: group.configuration, warmsUp: group.warmUp != nil)
+        machine.partitions = partitions
+        return machine
+    }
+
+    private func take() -> ([Machine.Input], hasFailed: Bool) {
+        group.shared.withLock { shared in
+            defer { shared.inputs = [] }
+            return (shared.inputs, shared.failure != nil)
+        }
+    }
+
+    private func perform(_ action: Machine.Action, in tasks: inout DiscardingTaskGroup) {
+        switch action {
+        case .start(let partition): start(partition, in: &tasks)
+        case .leave(let id, let atOnce): election(id)?.stop(atOnce ? .atOnce : .afterTerm, .resigned)
+        case .warmUp(let partition):
+            tasks.addTask {
+                do {
+                    try await group.warmUp?(partition)
+                    group.post(.warmedUp(partition.id, isDone: true))
+                } catch {
+                    group.logger.warning(
+                        "A partition's warm-up failed",
+                        metadata: ["zookeeper.partition": "\(partition)", "reason": "\(error)"])
+                    group.post(.warmedUp(partition.id, isDone: false))
+                }
+            }
+        case .seek(let id): election(id)?.readiness.send(true)
+        case .stopSeeking(let id): election(id)?.readiness.send(false)
+        case .handOver(let id, let candidate):
+            guard let election = election(id) else { return }
+            tasks.addTask { group.post(.handedOver(id, await handOver(election, to: candidate))) }
+        }
+    }
+
+    private func election(_ id: String) -> Election? { group.shared.withLock { $0.elections[id] } }
+
+    private func start(_ partition: Partition, in tasks: inout DiscardingTaskGroup) {
+        let (group, id) = (group, partition.id)
+        let election: Election
+        do {
+            election = try group.makeElection(partition)
+        } catch {
+            return group.fail(error)
+        }
+        group.shared.withLock { $0.elections[id] = election }
+        tasks.addTask {
+            do { try await election.run() } catch { group.fail(error) }
+            group.shared.withLock { $0.elections[id] = nil }
+            group.post(.ended(id))
+        }
+    }
+
+    private func handOver(_ election: Election, to candidate: ContenderName) async -> Machine.HandOver {
+        guard let term = election.term else { return .failed }
+        do {
+            // One that is cut off comes back before its session ends, or not at all.
+            let patience = max(.seconds(5), term.held.session.timeout)
+            try await election.handOver(to: candidate, in: term, until: clock.now + patience)
+            return .done
+        } catch let error as LeadershipError where error.code == .unknownParticipant {
+            return .gone
+        } catch {
+            group.logger.info("A partition was not handed over", metadata: ["reason": "\(error)"])
+            return .failed
+        }
+    }
+}
+
+// What the node follows.
+extension PartitionGroupLoop {
+    private func follow(in tasks: inout DiscardingTaskGroup) {
+        let (group, membership) = (group, group.membership)
+        tasks.addTask {
+            do { try await membership.run() } catch { group.fail(error) }
+        }
+        tasks.addTask {
+            for await members in membership.changes where members.isLive {
+                group.post(.members(members.sorted.map { PartitionNode(name: $0.id, data: $0.data ?? []) }))
+            }
+        }
+        tasks.addTask {
+            for await state in membership.states {
+                switch state {
+                case .standing(let znode): group.post(.standing(znode.stat.czxid.rawValue))
+                case .unconfirmed, .stopped: continue
+                case .absent, .occupied, .refused: group.post(.standing(nil))
+                }
+            }
+        }
+        guard case .children(let path) = group.source else { return }
+        tasks.addTask {
+            do {
+                let cache = try ChildrenCache(path, client: group.client, logger: group.logger)
+                async let running: Void = cache.run()
+                for await entry in cache.changes where entry.isLive {
+                    group.post(.partitions(Self.partitions(in: entry)))
+                }
+                try await running
+            } catch {
+                group.fail(error)
+            }
+        }
+    }
+
+    /// What cannot be a partition is left out.
+    private static func partitions(in entry: CacheEntry) -> [Partition] {
+        (entry.snapshot?.sorted ?? []).map { Partition(id: $0.name, data: $0.data ?? []) }.filter { $0.problem == nil }
+    }
+}

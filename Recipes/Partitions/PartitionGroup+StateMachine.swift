@@ -1,0 +1,171 @@
+internal import ZooKeeper
+
+/// Decides for one node of a group: in which partitions' queues it stands, when it asks an owner for a partition, and when
+/// it hands one over.
+///
+/// It is told what happens, in any order, and says what to do. What it remembers of a partition is a seat: the node's
+/// place in the partition's queue, from when it begins to stand there until the election has ended.
+struct PartitionGroupStateMachine: Sendable {
+    enum Input: Sendable {
+        /// Who is in the group, as is known for sure now.
+        case members([PartitionNode])
+        /// The own member znode stands, by the transaction that created it; `nil` when it does not.
+        case standing(Int64?)
+        /// What this node says of itself.
+        case own(PartitionNode)
+        case partitions([Partition])
+        /// A partition's election has come to a state.
+        case election(String, LeaderState)
+        /// A partition's election has ended: the node is not in its queue any more.
+        case ended(String)
+        /// Another node asks for a partition that this one owns.
+        case asked(String, by: String, candidate: ContenderName)
+        case warmedUp(String, isDone: Bool)
+        case handedOver(String, HandOver)
+        /// Time has passed.
+        case time
+        /// Take nothing more: the elections are being ended.
+        case stop
+    }
+
+    /// How an attempt to hand a partition over has ended.
+    enum HandOver: Sendable, Hashable {
+        /// The term is ending.
+        case done
+        /// Who asked does not stand in the queue any more.
+        case gone
+        case failed
+    }
+
+    enum Action: Sendable, Hashable {
+        /// Stand in a partition's queue.
+        case start(Partition)
+        /// Leave its queue: at once, or after the term if there is one.
+        case leave(String, atOnce: Bool)
+        /// Get ready for a partition that somebody else owns.
+        case warmUp(Partition)
+        /// Ask who owns the partition, now and each that follows.
+        case seek(String)
+        case stopSeeking(String)
+        case handOver(String, to: ContenderName)
+    }
+
+    /// What a plan wants of this node for a partition.
+    enum Role: Sendable, Hashable {
+        /// To own it.
+        case owner
+        /// To be next in line.
+        case next
+    }
+
+    let name: String
+    let configuration: PartitionConfiguration
+    let warmsUp: Bool
+    var roster: PartitionRoster
+    var budget: MoveBudget
+    var partitions: [Partition] = []
+    /// `nil` before the group is known.
+    var plan: PartitionPlan?
+    /// By partition: those where this node is to stand.
+    var roles: [String: Role] = [:]
+    var seats: [String: PartitionSeat] = [:]
+    var moves = PartitionMoves()
+    var knownSince: MonotonicInstant?
+    /// Which member znode stands, and since when.
+    var standing: (czxid: Int64, since: MonotonicInstant)?
+    var hasStood = false
+    var isStopping = false
+    var actions: [Action] = []
+
+    init(own: PartitionNode, configuration: PartitionConfiguration, warmsUp: Bool) {
+        name = own.name
+        self.configuration = configuration
+        self.warmsUp = warmsUp
+        roster = PartitionRoster(own: own, delay: configuration.departureDelay)
+        budget = MoveBudget(limit: configuration.movesPerMinute)
+    }
+
+    /// Takes what has happened, and says what is to be done about all of it.
+    mutating func handle(_ inputs: [Input], now: MonotonicInstant) -> [Action] {
+        actions = []
+        var needsPlan = roster.expire(now: now)
+        var touched: Set<String> = []
+        for input in inputs { needsPlan = take(input, touched: &touched, now: now) || needsPlan }
+        if plan == nil { needsPlan = true }
+        if needsPlan, makePlan(now: now) {
+            reviewAll(now: now)
+        } else if plan != nil {
+            for (id, seat) in seats { if let due = seat.dueAt, due <= now { touched.insert(id) } }
+            for id in touched.sorted() { review(id, now: now) }
+        }
+        return actions
+    }
+
+    /// When to be asked again if nothing happens before; `nil` for never.
+    var nextTime: MonotonicInstant? {
+        if isStopping { return nil }
+        var times = seats.values.compactMap(\.dueAt)
+        if let expiry = roster.nextExpiry { times.append(expiry) }
+        if plan == nil, let knownSince { times.append(knownSince + configuration.gatherTime) }
+        return times.min()
+    }
+
+    /// - Returns: Whether there has to be a new plan.
+    private mutating func take(_ input: Input, touched: inout Set<String>, now: MonotonicInstant) -> Bool {
+        switch input {
+        case .members(let members):
+            knownSince = knownSince ?? now
+            return roster.update(members, now: now)
+        case .standing(let czxid):
+            note(standing: czxid, now: now)
+            touched.formUnion(seats.keys)
+        case .own(let node):
+            defer { roster.own = node }
+            return node != roster.own
+        case .partitions(let list):
+            defer { partitions = list }
+            return list != partitions
+        case .election(let id, let state):
+            take(state, of: id, now: now)
+            touched.insert(id)
+        case .ended(let id):
+            if seats.removeValue(forKey: id)?.isLeading == true { moves.ended += 1 }
+            touched.insert(id)
+        case .asked(let id, let asker, let candidate):
+            // What is asked of a term that has ended is asked again of the next one.
+            if seats[id]?.isLeading == true { seats[id]?.asks[asker] = candidate }
+            touched.insert(id)
+        case .warmedUp(let id, let isDone):
+            seats[id]?.warmedUp(isDone: isDone, now: now)
+            touched.insert(id)
+        case .handedOver(let id, let end):
+            seats[id]?.handedOver(end, now: now)
+            touched.insert(id)
+        case .time: break
+        case .stop: isStopping = true
+        }
+        return false
+    }
+
+    private mutating func note(standing czxid: Int64?, now: MonotonicInstant) {
+        guard let czxid else { return standing = nil }
+        // One that is created anew, as in a new session, has to settle anew.
+        if standing?.czxid != czxid {
+            standing = (czxid, now)
+            for id in seats.keys.sorted() where seats[id]?.isSeeking == true {
+                seats[id]?.isSeeking = false
+                actions.append(.stopSeeking(id))
+            }
+        }
+        if !hasStood { (hasStood, plan) = (true, nil) }
+    }
+
+    private mutating func take(_ state: LeaderState, of id: String, now: MonotonicInstant) {
+        guard let before = seats[id] else { return }
+        seats[id]?.take(state, settleTime: configuration.settleTime, now: now)
+        let isLeading = state.isLeading
+        if isLeading, !before.isLeading { moves.began += 1 }
+        if !isLeading, before.isLeading { moves.ended += 1 }
+        if before.isSeeking, seats[id]?.isSeeking == false { actions.append(.stopSeeking(id)) }
+    }
+}

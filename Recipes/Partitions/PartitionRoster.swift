@@ -1,0 +1,75 @@
+internal import ZooKeeper
+
+/// Who is in the group, and who has gone but is waited for.
+struct PartitionRoster: Sendable {
+    private let delay: Duration
+    /// This node, which is always there for itself.
+    var own: PartitionNode
+    private(set) var others: [String: PartitionNode] = [:]
+    private var away: [String: (node: PartitionNode, until: MonotonicInstant)] = [:]
+
+    init(own: PartitionNode, delay: Duration) {
+        self.own = own
+        self.delay = delay
+    }
+
+    /// Takes a new list of who is there.
+    ///
+    /// - Returns: Whether anything has changed.
+    mutating func update(_ members: [PartitionNode], now: MonotonicInstant) -> Bool {
+        let present = Dictionary(members.filter { $0.name != own.name }.map { ($0.name, $0) }) { $1 }
+        guard present != others else { return false }
+        // A cordoned node had nothing that is to be kept for it.
+        for (name, node) in others where present[name] == nil && !node.isCordoned && delay > .zero {
+            away[name] = (node, now + delay)
+        }
+        for name in present.keys { away[name] = nil }
+        others = present
+        return true
+    }
+
+    /// Forgets those that have been away for too long.
+    ///
+    /// - Returns: Whether there was one.
+    mutating func expire(now: MonotonicInstant) -> Bool {
+        let gone = away.filter { $0.value.until <= now }
+        for name in gone.keys { away[name] = nil }
+        return !gone.isEmpty
+    }
+
+    /// When the next one is forgotten.
+    var nextExpiry: MonotonicInstant? { away.values.map(\.until).min() }
+
+    var isAnybodyAway: Bool { !away.isEmpty }
+
+    var awayNames: Set<String> { Set(away.keys) }
+
+    /// Those that are there, this node among them.
+    var present: [PartitionNode] { others.orderedValues + [own] }
+
+    /// Those that are there, and those that are waited for.
+    var counted: [PartitionNode] { present + away.orderedValues.map(\.node) }
+}
+
+/// How many partitions may be asked for: a number in any minute.
+struct MoveBudget: Sendable {
+    private let limit: Int?
+    /// When the last ones were taken, oldest first.
+    private var taken: [MonotonicInstant] = []
+
+    init(limit: Int?) {
+        self.limit = limit
+    }
+
+    /// Takes one, if there is one.
+    mutating func take(now: MonotonicInstant) -> Bool {
+        guard let limit else { return true }
+        taken.removeAll { $0 + .seconds(60) <= now }
+        guard taken.count < limit else { return false }
+        taken.append(now)
+        return true
+    }
+
+    /// When there is one again.
+    var next: MonotonicInstant? { taken.first.map { $0 + .seconds(60) } }
+}

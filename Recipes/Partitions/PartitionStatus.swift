@@ -1,0 +1,142 @@
+public import ZooKeeper
+
+/// Who owns which partition of a group, as the ensemble knows it.
+public struct PartitionStatus: Sendable {
+    /// One partition.
+    public struct Entry: Sendable, Hashable {
+        /// The partition's id.
+        public var partition: String
+        /// Who stands in front of its queue; `nil` when nobody stands there.
+        public var owner: String?
+        /// The token of the owner's term; `nil` before it has taken office, and for a JVM process.
+        public var token: FencingToken?
+        /// How many terms there have been since the partition was first owned; each but the first is a move, or a return
+        /// of the same node.
+        public var terms: Int
+        /// Where it should be, and why.
+        public var reason: String
+
+        /// Makes an entry, for tests.
+        public init(
+            partition: String, owner: String? = nil, token: FencingToken? = nil, terms: Int = 0, reason: String = ""
+        ) {
+            self.partition = partition
+            self.owner = owner
+            self.token = token
+            self.terms = terms
+            self.reason = reason
+        }
+    }
+
+    /// Who is in the group, by name.
+    public var nodes: [PartitionNode]
+    /// The partitions, by id.
+    public var partitions: [Entry]
+
+    /// Makes a status, for tests.
+    public init(nodes: [PartitionNode], partitions: [Entry]) {
+        self.nodes = nodes
+        self.partitions = partitions
+    }
+
+    /// How many partitions each node owns, by name; those in the group that own nothing are among them.
+    public var balance: [String: Int] {
+        var counts = Dictionary(nodes.map { ($0.name, 0) }) { first, _ in first }
+        for entry in partitions { if let owner = entry.owner { counts[owner, default: 0] += 1 } }
+        return counts
+    }
+
+    /// How many terms there have been, of all partitions together.
+    public var terms: Int { partitions.reduce(0) { $0 + $1.terms } }
+}
+
+extension PartitionGroup {
+    /// Who owns which partition of a group, for those who are not in it.
+    ///
+    /// The answers are of different moments while partitions move.
+    /// - Parameters:
+    ///   - path: The group.
+    ///   - partitions: What is shared out, to tell where each should be; `nil` takes all that have ever been owned, without
+    ///     preferences. The children of a znode bring their own.
+    ///   - client: A client.
+    /// - Throws: `ZooKeeperError`, such as `.noAuth`; `CancellationError`.
+    /// - Complexity: One listing, then a listing and two reads for each partition, up to 64 partitions at a time.
+    public static func status(
+        at path: String, partitions: PartitionSource? = nil, client: ZooKeeperClient
+    ) async throws -> PartitionStatus {
+        let members = try await client.names(below: "\(path)/members")
+        let nodes = try await inChunks(members) { name -> PartitionNode? in
+            try await client.dataIfThere(at: "\(path)/members/\(name)").map { PartitionNode(name: name, data: $0.data) }
+        }
+        let all = try await list(partitions, path: path, client: client)
+        let plan = PartitionPlan(partitions: all, nodes: nodes)
+        let entries = try await inChunks(plan.partitions) { partition in
+            try await entry(of: partition.id, path: path, plan: plan, client: client)
+        }
+        return PartitionStatus(nodes: nodes, partitions: entries)
+    }
+
+    private static func list(
+        _ source: PartitionSource?, path: String, client: ZooKeeperClient
+    ) async throws -> [Partition] {
+        switch source?.kind {
+        case .list(let partitions): return partitions
+        case .children(let source):
+            return try await inChunks(client.names(below: source)) { name -> Partition? in
+                try await client.dataIfThere(at: "\(source)/\(name)").map { Partition(id: name, data: $0.data) }
+            }.filter { $0.problem == nil }
+        case nil:
+            return try await client.names(below: "\(path)/partitions").map { Partition($0) }.filter {
+                $0.problem == nil
+            }
+        }
+    }
+
+    private static func entry(
+        of partition: String, path: String, plan: PartitionPlan, client: ZooKeeperClient
+    ) async throws -> PartitionStatus.Entry {
+        let queue = queue(of: partition, in: path)
+        let owner = try await Candidate.first(in: queue, client: client)
+        let written = try await client.dataIfThere(at: ElectionEpoch.path(of: queue))
+        let epoch = written.flatMap { ElectionEpoch($0.data) }
+        let isInOffice = owner != nil && epoch?.candidate == owner?.name.string
+        return PartitionStatus.Entry(
+            partition: partition, owner: owner?.id,
+            token: isInOffice ? written.map { FencingToken(rawValue: $0.stat.mzxid.rawValue) } : nil,
+            terms: written.map { Int($0.stat.dataVersion) } ?? 0, reason: plan.explain(partition) ?? "")
+    }
+
+    /// Asks for many things, some at a time; keeps their order and leaves out what is not there.
+    private static func inChunks<Key: Sendable, Value: Sendable>(
+        _ keys: [Key], _ read: @escaping @Sendable (Key) async throws -> Value?
+    ) async throws -> [Value] {
+        try await withThrowingTaskGroup(of: (Int, Value?).self) { group in
+            var found = [Value?](repeating: nil, count: keys.count)
+            for (index, key) in keys.enumerated() {
+                if index >= 64, let (done, value) = try await group.next() { found[done] = value }
+                group.addTask { (index, try await read(key)) }
+            }
+            for try await (done, value) in group { found[done] = value }
+            return found.compactMap { $0 }
+        }
+    }
+}
+
+extension ZooKeeperClient {
+    /// The names of a znode's children in order; none when it does not stand.
+    fileprivate func names(below path: String) async throws -> [String] {
+        do {
+            return try await children(of: path).names.sorted()
+        } catch let error as ZooKeeperError where error.code == .noNode {
+            return []
+        }
+    }
+
+    fileprivate func dataIfThere(at path: String) async throws -> (data: [UInt8], stat: ZNodeStat)? {
+        do {
+            return try await data(at: path)
+        } catch let error as ZooKeeperError where error.code == .noNode {
+            return nil
+        }
+    }
+}

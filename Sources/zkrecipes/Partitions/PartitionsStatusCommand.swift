@@ -1,0 +1,48 @@
+import ArgumentParser
+import ZooKeeper
+import ZooKeeperRecipes
+
+struct PartitionsStatusCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status",
+        abstract: "Prints who owns which partition, with which token, and where each should be and why.",
+        discussion: """
+            Takes no part itself. Without --partitions and --from it tells of all that have ever been owned, and knows of no \
+            preferences.
+            """)
+
+    @Argument(help: PartitionsCommand.pathHelp, transform: PartitionsCommand.parse)
+    var path: String
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var partitions: PartitionOptions
+
+    func run() async throws {
+        let command = self
+        try await runProgram(with: connection) { client in
+            let status = try await PartitionGroup.status(
+                at: command.path, partitions: command.partitions.source, client: client)
+            for line in Self.report(status) { Output.line(line) }
+        }
+    }
+
+    /// The nodes with what they have, then the partitions.
+    static func report(_ status: PartitionStatus) -> [String] {
+        let balance = status.balance
+        let known = Dictionary(status.nodes.map { ($0.name, $0) }) { first, _ in first }
+        let nodes = balance.keys.sorted().map { name in
+            [
+                name, "\(balance[name] ?? 0)",
+                known[name].map { "\($0.description.dropFirst(name.count + 2))" } ?? "not a member",
+            ]
+        }
+        let partitions = status.partitions.map { entry in
+            [
+                entry.partition, entry.owner ?? "nobody", entry.token.map { "\($0)" } ?? "-", "\(entry.terms)",
+                entry.reason,
+            ]
+        }
+        return Text.table([["NODE", "OWNS", ""]] + nodes, rightAligned: [1]) + [""]
+            + Text.table([["PARTITION", "OWNER", "TOKEN", "TERMS", "BELONGS TO"]] + partitions, rightAligned: [2, 3])
+    }
+}
