@@ -76,14 +76,21 @@ struct ClientValidityTests {
     @Test func `an idle session sends one read in 0.3 T and no ping; one that holds a sync and a proof`() async throws {
         try await ClientScene.with(sessionTimeout: .seconds(4)) { scene in
             _ = try await scene.client.liveSession()
-            let idle = try await operations(of: scene, count: 6)
-            #expect(idle.allSatisfy { $0 == .exists })
+            // A thread that is late by T/30 lets the C client send its ping; it is not late again and again.
+            var idle: [ProxiedRequest.Operation] = []
+            for _ in 0..<5 where idle.isEmpty || idle.contains(.ping) {
+                idle = try await operations(of: scene, count: 6)
+            }
+            #expect(idle == Array(repeating: .exists, count: 6))
             let hold = try await scene.hold("/own")
             try await scene.proxy.nextRequest { $0.operation == .getData }
             // The first heartbeat may be under way.
-            let holding = try await operations(of: scene, count: 8, heartbeats: 3)
-            let heartbeats = holding.drop { $0 != .sync }.prefix(6)
-            #expect(Array(heartbeats) == [.sync, .multi, .sync, .multi, .sync, .multi])
+            var heartbeats: [ProxiedRequest.Operation] = []
+            for _ in 0..<5 where heartbeats.isEmpty || heartbeats.contains(.ping) {
+                let holding = try await operations(of: scene, count: 8, heartbeats: 3)
+                heartbeats = Array(holding.drop { $0 != .sync }.prefix(6))
+            }
+            #expect(heartbeats == [.sync, .multi, .sync, .multi, .sync, .multi])
             #expect(hold.isValid)
         }
     }

@@ -72,7 +72,7 @@ struct TestEnsembleTests {
 
     @Test func `a leader cut from all others goes on answering reads while they elect another`() async throws {
         var configuration = TestServerConfiguration()
-        configuration.syncLimit = 30  // the old leader's patience must outlast the others' election
+        configuration.syncLimit = 300  // the old leader's patience must outlast the others' election
         try await withTestEnsemble(members: 3, proxiedQuorum: true, configuration: configuration) { ensemble in
             let old = try await ensemble.leader()
             let others = ensemble.members.filter { $0 !== old }
