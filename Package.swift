@@ -114,6 +114,7 @@ let package = Package(
         example("LeaderElection"),
         example("LeaderGatedTasks"),
         example("LockWithLossSignal"),
+        example("PartitionWorkers"),
         // The documentation's blocks of code: compiled, never run. `make lint` holds the pages to them.
         .target(
             name: "DocumentationSnippets",
@@ -196,7 +197,7 @@ let package = Package(
             name: "ExamplesIntegrationTests",
             dependencies: [
                 "ZooKeeper", "ZooKeeperRecipes", "ZooKeeperTestKit", "ZooKeeperTestKitTraits",
-                "FirstProgram", "LeaderElection", "LeaderGatedTasks", "LockWithLossSignal",
+                "FirstProgram", "LeaderElection", "LeaderGatedTasks", "LockWithLossSignal", "PartitionWorkers",
             ],
             path: "integration/ExampleTests",
             swiftSettings: settings

@@ -23,8 +23,9 @@ struct LockExampleTests {
         #expect(await alice.kill() == .signalled(9))
         let second = try await bob.token(of: "bob has locked", over: first)
         #expect(try await bob.waitForEnd() == .exited(0))
+        // On a machine that is too busy it may be warned meanwhile.
         #expect(
-            try await bob.output() == [
+            try await bob.output().filter { !$0.hasPrefix("bob may lose") } == [
                 "bob asks for the lock", "bob has locked, token \(second)", "bob writes invoice 1, token \(second)",
                 "bob writes invoice 2, token \(second)", "bob has unlocked",
             ])

@@ -1,0 +1,46 @@
+import Logging
+import ServiceLifecycle
+import UnixSignals
+import ZooKeeper
+import ZooKeeperRecipes
+
+/// Works on shards: each is active on one node, and goes home when the node that it prefers comes back.
+///
+///     swift run PartitionWorkers 127.0.0.1:2181 alice
+@main
+struct PartitionWorkers {
+    static func main() async throws {
+        let arguments = CommandLine.arguments
+        guard arguments.count == 3 else { return print("usage: PartitionWorkers HOST:PORT NAME") }
+        let name = arguments[2]
+        let client = try ZooKeeperClient(
+            configuration: .init(connectionString: arguments[1], sessionTimeout: .seconds(4)))
+        // The same on every node. What prefers no node goes where its hash says.
+        let shards: [Partition] = [
+            Partition("north", preferred: ["alice", "bob"]), Partition("south", preferred: ["bob", "alice"]),
+            "east", "west",
+        ]
+        var configuration = PartitionConfiguration()
+        // How long a node is up before it asks for its shards: the longer, the less moves when it comes and goes.
+        configuration.settleTime = .seconds(1)
+        let group = try PartitionGroup(
+            client: client, path: "/examples/shards", node: PartitionNode(name), partitions: .list(shards),
+            configuration: configuration,
+            warmUp: { shard in print("\(name): warms up for \(shard)") },  // while the owner still works
+            worker: { shard, term in
+                print("\(name): begins \(shard), token \(term.fencingToken)")
+                // It is cancelled when the shard moves, and awaited before the next owner begins.
+                defer { print("\(name): has ended \(shard)") }
+                while true {
+                    try await Task.sleep(for: .milliseconds(100))
+                    // A process that was frozen comes back before any signal does: right before what matters, ask.
+                    guard term.isValid else { return }
+                    // Whoever stores the result refuses a token lower than the shard's highest.
+                    print("\(name): works on \(shard), token \(term.fencingToken)")
+                }
+            })
+        let services = ServiceGroup(
+            services: [client, group], gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "shards"))
+        try await services.run()
+    }
+}
