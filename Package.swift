@@ -165,7 +165,13 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
-        .testTarget(name: "ProgramTests", dependencies: ["zkrecipes", "ZooKeeperRecipes"], swiftSettings: settings),
+        .testTarget(
+            name: "ProgramTests",
+            dependencies: [
+                "zkrecipes", "ZooKeeperRecipes", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: settings
+        ),
 
         // Against real servers.
         .executableTarget(

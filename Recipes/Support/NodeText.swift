@@ -26,6 +26,11 @@ struct NodeText: Sendable, Equatable {
         }
     }
 
+    /// Adds a field for each value; a key may stand several times.
+    mutating func append(_ key: String, _ values: [String]) {
+        fields += values.map { (key, $0) }
+    }
+
     var bytes: [UInt8] {
         Array(fields.map { "\($0.key)=\(Self.escaped($0.value))\n" }.joined().utf8)
     }

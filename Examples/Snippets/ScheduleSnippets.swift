@@ -1,0 +1,69 @@
+import Logging
+import ServiceLifecycle
+import ZooKeeper
+import ZooKeeperRecipes
+
+func schedules() throws -> [ZooKeeperRecipes.Schedule] {
+    let nightly = try Schedule.daily(at: TimeOfDay(hour: 2, minute: 30), in: "America/New_York")
+    let reports = try Schedule.cron("0 9 * * MON-FRI", in: "Europe/Berlin")
+    let sweep = try Schedule.every(.seconds(900))
+    return [nightly, reports, sweep]
+}
+
+func settle(_ day: String, token: FencingToken) async throws {}
+
+func scheduledTask(client: ZooKeeperClient, logger: Logger) async throws {
+    let schedule = try Schedule.daily(at: TimeOfDay(hour: 2, minute: 30), in: "America/New_York")
+    let task = try ScheduledTask(
+        name: "settle", schedule: schedule, client: client, path: "/app/settle", node: "batch1", delivery: .atLeastOnce
+    ) { run in
+        try await settle(run.period.id, token: run.fencingToken)
+    }
+    // In a ServiceGroup the task comes after its client.
+    try await ServiceGroup(services: [client, task], logger: logger).run()
+}
+
+func nightlyBatch(client: ZooKeeperClient, schedule: ZooKeeperRecipes.Schedule) throws -> ScheduledTask {
+    var configuration = ScheduledTaskConfiguration()
+    configuration.exclusive = try ExclusiveMode(client: client, path: "/orders")
+    configuration.drain = .proceed(after: .seconds(60))
+    configuration.takeover = .resume
+    return try ScheduledTask(
+        name: "settle", schedule: schedule, client: client, path: "/app/settle", node: "batch1",
+        delivery: .atLeastOnce, configuration: configuration
+    ) { run in
+        for account in try await accounts(after: run.lastCheckpoint) {
+            try await settle(account, token: run.fencingToken)
+            try await run.checkpoint(account)
+        }
+    }
+}
+
+func accounts(after account: String?) async throws -> [String] { [] }
+
+func heartbeats(client: ZooKeeperClient) throws -> ScheduledTask {
+    try ScheduledTask(
+        name: "scheduler", schedule: .startsWithLeadership, client: client, path: "/app/scheduler", node: "web1",
+        delivery: .atLeastOnce
+    ) { run in
+        // Cancelled and awaited before the next node begins its own.
+        try await HeartbeatScheduler(token: run.fencingToken).run()
+    }
+}
+
+struct HeartbeatScheduler: Service {
+    var token: FencingToken
+
+    func run() async throws {}
+}
+
+func control(client: ZooKeeperClient) async throws {
+    let control = try ScheduledTaskControl(path: "/app/settle", client: client, operator: "ada")
+    try await control.pause(note: "migration until noon")
+}
+
+func history(client: ZooKeeperClient) async throws {
+    for run in try await ScheduledTaskHistory(path: "/app/settle", client: client).runs() {
+        print(run.period, run.state, run.node, run.attempt, run.duration ?? .zero, run.explanation ?? "")
+    }
+}

@@ -1,0 +1,90 @@
+internal import Foundation
+
+// A record as it is stored: `key=value` lines, for people and other languages.
+extension RunRecord {
+    var bytes: [UInt8] { text.bytes }
+
+    private var text: NodeText {
+        var text = NodeText()
+        text["period"] = period
+        text["kind"] = kind.rawValue
+        text["state"] = state.rawValue
+        text["start"] = UniversalTime.text(start)
+        text["end"] = end.map(UniversalTime.text)
+        text["remark"] = remark
+        text["node"] = node
+        text["term"] = term.description
+        text["token"] = token?.description
+        text["attempt"] = String(attempt)
+        text["claimed"] = claimed.map(UniversalTime.preciseText)
+        text["started"] = started.map(UniversalTime.preciseText)
+        text["ended"] = ended.map(UniversalTime.preciseText)
+        text["explanation"] = explanation.map { String($0.prefix(Self.longest)) }
+        text["checkpoint"] = checkpoint
+        for attempt in previous.suffix(Self.keptAttempts) { text["attempt.\(attempt.number)"] = attempt.line }
+        window?.write(to: &text)
+        return text
+    }
+
+    /// The most characters of an error or an explanation, and the most attempts, that are kept.
+    private static let longest = 2000
+    private static let keptAttempts = 20
+
+    /// Reads a record; `nil` when it is none.
+    init?(_ data: [UInt8]) {
+        let text = NodeText(data)
+        guard let period = text["period"], let kind = text["kind"].flatMap(Kind.init(rawValue:)),
+            let state = text["state"].flatMap(State.init(rawValue:)),
+            let start = text["start"].flatMap(UniversalTime.init)?.date,
+            let term = FencingToken(text: text["term"])
+        else { return nil }
+        func date(_ key: String) -> Date? { text[key].flatMap(UniversalTime.init)?.date }
+        self.init(
+            period: period, kind: kind, start: start, end: date("end"), remark: text["remark"], state: state,
+            node: text["node"] ?? "", term: term, token: FencingToken(text: text["token"]),
+            attempt: text["attempt"].flatMap { Int($0) } ?? 1, claimed: date("claimed"), started: date("started"),
+            ended: date("ended"), explanation: text["explanation"], checkpoint: text["checkpoint"],
+            previous: text.fields.compactMap { Attempt(key: $0.key, line: $0.value) }, window: Window(text))
+    }
+}
+
+extension RunRecord.Attempt {
+    /// `node` is last but the reason, which is all the rest: both are free text, and a tab is in neither.
+    fileprivate var line: String {
+        "\(token?.description ?? "-")\t\(node.replacing("\t", with: " "))\t\(reason)"
+    }
+
+    fileprivate init?(key: String, line: String) {
+        let parts = line.split(separator: "\t", maxSplits: 2, omittingEmptySubsequences: false).map(String.init)
+        guard key.hasPrefix("attempt."), let number = Int(key.dropFirst("attempt.".count)), parts.count == 3
+        else { return nil }
+        self.init(number: number, node: parts[1], token: FencingToken(text: parts[0]), reason: parts[2])
+    }
+}
+
+extension RunRecord.Window {
+    fileprivate func write(to text: inout NodeText) {
+        text["window.token"] = token.description
+        text["window.processors"] = String(processors)
+        text["window.drained"] = drained.inMilliseconds
+        text["window.slowest"] = slowest
+        text["window.forced"] = forced.isEmpty ? nil : forced.joined(separator: "\t")
+        text["window.resumed"] = resumed?.inMilliseconds
+    }
+
+    fileprivate init?(_ text: NodeText) {
+        guard let token = FencingToken(text: text["window.token"]) else { return nil }
+        self.init(
+            token: token, processors: text["window.processors"].flatMap { Int($0) } ?? 0,
+            drained: Duration(milliseconds: text["window.drained"]) ?? .zero, slowest: text["window.slowest"],
+            forced: text["window.forced"]?.split(separator: "\t").map(String.init) ?? [],
+            resumed: Duration(milliseconds: text["window.resumed"]))
+    }
+}
+
+extension FencingToken {
+    init?(text: String?) {
+        guard let number = text.flatMap({ Int64($0) }) else { return nil }
+        self.init(rawValue: number)
+    }
+}

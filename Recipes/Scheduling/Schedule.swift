@@ -1,0 +1,133 @@
+public import Foundation
+
+/// When a task runs: each time that it strikes begins a period, which lasts until the next one.
+///
+/// ```swift
+/// let nightly = try Schedule.daily(at: TimeOfDay(hour: 2, minute: 30), in: "America/New_York")
+/// let reports = try Schedule.cron("0 9 * * MON-FRI", in: "Europe/Berlin")
+/// let sweep = try Schedule.every(.seconds(900))
+/// ```
+///
+/// **Daylight saving.** A schedule that names hours means hours of the local day, and strikes once for each that it names:
+/// when the local time does not exist, at the first instant after it; when it comes twice, at the first of the two.
+/// ``Period/remark`` says so. Several that fall on one instant that way are one. So a daily schedule has exactly one period
+/// for each local day that there is. A cron schedule that leaves the hour open (`*/15 * * * *`)
+/// means real time: it strikes at each instant whose local time it names, in a repeated hour twice, in a missing one never.
+/// ``every(_:from:)`` knows of no zones.
+public struct Schedule: Sendable, Hashable, CustomStringConvertible {
+    /// One time that a schedule strikes.
+    public struct Period: Sendable, Hashable, CustomStringConvertible {
+        /// Names the period among all of the schedule; names are in the order of time.
+        ///
+        /// It is the local day, `2026-03-08`, of a daily schedule; the local time that is meant, `2026-03-08T02:30`, of hours
+        /// that are named; else the instant in UTC, `2026-03-08T07:00:00Z`. So two nodes whose time zone data differ mean
+        /// the same period by the same name, and a daily schedule whose time was changed has run once that day.
+        public let id: String
+        /// When it begins.
+        public let start: Date
+        /// When the next one begins; `nil` when there is none.
+        public let end: Date?
+        /// What daylight saving has changed; `nil` on all other days.
+        public let remark: String?
+
+        /// The period's id.
+        public var description: String { id }
+    }
+
+    enum Kind: Hashable {
+        case daily(TimeOfDay, TimeZone)
+        case cron(CronExpression, TimeZone)
+        case every(seconds: Int, from: Int)
+        case withLeadership
+    }
+
+    let kind: Kind
+
+    /// Strikes once each local day.
+    ///
+    /// - Throws: ``ScheduleError`` when the zone is not known.
+    public static func daily(at time: TimeOfDay, in zone: String) throws(ScheduleError) -> Schedule {
+        Schedule(kind: .daily(time, try timeZone(zone)))
+    }
+
+    /// Strikes at the local times that an expression names.
+    ///
+    /// - Throws: ``ScheduleError`` when the expression or the zone cannot be, or when the expression names no day at all.
+    public static func cron(_ expression: String, in zone: String) throws(ScheduleError) -> Schedule {
+        let schedule = Schedule(kind: .cron(try CronExpression(expression), try timeZone(zone)))
+        guard schedule.next(after: Date(timeIntervalSince1970: 0)) != nil else {
+            throw ScheduleError("\"\(expression)\" names no day of any year")
+        }
+        return schedule
+    }
+
+    /// Strikes at equal intervals of real time.
+    ///
+    /// - Parameters:
+    ///   - interval: Whole seconds, at least one.
+    ///   - origin: One of the instants at which it strikes, rounded down to the second.
+    /// - Throws: ``ScheduleError`` when the interval cannot be.
+    public static func every(
+        _ interval: Duration, from origin: Date = Date(timeIntervalSince1970: 0)
+    ) throws(ScheduleError) -> Schedule {
+        let (seconds, rest) = interval.components
+        guard seconds >= 1, rest == 0 else {
+            throw ScheduleError("\(interval) as an interval: it is a whole number of seconds, at least one")
+        }
+        return Schedule(kind: .every(seconds: Int(seconds), from: Int(origin.timeIntervalSince1970.rounded(.down))))
+    }
+
+    /// Strikes once in each term of leadership, at its beginning: for a service that runs on whoever leads.
+    ///
+    /// The task begins with the term and is cancelled and awaited before the next node begins its own. It has no periods.
+    public static let startsWithLeadership = Schedule(kind: .withLeadership)
+
+    var isWithLeadership: Bool { kind == .withLeadership }
+
+    /// The schedule in words.
+    public var description: String {
+        switch kind {
+        case .daily(let time, let zone): "daily at \(time) in \(zone.identifier)"
+        case .cron(let expression, let zone): "\(expression) in \(zone.identifier)"
+        case .every(let seconds, _): "every \(seconds) s"
+        case .withLeadership: "with each term of leadership"
+        }
+    }
+
+    private static func timeZone(_ name: String) throws(ScheduleError) -> TimeZone {
+        guard let zone = TimeZone(identifier: name) else {
+            throw ScheduleError("\"\(name)\" is no time zone here; one is called as Europe/Berlin or UTC")
+        }
+        return zone
+    }
+}
+
+extension Schedule {
+    /// The first period that begins after an instant; `nil` when there is none within the next 50 years.
+    public func next(after instant: Date) -> Period? {
+        first(after: instant).map(period)
+    }
+
+    /// The last period that begins at an instant or before it; `nil` when there is none within the 50 years before.
+    public func latest(at instant: Date) -> Period? {
+        last(at: instant).map(period)
+    }
+
+    /// All periods that begin after one instant and at another or before it, in order.
+    public func periods(after start: Date, through end: Date) -> [Period] {
+        var periods: [Period] = []
+        var stroke = first(after: start)
+        while let present = stroke, present.instant <= end {
+            let following = first(after: present.instant)
+            periods.append(
+                Period(id: present.id, start: present.instant, end: following?.instant, remark: present.remark))
+            stroke = following
+        }
+        return periods
+    }
+
+    private func period(_ stroke: Stroke) -> Period {
+        Period(
+            id: stroke.id, start: stroke.instant, end: first(after: stroke.instant)?.instant, remark: stroke.remark)
+    }
+}

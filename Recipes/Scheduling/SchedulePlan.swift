@@ -1,0 +1,283 @@
+internal import Foundation
+
+/// Decides what a scheduled task's leader does next: a pure function of the time, the records and what operators want.
+///
+/// Each decision is one write, or a wait; after it the leader asks again with what has changed by it. So a leader that takes
+/// over in between goes on where the one before stopped.
+struct SchedulePlan: Sendable {
+    /// A run that is on in this process.
+    struct Running: Sendable, Hashable {
+        var period: String
+        /// It was begun on time, for a period of the schedule: the overlap policy is about such ones.
+        var isOnTime: Bool
+        /// It was told to end.
+        var isCancelled = false
+    }
+
+    /// All that a decision depends on.
+    struct Situation: Sendable {
+        /// By the ensemble's clock.
+        var now: Date
+        /// The present term's token.
+        var term: FencingToken
+        /// Since when there is a schedule: what struck earlier is none of its periods.
+        var since: Date
+        var records: [String: RunRecord] = [:]
+        var wishes = TaskWishes()
+        var running: Running?
+        /// Periods that struck while a run was on in this term: their turn comes, however long that took.
+        var queued: Set<String> = []
+    }
+
+    /// What to do next.
+    enum Decision: Sendable, Hashable {
+        /// Write the record, which claims the run, and begin it.
+        case claim(RunRecord, isOnTime: Bool, TaskWishes?)
+        /// Write the record, which begins nothing.
+        case settle(RunRecord, TaskWishes?)
+        /// Write what is still wanted.
+        case wish(TaskWishes)
+        /// Cancel the run that is on.
+        case cancelRun(because: String)
+        /// Nothing is to be done until an instant, or until something changes.
+        case wait(until: Date?)
+    }
+
+    let schedule: Schedule
+    let delivery: TaskDelivery
+    let configuration: ScheduledTaskConfiguration
+    /// The name of this node.
+    let node: String
+
+    func decide(_ situation: Situation) -> Decision {
+        let decision =
+            situation.running.map { duringRun($0, situation) } ?? takeover(situation)
+            ?? operatorsRun(situation) ?? strike(situation) ?? backfill(situation)
+        return decision ?? .wait(until: nextStrike(after: situation.now))
+    }
+
+    private func nextStrike(after now: Date) -> Date? { schedule.next(after: now)?.start }
+
+    // MARK: While a run is on
+
+    private func duringRun(_ running: Running, _ situation: Situation) -> Decision {
+        let wait = Decision.wait(until: nextStrike(after: situation.now))
+        guard !running.isCancelled, let struck = newest(in: situation) else { return wait }
+        switch configuration.overlap {
+        case .cancelOther: return .cancelRun(because: "\(struck.id) began")
+        case _ where !running.isOnTime: return wait
+        case .skip: return .settle(skipped(struck, "the run of \(running.period) was still on", situation), nil)
+        case .queueOne:
+            guard let older = newest(in: situation, before: struck) else { return wait }
+            return .settle(
+                skipped(older, "the run of \(running.period) was still on, and \(struck.id) is queued", situation), nil)
+        }
+    }
+
+    // MARK: Runs that somebody else began
+
+    /// The oldest run that has not ended, and is not on in this process.
+    private func takeover(_ situation: Situation) -> Decision? {
+        let open = situation.records.values.filter(\.state.isOpen)
+        guard let record = open.min(by: { ($0.start, $0.period) < ($1.start, $1.period) }) else { return nil }
+        if record.kind == .term { return .settle(abandoned(record, "its term was over", situation), nil) }
+        if record.state == .awaitingOperator { return answer(record, situation) }
+        guard situation.wishes.pause == nil else {
+            return pausedStrike(situation) ?? .wait(until: nextStrike(after: situation.now))
+        }
+        if record.state == .claimed {
+            return .claim(
+                again(record, "\(record.node) claimed it and did not begin it", situation), isOnTime: false, nil)
+        }
+        let reason = record.explanation ?? "\(record.node) began it and did not end it"
+        switch configuration.takeover(delivery) {
+        case .rerun: return .claim(again(record, reason, situation), isOnTime: false, nil)
+        case .resume: return .claim(again(record, reason, situation, resumes: true), isOnTime: false, nil)
+        case .skip: return .settle(abandoned(record, reason, situation), nil)
+        case .askOperator:
+            var asking = record
+            asking.state = .awaitingOperator
+            asking.explanation = reason
+            return .settle(asking, nil)
+        }
+    }
+
+    private func answer(_ record: RunRecord, _ situation: Situation) -> Decision {
+        guard let answer = situation.wishes.answers[record.period] else {
+            return pausedStrike(situation) ?? .wait(until: nextStrike(after: situation.now))
+        }
+        var wishes = situation.wishes
+        wishes.answers[record.period] = nil
+        let reason = "\(record.explanation ?? ""); an operator decided to \(answer.rawValue)"
+        switch answer {
+        case .rerun: return .claim(again(record, reason, situation), isOnTime: false, wishes)
+        case .resume: return .claim(again(record, reason, situation, resumes: true), isOnTime: false, wishes)
+        case .skip: return .settle(abandoned(record, reason, situation), wishes)
+        }
+    }
+
+    // MARK: Runs that operators want
+
+    private func operatorsRun(_ situation: Situation) -> Decision? {
+        guard situation.wishes.pause == nil, let by = situation.wishes.requests.first else { return nil }
+        var wishes = situation.wishes
+        wishes.requests.removeFirst()
+        let period = Schedule.Period(
+            id: UniversalTime.preciseText(situation.now) + "-now", start: situation.now, end: nil,
+            remark: by.isEmpty ? nil : "asked for by \(by)")
+        return .claim(first(period, .requested, situation), isOnTime: false, wishes)
+    }
+
+    private func backfill(_ situation: Situation) -> Decision? {
+        guard situation.wishes.pause == nil, let wanted = situation.wishes.backfill else { return nil }
+        var wishes = situation.wishes
+        // Periods begin with whole seconds.
+        var last = Date(timeIntervalSince1970: wanted.from.timeIntervalSince1970.rounded(.up) - 0.5)
+        while let period = schedule.next(after: last), period.start <= min(wanted.through, situation.now) {
+            last = period.start
+            let record = situation.records[period.id]
+            guard record?.state != .completed else { continue }
+            // The rest begins after this one, whoever goes on with it.
+            wishes.backfill?.from = period.start.addingTimeInterval(1)
+            let reason = "an operator wants it again"
+            let claim = record.map { again($0, "\($0.explanation ?? $0.state.rawValue); \(reason)", situation) }
+            return .claim(claim ?? first(period, .backfill, situation), isOnTime: false, wishes)
+        }
+        wishes.backfill = nil
+        return .wish(wishes)
+    }
+
+    // MARK: Periods that have begun
+
+    /// What to do about periods that have begun and about which nothing has been decided.
+    private func strike(_ situation: Situation) -> Decision? {
+        if schedule.isWithLeadership { return termRun(situation) }
+        if let decision = pausedStrike(situation) { return decision }
+        guard situation.wishes.pause == nil, let newest = newest(in: situation) else { return nil }
+        let limit = situation.now.addingTimeInterval(-configuration.missedAfter.inSeconds)
+        let isQueued = situation.queued.contains(newest.id)
+        let isOnTime = newest.start > limit || isQueued
+        if let decision = missed(before: newest, isOnTime: isOnTime, situation) { return decision }
+        if let by = situation.wishes.skips.first, isOnTime {
+            var wishes = situation.wishes
+            wishes.skips.removeFirst()
+            let whom = by.isEmpty ? "an operator" : by
+            return .settle(skipped(newest, "\(whom) asked to leave it out", situation), wishes)
+        }
+        var claim = first(newest, .scheduled, situation)
+        if !isOnTime { claim.explanation = "missed, and caught up" }
+        return .claim(claim, isOnTime: isOnTime, nil)
+    }
+
+    /// What to do about those that were missed, the oldest first.
+    private func missed(before newest: Schedule.Period, isOnTime: Bool, _ situation: Situation) -> Decision? {
+        guard case .all(let span) = configuration.missed.kind else {
+            if let older = self.newest(in: situation, before: newest) { return leaveOut(older, situation) }
+            return isOnTime || configuration.missed == .latest ? nil : leaveOut(newest, situation)
+        }
+        let limit = situation.now.addingTimeInterval(-span.inSeconds)
+        if let older = schedule.latest(at: limit), isUndecided(older, situation) { return leaveOut(older, situation) }
+        var last = max(limit, watermark(situation))
+        while let period = schedule.next(after: last), period.start < newest.start {
+            if isUndecided(period, situation) {
+                var claim = first(period, .scheduled, situation)
+                claim.explanation = "missed, and caught up"
+                return .claim(claim, isOnTime: false, nil)
+            }
+            last = period.start
+        }
+        return nil
+    }
+
+    private func leaveOut(_ period: Schedule.Period, _ situation: Situation) -> Decision {
+        let why = situation.queued.contains(period.id) ? "a run was still on" : "missed"
+        let first = schedule.next(after: watermark(situation))
+        let others = first.map { $0.id == period.id ? "" : ", as were those from \($0.id) on" } ?? ""
+        return .settle(skipped(period, why + others, situation), nil)
+    }
+
+    /// While the task is paused, what strikes is left out.
+    private func pausedStrike(_ situation: Situation) -> Decision? {
+        guard let pause = situation.wishes.pause, let newest = newest(in: situation) else { return nil }
+        let by = pause.by.isEmpty ? "" : " by \(pause.by)"
+        return .settle(skipped(newest, "paused\(by): \(pause.note)", situation), nil)
+    }
+
+    private func termRun(_ situation: Situation) -> Decision? {
+        guard situation.wishes.pause == nil,
+            !situation.records.values.contains(where: { $0.kind == .term && $0.term == situation.term })
+        else { return nil }
+        let period = Schedule.Period(
+            id: UniversalTime.preciseText(situation.now) + "-term", start: situation.now, end: nil, remark: nil)
+        return .claim(first(period, .term, situation), isOnTime: true, nil)
+    }
+
+    /// The last period that has begun, when nothing has been decided about it.
+    private func newest(in situation: Situation) -> Schedule.Period? {
+        schedule.latest(at: situation.now).flatMap { isUndecided($0, situation) ? $0 : nil }
+    }
+
+    /// The last one before another.
+    private func newest(in situation: Situation, before period: Schedule.Period) -> Schedule.Period? {
+        schedule.latest(at: period.start.addingTimeInterval(-0.5)).flatMap { isUndecided($0, situation) ? $0 : nil }
+    }
+
+    private func isUndecided(_ period: Schedule.Period, _ situation: Situation) -> Bool {
+        period.start > watermark(situation) && situation.records[period.id] == nil
+    }
+
+    /// The beginning of the last period that was decided about; so were all before it.
+    private func watermark(_ situation: Situation) -> Date {
+        let last = situation.records.values.lazy.filter(\.isWatermark).map(\.start).max()
+        return last.map { max($0, situation.since) } ?? situation.since
+    }
+}
+
+// How records follow one another.
+extension SchedulePlan {
+    private func first(
+        _ period: Schedule.Period, _ kind: RunRecord.Kind, _ situation: Situation
+    ) -> RunRecord {
+        var record = RunRecord(period, kind: kind, state: .claimed, node: node, term: situation.term)
+        record.attempt = 1
+        record.claimed = situation.now
+        return record
+    }
+
+    private func again(
+        _ record: RunRecord, _ reason: String, _ situation: Situation, resumes: Bool = false
+    ) -> RunRecord {
+        var next = record
+        next.previous.append(
+            RunRecord.Attempt(number: record.attempt, node: record.node, token: record.token, reason: reason))
+        next.state = .claimed
+        (next.node, next.term, next.token) = (node, situation.term, nil)
+        next.attempt += 1
+        (next.claimed, next.started, next.ended) = (situation.now, nil, nil)
+        (next.explanation, next.window) = (nil, nil)
+        if !resumes { next.checkpoint = nil }
+        return next
+    }
+
+    private func skipped(_ period: Schedule.Period, _ why: String, _ situation: Situation) -> RunRecord {
+        var record = RunRecord(period, kind: .scheduled, state: .skipped, node: node, term: situation.term)
+        record.ended = situation.now
+        record.explanation = why
+        return record
+    }
+
+    private func abandoned(_ record: RunRecord, _ why: String, _ situation: Situation) -> RunRecord {
+        var record = record
+        record.state = .abandoned
+        record.ended = situation.now
+        record.explanation = why
+        return record
+    }
+}
+
+extension Duration {
+    /// In seconds, as Foundation counts time.
+    var inSeconds: Double {
+        Double(components.seconds) + Double(components.attoseconds) / 1e18
+    }
+}

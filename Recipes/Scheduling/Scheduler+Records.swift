@@ -1,0 +1,239 @@
+internal import Foundation
+internal import Logging
+internal import Synchronization
+internal import ZooKeeper
+
+/// What is in the ensemble is not what was thought: read it again and decide anew.
+struct StoreConflict: Error {}
+
+// Reading what there is, and writing as the leader.
+extension Scheduler {
+    // MARK: Reading
+
+    /// Reads records and wishes, unless what is known is what is there.
+    func refresh() async throws {
+        guard state.withLock({ $0.isStale }) else { return }
+        let since = try await readSince()
+        try await readWishes()
+        let records = try await readRecords()
+        state.withLock { state in
+            state.records = records
+            state.since = since
+            state.isStale = false
+        }
+    }
+
+    /// Since when there is a schedule: the directory of the runs says it, from its creation on.
+    private func readSince() async throws -> Date {
+        while true {
+            do {
+                let (data, stat) = try await client.data(at: paths.runs)
+                let since = NodeText(data)["since"].flatMap(UniversalTime.init)?.date
+                return since ?? Date(timeIntervalSince1970: stat.ctime.inSeconds)
+            } catch let error as ZooKeeperError where error.code == .noNode {
+                try await createIfMissing(paths.runs)
+            }
+        }
+    }
+
+    func createIfMissing(_ path: String) async throws {
+        do {
+            try await client.create(path, parents: true)
+        } catch let error as ZooKeeperError where error.code == .nodeExists {
+            return
+        }
+    }
+
+    private func readRecords() async throws -> [String: Stored] {
+        let names = try await client.children(of: paths.runs).names.sorted()
+        let results = try await client.liveSession().flight(names.map { .data(path: paths.run($0)) })
+        var records: [String: Stored] = [:]
+        for (name, result) in zip(names, results) {
+            switch result {
+            case .success(let reply):
+                let (data, stat) = try reply.data
+                records[name] = stored(name, data, stat)
+            // Deleted meanwhile.
+            case .failure(let error) where error.code == .noNode: continue
+            case .failure(let error): throw error
+            }
+        }
+        return records
+    }
+
+    /// What cannot be read was decided about all the same: it is not run.
+    private func stored(_ name: String, _ data: [UInt8], _ stat: ZNodeStat) -> Stored {
+        if var record = RunRecord(data) {
+            record.period = name
+            if record.state == .claimed { record.token = FencingToken(rawValue: stat.mzxid.rawValue) }
+            return Stored(record: record, version: stat.dataVersion)
+        }
+        task.logger.warning("A record cannot be read", metadata: ["zookeeper.path": "\(paths.run(name))"])
+        let when = Date(timeIntervalSince1970: stat.ctime.inSeconds)
+        let period = Schedule.Period(id: name, start: when, end: nil, remark: nil)
+        var record = RunRecord(period, kind: .requested, state: .skipped, node: "", term: term.fencingToken)
+        record.explanation = "the record cannot be read"
+        return Stored(record: record, version: stat.dataVersion)
+    }
+
+    private func readWishes() async throws {
+        while true {
+            do {
+                let (data, stat) = try await client.data(at: paths.control)
+                return take(TaskWishes(data), stat)
+            } catch let error as ZooKeeperError where error.code == .noNode {
+                try await createIfMissing(paths.control)
+            }
+        }
+    }
+
+    /// An older answer never replaces a newer one.
+    private func take(_ wishes: TaskWishes, _ stat: ZNodeStat) {
+        let isNew = state.withLock { state in
+            guard state.wishesStat.map({ $0.mzxid < stat.mzxid || $0.czxid != stat.czxid }) ?? true else {
+                return false
+            }
+            state.wishes = wishes
+            state.wishesStat = stat
+            return true
+        }
+        if isNew { changed.signal() }
+    }
+
+    /// Keeps what operators want up to date, until cancelled.
+    func followWishes() async {
+        var backoff = Backoff(initial: .milliseconds(20), cap: .seconds(5), seed: client.randomness.next())
+        while !Task.isCancelled {
+            do {
+                let (data, stat, watch) = try await client.watchData(at: paths.control)
+                take(TaskWishes(data), stat)
+                backoff.reset()
+                _ = try await watch.event()
+            } catch {
+                try? await client.clock.sleep(until: client.clock.now + backoff.pause())
+            }
+        }
+    }
+
+    // MARK: Writing
+
+    /// Executes operations if this node leads, and the window stands.
+    func guarded(_ operations: [TransactionOperation], window: ExclusiveWindow?) async throws -> [TransactionResult] {
+        let checks = (window?.paths ?? []).map { TransactionOperation.check($0) }
+        do {
+            return Array(try await term.guarded(checks + operations).dropFirst(checks.count))
+        } catch let error as LeadershipError {
+            throw ScheduledTaskError(.lost, path: path, reason: error.reason)
+        } catch var error as ZooKeeperError {
+            guard let failed = error.failedOperation else { throw error }
+            if failed < checks.count {
+                throw ScheduledTaskError(.lost, path: path, reason: .znodeDeleted, message: "the window was lost")
+            }
+            error.failedOperation = failed - checks.count
+            throw error
+        }
+    }
+
+    /// Writes a record, and what is still wanted with it, if this node leads and nobody has written either meanwhile.
+    ///
+    /// Goes on until it is known to have happened or not.
+    /// - Throws: ``StoreConflict``; ``ScheduledTaskError`` with code `.lost`; `ZooKeeperError`, such as `.noAuth`;
+    ///   `CancellationError`.
+    /// - Complexity: One write.
+    func store(_ record: RunRecord, wishes: TaskWishes? = nil, window: ExclusiveWindow? = nil) async throws -> ZNodeStat
+    {
+        let (known, wishesVersion) = state.withLock { ($0.records[record.period], $0.wishesStat?.dataVersion) }
+        var operations = known == nil ? [TransactionOperation.create(paths.run(record.period))] : []
+        operations.append(.setData(record.bytes, at: paths.run(record.period), version: known?.version ?? 0))
+        if let wishes { operations.append(.setData(wishes.bytes, at: paths.control, version: wishesVersion)) }
+        let stats = try await write(operations, window: window) {
+            let (data, stat) = try await self.client.data(at: self.paths.run(record.period))
+            return data == record.bytes ? stat : nil
+        }
+        guard let stat = stats.first else { throw StoreConflict() }
+        state.withLock { state in
+            var stored = record
+            if record.state == .claimed { stored.token = FencingToken(rawValue: stat.mzxid.rawValue) }
+            state.records[record.period] = Stored(record: stored, version: stat.dataVersion)
+            guard let wishes else { return }
+            state.wishes = wishes
+            // Without the stat the control znode is read again before it is written again.
+            if stats.count > 1 { state.wishesStat = stats[1] } else { state.isStale = true }
+        }
+        return stat
+    }
+
+    /// Writes what is still wanted.
+    func store(_ wishes: TaskWishes) async throws {
+        let version = state.withLock { $0.wishesStat?.dataVersion }
+        let stats = try await write([.setData(wishes.bytes, at: paths.control, version: version)], window: nil) {
+            let (data, stat) = try await self.client.data(at: self.paths.control)
+            return data == wishes.bytes ? stat : nil
+        }
+        state.withLock { state in
+            state.wishes = wishes
+            state.wishesStat = stats.first ?? state.wishesStat
+        }
+    }
+
+    /// Executes a transaction until its outcome is known.
+    ///
+    /// - Parameter find: Looks whether it has happened: gives the first written znode's stat.
+    /// - Returns: The stats of the written znodes; only the first one when an answer was lost.
+    private func write(
+        _ operations: [TransactionOperation], window: ExclusiveWindow?,
+        find: @Sendable () async throws -> ZNodeStat?
+    ) async throws -> [ZNodeStat] {
+        var backoff = Backoff(initial: .milliseconds(10), cap: .seconds(1), seed: client.randomness.next())
+        var mayHaveHappened = false
+        while true {
+            do {
+                return try await guarded(operations, window: window).compactMap(\.stat)
+            } catch let error as ZooKeeperError where error.mayPass {
+                mayHaveHappened = mayHaveHappened || error.isOutcomeUnknown
+                if let reason = term.held.lossReason { throw ScheduledTaskError(.lost, path: path, reason: reason) }
+                try await client.clock.sleep(until: client.clock.now + backoff.pause())
+            } catch let error as ZooKeeperError
+                where [.nodeExists, .badVersion, .noNode].contains(error.code)
+            {
+                if mayHaveHappened, let stat = try await find() { return [stat] }
+                throw StoreConflict()
+            }
+        }
+    }
+
+    // MARK: Pruning
+
+    /// Deletes the oldest records over the number that is kept.
+    func prune() async {
+        let surplus = state.withLock { $0.records.surplus(keep: configuration.keepRuns) }
+        guard !surplus.isEmpty else { return }
+        for period in surplus {
+            do {
+                _ = try await guarded([.delete(paths.run(period))], window: nil)
+            } catch let error as ZooKeeperError where error.code == .noNode {
+                // Somebody was faster.
+            } catch {
+                // The next run's end tries again.
+                return
+            }
+            state.withLock { $0.records[period] = nil }
+        }
+    }
+}
+
+extension [String: Scheduler.Stored] {
+    /// The periods whose records are too many: the oldest, and never what is open, nor what says how far the schedule has come.
+    func surplus(keep: Int) -> [String] {
+        let closed = values.map(\.record).filter { !$0.state.isOpen }
+        let last = closed.filter(\.isWatermark).max { $0.start < $1.start }
+        let oldestFirst = closed.filter { $0.period != last?.period }
+            .sorted { ($0.ended ?? $0.start, $0.period) < ($1.ended ?? $1.start, $1.period) }
+        return oldestFirst.prefix(Swift.max(0, closed.count - keep)).map(\.period)
+    }
+}
+
+extension ExclusiveWindow {
+    /// The znodes that it stands on.
+    var paths: [String] { [holds.signal.path, holds.write.path] }
+}

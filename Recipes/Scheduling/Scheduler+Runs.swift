@@ -1,0 +1,181 @@
+internal import Foundation
+internal import Logging
+internal import Synchronization
+internal import ZooKeeper
+
+// One run, from its claim to its record.
+extension Scheduler {
+    func isOn(_ period: String, attempt: Int) -> Bool {
+        state.withLock { state in
+            guard let active = state.active else { return false }
+            return active.running.period == period && active.attempt == attempt
+        }
+    }
+
+    /// Runs the task, awaits it, and records its end; ends when nothing more can be done.
+    func execute(_ record: RunRecord) async {
+        await task.atStep(.claimed, record)
+        guard let ending = state.withLock({ $0.active?.ending }) else { return }
+        let body = Task { try await self.perform(record) }
+        ending.observe { _ in body.cancel() }
+        let result = await withTaskCancellationHandler {
+            await body.result
+        } onCancel: {
+            body.cancel()
+        }
+        let wasCancelled = Task.isCancelled
+        // Whatever becomes of the term, what can be said of the run is said.
+        await Task { await self.conclude(record, result, ending: ending.value, wasCancelled: wasCancelled) }.value
+        state.withLock { $0.active = nil }
+        changed.signal()
+    }
+
+    // MARK: The task
+
+    private func perform(_ record: RunRecord) async throws {
+        guard let mode = configuration.exclusive else { return try await attempt(record, window: nil) }
+        let asked = client.clock.now
+        try await mode.run(
+            reason: "\(task.name) \(record.period)", drain: configuration.drain, ifBusy: .wait
+        ) { window in
+            try await self.attempt(record, window: window)
+        }
+        let resumed = client.clock.now - asked
+        await Task { await self.noteResumed(record, after: resumed) }.value
+    }
+
+    private func attempt(_ record: RunRecord, window: ExclusiveWindow?) async throws {
+        try Task.checkCancellation()
+        let began = now
+        let started = try await change(record.period, attempt: record.attempt, window: window) { record in
+            record.state = .started
+            record.started = began
+            record.window = window.map(RunRecord.Window.init)
+            if let window { record.token = window.fencingToken }
+        }
+        await task.atStep(.started, started)
+        task.logger.info(
+            "Begins \(started.period)",
+            metadata: [
+                "zookeeper.attempt": "\(started.attempt)", "zookeeper.token": "\(started.token ?? started.term)",
+            ])
+        try await task.body(ScheduledRun(started, window: window, scheduler: self))
+        await task.atStep(.ended, started)
+        let ended = now
+        let done = try await Task {
+            try await self.change(record.period, attempt: record.attempt, window: window) { record in
+                record.state = .completed
+                record.ended = ended
+            }
+        }.value
+        await task.atStep(.recorded, done)
+    }
+
+    private func noteResumed(_ record: RunRecord, after span: Duration) async {
+        _ = try? await change(record.period, attempt: record.attempt) { $0.window?.resumed = span }
+    }
+
+    /// Notes the task's own word in the record.
+    func checkpoint(_ note: String, period: String, attempt: Int, window: ExclusiveWindow?) async throws {
+        try await change(period, attempt: attempt, window: window) { $0.checkpoint = note }
+    }
+
+    // MARK: The end
+
+    private func conclude(
+        _ record: RunRecord, _ result: Result<Void, any Error>, ending: String?, wasCancelled: Bool
+    ) async {
+        guard case .failure(let error) = result else {
+            task.logger.info("Completed \(record.period)")
+            return await prune()
+        }
+        let known = state.withLock { $0.records[record.period]?.record }
+        // Completed, and its window could not be ended in order.
+        guard let known, known.state.isOpen else { return }
+        var pauses = false
+        let state: RunRecord.State
+        let why: String
+        if let ending {
+            (state, why) = (.abandoned, "cancelled: \(ending)")
+        } else if wasCancelled {
+            // What was not begun stays claimed: the next leader begins it.
+            guard known.state == .started else { return }
+            (state, why) = (.interrupted, "\(task.node) was stopped, or lost the leadership")
+        } else if error.isLoss {
+            guard known.state == .started else { return }
+            (state, why) = (.interrupted, "\(error)")
+        } else {
+            (state, why) = (.failed, "\(error)")
+            pauses = configuration.pauseOnFailure
+        }
+        task.logger.warning("\(state.rawValue): \(record.period)", metadata: ["reason": "\(why)"])
+        let ended = now
+        await recordEnd(record, pausing: pauses ? "\(record.period) failed: \(why)" : nil) { record in
+            record.state = state
+            record.ended = ended
+            record.explanation = why
+        }
+        if task.schedule.isWithLeadership, state == .failed { fail(error) }
+    }
+
+    private func recordEnd(
+        _ record: RunRecord, pausing note: String?, _ edit: @Sendable (inout RunRecord) -> Void
+    ) async {
+        do {
+            try await change(record.period, attempt: record.attempt, pausing: note, edit)
+            await prune()
+        } catch {
+            task.logger.warning("A run's end was not recorded", metadata: ["reason": "\(error)"])
+        }
+    }
+
+    /// Changes the record of an attempt that is this term's, again and again until it is written.
+    ///
+    /// - Parameter note: Pauses the task with this note, in the same transaction.
+    /// - Returns: The record as it is written.
+    /// - Throws: ``ScheduledTaskError`` with code `.lost`, or `.notRunning` when the record is about another attempt.
+    @discardableResult
+    private func change(
+        _ period: String, attempt: Int, window: ExclusiveWindow? = nil, pausing note: String? = nil,
+        _ edit: @Sendable (inout RunRecord) -> Void
+    ) async throws -> RunRecord {
+        while true {
+            let (known, present) = state.withLock { ($0.records[period]?.record, $0.wishes) }
+            guard var record = known, record.attempt == attempt, record.term == term.fencingToken else {
+                throw ScheduledTaskError(.notRunning, path: path)
+            }
+            let before = record.state
+            edit(&record)
+            // An end that was written stays, also when its answer was lost and this does not know of it.
+            if !before.isOpen, before != record.state { throw ScheduledTaskError(.notRunning, path: path) }
+            var wishes: TaskWishes?
+            if let note, present.pause == nil {
+                wishes = present
+                wishes?.pause = TaskWishes.Pause(note: note, by: task.node)
+            }
+            do {
+                _ = try await store(record, wishes: wishes, window: window)
+                return record
+            } catch is StoreConflict {
+                state.withLock { $0.isStale = true }
+                try await refresh()
+            }
+        }
+    }
+}
+
+extension RunRecord.Window {
+    init(_ window: ExclusiveWindow) {
+        self.init(
+            token: window.fencingToken, processors: window.participants.count, drained: window.drained,
+            slowest: window.slowest, forced: window.forced, resumed: nil)
+    }
+}
+
+extension Error {
+    /// The leadership or the window was lost: nothing was wrong with the task.
+    fileprivate var isLoss: Bool {
+        (self as? ScheduledTaskError)?.code == .lost || (self as? ExclusiveModeError)?.code == .lost
+            || (self as? LeadershipError)?.code == .lost
+    }
+}

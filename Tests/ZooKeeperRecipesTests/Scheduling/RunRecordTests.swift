@@ -1,0 +1,99 @@
+import Foundation
+import Testing
+import ZooKeeper
+
+@testable import ZooKeeperRecipes
+
+@Suite struct RunRecordTests {
+    private func record() throws -> RunRecord {
+        let schedule = try Schedule.daily(at: TimeOfDay(hour: 2, minute: 30), in: "America/New_York")
+        let period = try #require(schedule.next(after: Date("2026-03-08T00:00:00Z", strategy: .iso8601)))
+        var record = RunRecord(period, kind: .scheduled, state: .failed, node: "n\n1", term: FencingToken(rawValue: 4))
+        record.token = FencingToken(rawValue: 7)
+        record.attempt = 3
+        record.claimed = period.start.addingTimeInterval(0.25)
+        record.started = period.start.addingTimeInterval(1.5)
+        record.ended = period.start.addingTimeInterval(3)
+        record.explanation = "a=b\nc\\"
+        record.checkpoint = "row=17\n"
+        record.previous = [
+            .init(number: 1, node: "n2", token: FencingToken(rawValue: 5), reason: "died\tthere"),
+            .init(number: 2, node: "n3", token: nil, reason: ""),
+        ]
+        record.window = .init(
+            token: FencingToken(rawValue: 8), processors: 3, drained: .milliseconds(40), slowest: "p3",
+            forced: ["p1", "p2"], resumed: .milliseconds(1600))
+        return record
+    }
+
+    @Test func `a record is read as it was written`() throws {
+        let record = try record()
+        #expect(RunRecord(record.bytes) == record)
+        #expect(record.duration == .milliseconds(1500))
+        #expect(record.remark?.contains("there is no 02:30") == true)
+    }
+
+    @Test func `what is no record is told from one`() throws {
+        #expect(RunRecord(Array("period=1\n".utf8)) == nil)
+        #expect(RunRecord([0xff, 0xfe]) == nil)
+        #expect(RunRecord([]) == nil)
+    }
+
+    @Test func `wishes are read as they were written`() throws {
+        var wishes = TaskWishes()
+        #expect(TaskWishes(wishes.bytes) == wishes)
+        wishes.pause = .init(note: "until\nnoon", by: "ada")
+        wishes.requests = ["ada", "bob", "ada"]
+        wishes.skips = ["", "bob"]
+        wishes.backfill = .init(
+            from: Date(timeIntervalSince1970: 1.5), through: Date(timeIntervalSince1970: 1e9), by: "bob")
+        wishes.answers = ["2026-03-08": .resume, "2026-03-09": .skip]
+        #expect(TaskWishes(wishes.bytes) == wishes)
+    }
+
+    @Test func `instants are read as they were written`() throws {
+        for seconds in [0, 0.25, 1_772_953_200, 1_772_953_200.999, 951_782_400, -0.5, -86_400, 4_102_444_800] {
+            let date = Date(timeIntervalSince1970: seconds)
+            let text = UniversalTime.preciseText(date)
+            #expect(abs(try #require(UniversalTime(text)).date.timeIntervalSince(date)) < 1e-6, "\(text)")
+        }
+        #expect(UniversalTime.text(Date(timeIntervalSince1970: 1_772_953_200)) == "2026-03-08T07:00:00Z")
+        #expect(UniversalTime.preciseText(Date(timeIntervalSince1970: 0.25)) == "1970-01-01T00:00:00.250Z")
+        for text in ["", "2026-03-08", "2026-02-30T00:00:00Z", "2026-03-08T07:00Z", "2026-03-08T07:00:00"] {
+            #expect(UniversalTime(text) == nil)
+        }
+    }
+
+    @Test func `the clock's reading is never ahead, and tells the skew within half a round trip`() throws {
+        let sent = MonotonicInstant(nanoseconds: 1_000_000_000)
+        let time = EnsembleTime(
+            sent: sent, received: sent + .milliseconds(200), wall: Date(timeIntervalSince1970: 1000.1),
+            written: .milliseconds(990_000))
+        #expect(time.date(at: sent + .milliseconds(1200)) == Date(timeIntervalSince1970: 991))
+        #expect(time.skew.ahead == .seconds(10))
+        #expect(time.skew.error == .milliseconds(101))
+        #expect(time.skew.exceeds(.seconds(9)))
+        #expect(!time.skew.exceeds(.milliseconds(9900)))
+        #expect(time.instant(of: Date(timeIntervalSince1970: 992)) == sent + .milliseconds(2200))
+        let behind = EnsembleTime(
+            sent: sent, received: sent, wall: Date(timeIntervalSince1970: 900), written: .seconds(990))
+        #expect(behind.skew.ahead == .seconds(-90))
+        #expect(behind.skew.exceeds(.seconds(60)))
+    }
+
+    @Test func `the oldest records are too many, and never what is open or the last of the schedule`() throws {
+        var records: [String: Scheduler.Stored] = [:]
+        for day in 1...9 {
+            let period = Schedule.Period(
+                id: "2026-05-0\(day)", start: Date(timeIntervalSince1970: Double(day) * 86_400), end: nil, remark: nil)
+            var record = RunRecord(
+                period, kind: day == 3 ? .scheduled : .backfill, state: day == 1 ? .awaitingOperator : .completed,
+                node: "n1", term: FencingToken(rawValue: 1))
+            record.ended = period.start
+            records[period.id] = Scheduler.Stored(record: record, version: 0)
+        }
+        #expect(records.surplus(keep: 20).isEmpty)
+        #expect(records.surplus(keep: 6) == ["2026-05-02", "2026-05-04"])
+        #expect(records.surplus(keep: 1).count == 7)
+    }
+}
