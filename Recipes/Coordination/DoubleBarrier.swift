@@ -55,8 +55,8 @@ public final class DoubleBarrier: Sendable {
     /// - Throws: ``CoordinationError`` with code `.timedOut`, for entering or leaving; `ZooKeeperError`: `.noAuth`,
     ///   `.clientStopped`; `CancellationError`; or the error of `operation`. The own znode is gone in any case, or goes on
     ///   the next connection or with its session.
-    /// - Complexity: Two requests in one flight to enter and two to look, one more for the last one; one to leave, and a
-    ///   listing and a watch for each participant that is waited for.
+    /// - Complexity: Four requests in two flights to enter, and three when the others have come, or two for the last one;
+    ///   six to leave, four for each participant that is waited for, and one to remove `ready`.
     public func withBarrier<Result: Sendable>(
         waitingAtMost patience: Duration? = nil,
         leavingAtMost leavePatience: Duration? = nil,
@@ -186,9 +186,13 @@ public final class DoubleBarrier: Sendable {
         var backoff = makeBackoff()
         while true {
             do {
-                let results = try await client.flight(.sync(path: path), .children(path: path))
-                let names = try members(in: results[1])
-                guard let next = names.subtracting(later).min() else { return await forgetReady(ifEmpty: names) }
+                let results = try await client.flight(
+                    .sync(path: path), .exists(path: readyPath), .children(path: path))
+                let names = try members(in: results[2])
+                guard let next = names.subtracting(later).min() else {
+                    if names.isEmpty, let ready = try results[1].readyStat { await forget(ready) }
+                    return
+                }
                 if try await waitUntilGone(path(of: next), enteredBy: passed) { later.insert(next) }
                 backoff.reset()
             } catch let error as ZooKeeperError where error.wasInterrupted {
@@ -222,13 +226,29 @@ public final class DoubleBarrier: Sendable {
         return false
     }
 
-    /// Whoever sees the barrier empty removes `ready`; that somebody else does is no matter.
-    private func forgetReady(ifEmpty names: Set<String>) async {
-        guard names.isEmpty else { return }
-        try? await client.delete(readyPath)
+    /// Whoever sees the barrier empty removes the `ready` that stood before; that somebody else does is no matter.
+    ///
+    /// The next round may have begun meanwhile. It writes a `ready` that it finds, which this one's version tells; one that
+    /// it has created has the same version only if it was opened while this request was on its way, and after somebody else
+    /// had removed the one before.
+    private func forget(_ ready: ZNodeStat) async {
+        try? await client.delete(readyPath, version: ready.dataVersion)
     }
 
     private func makeBackoff() -> Backoff {
         Backoff(initial: .milliseconds(20), cap: .seconds(2), seed: client.randomness.next())
+    }
+}
+
+extension SessionResult {
+    /// The stat of a `ready` that was asked for; `nil` when there was none.
+    fileprivate var readyStat: ZNodeStat? {
+        get throws {
+            switch self {
+            case .success(let reply): try reply.stat
+            case .failure(let error) where error.code == .noNode: nil
+            case .failure(let error): throw error
+            }
+        }
     }
 }

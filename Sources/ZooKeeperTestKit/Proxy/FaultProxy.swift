@@ -85,6 +85,15 @@ extension FaultProxy {
         await self.change { $0.held.formUnion(direction) }
     }
 
+    /// Holds requests back from the next one of a kind on, that one included, until ``release(_:)``.
+    ///
+    /// ``nextRequest(where:)`` tells that it has come.
+    ///
+    /// - Parameter matches: Which request.
+    public func holdFromNextRequest(where matches: @escaping @Sendable (ProxiedRequest) -> Bool) async {
+        await self.change { $0.holdsFrom.append(matches) }
+    }
+
     /// Loses whole frames silently, until ``release(_:)``.
     ///
     /// The connections stay open, and frames that come after the release are intact.

@@ -153,6 +153,7 @@ final class ProxiedConnection {
             }
             guard let request else { return true }
             if request.xid >= 0 { self.unanswered[request.xid] = request }
+            settings.holdIfAsked(from: request)
             return !self.swallow(.request, request, &settings)
         }
         self.observations.update { $0.counters.framesToClient += 1 }

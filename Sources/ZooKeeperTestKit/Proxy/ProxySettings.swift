@@ -28,6 +28,15 @@ struct ProxySettings {
     var bytesPerSecond: Int?
     /// Single frames that are to vanish.
     var swallows: [SwallowRule] = []
+    /// From the first request on that matches one of these, requests are held.
+    var holdsFrom: [@Sendable (ProxiedRequest) -> Bool] = []
+
+    /// Begins to hold requests when this is the one to begin with.
+    mutating func holdIfAsked(from request: ProxiedRequest) {
+        guard let match = self.holdsFrom.firstIndex(where: { $0(request) }) else { return }
+        self.holdsFrom.remove(at: match)
+        self.held.insert(.toServer)
+    }
 
     /// Whether neither bytes nor the end of a stream may pass.
     func isBlocked(_ direction: ProxyDirection) -> Bool { !self.held.union(self.dropped).isDisjoint(with: direction) }

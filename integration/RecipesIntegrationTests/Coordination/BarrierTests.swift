@@ -155,6 +155,30 @@ struct DoubleBarrierTests {
         }
     }
 
+    @Test func `a slow one that has left does not take away the ready of the next round`() async throws {
+        try await CacheScene.with(sessionTimeout: .seconds(20)) { scene in
+            let ready = "\(Self.path)/ready"
+            let deletion: @Sendable (ProxiedRequest) -> Bool = { $0.operation == .delete && $0.path == ready }
+            await scene.proxy.holdFromNextRequest(where: deletion)
+            let alone = try barrier(scene.client, participants: 1)
+            let slow = Task { try await alone.withBarrier {} }
+            // It has seen the barrier empty, and what it sends now is on its way.
+            try await scene.proxy.nextRequest(where: deletion)
+            let letGo = OneShot<Void>()
+            let next = (0..<2).map { _ in
+                Task { try await barrier(scene.other).withBarrier { try await letGo.wait() } }
+            }
+            // Created and written by the slow one, and written once more.
+            let opened = try await scene.opening(of: ready, version: 2)
+            await scene.proxy.release(.toServer)
+            try await slow.value
+            #expect(try await scene.other.exists(at: ready)?.czxid == opened.czxid)
+            letGo.set(())
+            for task in next { try await task.value }
+            #expect(try await scene.other.exists(at: ready) == nil)
+        }
+    }
+
     @Test func `cancelled before and during the wait, and with an operation that fails, nothing is left`() async throws
     {
         try await CacheScene.with { scene in
@@ -191,6 +215,17 @@ extension CacheScene {
             let (names, _, watch) = try await other.watchChildren(of: path)
             if names.filter({ $0 != "ready" }).count == count { return }
             _ = try await watch.event()
+        }
+    }
+}
+
+extension CacheScene {
+    /// Waits until a barrier's `ready` has been written so often.
+    func opening(of ready: String, version: Int32) async throws -> ZNodeStat {
+        while true {
+            let (stat, changed) = try await other.watchExistence(at: ready)
+            if let stat, stat.dataVersion >= version { return stat }
+            _ = try await changed.event()
         }
     }
 }
