@@ -53,6 +53,7 @@ struct PersistentNodeLoop {
         var machine = Machine(
             session: session.id, earlierSessions: earlierSessions.subtracting([session.id]), isOwn: node.isOwn)
         var step = Machine.Step.create
+        await awaitCleanUp(in: session)
         while !isStopping, !session.hasEnded {
             let data = node.data
             let (sight, refusal) = await perform(step, data: data, in: session)
@@ -61,6 +62,12 @@ struct PersistentNodeLoop {
             if let state = next.state { tell(state) }
             step = await follow(next.step, in: session)
         }
+    }
+
+    /// Somebody of this process has just left the same place: what is created now must not be deleted for that one.
+    private func awaitCleanUp(in session: LiveSession) async {
+        guard let pending = session.pendingCleanUp(of: node.path) else { return }
+        _ = try? await unless(node.stopping) { try await pending.wait() }
     }
 
     /// Waits where a step is a wait; gives the step that is to be performed.

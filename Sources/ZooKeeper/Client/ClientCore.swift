@@ -105,10 +105,8 @@ final class ClientCore: Sendable {
             ))
     }
 
-    func cleanUp(_ job: CleanUp, session: LiveSession) -> OneShot<Void> {
-        let done = OneShot<Void>()
-        janitor.add(Janitor.Job(work: job, session: session, done: done))
-        return done
+    func cleanUp(_ job: CleanUp, session: LiveSession, after: OneShot<Void>?, done: OneShot<Void>) {
+        janitor.add(Janitor.Job(work: job, session: session, after: after, done: done))
     }
 
     /// A logger that says which session a line is about.

@@ -19,6 +19,8 @@ struct Janitor: Sendable {
     struct Job: Sendable {
         var work: CleanUp
         var session: LiveSession
+        /// What must be over before it begins.
+        var after: OneShot<Void>?
         var done: OneShot<Void>
     }
 
@@ -53,6 +55,7 @@ struct Janitor: Sendable {
 
     private func perform(_ job: Job) async {
         defer { job.done.set(()) }
+        _ = try? await job.after?.wait()
         var backoff = Backoff(initial: .milliseconds(20), cap: .seconds(2), seed: randomness.next())
         while !job.session.hasEnded, !Task.isCancelled {
             if (try? await attempt(job)) == true { return }

@@ -14,6 +14,8 @@ package final class LiveSession: Sendable {
     /// Who waits for the validity to move; looked at only when there is somebody.
     private let move = Mutex<OneShot<Void>?>(nil)
     private let isMoveAwaited = Atomic(false)
+    /// The newest clean-up of each znode of a shared name that is not done.
+    private let owned = Mutex<[String: OneShot<Void>]>([:])
 
     init(_ session: Session, core: ClientCore) {
         id = session.id
@@ -93,10 +95,31 @@ package final class LiveSession: Sendable {
 
     /// Has own znodes deleted, for certain: repeated until done or the session is gone, whatever becomes of the caller.
     ///
+    /// Those of one znode of a shared name follow one another.
+    ///
     /// - Returns: Something that happens when it is done.
     @discardableResult
     package func cleanUp(_ job: CleanUp) -> OneShot<Void> {
-        core.cleanUp(job, session: self)
+        let done = OneShot<Void>()
+        guard case .owned(let path) = job else {
+            core.cleanUp(job, session: self, after: nil, done: done)
+            return done
+        }
+        let before = owned.withLock { owned in
+            defer { owned[path] = done }
+            return owned[path]
+        }
+        core.cleanUp(job, session: self, after: before, done: done)
+        done.observe { [self] in
+            owned.withLock { if $0[path] === done { $0[path] = nil } }
+        }
+        return done
+    }
+
+    /// The deletion of a znode of a shared name that is due in this session: what is created before it is done may go
+    /// with it.
+    package func pendingCleanUp(of path: String) -> OneShot<Void>? {
+        owned.withLock { $0[path] }
     }
 
     /// Has own znodes deleted, and waits for it as long as the connection stands; after that it goes on by itself.

@@ -130,6 +130,39 @@ struct PersistentNodeTests {
         }
     }
 
+    @Test func `entered again while the deletion of before is due, it stands by a znode of its own`() async throws {
+        try await CacheScene.with(sessionTimeout: .seconds(20)) { scene in
+            let path = Self.path
+            let first = try PersistentNode(path, data: [1], client: scene.client)
+            let firstRun = Task { try await first.run() }
+            try await first.waitUntilStanding()
+            let old = try #require(first.state.znode?.stat.czxid)
+            await scene.proxy.refuse()
+            await scene.proxy.cut()
+            await scene.client.state { !$0.isConnected }
+            firstRun.cancel()
+            try await firstRun.value
+            // One that has no time to do anything.
+            let second = try PersistentNode(path, data: [1], client: scene.client)
+            let secondRun = Task { try await second.run() }
+            secondRun.cancel()
+            try await secondRun.value
+            let third = try PersistentNode(path, data: [1], client: scene.client)
+            let thirdRun = Task { try await third.run() }
+            await scene.proxy.accept()
+            try await third.waitUntilStanding()
+            // Else it would be deleted under it.
+            let standing = try #require(third.state.znode?.stat)
+            #expect(standing.czxid != old && standing.ephemeralOwner == scene.client.session?.id)
+            #expect(scene.client.session?.epoch == 1)
+            try await scene.settle()
+            #expect(third.state.znode?.stat.czxid == standing.czxid)
+            thirdRun.cancel()
+            try await thirdRun.value
+            #expect(try await scene.other.exists(at: path) == nil)
+        }
+    }
+
     @Test func `without the right to create it says so, and goes on when it has it`() async throws {
         try await CacheScene.with { scene in
             let closed = ACL(permissions: [.read, .admin], scheme: "world", id: "anyone")
