@@ -47,8 +47,10 @@ final class HeldCommand: Sendable {
 
     /// Becomes the command; before that a shell forks off that kills the command's process group when the lifeline ends
     /// without a line, as it does when we are killed.
+    ///
+    /// It outlives the SIGTERM that the whole group gets, because we may be killed after that.
     private static let script = """
-        (read -r _ <"$1" || { rm -rf -- "${1%/*}"; kill -9 -$$; }) </dev/null >/dev/null 2>&1 &
+        (trap '' TERM; read -r _ <"$1" || { rm -rf -- "${1%/*}"; kill -9 -$$; }) </dev/null >/dev/null 2>&1 &
         shift
         exec "$@"
         """

@@ -48,6 +48,18 @@ struct LockCommandTests {
         #expect(try await other.waitForEnd() == .exited(0))
     }
 
+    @Test func `a holder killed during the grace takes the command with it that ignores its end`() async throws {
+        let killed = try lock(
+            "/grace", "--grace", "3600",
+            script: "trap 'echo told' TERM; echo open; while :; do sleep 0.02; done")
+        try await killed.line { $0 == "open" }
+        try killed.terminate()
+        try await killed.line { $0 == "told" }
+        await killed.kill()
+        // The output ends when nobody is left who could write to it.
+        #expect(try await killed.output() == ["open", "told"])
+    }
+
     @Test func `a command that does not end when the mutex is lost is killed after the grace`() async throws {
         try await withZooKeeperClient(configuration: .init(connectionString: connection)) { client in
             let stubborn = try lock(
