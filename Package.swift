@@ -193,8 +193,9 @@ let package = Package(
         .testTarget(
             name: "RecipesIntegrationTests",
             dependencies: [
-                "ZooKeeper", "ZooKeeperRecipes", "ZooKeeperTestKit", "ZooKeeperTestKitTraits", "zkrecipes", logging,
-                lifecycle,
+                "ZooKeeper", "ZooKeeperRecipes", "ZooKeeperTestKit", "ZooKeeperTestKitTraits", "zkrecipes",
+                "ToolkitPeer",
+                logging, lifecycle,
             ],
             path: "integration/RecipesIntegrationTests",
             swiftSettings: settings

@@ -4,6 +4,7 @@ import ZooKeeper
 /// Something that was taken and can be given back.
 protocol Ticket: Sendable {
     func give() async throws
+    func act() async throws
     func downgrade() async throws
     func interrupt() async throws
     func transfer(to id: String) async throws
@@ -11,6 +12,7 @@ protocol Ticket: Sendable {
 }
 
 extension Ticket {
+    func act() async throws { throw PeerError("nothing to do") }
     func downgrade() async throws { throw PeerError("no downgrade") }
     func interrupt() async throws { throw PeerError("nobody to interrupt") }
     func transfer(to id: String) async throws { throw PeerError("nothing to transfer") }
@@ -72,6 +74,9 @@ final class Holding: Ticket {
         try await task.value
         try await recipe.close()
     }
+
+    /// Does something by what is held.
+    func act() async throws { try await taken.wait().get().tellAct(who) }
 
     /// Waits until somebody asks for what is held, and tells who.
     func tell(_ question: [String]) async throws -> String { try await taken.wait().get().request() }

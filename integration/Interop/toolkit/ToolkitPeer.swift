@@ -75,6 +75,7 @@ struct ToolkitPeer {
         case "put": try await CacheTicket.put(words[1], at: words[0], client: clients[0])
         case "remove": try await clients[0].delete(words[0])
         case "give": try await tickets.remove(words[0]).give()
+        case "act": try await tickets.find(words[0]).act()
         case "downgrade": try await tickets.find(words[0]).downgrade()
         case "interrupt": try await tickets.find(words[0]).interrupt()
         case "transfer": try await tickets.find(words[0]).transfer(to: words[1])
