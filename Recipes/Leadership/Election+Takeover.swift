@@ -63,20 +63,40 @@ extension Election {
 
     /// Follows the epoch znode, which tells of each term, and asks those of a lower priority.
     private func askLeaders() async throws {
-        // Each candidate asks each leader once.
-        var asked: (leader: String, own: String) = ("", "")
+        // The leader may have offered its place while this participant was cut off, or nobody answers in its stead.
+        let first = max(.seconds(5), configuration.takeoverDelay)
+        var requests = TakeoverRequests(
+            priority: hooks == nil ? configuration.priority : .max,
+            backoff: Backoff(initial: first, cap: max(first, .seconds(300)), seed: client.randomness.next()))
+        var standing: (path: String, session: LiveSession)?
         while true {
             let (epoch, watch) = try await watchEpoch()
-            if let epoch, hooks != nil || epoch.priority < configuration.priority,
-                let (own, session) = shared.withLock({ $0.waiting }), asked != (epoch.candidate, own)
+            let waiting = shared.withLock { $0.waiting }
+            if requests.isDue(to: epoch, from: waiting?.candidate, at: client.clock.now),
+                let epoch, let (own, session) = waiting
             {
+                if let (path, session) = standing { ContenderRequest.withdraw(path, session: session) }
+                standing = nil
                 let request = ContenderRequest(
                     .takeover, asker: id,
                     details: ["candidate": own, "priority": String(configuration.priority)])
-                _ = try await request.send(to: epoch.candidate, inQueue: path, client: client, session: session)
-                asked = (epoch.candidate, own)
+                standing = try await request.send(
+                    to: epoch.candidate, inQueue: path, client: client, session: session
+                ).map { ($0, session) }
             }
-            _ = try await watch.event()
+            try await wait(for: watch, until: requests.nextLook)
+        }
+    }
+
+    /// Until the watch has fired, or an instant.
+    private func wait(for watch: Watch, until instant: MonotonicInstant?) async throws {
+        guard let instant else { return _ = try await watch.event() }
+        let clock = client.clock
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { _ = try await watch.event() }
+            group.addTask { try await clock.sleep(until: instant) }
+            defer { group.cancelAll() }
+            try await group.next()
         }
     }
 

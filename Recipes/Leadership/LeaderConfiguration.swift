@@ -31,8 +31,9 @@ public struct LeaderConfiguration: Sendable, Hashable {
 
     /// How much this participant is preferred as the leader: over 0 it asks leaders of a lower priority for their place.
     ///
-    /// It asks once it is ready and has been in the queue for ``takeoverDelay``. A leader of the same or a higher priority
-    /// goes on, and so does one that does not know of priorities, such as a JVM process.
+    /// It asks once it is ready and has been in the queue for ``takeoverDelay``, and again after pauses that grow to five
+    /// minutes as long as that leader goes on. A leader of the same or a higher priority goes on, and so does one that does
+    /// not know of priorities, such as a JVM process.
     public var priority = 0
 
     /// For how long a participant has to be ready, and in the queue, before it asks for the leader's place.

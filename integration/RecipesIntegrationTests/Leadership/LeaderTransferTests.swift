@@ -169,6 +169,23 @@ struct LeaderTransferTests {
         }
     }
 
+    @Test func `a preferred participant asks again when its request has come to nothing`() async throws {
+        try await LeaderScene.with(sessionTimeout: .seconds(30)) { scene in
+            let leader = try scene.near("leader")
+            try await leader.leads()
+            // The leader does not hear of the request before somebody has taken it away.
+            await scene.proxy.hold(.toClient)
+            var configuration = LeaderConfiguration()
+            configuration.priority = 1
+            configuration.takeoverDelay = .zero
+            let preferred = try scene.far("preferred", configuration)
+            try await scene.other.delete(try await scene.request())
+            await scene.proxy.release(.toClient)
+            try await preferred.leads()
+            for one in [preferred, leader] { try await one.stop() }
+        }
+    }
+
     @Test func `a preferred participant leads once it is ready, and nobody of its own rank moves it`() async throws {
         try await LeaderScene.with { scene in
             let leader = try scene.near("ordinary")
@@ -217,6 +234,23 @@ struct LeaderTransferTests {
             #expect(term.isValid && leader.selector.term === term)
             try await other.stop()
             try await leader.stop()
+        }
+    }
+}
+
+extension LeaderScene {
+    /// Waits until somebody asks something of somebody; gives the request's path.
+    fileprivate func request() async throws -> String {
+        let directory = Self.path + "-requests"
+        while true {
+            let (stat, created) = try await other.watchExistence(at: directory)
+            guard stat != nil else {
+                _ = try await created.event()
+                continue
+            }
+            let (names, _, watch) = try await other.watchChildren(of: directory)
+            if let name = names.first { return "\(directory)/\(name)" }
+            _ = try await watch.event()
         }
     }
 }
