@@ -79,7 +79,7 @@ public final class DistributedBarrier: Sendable {
     /// - Parameter patience: The longest time to wait, also for a connection; `nil` waits without limit.
     /// - Throws: ``CoordinationError`` with code `.timedOut`; `ZooKeeperError`: `.noAuth`, `.clientStopped`; or
     ///   `CancellationError`. No watch is left.
-    /// - Complexity: Two requests in one flight, and one event.
+    /// - Complexity: Two requests in one flight when it is not set; else an event, and two more.
     public func wait(waitingAtMost patience: Duration? = nil) async throws {
         let (client, path) = (client, path)
         try await client.within(patience, at: path) {

@@ -71,7 +71,8 @@ public final class DistributedSemaphore: Sendable {
     /// - Throws: The body's error; ``LockError`` with code `.lost`, `.timedOut`, `.limitUnreadable` or
     ///   `.queueNumbersExhausted`; `ZooKeeperError`: `.invalidArgument`, `.noAuth`, `.clientStopped`;
     ///   `CancellationError`. Nothing is held then.
-    /// - Complexity: Six requests in four flights when nobody is in front and leases are free; one request at the end.
+    /// - Complexity: Seven requests, six of them in four flights, when nobody is in front and leases are free; one request
+    ///   at the end.
     public func withLease<Result: Sendable>(
         count: Int = 1, waitingAtMost patience: Duration? = nil,
         _ body: @escaping @Sendable (Lease) async throws -> Result
@@ -98,7 +99,7 @@ public final class DistributedSemaphore: Sendable {
     ///   - patience: Covers every step until the grant, also the wait for a connection; `nil` waits without limit.
     /// - Returns: One handle for all of them, to be released by whichever task.
     /// - Throws: As ``withLease(count:waitingAtMost:_:)``; nothing is held then.
-    /// - Complexity: Six requests in four flights when nobody is in front and leases are free.
+    /// - Complexity: Seven requests, six of them in four flights, when nobody is in front and leases are free.
     public func acquire(count: Int = 1, waitingAtMost patience: Duration? = nil) async throws -> Lease {
         try await lease(count, Patience(atMost: patience))
     }

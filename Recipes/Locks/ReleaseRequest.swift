@@ -38,7 +38,7 @@ extension DistributedMutex {
     ///   - reason: Why, for people.
     /// - Returns: Whether the entry was still there.
     /// - Throws: `ZooKeeperError`: `.noAuth`, `.clientStopped`; `CancellationError`, and it may have been asked.
-    /// - Complexity: Two requests, one after the other, and two in the background.
+    /// - Complexity: Two requests, one after the other, and three in the background; four for the holder.
     @discardableResult
     public func requestRelease(from entry: LockQueueEntry, reason: String = "") async throws -> Bool {
         try await ReleaseRequest(asker: ownerName, reason: reason).send(to: entry, client: client)
