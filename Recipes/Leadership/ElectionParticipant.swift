@@ -46,14 +46,17 @@ extension LeaderSelector {
     /// - Throws: `ZooKeeperError`, such as `.noAuth` when a candidate may not be read; `CancellationError`.
     /// - Complexity: One listing, and one read for each participant.
     public static func participants(at path: String, client: ZooKeeperClient) async throws -> [ElectionParticipant] {
-        let candidates = try await Candidate.all(in: path, client: client)
-        let found = try await withThrowingTaskGroup(of: Candidate?.self) { group in
-            for name in candidates { group.addTask { try await Candidate.read(name, in: path, client: client) } }
-            var found: [Candidate] = []
-            for try await candidate in group { if let candidate { found.append(candidate) } }
-            return found.sorted()
+        while true {
+            let names = try await Candidate.all(in: path, client: client)
+            let found = try await withThrowingTaskGroup(of: Candidate?.self) { group in
+                for name in names { group.addTask { try await Candidate.read(name, in: path, client: client) } }
+                var found: [Candidate] = []
+                for try await candidate in group { if let candidate { found.append(candidate) } }
+                return found.sorted()
+            }
+            guard Candidate.areAll(found, of: names.inFront) else { continue }
+            return found.enumerated().map { $1.participant(isLeader: $0 == 0) }
         }
-        return found.enumerated().map { $1.participant(isLeader: $0 == 0) }
     }
 
     /// Who stands in front of an election's queue, for those who do not take part; `nil` when nobody does.
@@ -92,18 +95,22 @@ struct Candidate: Sendable, Comparable {
         }
     }
 
-    /// The first one that can be read.
+    /// Who stands in front.
     static func first(in path: String, client: ZooKeeperClient) async throws -> Candidate? {
-        var rest = try await all(in: path, client: client)[...]
-        while let number = rest.first?.number {
+        while true {
+            let names = try await all(in: path, client: client).inFront
             var found: [Candidate] = []
-            for name in rest.prefix(while: { $0.number == number }) {
+            for name in names {
                 if let candidate = try await read(name, in: path, client: client) { found.append(candidate) }
             }
-            if let first = found.min() { return first }
-            rest = rest.drop { $0.number == number }
+            if areAll(found, of: names) { return found.min() }
         }
-        return nil
+    }
+
+    /// Whether nobody of those in front has vanished since they were listed: with a transfer somebody else stands there
+    /// now, who was not listed, and not the next in the list.
+    static func areAll(_ found: [Candidate], of names: some Collection<ContenderName>) -> Bool {
+        names.allSatisfy { name in found.contains { $0.name == name } }
     }
 
     /// Reads one; `nil` when it has vanished.
@@ -114,5 +121,12 @@ struct Candidate: Sendable, Comparable {
         } catch let error as ZooKeeperError where error.code == .noNode {
             return nil
         }
+    }
+}
+
+extension [ContenderName] {
+    /// Those of the lowest number, in a queue's order: one, or a leader and whom it transfers its place to.
+    fileprivate var inFront: ArraySlice<ContenderName> {
+        prefix { $0.number == first?.number }
     }
 }

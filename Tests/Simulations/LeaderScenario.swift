@@ -13,6 +13,7 @@ package struct LeaderScenario: Scenario {
 
     package func run(in world: ScenarioWorld) -> [String] {
         let log = LeaderLog(world)
+        let followers = LeaderFollowers(world, election: Self.path)
         world.deletable = [Self.path, Self.path + "-requests"]
         let names = (1...(2 + world.simulation.chance.below(3))).map { "p\($0)" }
         for name in names {
@@ -20,10 +21,13 @@ package struct LeaderScenario: Scenario {
                 await Politician(participant: participant, log: log, id: name, names: names).main()
             }
         }
+        world.add("follower") { await followers.follow(as: $0) }
         let rest = world.profile.sessionTimeout * 4 + .seconds(40)
         world.run(faultsFor: world.profile.trouble, rest: rest)
+        log.calmDown()
+        followers.rest(in: world)
         world.stop()
-        return log.failures(successorBound: world.profile.trouble + rest) + leftovers(in: world)
+        return log.failures(successorBound: world.profile.trouble + rest) + followers.failures + leftovers(in: world)
     }
 
     /// Everybody has left: nothing may stand in the queue any more, nor be asked of anybody.
@@ -42,17 +46,27 @@ struct LeaderLog: Sendable {
         /// The tokens of the terms that each candidate took office for.
         var tokens: [String: [Int64]] = [:]
         var highestWork: Int64 = 0
+        /// Candidates that an administrator has deleted, or is about to.
+        var deleted: Set<String> = []
+        /// Who leads goes on from now on.
+        var isCalm = false
+
+        func disturb(_ token: Int64, in world: ScenarioWorld) {
+            history.record(.disturbed(token: token), by: "admin", at: world.simulation.now)
+        }
         var failures: [String] = []
     }
 
     init(_ world: ScenarioWorld) {
         let log = State()
         state = Confined(log)
-        world.observe { transaction in
+        world.observe { [unowned world] transaction in
             guard case .multi(let changes) = transaction.change else { return }
             for case .setData(let path, let data?, _) in changes {
                 if path == LeaderScenario.path + "-epoch", let candidate = Self.candidate(data) {
                     log.tokens[candidate, default: []].append(transaction.zxid)
+                    // Its deletion was asked for after this, but before this was decided.
+                    if log.deleted.contains(candidate) { log.disturb(transaction.zxid, in: world) }
                 }
                 if path == LeaderScenario.workPath, let token = Int64(String(decoding: data, as: UTF8.self)) {
                     if token < log.highestWork { log.failures.append("token \(token) wrote after \(log.highestWork)") }
@@ -62,9 +76,8 @@ struct LeaderLog: Sendable {
         }
         world.willDelete = { [unowned world] path, _ in
             let candidate = String(path.split(separator: "/").last ?? "")
-            for token in log.tokens[candidate] ?? [] {
-                log.history.record(.disturbed(token: token), by: "admin", at: world.simulation.now)
-            }
+            log.deleted.insert(candidate)
+            for token in log.tokens[candidate] ?? [] { log.disturb(token, in: world) }
         }
         world.willDie = { [unowned world] process in
             log.history.record(.crashed, by: process.name, at: world.simulation.now)
@@ -76,6 +89,10 @@ struct LeaderLog: Sendable {
         String(decoding: data, as: UTF8.self).split(separator: "\n")
             .first { $0.hasPrefix("candidate=") }.map { String($0.dropFirst("candidate=".count)) }
     }
+
+    func calmDown() { state.value.isCalm = true }
+
+    var isCalm: Bool { state.value.isCalm }
 
     func record(_ action: LeaderAction, by participant: Participant) {
         guard participant.isAlive else { return }
@@ -150,7 +167,7 @@ private struct Politician: Sendable {
             log.record(.ended(token: token), by: participant)
             log.record(.waiting, by: participant)
         }
-        for _ in 0..<participant.chance({ $0.below(5) }) {
+        for _ in 0..<participant.chance({ $0.below(5) }) where !log.isCalm {
             log.act(term, by: participant)
             switch participant.chance({ $0.below(16) }) {
             case 0: throw Scandal()
@@ -165,6 +182,7 @@ private struct Politician: Sendable {
             }
         }
         log.act(term, by: participant)
+        if log.isCalm { try await OneShot<Void>().wait() }
     }
 
     private func transfer(_ selector: LeaderSelector) async {
@@ -197,6 +215,7 @@ private struct Politician: Sendable {
         while !Task.isCancelled {
             do {
                 try await participant.pause(.zero ... .seconds(3))
+                if log.isCalm { continue }
                 switch participant.chance({ $0.below(6) }) {
                 case 0: try await selector.resign()
                 case 1: await transfer(selector)
