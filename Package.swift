@@ -110,6 +110,8 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        example("DailyExclusiveTask"),
+        example("FailoverScheduler"),
         example("FirstProgram"),
         example("LeaderElection"),
         example("LeaderGatedTasks"),
@@ -204,7 +206,8 @@ let package = Package(
             name: "ExamplesIntegrationTests",
             dependencies: [
                 "ZooKeeper", "ZooKeeperRecipes", "ZooKeeperTestKit", "ZooKeeperTestKitTraits",
-                "FirstProgram", "LeaderElection", "LeaderGatedTasks", "LockWithLossSignal", "PartitionWorkers",
+                "DailyExclusiveTask", "FailoverScheduler", "FirstProgram", "LeaderElection", "LeaderGatedTasks",
+                "LockWithLossSignal", "PartitionWorkers",
             ],
             path: "integration/ExampleTests",
             swiftSettings: settings

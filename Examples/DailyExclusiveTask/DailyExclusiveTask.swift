@@ -1,0 +1,56 @@
+import Logging
+import ServiceLifecycle
+import UnixSignals
+import ZooKeeper
+import ZooKeeperRecipes
+
+/// Processes orders all day on each node, but for the time in which one of them runs the daily report alone.
+///
+///     swift run DailyExclusiveTask 127.0.0.1:2181 alice
+@main
+struct DailyExclusiveTask {
+    static func main() async throws {
+        let arguments = CommandLine.arguments
+        guard arguments.count == 3 else { return print("usage: DailyExclusiveTask HOST:PORT NAME|now") }
+        let (name, path) = (arguments[2], "/examples/report")
+        let settings = try ZooKeeperClientConfiguration(connectionString: arguments[1], sessionTimeout: .seconds(4))
+        if name == "now" {
+            // Whoever does not want to wait for the night asks for a run.
+            return try await withZooKeeperClient(configuration: settings) { client in
+                try await ScheduledTaskControl(path: path, client: client, operator: "somebody").runNow()
+            }
+        }
+        let client = try ZooKeeperClient(configuration: settings)
+        let mode = try ExclusiveMode(client: client, path: "/examples/orders")
+        let gate = mode.gate(name: name)
+        let processor = ClosureService {
+            let orders = AsyncStream { try? await Task.sleep(for: .milliseconds(10)) }  // stands for your events
+            for await _ in orders.cancelOnGracefulShutdown() {
+                try await gate.withPermit { permit in print("\(name): an order, token \(permit.fencingToken)") }
+            }
+        }
+        var configuration = ScheduledTaskConfiguration()
+        configuration.exclusive = mode
+        configuration.takeover = .resume
+        let report = try ScheduledTask(
+            name: "report", schedule: .daily(at: TimeOfDay(hour: 2, minute: 30), in: "Europe/Berlin"), client: client,
+            path: path, node: name, delivery: .atLeastOnce, configuration: configuration
+        ) { run in
+            let done = run.lastCheckpoint.flatMap { Int($0) } ?? 0
+            print("\(name): attempt \(run.attempt) begins after page \(done), token \(run.fencingToken)")
+            for page in 1...30 where page > done {
+                try await Task.sleep(for: .milliseconds(100))  // stands for work; is cancelled when the run is lost
+                // Whoever stores the page refuses a token lower than the highest it has seen.
+                print("\(name): page \(page), token \(run.fencingToken)")
+                try await run.checkpoint("\(page)")
+            }
+        }
+        let states = report.states
+        let printer = Task { for await state in states { print("\(name): \(state)") } }
+        let services: [any Service] = [client, gate, processor, report]
+        let group = ServiceGroup(
+            services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "orders"))
+        try await group.run()
+        await printer.value
+    }
+}
