@@ -110,6 +110,7 @@ final class ReceivedRequests: Sendable {
         var isOver = false
         var nextFollower = 0
         var followers: [Int: AsyncStream<ReleaseRequest>.Continuation] = [:]
+        var deliveries = Deliveries<ReleaseRequest>()
     }
 
     private static let kept = 64
@@ -140,19 +141,22 @@ final class ReceivedRequests: Sendable {
         state.withLock { state in
             guard !state.isOver else { return }
             state.received = (state.received + requests).suffix(Self.kept)
-            for request in requests {
-                for follower in state.followers.keys.sorted() { state.followers[follower]?.yield(request) }
-            }
+            for request in requests { state.deliveries.add(request, for: state.followers.orderedValues) }
         }
+        deliver()
     }
 
     func finish() {
-        let followers = state.withLock { state in
+        state.withLock { state in
             state.isOver = true
-            defer { state.followers = [:] }
-            return state.followers.sorted { $0.key < $1.key }.map(\.value)
+            state.deliveries.add(nil, for: state.followers.orderedValues)
+            state.followers = [:]
         }
-        for follower in followers { follower.finish() }
+        deliver()
+    }
+
+    private func deliver() {
+        Deliveries.perform { isUnderWay in state.withLock { $0.deliveries.next(isUnderWay: isUnderWay) } }
     }
 }
 

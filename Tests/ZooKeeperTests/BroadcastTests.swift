@@ -84,6 +84,21 @@ struct BroadcastTests {
         #expect(await all(staying) == [0, 1])
     }
 
+    @Test func `a follower that is cancelled while changes are sent to it holds nobody up`() async {
+        for _ in 0..<2_000 {
+            let broadcast = Broadcast(0)
+            let stream = broadcast.follow()
+            let follower = Task { _ = await all(stream) }
+            // By now it waits for a change.
+            for _ in 0..<3 { await Task.yield() }
+            async let sending: Void = { for value in 1...5 { broadcast.send(value) } }()
+            async let cancelling: Void = follower.cancel()
+            _ = await (sending, cancelling)
+            await follower.value
+            #expect(broadcast.current == 5)
+        }
+    }
+
     @Test func `followers that come while it ends all end`() async {
         for _ in 0..<200 {
             let broadcast = Broadcast(0)

@@ -9,6 +9,12 @@ package final class Broadcast<Value: Sendable>: Sendable {
         var isFinished = false
         var nextFollower = 0
         var followers: [Int: AsyncStream<Value>.Continuation] = [:]
+        var deliveries = Deliveries<Value>()
+
+        mutating func send(_ value: Value) {
+            current = value
+            deliveries.add(value, for: followers.orderedValues)
+        }
     }
 
     private let state: Mutex<State>
@@ -23,26 +29,28 @@ package final class Broadcast<Value: Sendable>: Sendable {
     package var current: Value { state.withLock { $0.current } }
 
     /// Sends a change to all followers.
+    ///
+    /// When another thread is sending at the same moment, that one may deliver it.
     package func send(_ value: Value) {
         state.withLock { state in
-            guard !state.isFinished else { return }
-            state.current = value
-            for follower in state.followers.orderedValues { follower.yield(value) }
+            if !state.isFinished { state.send(value) }
         }
+        deliver()
     }
 
     /// Sends the last change there will be, and ends all sequences.
     package func finish(_ value: Value? = nil) {
-        let followers = state.withLock { state in
-            if let value, !state.isFinished {
-                state.current = value
-                for follower in state.followers.orderedValues { follower.yield(value) }
-            }
+        state.withLock { state in
+            if let value, !state.isFinished { state.send(value) }
             state.isFinished = true
-            defer { state.followers = [:] }
-            return state.followers.orderedValues
+            state.deliveries.add(nil, for: state.followers.orderedValues)
+            state.followers = [:]
         }
-        for follower in followers { follower.finish() }
+        deliver()
+    }
+
+    private func deliver() {
+        Deliveries.perform { isUnderWay in state.withLock { $0.deliveries.next(isUnderWay: isUnderWay) } }
     }
 
     /// A new sequence of the current value and all changes.
