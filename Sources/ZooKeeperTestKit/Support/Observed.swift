@@ -8,8 +8,12 @@ final class Observed<State: Sendable>: Sendable {
         var nextWaiter: UInt64 = 0
     }
 
-    /// Looks at the state and says whether its waiter has been resumed; with `nil` the waiter has given up.
-    private typealias Waiter = @Sendable (inout State?) -> Bool
+    /// Looks at the state and says how its waiter is resumed, or that it goes on waiting; with `nil` it has given up.
+    ///
+    /// It is resumed when the lock is free again: that takes a lock of the waiting task, which whoever cancels the task
+    /// holds while he waits for ours.
+    private typealias Waiter = @Sendable (inout State?) -> Resumption?
+    private typealias Resumption = @Sendable () -> Void
 
     private let storage: Mutex<Storage>
 
@@ -25,16 +29,25 @@ final class Observed<State: Sendable>: Sendable {
     /// Changes the state and resumes whoever waited for what it has become.
     @discardableResult
     func update<Result: Sendable>(_ change: @Sendable (inout State) -> Result) -> Result {
-        self.storage.withLock { storage in
+        let (result, resumptions) = self.storage.withLock { storage in
             let result = change(&storage.state)
-            if storage.waiters.isEmpty { return result }
+            var resumptions: [Resumption] = []
             for (id, waiter) in storage.waiters.sorted(by: { $0.key < $1.key }) {
-                var state: State? = storage.state
-                if waiter(&state) { storage.waiters[id] = nil }
-                if let state { storage.state = state }
+                guard let resumption = Self.look(waiter, at: &storage.state) else { continue }
+                storage.waiters[id] = nil
+                resumptions.append(resumption)
             }
-            return result
+            return (result, resumptions)
         }
+        for resume in resumptions { resume() }
+        return result
+    }
+
+    private static func look(_ waiter: Waiter, at present: inout State) -> Resumption? {
+        var state: State? = present
+        let resumption = waiter(&state)
+        if let state { present = state }
+        return resumption
     }
 
     /// Waits until `take` gives something, and returns that.
@@ -61,14 +74,9 @@ final class Observed<State: Sendable>: Sendable {
         _ take: @escaping @Sendable (inout State) -> Result?
     ) async -> Result {
         await withCheckedContinuation { continuation in
-            self.storage.withLock { storage in
-                if let result = take(&storage.state) { return continuation.resume(returning: result) }
-                storage.nextWaiter += 1
-                storage.waiters[storage.nextWaiter] = { state in
-                    guard state != nil, let result = take(&state!) else { return false }
-                    continuation.resume(returning: result)
-                    return true
-                }
+            self.add(nil) { state in
+                guard state != nil, let result = take(&state!) else { return nil }
+                return { continuation.resume(returning: result) }
             }
         }
     }
@@ -78,27 +86,32 @@ final class Observed<State: Sendable>: Sendable {
         take: @escaping @Sendable (inout State) -> Result?,
         continuation: CheckedContinuation<Result, any Error>
     ) {
-        self.storage.withLock { storage in
-            // A cancellation that came first has found nobody; the task remembers it.
-            if Task.isCancelled { return continuation.resume(throwing: CancellationError()) }
-            if let result = take(&storage.state) { return continuation.resume(returning: result) }
-            storage.waiters[id] = { state in
-                guard state != nil else {
-                    continuation.resume(throwing: CancellationError())
-                    return true
-                }
-                guard let result = take(&state!) else { return false }
-                continuation.resume(returning: result)
-                return true
-            }
+        self.add(id) { state in
+            guard state != nil else { return { continuation.resume(throwing: CancellationError()) } }
+            guard let result = take(&state!) else { return nil }
+            return { continuation.resume(returning: result) }
         }
     }
 
-    private func cancel(_ id: UInt64) {
-        self.storage.withLock { storage in
-            guard let waiter = storage.waiters.removeValue(forKey: id) else { return }
-            var gone: State?
-            _ = waiter(&gone)
+    /// - Parameter id: Names a waiter that heeds its cancellation.
+    private func add(_ id: UInt64?, _ waiter: @escaping Waiter) {
+        let resumption: Resumption? = self.storage.withLock { storage in
+            // A cancellation that came first has found nobody; the task remembers it.
+            if id != nil, Task.isCancelled {
+                var gone: State?
+                return waiter(&gone)
+            }
+            if let resumption = Self.look(waiter, at: &storage.state) { return resumption }
+            storage.nextWaiter += 1
+            storage.waiters[id ?? storage.nextWaiter] = waiter
+            return nil
         }
+        resumption?()
+    }
+
+    private func cancel(_ id: UInt64) {
+        let waiter = self.storage.withLock { $0.waiters.removeValue(forKey: id) }
+        var gone: State?
+        waiter?(&gone)?()
     }
 }
