@@ -57,7 +57,8 @@ struct PartitionGroupLoop: Sendable {
             while true {
                 let (inputs, hasFailed) = take()
                 for action in machine.handle(inputs, now: clock.now) { perform(action, in: &tasks) }
-                group.broadcast.send(PartitionGroupState(machine))
+                // What comes in a burst is told as one.
+                if group.shared.withLock({ $0.inputs.isEmpty }) { group.broadcast.send(PartitionGroupState(machine)) }
                 if !isCancelled, hasFailed || cancelled.value != nil {
                     // Ends the elections at once.
                     tasks.cancelAll()

@@ -106,7 +106,7 @@ struct PartitionGroupStateMachine: Sendable {
         if isStopping { return nil }
         var times = seats.values.compactMap(\.dueAt)
         if let expiry = roster.nextExpiry { times.append(expiry) }
-        if plan == nil, let knownSince { times.append(knownSince + configuration.gatherTime) }
+        if plan == nil, hasStood, let knownSince { times.append(knownSince + configuration.gatherTime) }
         return times.min()
     }
 

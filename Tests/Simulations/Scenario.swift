@@ -13,7 +13,7 @@ package protocol Scenario: Sendable {
 package let allScenarios: [any Scenario.Type] = [
     LockScenario.self, ExclusiveScenario.self, CacheScenario.self, LeaderScenario.self, MutexScenario.self,
     SemaphoreScenario.self,
-    ChildrenScenario.self, GroupScenario.self, BarrierScenario.self, ScheduleScenario.self,
+    ChildrenScenario.self, GroupScenario.self, BarrierScenario.self, ScheduleScenario.self, PartitionScenario.self,
 ]
 
 /// One run of a scenario: what came of a seed.

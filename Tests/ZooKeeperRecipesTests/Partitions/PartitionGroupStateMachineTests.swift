@@ -55,6 +55,7 @@ import ZooKeeper
     @Test func `nothing is taken before the member znode stands and the group is known`() {
         var bench = Bench(partitions: [Self.mine])
         #expect(bench.tell(.members(["web1"])) == [])
+        #expect(bench.machine.nextTime == nil)
         #expect(bench.tell(.standing(nil)) == [])
         #expect(bench.tell(.standing(7)) == [.start(Self.mine)])
         var other = Bench(partitions: [Self.mine])
