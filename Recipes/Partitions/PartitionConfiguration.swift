@@ -24,9 +24,10 @@ public struct PartitionConfiguration: Sendable, Hashable {
     /// What falls to it because an owner has gone is not counted. Default: `nil`.
     public var movesPerMinute: Int?
 
-    /// After which time an owner that has not handed a partition over is asked once more; `nil` asks each owner once.
+    /// After which time an owner that has not handed a partition over is asked once more, whatever else happens.
     ///
-    /// Nothing should ever need it: an owner that is asked hands over as soon as its own plan says so. Default: `nil`.
+    /// Nothing should ever need it: an owner that is asked hands over as soon as its own plan says so, and one that goes on
+    /// is asked again after pauses that grow from 5 s to 5 min. Default: `nil`, those alone.
     public var asksAgainAfter: Duration?
 
     /// The pauses after a worker that has failed, and what becomes of terms at a graceful shutdown.

@@ -35,7 +35,8 @@ public import ZooKeeper
 /// What is not promised: a worker that ignores its cancellation may go on beside the next owner, which
 /// ``Term/fencingToken`` and ``Term/guarded(_:)`` are for.
 ///
-/// Costs a member znode for each node and two candidates for each partition; nothing is sent periodically for a partition.
+/// Costs a member znode for each node and two candidates for each partition; nothing is sent periodically for a partition
+/// that is at home.
 public final class PartitionGroup: Service, Sendable {
     /// What a worker is: the partition and the time of owning it.
     public typealias Worker = @Sendable (_ partition: Partition, _ term: Term) async throws -> Void
