@@ -222,10 +222,18 @@ private struct ScheduleNode: Sendable {
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     group.addTask { try await task.run() }
                     group.addTask { try await participant.pause(.seconds(3) ... .seconds(12)) }
+                    group.addTask { await noteStandby(task.states) }
                     defer { group.cancelAll() }
                     try await group.next()
                 }
             }
+        }
+    }
+
+    /// Who stands in the queue gets on, also when its turn does not come before it leaves.
+    private func noteStandby(_ states: AsyncStream<ScheduledTaskState>) async {
+        for await state in states {
+            if case .standby(.some) = state { participant.progress() }
         }
     }
 

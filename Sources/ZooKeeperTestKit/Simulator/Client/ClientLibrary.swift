@@ -149,6 +149,8 @@ package final class ClientLibrary {
             guard !process.isDead, !process.isCutOff || process.cutOffIsSilent, network.connect(socket, to: address)
             else { return lost(attempt, code: ReplyCode.connectionLoss) }
             self.socket = socket
+            // It may have changed on the way.
+            if let latency = process.latency { socket.setLatency(latency) }
             process.connections.append(socket)
             if process.isCutOff { socket.hold(toServer: true, toClient: true) }
             (lastSent, lastReceived) = (simulation.now, simulation.now)

@@ -20,8 +20,13 @@ package final class SimulatedProcess {
     /// Has no way to any server: new connections are refused or lead nowhere.
     package var isCutOff = false
     package var cutOffIsSilent = true
-    /// How fast the network is for new connections, whatever its client was made with.
-    package var latency: Latency?
+    /// How fast the network is from now on, whatever its client was made with; on its way is what has been sent.
+    package var latency: Latency? {
+        didSet {
+            guard let latency else { return }
+            for connection in connections { connection.setLatency(latency) }
+        }
+    }
     /// Its connections that are not known to be lost.
     package var connections: [SimulatedSocket] = []
     /// Killed: whatever it still does harms and tells nobody.

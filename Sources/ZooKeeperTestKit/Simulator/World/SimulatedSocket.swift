@@ -87,6 +87,11 @@ package final class SimulatedSocket {
     }
 
     /// Nothing arrives in a direction until it is released; nobody is told.
+    package func setLatency(_ latency: Latency) {
+        up.latency = latency
+        down.latency = latency
+    }
+
     package func hold(toServer: Bool, toClient: Bool) {
         isHeld = true
         if toServer { up.hold() }
