@@ -43,15 +43,28 @@ extension SubtreeStateMachine {
         }
         if place.key == .root { knowRoot() }
         let keys = names.map { place.key.appending($0) }
+        removeChildren(of: place.key, but: Set(keys))
         // Created again: what stood below the earlier one has gone with it.
-        let isRecreated = node.listed.map { $0.czxid != stat.czxid } ?? false
-        let kept = isRecreated ? keys.filter { stands($0, since: stat.czxid) } : keys
-        removeChildren(of: place.key, but: Set(kept))
+        if let listed = node.listed, listed.czxid != stat.czxid { removeOlder(below: place.key, than: stat.czxid, now) }
         nodes[place.key]?.listed = stat
         extendLoading(with: place) { machine in
             for key in keys where machine.nodes[key] == nil { machine.add(key, below: place.key, now) }
         }
         settle(place, now)
+    }
+
+    /// Removes what was created before an instant, but for what something newer stands below: that is read again.
+    private mutating func removeOlder(below key: ZNodeKey, than instant: ZXID, _ now: MonotonicInstant) {
+        for child in nodes[key]?.names.sorted() ?? [] {
+            removeOlder(below: child, than: instant, now)
+            if stands(child, since: instant) { continue }
+            guard nodes[child]?.names.isEmpty == false else {
+                remove(child)
+                continue
+            }
+            mark(child, .data, now)
+            mark(child, .children, now)
+        }
     }
 
     /// Whether a znode is known to have been created after an instant.

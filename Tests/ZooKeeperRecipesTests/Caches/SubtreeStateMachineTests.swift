@@ -88,6 +88,28 @@ import ZooKeeper
         #expect(model.watchCount == 4)
     }
 
+    @Test func `what is newer than its parent's listing stays when the parent was created again`() {
+        let model = SubtreeModel(depth: .max, showsRoot: true)
+        for path in ["/r", "/r/a", "/r/a/b", "/r/a/b/c"] { model.create(path) }
+        model.connect(number: 1)
+        model.settle()
+        let published = model.published.count
+        model.disconnect(losingWatchesAs: .sessionEnded)
+        for path in ["/r/a/b/c", "/r/a/b", "/r/a", "/r"] { model.delete(path) }
+        for path in ["/r", "/r/a", "/r/a/b", "/r/a/b/c"] { model.create(path) }
+        model.connect(epoch: 2, number: 2)
+        model.settle()
+        #expect(model.shown() == model.truth())
+        #expect(model.isLive)
+        var newest: [String: ZXID] = [:]
+        for change in model.published.dropFirst(published) {
+            if let czxid = change.after?.stat?.czxid { newest[change.path] = czxid }
+            // Nothing that was shown in its new life was taken back.
+            let isTakenBack = change.isRemoval && newest[change.path] != nil
+            #expect(!isTakenBack, "\(change)")
+        }
+    }
+
     @Test func `after a cut in which nothing happened one listing is enough`() {
         let model = live(children: 100)
         _ = model.takeAsked()
