@@ -19,6 +19,8 @@ struct Simulate: AsyncParsableCommand {
     var seed: UInt64?
     @Option(help: "How many schedules run at a time, each on a thread of its own.")
     var threads: Int = 1
+    @Option(help: "In place of scenarios: so many years of a daily task on five nodes.")
+    var years: Int?
     @Flag(help: "Stop after the first failure, without its trace.")
     var untilFailure = false
 
@@ -27,10 +29,13 @@ struct Simulate: AsyncParsableCommand {
             throw ValidationError(
                 "there is no scenario \(scenario); there are \(allScenarios.map { $0.name }.joined(separator: ", "))")
         }
-        guard seeds > 0, threads > 0 else { throw ValidationError("seeds and threads are at least 1") }
+        guard seeds > 0, threads > 0, years ?? 1 > 0 else {
+            throw ValidationError("seeds, threads and years are at least 1")
+        }
     }
 
     func run() async throws {
+        if let years { return try await show(years: years, seed: seed ?? first) }
         let chosen = allScenarios.filter { scenario == nil || $0.name == scenario }
         if let seed {
             for scenario in chosen { try await show(scenario, seed: seed) }
@@ -42,6 +47,16 @@ struct Simulate: AsyncParsableCommand {
             if untilFailure, failed > 0 { break }
         }
         if failed > 0 { throw ExitCode.failure }
+    }
+
+    private func show(years: Int, seed: UInt64) async throws {
+        let outcome = try await onSimulationThread { try ScheduledYears(seed: seed, years: years) }
+        for failure in outcome.failures { print("FAILURE \(failure)") }
+        print(
+            "\(years) years with seed \(seed): \(outcome.days) days, \(outcome.crashes) crashes of runners, "
+                + "\(outcome.repeated) days with further attempts, \(outcome.moved) moved by daylight saving, "
+                + "\(outcome.failures.count) failures, \(outcome.steps) steps")
+        if !outcome.failures.isEmpty { throw ExitCode.failure }
     }
 
     /// One schedule with its trace.

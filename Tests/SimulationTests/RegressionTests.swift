@@ -17,9 +17,11 @@ import ZooKeeperTestKit
         Finding(bug: "barrier-awaits-the-next-round", scenario: BarrierScenario.self, seed: 1),
         Finding(bug: "barrier-looks-once", scenario: BarrierScenario.self, seed: 27),
         Finding(bug: "cache-wakes-itself", scenario: CacheScenario.self, seed: 1),
+        Finding(bug: "children-forget-what-is-newer", scenario: ChildrenScenario.self, seed: 9005),
         Finding(bug: "first-gone-means-both-gone", scenario: ExclusiveScenario.self, seed: 2006),
         Finding(bug: "leader-skipped-to-the-next", scenario: LeaderScenario.self, seed: 18),
         Finding(bug: "proof-without-echo", scenario: LockScenario.self, seed: 714),
+        Finding(bug: "run-ended-twice", scenario: ScheduleScenario.self, seed: 963),
         Finding(bug: "signal-only-with-its-write-znode", scenario: ExclusiveScenario.self, seed: 3),
         Finding(bug: "structure-created-once", scenario: ExclusiveScenario.self, seed: 2681),
     ]
