@@ -252,9 +252,9 @@ struct PartitionGroupTests {
                 let node = nodes.remove(at: 0)
                 try await node.stop()
                 // Elsewhere before it is back: that is the dearest restart there is.
-                guard await nodes.settleOrTell(partitions) else { return try await nodes.stop() }
+                await nodes.settle(partitions)
                 nodes.append(try scene.node(PartitionNode("web\(index)"), .list(partitions), session: .seconds(20)))
-                guard await nodes.settleOrTell(partitions) else { return try await nodes.stop() }
+                await nodes.settle(partitions)
             }
             #expect(nodes.owners == owners)
             #expect(try await scene.status().terms - before == 2 * partitions.count)
