@@ -102,7 +102,7 @@ extension ClientCore {
     private func send(
         _ request: SessionRequest, of beat: Beat, completion: @escaping @Sendable (SessionResult) -> Void
     ) {
-        submit([request], epoch: beat.session.epoch, whileDraining: true)[0].observe(completion)
+        post(request, epoch: beat.session.epoch, whileDraining: true, completion: completion)
     }
 
     private func end(_ beat: Beat, _ result: SessionResult, checks: [HeldNode]) {

@@ -30,6 +30,20 @@ extension ClientCore {
     ) -> [PendingRequest] {
         let now = clock.now
         let pending = requests.map { PendingRequest($0, epoch: epoch, created: now) }
+        submit(pending, deadline: deadline, whileDraining: whileDraining)
+        return pending
+    }
+
+    /// Hands one request in, and has its result told on the thread that brings it, in the order of answers and events.
+    func post(
+        _ request: SessionRequest, epoch: Int, whileDraining: Bool = false,
+        completion: @escaping @Sendable (SessionResult) -> Void
+    ) {
+        let pending = PendingRequest(request, epoch: epoch, created: clock.now, observer: completion)
+        submit([pending], whileDraining: whileDraining)
+    }
+
+    private func submit(_ pending: [PendingRequest], deadline: MonotonicInstant? = nil, whileDraining: Bool) {
         var outgoing: [Outgoing] = []
         outgoing.reserveCapacity(pending.count)
         for request in pending {
@@ -41,7 +55,6 @@ extension ClientCore {
             }
         }
         enqueue(outgoing, deadline: deadline, whileDraining: whileDraining)
-        return pending
     }
 
     private func enqueue(_ outgoing: [Outgoing], deadline: MonotonicInstant?, whileDraining: Bool) {

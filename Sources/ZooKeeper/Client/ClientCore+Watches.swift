@@ -18,18 +18,16 @@ extension ClientCore {
         let kind: WatchedKind = key.kind == .data ? .data : .children
         let request = SessionRequest.unwatch(path: encoder.stripped(key.path), kind)
         let now = clock.now
-        let removal = state.withLock { state -> PendingRequest? in
-            guard let live = state.live, state.phase != .stopped, !state.watches.isWanted(key) else { return nil }
-            let pending = PendingRequest(request, epoch: live.epoch, created: now)
+        let isDue = state.withLock { state -> Bool in
+            guard let live = state.live, state.phase != .stopped, !state.watches.isWanted(key) else { return false }
+            let removal = PendingRequest(request, epoch: live.epoch, created: now) { [weak self] result in
+                if case .failure(let error) = result, error.code == .connectionLoss { self?.removeWatch(key) }
+            }
             state.outbox.append(
-                Outgoing(pending: pending, encoded: .removeWatches(path: key.path, kind: key.kind)))
-            return pending
+                Outgoing(pending: removal, encoded: .removeWatches(path: key.path, kind: key.kind)))
+            return true
         }
-        guard let removal else { return }
-        removal.observe { [weak self] result in
-            if case .failure(let error) = result, error.code == .connectionLoss { self?.removeWatch(key) }
-        }
-        pump()
+        if isDue { pump() }
     }
 
     // MARK: Own znodes

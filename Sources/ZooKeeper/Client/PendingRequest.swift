@@ -15,14 +15,20 @@ final class PendingRequest: Sendable {
     let epoch: Int?
     /// When the request began to count for latency.
     let created: MonotonicInstant
-    private let state = Mutex(State.pending)
+    private let state: Mutex<State>
     private enum Passage { static let waiting: UInt8 = 0, passing: UInt8 = 1, passed: UInt8 = 2 }
     private let passage = Atomic(Passage.waiting)
 
-    init(_ request: SessionRequest, epoch: Int?, created: MonotonicInstant) {
+    /// - Parameter observer: Called with the result on the thread that finishes the request, before that delivers anything
+    ///   else: known from the beginning, because the answer may come while the request is still being handed in.
+    init(
+        _ request: SessionRequest, epoch: Int?, created: MonotonicInstant,
+        observer: (@Sendable (SessionResult) -> Void)? = nil
+    ) {
         self.request = request
         self.epoch = epoch
         self.created = created
+        state = Mutex(observer.map { .observed($0) } ?? .pending)
     }
 
     /// Whether it has been handed to a connection, so that it may have been executed.
@@ -54,16 +60,6 @@ final class PendingRequest: Sendable {
         case .finished: return false
         }
         return true
-    }
-
-    /// Calls a closure with the result, on the thread that finishes the request.
-    func observe(_ observer: @escaping @Sendable (SessionResult) -> Void) {
-        let result: SessionResult?? = state.withLock { state in
-            if case .finished(let result) = state { return .some(result) }
-            state = .observed(observer)
-            return nil
-        }
-        if case .some(.some(let result)) = result { observer(result) }
     }
 
     /// Waits for the result.

@@ -71,8 +71,10 @@ package final class LiveSession: Sendable {
     }
 
     /// Sends a request and calls a closure with the result, on the delivering thread.
+    ///
+    /// What the server tells after the answer, such as the event of a watch that the request has set, is delivered after it.
     package func post(_ request: SessionRequest, completion: @escaping @Sendable (SessionResult) -> Void = { _ in }) {
-        core.submit([request], epoch: epoch)[0].observe(completion)
+        core.post(request, epoch: epoch, completion: completion)
     }
 
     /// Gives a watch up that was set in this session, and takes it away from the server when nobody else has it.

@@ -256,6 +256,22 @@ struct ClientCoreTests {
         }
     }
 
+    @Test func `an answer that comes while its request is handed in precedes the event of its watch`() async throws {
+        try await ScriptedClient.run { scripted in
+            let connection = try await scripted.connected()
+            let session = try await scripted.client.liveSession()
+            let told = Mutex<[String]>([])
+            connection.whileSubmitting { [unowned connection] in
+                guard let read = connection.taken(where: { $0.isRead(of: "/a") }) else { return }
+                read.answer(0, .data([], .test()))
+                connection.say(.watch(TransportWatchEvent(kind: .dataChanged, path: "/a")))
+            }
+            let sink = WatchSink { _ in told.withLock { $0.append("event") } }
+            session.post(.data(path: "/a", watch: sink)) { _ in told.withLock { $0.append("answer") } }
+            #expect(told.withLock { $0 } == ["answer", "event"])
+        }
+    }
+
     @Test func `a watch whose removal was lost with the connection is taken away on the next`() async throws {
         try await ScriptedClient.run { scripted in
             let connection = try await scripted.connected()

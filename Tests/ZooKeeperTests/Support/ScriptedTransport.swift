@@ -54,6 +54,7 @@ final class ScriptedConnection: TransportConnection {
         /// What the test has taken, and perhaps answered.
         var taken: [Submission] = []
         var beforeClose: (@Sendable () -> Void)?
+        var whileSubmitting: (@Sendable () -> Void)?
         var refusal: Int32?
         var refusals = 0
         var closeCode: Int32 = -116
@@ -74,22 +75,23 @@ final class ScriptedConnection: TransportConnection {
     func open() { opened.set(()) }
 
     func submit(_ request: TransportRequest, completion: @escaping @Sendable (TransportReply) -> Void) {
-        let refusal = state.withLock { state -> Int32? in
+        let (refusal, work) = state.withLock { state -> (Int32?, (@Sendable () -> Void)?) in
             // Whoever asks a thousand times in a row would ask for ever.
             if let refusal = state.refusal, state.refusals < 1000 {
                 state.refusals += 1
-                return refusal
+                return (refusal, nil)
             }
             let submission = Submission(request: request)
             submission.reply.observe(completion)
             state.waiting.append(submission)
-            return nil
+            return (nil, state.whileSubmitting)
         }
         if let refusal {
             completion(TransportReply(code: refusal))
         } else {
             submitted.send(submitted.current + 1)
         }
+        work?()
     }
 
     func close(_ end: TransportClose) async {
@@ -120,6 +122,9 @@ final class ScriptedConnection: TransportConnection {
 
     /// What requests get that are unanswered when the connection is closed.
     func answerAtClose(_ code: Int32) { state.withLock { $0.closeCode = code } }
+
+    /// What happens with each request before the submitting thread goes on.
+    func whileSubmitting(_ work: @escaping @Sendable () -> Void) { state.withLock { $0.whileSubmitting = work } }
 
     /// What happens as soon as the client closes the connection.
     func beforeClose(_ work: @escaping @Sendable () -> Void) { state.withLock { $0.beforeClose = work } }
