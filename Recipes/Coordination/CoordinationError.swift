@@ -43,9 +43,5 @@ public struct CoordinationError: Error, Sendable, Hashable, CustomStringConverti
     }
 
     /// The error in one line.
-    public var description: String {
-        var text = "\(code) at \"\(path)\""
-        if let message { text += ": \(message)" }
-        return text
-    }
+    public var description: String { errorText(code, at: path, message: message) }
 }

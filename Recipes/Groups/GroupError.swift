@@ -37,10 +37,5 @@ public struct GroupError: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     /// The error in one line.
-    public var description: String {
-        var text = "\(code) at \"\(path)\""
-        if let occupant { text += " (\(occupant))" }
-        if let message { text += ": \(message)" }
-        return text
-    }
+    public var description: String { errorText(code, at: path, detail: occupant, message: message) }
 }

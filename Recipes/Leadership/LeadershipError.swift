@@ -49,10 +49,5 @@ public struct LeadershipError: Error, Sendable, Hashable, CustomStringConvertibl
     }
 
     /// The error in one line.
-    public var description: String {
-        var text = "\(code) at \"\(path)\""
-        if let reason { text += " (\(reason))" }
-        if let message { text += ": \(message)" }
-        return text
-    }
+    public var description: String { errorText(code, at: path, detail: reason, message: message) }
 }

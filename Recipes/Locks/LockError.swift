@@ -57,10 +57,5 @@ public struct LockError: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     /// The error in one line.
-    public var description: String {
-        var text = "\(code) at \"\(path)\""
-        if let reason { text += " (\(reason))" }
-        if let message { text += ": \(message)" }
-        return text
-    }
+    public var description: String { errorText(code, at: path, detail: reason, message: message) }
 }

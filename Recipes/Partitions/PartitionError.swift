@@ -33,9 +33,5 @@ public struct PartitionError: Error, Sendable, Hashable, CustomStringConvertible
     }
 
     /// The error in one line.
-    public var description: String {
-        var text = "\(code) at \"\(path)\""
-        if let message { text += ": \(message)" }
-        return text
-    }
+    public var description: String { errorText(code, at: path, message: message) }
 }

@@ -78,23 +78,10 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
             }
             status = 0
         } catch {
-            status = exitStatus(of: error, ended: windowed.status)
+            status = windowed.exitStatus(
+                of: error, otherwise: (error as? ExclusiveModeError).flatMap { Self.codes[$0.code] })
         }
         if status != 0 { throw ExitCode(status) }
-    }
-
-    /// The status to end with; what is not the command's own is explained.
-    private func exitStatus(of error: any Error, ended: Int32?) -> Int32 {
-        switch error {
-        case let error as ExclusiveModeError:
-            Output.note("zkrecipes: \(error)")
-            return Self.codes[error.code] ?? 125
-        case let error as CommandFailure: return error.status
-        case is CancellationError: return ended ?? 143
-        default:
-            Output.note("zkrecipes: \(error)")
-            return 125
-        }
     }
 
     private static let codes: [ExclusiveModeError.Code: Int32] = [.busy: 120, .notPaused: 121, .lost: 122]

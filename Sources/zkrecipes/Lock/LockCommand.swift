@@ -62,23 +62,9 @@ struct LockCommand: AsyncParsableCommand {
             }
             status = 0
         } catch {
-            status = exitStatus(of: error, ended: held.status)
+            status = held.exitStatus(of: error, otherwise: (error as? LockError).flatMap { Self.codes[$0.code] })
         }
         if status != 0 { throw ExitCode(status) }
-    }
-
-    /// The status to end with; what is not the command's own is explained.
-    private func exitStatus(of error: any Error, ended: Int32?) -> Int32 {
-        switch error {
-        case let error as LockError:
-            Output.note("zkrecipes: \(error)")
-            return Self.codes[error.code] ?? 125
-        case let error as CommandFailure: return error.status
-        case is CancellationError: return ended ?? 143
-        default:
-            Output.note("zkrecipes: \(error)")
-            return 125
-        }
     }
 
     private static let codes: [LockError.Code: Int32] = [.timedOut: 121, .notAvailable: 121, .lost: 122]

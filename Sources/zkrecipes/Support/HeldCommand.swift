@@ -29,6 +29,19 @@ final class HeldCommand: Sendable {
     /// How it ended, once it has.
     var status: Int32? { ended.withLock { $0 } }
 
+    /// The status to end with after an error; what is not the command's own is explained.
+    ///
+    /// - Parameter otherwise: What stands for the error when it is about what was held; `nil` for 125.
+    func exitStatus(of error: any Error, otherwise: Int32?) -> Int32 {
+        switch error {
+        case let error as CommandFailure: return error.status
+        case is CancellationError: return status ?? 143
+        default:
+            Output.note("zkrecipes: \(error)")
+            return otherwise ?? 125
+        }
+    }
+
     /// Throws what is wrong with a command or a grace from the command line.
     ///
     /// - Parameter usage: How it would be right.

@@ -1,0 +1,10 @@
+/// A recipe's error in one line: what went wrong, where, and what more is known.
+func errorText(
+    _ code: some CustomStringConvertible, at path: String, detail: (some CustomStringConvertible)? = String?.none,
+    message: String?
+) -> String {
+    var text = "\(code) at \"\(path)\""
+    if let detail { text += " (\(detail))" }
+    if let message { text += ": \(message)" }
+    return text
+}
