@@ -39,6 +39,12 @@ func nightlyBatch(client: ZooKeeperClient, schedule: ZooKeeperRecipes.Schedule) 
     }
 }
 
+func finishing() -> ScheduledTaskConfiguration {
+    var configuration = ScheduledTaskConfiguration()
+    configuration.onGracefulShutdown = .finishRun
+    return configuration
+}
+
 func accounts(after account: String?) async throws -> [String] { [] }
 
 func heartbeats(client: ZooKeeperClient) throws -> ScheduledTask {

@@ -6,8 +6,9 @@ internal import ZooKeeper
 extension ScheduledTask {
     /// Takes part until stopped.
     ///
-    /// On graceful shutdown and on cancellation a run that is on is cancelled and awaited, its record says that it was
-    /// interrupted, and the place is given up, before this returns; a node that stands by leaves at once.
+    /// On cancellation a run that is on is cancelled and awaited, its record says that it was interrupted, and the place is
+    /// given up, before this returns; a node that runs nothing leaves at once. So on graceful shutdown, unless
+    /// ``ScheduledTaskConfiguration/onGracefulShutdown`` lets the run finish first.
     ///
     /// - Throws: `ZooKeeperError` with code `.clientStopped` or `.authenticationFailed` when the client ended first;
     ///   ``ScheduledTaskError`` with code `.invalidArgument` when it was run before. Everything else is told by ``states``

@@ -23,7 +23,7 @@ public import ZooKeeper
 /// can do neither, and a period that is completed is not run again.
 ///
 /// The closure runs in a child task. It is cancelled and **awaited** when the leadership or the window is lost, when the
-/// node is shut down, and when the overlap policy says so. What it still does then is fenced off by
+/// node is shut down and is not to finish its run first, and when the overlap policy says so. What it still does then is fenced off by
 /// ``ScheduledRun/fencingToken``, where what it writes to refuses lower ones.
 ///
 /// The ensemble's clock decides when a period begins: the time that its leading server stamps writes with. A node whose own
@@ -120,7 +120,7 @@ public final class ScheduledTask: Service, Sendable {
 
     func makeSelector(_ lead: @escaping @Sendable (Term) async throws -> Void) throws -> LeaderSelector {
         try LeaderSelector(
-            client: client, path: TaskPaths(path).leader, id: node, configuration: configuration.leadership,
+            client: client, path: TaskPaths(path).leader, id: node, configuration: configuration.election,
             logger: logger, lead: lead)
     }
 

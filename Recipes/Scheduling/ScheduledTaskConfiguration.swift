@@ -1,5 +1,5 @@
 /// How often a task may be begun for one period.
-public enum TaskDelivery: String, Sendable, Hashable {
+public enum TaskDelivery: String, Sendable, Hashable, CaseIterable {
     /// Never twice: a run whose runner died after it had begun is not begun again.
     case atMostOnce
     /// Until it has ended: a run whose runner died is begun again.
@@ -9,7 +9,7 @@ public enum TaskDelivery: String, Sendable, Hashable {
 /// What becomes of a run that had begun and whose runner died, was stopped or lost the leadership.
 ///
 /// A run that was claimed and had not begun is always begun by the next leader: that can be told apart.
-public enum TakeoverPolicy: String, Sendable, Hashable {
+public enum TakeoverPolicy: String, Sendable, Hashable, CaseIterable {
     /// It is begun anew, as the next attempt.
     case rerun
     /// It is begun as the next attempt and given the last checkpoint.
@@ -39,7 +39,7 @@ public struct MissedPolicy: Sendable, Hashable {
 ///
 /// Runs that catch up, fill back or were asked for by an operator do not count, except for ``cancelOther``: periods that
 /// begin meanwhile wait for their end, and are late or missed then.
-public enum OverlapPolicy: String, Sendable, Hashable {
+public enum OverlapPolicy: String, Sendable, Hashable, CaseIterable {
     /// The period is left out; its record says so.
     case skip
     /// The latest such period begins when the run has ended; those before it are left out.
@@ -50,6 +50,24 @@ public enum OverlapPolicy: String, Sendable, Hashable {
 
 /// How a scheduled task behaves; the same on every node.
 public struct ScheduledTaskConfiguration: Sendable {
+    /// What becomes of a run that is on when its process shuts down gracefully.
+    public struct ShutdownPolicy: Sendable, Hashable {
+        enum Kind: Hashable { case cancelRun, finishRun }
+
+        let kind: Kind
+
+        /// The run is cancelled at once and awaited, and its record says that it was interrupted.
+        ///
+        /// The place is given up within milliseconds when the task heeds its cancellation; the takeover policy decides
+        /// what follows.
+        public static let cancelRun = ShutdownPolicy(kind: .cancelRun)
+        /// The run goes on until the task returns, which sees the shutdown by `cancelWhenGracefulShutdown` and the like.
+        ///
+        /// The node begins no other one, and gives its place up when the run's end is recorded. Cancelling the node, as a
+        /// `ServiceGroup` does after its `maximumGracefulShutdownDuration`, cancels the run.
+        public static let finishRun = ShutdownPolicy(kind: .finishRun)
+    }
+
     /// What becomes of a run whose runner died; `nil` means ``TakeoverPolicy/rerun`` when delivery is at least once, else
     /// ``TakeoverPolicy/skip``.
     public var takeover: TakeoverPolicy?
@@ -59,6 +77,8 @@ public struct ScheduledTaskConfiguration: Sendable {
     public var overlap = OverlapPolicy.skip
     /// How late a period may begin before it counts as missed: longer than a takeover takes.
     public var missedAfter: Duration = .seconds(600)
+    /// What becomes of a run that is on when the process shuts down gracefully; a node that runs nothing leaves at once.
+    public var onGracefulShutdown: ShutdownPolicy = .cancelRun
     /// Whether a run that fails pauses the task, until an operator resumes it.
     public var pauseOnFailure = false
     /// Each run happens inside a window of this, and with the window's token.
@@ -72,6 +92,8 @@ public struct ScheduledTaskConfiguration: Sendable {
     /// How many records are kept; those of runs that have not ended are kept besides.
     public var keepRuns = 100
     /// Pauses, priority and the like of the election.
+    ///
+    /// What it says of a graceful shutdown does not count: see ``onGracefulShutdown``.
     public var leadership = LeaderConfiguration()
 
     /// Makes a configuration with these defaults.
@@ -96,6 +118,13 @@ public struct ScheduledTaskConfiguration: Sendable {
         try check(skewLimit > .zero, "skewLimit is \(skewLimit); it must be over 0")
         try check(clockInterval > .zero, "clockInterval is \(clockInterval); it must be over 0")
         try check(keepRuns > 0, "keepRuns is \(keepRuns); it must be over 0")
+    }
+
+    /// How the election goes: a term that finishes its run ends by itself then.
+    var election: LeaderConfiguration {
+        var election = leadership
+        election.onGracefulShutdown = onGracefulShutdown == .finishRun ? .finishTerm : .cancelTerm
+        return election
     }
 
     func takeover(_ delivery: TaskDelivery) -> TakeoverPolicy {

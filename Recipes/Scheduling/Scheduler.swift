@@ -1,5 +1,6 @@
 internal import Foundation
 internal import Logging
+internal import ServiceLifecycle
 internal import Synchronization
 internal import ZooKeeper
 
@@ -36,6 +37,8 @@ final class Scheduler: Sendable {
     let plan: SchedulePlan
     let changed = WakeUp()
     let state = Mutex(State())
+    /// The process shuts down gracefully: what is on may finish, and nothing more begins.
+    private let isLeaving = Atomic(false)
     private let clock: EnsembleClock
     private let time: Mutex<EnsembleTime?> = Mutex(nil)
 
@@ -53,20 +56,38 @@ final class Scheduler: Sendable {
             client: task.client, path: TaskPaths(task.path).clock, node: task.node, wallClock: task.wallClock)
     }
 
-    /// Schedules until the term ends: throws `CancellationError` then; ``ClockSkewError`` when the clocks differ too much.
+    /// Schedules until the term ends, and throws `CancellationError` then; or until the process shuts down gracefully and
+    /// no run is on.
+    ///
+    /// - Throws: ``ClockSkewError`` when the clocks differ too much; the error of a service that runs with the leadership.
     func run() async throws {
+        try await withGracefulShutdownHandler {
+            try await schedule()
+        } onGracefulShutdown: {
+            self.isLeaving.store(true, ordering: .sequentiallyConsistent)
+            self.changed.signal()
+        }
+    }
+
+    private func schedule() async throws {
         try await withThrowingDiscardingTaskGroup { group in
             group.addTask { await self.followWishes() }
             // A run is cancelled and awaited with the group.
             defer { group.cancelAll() }
             while true {
                 try Task.checkCancellation()
+                if hasToLeave { return }
                 if let run = try await step() {
                     group.addTask { await self.execute(run) }
                 }
                 if let failure = failure { throw failure }
             }
         }
+    }
+
+    /// Whether nothing keeps this node from giving its place up, which it is to do.
+    private var hasToLeave: Bool {
+        isLeaving.load(ordering: .sequentiallyConsistent) && state.withLock { $0.active == nil }
     }
 
     // MARK: Steps
@@ -78,6 +99,8 @@ final class Scheduler: Sendable {
         do {
             try await refresh()
             let decision = try await decide()
+            // It may have taken a while.
+            if hasToLeave { return nil }
             return try await carryOut(decision)
         } catch is StoreConflict {
             state.withLock { $0.isStale = true }
