@@ -83,6 +83,8 @@ public struct ScheduledTaskControl: Sendable {
     public func answer(_ period: String, _ answer: TaskWishes.Answer) async throws {
         let record = try await ScheduledTaskHistory(path: path, client: client).run(period)
         guard record?.state == .awaitingOperator else {
+            // Where nothing has led, that is what is wrong.
+            if record == nil { _ = try await wishes() }
             throw ScheduledTaskError(
                 .notAsked, path: path,
                 message: "\(period) is \(record?.state.rawValue ?? "unknown"), and waits for no decision")

@@ -34,7 +34,7 @@ public struct TaskWishes: Sendable, Hashable {
     }
 
     /// What an operator decided about a run whose runner died.
-    public enum Answer: String, Sendable, Hashable {
+    public enum Answer: String, Sendable, Hashable, CaseIterable {
         /// It is begun anew.
         case rerun
         /// It is begun with the last checkpoint.

@@ -3,101 +3,121 @@ import Foundation
 import ZooKeeper
 import ZooKeeperRecipes
 
-/// Which task, and who asks.
+/// Which task.
 struct ScheduleTarget: ParsableArguments {
     @Argument(help: "The task's znode.", transform: { try parsePath($0, name: "PATH", example: "/app/settle") })
     var path: String
 
     @OptionGroup var connection: ConnectionOptions
+}
+
+/// Which task, and who wants something of it.
+struct ScheduleWishOptions: ParsableArguments {
+    @OptionGroup var target: ScheduleTarget
 
     @Option(name: .customLong("by"), help: "Who does it, for the records.")
     var operatorName = NSUserName()
+}
 
-    /// Changes what is wanted, and prints what is wanted then.
-    func change(_ operation: @escaping @Sendable (ScheduledTaskControl) async throws -> Void) async throws {
-        let (path, name) = (path, operatorName)
-        let wishes = try await runProgram(with: connection) { client in
+/// A command that changes what is wanted of a task, and prints what is wanted then.
+protocol ScheduleWishCommand: AsyncParsableCommand, Sendable {
+    var options: ScheduleWishOptions { get }
+
+    func wish(_ control: ScheduledTaskControl) async throws
+}
+
+extension ScheduleWishCommand {
+    func run() async throws {
+        let (path, name) = (options.target.path, options.operatorName)
+        let wishes = try await runProgram(with: options.target.connection) { client in
             let control = try ScheduledTaskControl(path: path, client: client, operator: name)
-            try await operation(control)
+            try await wish(control)
             return try await control.wishes()
         }
         for line in wishes.lines { Output.line(line) }
     }
 }
 
-struct SchedulePauseCommand: AsyncParsableCommand {
+struct SchedulePauseCommand: ScheduleWishCommand {
     static let configuration = CommandConfiguration(
         commandName: "pause", abstract: "Has nothing begun until it is resumed; a run that is on goes on.")
 
-    @OptionGroup var target: ScheduleTarget
+    @OptionGroup var options: ScheduleWishOptions
     @Option(help: "Why.")
     var note: String
 
-    func run() async throws {
-        let note = note
-        try await target.change { try await $0.pause(note: note) }
+    func validate() throws {
+        guard !note.isEmpty else { throw ValidationError("--note is empty; say why.") }
     }
+
+    func wish(_ control: ScheduledTaskControl) async throws { try await control.pause(note: note) }
 }
 
-struct ScheduleResumeCommand: AsyncParsableCommand {
+struct ScheduleResumeCommand: ScheduleWishCommand {
     static let configuration = CommandConfiguration(commandName: "resume", abstract: "Ends a pause.")
 
-    @OptionGroup var target: ScheduleTarget
+    @OptionGroup var options: ScheduleWishOptions
 
-    func run() async throws { try await target.change { try await $0.resume() } }
+    func wish(_ control: ScheduledTaskControl) async throws { try await control.resume() }
 }
 
-struct ScheduleNowCommand: AsyncParsableCommand {
+struct ScheduleNowCommand: ScheduleWishCommand {
     static let configuration = CommandConfiguration(
         commandName: "now", abstract: "Has the task run once, as soon as no run is on.")
 
-    @OptionGroup var target: ScheduleTarget
+    @OptionGroup var options: ScheduleWishOptions
 
-    func run() async throws { try await target.change { try await $0.runNow() } }
+    func wish(_ control: ScheduledTaskControl) async throws { try await control.runNow() }
 }
 
-struct ScheduleSkipCommand: AsyncParsableCommand {
+struct ScheduleSkipCommand: ScheduleWishCommand {
     static let configuration = CommandConfiguration(commandName: "skip", abstract: "Leaves the next period out.")
 
-    @OptionGroup var target: ScheduleTarget
+    @OptionGroup var options: ScheduleWishOptions
 
-    func run() async throws { try await target.change { try await $0.skipNext() } }
+    func wish(_ control: ScheduledTaskControl) async throws { try await control.skipNext() }
 }
 
-struct ScheduleBackfillCommand: AsyncParsableCommand {
+struct ScheduleBackfillCommand: ScheduleWishCommand {
     static let configuration = CommandConfiguration(
         commandName: "backfill", abstract: "Runs the periods of a range that are not completed, the oldest first.")
 
-    @OptionGroup var target: ScheduleTarget
-    @Option(help: "Periods that begin at this instant or later, such as 2026-03-07T12:00:00Z.")
-    var from: String
-    @Option(help: "Periods that begin at this instant or earlier.")
-    var through: String
+    @OptionGroup var options: ScheduleWishOptions
+    @Option(help: "Periods that begin at this instant or later, such as 2026-03-07T12:00:00Z.", transform: parseInstant)
+    var from: Date
+    @Option(help: "Periods that begin at this instant or earlier.", transform: parseInstant)
+    var through: Date
 
-    func run() async throws {
-        guard let from = try? Date(from, strategy: .iso8601), let through = try? Date(through, strategy: .iso8601),
-            from <= through
-        else {
-            throw ValidationError("--from and --through are instants, in order, such as 2026-03-07T12:00:00Z.")
+    func validate() throws {
+        guard from <= through else {
+            let (from, through) = (from.formatted(.iso8601), through.formatted(.iso8601))
+            throw ValidationError("--through is \(through), before --from, which is \(from).")
         }
-        try await target.change { try await $0.backfill(from: from, through: through) }
+    }
+
+    func wish(_ control: ScheduledTaskControl) async throws {
+        try await control.backfill(from: from, through: through)
     }
 }
 
-struct ScheduleAnswerCommand: AsyncParsableCommand {
+struct ScheduleAnswerCommand: ScheduleWishCommand {
     static let configuration = CommandConfiguration(
         commandName: "answer", abstract: "Decides what becomes of a run whose runner died.")
 
-    @OptionGroup var target: ScheduleTarget
+    @OptionGroup var options: ScheduleWishOptions
     @Option(help: "The run's period.")
     var period: String
     @Option(help: "rerun, resume, or skip.", transform: parseWords)
     var decision: TaskWishes.Answer
 
-    func run() async throws {
-        let (period, decision) = (period, decision)
-        try await target.change { try await $0.answer(period, decision) }
+    func validate() throws {
+        guard !period.isEmpty else { throw ValidationError("--period is empty; `history` lists them.") }
+        guard !period.contains("/") else {
+            throw ValidationError("--period is \"\(period)\", which names no period; `history` lists them.")
+        }
     }
+
+    func wish(_ control: ScheduledTaskControl) async throws { try await control.answer(period, decision) }
 }
 
 struct ScheduleHistoryCommand: AsyncParsableCommand {
@@ -110,7 +130,10 @@ struct ScheduleHistoryCommand: AsyncParsableCommand {
     func run() async throws {
         let path = target.path
         let runs = try await runProgram(with: target.connection) { client in
-            try await ScheduledTaskHistory(path: path, client: client).runs()
+            let runs = try await ScheduledTaskHistory(path: path, client: client).runs()
+            // A path with no task has no runs either.
+            if runs.isEmpty { _ = try await ScheduledTaskControl(path: path, client: client, operator: "").wishes() }
+            return runs
         }
         for run in runs { Output.line(run.line) }
     }

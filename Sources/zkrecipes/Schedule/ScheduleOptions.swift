@@ -21,6 +21,7 @@ struct ScheduleOptions: ParsableArguments {
         guard given == 1 else {
             throw ValidationError("Give one of --cron, --every and --with-leadership.")
         }
+        if let every, every < 1 { throw ValidationError("--every is \(every); it must be 1 or more seconds.") }
     }
 
     func schedule() throws -> Schedule {
@@ -56,7 +57,7 @@ struct SchedulePolicyOptions: ParsableArguments {
     @Flag(help: "Pause after a run that failed, until an operator resumes.")
     var pauseOnFailure = false
 
-    @Option(help: "The base of an exclusive mode: each run happens in a window of it.")
+    @Option(help: "The base of an exclusive mode: each run happens in a window of it.", transform: parsePath)
     var exclusive: String?
 
     @Option(help: "How far the clock may be from the ensemble's, in seconds.")
@@ -66,8 +67,7 @@ struct SchedulePolicyOptions: ParsableArguments {
     var keepRuns = 100
 
     func configuration() throws -> ScheduledTaskConfiguration {
-        try HeldCommand.validate(seconds: missedAfter, option: "--missed-after")
-        try HeldCommand.validate(seconds: skewLimit, option: "--skew-limit")
+        try checkLimits()
         var configuration = ScheduledTaskConfiguration()
         configuration.takeover = takeover
         configuration.missed = try missedPolicy()
@@ -79,6 +79,19 @@ struct SchedulePolicyOptions: ParsableArguments {
         return configuration
     }
 
+    private func checkLimits() throws {
+        for (seconds, option) in [(missedAfter, "--missed-after"), (skewLimit, "--skew-limit")] {
+            try HeldCommand.validate(seconds: seconds, option: option)
+            guard seconds > 0 else { throw ValidationError("\(option) is \(seconds); it must be over 0.") }
+        }
+        guard keepRuns > 0 else { throw ValidationError("--keep-runs is \(keepRuns); it must be over 0.") }
+        if delivery == .atMostOnce, let takeover, takeover == .rerun || takeover == .resume {
+            throw ValidationError(
+                "--takeover is \(takeover.rawValue), which begins a run twice, and --delivery is at-most-once: choose skip "
+                    + "or ask-operator, or at-least-once.")
+        }
+    }
+
     private func missedPolicy() throws -> MissedPolicy {
         if missed == "none" { return .none }
         if missed == "latest" { return .latest }
@@ -86,14 +99,27 @@ struct SchedulePolicyOptions: ParsableArguments {
         guard parts.count == 2, parts[0] == "all", let seconds = Double(parts[1]), (0...1e9).contains(seconds) else {
             throw ValidationError("--missed is \"\(missed)\"; it is none, latest, or all:SECONDS.")
         }
+        guard seconds >= missedAfter else {
+            throw ValidationError("--missed is \"\(missed)\", less than --missed-after, which is \(missedAfter).")
+        }
         return .all(within: .seconds(seconds))
     }
 }
 
 /// Reads a value of one or several words: `ask-operator` is `askOperator`.
-func parseWords<Value: RawRepresentable<String>>(_ argument: String) throws -> Value {
+func parseWords<Value: RawRepresentable<String> & CaseIterable>(_ argument: String) throws -> Value {
     let words = argument.split(separator: "-")
     let name = (words.first.map(String.init) ?? "") + words.dropFirst().map(\.capitalized).joined()
-    guard let value = Value(rawValue: name) else { throw ValidationError("\"\(argument)\" is not known there.") }
-    return value
+    if let value = Value(rawValue: name) { return value }
+    let known = Value.allCases.map { value in
+        value.rawValue.map { $0.isUppercase ? "-\($0.lowercased())" : "\($0)" }.joined()
+    }
+    throw ValidationError("it is one of \(known.joined(separator: ", "))")
+}
+
+/// Reads an instant.
+func parseInstant(_ argument: String) throws -> Date {
+    do { return try Date(argument, strategy: .iso8601) } catch {
+        throw ValidationError("an instant is such as 2026-03-07T12:00:00Z")
+    }
 }
