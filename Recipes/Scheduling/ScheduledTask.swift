@@ -29,6 +29,9 @@ public import ZooKeeper
 /// The ensemble's clock decides when a period begins: the time that its leading server stamps writes with. A node whose own
 /// wall clock differs by more than ``ScheduledTaskConfiguration/skewLimit`` does not take the schedule.
 ///
+/// A period takes four requests of the node that runs it, a fifth when a record is pruned for it, and none of those that
+/// stand by.
+///
 /// ```
 /// PATH/leader/          the election, as of a LeaderSelector; PATH/leader-epoch beside it
 /// PATH/runs/<period>    one persistent record a period

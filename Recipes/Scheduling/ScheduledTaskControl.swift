@@ -80,6 +80,7 @@ public struct ScheduledTaskControl: Sendable {
     ///
     /// - Throws: ``ScheduledTaskError`` with code `.notAsked` when the period's run does not wait for an answer; as
     ///   ``change(_:)``.
+    /// - Complexity: One request, and those of ``change(_:)``.
     public func answer(_ period: String, _ answer: TaskWishes.Answer) async throws {
         let record = try await ScheduledTaskHistory(path: path, client: client).run(period)
         guard record?.state == .awaitingOperator else {

@@ -20,13 +20,18 @@ struct AskedRequests: Sendable {
 
     /// Waits for so many requests, and gives them and those that came beside them, in order.
     ///
-    /// - Parameter watchesHeld: Whether reads of contenders' znodes count. Who holds something watches its own znode 20 ms
-    ///   later, which may come at any moment on a busy machine.
-    func all(_ count: Int, watchesHeld: Bool = true) async throws -> [String] {
+    /// - Parameters:
+    ///   - watchesHeld: Whether reads of contenders' znodes count. Who holds something watches its own znode 20 ms later,
+    ///     which may come at any moment on a busy machine.
+    ///   - directory: Where they do not count in any case.
+    func all(
+        _ count: Int, watchesHeld: Bool = true, butIn directory: String? = nil
+    ) async throws -> [String] {
         var requests: [ProxiedRequest.Operation] = []
         func take() async throws -> ProxiedRequest {
             try await scene.proxy.nextRequest {
-                $0.operation != .ping && $0.path != "/" && (watchesHeld || !$0.readsContender)
+                $0.operation != .ping && $0.path != "/"
+                    && !($0.readsContender && (!watchesHeld || directory.map($0.isBelow) ?? false))
             }
         }
         while requests.count < count { requests.append(try await take().operation) }
@@ -45,6 +50,8 @@ extension ProxiedRequest {
         guard self.operation == .getData, let name = path?.split(separator: "/").last else { return false }
         return name.hasPrefix("_c_") && !name.contains(".")
     }
+
+    fileprivate func isBelow(_ directory: String) -> Bool { path?.hasPrefix(directory + "/") == true }
 }
 
 extension ProxiedRequest.Operation {
