@@ -33,10 +33,8 @@ struct PartitionAllotment {
 
     mutating func homes() -> [Int?] {
         var homes: [Int?] = Array(repeating: nil, count: plan.partitions.count)
-        var costs = Array(repeating: 0.0, count: plan.nodes.count)
         for index in plan.partitions.indices {
-            plan.fill(&costs, at: index)
-            var fit = costs.indices.lazy.map { PartitionPlan.Fit(cost: costs[$0], node: $0) }.min()
+            var fit: PartitionPlan.Fit? = plan.best(at: index)
             var partition = index
             while let choice = fit {
                 let refused = ask(Applicant(partition: partition, fit: choice))

@@ -7,6 +7,12 @@ extension PartitionPlan {
         /// Its place in the plan's list, which decides between equal ones.
         var node: Int
 
+        /// What every node fits better than.
+        static let none = Fit(cost: .infinity, node: .max)
+
+        /// The node as a ``Place`` has it.
+        var place: Int { node == .max ? -1 : node }
+
         static func < (left: Fit, right: Fit) -> Bool {
             left.cost == right.cost ? left.node < right.node : left.cost < right.cost
         }
@@ -14,70 +20,80 @@ extension PartitionPlan {
 
     func computed() -> [Place] {
         guard !nodes.isEmpty else { return Array(repeating: Place(), count: partitions.count) }
-        var costs = Array(repeating: 0.0, count: nodes.count)
-        guard nodes.contains(where: { $0.capacity != nil }) else {
-            return partitions.indices.map { index in
-                fill(&costs, at: index)
-                return place(by: costs)
-            }
-        }
+        guard nodes.contains(where: { $0.capacity != nil }) else { return partitions.indices.map { place(at: $0) } }
         var allotment = PartitionAllotment(plan: self)
         let homes = allotment.homes()
         let hasRoom = nodes.indices.map { allotment.hasRoom($0) }
         return partitions.indices.map { index in
             // What nobody has room for is nobody's, so that it brings no node over its capacity.
             guard let home = homes[index] else { return Place() }
-            fill(&costs, at: index)
-            return place(by: costs, home: home, hasRoom: hasRoom)
+            return place(at: index, home: home, hasRoom: hasRoom)
         }
     }
 
     /// Without limits the best node of all is the home.
-    private func place(by costs: [Double]) -> Place {
-        let none = Fit(cost: .infinity, node: -1)
-        var (home, owner, next) = (none, none, none)
-        for node in costs.indices {
-            let fit = Fit(cost: costs[node], node: node)
-            if fit.cost >= next.cost { continue }
+    private func place(at index: Int) -> Place {
+        var (home, owner, next) = (Fit.none, Fit.none, Fit.none)
+        let preferred = preferredFits(at: index)
+        for node in nodes.indices {
+            guard let fit = fit(of: node, at: index, preferred, betterThan: next) else { continue }
             if fit < home { home = fit }
             if isAway[node] { continue }
             if fit < owner { (owner, next) = (fit, owner) } else { next = fit }
         }
-        return Place(home: home.node, owner: owner.node, next: next.node)
+        return Place(home: home.place, owner: owner.place, next: next.place)
     }
 
     /// With limits those with room come after the home, and the others after them.
-    private func place(by costs: [Double], home: Int, hasRoom: [Bool]) -> Place {
-        let none = Fit(cost: .infinity, node: -1)
-        var (roomy, nextRoomy, full, nextFull) = (none, none, none, none)
-        for node in costs.indices where node != home && !isAway[node] {
-            let fit = Fit(cost: costs[node], node: node)
+    private func place(at index: Int, home: Int, hasRoom: [Bool]) -> Place {
+        var (roomy, nextRoomy, full, nextFull) = (Fit.none, Fit.none, Fit.none, Fit.none)
+        let preferred = preferredFits(at: index)
+        for node in nodes.indices where node != home && !isAway[node] {
+            let worst = hasRoom[node] ? nextRoomy : nextFull
+            guard let fit = fit(of: node, at: index, preferred, betterThan: worst) else { continue }
             if hasRoom[node] {
-                if fit < roomy { (roomy, nextRoomy) = (fit, roomy) } else if fit < nextRoomy { nextRoomy = fit }
+                if fit < roomy { (roomy, nextRoomy) = (fit, roomy) } else { nextRoomy = fit }
             } else {
-                if fit < full { (full, nextFull) = (fit, full) } else if fit < nextFull { nextFull = fit }
+                if fit < full { (full, nextFull) = (fit, full) } else { nextFull = fit }
             }
         }
-        let line = ([isAway[home] ? -1 : home] + [roomy, nextRoomy, full, nextFull].map(\.node)).filter { $0 >= 0 }
+        let line = ([isAway[home] ? -1 : home] + [roomy, nextRoomy, full, nextFull].map(\.place)).filter { $0 >= 0 }
         return Place(home: home, owner: line.first ?? -1, next: line.dropFirst().first ?? -1)
     }
 
-    /// Writes what a partition costs on each node.
-    func fill(_ costs: inout [Double], at index: Int) {
-        let hash = partitionHashes[index]
-        for node in costs.indices {
-            costs[node] = PartitionScore.cost(hash, nodeHashes[node]) / weights[node]
+    /// The node that fits a partition best, whatever room it has; there is one.
+    func best(at index: Int) -> Fit {
+        var best = Fit.none
+        let preferred = preferredFits(at: index)
+        for node in nodes.indices {
+            if let fit = fit(of: node, at: index, preferred, betterThan: best) { best = fit }
         }
+        return best
+    }
+
+    /// All nodes, in the order of the plan.
+    func fits(at index: Int) -> [Fit] {
+        let preferred = preferredFits(at: index)
+        return nodes.indices.compactMap { fit(of: $0, at: index, preferred, betterThan: .none) }
+    }
+
+    /// The nodes that a partition prefers.
+    private func preferredFits(at index: Int) -> [Fit] {
         let preferred = partitions[index].preferred
-        for place in preferred.indices.reversed() {
-            if let node = nodeIndices[preferred[place]] { costs[node] = Double(place - preferred.count) }
+        return preferred.indices.compactMap { place in
+            nodeIndices[preferred[place]].map { Fit(cost: Double(place - preferred.count), node: $0) }
         }
     }
 
-    func fits(at index: Int) -> [Fit] {
-        var costs = Array(repeating: 0.0, count: nodes.count)
-        fill(&costs, at: index)
-        return costs.enumerated().map { Fit(cost: $1, node: $0) }
+    /// How well a node fits a partition; `nil` when that is not better than another fit.
+    @inline(__always)
+    private func fit(of node: Int, at index: Int, _ preferred: [Fit], betterThan other: Fit) -> Fit? {
+        if !preferred.isEmpty, let fit = preferred.first(where: { $0.node == node }) { return fit < other ? fit : nil }
+        let cost = PartitionScore.cost(
+            partitionHashes[index], nodeHashes[node], weight: weights[node], limit: other.cost)
+        guard let cost else { return nil }
+        let fit = Fit(cost: cost, node: node)
+        return fit < other ? fit : nil
     }
 
     /// The nodes by how well they fit a partition.

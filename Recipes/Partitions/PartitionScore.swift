@@ -11,12 +11,22 @@ enum PartitionScore {
         return mixed(hash)
     }
 
-    /// What the partition costs on a node of weight 1, by the hashes of both names.
+    /// What the partition costs on a node, by the hashes of both names; `nil` where it is surely over a limit, as most
+    /// nodes' costs are, which spares the logarithm.
+    ///
+    /// -ln(*h*) is at least 1 - *h*. The factor keeps what rounding does to either on the safe side, so that the nodes
+    /// chosen are those that the costs alone would choose.
     @inline(__always)
-    static func cost(_ partition: UInt64, _ node: UInt64) -> Double {
-        let hash = mixed(partition &+ (node ^ 0x9e37_79b9_7f4a_7c15))
-        // Over 0 and under 1, in steps that a double holds exactly.
-        return -naturalLogarithm((Double(hash >> 12) + 0.5) * 0x1p-52)
+    static func cost(_ partition: UInt64, _ node: UInt64, weight: Double, limit: Double) -> Double? {
+        let hash = uniform(partition, node)
+        if (1 - hash) * 0.999999 > limit * weight { return nil }
+        return -naturalLogarithm(hash) / weight
+    }
+
+    /// A number over 0 and under 1, in steps that a double holds exactly.
+    @inline(__always)
+    private static func uniform(_ partition: UInt64, _ node: UInt64) -> Double {
+        (Double(mixed(partition &+ (node ^ 0x9e37_79b9_7f4a_7c15)) >> 12) + 0.5) * 0x1p-52
     }
 
     @inline(__always)

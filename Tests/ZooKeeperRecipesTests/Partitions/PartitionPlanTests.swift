@@ -37,6 +37,23 @@ import ZooKeeper
         #expect(!moved.isEmpty && moved.allSatisfy { after[$0]?.owner == "web9" })
     }
 
+    @Test func `home, owner and next in line are the first of the ranking, in which every node stands`() throws {
+        let nodes = (0..<40).map { PartitionNode("web\($0)", weight: [0.001, 0.5, 1, 3, 1e6][$0 % 5]) }
+        let partitions = (0..<2000).map { index in
+            Partition("shard-\(index)", preferred: index % 7 == 0 ? ["web\(index % 40)", "gone", "web3", "web3"] : [])
+        }
+        let away: Set = ["web4", "web9", "web3"]
+        let plan = PartitionPlan(partitions: partitions, nodes: nodes, away: away)
+        for partition in partitions {
+            let ranking = plan.ranking(of: partition.id)
+            #expect(Set(ranking).count == 40)
+            let there = ranking.filter { !away.contains($0) }
+            let place = try #require(plan[partition.id])
+            #expect([place.home, place.owner, place.next] == [ranking[0], there[0], there[1]])
+            #expect(partition.preferred.isEmpty || ranking[0] == partition.preferred[0])
+        }
+    }
+
     @Test func `10,000 partitions over 100 nodes: one node lost moves only what it had`() {
         let partitions = (0..<10_000).map { Partition("p\($0)") }
         let nodes = (0..<100).map { PartitionNode("node\($0)") }
