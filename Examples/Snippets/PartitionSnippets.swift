@@ -15,6 +15,10 @@ func partitionPlan() {
     print(plan["a"]?.owner ?? "nobody", plan.explain("a") ?? "")
 }
 
+func cordon(client: ZooKeeperClient) async throws {
+    try await PartitionGroup.cordon("web3", note: "a disk fails", at: "/app/shards", client: client)
+}
+
 func events(of partition: String) -> AsyncStream<Event> { AsyncStream { $0.finish() } }
 
 func partitionGroup(client: ZooKeeperClient, store: Store, logger: Logger) async throws {

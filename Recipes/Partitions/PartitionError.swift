@@ -1,16 +1,18 @@
-/// What kept a node out of its group.
+/// What kept a node out of its group, or an operator from changing one.
 ///
 /// Errors of the ensemble itself, such as `.noAuth`, come as `ZooKeeperError`; that another node has the same name comes as
 /// ``GroupError`` with code `.duplicate`.
 public struct PartitionError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The kind of an error.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
-        enum Kind: Hashable { case invalidArgument, stopped }
+        enum Kind: Hashable { case invalidArgument, noGroup, stopped }
 
         let kind: Kind
 
         /// An argument that cannot be.
         public static let invalidArgument = Code(kind: .invalidArgument)
+        /// There is no group at the path.
+        public static let noGroup = Code(kind: .noGroup)
         /// `run()` has ended.
         public static let stopped = Code(kind: .stopped)
 

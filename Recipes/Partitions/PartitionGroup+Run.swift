@@ -164,18 +164,29 @@ extension PartitionGroupLoop {
                 }
             }
         }
+        tasks.addTask {
+            await children(of: PartitionGroup.cordons(in: group.path), namesOnly: true) {
+                group.post(.cordons(Set($0.snapshot?.sorted.map(\.name) ?? [])))
+            }
+        }
         guard case .children(let path) = group.source else { return }
         tasks.addTask {
-            do {
-                let cache = try ChildrenCache(path, client: group.client, logger: group.logger)
-                async let running: Void = cache.run()
-                for await entry in cache.changes where entry.isLive {
-                    group.post(.partitions(Self.partitions(in: entry)))
-                }
-                try await running
-            } catch {
-                group.fail(error)
-            }
+            await children(of: path) { group.post(.partitions(Self.partitions(in: $0))) }
+        }
+    }
+
+    /// Tells of a znode's children until cancelled.
+    private func children(of path: String, namesOnly: Bool = false, _ tell: (CacheEntry) -> Void) async {
+        do {
+            var configuration = ChildrenCache.Configuration()
+            configuration.readsData = !namesOnly
+            let cache = try ChildrenCache(
+                path, client: group.client, configuration: configuration, logger: group.logger)
+            async let running: Void = cache.run()
+            for await entry in cache.changes where entry.isLive { tell(entry) }
+            try await running
+        } catch {
+            group.fail(error)
         }
     }
 

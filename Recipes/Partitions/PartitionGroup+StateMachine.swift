@@ -9,6 +9,8 @@ struct PartitionGroupStateMachine: Sendable {
     enum Input: Sendable {
         /// Who is in the group, as is known for sure now.
         case members([PartitionNode])
+        /// Whom operators have cordoned, by name, as is known for sure now.
+        case cordons(Set<String>)
         /// The own member znode stands, by the transaction that created it; `nil` when it does not.
         case standing(Int64?)
         /// What this node says of itself.
@@ -116,6 +118,7 @@ struct PartitionGroupStateMachine: Sendable {
         case .members(let members):
             knownSince = knownSince ?? now
             return roster.update(members, now: now)
+        case .cordons(let names): return roster.update(cordons: names)
         case .standing(let czxid):
             note(standing: czxid, now: now)
             touched.formUnion(seats.keys)

@@ -152,10 +152,11 @@ public final class PartitionGroup: Service, Sendable {
 
     /// Has this node take nothing more, and others come and take what it has, in order; ``uncordon()`` ends it.
     ///
-    /// What nobody else can take it keeps.
+    /// What nobody else can take it keeps. It lasts as long as this group runs; a mark that outlives the process is set by
+    /// ``cordon(_:note:at:client:)``.
     public func cordon() { setOwn { $0.isCordoned = true } }
 
-    /// Has this node take part again.
+    /// Has this node take part again, unless an operator has cordoned it: that stays.
     public func uncordon() { setOwn { $0.isCordoned = false } }
 
     /// Changes how much this node takes, compared with the others.

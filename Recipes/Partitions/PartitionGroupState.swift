@@ -14,14 +14,14 @@ public struct PartitionGroupState: Sendable {
     public var wanted: [String] = []
     /// How often partitions have come and gone.
     public var moves = PartitionMoves()
-    /// Whether this node is cordoned.
+    /// Whether this node is cordoned, by itself or by an operator.
     public var isCordoned: Bool
     /// Whether this node owns what its plan wants it to, and nothing else.
     public var isSettled = false
 
     init(node: PartitionNode) {
         nodes = [node]
-        isCordoned = node.isCordoned
+        isCordoned = !node.takesPartitions
     }
 
     /// Makes a state of one node that has not joined yet, for tests.
@@ -37,7 +37,7 @@ public struct PartitionGroupState: Sendable {
         owned = standing.filter { machine.seats[$0]?.isLeading == true }
         wanted = standing.filter { machine.roles[$0] == .owner && machine.seats[$0]?.isLeading != true }
         moves = machine.moves
-        isCordoned = machine.roster.own.isCordoned
+        isCordoned = !machine.roster.ownMarked.takesPartitions
         isSettled =
             plan != nil && wanted.isEmpty && owned.allSatisfy { machine.roles[$0] == .owner }
             && machine.roles.allSatisfy { $1 == .next || machine.seats[$0] != nil }

@@ -11,16 +11,23 @@ public struct PartitionNode: Sendable, Hashable, ExpressibleByStringLiteral, Cus
     /// What has no room goes to the next best node. For as long as a node that has gone is waited for, its partitions may
     /// bring others over their capacity.
     public var capacity: Int?
-    /// Whether it is to have none: what it has moves away, in order.
+    /// Whether it says itself that it is to have none: what it has moves away, in order.
     public var isCordoned: Bool
+    /// Whether an operator says so, by ``PartitionGroup/cordon(_:note:at:client:)``.
+    ///
+    /// It is no part of what a node tells of itself: a group's nodes find the mark beside it.
+    public var isCordonedByOperator = false
 
-    /// Makes a node.
+    /// Makes a node that no operator has cordoned.
     public init(_ name: String, weight: Double = 1, capacity: Int? = nil, isCordoned: Bool = false) {
         self.name = name
         self.weight = weight
         self.capacity = capacity
         self.isCordoned = isCordoned
     }
+
+    /// Whether it may be given partitions: nobody has cordoned it.
+    public var takesPartitions: Bool { !isCordoned && !isCordonedByOperator }
 
     /// Makes a node of weight 1 without a limit.
     public init(stringLiteral name: String) {
@@ -33,17 +40,23 @@ public struct PartitionNode: Sendable, Hashable, ExpressibleByStringLiteral, Cus
         if weight != 1 { text += ", weight \(weight)" }
         if let capacity { text += ", capacity \(capacity)" }
         if isCordoned { text += ", cordoned" }
+        if isCordonedByOperator { text += ", cordoned by an operator" }
         return text
     }
 
     /// What cannot be, or `nil`.
     var problem: String? {
-        if name.isEmpty || name == "." || name == ".." || name.contains("/") || name.contains(",") {
-            return "\"\(name)\" cannot be a node's name: it is a znode's, without a comma"
-        }
+        if let problem = Self.problem(ofName: name) { return problem }
         if !(weight.isFinite && weight > 0) { return "weight is \(weight); it must be over 0" }
         if let capacity, capacity < 0 { return "capacity is \(capacity); it must not be negative" }
         return nil
+    }
+
+    static func problem(ofName name: String) -> String? {
+        guard name.isEmpty || name == "." || name == ".." || name.contains("/") || name.contains(",") else {
+            return nil
+        }
+        return "\"\(name)\" cannot be a node's name: it is a znode's, without a comma"
     }
 }
 

@@ -47,7 +47,7 @@ public struct PartitionPlan: Sendable {
         let byName = Dictionary(nodes.map { ($0.name, $0) }) { $1 }
         let byID = Dictionary(partitions.map { ($0.id, $0) }) { $1 }
         self.partitions = byID.orderedValues
-        self.nodes = byName.orderedValues.filter { !$0.isCordoned }
+        self.nodes = byName.orderedValues.filter(\.takesPartitions)
         isAway = self.nodes.map { away.contains($0.name) }
         partitionHashes = self.partitions.map { PartitionScore.hash($0.id) }
         weights = self.nodes.map(\.weight)

@@ -7,6 +7,8 @@ struct PartitionRoster: Sendable {
     var own: PartitionNode
     private(set) var others: [String: PartitionNode] = [:]
     private var away: [String: (node: PartitionNode, until: MonotonicInstant)] = [:]
+    /// The nodes that operators have cordoned, whether they are there or not; `nil` before that is known.
+    private(set) var cordons: Set<String>?
 
     init(own: PartitionNode, delay: Duration) {
         self.own = own
@@ -20,12 +22,20 @@ struct PartitionRoster: Sendable {
         let present = Dictionary(members.filter { $0.name != own.name }.map { ($0.name, $0) }) { $1 }
         guard present != others else { return false }
         // A cordoned node had nothing that is to be kept for it.
-        for (name, node) in others where present[name] == nil && !node.isCordoned && delay > .zero {
+        for (name, node) in others where present[name] == nil && marked(node).takesPartitions && delay > .zero {
             away[name] = (node, now + delay)
         }
         for name in present.keys { away[name] = nil }
         others = present
         return true
+    }
+
+    /// Takes a new list of whom operators have cordoned.
+    ///
+    /// - Returns: Whether anything has changed.
+    mutating func update(cordons: Set<String>) -> Bool {
+        defer { self.cordons = cordons }
+        return cordons != self.cordons
     }
 
     /// Forgets those that have been away for too long.
@@ -40,15 +50,25 @@ struct PartitionRoster: Sendable {
     /// When the next one is forgotten.
     var nextExpiry: MonotonicInstant? { away.values.map(\.until).min() }
 
-    var isAnybodyAway: Bool { !away.isEmpty }
+    var isAnybodyAway: Bool { !awayNames.isEmpty }
 
-    var awayNames: Set<String> { Set(away.keys) }
+    /// Those that are waited for: nothing is kept for one that has been cordoned since it went.
+    var awayNames: Set<String> { Set(away.keys).subtracting(cordons ?? []) }
+
+    /// This node, with what operators say of it.
+    var ownMarked: PartitionNode { marked(own) }
 
     /// Those that are there, this node among them.
-    var present: [PartitionNode] { others.orderedValues + [own] }
+    var present: [PartitionNode] { (others.orderedValues + [own]).map(marked) }
 
     /// Those that are there, and those that are waited for.
-    var counted: [PartitionNode] { present + away.orderedValues.map(\.node) }
+    var counted: [PartitionNode] { present + away.orderedValues.map { marked($0.node) } }
+
+    private func marked(_ node: PartitionNode) -> PartitionNode {
+        var node = node
+        node.isCordonedByOperator = cordons?.contains(node.name) == true
+        return node
+    }
 }
 
 /// How many partitions may be asked for: a number in any minute.

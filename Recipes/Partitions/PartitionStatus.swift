@@ -30,12 +30,15 @@ public struct PartitionStatus: Sendable {
 
     /// Who is in the group, by name.
     public var nodes: [PartitionNode]
+    /// Whom operators have cordoned, in the group or not, with their notes.
+    public var cordons: [String: String]
     /// The partitions, by id.
     public var partitions: [Entry]
 
     /// Makes a status, for tests.
-    public init(nodes: [PartitionNode], partitions: [Entry]) {
+    public init(nodes: [PartitionNode], cordons: [String: String] = [:], partitions: [Entry]) {
         self.nodes = nodes
+        self.cordons = cordons
         self.partitions = partitions
     }
 
@@ -60,20 +63,33 @@ extension PartitionGroup {
     ///     preferences. The children of a znode bring their own.
     ///   - client: A client.
     /// - Throws: `ZooKeeperError`, such as `.noAuth`; `CancellationError`.
-    /// - Complexity: One listing, then a listing and two reads for each partition, up to 64 partitions at a time.
+    /// - Complexity: Two listings and a read for each node and each mark of an operator, then a listing and two reads for each
+    ///   partition, up to 64 partitions at a time.
     public static func status(
         at path: String, partitions: PartitionSource? = nil, client: ZooKeeperClient
     ) async throws -> PartitionStatus {
         let members = try await client.names(below: "\(path)/members")
+        let cordons = try await cordons(at: path, client: client)
         let nodes = try await inChunks(members) { name -> PartitionNode? in
-            try await client.dataIfThere(at: "\(path)/members/\(name)").map { PartitionNode(name: name, data: $0.data) }
+            guard let told = try await client.dataIfThere(at: "\(path)/members/\(name)") else { return nil }
+            var node = PartitionNode(name: name, data: told.data)
+            node.isCordonedByOperator = cordons[name] != nil
+            return node
         }
         let all = try await list(partitions, path: path, client: client)
         let plan = PartitionPlan(partitions: all, nodes: nodes)
         let entries = try await inChunks(plan.partitions) { partition in
             try await entry(of: partition.id, path: path, plan: plan, client: client)
         }
-        return PartitionStatus(nodes: nodes, partitions: entries)
+        return PartitionStatus(nodes: nodes, cordons: cordons, partitions: entries)
+    }
+
+    private static func cordons(at path: String, client: ZooKeeperClient) async throws -> [String: String] {
+        let marks = cordons(in: path)
+        let notes = try await inChunks(client.names(below: marks)) { name -> (String, String)? in
+            try await client.dataIfThere(at: "\(marks)/\(name)").map { (name, NodeText($0.data)["note"] ?? "") }
+        }
+        return Dictionary(notes) { first, _ in first }
     }
 
     private static func list(

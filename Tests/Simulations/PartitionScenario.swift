@@ -133,7 +133,7 @@ private struct PartitionHost: Sendable {
         }
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await group.run() }
-            tasks.addTask { await meddle(group) }
+            tasks.addTask { await meddle(group, client) }
             defer { tasks.cancelAll() }
             // The one who meddles comes to an end.
             while try await tasks.next() != nil {}
@@ -165,20 +165,26 @@ private struct PartitionHost: Sendable {
     }
 
     /// An operator has a say for a while.
-    private func meddle(_ group: PartitionGroup) async {
+    private func meddle(_ group: PartitionGroup, _ client: ZooKeeperClient) async {
         for _ in 0..<participant.chance({ $0.below(6) }) {
             do { try await participant.pause(.zero ... .seconds(2)) } catch { break }
             let (deed, kept) = participant.chance { chance in
-                (chance.below(4), partitions.filter { _ in !chance.oneIn(3) })
+                (chance.below(5), partitions.filter { _ in !chance.oneIn(3) })
             }
             switch deed {
             case 0: group.cordon()
             case 1: group.uncordon()
             case 2: try? group.setPartitions(kept)
+            case 3: try? await PartitionGroup.cordon(node.name, at: group.path, client: client)
             default: try? group.setPartitions(partitions)
             }
         }
         group.uncordon()
         try? group.setPartitions(partitions)
+        // Also what an earlier life has left.
+        for await state in group.states where state.nodes.contains(where: { $0.isCordonedByOperator }) {
+            _ = try? await PartitionGroup.uncordon(node.name, at: group.path, client: client)
+            try? await participant.pause(.zero ... .seconds(1))
+        }
     }
 }

@@ -5,7 +5,10 @@ struct PartitionsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "partitions",
         abstract: "Shares partitions out among nodes, and tells who has which.",
-        subcommands: [PartitionsRunCommand.self, PartitionsStatusCommand.self])
+        subcommands: [
+            PartitionsRunCommand.self, PartitionsStatusCommand.self, PartitionsCordonCommand.self,
+            PartitionsUncordonCommand.self,
+        ])
 
     /// What PATH is, for the help of each subcommand.
     static let pathHelp: ArgumentHelp = "The group's znode, such as /app/shards."

@@ -30,11 +30,8 @@ struct PartitionsStatusCommand: AsyncParsableCommand {
     static func report(_ status: PartitionStatus) -> [String] {
         let balance = status.balance
         let known = Dictionary(status.nodes.map { ($0.name, $0) }) { first, _ in first }
-        let nodes = balance.keys.sorted().map { name in
-            [
-                name, "\(balance[name] ?? 0)",
-                known[name].map { "\($0.description.dropFirst(name.count + 2))" } ?? "not a member",
-            ]
+        let nodes = Set(balance.keys).union(status.cordons.keys).sorted().map { name in
+            [name, "\(balance[name] ?? 0)", remarks(on: name, known[name], status.cordons[name])]
         }
         let partitions = status.partitions.map { entry in
             [
@@ -44,5 +41,13 @@ struct PartitionsStatusCommand: AsyncParsableCommand {
         }
         return Text.table([["NODE", "OWNS", ""]] + nodes, rightAligned: [1]) + [""]
             + Text.table([["PARTITION", "OWNER", "TOKEN", "TERMS", "BELONGS TO"]] + partitions, rightAligned: [2, 3])
+    }
+
+    /// What is not usual about a node.
+    private static func remarks(on name: String, _ node: PartitionNode?, _ note: String?) -> String {
+        var text = node.map { "\($0.description.dropFirst(name.count + 2))" } ?? "not a member"
+        guard let note else { return text }
+        if node == nil { text += ", cordoned by an operator" }
+        return note.isEmpty ? text : "\(text): \(note)"
     }
 }

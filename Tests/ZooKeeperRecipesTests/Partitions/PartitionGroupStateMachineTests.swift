@@ -13,13 +13,14 @@ import ZooKeeper
         var now = MonotonicInstant(nanoseconds: 1_000_000_000_000)
 
         init(
-            _ own: PartitionNode = "web1", partitions: [Partition], warmsUp: Bool = false,
+            _ own: PartitionNode = "web1", partitions: [Partition], warmsUp: Bool = false, knowsCordons: Bool = true,
             _ change: (inout PartitionConfiguration) -> Void = { _ in }
         ) {
             var configuration = PartitionConfiguration()
             change(&configuration)
             machine = PartitionGroupStateMachine(own: own, configuration: configuration, warmsUp: warmsUp)
             machine.partitions = partitions
+            if knowsCordons { _ = tell(.cordons([])) }
         }
 
         mutating func tell(_ inputs: PartitionGroupStateMachine.Input...) -> [Action] {
@@ -269,6 +270,51 @@ import ZooKeeper
                 == [.handOver("mine", to: Self.candidate)])
         #expect(bench.tell(.ended("theirs"), .ended("mine")) == [])
         #expect(bench.tell(.own("web1")) == [.start(Self.mine), .start(Self.theirs)])
+    }
+
+    @Test func `nothing is taken before it is known whom operators have cordoned`() {
+        var bench = Bench(partitions: [Self.mine, Self.theirs], knowsCordons: false)
+        #expect(bench.join(["web2"]) == [])
+        #expect(bench.wait(.seconds(60)) == [] && bench.machine.plan == nil)
+        #expect(bench.tell(.cordons(["web3"])) == [.start(Self.mine), .start(Self.theirs)])
+        var cordoned = Bench(partitions: [Self.mine, Self.theirs], knowsCordons: false)
+        #expect(cordoned.join(["web2"]) == [])
+        #expect(cordoned.tell(.cordons(["web1"])) == [])
+        #expect(PartitionGroupState(cordoned.machine).isCordoned && PartitionGroupState(cordoned.machine).isSettled)
+        #expect(cordoned.tell(.cordons([])) == [.start(Self.mine), .start(Self.theirs)])
+    }
+
+    @Test func `what an operator says and what the node says of itself both keep partitions from it`() {
+        var bench = Bench(partitions: [Self.mine, Self.theirs])
+        _ = bench.join(["web2", "web3"])
+        _ = bench.tell(.election("mine", Self.leading))
+        let leave = [Action.leave("mine", atOnce: false), .leave("theirs", atOnce: false)]
+        #expect(bench.tell(.cordons(["web1"])) == leave)
+        #expect(
+            bench.tell(.asked("mine", by: "web2", candidate: Self.candidate))
+                == [.handOver("mine", to: Self.candidate)])
+        #expect(bench.tell(.ended("theirs"), .ended("mine")) == [])
+        #expect(bench.tell(.own(PartitionNode("web1", isCordoned: true)), .cordons([])) == [])
+        #expect(PartitionGroupState(bench.machine).isCordoned)
+        #expect(bench.tell(.own("web1")) == [.start(Self.mine), .start(Self.theirs)])
+        #expect(!PartitionGroupState(bench.machine).isCordoned)
+    }
+
+    @Test func `others take what a node has that an operator cordons, and do not wait for one that has gone`() {
+        var bench = Bench(partitions: [Self.theirs, Self.others]) { $0.settleTime = .zero }
+        _ = bench.join(["web2", "web3"])
+        #expect(bench.machine.roles == ["theirs": .next])
+        _ = bench.tell(.election("theirs", Self.waiting))
+        #expect(bench.tell(.cordons(["web2"])) == [.start(Self.others), .seek("theirs")])
+        #expect(PartitionGroupState(bench.machine).nodes.map(\.isCordonedByOperator) == [false, true, false])
+        // It goes, and is cordoned: nothing is kept for it.
+        _ = bench.tell(.members(["web1", "web3"]))
+        #expect(bench.machine.roster.awayNames.isEmpty && bench.machine.plan?["theirs"]?.home == "web1")
+        // One that goes first, and is cordoned then.
+        _ = bench.tell(.members(["web1"]))
+        #expect(bench.machine.roster.awayNames == ["web3"] && bench.machine.plan?["others"]?.home == "web3")
+        _ = bench.tell(.cordons(["web2", "web3"]))
+        #expect(bench.machine.roster.awayNames.isEmpty && bench.machine.plan?["others"]?.home == "web1")
     }
 
     @Test func `a node that stops takes nothing more and lets its elections end`() {

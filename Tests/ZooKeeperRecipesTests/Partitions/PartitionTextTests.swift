@@ -14,6 +14,17 @@ import Testing
         #expect(text == "weight=2.0\ncapacity=7\ncordoned=no\n")
     }
 
+    @Test func `a node's description says who has cordoned it, and its znode only what it says itself`() {
+        var node = PartitionNode("web1")
+        #expect(node.takesPartitions && node.description == "web1")
+        node.isCordonedByOperator = true
+        #expect(!node.takesPartitions && node.description == "web1, cordoned by an operator")
+        #expect(PartitionNode(name: "web1", data: node.bytes) == "web1")
+        node.isCordoned = true
+        #expect(node.description == "web1, cordoned, cordoned by an operator")
+        #expect(PartitionPlan(partitions: ["a"], nodes: [node])["a"]?.rule == .noNode)
+    }
+
     @Test func `what a member does not tell rightly is as usual`() {
         #expect(PartitionNode(name: "web1", data: []) == PartitionNode("web1"))
         #expect(PartitionNode(name: "web1", data: Array("weight=nan\ncapacity=x".utf8)) == PartitionNode("web1"))

@@ -1,0 +1,66 @@
+import ArgumentParser
+import ZooKeeper
+import ZooKeeperRecipes
+
+/// Which node of which group.
+struct PartitionNodeOptions: ParsableArguments {
+    @Argument(help: PartitionsCommand.pathHelp, transform: PartitionsCommand.parse)
+    var path: String
+
+    @Argument(help: "The node's name.")
+    var node: String
+
+    @OptionGroup var connection: ConnectionOptions
+
+    /// Changes something about the node, and tells what it is now.
+    func change(_ operation: @escaping @Sendable (ZooKeeperClient) async throws -> String) async throws {
+        let (path, node) = (path, node)
+        let (deed, isThere) = try await runProgram(with: connection) { client in
+            let deed = try await operation(client)
+            return (
+                deed, try await PartitionGroup.status(at: path, partitions: [], client: client).balance[node] != nil
+            )
+        }
+        Output.line("\(node) \(deed)\(isThere ? "" : "; it is not in the group now")")
+    }
+}
+
+struct PartitionsCordonCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "cordon",
+        abstract: "Has a node own nothing: what it owns moves away in order, until it is uncordoned.",
+        discussion: """
+            The mark stands at PATH/cordons/NODE and outlives the node's restarts. It does not wait for what moves: status \
+            tells who owns what.
+            """)
+
+    @OptionGroup var target: PartitionNodeOptions
+
+    @Option(help: "Why; status shows it.")
+    var note = ""
+
+    func run() async throws {
+        let (path, node, note) = (target.path, target.node, note)
+        try await target.change { client in
+            try await PartitionGroup.cordon(node, note: note, at: path, client: client)
+            return "is cordoned"
+        }
+    }
+}
+
+struct PartitionsUncordonCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "uncordon",
+        abstract: "Has a node take part again, and get its partitions back.",
+        discussion: "It takes the operator's mark away; a node that has cordoned itself stays so.")
+
+    @OptionGroup var target: PartitionNodeOptions
+
+    func run() async throws {
+        let (path, node) = (target.path, target.node)
+        try await target.change { client in
+            try await PartitionGroup.uncordon(node, at: path, client: client)
+                ? "is uncordoned" : "was not cordoned by an operator"
+        }
+    }
+}
