@@ -30,6 +30,14 @@ public struct PartitionConfiguration: Sendable, Hashable {
     /// is asked again after pauses that grow from 5 s to 5 min. Default: `nil`, those alone.
     public var asksAgainAfter: Duration?
 
+    /// What the watched paths of this node's places may take together, in bytes.
+    ///
+    /// What a client can watch is 1,000,000 bytes, with whatever else uses it. A partition that the node owns takes the
+    /// length of its candidate's path and four, one that it is next in line for twice that: for `/app/shards` and ids of ten
+    /// characters 10,000 owned ones fit. What does not is ``PartitionGroupState/refused`` here, and active on the next in
+    /// line. Default: 950,000.
+    public var watchBudget = 950_000
+
     /// The pauses after a worker that has failed, and what becomes of terms at a graceful shutdown.
     ///
     /// Priorities and transfers are the group's own affair and are left aside.
@@ -43,6 +51,7 @@ public struct PartitionConfiguration: Sendable, Hashable {
         if departureDelay < .zero { return "departureDelay is \(departureDelay); it must not be negative" }
         if settleTime < .zero { return "settleTime is \(settleTime); it must not be negative" }
         if gatherTime < .zero { return "gatherTime is \(gatherTime); it must not be negative" }
+        if watchBudget < 1 { return "watchBudget is \(watchBudget); it must be over 0" }
         if let movesPerMinute, movesPerMinute < 1 { return "movesPerMinute is \(movesPerMinute); it must be over 0" }
         if let asksAgainAfter, asksAgainAfter <= .zero {
             return "asksAgainAfter is \(asksAgainAfter); it must be over 0"

@@ -33,7 +33,24 @@ extension PartitionGroupStateMachine {
     }
 
     mutating func reviewAll(now: MonotonicInstant) {
-        for id in Set(roles.keys).union(seats.keys).sorted() { review(id, now: now) }
+        refused = refused.filter { roles[$0] != nil }
+        for id in inOrder(Set(roles.keys).union(seats.keys)) { review(id, now: now) }
+    }
+
+    /// By id, those that should be here first: so that their owners stand in the queues of a new fleet before others do.
+    func inOrder(_ ids: Set<String>) -> [String] {
+        ids.filter { roles[$0] == .owner }.sorted() + ids.filter { roles[$0] != .owner }.sorted()
+    }
+
+    /// Stands in a partition's queue, if there is room for one more.
+    private mutating func sit(_ partition: Partition, as role: Role) {
+        // Who is next in line watches its own candidate and the owner's.
+        let bytes = (candidateBytes + partition.id.utf8.count) * (role == .next ? 2 : 1)
+        guard watchedBytes + bytes <= configuration.watchBudget else { return _ = refused.insert(partition.id) }
+        refused.remove(partition.id)
+        watchedBytes += bytes
+        seats[partition.id] = PartitionSeat(partition: partition, watchedBytes: bytes)
+        actions.append(.start(partition))
     }
 
     /// Says what is to be done about one partition, if anything is.
@@ -41,10 +58,7 @@ extension PartitionGroupStateMachine {
         guard let plan, !isStopping else { return }
         let index = plan.index(of: id)
         guard var seat = seats[id] else {
-            if roles[id] != nil, let index {
-                seats[id] = PartitionSeat(partition: plan.partitions[index])
-                actions.append(.start(plan.partitions[index]))
-            }
+            if let role = roles[id], let index { sit(plan.partitions[index], as: role) }
             return
         }
         seat.dueAt = nil
@@ -121,6 +135,8 @@ struct PartitionSeat: Sendable {
     enum Warmth: Sendable { case cold, warming, warm }
 
     var partition: Partition
+    /// What its watches take, by the role that it was taken for.
+    let watchedBytes: Int
     var state = LeaderState.waiting(position: nil)
     /// That the election was told to end.
     var leaving = Leaving.no
@@ -140,8 +156,9 @@ struct PartitionSeat: Sendable {
     var dueAt: MonotonicInstant?
     private var failures = 0
 
-    init(partition: Partition) {
+    init(partition: Partition, watchedBytes: Int = 0) {
         self.partition = partition
+        self.watchedBytes = watchedBytes
     }
 
     var isLeading: Bool { state.isLeading }

@@ -56,7 +56,9 @@ struct PartitionGroupLoop: Sendable {
             var isCancelled = false
             while true {
                 let (inputs, hasFailed) = take()
+                let hadRoom = machine.refused.isEmpty
                 for action in machine.handle(inputs, now: clock.now) { perform(action, in: &tasks) }
+                if hadRoom, !machine.refused.isEmpty { tellRefused(machine) }
                 // What comes in a burst is told as one.
                 if group.shared.withLock({ $0.inputs.isEmpty }) { group.broadcast.send(PartitionGroupState(machine)) }
                 if !isCancelled, hasFailed || cancelled.value != nil {
@@ -73,9 +75,26 @@ struct PartitionGroupLoop: Sendable {
 
     private func makeMachine() -> Machine {
         let (own, partitions) = group.shared.withLock { ($0.own, $0.partitions) }
-        var machine = Machine(own: own, configuration: group.configuration, warmsUp: group.warmUp != nil)
+        let chroot = group.client.configuration.chroot?.string.utf8.count ?? 0
+        let candidate =
+            PartitionGroup.queue(of: "", in: group.path) + "/"
+            + ContenderName.name(uuid: Self.anyUUID, kind: .lock, number: 0)
+        var machine = Machine(
+            own: own, configuration: group.configuration, warmsUp: group.warmUp != nil,
+            candidateBytes: chroot + candidate.utf8.count + 4)
         machine.partitions = partitions
         return machine
+    }
+
+    private static let anyUUID = String(repeating: "0", count: 36)
+
+    private func tellRefused(_ machine: Machine) {
+        group.logger.error(
+            "More partitions fall to this node than its session can watch; the others are left to those next in line",
+            metadata: [
+                "zookeeper.partitions": "\(machine.seats.count)", "zookeeper.refused": "\(machine.refused.count)",
+                "zookeeper.watch_budget": "\(group.configuration.watchBudget)",
+            ])
     }
 
     private func take() -> ([Machine.Input], hasFailed: Bool) {

@@ -71,6 +71,12 @@ struct PartitionGroupStateMachine: Sendable {
     /// By partition: those where this node is to stand.
     var roles: [String: Role] = [:]
     var seats: [String: PartitionSeat] = [:]
+    /// Those where this node is to stand, and cannot: the session could not watch that many znodes.
+    var refused: Set<String> = []
+    /// What the seats' watches take.
+    var watchedBytes = 0
+    /// What the watch of a candidate takes beside the partition's id.
+    let candidateBytes: Int
     var moves = PartitionMoves()
     var knownSince: MonotonicInstant?
     /// Which member znode stands, and since when.
@@ -79,10 +85,11 @@ struct PartitionGroupStateMachine: Sendable {
     var isStopping = false
     var actions: [Action] = []
 
-    init(own: PartitionNode, configuration: PartitionConfiguration, warmsUp: Bool) {
+    init(own: PartitionNode, configuration: PartitionConfiguration, warmsUp: Bool, candidateBytes: Int = 0) {
         name = own.name
         self.configuration = configuration
         self.warmsUp = warmsUp
+        self.candidateBytes = candidateBytes
         roster = PartitionRoster(own: own, delay: configuration.departureDelay)
         budget = MoveBudget(limit: configuration.movesPerMinute)
     }
@@ -98,7 +105,7 @@ struct PartitionGroupStateMachine: Sendable {
             reviewAll(now: now)
         } else if plan != nil {
             for (id, seat) in seats { if let due = seat.dueAt, due <= now { touched.insert(id) } }
-            for id in touched.sorted() { review(id, now: now) }
+            for id in inOrder(touched) { review(id, now: now) }
         }
         return actions
     }
@@ -132,7 +139,12 @@ struct PartitionGroupStateMachine: Sendable {
             take(state, of: id, now: now)
             touched.insert(id)
         case .ended(let id):
-            if seats.removeValue(forKey: id)?.isLeading == true { moves.ended += 1 }
+            if let seat = seats.removeValue(forKey: id) {
+                watchedBytes -= seat.watchedBytes
+                if seat.isLeading { moves.ended += 1 }
+            }
+            // There may be room for others now.
+            touched.formUnion(refused)
             touched.insert(id)
         case .asked(let id, let asker, let candidate):
             // What is asked of a term that has ended is asked again of the next one.

@@ -12,6 +12,9 @@ public struct PartitionGroupState: Sendable {
     public var standing: [String] = []
     /// The partitions that should be here and are owned by others, by id.
     public var wanted: [String] = []
+    /// The partitions in whose queues it should stand and does not, by id, because a session cannot watch that many znodes:
+    /// ``PartitionConfiguration/watchBudget``.
+    public var refused: [String] = []
     /// How often partitions have come and gone.
     public var moves = PartitionMoves()
     /// Whether this node is cordoned, by itself or by an operator.
@@ -36,6 +39,7 @@ public struct PartitionGroupState: Sendable {
         standing = machine.seats.keys.sorted()
         owned = standing.filter { machine.seats[$0]?.isLeading == true }
         wanted = standing.filter { machine.roles[$0] == .owner && machine.seats[$0]?.isLeading != true }
+        refused = machine.refused.sorted()
         moves = machine.moves
         isCordoned = !machine.roster.ownMarked.takesPartitions
         isSettled =

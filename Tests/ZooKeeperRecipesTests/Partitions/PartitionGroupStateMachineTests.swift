@@ -14,11 +14,12 @@ import ZooKeeper
 
         init(
             _ own: PartitionNode = "web1", partitions: [Partition], warmsUp: Bool = false, knowsCordons: Bool = true,
-            _ change: (inout PartitionConfiguration) -> Void = { _ in }
+            candidateBytes: Int = 0, _ change: (inout PartitionConfiguration) -> Void = { _ in }
         ) {
             var configuration = PartitionConfiguration()
             change(&configuration)
-            machine = PartitionGroupStateMachine(own: own, configuration: configuration, warmsUp: warmsUp)
+            machine = PartitionGroupStateMachine(
+                own: own, configuration: configuration, warmsUp: warmsUp, candidateBytes: candidateBytes)
             machine.partitions = partitions
             if knowsCordons { _ = tell(.cordons([])) }
         }
@@ -305,7 +306,7 @@ import ZooKeeper
         _ = bench.join(["web2", "web3"])
         #expect(bench.machine.roles == ["theirs": .next])
         _ = bench.tell(.election("theirs", Self.waiting))
-        #expect(bench.tell(.cordons(["web2"])) == [.start(Self.others), .seek("theirs")])
+        #expect(bench.tell(.cordons(["web2"])) == [.seek("theirs"), .start(Self.others)])
         #expect(PartitionGroupState(bench.machine).nodes.map(\.isCordonedByOperator) == [false, true, false])
         // It goes, and is cordoned: nothing is kept for it.
         _ = bench.tell(.members(["web1", "web3"]))
@@ -315,6 +316,24 @@ import ZooKeeper
         #expect(bench.machine.roster.awayNames == ["web3"] && bench.machine.plan?["others"]?.home == "web3")
         _ = bench.tell(.cordons(["web2", "web3"]))
         #expect(bench.machine.roster.awayNames.isEmpty && bench.machine.plan?["others"]?.home == "web1")
+    }
+
+    @Test func `a node stands for no more than its session can watch, for what is its own first`() {
+        let own = (0..<4).map { Partition("own\($0)", preferred: ["web1", "web2"]) }
+        let foreign = (0..<2).map { Partition("alien\($0)", preferred: ["web2", "web1"]) }
+        var bench = Bench(partitions: own + foreign, candidateBytes: 96) { $0.watchBudget = 350 }
+        // An own one takes 100, one that it is next in line for twice 102.
+        #expect(bench.join(["web2"]) == own.prefix(3).map { .start($0) })
+        #expect(PartitionGroupState(bench.machine).refused == ["alien0", "alien1", "own3"])
+        #expect(!PartitionGroupState(bench.machine).isSettled)
+        #expect(bench.tell(.partitions(Array(own.dropFirst()) + foreign)) == [.leave("own0", atOnce: true)])
+        #expect(bench.tell(.ended("own0")) == [.start(own[3])])
+        #expect(PartitionGroupState(bench.machine).refused == ["alien0", "alien1"])
+        #expect(bench.tell(.partitions(foreign)) == own.dropFirst().map { .leave($0.id, atOnce: true) })
+        #expect(bench.tell(.ended("own1"), .ended("own2"), .ended("own3")) == [.start(foreign[0])])
+        #expect(bench.tell(.partitions([foreign[1]])) == [.leave("alien0", atOnce: true)])
+        #expect(bench.tell(.ended("alien0")) == [.start(foreign[1])])
+        #expect(PartitionGroupState(bench.machine).refused.isEmpty && bench.machine.watchedBytes == 204)
     }
 
     @Test func `a node that stops takes nothing more and lets its elections end`() {
