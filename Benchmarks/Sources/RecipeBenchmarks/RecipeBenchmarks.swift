@@ -7,7 +7,9 @@ struct RecipeBenchmarks: AsyncParsableCommand {
         commandName: "RecipeBenchmarks",
         abstract: "Measures the recipes against a real ZooKeeper server on this machine.",
         discussion: "Absolute times say more about the machine than about the code; the ratios are what counts.",
-        subcommands: [All.self, GateBenchmark.self, WindowBenchmark.self, ClientBenchmark.self],
+        subcommands: [
+            All.self, GateBenchmark.self, WindowBenchmark.self, ClientBenchmark.self, PartitionBenchmark.self,
+        ],
         defaultSubcommand: All.self
     )
 
@@ -18,6 +20,7 @@ struct RecipeBenchmarks: AsyncParsableCommand {
             try await GateBenchmark.parse([]).run()
             try await WindowBenchmark.parse([]).run()
             try await ClientBenchmark.parse([]).run()
+            try await PartitionBenchmark.parse([]).run()
         }
     }
 }

@@ -37,10 +37,15 @@ extension Duration {
 }
 
 func makeClient(_ connection: String, sessionTimeout: Duration = .seconds(30)) throws -> ZooKeeperClient {
+    try ZooKeeperClient(
+        configuration: .init(connectionString: connection, sessionTimeout: sessionTimeout), logger: makeLogger())
+}
+
+/// A logger of what has gone wrong.
+func makeLogger() -> Logger {
     var logger = Logger(label: "bench")
     logger.logLevel = .error
-    return try ZooKeeperClient(
-        configuration: .init(connectionString: connection, sessionTimeout: sessionTimeout), logger: logger)
+    return logger
 }
 
 /// Runs a body with the connection string of a server: one that is given, or one of its own.
