@@ -106,7 +106,8 @@ public final class PartitionGroup: Service, Sendable {
         var list: [Partition] = []
         switch partitions.kind {
         case .list(let partitions): list = partitions
-        case .children(let path): _ = try ZNodePath(path)
+        case .children(let source):
+            try Self.check(Self.problem(ofSource: ZNodePath(source).string, in: self.path), path)
         }
         for partition in list { try Self.check(partition.problem, path) }
         membership = try GroupMembership(
@@ -119,6 +120,13 @@ public final class PartitionGroup: Service, Sendable {
 
     static func check(_ problem: String?, _ path: String) throws(PartitionError) {
         if let problem { throw PartitionError(.invalidArgument, path: path, message: problem) }
+    }
+
+    /// The group's own znodes are no partitions.
+    private static func problem(ofSource source: String, in path: String) -> String? {
+        let own = [path, "\(path)/members", "\(path)/partitions", cordons(in: path)]
+        guard own.contains(source) else { return nil }
+        return "the children of \"\(source)\" are the group's own; name a znode of the partitions, such as \(path)-list"
     }
 
     /// What this node knows and has: now.

@@ -280,10 +280,17 @@ struct PartitionGroupTests {
         #expect(throws: PartitionError.self) { try make("/app", PartitionNode("a", weight: 0)) }
         #expect(throws: PartitionError.self) { try make("/app", "a", ["b-requests"]) }
         #expect(throws: ZooKeeperError.self) { try make("/app", "a", .children(of: "b")) }
+        try make("/app", "a", .children(of: "/app/list"))
+        for own in ["/app", "/app/members", "/app/partitions", "/app/cordons"] {
+            #expect(throws: PartitionError.self) { try make("/app", "a", .children(of: own)) }
+        }
         var configuration = PartitionConfiguration()
         configuration.movesPerMinute = 0
         #expect(throws: PartitionError.self) { try make("/app", "a", ["b"], configuration) }
         configuration.movesPerMinute = 1
+        configuration.watchBudget = 0
+        #expect(throws: PartitionError.self) { try make("/app", "a", ["b"], configuration) }
+        configuration.watchBudget = 1
         configuration.terms.longestPause = .zero
         #expect(throws: LeadershipError.self) { try make("/app", "a", ["b"], configuration) }
     }
