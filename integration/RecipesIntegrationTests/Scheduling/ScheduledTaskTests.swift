@@ -160,6 +160,7 @@ struct ScheduledTaskTests {
             }
             let run = try await scene.run { $0.state == .abandoned }
             #expect(run.explanation?.hasPrefix("cancelled: ") == true)
+            await notes.count(4)
             try await node.stop()
             #expect(notes.all.prefix(4) == ["begins", "ends", "begins", "ends"])
         }
