@@ -108,10 +108,13 @@ struct SemaphoreFaultTests {
             #expect(try await scene.semaphoreChildren(of: "locks") { _ in true } == place)
             await scene.proxy.accept()
             let lease = try await waiter.lease
+            await scene.proxy.refuse()
             await scene.proxy.cut()
             await scene.client.state { $0.isSuspended }
             #expect(lease.isValid)
+            await scene.proxy.accept()
             await scene.client.state { $0.isConnected }
+            #expect(lease.isValid)
             try await waiter.finish()
         }
     }

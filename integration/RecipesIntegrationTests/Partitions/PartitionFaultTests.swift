@@ -32,8 +32,10 @@ struct PartitionFaultTests {
     @Test func `a connection that is lost and found again moves nothing`() async throws {
         try await withGroup(session: .seconds(20)) { _, proxy, nodes in
             let before = nodes.tokens
+            await proxy.refuse()
             await proxy.cut()
             await nodes[0].client.state { $0.isSuspended }
+            await proxy.accept()
             await nodes[0].client.state { $0.isConnected }
             await nodes.settle(Self.partitions)
             #expect(nodes.tokens == before)
