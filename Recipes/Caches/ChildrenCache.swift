@@ -24,9 +24,9 @@ public import ZooKeeper
 /// read again. A new session reads everything again, after a `sync`.
 ///
 /// The client can watch paths of about 1 MB together, all of its watches counted: some 30,000 children. This cache
-/// takes no more of it than ``Configuration-swift.struct/watchBudget``. Further children are read as well, but a write to one of them is seen
-/// only when it is looked at again, every ``Configuration-swift.struct/interval``; ``CachedZNode/isWatched`` tells them apart. That children come and go
-/// is seen at once, however many they are.
+/// takes no more of it than ``Configuration-swift.struct/watchBudget``. Further children are read as well, but a write to
+/// one of them is seen only when it is looked at again, every ``Configuration-swift.struct/interval``;
+/// ``CachedZNode/isWatched`` tells them apart. That children come and go is seen at once, however many they are.
 ///
 /// A live content is what the connected server knew last; a server that is cut off from its leader may be behind.
 ///

@@ -23,8 +23,8 @@ public import ZooKeeper
 /// After a lost connection one read shows that nothing was missed; a new session reads everything again, after a `sync`.
 ///
 /// Two watches are needed for a znode that may have children, so that a client has room for some 10,000 to 15,000 znodes
-/// with paths of usual length. This cache takes no more than ``Configuration-swift.struct/watchBudget``; what is beyond it is looked at again every
-/// ``Configuration-swift.struct/interval``.
+/// with paths of usual length. This cache takes no more than ``Configuration-swift.struct/watchBudget``; what is beyond it
+/// is looked at again every ``Configuration-swift.struct/interval``.
 ///
 /// Costs two requests a znode at first, one for an ephemeral one, in flights of bounded size; then one request a change.
 public final class TreeCache: Service, Sendable {

@@ -68,8 +68,8 @@ public struct DrainPolicy: Sendable, Hashable {
     ///
     /// Their read znode is deleted, so that their proof of the session fails from then on and their deadline cannot move;
     /// then their session timeout is waited for. Should this window end meanwhile, the next one waits in its place: that
-    /// places are taken away is recorded first, which costs about four requests. A processor whose event does not heed cancellation may still be at it:
-    /// its token is lower than the window's.
+    /// places are taken away is recorded first, which costs about four requests. A processor whose event does not heed
+    /// cancellation may still be at it: its token is lower than the window's.
     public static func proceed(after patience: Duration) -> DrainPolicy {
         DrainPolicy(kind: .proceed(patience))
     }

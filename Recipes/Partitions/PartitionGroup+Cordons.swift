@@ -16,7 +16,8 @@ extension PartitionGroup {
     /// node keeps. Cordoned twice, the later note counts. Beside it stands what a node says of itself
     /// (``PartitionGroup/cordon()``): it takes part when neither says otherwise.
     ///
-    /// After a lost connection it may be called again. Returns when the mark is set; ``status(at:partitions:client:)`` tells who owns what since.
+    /// After a lost connection it may be called again. Returns when the mark is set; ``status(at:partitions:client:)`` tells
+    /// who owns what since.
     /// - Parameters:
     ///   - node: The node's name.
     ///   - note: Why, for those who look at the status.

@@ -23,8 +23,8 @@ public import ZooKeeper
 /// can do neither, and a period that is completed is not run again.
 ///
 /// The closure runs in a child task. It is cancelled and **awaited** when the leadership or the window is lost, when the
-/// node is shut down and is not to finish its run first, and when the overlap policy says so. What it still does then is fenced off by
-/// ``ScheduledRun/fencingToken``, where what it writes to refuses lower ones.
+/// node is shut down and is not to finish its run first, and when the overlap policy says so. What it still does then is
+/// fenced off by ``ScheduledRun/fencingToken``, where what it writes to refuses lower ones.
 ///
 /// The ensemble's clock decides when a period begins: the time that its leading server stamps writes with. A node whose own
 /// wall clock differs by more than ``ScheduledTaskConfiguration/skewLimit`` does not take the schedule.
