@@ -7,7 +7,7 @@ sources := $(wildcard Package.swift Sources Recipes Tests integration Examples B
 report := .build/ci
 traits := --traits Tracing,Configuration
 
-.PHONY: bootstrap bootstrap-tests demo test test-unit test-integration build-tests simulate mutants traits sanitize lint docs bench clean
+.PHONY: bootstrap bootstrap-tests demo build-demo test test-unit test-integration build-tests simulate mutants traits sanitize lint docs bench clean
 
 # Installs the C client's headers and the ZooKeeper server if they are missing.
 bootstrap:
@@ -17,9 +17,13 @@ bootstrap:
 bootstrap-tests:
 	@.ci/bootstrap --tests
 
-# Processors pause for a task on a real server.
-demo: bootstrap
-	swift run -c release zkrecipes demo --fault $(ARGS)
+# Processors pause for a task on a real server. Built apart, so that the tests may run meanwhile.
+optimized := -c release --scratch-path .build/optimized
+demo: build-demo
+	swift run $(optimized) zkrecipes demo --fault $(ARGS)
+
+build-demo: bootstrap
+	swift build $(optimized) --product zkrecipes
 
 # Every test. The integration tests run one suite after the other: each starts servers of its own.
 test: test-unit test-integration
