@@ -4,9 +4,7 @@ internal import ZooKeeper
 extension PartitionGroupStateMachine {
     /// - Returns: Whether there is one: not before the group is known, and this node in it.
     mutating func makePlan(now: MonotonicInstant) -> Bool {
-        guard hasStood, roster.cordons != nil, let knownSince, knownSince + configuration.gatherTime <= now else {
-            return false
-        }
+        guard let planDue, planDue <= now else { return false }
         let plan = PartitionPlan(partitions: partitions, nodes: roster.counted, away: roster.awayNames)
         self.plan = plan
         roles = Self.roles(of: name, in: plan)

@@ -115,8 +115,14 @@ struct PartitionGroupStateMachine: Sendable {
         if isStopping { return nil }
         var times = seats.values.compactMap(\.dueAt)
         if let expiry = roster.nextExpiry { times.append(expiry) }
-        if plan == nil, hasStood, let knownSince { times.append(knownSince + configuration.gatherTime) }
+        if plan == nil, let planDue { times.append(planDue) }
         return times.min()
+    }
+
+    /// When the first plan is due; `nil` while the group, the operators' marks or the own place in it are not known.
+    var planDue: MonotonicInstant? {
+        guard hasStood, roster.cordons != nil, let knownSince else { return nil }
+        return knownSince + configuration.gatherTime
     }
 
     /// - Returns: Whether there has to be a new plan.

@@ -64,6 +64,11 @@ import ZooKeeper
         #expect(other.tell(.standing(7)) == [])
         #expect(other.machine.nextTime == nil)
         #expect(other.tell(.members(["web1"])) == [.start(Self.mine)])
+        var third = Bench(partitions: [Self.mine], knowsCordons: false)
+        #expect(third.join([]) == [])
+        // It waits for the marks, and does not ask again and again.
+        #expect(third.machine.nextTime == nil)
+        #expect(third.tell(.cordons([])) == [.start(Self.mine)])
     }
 
     @Test func `a node that gathers waits for others before it takes anything`() {
