@@ -56,6 +56,11 @@ extension SubtreeStateMachine {
     /// Removes what was created before an instant, but for what something newer stands below: that is read again.
     private mutating func removeOlder(below key: ZNodeKey, than instant: ZXID, _ now: MonotonicInstant) {
         for child in nodes[key]?.names.sorted() ?? [] {
+            // What its own listing has found since stands below it, also what has not been read yet.
+            if let listed = nodes[child]?.listed, listed.czxid > instant {
+                if !stands(child, since: instant) { mark(child, .data, now) }
+                continue
+            }
             removeOlder(below: child, than: instant, now)
             if stands(child, since: instant) { continue }
             guard nodes[child]?.names.isEmpty == false else {

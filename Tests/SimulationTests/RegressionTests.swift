@@ -18,6 +18,7 @@ import ZooKeeperTestKit
         Finding(bug: "barrier-looks-once", scenario: BarrierScenario.self, seed: 27),
         Finding(bug: "cache-wakes-itself", scenario: CacheScenario.self, seed: 1),
         Finding(bug: "children-forget-what-is-newer", scenario: ChildrenScenario.self, seed: 9005),
+        Finding(bug: "children-forget-what-is-unread", scenario: ChildrenScenario.self, seed: 385),
         Finding(bug: "first-gone-means-both-gone", scenario: ExclusiveScenario.self, seed: 2006),
         Finding(bug: "leader-skipped-to-the-next", scenario: LeaderScenario.self, seed: 18),
         Finding(bug: "proof-without-echo", scenario: LockScenario.self, seed: 714),
