@@ -25,7 +25,8 @@ extension PartitionGroup {
     ///   - client: A client.
     /// - Throws: ``PartitionError`` with code `.invalidArgument` for a name that cannot be, `.noGroup` when there is no znode at
     ///   the path; `ZooKeeperError` such as `.noAuth`; `CancellationError`.
-    /// - Complexity: Two requests, three where it is the group's first; every running node lists the marks once.
+    /// - Complexity: Two requests, three for a node that has a mark, four for the group's first; every running node lists the
+    ///   marks once.
     public static func cordon(
         _ node: String, note: String = "", at path: String, client: ZooKeeperClient
     ) async throws {
@@ -52,7 +53,7 @@ extension PartitionGroup {
     ///
     /// - Returns: Whether there was a mark. A node that has cordoned itself stays so.
     /// - Throws: As ``cordon(_:note:at:client:)``.
-    /// - Complexity: One request; every running node lists the marks once.
+    /// - Complexity: One request, two when there is no mark; every running node lists the marks once.
     @discardableResult
     public static func uncordon(_ node: String, at path: String, client: ZooKeeperClient) async throws -> Bool {
         let mark = try mark(of: node, at: path)

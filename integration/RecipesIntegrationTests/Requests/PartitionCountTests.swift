@@ -134,4 +134,27 @@ struct PartitionCountTests {
             #expect(try await pair.asked.all(2, watchesHeld: false) == ["create", "list"])
         }
     }
+
+    @Test func `an operator's marks`() async throws {
+        try await AskedRequests.with { scene, asked in
+            try await scene.other.create(Self.path, parents: true)
+            func cordon(_ node: String) async throws {
+                try await PartitionGroup.cordon(node, at: Self.path, client: scene.client)
+            }
+            func uncordon(_ node: String) async throws -> Bool {
+                try await PartitionGroup.uncordon(node, at: Self.path, client: scene.client)
+            }
+            try await asked.forget()
+            try await cordon("web1")
+            #expect(try await asked.all(4) == ["exists", "create", "create", "create"])
+            try await cordon("web2")
+            #expect(try await asked.all(2) == ["exists", "create"])
+            try await cordon("web2")
+            #expect(try await asked.all(3) == ["exists", "create", "write"])
+            #expect(try await uncordon("web2"))
+            #expect(try await asked.all(1) == ["delete"])
+            #expect(try await !uncordon("web2"))
+            #expect(try await asked.all(2) == ["delete", "exists"])
+        }
+    }
 }
