@@ -77,7 +77,7 @@ let package = Package(
         .target(
             name: "ZooKeeper",
             dependencies: [
-                "ZooKeeperBridge", logging, metrics, lifecycle, collections,
+                "ZooKeeperBridge", logging, metrics, lifecycle, collections, heap,
                 tracing, configuration,
             ],
             swiftSettings: strictSettings
@@ -133,6 +133,7 @@ let package = Package(
             dependencies: [
                 "ZooKeeper", "ZooKeeperBridge", logging, metrics, configuration, tracing,
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
+                .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
                 .product(
                     name: "InMemoryTracing", package: "swift-distributed-tracing",
                     condition: .when(traits: ["Tracing"])),

@@ -108,12 +108,14 @@ extension Contender {
     }
 
     private func hold(_ own: Machine.Own, step: Int) {
+        let (before, session) = state.withLock { ($0.held, $0.session) }
+        // One that was lost while the session was being proved stays lost.
+        if before?.lossReason != nil { dropHeld() }
         let held = state.withLock { state -> HeldNode? in
-            // One that was lost while the session was being proved stays lost.
-            if let held = state.held, held.lossReason == nil { return held }
             // What is held for a moment only is not worth a watch.
-            state.held = state.session?.hold(
-                path(own.name.string), czxid: own.czxid, watchingAfter: .milliseconds(20))
+            state.held =
+                state.held
+                ?? session?.hold(path(own.name.string), czxid: own.czxid, watchingAfter: .milliseconds(20))
             return state.held
         }
         receive(.held(isValid: held?.isValid ?? false), step: step)

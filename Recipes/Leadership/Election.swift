@@ -144,10 +144,13 @@ extension Contender.Grant {
     ///
     /// Returns with the first answer; without a connection at once, and with a silent one after two seconds.
     func giveUp(client: ZooKeeperClient) async {
-        held.release()
-        let (session, cleanUp) = (held.session, cleanUp)
-        guard !session.hasEnded else { return }
         let answered = OneShot<Void>()
+        held.release(after: answered)
+        let (session, cleanUp) = (held.session, cleanUp)
+        guard !session.isGone else {
+            answered.set(())
+            return
+        }
         if case .node(let path) = cleanUp {
             session.post(.delete(path: path)) { result in
                 if case .failure(let error) = result, error.code != .noNode { session.cleanUp(cleanUp) }

@@ -40,8 +40,10 @@ enum LockBody {
         _ body: @escaping @Sendable (Held) async throws -> Value, holding held: Held
     ) async throws -> Value {
         // A cancellation that arrived with the grant: the body must not begin.
+        for place in held.places { place.beginBody() }
         let result: Result<Value, any Error> =
             Task.isCancelled ? .failure(CancellationError()) : await attend(body, held)
+        for place in held.places { place.endBody() }
         await held.end()
         return try result.get()
     }

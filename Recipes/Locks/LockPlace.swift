@@ -23,6 +23,8 @@ final class LockPlace: Sendable {
         /// What has to be deleted at the end; at least one.
         var cleanUp: [CleanUp]
         var users = 1
+        /// How many bodies run under it.
+        var bodies = 0
     }
 
     let key: Key
@@ -63,6 +65,7 @@ final class LockPlace: Sendable {
         report = LeaseReport(client: client, session: held[0].session)
         state = Mutex(State(held: held, kind: name?.kind, cleanUp: cleanUp))
         for node in held { attend(to: node) }
+        markHandles()
     }
 
     var held: [HeldNode] { state.withLock { $0.held } }
@@ -103,8 +106,28 @@ final class LockPlace: Sendable {
         guard let last else { return nil }
         SharedPlaces.remove(self)
         requests.finish()
-        for node in last.held { node.release() }
-        return delete(last.cleanUp)
+        let answered = OneShot<Void>()
+        for node in last.held { node.release(after: answered) }
+        loss.dropObservers()
+        delete(last.cleanUp, answered)
+        return answered
+    }
+
+    /// A body runs under it from now on: a client that stops waits for its end.
+    func beginBody() {
+        state.withLock { $0.bodies += 1 }
+        markHandles()
+    }
+
+    func endBody() {
+        state.withLock { $0.bodies -= 1 }
+        markHandles()
+    }
+
+    private func markHandles() {
+        state.withLock { state in
+            for node in state.held { node.isHandle = state.bodies == 0 }
+        }
     }
 
     /// A second znode with the own prefix may be created from now on.
@@ -128,13 +151,14 @@ final class LockPlace: Sendable {
         }
         guard let old else { return false }
         attend(to: held)
+        markHandles()
         old.release()
         old.session.cleanUp(.node(path: old.path))
         return true
     }
 
     private func attend(to node: HeldNode) {
-        node.onLoss { [weak self] reason in
+        node.onLoss { [weak self, weak node] reason in
             guard let self, held.contains(where: { $0 === node }) else { return }
             // Whoever is woken by the loss finds it in the state as well.
             report.lost(reason)
@@ -146,31 +170,23 @@ final class LockPlace: Sendable {
 
     /// Deletes the znodes at once; when that does not succeed, again and again, whatever becomes of the caller.
     ///
-    /// - Returns: Something that happens with the first answer.
-    private func delete(_ cleanUp: [CleanUp]) -> OneShot<Void> {
+    /// - Parameter answered: Happens with the first answer.
+    private func delete(_ cleanUp: [CleanUp], _ answered: OneShot<Void>) {
         let (report, session) = (report, session)
-        let answered = OneShot<Void>()
         let finish: @Sendable () -> Void = {
-            report.finish(session.hasEnded ? .sessionEnded : .released)
+            report.finish(session.isGone ? .sessionEnded : .released)
             answered.set(())
         }
-        guard !session.hasEnded else {
-            finish()
-            return answered
-        }
+        guard !session.isGone else { return finish() }
         report.releasing()
         let paths = cleanUp.compactMap { if case .node(let path) = $0 { path } else { String?.none } }
-        guard paths.count == cleanUp.count else {
-            session.cleanUp(cleanUp, finish)
-            return answered
-        }
+        guard paths.count == cleanUp.count else { return session.cleanUp(cleanUp, finish) }
         let delete: SessionRequest = paths.count == 1 ? .delete(path: paths[0]) : .multi(paths.map { .delete($0) })
         session.post(delete) { result in
             if result.hasDeleted(paths.count) { return finish() }
             session.cleanUp(cleanUp, finish)
             answered.set(())
         }
-        return answered
     }
 }
 

@@ -44,14 +44,17 @@ extension ReadWriteLock {
         guard let number = place.name?.number else { return false }
         let listing = OneShot<SessionResult?>()
         place.session.post(.children(path: path)) { listing.set($0) }
-        place.loss.observe { _ in listing.set(nil) }
+        let loss = place.loss.observe { _ in listing.set(nil) }
         let timer = deadline.map { deadline in
             Task { [clock = client.clock] in
                 try await clock.sleep(until: deadline)
                 listing.set(nil)
             }
         }
-        defer { timer?.cancel() }
+        defer {
+            timer?.cancel()
+            loss.cancel()
+        }
         guard case .success(.children(let names, _)) = try await listing.wait(), place.isValid else { return false }
         return !names.compactMap(ContenderName.init).contains { $0.kind == .write && $0.number > number }
     }

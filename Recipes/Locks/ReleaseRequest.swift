@@ -85,7 +85,7 @@ extension ReleaseRequest {
             withdraw(path, whenGone: holder, session: session)
         }
         session.post(.data(path: holder, watch: sink)) { result in
-            guard case .failure(let error) = result, !session.hasEnded else { return }
+            guard case .failure(let error) = result, !session.isGone else { return }
             if error.isOutcomeUnknown { return withdraw(path, whenGone: holder, session: session) }
             ContenderRequest.withdraw(path, session: session)
         }

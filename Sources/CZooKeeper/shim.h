@@ -14,6 +14,39 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+// A timer on a clock that counts suspended time, for a thread to sleep on; negative if there is no descriptor for it.
+static inline int zkb_timer_create(void) { return timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC); }
+
+// Lets the timer expire at an instant of the clock, in nanoseconds; 0 switches it off.
+static inline void zkb_timer_set(int timer, int64_t nanoseconds) {
+    struct itimerspec time = {{0, 0}, {nanoseconds / 1000000000, nanoseconds % 1000000000}};
+    timerfd_settime(timer, TFD_TIMER_ABSTIME, &time, NULL);
+}
+
+// Waits until the timer expires; a signal ends the wait as well.
+static inline void zkb_timer_wait(int timer) {
+    uint64_t expirations;
+    ssize_t size = read(timer, &expirations, sizeof(expirations));
+    (void)size;
+}
+
+// Names the calling thread, and leaves the process's signals to others.
+static inline void zkb_begin_thread(const char *name) {
+    sigset_t blocked;
+    sigfillset(&blocked);
+    // Faults stay open, so that a crash is reported like any other.
+    const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT, SIGSYS};
+    for (unsigned i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) sigdelset(&blocked, faults[i]);
+    pthread_sigmask(SIG_SETMASK, &blocked, NULL);
+    prctl(PR_SET_NAME, name);
+}
+#endif
 
 // 1 for an IPv4 or IPv6 address in digits.
 static inline int zkb_is_ip_literal(const char *text) {

@@ -151,6 +151,10 @@ package final class ScenarioWorld {
     func end() -> [String] {
         for process in processes { process.kill() }
         for process in processes { process.bury() }
+        // The dead hear nothing of their connections' end.
+        for process in processes {
+            simulation.after(.zero, by: process) { [self] in clients[process.number]?.stopImmediately() }
+        }
         simulation.run(until: simulation.now + .seconds(60)) { self.processes.contains { $0.isRunning } }
         let stuck = processes.filter(\.isRunning).map { "\($0.name) never ended, cancelled as it was" }
         return failures + stuck + ValidityChecker().violations(in: validity.entries).map(\.description)

@@ -100,6 +100,8 @@ extension ClientCore {
         state.live = nil
         aftermath.ended.append((live, .sessionEnded))
         aftermath.lostHolds = state.holds(where: { _ in true }).map { ($0, .sessionEnded) }
+        // With the session goes all that it protected.
+        state.unreleased = [:]
         aftermath.refused += state.takeOutbox(ofEpoch: live.epoch)
         interruptWatches(&state, &aftermath, kind: .sessionEnded)
         aftermath.states.append(.expired(session))
@@ -122,7 +124,7 @@ extension ClientCore {
 
     private func perform(_ aftermath: Aftermath) {
         // What was held ends before anybody learns of the state, and before anything new can be granted.
-        for (session, reason) in aftermath.ended { session.markEnded(reason) }
+        for (session, reason) in aftermath.ended { session.markGone(reason) }
         for (hold, reason) in aftermath.lostHolds { hold.lose(reason) }
         for (sink, event) in aftermath.watchers { sink.fire(event) }
         for request in aftermath.refused { finish(request, .failure(aftermath.refusal)) }
@@ -131,6 +133,7 @@ extension ClientCore {
             pump()
             connectionWakeUp.signal()
             heartbeatWakeUp.signal()
+            stopIfDone()
         }
     }
 

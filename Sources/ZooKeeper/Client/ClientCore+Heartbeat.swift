@@ -8,7 +8,7 @@ extension ClientCore {
         var lost: [HeldNode] = []
         var unwatched: [HeldNode] = []
         var beat: Beat?
-        var isDrainOver = false
+        var mayStop = false
         var nextLook: MonotonicInstant?
     }
 
@@ -30,7 +30,7 @@ extension ClientCore {
             for request in duties.overdue { timeOut(request) }
             for hold in duties.lost { lose(hold) }
             for hold in duties.unwatched { hold.watch() }
-            if duties.isDrainOver { stop() }
+            if duties.mayStop { stopIfDone() }
             if let beat = duties.beat { begin(beat) }
             await heartbeatWakeUp.wait(until: duties.nextLook, clock: clock)
         }
@@ -41,14 +41,14 @@ extension ClientCore {
         duties.lost = state.holds { $0.hasOutlivedDeadline(now: now) }
         duties.unwatched = state.holds { $0.isWatchDue(now: now) }
         let watchDue = state.holds.values.filter { $0.needsWatch && $0.watchDue > now }.map(\.watchDue).min()
-        duties.isDrainOver = state.phase == .draining && state.drainUntil.map { $0 <= now } ?? false
+        duties.mayStop = state.mayStop(now: now)
         if let rewatchAt = state.rewatchAt, rewatchAt <= now {
             duties.unwatched += state.unwatchedHolds
             (state.unwatchedHolds, state.rewatchAt) = ([], nil)
         }
         let heldUntil = state.holds.values.map(\.validUntil).filter { $0 > now }.min()
         var beatAt: MonotonicInstant?
-        if state.isConnected, !state.isHeartbeatInFlight, let live = state.live {
+        if state.phase != .stopped, state.isConnected, !state.isHeartbeatInFlight, let live = state.live {
             beatAt = state.nextHeartbeat
             if let due = beatAt, due <= now {
                 duties.beat = Beat(
@@ -57,8 +57,8 @@ extension ClientCore {
                 beatAt = nil
             }
         }
-        let drainUntil = duties.isDrainOver ? nil : state.drainUntil
-        duties.nextLook = [beatAt, heldUntil, watchDue, state.rewatchAt, drainUntil, state.deadlines.first?.instant]
+        let stopCheck = state.nextStopCheck(now: now)
+        duties.nextLook = [beatAt, heldUntil, watchDue, state.rewatchAt, stopCheck, state.deadlines.first?.instant]
             .compactMap(\.self).min()
         state.nextLook = duties.nextLook
         return duties
@@ -102,7 +102,7 @@ extension ClientCore {
     private func send(
         _ request: SessionRequest, of beat: Beat, completion: @escaping @Sendable (SessionResult) -> Void
     ) {
-        post(request, epoch: beat.session.epoch, whileDraining: true, completion: completion)
+        post(request, epoch: beat.session.epoch, whileClosing: true, completion: completion)
     }
 
     private func end(_ beat: Beat, _ result: SessionResult, checks: [HeldNode]) {

@@ -7,6 +7,8 @@ struct Outgoing: Sendable {
     var pending: PendingRequest
     var encoded: TransportRequest
     var watchKey: WatchTable.Key?
+    /// Whether it is also sent by a client that is closing.
+    var isSentWhileClosing = false
 }
 
 extension ClientCore {
@@ -24,59 +26,63 @@ extension ClientCore {
     /// - Parameters:
     ///   - epoch: The session they belong to; in any other they fail with `.sessionExpired`.
     ///   - deadline: When to give them up.
-    ///   - whileDraining: Whether they are sent even when the client is being shut down.
+    ///   - whileClosing: Whether they are sent even when the client is closing. What only gives something up always is.
     func submit(
-        _ requests: [SessionRequest], epoch: Int? = nil, deadline: MonotonicInstant? = nil, whileDraining: Bool = false
+        _ requests: [SessionRequest], epoch: Int? = nil, deadline: MonotonicInstant? = nil, whileClosing: Bool = false
     ) -> [PendingRequest] {
         let now = clock.now
         let pending = requests.map { PendingRequest($0, epoch: epoch, created: now) }
-        submit(pending, deadline: deadline, whileDraining: whileDraining)
+        submit(pending, deadline: deadline, whileClosing: whileClosing)
         return pending
     }
 
     /// Hands one request in, and has its result told on the thread that brings it, in the order of answers and events.
     func post(
-        _ request: SessionRequest, epoch: Int, whileDraining: Bool = false,
+        _ request: SessionRequest, epoch: Int, whileClosing: Bool = false,
         completion: @escaping @Sendable (SessionResult) -> Void
     ) {
         let pending = PendingRequest(request, epoch: epoch, created: clock.now, observer: completion)
-        submit([pending], whileDraining: whileDraining)
+        submit([pending], whileClosing: whileClosing)
     }
 
-    private func submit(_ pending: [PendingRequest], deadline: MonotonicInstant? = nil, whileDraining: Bool) {
+    private func submit(_ pending: [PendingRequest], deadline: MonotonicInstant? = nil, whileClosing: Bool) {
         var outgoing: [Outgoing] = []
         outgoing.reserveCapacity(pending.count)
         for request in pending {
             do throws(ZooKeeperError) {
                 let encoded = try encoder.encode(request.request)
-                outgoing.append(Outgoing(pending: request, encoded: encoded, watchKey: encoded.watchKey))
+                outgoing.append(
+                    Outgoing(
+                        pending: request, encoded: encoded, watchKey: encoded.watchKey,
+                        isSentWhileClosing: whileClosing || (request.epoch != nil && request.request.givesUp)))
             } catch {
                 finish(request, .failure(error))
             }
         }
-        enqueue(outgoing, deadline: deadline, whileDraining: whileDraining)
+        enqueue(outgoing, deadline: deadline)
     }
 
-    private func enqueue(_ outgoing: [Outgoing], deadline: MonotonicInstant?, whileDraining: Bool) {
-        let (refusal, isEarlier) = state.withLock { state -> (ZooKeeperError?, Bool) in
-            if let failure = state.failure { return (failure, false) }
-            switch state.phase {
-            case .idle, .running: break
-            case .draining where whileDraining: break
-            case .draining, .stopped: return (ZooKeeperError(.clientStopped), false)
+    private func enqueue(_ outgoing: [Outgoing], deadline: MonotonicInstant?) {
+        var (refused, refusal) = ([Outgoing](), ZooKeeperError(.clientStopped))
+        let isEarlier = state.withLock { state -> Bool in
+            var accepted = outgoing
+            if let failure = state.failure {
+                (accepted, refused, refusal) = ([], outgoing, failure)
+            } else if state.phase == .closing {
+                accepted = outgoing.filter(\.isSentWhileClosing)
+                refused = outgoing.filter { !$0.isSentWhileClosing }
+            } else if state.phase == .stopped {
+                (accepted, refused) = ([], outgoing)
             }
-            state.outbox.append(contentsOf: outgoing)
+            state.outbox.append(contentsOf: accepted)
             state.pruneOutbox()
-            guard let deadline else { return (nil, false) }
-            for one in outgoing { state.addDeadline(deadline, for: one.pending) }
-            if let nextLook = state.nextLook, nextLook <= deadline { return (nil, false) }
+            guard let deadline else { return false }
+            for one in accepted { state.addDeadline(deadline, for: one.pending) }
+            if let nextLook = state.nextLook, nextLook <= deadline { return false }
             state.nextLook = deadline
-            return (nil, true)
+            return true
         }
-        if let refusal {
-            for one in outgoing { finish(one.pending, .failure(refusal)) }
-            return
-        }
+        for one in refused { finish(one.pending, .failure(refusal)) }
         pump()
         if isEarlier { heartbeatWakeUp.signal() }
     }
@@ -85,14 +91,14 @@ extension ClientCore {
     func pump() {
         var isMine = false
         while true {
-            let (departure, isDrained) = state.withLock { state -> (Departure?, Bool) in
+            let (departure, mayStop) = state.withLock { state -> (Departure?, Bool) in
                 if !isMine, state.isPumping { return (nil, false) }
                 let departure = nextDeparture(&state)
                 state.isPumping = departure != nil
                 // What was waiting may have been given up, or gone with its session.
-                return (departure, state.phase == .draining && state.isDrained)
+                return (departure, state.phase == .closing && state.isDrained)
             }
-            if isDrained { drained.set(()) }
+            if mayStop { stopIfDone() }
             guard let departure else { return }
             isMine = true
             for (request, error) in departure.refused { finish(request, .failure(error)) }
@@ -148,7 +154,7 @@ extension ClientCore {
         /// A watch that went with its session while the answer was on its way.
         var lostWatch: (sink: WatchSink, path: String)?
         var hasMore = false
-        var isDrained = false
+        var mayStop = false
     }
 
     /// An answer, or the news that there will be none, on the transport's thread.
@@ -173,7 +179,7 @@ extension ClientCore {
                 }
             }
             consequences.hasMore = !state.outbox.isEmpty
-            consequences.isDrained = state.phase == .draining && state.isDrained
+            consequences.mayStop = state.phase == .closing && state.isDrained
             return consequences
         }
         finish(outgoing.pending, encoder.decode(reply, to: request))
@@ -182,7 +188,7 @@ extension ClientCore {
             sink.fire(WatchEvent(kind: .sessionEnded, path: encoder.stripped(path)))
         }
         if consequences.hasMore { pump() }
-        if consequences.isDrained { drained.set(()) }
+        if consequences.mayStop { stopIfDone() }
     }
 
     /// Gives a request its result, and counts it.

@@ -11,10 +11,13 @@ extension ClientCore {
 
     /// Owns the sessions until the client is stopped.
     ///
+    /// The session's upkeep runs on the clock's own thread where there is one, because other tasks of the program may keep
+    /// the cooperative pool busy for longer than the session lasts.
     /// - Throws: ``ZooKeeperError`` when the server refused a credential, or when it was run before.
     func run() async throws {
         try begin()
-        let failure = await withTaskCancellationHandler {
+        // Not a child task: heartbeats go on after a cancellation, until every holder has let go.
+        let upkeep = Task(executorPreference: clock.upkeepExecutor) {
             await withTaskGroup(of: Void.self) { group in
                 group.addTask { await self.heartbeats() }
                 group.addTask { await self.janitor.run() }
@@ -23,47 +26,14 @@ extension ClientCore {
                 group.cancelAll()
                 return failure
             }
+        }
+        let failure = await withTaskCancellationHandler {
+            await upkeep.value
         } onCancel: {
-            stop()
+            close(.afterHolders)
         }
         end()
         if let failure { throw failure }
-    }
-
-    /// Closes the session after the requests that were made; takes no new ones.
-    ///
-    /// Returns at once; ``run()`` returns when it is done. Requests are waited for until the session timeout has passed,
-    /// and not at all without a connection. Another call changes nothing.
-    func shutDown() {
-        let now = clock.now
-        let isFirst = state.withLock { state in
-            guard state.phase == .running || state.phase == .idle else { return false }
-            state.phase = .draining
-            state.drainUntil = now + configuration.sessionTimeout
-            if !state.isConnected || state.isDrained { drained.set(()) }
-            return true
-        }
-        guard isFirst else { return }
-        heartbeatWakeUp.signal()
-        drained.observe { [self] _ in stop() }
-    }
-
-    /// Ends at once: requests that wait fail, the session is closed.
-    func stop() {
-        let (live, holds, waiting, sinks) = state.withLock { state in
-            state.phase = .stopped
-            state.drainUntil = nil
-            defer { (state.outbox, state.deadlines) = ([], []) }
-            let sinks = state.watches.removeAllWithPaths()
-            return (state.live, state.holds(where: { _ in true }), state.outbox.map(\.pending), sinks)
-        }
-        // What was held must be known to have ended before the server is told to give it away.
-        live?.markEnded(.clientStopped)
-        for hold in holds { hold.lose(.clientStopped) }
-        for (path, sink) in sinks { sink.fire(WatchEvent(kind: .sessionEnded, path: encoder.stripped(path))) }
-        for request in waiting { finish(request, .failure(ZooKeeperError(.clientStopped))) }
-        decide { $0.stop() }
-        stopping.set(())
     }
 
     /// A client that was stopped before it was run ends at once when it is; that is no error.
@@ -83,7 +53,7 @@ extension ClientCore {
             return state.live
         }
         // It may have begun while the client was stopping.
-        live?.markEnded(.clientStopped)
+        live?.markGone(.clientStopped)
         let session = live?.publicSession
         logger(for: session).info("ZooKeeper client has stopped")
         states.finish(.closed(session))

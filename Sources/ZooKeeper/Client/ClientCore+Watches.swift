@@ -35,9 +35,10 @@ extension ClientCore {
     func hold(_ path: String, czxid: ZXID, session: LiveSession, watchDue: MonotonicInstant) -> HeldNode {
         let hold = HeldNode(path: path, czxid: czxid, session: session, core: self, watchDue: watchDue)
         let reason = state.withLock { state -> LossReason? in
-            guard state.phase != .stopped else { return .clientStopped }
+            guard state.phase == .idle || state.phase == .running else { return .clientStopped }
             guard state.live === session else { return session.endReason ?? .sessionEnded }
             state.holds[ObjectIdentifier(hold)] = hold
+            state.unreleased[ObjectIdentifier(hold)] = WeakHold(hold: hold)
             return nil
         }
         if let reason {
@@ -67,7 +68,19 @@ extension ClientCore {
             metadata: ["zookeeper.path": "\(hold.path)"])
     }
 
+    /// An own znode is not valid any more, while its holder may not have let go.
     func removeHold(_ hold: HeldNode) {
+        // The caller keeps it, so that it does not end under the lock.
         state.withLock { _ = $0.holds.removeValue(forKey: ObjectIdentifier(hold)) }
+    }
+
+    /// The session need not live on for the sake of this znode: its holder has let go, or it does not exist any more.
+    func forgetHold(_ hold: HeldNode) {
+        let mayStop = state.withLock { state in
+            state.holds.removeValue(forKey: ObjectIdentifier(hold))
+            state.unreleased.removeValue(forKey: ObjectIdentifier(hold))
+            return state.phase == .closing
+        }
+        if mayStop { stopIfDone() }
     }
 }

@@ -10,9 +10,11 @@ internal import ZooKeeperBridge
 /// came before it.
 final class ClientCore: Sendable {
     struct State {
-        enum Phase { case idle, running, draining, stopped }
+        enum Phase { case idle, running, closing, stopped }
 
         var phase = Phase.idle
+        /// Why a client that is closing still waits.
+        var closing = Closing()
         var hasRun = false
         var machine: SessionStateMachine
         var validity: SessionValidity
@@ -35,7 +37,12 @@ final class ClientCore: Sendable {
         var isStalled = false
         var inFlight = 0
         var watches = WatchTable()
+        /// The own znodes that are valid or may become so: what heartbeats check.
         var holds: [ObjectIdentifier: HeldNode] = [:]
+        /// The own znodes whose holders have not let go, valid or not: the session is not closed before they have.
+        ///
+        /// One that nothing refers to any more has no holder.
+        var unreleased: [ObjectIdentifier: WeakHold] = [:]
         var lastSent = MonotonicInstant.distantPast
         /// When the last write that was answered was sent.
         var lastProofSent = MonotonicInstant.distantPast
@@ -49,11 +56,13 @@ final class ClientCore: Sendable {
         var deadlines: Deque<RequestDeadline> = []
         /// Until when the heartbeat loop sleeps; `nil` for until it is woken.
         var nextLook: MonotonicInstant?
-        /// When a graceful shutdown waits no longer.
-        var drainUntil: MonotonicInstant?
         /// Counts what has states to tell; they are told in this order.
         var lastNumber = 0
         var failure: ZooKeeperError?
+    }
+
+    struct WeakHold {
+        weak var hold: HeldNode?
     }
 
     struct RequestDeadline {
@@ -75,8 +84,9 @@ final class ClientCore: Sendable {
     let connectionWakeUp = WakeUp()
     /// Wakes the loop that proves the session and watches deadlines.
     let heartbeatWakeUp = WakeUp()
-    let drained = OneShot<Void>()
-    /// The client is to end; what it waits for by itself is given up.
+    /// The client is to end: nothing is granted any more, and nobody is to wait for a session.
+    let closing = OneShot<Void>()
+    /// The session is to be closed now; what the client waits for by itself is given up.
     let stopping = OneShot<Void>()
     let stopped = OneShot<Void>()
     let state: Mutex<State>
@@ -94,7 +104,7 @@ final class ClientCore: Sendable {
         self.logger = logger
         self.metrics = metrics
         encoder = RequestEncoder(configuration)
-        janitor = Janitor(clock: clock, randomness: randomness)
+        janitor = Janitor(clock: clock, randomness: randomness, logger: logger)
         state = Mutex(
             State(
                 machine: SessionStateMachine(

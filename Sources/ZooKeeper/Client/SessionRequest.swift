@@ -53,6 +53,15 @@ extension SessionRequest {
         }
     }
 
+    /// Whether it only gives something up: it deletes, and creates nothing.
+    var givesUp: Bool {
+        switch self {
+        case .delete: true
+        case .multi(let operations): operations.contains(where: \.isDelete) && !operations.contains(where: \.isCreate)
+        default: false
+        }
+    }
+
     /// What its success shows of the session.
     var shows: SessionValidity.Answer {
         switch self {

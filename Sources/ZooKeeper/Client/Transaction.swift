@@ -35,6 +35,9 @@ public struct TransactionOperation: Sendable {
         TransactionOperation(path: path, kind: .check(version: version))
     }
 
+    var isCreate: Bool { if case .create = kind { true } else { false } }
+    var isDelete: Bool { if case .delete = kind { true } else { false } }
+
     var dataCount: Int {
         switch kind {
         case .create(let data, _, _), .setData(let data, _): data.count

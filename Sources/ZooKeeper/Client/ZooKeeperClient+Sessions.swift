@@ -15,11 +15,23 @@ extension ZooKeeperClient {
     ///
     /// - Throws: ``ZooKeeperError`` with code `.clientStopped` or `.authenticationFailed`, or `CancellationError`.
     package func liveSession() async throws -> LiveSession {
-        for await state in core.states.follow() {
-            if state.isClosed { break }
-            if state.isAuthenticationFailed { throw ZooKeeperError(.authenticationFailed) }
-            if state.isConnected, let live = core.state.withLock({ $0.isConnected ? $0.live : nil }) { return live }
+        if let session = presentConnection?.session { return session }
+        let session = await withTaskGroup(of: LiveSession?.self) { [core] group in
+            group.addTask {
+                for await _ in core.states.follow() {
+                    if let session = core.state.withLock({ $0.grantingSession }) { return session }
+                }
+                return nil
+            }
+            group.addTask {
+                try? await core.closing.wait()
+                return nil
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? nil
         }
+        if let session { return session }
+        if let failure = core.state.withLock({ $0.failure }) { throw failure }
         try Task.checkCancellation()
         throw ZooKeeperError(.clientStopped)
     }
@@ -28,10 +40,7 @@ extension ZooKeeperClient {
     ///
     /// What was answered under one number is not known to be the newest under another. `nil` while there is none.
     package var presentConnection: (session: LiveSession, number: Int)? {
-        core.state.withLock { state in
-            guard state.isConnected, let live = state.live else { return nil }
-            return (live, state.establishments)
-        }
+        core.state.withLock { state in state.grantingSession.map { ($0, state.establishments) } }
     }
 
     /// The present session's id and password, with which another connection can take it over; for tests.
@@ -41,4 +50,12 @@ extension ZooKeeperClient {
 
     /// Whether the client is connected at this moment.
     package var isConnected: Bool { core.state.withLock { $0.isConnected } }
+}
+
+extension ClientCore.State {
+    /// The session in which something can be granted; `nil` without a connection, and in a client that is to end.
+    var grantingSession: LiveSession? {
+        guard phase == .idle || phase == .running, isConnected else { return nil }
+        return live
+    }
 }

@@ -54,16 +54,21 @@ public final class ZooKeeperClient: Service, Sendable {
 
     /// Keeps a session until the client is stopped.
     ///
-    /// On graceful shutdown requests under way are finished, then the session is closed, which removes its ephemeral
-    /// znodes. They are waited for until the session timeout has passed, and not at all without a connection. On
-    /// cancellation the session is closed at once.
+    /// On graceful shutdown and on cancellation everything held in the session becomes invalid at once, and the tasks of
+    /// bodies, terms and windows are cancelled. The session is kept alive until all of them have ended, and then closed,
+    /// which deletes its ephemeral znodes: nobody else is granted what a body still winds down under. Without a connection
+    /// they are waited for as long as the server may keep the session. Locks that are held by handle are waited for until
+    /// ``ZooKeeperClientConfiguration/handleReleaseTimeout``. ``stopImmediately()`` waits for nobody.
+    ///
+    /// A graceful shutdown also finishes the requests that were made, until the session timeout has passed; without a
+    /// connection it does not wait for them. Cancellation does not wait for requests.
     /// - Throws: ``ZooKeeperError`` with code `.authenticationFailed` when the server refuses a credential,
     ///   `.invalidArgument` when the client was run before.
     public func run() async throws {
         try await withGracefulShutdownHandler {
             try await core.run()
         } onGracefulShutdown: {
-            self.core.shutDown()
+            self.core.close(.gracefully)
         }
     }
 
@@ -71,7 +76,15 @@ public final class ZooKeeperClient: Service, Sendable {
     ///
     /// Before ``run()`` it makes that return at once; called again, it changes nothing.
     public func triggerGracefulShutdown() {
-        core.shutDown()
+        core.close(.gracefully)
+    }
+
+    /// Closes the session now, whatever is held in it.
+    ///
+    /// Grants become invalid first. Bodies, terms and windows that need time to end go on while the server already gives
+    /// their locks to others: use this only if the process ends right after it, or if nothing is held.
+    public func stopImmediately() {
+        core.close(.atOnce)
     }
 
     /// Where the client stands: the current state first, then every change in order.
@@ -117,7 +130,9 @@ public final class ZooKeeperClient: Service, Sendable {
 ///   - configuration: How to reach the ensemble.
 ///   - logger: Where the client tells what happens to it.
 ///   - metricsFactory: Where the client counts and measures; `nil` takes the one that swift-metrics was set up with.
-///   - operation: Uses the client; when it returns or throws, the client is stopped and its session closed.
+///   - operation: Uses the client; when it returns or throws, the client is stopped and its session closed. Neither a
+///     cancellation of the calling task nor a graceful shutdown of a surrounding service group stops the client before:
+///     the operation decides what to do about them.
 /// - Returns: What `operation` returned.
 /// - Throws: ``ZooKeeperError`` with code `.invalidConfiguration`, or the error of `operation`.
 public func withZooKeeperClient<Result: Sendable>(
@@ -138,18 +153,6 @@ extension ZooKeeperClient {
     package func running<Result: Sendable>(
         _ operation: (ZooKeeperClient) async throws -> Result
     ) async throws -> Result {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await self.run() }
-            do {
-                let result = try await operation(self)
-                triggerGracefulShutdown()
-                try? await group.waitForAll()
-                return result
-            } catch {
-                triggerGracefulShutdown()
-                try? await group.waitForAll()
-                throw error
-            }
-        }
+        try await withInnerService(self, stop: { $0.triggerGracefulShutdown() }, operation: operation)
     }
 }

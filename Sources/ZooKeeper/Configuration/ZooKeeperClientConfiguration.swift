@@ -19,6 +19,11 @@ public struct ZooKeeperClientConfiguration: Sendable {
     /// It covers clocks of machines that run apart. Default: 0.05, which is 5 %.
     /// Above 0.35 an idle session proves itself more often; above 0.65 not even that keeps its grants from pausing.
     public var validityMargin: Double
+    /// How long a client that stops waits for locks that are held by handle, before it closes its session.
+    ///
+    /// Bodies, terms and windows are cancelled and waited for without limit. A handle may have been forgotten.
+    /// Default: 30 s.
+    public var handleReleaseTimeout: Duration
     /// How requests are repeated, and for how long.
     public var retry: RetryPolicy
     /// Credentials presented on every connection.
@@ -51,6 +56,7 @@ public struct ZooKeeperClientConfiguration: Sendable {
         self.chroot = chroot
         self.sessionTimeout = sessionTimeout
         validityMargin = 0.05
+        handleReleaseTimeout = .seconds(30)
         retry = RetryPolicy()
         auth = []
         acl = [.open]

@@ -11,6 +11,7 @@ package final class HeldNode: Sendable {
     private let capNanoseconds: Atomic<Int64>
     private let loss = OneShot<LossReason>()
     private let isReleased = Atomic(false)
+    private let isHeldByHandle = Atomic(false)
     private let created: MonotonicInstant
     /// When the watch is to be set.
     let watchDue: MonotonicInstant
@@ -80,16 +81,32 @@ package final class HeldNode: Sendable {
     /// Ends the watching over: the znode is about to be deleted by its owner, and its end is no loss.
     ///
     /// The watch stays set: the deletion's event takes it away without a request of its own.
-    package func release() {
+    ///
+    /// - Parameter deletion: Something that happens when the deletion was answered. A client that is closing waits for it.
+    package func release(after deletion: OneShot<Void>? = nil) {
         guard !isReleased.exchange(true, ordering: .acquiringAndReleasing) else { return }
         capNanoseconds.store(Self.lost, ordering: .releasing)
+        // Observers may hold this znode, and so would keep each other in memory.
+        loss.dropObservers()
+        writes.withLock { $0.observer = nil }
         core.removeHold(self)
+        guard let deletion else { return core.forgetHold(self) }
+        deletion.observe { [self] _ in core.forgetHold(self) }
+    }
+
+    /// Whether nothing but handles hold by this znode.
+    ///
+    /// A client that stops waits for bodies without limit, and for handles
+    /// for a time: one that was forgotten must not keep a program from ending.
+    package var isHandle: Bool {
+        get { isHeldByHandle.load(ordering: .relaxed) }
+        set { isHeldByHandle.store(newValue, ordering: .relaxed) }
     }
 
     /// The loss is noticed.
     func lose(_ reason: LossReason) {
         capNanoseconds.store(Self.lost, ordering: .releasing)
-        core.removeHold(self)
+        if reason == .znodeDeleted || reason == .sessionEnded { core.forgetHold(self) } else { core.removeHold(self) }
         guard !isReleased.load(ordering: .acquiring) else { return }
         loss.set(reason)
         session.tellMove()

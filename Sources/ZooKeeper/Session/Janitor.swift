@@ -1,3 +1,5 @@
+internal import Logging
+
 /// Own znodes to delete, for certain.
 package enum CleanUp: Sendable {
     /// One znode, by its full name: unique names only, so that nobody else's can be meant.
@@ -28,11 +30,13 @@ struct Janitor: Sendable {
     private let continuation: AsyncStream<Job>.Continuation
     private let clock: any MonotonicClock
     private let randomness: Randomness
+    private let logger: Logger
 
-    init(clock: any MonotonicClock, randomness: Randomness) {
+    init(clock: any MonotonicClock, randomness: Randomness, logger: Logger) {
         (jobs, continuation) = AsyncStream.makeStream(of: Job.self)
         self.clock = clock
         self.randomness = randomness
+        self.logger = logger
     }
 
     /// Hands a job in; when the client has stopped, its session is over and there is nothing to do.
@@ -57,17 +61,29 @@ struct Janitor: Sendable {
         defer { job.done.set(()) }
         _ = try? await job.after?.wait()
         var backoff = Backoff(initial: .milliseconds(20), cap: .seconds(2), seed: randomness.next())
-        while !job.session.hasEnded, !Task.isCancelled {
-            if (try? await attempt(job)) == true { return }
+        var hasWarned = false
+        while !job.session.isGone, !Task.isCancelled {
+            do {
+                if try await attempt(job) { return }
+            } catch let error as ZooKeeperError where !error.isOutcomeUnknown && !error.mayPassWithConnection {
+                if !hasWarned { warn(job, error) }
+                hasWarned = true
+            } catch {}
             try? await clock.sleep(until: clock.now + backoff.pause())
         }
+    }
+
+    private func warn(_ job: Job, _ error: ZooKeeperError) {
+        logger.warning(
+            "Cannot delete an own znode: it exists until this succeeds or the session ends",
+            metadata: ["zookeeper.path": "\(error.path ?? job.work.path)", "reason": "\(error)"])
     }
 
     /// Whether nothing is left to delete.
     private func attempt(_ job: Job) async throws -> Bool {
         switch job.work {
         case .node(let path):
-            return isGone(try await job.session.flight(.delete(path: path))[0])
+            return try isGone(try await job.session.cleaning([.delete(path: path)])[0])
         case .prefix(let prefix, let parent):
             return try await deleteAll(with: prefix, in: parent, session: job.session)
         case .prefixWith(let prefix, let parent, let also, let data):
@@ -80,7 +96,7 @@ struct Janitor: Sendable {
     private func deleteAll(with prefix: String, in parent: String, session: LiveSession) async throws -> Bool {
         let deletes = try await own(prefix, in: parent, session: session).map { SessionRequest.delete(path: $0) }
         guard !deletes.isEmpty else { return true }
-        return try await session.flight(deletes).allSatisfy(isGone)
+        return try await session.cleaning(deletes).allSatisfy(isGone)
     }
 
     private func deleteAll(
@@ -89,20 +105,21 @@ struct Janitor: Sendable {
         guard let first = try await own(prefix, in: parent, session: session).first else {
             return try await delete(shared, ifItHolds: data, session: session)
         }
-        let result = try await session.flight(.multi([.delete(first), .delete(shared)]))[0]
+        let result = try await session.cleaning([.multi([.delete(first), .delete(shared)])])[0]
         guard case .failure(let error) = result else { return true }
         // With the shared one gone the first still stands; with the first gone the next look decides about the shared one.
-        guard error.code == .noNode, error.failedOperation == 1 else { return false }
-        return isGone(try await session.flight(.delete(path: first))[0])
+        guard error.code == .noNode else { throw error }
+        guard error.failedOperation == 1 else { return false }
+        return try isGone(try await session.cleaning([.delete(path: first)])[0])
     }
 
     /// Deletes a znode of a shared name whose companion is gone, by somebody's hand.
     private func delete(_ shared: String, ifItHolds data: [UInt8], session: LiveSession) async throws -> Bool {
-        let result = try await session.flight(.data(path: shared))[0]
+        let result = try await session.cleaning([.data(path: shared)])[0]
         switch result {
         case .success(.data(data, let stat)):
-            return isGone(try await session.flight(.delete(path: shared, version: stat.dataVersion))[0])
-        case .failure(let error): return error.code == .noNode || error.code == .noAuth
+            return try isGone(try await session.cleaning([.delete(path: shared, version: stat.dataVersion)])[0])
+        case .failure(let error): return try isGone(.failure(error))
         default: return true
         }
     }
@@ -111,28 +128,56 @@ struct Janitor: Sendable {
     ///
     /// Without the barrier one whose creation is on its way might not be seen.
     private func deleteOwned(_ path: String, session: LiveSession) async throws -> Bool {
-        let results = try await session.flight(.barrier(at: path), .data(path: path))
+        let results = try await session.cleaning([.barrier(at: path), .data(path: path)])
         switch results[0].asBarrier(before: results[1]) {
         case .success(.data(_, let stat)) where stat.ephemeralOwner == session.id:
-            return isGone(try await session.flight(.delete(path: path, version: stat.dataVersion))[0])
-        case .failure(let error): return error.code == .noNode || error.code == .noAuth
+            return try isGone(try await session.cleaning([.delete(path: path, version: stat.dataVersion)])[0])
+        case .failure(let error): return try isGone(.failure(error))
         default: return true
         }
     }
 
     /// The znodes with a prefix; without the barrier one whose creation is on its way might not be seen.
     private func own(_ prefix: String, in parent: String, session: LiveSession) async throws -> [String] {
-        let results = try await session.flight(.barrier(at: parent), .children(path: parent))
+        let results = try await session.cleaning([.barrier(at: parent), .children(path: parent)])
         let listing = results[0].asBarrier(before: results[1])
         if case .failure(let error) = listing, error.code == .noNode { return [] }
         return try listing.get().children.names
             .filter { $0.hasPrefix(prefix) }.map { parent == "/" ? "/\($0)" : "\(parent)/\($0)" }
     }
 
-    private func isGone(_ result: SessionResult) -> Bool {
+    /// Whether a znode is surely gone.
+    ///
+    /// - Throws: The reason why it is not.
+    private func isGone(_ result: SessionResult) throws(ZooKeeperError) -> Bool {
         switch result {
         case .success: true
-        case .failure(let error): error.code == .noNode
+        case .failure(let error) where error.code == .noNode: true
+        case .failure(let error) where error.code == .badVersion: false
+        case .failure(let error): throw error
         }
+    }
+}
+
+extension CleanUp {
+    /// The path that a message names.
+    fileprivate var path: String {
+        switch self {
+        case .node(let path), .owned(let path), .prefix(let path, _), .prefixWith(let path, _, _, _): path
+        }
+    }
+}
+
+extension ZooKeeperError {
+    /// Whether the reason is the connection or the session, and not the request.
+    fileprivate var mayPassWithConnection: Bool {
+        [.connectionLoss, .sessionExpired, .sessionMoved, .operationTimeout, .throttled, .clientStopped].contains(code)
+    }
+}
+
+extension LiveSession {
+    /// Sends requests that a client which is closing sends as well.
+    fileprivate func cleaning(_ requests: [SessionRequest]) async throws -> [SessionResult] {
+        try await flight(requests, whileClosing: true)
     }
 }

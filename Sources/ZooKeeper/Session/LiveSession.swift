@@ -11,6 +11,7 @@ package final class LiveSession: Sendable {
     private let timeoutNanoseconds: Atomic<Int64>
     private let validNanoseconds = Atomic(MonotonicInstant.distantPast.nanoseconds)
     private let end = OneShot<LossReason>()
+    private let gone = Atomic(false)
     /// Who waits for the validity to move; looked at only when there is somebody.
     private let move = Mutex<OneShot<Void>?>(nil)
     private let isMoveAwaited = Atomic(false)
@@ -35,7 +36,13 @@ package final class LiveSession: Sendable {
     /// Why the session ended, once it has.
     package var endReason: LossReason? { end.value }
 
+    /// Whether nothing can be granted in it any more: it has expired, or the client is to end.
     package var hasEnded: Bool { end.value != nil }
+
+    /// Whether nothing is left of it at the ensemble that could be deleted: it has expired or is being closed.
+    ///
+    /// A session of a client that is to end lives on until every holder has let go.
+    package var isGone: Bool { gone.load(ordering: .acquiring) }
 
     /// Waits for the session's end.
     ///
@@ -56,7 +63,11 @@ package final class LiveSession: Sendable {
     }
 
     package func flight(_ requests: [SessionRequest]) async throws -> [SessionResult] {
-        let pending = core.submit(requests, epoch: epoch)
+        try await flight(requests, whileClosing: false)
+    }
+
+    func flight(_ requests: [SessionRequest], whileClosing: Bool) async throws -> [SessionResult] {
+        let pending = core.submit(requests, epoch: epoch, whileClosing: whileClosing)
         var results: [SessionResult] = []
         results.reserveCapacity(pending.count)
         for request in pending { results.append(try await request.value()) }
@@ -145,6 +156,11 @@ package final class LiveSession: Sendable {
         validNanoseconds.store(instant.nanoseconds, ordering: .releasing)
         timeoutNanoseconds.store(timeout.nanoseconds, ordering: .relaxed)
         tellMove()
+    }
+
+    func markGone(_ reason: LossReason) {
+        gone.store(true, ordering: .releasing)
+        markEnded(reason)
     }
 
     func markEnded(_ reason: LossReason) {

@@ -44,6 +44,12 @@ package protocol MonotonicClock: Sendable {
     var now: MonotonicInstant { get }
     /// Waits; throws `CancellationError` when the task is cancelled.
     func sleep(until deadline: MonotonicInstant) async throws
+    /// The executor for tasks that must run in time, however busy the cooperative pool is; `nil` if there is none.
+    var upkeepExecutor: (any TaskExecutor)? { get }
+}
+
+extension MonotonicClock {
+    package var upkeepExecutor: (any TaskExecutor)? { nil }
 }
 
 extension MonotonicClock {
@@ -72,7 +78,24 @@ package struct SystemMonotonicClock: MonotonicClock {
         return MonotonicInstant(nanoseconds: Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec))
     }
 
+    #if os(Linux)
+    package var upkeepExecutor: (any TaskExecutor)? { UpkeepThread.shared }
+
+    /// Waits on the process's own timer thread.
+    ///
+    /// A sleep that is cancelled leaves nothing behind; one of `ContinuousClock`
+    /// would stay in memory until its deadline.
+    package func sleep(until deadline: MonotonicInstant) async throws {
+        try Task.checkCancellation()
+        guard now < deadline else { return }
+        let end = OneShot<Void>()
+        let timer = UpkeepThread.shared.schedule(at: deadline) { end.set(()) }
+        defer { timer.cancel() }
+        try await end.wait()
+    }
+    #else
     package func sleep(until deadline: MonotonicInstant) async throws {
         try await ContinuousClock().sleep(until: ContinuousClock.now.advanced(by: deadline - now))
     }
+    #endif
 }

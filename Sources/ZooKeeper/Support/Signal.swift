@@ -9,7 +9,23 @@ package final class OneShot<Value: Sendable>: Sendable {
         var value: Value?
         var nextID = 0
         var waiters: [Int: CheckedContinuation<Value?, Never>] = [:]
-        var observers: [@Sendable (Value) -> Void] = []
+        var observers: [(id: Int, call: @Sendable (Value) -> Void)] = []
+    }
+
+    /// A closure that observes, until it is dropped.
+    package struct Observation: Sendable {
+        fileprivate let id: Int
+        fileprivate let source: OneShot
+
+        /// Drops the closure, unless it is being called.
+        package func cancel() {
+            // Released outside of the lock: what a closure holds may end with it.
+            let dropped = source.state.withLock { state in
+                let index = state.observers.firstIndex { $0.id == id }
+                return index.map { state.observers.remove(at: $0) }
+            }
+            _ = dropped
+        }
     }
 
     private let state = Mutex(State())
@@ -26,7 +42,7 @@ package final class OneShot<Value: Sendable>: Sendable {
             guard state.value == nil else { return nil }
             state.value = value
             defer { (state.waiters, state.observers) = ([:], []) }
-            return (state.waiters.orderedValues, state.observers)
+            return (state.waiters.orderedValues, state.observers.map(\.call))
         }
         guard let (waiters, observers) = first else { return false }
         for observer in observers { observer(value) }
@@ -35,13 +51,32 @@ package final class OneShot<Value: Sendable>: Sendable {
     }
 
     /// Calls a closure when it happens, or at once when it has.
-    package func observe(_ observer: @escaping @Sendable (Value) -> Void) {
-        let value = state.withLock { state -> Value? in
-            if state.value == nil { state.observers.append(observer) }
-            return state.value
+    ///
+    /// The closure is kept until then, or until it is dropped: whoever observes something that lives longer than itself
+    /// drops it.
+    @discardableResult
+    package func observe(_ observer: @escaping @Sendable (Value) -> Void) -> Observation {
+        let (id, value) = state.withLock { state -> (Int, Value?) in
+            state.nextID += 1
+            if state.value == nil { state.observers.append((state.nextID, observer)) }
+            return (state.nextID, state.value)
         }
         if let value { observer(value) }
+        return Observation(id: id, source: self)
     }
+
+    /// Drops all closures that observe; tasks that wait go on waiting.
+    package func dropObservers() {
+        // Released outside of the lock: what a closure holds may end with it.
+        let dropped = state.withLock { state in
+            defer { state.observers = [] }
+            return state.observers
+        }
+        _ = dropped
+    }
+
+    /// How many closures observe; for tests.
+    package var observerCount: Int { state.withLock { $0.observers.count } }
 
     /// Waits for the value.
     ///

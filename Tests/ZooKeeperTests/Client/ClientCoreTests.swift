@@ -271,16 +271,15 @@ struct ClientCoreTests {
 
     // MARK: The end
 
-    @Test func `a graceful shutdown finishes requests under way and proves what is held meanwhile`() async throws {
+    @Test func `a graceful shutdown finishes requests under way and keeps the session alive meanwhile`() async throws {
         try await ScriptedClient.run { scripted in
             let connection = try await scripted.connected()
-            _ = try await scripted.held("/own", on: connection)
             let writing = Task { try await scripted.client.setData([1], at: "/a") }
             let write = await connection.next(where: \.isSetData)
             scripted.client.triggerGracefulShutdown()
             await #expect(throws: ZooKeeperError(.clientStopped)) { try await scripted.client.data(at: "/b") }
             scripted.clock.advance(by: .seconds(3))
-            await connection.answerBeat()
+            await connection.next(where: \.isHeartbeat).answer(0, .stat(.test()))
             #expect(connection.closed.value == nil)
             write.answer(0, .stat(.test()))
             _ = try await writing.value
@@ -301,6 +300,7 @@ struct ClientCoreTests {
         #expect(try await hold.waitForLoss() == .clientStopped)
         #expect(!hold.isValid)
         #expect(isClosed.value == false)
+        hold.release()
         try await running.value
         #expect(connection.closed.value == .endSession)
     }

@@ -199,7 +199,8 @@ struct ScriptedClient: Sendable {
         let scripted = try ScriptedClient(change)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await scripted.client.run() }
-            defer { group.cancelAll() }
+            // What a test holds need not be released.
+            defer { scripted.client.stopImmediately() }
             try await body(scripted)
         }
     }

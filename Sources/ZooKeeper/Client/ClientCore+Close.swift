@@ -1,0 +1,138 @@
+internal import DequeModule
+internal import Logging
+internal import Synchronization
+internal import ZooKeeperBridge
+
+/// What a client that is to end waits for before it closes its session.
+enum CloseMode: Int, Comparable {
+    /// Requests that were made, for one session timeout; then as ``afterHolders``.
+    case gracefully
+    /// The holders of own znodes.
+    case afterHolders
+    /// Nothing.
+    case atOnce
+
+    static func < (left: CloseMode, right: CloseMode) -> Bool { left.rawValue < right.rawValue }
+}
+
+extension ClientCore {
+    /// Until when a client that is closing waits, and for what.
+    struct Closing {
+        var mode: CloseMode?
+        /// Until when requests that were made are waited for.
+        var requestsUntil = MonotonicInstant.distantPast
+        /// Until when locks held by handle are waited for.
+        var handlesUntil = MonotonicInstant.distantPast
+    }
+
+    /// Has the client end: at once for everybody who uses it, and in time for the session.
+    ///
+    /// All grants become invalid, whoever waits for one is told, and new requests are refused. The session lives on, with
+    /// its heartbeats, until every holder has let go, so that nobody else can be granted what a body still winds down
+    /// under. It is closed then, which deletes what is left of its ephemeral znodes. Without a connection, holders are
+    /// waited for as long as the server may keep the session.
+    ///
+    /// Returns at once; ``run()`` returns when it is done. Another call can only shorten the wait.
+    func close(_ mode: CloseMode) {
+        let now = clock.now
+        let consequences = state.withLock { state -> Consequences? in
+            guard state.phase != .stopped else { return nil }
+            let isFirst = state.phase != .closing
+            if let earlier = state.closing.mode, earlier >= mode { return nil }
+            state.phase = .closing
+            state.closing.mode = mode
+            if isFirst { state.closing.handlesUntil = now + configuration.handleReleaseTimeout }
+            let drains = mode == .gracefully && state.isConnected
+            state.closing.requestsUntil = drains ? now + configuration.sessionTimeout : now
+            defer { if !drains { state.outbox.removeAll { !$0.isSentWhileClosing } } }
+            return Consequences(
+                live: isFirst ? state.live : nil,
+                lost: isFirst ? state.holds(where: { _ in true }) : [],
+                watches: isFirst ? state.watches.removeAllWithPaths() : [],
+                refused: drains ? [] : state.outbox.filter { !$0.isSentWhileClosing }.map(\.pending),
+                unreleased: isFirst ? state.unreleasedHolds : [])
+        }
+        guard let consequences else { return }
+        consequences.live?.markEnded(.clientStopped)
+        for hold in consequences.lost { hold.lose(.clientStopped) }
+        closing.set(())
+        for (path, sink) in consequences.watches {
+            sink.fire(WatchEvent(kind: .sessionEnded, path: encoder.stripped(path)))
+        }
+        for request in consequences.refused { finish(request, .failure(ZooKeeperError(.clientStopped))) }
+        if !consequences.unreleased.isEmpty {
+            logger(for: consequences.live?.publicSession).info(
+                "The session is closed when what it holds has been released",
+                metadata: ["zookeeper.paths": .array(consequences.unreleased.map { "\($0.path)" })])
+        }
+        heartbeatWakeUp.signal()
+        stopIfDone()
+    }
+
+    /// What to do outside of the lock when the client begins to close.
+    private struct Consequences {
+        var live: LiveSession?
+        var lost: [HeldNode]
+        var watches: [(path: String, sink: WatchSink)]
+        var refused: [PendingRequest]
+        var unreleased: [HeldNode]
+    }
+
+    /// Closes the session if nothing is left to wait for.
+    func stopIfDone() {
+        if state.withLock({ $0.mayStop(now: clock.now) }) { stop() }
+    }
+
+    /// Closes the session now: requests that wait fail, and what is still held is given away by the server.
+    private func stop() {
+        let (live, waiting, watches, unreleased, isFirst) = state.withLock { state in
+            let isFirst = state.phase != .stopped
+            state.phase = .stopped
+            defer { (state.outbox, state.deadlines, state.unreleased) = ([], [], [:]) }
+            return (
+                state.live, state.outbox.map(\.pending), state.watches.removeAllWithPaths(),
+                state.unreleasedHolds, isFirst
+            )
+        }
+        guard isFirst else { return }
+        if !unreleased.isEmpty {
+            logger(for: live?.publicSession).warning(
+                "The session is closed although somebody has not released what it holds",
+                metadata: ["zookeeper.paths": .array(unreleased.map { "\($0.path)" })])
+        }
+        live?.markGone(.clientStopped)
+        for (path, sink) in watches { sink.fire(WatchEvent(kind: .sessionEnded, path: encoder.stripped(path))) }
+        for request in waiting { finish(request, .failure(ZooKeeperError(.clientStopped))) }
+        decide { $0.stop() }
+        stopping.set(())
+    }
+}
+
+extension ClientCore.State {
+    /// Whether a client that is closing has nothing left to wait for.
+    func mayStop(now: MonotonicInstant) -> Bool {
+        guard phase == .closing else { return false }
+        if closing.mode == .atOnce { return true }
+        guard isDrained || closing.requestsUntil <= now else { return false }
+        return !awaitsHolders(now: now)
+    }
+
+    /// When a client that is closing looks again whether it may stop, if nothing happens before.
+    func nextStopCheck(now: MonotonicInstant) -> MonotonicInstant? {
+        guard phase == .closing else { return nil }
+        let deadlines = [closing.requestsUntil, closing.handlesUntil, isConnected ? .distantPast : sessionMayEndAt]
+        return deadlines.filter { $0 > now }.min()
+    }
+
+    private func awaitsHolders(now: MonotonicInstant) -> Bool {
+        guard live != nil, isConnected || now < sessionMayEndAt else { return false }
+        return unreleased.values.contains { weak in
+            weak.hold.map { !$0.isHandle || now < closing.handlesUntil } ?? false
+        }
+    }
+
+    fileprivate var unreleasedHolds: [HeldNode] { unreleased.values.compactMap(\.hold) }
+
+    /// When the server ends the session if it does not hear from it again, as far as is known here.
+    private var sessionMayEndAt: MonotonicInstant { establishedAfter + validity.timeout }
+}

@@ -1,0 +1,145 @@
+#if os(Linux)
+#if canImport(Glibc)
+internal import Glibc
+#else
+internal import Musl
+#endif
+internal import DequeModule
+internal import HeapModule
+internal import Synchronization
+internal import ZooKeeperBridge
+
+/// The thread that runs the upkeep of all clients of the process, and the timers of the system's clock.
+///
+/// Heartbeats, deadlines and reconnects must not wait for a thread of the cooperative pool: bodies that compute without
+/// suspending can keep all of those busy for longer than a session lasts. What runs here must not block.
+///
+/// The thread starts with its first job or timer and lives as long as the process. It sleeps on a timer of
+/// `CLOCK_BOOTTIME`, which also counts the time in which the machine is suspended.
+package final class UpkeepThread: TaskExecutor {
+    package static let shared = UpkeepThread()
+
+    /// A call at an instant, until it is cancelled.
+    package struct Timer: Sendable {
+        fileprivate let entry: Entry
+        fileprivate let thread: UpkeepThread
+
+        /// Drops the call, and what its closure holds; a call that has begun goes on.
+        package func cancel() {
+            thread.cancel(entry)
+        }
+    }
+
+    fileprivate final class Entry: Sendable, Comparable {
+        let instant: MonotonicInstant
+        /// Orders calls that are due at the same instant.
+        let number: Int
+        fileprivate let call: Mutex<(@Sendable () -> Void)?>
+
+        init(_ instant: MonotonicInstant, number: Int, _ call: @escaping @Sendable () -> Void) {
+            self.instant = instant
+            self.number = number
+            self.call = Mutex(call)
+        }
+
+        /// Gives the call away; `nil` once it was given or dropped.
+        func take() -> (@Sendable () -> Void)? {
+            call.withLock { call in
+                defer { call = nil }
+                return call
+            }
+        }
+
+        static func == (left: Entry, right: Entry) -> Bool { left === right }
+        static func < (left: Entry, right: Entry) -> Bool {
+            (left.instant, left.number) < (right.instant, right.number)
+        }
+    }
+
+    private struct State {
+        var jobs: Deque<UnownedJob> = []
+        var timers = Heap<Entry>()
+        var lastNumber = 0
+        /// Entries of the heap that were cancelled.
+        var cancelled = 0
+        var isStarted = false
+        var timer = BootTimer()
+    }
+
+    private let state = Mutex(State())
+
+    private init() {}
+
+    package func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        state.withLock { state in
+            state.jobs.append(job)
+            wake(&state)
+        }
+    }
+
+    /// Calls a closure at an instant, on this thread: it must not block.
+    package func schedule(at instant: MonotonicInstant, _ call: @escaping @Sendable () -> Void) -> Timer {
+        state.withLock { state in
+            state.lastNumber += 1
+            let entry = Entry(instant, number: state.lastNumber, call)
+            state.timers.insert(entry)
+            if state.timers.min === entry { wake(&state) }
+            return Timer(entry: entry, thread: self)
+        }
+    }
+
+    private func cancel(_ entry: Entry) {
+        guard entry.take() != nil else { return }
+        state.withLock { state in
+            state.cancelled += 1
+            // What was cancelled is removed when it is half of the heap, so that a cancellation costs little.
+            guard state.cancelled > 64, state.cancelled > state.timers.count / 2 else { return }
+            state.timers = Heap(state.timers.unordered.filter(\.isPending))
+            state.cancelled = 0
+        }
+    }
+
+    /// How many calls are kept, those that were cancelled and not removed among them; for tests.
+    package var timerCount: Int { state.withLock { $0.timers.count } }
+
+    // MARK: The thread
+
+    private func wake(_ state: inout State) {
+        state.timer.set(0)
+        guard !state.isStarted else { return }
+        state.isStarted = true
+        var thread = pthread_t()
+        let code = unsafe pthread_create(&thread, nil, { _ in unsafe UpkeepThread.shared.run() }, nil)
+        precondition(code == 0, "the system has no thread left for the upkeep of the ZooKeeper clients")
+        pthread_detach(thread)
+    }
+
+    private func run() -> UnsafeMutableRawPointer? {
+        beginThread(named: "zk-upkeep")
+        while true {
+            let (jobs, entries) = state.withLock { take(&$0, now: SystemMonotonicClock().now) }
+            for job in jobs { unsafe job.runSynchronously(on: asUnownedTaskExecutor()) }
+            for entry in entries { entry.take()?() }
+            if jobs.isEmpty, entries.isEmpty { state.withLock(\.timer).wait() }
+        }
+    }
+
+    /// Takes what is due; sets the timer to the next deadline when nothing is.
+    private func take(_ state: inout State, now: MonotonicInstant) -> (Deque<UnownedJob>, [Entry]) {
+        var due: [Entry] = []
+        while let next = state.timers.min, next.instant <= now || !next.isPending {
+            state.timers.removeMin()
+            if next.isPending { due.append(next) } else { state.cancelled = max(0, state.cancelled - 1) }
+        }
+        defer { state.jobs = [] }
+        // Under the lock, so that a wake-up is never replaced by a later deadline.
+        if state.jobs.isEmpty, due.isEmpty { state.timer.set(state.timers.min?.instant.nanoseconds) }
+        return (state.jobs, due)
+    }
+}
+
+extension UpkeepThread.Entry {
+    var isPending: Bool { call.withLock { $0 != nil } }
+}
+#endif
