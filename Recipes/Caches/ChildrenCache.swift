@@ -121,12 +121,8 @@ public func withChildrenCache<Result: Sendable>(
     operation: (ChildrenCache) async throws -> Result
 ) async throws -> Result {
     let cache = try ChildrenCache(path, client: client, configuration: configuration, logger: logger)
-    return try await withThrowingTaskGroup(of: Void.self) { group in
-        // A client that stops ends the cache's sequence; the operation is what counts.
-        group.addTask { try? await cache.run() }
-        defer { group.cancelAll() }
-        return try await operation(cache)
-    }
+    // A client that stops ends the cache's sequence; the operation is what counts.
+    return try await withInnerService(cache, operation: operation)
 }
 
 extension SubtreeStateMachine.Scope {

@@ -134,10 +134,6 @@ public func withNodeCache<Result: Sendable>(
     operation: (NodeCache) async throws -> Result
 ) async throws -> Result {
     let cache = try NodeCache(path, client: client, logger: logger)
-    return try await withThrowingTaskGroup(of: Void.self) { group in
-        // A client that stops ends the cache's sequence; the operation is what counts.
-        group.addTask { try? await cache.run() }
-        defer { group.cancelAll() }
-        return try await operation(cache)
-    }
+    // A client that stops ends the cache's sequence; the operation is what counts.
+    return try await withInnerService(cache, operation: operation)
 }

@@ -114,10 +114,6 @@ public func withTreeCache<Result: Sendable>(
     operation: (TreeCache) async throws -> Result
 ) async throws -> Result {
     let cache = try TreeCache(path, client: client, configuration: configuration, logger: logger)
-    return try await withThrowingTaskGroup(of: Void.self) { group in
-        // A client that stops ends the cache's sequence; the operation is what counts.
-        group.addTask { try? await cache.run() }
-        defer { group.cancelAll() }
-        return try await operation(cache)
-    }
+    // A client that stops ends the cache's sequence; the operation is what counts.
+    return try await withInnerService(cache, operation: operation)
 }

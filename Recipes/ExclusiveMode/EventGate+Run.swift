@@ -158,7 +158,7 @@ struct GateLoop {
         case .lost(let reason):
             gate.logger.warning("The gate has lost its place", metadata: ["zookeeper.reason": "\(reason)"])
             gate.broadcast.send(.lost(reason))
-            return .lost(hasSession: !grant.session.hasEnded)
+            return .lost(hasSession: !grant.session.isGone)
         }
     }
 

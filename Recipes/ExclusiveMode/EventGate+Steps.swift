@@ -173,8 +173,8 @@ extension GateLoop {
 
     /// Deletes the read znode, which acknowledges the pause, and reads the signal with a watch, in one flight.
     mutating func leave() async -> GateStateMachine.Event {
-        guard let session, let node, !session.hasEnded else { return .sessionEnded }
         grant?.hold.release()
+        guard let session, let node, !session.isGone else { return .sessionEnded }
         let (watch, signalPath) = (SignalWatch(), mode.signalPath)
         let results = await unlessAbandoned {
             try await session.flight(.delete(path: node), .data(path: signalPath, watch: watch.sink))

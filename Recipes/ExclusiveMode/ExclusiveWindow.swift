@@ -107,8 +107,8 @@ struct WindowHolds: Sendable {
         write.onLoss(observer)
     }
 
-    func release() {
-        signal.release()
-        write.release()
+    func release(after removal: OneShot<Void>) {
+        signal.release(after: removal)
+        write.release(after: removal)
     }
 }

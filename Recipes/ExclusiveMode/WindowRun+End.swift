@@ -10,8 +10,9 @@ extension WindowRun {
     func finish(_ outcome: WindowRecord.Outcome, drained: Drained?) async {
         let record = record(outcome, drained: drained?.duration, tracker: drained?.tracker)
         let patience = drained == nil ? clock.now : request.holds.validUntil
-        request.holds.release()
         let done = OneShot<Void>()
+        // A client that is closing keeps its session until the record is written.
+        request.holds.release(after: done)
         Task {
             await remove(record, settled: drained?.settled ?? [])
             done.set(())
@@ -43,7 +44,7 @@ extension WindowRun {
 
     private func remove(_ record: WindowRecord, settled: Set<String>) async {
         var (records, version) = (request.records, request.recordsVersion)
-        for _ in 0..<Self.tries where !request.session.hasEnded {
+        for _ in 0..<Self.tries where !request.session.isGone {
             let results = try? await request.session.flight(
                 .multi([
                     .delete(request.holds.write.path), .delete(request.holds.signal.path),

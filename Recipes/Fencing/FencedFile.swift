@@ -1,3 +1,4 @@
+internal import Dispatch
 public import Metrics
 
 /// A file that is written with fencing tokens: a stale one is refused.
@@ -7,11 +8,14 @@ public import Metrics
 /// refuses older writers all the same. Writers exclude each other by `flock` on `PATH.lock`; on network file systems that
 /// holds as far as they keep that promise.
 ///
-/// All of it is done on a thread of its own; nothing blocks Swift's threads. A write under way is not cancelled.
+/// Writes run one after the other on a dispatch queue of their own, so that nothing blocks the cooperative pool. A write in
+/// progress is not cancelled.
 public final class FencedFile: FencedWriter {
     /// The file.
     public let path: String
     private let counters: FencedWriteCounters
+    /// A serial queue has a thread of its own while it works; a concurrent one would share those of the cooperative pool.
+    private let queue = DispatchQueue(label: "zookeeper.fenced-file")
 
     /// Makes a writer; nothing is touched.
     ///
@@ -31,7 +35,7 @@ public final class FencedFile: FencedWriter {
     /// - Throws: ``FencingError`` with code `.unreadable` or `.fileSystem`.
     public func highestToken() async throws -> FencingToken? {
         let files = FencedFiles(path)
-        return try await BlockingThread.run { try files.highestToken() }
+        return try await run { try files.highestToken() }
     }
 
     /// Replaces the file.
@@ -43,11 +47,17 @@ public final class FencedFile: FencedWriter {
     public func write(_ value: [UInt8], token: FencingToken) async throws {
         let files = FencedFiles(path)
         do {
-            try await BlockingThread.run { try files.write(value, token: token) }
+            try await run { try files.write(value, token: token) }
         } catch let error as FencingError where error.code == .staleToken {
             counters.reject()
             throw error
         }
         counters.accept()
+    }
+
+    private func run<Result: Sendable>(_ work: @escaping @Sendable () throws -> Result) async throws -> Result {
+        try await withCheckedThrowingContinuation { continuation in
+            queue.async { continuation.resume(with: Swift.Result(catching: work)) }
+        }
     }
 }

@@ -107,32 +107,3 @@ struct FencedFiles: Sendable {
             .fileSystem, target: path, message: "\(call): \(String(cString: strerror(code)))")
     }
 }
-
-/// Runs blocking calls.
-enum BlockingThread {
-    private final class Body: Sendable {
-        let run: @Sendable () -> Void
-        init(_ run: @escaping @Sendable () -> Void) { self.run = run }
-    }
-
-    /// Runs a body on a thread of its own; cancellation does not interrupt it.
-    static func run<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
-        try await withCheckedThrowingContinuation { continuation in
-            detach { continuation.resume(with: Swift.Result(catching: body)) }
-        }
-    }
-
-    private static func detach(_ run: @escaping @Sendable () -> Void) {
-        let argument = Unmanaged.passRetained(Body(run)).toOpaque()
-        let thread = UnsafeMutablePointer<pthread_t>.allocate(capacity: 1)
-        defer { thread.deallocate() }
-        let code = pthread_create(
-            thread, nil,
-            { argument in
-                Unmanaged<Body>.fromOpaque(argument!).takeRetainedValue().run()
-                return nil
-            }, argument)
-        precondition(code == 0, "no thread could be made: \(String(cString: strerror(code)))")
-        pthread_detach(thread.pointee)
-    }
-}

@@ -24,7 +24,8 @@ extension DistributedMutex {
         guard LockContext.place(key) == nil else {
             throw LockError(
                 .alreadyHeld, path: path,
-                message: "this task holds the mutex and would wait for itself; take it again by its lease")
+                message: "this task, or the task that started it, holds the mutex and would wait for itself; "
+                    + "take it again by its lease, or ask for it in a Task.detached that the body does not wait for")
         }
         let data = lockData.bytes
         let contender = Contender(

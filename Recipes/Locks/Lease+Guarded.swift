@@ -8,14 +8,14 @@ extension Lease: Grant {
     ///
     /// - Parameter operations: As for `ZooKeeperClient.transaction(_:)`; at least one.
     /// - Returns: One result for each operation, in their order.
-    /// - Throws: ``LockError`` with code `.lost`, and nothing has happened; `ZooKeeperError` of an operation that failed,
+    /// - Throws: ``LockError`` with code `.lost` or `.released`, and nothing has happened; `ZooKeeperError` of an operation that failed,
     ///   numbered as they were given, and nothing has happened; `ZooKeeperError` whose outcome is unknown, when the answer
     ///   was lost; `CancellationError`, and it may have happened.
     /// - Complexity: One request.
     @discardableResult
     public func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] {
         guard isValid, let results = try await place.session.guarded(by: place.held.map(\.path), operations) else {
-            throw place.lostError
+            throw notHeldError
         }
         return results
     }

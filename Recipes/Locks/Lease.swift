@@ -81,6 +81,11 @@ public final class Lease: Sendable {
         return stage.compareExchange(expected: .held, desired: last, ordering: .acquiringAndReleasing).exchanged
     }
 
+    /// The error of what needs the lock: it was lost, or this handle was released.
+    var notHeldError: LockError {
+        stage.load(ordering: .acquiring) == .ended ? place.releasedError : place.lostError
+    }
+
     /// Whether it holds, or held until it was given up.
     var hasHeldOn: Bool {
         let stage = stage.load(ordering: .acquiring)
@@ -110,10 +115,10 @@ extension Lease {
     ///
     /// That is how the lock is taken again by who has it: by handle, whichever task or thread asks.
     ///
-    /// - Throws: ``LockError`` with code `.lost` when this handle holds no more.
+    /// - Throws: ``LockError`` with code `.lost` if the lock was lost, or `.released` if this handle was released.
     /// - Complexity: Nothing is sent.
     public func share() throws(LockError) -> Lease {
-        guard stage.load(ordering: .acquiring) == .held, place.enter() else { throw place.lostError }
+        guard stage.load(ordering: .acquiring) == .held, place.enter() else { throw notHeldError }
         return Lease(place)
     }
 
@@ -121,7 +126,8 @@ extension Lease {
     ///
     /// - Parameter body: Runs as a child task; cancelled when the lock is lost or the calling task is cancelled.
     /// - Returns: What the body returned.
-    /// - Throws: ``LockError`` with code `.lost`; the body's error; `CancellationError`.
+    /// - Throws: ``LockError`` with code `.lost`, or `.released` if this handle was released; the body's error;
+    ///   `CancellationError`.
     /// - Complexity: Nothing is sent.
     public func withLock<Result: Sendable>(
         _ body: @escaping @Sendable (Lease) async throws -> Result

@@ -8,7 +8,7 @@ public struct LockError: Error, Sendable, Hashable, CustomStringConvertible {
     public struct Code: Sendable, Hashable, CustomStringConvertible {
         enum Kind: Hashable {
             case timedOut, lost, notAvailable, alreadyHeld, upgradeNotAllowed, notReadWrite, queueNumbersExhausted
-            case limitUnreadable
+            case limitUnreadable, released
         }
 
         let kind: Kind
@@ -20,11 +20,14 @@ public struct LockError: Error, Sendable, Hashable, CustomStringConvertible {
         /// The body was cancelled and has ended. What it did at the end may have happened beside another holder: a
         /// store that checks fencing tokens has refused that.
         public static let lost = Code(kind: .lost)
+        /// The lease was released in order, so that nothing can be done by it any more.
+        public static let released = Code(kind: .released)
         /// Somebody holds the lock, or waits for it.
         public static let notAvailable = Code(kind: .notAvailable)
         /// A task that holds a mutex asked for it again: it would wait for itself.
         ///
-        /// A mutex is taken again by its handle: ``Lease/withLock(_:)``, ``Lease/share()``.
+        /// A mutex is taken again by its handle: ``Lease/withLock(_:)``, ``Lease/share()``. A `Task { }` that was started
+        /// in a body counts as a part of it while the body runs; a `Task.detached { }` does not.
         public static let alreadyHeld = Code(kind: .alreadyHeld)
         /// A task that holds the read lock asked for the write lock: it would wait for itself.
         public static let upgradeNotAllowed = Code(kind: .upgradeNotAllowed)

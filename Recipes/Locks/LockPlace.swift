@@ -196,7 +196,13 @@ extension LockPlace {
         loss.value ?? session.endReason ?? .deadlinePassed
     }
 
+    /// The error of a lock that is not valid any more.
     var lostError: LockError { LockError(.lost, path: key.path, reason: lossReason) }
+
+    /// The error of a lock that was released in order.
+    var releasedError: LockError {
+        LockError(.released, path: key.path, message: "the lease has been released; acquire the lock again")
+    }
 }
 
 extension SessionResult {

@@ -53,7 +53,7 @@ public final class MultiLease: Sendable {
     public func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] {
         let paths = leases.flatMap { $0.place.held.map(\.path) }
         guard isValid, let results = try await leases[0].place.session.guarded(by: paths, operations) else {
-            throw lostError
+            throw leases.map(\.notHeldError).first { $0.code == .released } ?? lostError
         }
         return results
     }

@@ -23,6 +23,7 @@ import ZooKeeperTestKit
         Finding(bug: "leader-skipped-to-the-next", scenario: LeaderScenario.self, seed: 18),
         Finding(bug: "proof-without-echo", scenario: LockScenario.self, seed: 714),
         Finding(bug: "run-ended-twice", scenario: ScheduleScenario.self, seed: 963),
+        Finding(bug: "session-closed-under-its-holders", scenario: LockScenario.self, seed: 28),
         Finding(bug: "signal-only-with-its-write-znode", scenario: ExclusiveScenario.self, seed: 3),
         Finding(bug: "structure-created-once", scenario: ExclusiveScenario.self, seed: 2681),
     ]

@@ -161,6 +161,8 @@ private struct Politician: Sendable {
 
     private func lead(_ term: Term, client: ZooKeeperClient, election: OneShot<LeaderSelector>) async throws {
         let token = term.fencingToken.rawValue
+        let holding = participant.beginHolding()
+        defer { participant.endHolding(holding) }
         log.record(.began(token: token), by: participant)
         participant.progress()
         defer {

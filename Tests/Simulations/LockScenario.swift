@@ -149,6 +149,8 @@ private struct LockUser: Sendable {
 
     private func hold(_ lease: Lease, reads: Bool) async throws {
         let token = lease.fencingToken.rawValue
+        let holding = participant.beginHolding()
+        defer { participant.endHolding(holding) }
         log.record(.began(token: token, kind: reads ? .read : .write), by: participant)
         participant.progress()
         defer { log.record(.ended(token: token), by: participant) }

@@ -99,6 +99,8 @@ private struct MutexUser: Sendable {
 
     private func hold(_ lease: Lease, _ client: ZooKeeperClient) async throws {
         let token = lease.fencingToken.rawValue
+        let holding = participant.beginHolding()
+        defer { participant.endHolding(holding) }
         log.record(.began(token: token, kind: .write), by: participant)
         participant.progress()
         defer { log.record(.ended(token: token), by: participant) }

@@ -34,6 +34,19 @@ struct Participant: Sendable {
         }
     }
 
+    /// Begins something under a grant: its session must not be closed by its own client before the end.
+    ///
+    /// - Returns: What ``endHolding(_:)`` is given at the end.
+    func beginHolding() -> Int64 {
+        let session = world.value.clients[process.value.number]?.session?.id.rawValue ?? 0
+        world.value.held[session, default: 0] += 1
+        return session
+    }
+
+    func endHolding(_ session: Int64) {
+        world.value.held[session, default: 0] -= 1
+    }
+
     /// Draws what this participant does next.
     func chance<Value>(_ draw: (inout Chance) -> Value) -> Value {
         draw(&process.value.simulation.chance)

@@ -147,6 +147,8 @@ private struct PartitionHost: Sendable {
 
     private func work(_ partition: Partition, _ term: Term) async throws {
         let (id, token) = (partition.id, term.fencingToken.rawValue)
+        let holding = participant.beginHolding()
+        defer { participant.endHolding(holding) }
         log.record(.began(partition: id, token: token), by: participant)
         defer { log.record(.ended(partition: id, token: token), by: participant) }
         while true {

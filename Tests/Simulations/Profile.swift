@@ -20,7 +20,8 @@ struct Profile {
     /// For how long faults strike: many short schedules find more than few long ones.
     var trouble: Duration
 
-    init(_ chance: inout Chance) {
+    /// - Parameter stopsClients: Whether programs are told to end in the middle of what they do.
+    init(_ chance: inout Chance, stopsClients: Bool) {
         servers = chance.pick([1, 3, 3, 3, 5])
         sessionTimeout = chance.pick([.seconds(2), .seconds(4)])
         tick = sessionTimeout / chance.pick([2, 4])
@@ -41,9 +42,11 @@ struct Profile {
         quorumLatency = chance.pick(paces)
         clockRates = chance.pick([[1], [0.98, 1, 1.02]])
         freezesAtClockOnceIn = chance.pick([0, 0, 500, 2000])
-        faults = Fault.allCases.filter { _ in chance.oneIn(3) }
+        faults = Fault.allCases.filter { $0 != .stop && chance.oneIn(3) }
         trouble = chance.duration(.seconds(3) ... .seconds(12))
         faultPause = chance.pick([.milliseconds(50) ... .seconds(1), .milliseconds(200) ... .seconds(4)])
+        // Without a draw, so that the worlds of other seeds stay what they were.
+        if stopsClients { faults.append(.stop) }
     }
 }
 
@@ -76,4 +79,6 @@ enum Fault: CaseIterable {
     case touchedNode
     /// Containers are reaped as soon as they are empty.
     case reaping
+    /// A process's client is told to stop while it is used, and then the process; another is started in its place.
+    case stop
 }

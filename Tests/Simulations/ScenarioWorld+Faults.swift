@@ -38,6 +38,7 @@ extension ScenarioWorld {
         case .deletedNode: deleteNode()
         case .touchedNode: touchNode()
         case .reaping: _ = ensemble.reapContainers()
+        case .stop: stop(index, cancelAfter: span / 4)
         }
     }
 
@@ -85,6 +86,25 @@ extension ScenarioWorld {
         willDie(member.process)
         simulation.after(span) { [self] in
             members[index].process = startProcess(member.name, member.main)
+        }
+    }
+
+    /// Its client stops first, as in a program whose parts end in any order.
+    private func stop(_ index: Int, cancelAfter span: Duration) {
+        let process = members[index].process
+        guard !process.isDead, process.isRunning else { return }
+        simulation.note("stop \(process.name)")
+        simulation.after(.zero, by: process) { [self] in clients[process.number]?.triggerGracefulShutdown() }
+        simulation.after(span) { process.cancel() }
+        restart(index, after: process)
+    }
+
+    /// Starts a member's next process when the one that was told to end has ended.
+    private func restart(_ index: Int, after process: SimulatedProcess) {
+        simulation.after(.milliseconds(100)) { [self] in
+            guard members[index].process === process, !process.isDead else { return }
+            if process.isRunning { return restart(index, after: process) }
+            members[index].process = startProcess(members[index].name, members[index].main)
         }
     }
 

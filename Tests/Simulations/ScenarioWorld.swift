@@ -22,6 +22,8 @@ package final class ScenarioWorld {
     var deletable: [String] = []
 
     var clients: [Int: ZooKeeperClient] = [:]
+    /// How much is done under grants of each session, valid or not.
+    var held: [Int64: Int] = [:]
     private let validity = History<ValidityAction>()
     var members: [Member] = []
     private(set) var processes: [SimulatedProcess] = []
@@ -35,7 +37,7 @@ package final class ScenarioWorld {
 
     init(_ simulation: Simulation) {
         self.simulation = simulation
-        profile = Profile(&simulation.chance)
+        profile = Profile(&simulation.chance, stopsClients: simulation.seed % 8 == 4)
         ensemble = SimulatedEnsemble(
             in: simulation,
             settings: EnsembleSettings(
@@ -71,6 +73,11 @@ package final class ScenarioWorld {
         configuration.sessionTimeout = profile.sessionTimeout
         let client = try process.makeClient(of: ensemble, configuration: configuration, library: profile.library)
         clients[process.number] = client
+        process.willEndSession = { [unowned self] session in
+            // With a deleted znode there is nothing left to protect.
+            guard held[session, default: 0] > 0, !profile.faults.contains(.deletedNode) else { return }
+            failures.append("\(process.name) closed a session in which it still held something")
+        }
         ask(client, of: process)
         return client
     }

@@ -159,6 +159,8 @@ private struct SemaphoreUser: Sendable {
 
     private func hold(_ lease: Lease, _ count: Int) async throws {
         let token = lease.fencingToken.rawValue
+        let holding = participant.beginHolding()
+        defer { participant.endHolding(holding) }
         log.record(.began(token: token, count: count), by: participant)
         participant.progress()
         defer { log.record(.ended(token: token), by: participant) }

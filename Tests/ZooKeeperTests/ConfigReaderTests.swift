@@ -17,6 +17,7 @@ struct ConfigReaderTests {
         #expect(read.chroot == expected.chroot)
         #expect(read.sessionTimeout == expected.sessionTimeout)
         #expect(read.validityMargin == expected.validityMargin)
+        #expect(read.handleReleaseTimeout == expected.handleReleaseTimeout)
         #expect(read.retry == expected.retry)
         #expect(read.auth.isEmpty)
         #expect(read.acl == expected.acl)
@@ -29,6 +30,7 @@ struct ConfigReaderTests {
         let read = try read([
             "servers": ConfigValue(.stringArray(["zk1:2181", "[::1]:2182"]), isSecret: false),
             "chroot": "/app", "sessionTimeoutSeconds": 4.5, "validityMargin": 0.1, "retry.deadlineSeconds": 60,
+            "handleReleaseTimeoutSeconds": 2,
             "retry.initialPauseSeconds": 0.01, "retry.longestPauseSeconds": 1.5, "auth.credential": "me:secret",
             "acl": "creatorAll", "usesContainerParents": false, "maximumRequestsInFlight": 16,
             "maximumPacketSize": 4096,
@@ -37,6 +39,7 @@ struct ConfigReaderTests {
         #expect(read.chroot?.string == "/app")
         #expect(read.sessionTimeout == .milliseconds(4500))
         #expect(read.validityMargin == 0.1)
+        #expect(read.handleReleaseTimeout == .seconds(2))
         #expect(
             read.retry
                 == RetryPolicy(

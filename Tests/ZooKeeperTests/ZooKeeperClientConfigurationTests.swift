@@ -15,7 +15,7 @@ struct ZooKeeperClientConfigurationTests {
 
     @Test func `the limits themselves are right`() throws {
         var configuration = ZooKeeperClientConfiguration(servers: [Self.server])
-        configuration.sessionTimeout = .milliseconds(1)
+        configuration.sessionTimeout = .milliseconds(100)
         configuration.validityMargin = 0
         configuration.maximumRequestsInFlight = 1
         configuration.maximumPacketSize = 1025
@@ -23,7 +23,7 @@ struct ZooKeeperClientConfigurationTests {
             deadline: .nanoseconds(1), initialPause: .nanoseconds(1), longestPause: .nanoseconds(1))
         try configuration.validate()
         configuration.sessionTimeout = .milliseconds(Int64(Int32.max))
-        configuration.validityMargin = 0.999
+        configuration.validityMargin = 0.65
         configuration.maximumRequestsInFlight = 4096
         configuration.retry.deadline = .seconds(Int64.max)
         try configuration.validate()
@@ -38,10 +38,12 @@ struct ZooKeeperClientConfigurationTests {
         ("it has the host \"a:b\"", { $0.servers = [ServerAddress(host: "a:b", port: 1)] }),
         ("sessionTimeout is 0.0 seconds", { $0.sessionTimeout = .zero }),
         ("sessionTimeout is -1.0 seconds", { $0.sessionTimeout = .seconds(-1) }),
-        ("sessionTimeout is 0.0009 seconds", { $0.sessionTimeout = .microseconds(900) }),
+        ("sessionTimeout is 0.0999 seconds", { $0.sessionTimeout = .microseconds(99_900) }),
         ("sessionTimeout is 2147483.648 seconds", { $0.sessionTimeout = .milliseconds(Int64(Int32.max) + 1) }),
         ("sessionTimeout is", { $0.sessionTimeout = .seconds(Int64.max) }),
         ("validityMargin is 1.0", { $0.validityMargin = 1 }),
+        ("validityMargin is 0.7", { $0.validityMargin = 0.7 }),
+        ("handleReleaseTimeout is -1.0 seconds", { $0.handleReleaseTimeout = .seconds(-1) }),
         ("validityMargin is -0.01", { $0.validityMargin = -0.01 }),
         ("validityMargin is nan", { $0.validityMargin = .nan }),
         ("retry.deadline is 0.0 seconds", { $0.retry.deadline = .zero }),

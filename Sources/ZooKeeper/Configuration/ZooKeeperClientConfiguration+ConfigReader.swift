@@ -13,6 +13,7 @@ extension ZooKeeperClientConfiguration {
     /// - `chroot` (string): the znode that stands for the root; not together with a chroot in `connectionString`.
     /// - `sessionTimeoutSeconds` (double, default 10): ``sessionTimeout``.
     /// - `validityMargin` (double, default 0.05): ``validityMargin``.
+    /// - `handleReleaseTimeoutSeconds` (double, default 30): ``handleReleaseTimeout``.
     /// - `retry.deadlineSeconds` (double, default 30): ``RetryPolicy/deadline``.
     /// - `retry.initialPauseSeconds` (double, default 0.05): ``RetryPolicy/initialPause``.
     /// - `retry.longestPauseSeconds` (double, default 2): ``RetryPolicy/longestPause``.
@@ -31,6 +32,7 @@ extension ZooKeeperClientConfiguration {
         self.init(servers: ensemble.servers, chroot: ensemble.chroot)
         if let timeout = try keys.duration("sessionTimeoutSeconds") { sessionTimeout = timeout }
         if let margin = try keys.number("validityMargin") { validityMargin = margin }
+        if let timeout = try keys.duration("handleReleaseTimeoutSeconds") { handleReleaseTimeout = timeout }
         if let deadline = try keys.duration("retry.deadlineSeconds") { retry.deadline = deadline }
         if let pause = try keys.duration("retry.initialPauseSeconds") { retry.initialPause = pause }
         if let pause = try keys.duration("retry.longestPauseSeconds") { retry.longestPause = pause }

@@ -1,5 +1,8 @@
 extension ZooKeeperClientConfiguration {
     static let possibleRequestsInFlight = 1...4096
+    /// In milliseconds.
+    static let shortestSessionTimeout: Int64 = 100
+    static let widestMargin = 0.65
     static let possiblePacketSizes = 1025...Int(Int32.max)
 
     /// Checks all settings.
@@ -28,11 +31,16 @@ extension ZooKeeperClientConfiguration {
 
     private func validateTimes() throws(ZooKeeperError) {
         try require(
-            (1...Int64(Int32.max)).contains(sessionTimeout.milliseconds), "sessionTimeout", "\(sessionTimeout)",
-            "from 1 ms to \(Int32.max) ms, such as .seconds(10)")
+            (Self.shortestSessionTimeout...Int64(Int32.max)).contains(sessionTimeout.milliseconds), "sessionTimeout",
+            "\(sessionTimeout)",
+            "from \(Self.shortestSessionTimeout) ms, since a connection must be established within 0.7 of it, "
+                + "to \(Int32.max) ms, such as .seconds(10)")
         try require(
-            (0..<1).contains(validityMargin), "validityMargin", "\(validityMargin)",
-            "from 0 to below 1, such as 0.05")
+            (0...Self.widestMargin).contains(validityMargin), "validityMargin", "\(validityMargin)",
+            "from 0 to \(Self.widestMargin), such as 0.05: with more, grants would end between two heartbeats")
+        try require(
+            handleReleaseTimeout >= .zero, "handleReleaseTimeout", "\(handleReleaseTimeout)",
+            "at least 0, such as .seconds(30)")
         try require(retry.deadline > .zero, "retry.deadline", "\(retry.deadline)", "above 0, such as .seconds(30)")
         try require(
             retry.initialPause > .zero, "retry.initialPause", "\(retry.initialPause)",

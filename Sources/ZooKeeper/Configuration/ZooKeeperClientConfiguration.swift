@@ -10,14 +10,17 @@ public struct ZooKeeperClientConfiguration: Sendable {
     ///
     /// `nil` for the ensemble's own root. It is not created.
     public var chroot: ZNodePath?
-    /// The session timeout to ask for; the server bounds it by its own limits.
+    /// The session timeout to ask for, at least 100 ms; the server bounds it by its own limits.
     ///
-    /// A crash of this process is noticed by others after about this time. Default: 10 s.
+    /// A crash of this process is noticed by others after about this time. What is held stays valid between heartbeats as
+    /// long as a round trip takes less than a twelfth of the timeout (a twentieth with a ``validityMargin`` over 0.1), and
+    /// it outlasts a lost connection of 0.35 of the timeout in any case, 0.65 at best. Default: 10 s.
     public var sessionTimeout: Duration
     /// The part of the session timeout given away so that grants end here before the server can give them to others.
     ///
     /// It covers clocks of machines that run apart. Default: 0.05, which is 5 %.
-    /// Above 0.35 an idle session proves itself more often; above 0.65 not even that keeps its grants from pausing.
+    /// Above 0.35 an idle session sends heartbeats more often. At most 0.65: with more, grants would end between two
+    /// heartbeats.
     public var validityMargin: Double
     /// How long a client that stops waits for locks that are held by handle, before it closes its session.
     ///

@@ -32,6 +32,28 @@ import Darwin
         return String(decoding: buffer.prefix(count), as: UTF8.self)
     }
 
+    #if os(Linux)
+    @Test func `many writes at once need no thread each`() async throws {
+        func threads() throws -> Int {
+            let tasks = try #require(opendir("/proc/self/task"))
+            defer { closedir(tasks) }
+            var count = 0
+            while readdir(tasks) != nil { count += 1 }
+            return count
+        }
+        try await withFile { file in
+            let before = try threads()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<500 { group.addTask { try await file.write([1], token: token(1)) } }
+                try await group.next()
+                #expect(try threads() < before + 100)
+                try await group.waitForAll()
+            }
+            #expect(file.counts.accepted == 500)
+        }
+    }
+    #endif
+
     @Test func `a lower token than the highest is refused, and counted`() async throws {
         try await withFile { file in
             #expect(try await file.highestToken() == nil)

@@ -181,12 +181,13 @@ struct ScriptedClient: Sendable {
 
     init(
         resolver: any NameResolver = LiteralResolver(), metricsFactory: (any MetricsFactory)? = nil,
-        _ change: (inout ZooKeeperClientConfiguration) -> Void = { _ in }
+        log: RecordedLog? = nil, _ change: (inout ZooKeeperClientConfiguration) -> Void = { _ in }
     ) throws {
         var configuration = ZooKeeperClientConfiguration(servers: [ServerAddress(host: "127.0.0.1", port: 2181)])
         change(&configuration)
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
+        let handler: any LogHandler = log ?? SwiftLogNoOpLogHandler()
+        var logger = Logger(label: "test") { _ in handler }
+        logger.logLevel = log == nil ? .critical : .trace
         client = try ZooKeeperClient(
             configuration: configuration, transport: transport, resolver: resolver, clock: clock,
             randomness: Randomness(seed: 1), logger: logger, metricsFactory: metricsFactory)

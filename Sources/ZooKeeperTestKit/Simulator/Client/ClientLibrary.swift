@@ -120,6 +120,7 @@ package final class ClientLibrary {
             }
         }
         guard wasConnected, end == .endSession else { return finish() }
+        process.willEndSession(session.id)
         lastNumber += 1
         closing = (lastNumber, finish)
         send(.closeSession(number: lastNumber))

@@ -32,6 +32,9 @@ package final class SimulatedProcess {
     /// Killed: whatever it still does harms and tells nobody.
     package private(set) var isDead = false
 
+    /// Called with the session's number before a client of the process closes its session.
+    package var willEndSession: (Int64) -> Void = { _ in }
+
     var ready: [UnownedJob] = []
     private var held: [() -> Void] = []
     private var whenKilled: [() -> Void] = []
