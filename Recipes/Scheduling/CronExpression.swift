@@ -1,4 +1,4 @@
-/// Which local times a schedule names: the five fields of cron.
+/// The local times that a schedule names: the five fields of cron.
 ///
 /// | field | values | besides `*`, lists, ranges and steps |
 /// |---|---|---|
@@ -6,18 +6,19 @@
 /// | hour | 0-23 | |
 /// | day of the month | 1-31 | `L`, the last day |
 /// | month | 1-12, JAN-DEC | |
-/// | day of the week | 0-7, SUN-SAT; 0 and 7 are Sunday | `FRI#2`, the second Friday; `5L`, the last Friday |
+/// | day of the week | 0-7, SUN-SAT; 0 and 7 are Sunday | `FRI#2`, the second Friday; `5L` or `FRIL`, the last Friday |
 ///
-/// When the day of the month and the day of the week are both given, a day that one of them names is meant, as in
-/// Vixie's cron.
+/// The two day fields are combined as in Vixie's cron. If one of them begins with `*`, a day must be in both: `0 0 */2 * MON`
+/// names the Mondays among the odd days of each month. Otherwise one of them is enough: `0 0 13 * FRI` names each 13th and
+/// each Friday.
 public struct CronExpression: Sendable, Hashable, CustomStringConvertible {
     /// The expression as it was given.
     public let description: String
 
-    let minutes: Set<Int>
-    let hours: Set<Int>
+    let minutes: ValueSet
+    let hours: ValueSet
     let days: DaysOfMonth
-    let months: Set<Int>
+    let months: ValueSet
     let weekdays: DaysOfWeek
     /// Whether the hour is left open: such a schedule means real time, and not certain hours of a local day.
     let isAnyHour: Bool
@@ -41,46 +42,138 @@ public struct CronExpression: Sendable, Hashable, CustomStringConvertible {
         isAnyHour = fields[1].hasPrefix("*")
     }
 
-    /// The hours and minutes at which the schedule strikes on a day that it names, in order.
-    var times: [TimeOfDay] {
-        hours.sorted().flatMap { hour in minutes.sorted().map { TimeOfDay(unchecked: hour, $0) } }
+    /// Each day at one time.
+    init(dailyAt time: TimeOfDay) {
+        description = "\(time.minute) \(time.hour) * * *"
+        minutes = ValueSet(CollectionOfOne(time.minute))
+        hours = ValueSet(CollectionOfOne(time.hour))
+        days = .all
+        months = ValueSet(1...12)
+        weekdays = .all
+        isAnyHour = false
     }
 
     /// Whether the schedule names a day.
     func includes(_ day: LocalDay) -> Bool {
-        guard months.contains(day.month) else { return false }
-        return switch (days.isAny, weekdays.isAny) {
-        case (true, true): true
-        case (false, true): days.include(day)
-        case (true, false): weekdays.include(day)
-        case (false, false): days.include(day) || weekdays.include(day)
+        days(of: LocalMonth(year: day.year, month: day.month)).contains(day.day)
+    }
+
+    /// The days of a month that the schedule names.
+    private func days(of month: LocalMonth) -> ValueSet {
+        guard months.contains(month.month) else { return ValueSet() }
+        let byNumber = days.days(of: month)
+        let mustBeInBoth = days.isStarred || weekdays.isStarred
+        if mustBeInBoth, byNumber.isEmpty || weekdays.isEveryDay { return byNumber }
+        let byWeekday = weekdays.days(of: month)
+        return mustBeInBoth ? byNumber.intersection(byWeekday) : byNumber.union(byWeekday)
+    }
+}
+
+// Local times are counted in minutes from 1970-01-01 00:00 in the same place.
+extension CronExpression {
+    /// The rarest days, a 29 February on a certain weekday, are at most 40 years apart.
+    static let horizonInYears = 50
+
+    private static let day = 1440
+
+    /// Returns the first minute that the schedule names, from one on; `nil` if there is none within 50 years.
+    func first(from minute: Int) -> Int? {
+        let (number, rest) = minute.dividedDown(by: Self.day)
+        guard let day = firstDay(from: number) else { return nil }
+        if day > number { return firstTime(from: 0).map { day * Self.day + $0 } }
+        if let time = firstTime(from: rest) { return day * Self.day + time }
+        return first(from: (number + 1) * Self.day)
+    }
+
+    /// Returns the last minute that the schedule names, up to one; `nil` if there is none within 50 years.
+    func last(through minute: Int) -> Int? {
+        let (number, rest) = minute.dividedDown(by: Self.day)
+        guard let day = lastDay(through: number) else { return nil }
+        if day < number { return lastTime(through: Self.day - 1).map { day * Self.day + $0 } }
+        if let time = lastTime(through: rest) { return day * Self.day + time }
+        return last(through: number * Self.day - 1)
+    }
+
+    private func firstDay(from number: Int) -> Int? {
+        let day = LocalDay(number: number)
+        var (month, lowest) = (LocalMonth(year: day.year, month: day.month), day.day)
+        while month.year <= day.year + Self.horizonInYears {
+            if let found = days(of: month).first(from: lowest) { return month.firstNumber + found - 1 }
+            lowest = 1
+            if let later = months.first(from: month.month + 1) {
+                month.month = later
+            } else {
+                month = LocalMonth(year: month.year + 1, month: months.first(from: 1) ?? 1)
+            }
         }
+        return nil
+    }
+
+    private func lastDay(through number: Int) -> Int? {
+        let day = LocalDay(number: number)
+        var (month, highest) = (LocalMonth(year: day.year, month: day.month), day.day)
+        while month.year >= day.year - Self.horizonInYears {
+            if let found = days(of: month).last(through: highest) { return month.firstNumber + found - 1 }
+            highest = 31
+            if let earlier = months.last(through: month.month - 1) {
+                month.month = earlier
+            } else {
+                month = LocalMonth(year: month.year - 1, month: months.last(through: 12) ?? 12)
+            }
+        }
+        return nil
+    }
+
+    private func firstTime(from minuteOfDay: Int) -> Int? {
+        let (hour, minute) = minuteOfDay.quotientAndRemainder(dividingBy: 60)
+        if hours.contains(hour), let found = minutes.first(from: minute) { return hour * 60 + found }
+        guard let later = hours.first(from: hour + 1), let found = minutes.first(from: 0) else { return nil }
+        return later * 60 + found
+    }
+
+    private func lastTime(through minuteOfDay: Int) -> Int? {
+        let (hour, minute) = minuteOfDay.quotientAndRemainder(dividingBy: 60)
+        if hours.contains(hour), let found = minutes.last(through: minute) { return hour * 60 + found }
+        guard hour > 0, let earlier = hours.last(through: hour - 1), let found = minutes.last(through: 59) else {
+            return nil
+        }
+        return earlier * 60 + found
     }
 }
 
 /// The third field.
 struct DaysOfMonth: Sendable, Hashable {
-    let isAny: Bool
-    private let numbers: Set<Int>
+    /// Whether the field begins with `*`.
+    let isStarred: Bool
+    private let numbers: ValueSet
     private let includesLast: Bool
 
+    static let all = DaysOfMonth(isStarred: true, numbers: ValueSet(1...31), includesLast: false)
+
+    private init(isStarred: Bool, numbers: ValueSet, includesLast: Bool) {
+        self.isStarred = isStarred
+        self.numbers = numbers
+        self.includesLast = includesLast
+    }
+
     init(_ text: String) throws(ScheduleError) {
-        var numbers: Set<Int> = []
+        var numbers = ValueSet()
         var includesLast = false
         for part in text.split(separator: ",", omittingEmptySubsequences: false) {
-            if part.uppercased() == "L" {
+            if part == "L" || part == "l" {
                 includesLast = true
             } else {
                 try numbers.formUnion(CronField(name: "day of the month", range: 1...31).values(String(part)))
             }
         }
-        isAny = text.hasPrefix("*")
-        self.numbers = numbers
-        self.includesLast = includesLast
+        self.init(isStarred: text.hasPrefix("*"), numbers: numbers, includesLast: includesLast)
     }
 
-    func include(_ day: LocalDay) -> Bool {
-        numbers.contains(day.day) || (includesLast && day.isLastOfMonth)
+    func days(of month: LocalMonth) -> ValueSet {
+        let length = month.length
+        var days = numbers.intersection(.upTo(length))
+        if includesLast { days.insert(length) }
+        return days
     }
 }
 
@@ -92,40 +185,57 @@ struct DaysOfWeek: Sendable, Hashable {
         var number: Int?
     }
 
-    let isAny: Bool
-    private let weekdays: Set<Int>
+    /// Whether the field begins with `*`.
+    let isStarred: Bool
+    private let weekdays: ValueSet
     private let counted: Set<Counted>
 
-    init(_ text: String) throws(ScheduleError) {
-        let field = CronField(name: "day of the week", range: 0...7, names: CronField.weekdays)
-        var weekdays: Set<Int> = []
-        var counted: Set<Counted> = []
-        for part in text.split(separator: ",", omittingEmptySubsequences: false).map(String.init) {
-            if let hash = part.firstIndex(of: "#") {
-                guard let number = Int(part[part.index(after: hash)...]), (1...5).contains(number) else {
-                    throw ScheduleError("\"\(part)\" as the day of the week: after # comes a number from 1 to 5")
-                }
-                counted.insert(Counted(weekday: try field.value(String(part[..<hash])) % 7, number: number))
-            } else if part.count > 1, part.uppercased().hasSuffix("L"),
-                let weekday = try? field.value(String(part.dropLast()))
-            {
-                counted.insert(Counted(weekday: weekday % 7, number: nil))
-            } else {
-                weekdays.formUnion(try field.values(part).map { $0 % 7 })
-            }
-        }
-        isAny = text.hasPrefix("*")
+    static let all = DaysOfWeek(isStarred: true, weekdays: ValueSet(0...6), counted: [])
+
+    private init(isStarred: Bool, weekdays: ValueSet, counted: Set<Counted>) {
+        self.isStarred = isStarred
         self.weekdays = weekdays
         self.counted = counted
     }
 
-    func include(_ day: LocalDay) -> Bool {
-        let weekday = day.weekday
-        if weekdays.contains(weekday) { return true }
-        return counted.contains { counted in
-            guard counted.weekday == weekday else { return false }
-            guard let number = counted.number else { return day.isInLastWeekOfMonth }
-            return (day.day - 1) / 7 + 1 == number
+    init(_ text: String) throws(ScheduleError) {
+        let field = CronField(name: "day of the week", range: 0...7, names: CronField.weekdays)
+        var weekdays = ValueSet()
+        var counted: Set<Counted> = []
+        for part in text.split(separator: ",", omittingEmptySubsequences: false).map(String.init) {
+            if let hash = part.firstIndex(of: "#") {
+                let number = Int(digits: part[part.index(after: hash)...].utf8)
+                guard let number, (1...5).contains(number) else {
+                    throw ScheduleError("\"\(part)\" as the day of the week: after # comes a number from 1 to 5")
+                }
+                counted.insert(Counted(weekday: try field.value(String(part[..<hash])) % 7, number: number))
+            } else if part.count > 1, part.hasSuffix("L") || part.hasSuffix("l"),
+                let weekday = try? field.value(String(part.dropLast()))
+            {
+                counted.insert(Counted(weekday: weekday % 7, number: nil))
+            } else {
+                weekdays.formUnion(ValueSet(try field.values(part).map { $0 % 7 }))
+            }
         }
+        self.init(isStarred: text.hasPrefix("*"), weekdays: weekdays, counted: counted)
+    }
+
+    /// Whether every day of every month is named.
+    var isEveryDay: Bool { weekdays == Self.all.weekdays }
+
+    func days(of month: LocalMonth) -> ValueSet {
+        let (length, weekday) = (month.length, LocalDay(number: month.firstNumber).weekday)
+        /// The first day of the month that is a certain day of the week.
+        func first(_ wanted: Int) -> Int { 1 + (wanted - weekday + 7) % 7 }
+        var days = ValueSet()
+        for wanted in weekdays {
+            for day in stride(from: first(wanted), through: length, by: 7) { days.insert(day) }
+        }
+        for counted in counted {
+            let first = first(counted.weekday)
+            let day = first + 7 * (counted.number.map { $0 - 1 } ?? (length - first) / 7)
+            if day <= length { days.insert(day) }
+        }
+        return days
     }
 }

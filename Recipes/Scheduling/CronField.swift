@@ -1,3 +1,46 @@
+/// A set of numbers from 0 to 63, in order.
+struct ValueSet: Sendable, Hashable, Sequence, IteratorProtocol {
+    private var bits: UInt64 = 0
+
+    init() {}
+
+    init(_ values: some Sequence<Int>) {
+        for value in values { insert(value) }
+    }
+
+    /// The numbers from 1 to one under 63.
+    static func upTo(_ last: Int) -> ValueSet { ValueSet(bits: (1 << (last + 1)) - 2) }
+
+    var isEmpty: Bool { bits == 0 }
+
+    mutating func insert(_ value: Int) { bits |= 1 << value }
+    mutating func formUnion(_ other: ValueSet) { bits |= other.bits }
+
+    func contains(_ value: Int) -> Bool { (bits >> value) & 1 == 1 }
+    func union(_ other: ValueSet) -> ValueSet { ValueSet(bits: bits | other.bits) }
+    func intersection(_ other: ValueSet) -> ValueSet { ValueSet(bits: bits & other.bits) }
+
+    /// Returns the lowest number that is as high as another or higher.
+    func first(from value: Int) -> Int? {
+        let rest = (bits >> value) << value
+        return rest == 0 ? nil : rest.trailingZeroBitCount
+    }
+
+    /// Returns the highest number that is as low as another or lower.
+    func last(through value: Int) -> Int? {
+        let rest = (bits << (63 - value)) >> (63 - value)
+        return rest == 0 ? nil : 63 - rest.leadingZeroBitCount
+    }
+
+    mutating func next() -> Int? {
+        guard let value = first(from: 0) else { return nil }
+        bits &= bits - 1
+        return value
+    }
+
+    private init(bits: UInt64) { self.bits = bits }
+}
+
 /// One field of a cron expression: its range, its names, and how it is read.
 struct CronField {
     let name: String
@@ -9,8 +52,8 @@ struct CronField {
     static let weekdays = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
 
     /// Reads a list of values, ranges and steps.
-    func values(_ text: String) throws(ScheduleError) -> Set<Int> {
-        var values: Set<Int> = []
+    func values(_ text: String) throws(ScheduleError) -> ValueSet {
+        var values = ValueSet()
         for part in text.split(separator: ",", omittingEmptySubsequences: false) {
             try values.formUnion(span(String(part)))
         }
@@ -19,26 +62,27 @@ struct CronField {
 
     /// Reads one value, by number or by name.
     func value(_ text: String) throws(ScheduleError) -> Int {
-        if let index = names.firstIndex(of: text.uppercased()) { return range.lowerBound + index }
-        guard let value = Int(text), text.allSatisfy(\.isNumber), range.contains(value) else {
-            throw error(text)
+        // Some letters beyond ASCII have capitals within it.
+        if text.allSatisfy(\.isASCII), let index = names.firstIndex(of: text.uppercased()) {
+            return range.lowerBound + index
         }
+        guard let value = Int(digits: text.utf8), range.contains(value) else { throw error(text) }
         return value
     }
 
     /// `*`, `3`, `3-5`, `*/10`, `3-50/10` or `3/10`, which goes on to the end of the range.
-    private func span(_ text: String) throws(ScheduleError) -> Set<Int> {
+    private func span(_ text: String) throws(ScheduleError) -> ValueSet {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
         guard parts.count <= 2 else { throw error(text) }
         var step = 1
         if parts.count == 2 {
-            guard let number = Int(parts[1]), number > 0 else {
-                throw ScheduleError("\"\(text)\" as the \(name): after / comes a number over 0")
+            guard let number = Int(digits: parts[1].utf8), number > 0 else {
+                throw ScheduleError("\"\(text)\" as the \(name): after / comes a number over 0, such as */2")
             }
             step = number
         }
         let bounds = try bounds(parts[0], isOpen: parts.count == 2)
-        return Set(stride(from: bounds.lowerBound, through: bounds.upperBound, by: step))
+        return ValueSet(stride(from: bounds.lowerBound, through: bounds.upperBound, by: step))
     }
 
     private func bounds(_ text: String, isOpen: Bool) throws(ScheduleError) -> ClosedRange<Int> {
@@ -62,9 +106,9 @@ struct CronField {
     }
 }
 
-/// A schedule that cannot be.
+/// An invalid schedule, or a part of one: an expression, an interval, a time zone, a date.
 public struct ScheduleError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// What was wrong and what would be right.
+    /// Names the input, what was wrong and what would be right.
     public let description: String
 
     init(_ description: String) {

@@ -39,8 +39,8 @@ struct EnsembleTime: Sendable, Hashable {
         let half = (received - sent) / 2
         let atWrite = wall.addingTimeInterval(-half.inSeconds)
         // In milliseconds: a Date has no more to give.
-        let ahead = ((atWrite.timeIntervalSince1970 - written.inSeconds) * 1000).rounded()
-        skew = ClockSkew(ahead: .milliseconds(Int(ahead)), error: half + .milliseconds(1))
+        let ahead = Duration(nearest: atWrite.timeIntervalSince1970 - written.inSeconds).inSeconds * 1000
+        skew = ClockSkew(ahead: .milliseconds(Int(ahead.rounded())), error: half + .milliseconds(1))
     }
 
     /// The ensemble's time at an instant of the node's monotonic clock.

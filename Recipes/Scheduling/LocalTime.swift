@@ -1,5 +1,3 @@
-internal import Foundation
-
 /// A time of a local day, to the minute.
 public struct TimeOfDay: Sendable, Hashable, Comparable, CustomStringConvertible {
     /// From 0 to 23.
@@ -30,7 +28,9 @@ public struct TimeOfDay: Sendable, Hashable, Comparable, CustomStringConvertible
         (left.hour, left.minute) < (right.hour, right.minute)
     }
 
-    var seconds: Int { hour * 3600 + minute * 60 }
+    init(minuteOfDay: Int) {
+        self.init(unchecked: minuteOfDay / 60, minuteOfDay % 60)
+    }
 }
 
 /// A day by its date, wherever it is.
@@ -40,8 +40,6 @@ struct LocalDay: Sendable, Hashable, CustomStringConvertible {
     let year: Int
     let month: Int
     let day: Int
-
-    private static let length = 86_400
 
     init(number: Int) {
         self.number = number
@@ -64,73 +62,58 @@ struct LocalDay: Sendable, Hashable, CustomStringConvertible {
         return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, day)
     }
 
-    /// The day on which an instant falls in a zone.
-    init(of instant: Date, in zone: TimeZone) {
-        let local = Int(instant.timeIntervalSince1970.rounded(.down)) + zone.secondsFromGMT(for: instant)
-        self.init(number: Int((Double(local) / Double(Self.length)).rounded(.down)))
-    }
-
-    /// `nil` when there is no such day.
-    init?(year: Int, month: Int, day: Int) {
+    /// Days since 1970-01-01 of a date; a day beyond the month's end counts on into the next month.
+    fileprivate static func number(_ year: Int, _ month: Int, _ day: Int) -> Int {
         let shiftedYear = month <= 2 ? year - 1 : year
         let era = (shiftedYear >= 0 ? shiftedYear : shiftedYear - 399) / 400
         let yearOfEra = shiftedYear - era * 400
         let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
         let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
-        self.init(number: era * 146_097 + dayOfEra - 719_468)
-        guard (self.year, self.month, self.day) == (year, month, day) else { return nil }
+        return era * 146_097 + dayOfEra - 719_468
+    }
+
+    /// `nil` if there is no such day in the years 1 to 9999.
+    init?(year: Int, month: Int, day: Int) {
+        guard (1...9999).contains(year), (1...12).contains(month),
+            (1...LocalMonth(year: year, month: month).length).contains(day)
+        else { return nil }
+        self.init(number: Self.number(year, month, day))
+    }
+
+    /// - Throws: ``ScheduleError``, which names the part of the date that was wrong.
+    init(checking date: (year: Int, month: Int, day: Int)) throws(ScheduleError) {
+        guard date.year >= 1 else { throw ScheduleError("years are 0001 to 9999") }
+        guard (1...12).contains(date.month) else { throw ScheduleError("months are 01 to 12") }
+        guard let day = LocalDay(year: date.year, month: date.month, day: date.day) else {
+            let length = LocalMonth(year: date.year, month: date.month).length
+            throw ScheduleError("\(fourDigits(date.year))-\(twoDigits(date.month)) has the days 01 to \(length)")
+        }
+        self = day
     }
 
     var next: LocalDay { LocalDay(number: number + 1) }
     var previous: LocalDay { LocalDay(number: number - 1) }
     /// From 0, Sunday, to 6; the first day of 1970 was a Thursday.
-    var weekday: Int { ((number + 4) % 7 + 7) % 7 }
+    var weekday: Int { (number + 4).dividedDown(by: 7).rest }
     var isLastOfMonth: Bool { next.month != month }
-    var isInLastWeekOfMonth: Bool { LocalDay(number: number + 7).month != month }
     var description: String { "\(fourDigits(year))-\(twoDigits(month))-\(twoDigits(day))" }
-
-    /// Seconds from 1970-01-01 00:00 to a time of this day, both in the same place.
-    func seconds(at time: TimeOfDay) -> Int { number * Self.length + time.seconds }
 }
 
-/// What instants a local time is.
-enum LocalInstant: Equatable {
-    case once(Date)
-    /// Clocks are set back: the time comes twice.
-    case twice(first: Date, second: Date)
-    /// Clocks are set forward over the time: the first instant after it.
-    case never(then: Date)
+/// A month of a year.
+struct LocalMonth: Sendable, Hashable {
+    var year: Int
+    var month: Int
 
-    init(_ time: TimeOfDay, on day: LocalDay, in zone: TimeZone) {
-        let local = day.seconds(at: time)
-        // Offsets are under a day: what holds here before and after covers any change in between.
-        let offsets = [-1, 1].map { side in
-            zone.secondsFromGMT(for: Date(timeIntervalSince1970: Double(local + side * 86_400)))
+    /// The number of its first day.
+    var firstNumber: Int { LocalDay.number(year, month, 1) }
+    var length: Int {
+        switch month {
+        case 2: year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28
+        case 4, 6, 9, 11: 30
+        default: 31
         }
-        let instants = Set(offsets).map { Date(timeIntervalSince1970: Double(local - $0)) }
-            .filter { Int($0.timeIntervalSince1970) + zone.secondsFromGMT(for: $0) == local }.sorted()
-        switch instants.count {
-        case 1: self = .once(instants[0])
-        case 2: self = .twice(first: instants[0], second: instants[1])
-        default: self = .never(then: Self.change(from: local - offsets[1], to: local - offsets[0], in: zone))
-        }
-    }
-
-    /// The first instant with the new offset; both ends are seconds since 1970.
-    private static func change(from lower: Int, to upper: Int, in zone: TimeZone) -> Date {
-        func offset(_ seconds: Int) -> Int {
-            zone.secondsFromGMT(for: Date(timeIntervalSince1970: Double(seconds)))
-        }
-        var (before, after) = (lower, upper)
-        while after - before > 1 {
-            let middle = before + (after - before) / 2
-            if offset(middle) == offset(lower) { before = middle } else { after = middle }
-        }
-        return Date(timeIntervalSince1970: Double(after))
     }
 }
-
-func twoDigits(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
 
 private func fourDigits(_ number: Int) -> String {
     let text = String(number)

@@ -42,9 +42,10 @@ extension RunRecord {
         self.init(
             period: period, kind: kind, start: start, end: date("end"), remark: text["remark"], state: state,
             node: text["node"] ?? "", term: term, token: FencingToken(text: text["token"]),
-            attempt: text["attempt"].flatMap { Int($0) } ?? 1, claimed: date("claimed"), started: date("started"),
-            ended: date("ended"), explanation: text["explanation"], checkpoint: text["checkpoint"],
-            previous: text.fields.compactMap { Attempt(key: $0.key, line: $0.value) }, window: Window(text))
+            attempt: text["attempt"].flatMap { Int(digits: $0.utf8) } ?? 1, claimed: date("claimed"),
+            started: date("started"), ended: date("ended"), explanation: text["explanation"],
+            checkpoint: text["checkpoint"], previous: text.fields.compactMap { Attempt(key: $0.key, line: $0.value) },
+            window: Window(text))
     }
 }
 

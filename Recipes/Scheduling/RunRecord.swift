@@ -108,7 +108,7 @@ public struct RunRecord: Sendable, Hashable {
     /// From the last beginning of the task to its end.
     public var duration: Duration? {
         guard let started, let ended else { return nil }
-        return .seconds(ended.timeIntervalSince(started))
+        return Duration(nearest: ended.timeIntervalSince(started))
     }
 }
 

@@ -8,12 +8,16 @@ public import Foundation
 /// let sweep = try Schedule.every(.seconds(900))
 /// ```
 ///
-/// **Daylight saving.** A schedule that names hours means hours of the local day, and strikes once for each that it names:
-/// when the local time does not exist, at the first instant after it; when it comes twice, at the first of the two.
-/// ``Period/remark`` says so. Several that fall on one instant that way are one. So a daily schedule has exactly one period
-/// for each local day that there is. A cron schedule that leaves the hour open (`*/15 * * * *`)
-/// means real time: it strikes at each instant whose local time it names, in a repeated hour twice, in a missing one never.
-/// ``every(_:from:)`` knows of no zones.
+/// **Daylight saving.** A schedule that names hours means hours of the local day, and strikes once for each that it names.
+/// If the local time comes twice, the period begins at the first of the two. If it does not exist, the period begins at the
+/// first instant after it, even if that is midnight of the next day. ``Period/remark`` says so. Several times that fall on one
+/// instant that way are one period, which has the name of the first of them. So a daily schedule has exactly one period for
+/// each local day; only a day that a zone leaves out as a whole, such as 2011-12-30 in Pacific/Apia, has none.
+///
+/// A cron schedule whose hour begins with `*` (`*/15 * * * *`) means real time: it strikes at each instant whose local time
+/// it names, in a repeated hour twice, in a missing one never. ``every(_:from:)`` knows of no zones.
+///
+/// Periods begin within the years 1 to 9999. Finding one takes some microseconds, whatever the schedule.
 public struct Schedule: Sendable, Hashable, CustomStringConvertible {
     /// One time that a schedule strikes.
     public struct Period: Sendable, Hashable, CustomStringConvertible {
@@ -47,16 +51,17 @@ public struct Schedule: Sendable, Hashable, CustomStringConvertible {
     ///
     /// - Throws: ``ScheduleError`` when the zone is not known.
     public static func daily(at time: TimeOfDay, in zone: String) throws(ScheduleError) -> Schedule {
-        Schedule(kind: .daily(time, try timeZone(zone)))
+        Schedule(kind: .daily(time, try LocalClock(zone: zone).zone))
     }
 
     /// Strikes at the local times that an expression names.
     ///
     /// - Throws: ``ScheduleError`` when the expression or the zone cannot be, or when the expression names no day at all.
     public static func cron(_ expression: String, in zone: String) throws(ScheduleError) -> Schedule {
-        let schedule = Schedule(kind: .cron(try CronExpression(expression), try timeZone(zone)))
-        guard schedule.next(after: Date(timeIntervalSince1970: 0)) != nil else {
-            throw ScheduleError("\"\(expression)\" names no day of any year")
+        let schedule = Schedule(kind: .cron(try CronExpression(expression), try LocalClock(zone: zone).zone))
+        guard schedule.first(after: Date(timeIntervalSince1970: 0)) != nil else {
+            throw ScheduleError(
+                "\"\(expression)\" names no day of any year: give days that one of its months has, such as 0 0 28 2 *")
         }
         return schedule
     }
@@ -64,18 +69,30 @@ public struct Schedule: Sendable, Hashable, CustomStringConvertible {
     /// Strikes at equal intervals of real time.
     ///
     /// - Parameters:
-    ///   - interval: Whole seconds, at least one.
-    ///   - origin: One of the instants at which it strikes, rounded down to the second.
-    /// - Throws: ``ScheduleError`` when the interval cannot be.
+    ///   - interval: Whole seconds, from one to 1,576,800,000, which is 50 years.
+    ///   - origin: One of the instants at which it strikes, rounded down to the second; within the years 1 to 9999.
+    /// - Throws: ``ScheduleError`` if the interval or the origin is not within these limits.
     public static func every(
         _ interval: Duration, from origin: Date = Date(timeIntervalSince1970: 0)
     ) throws(ScheduleError) -> Schedule {
         let (seconds, rest) = interval.components
-        guard seconds >= 1, rest == 0 else {
-            throw ScheduleError("\(interval) as an interval: it is a whole number of seconds, at least one")
+        guard (1...longestInterval).contains(seconds), rest == 0 else {
+            throw ScheduleError(
+                "\(interval) as an interval: it is a whole number of seconds from 1 to \(longestInterval), which is 50 years"
+            )
         }
-        return Schedule(kind: .every(seconds: Int(seconds), from: Int(origin.timeIntervalSince1970.rounded(.down))))
+        guard let first = Int(exactly: origin.timeIntervalSince1970.rounded(.down)),
+            UniversalTime.range.contains(first)
+        else {
+            throw ScheduleError(
+                "\(origin.timeIntervalSince1970) s since 1970 as the origin of an interval: it is within the years 1 to 9999"
+            )
+        }
+        return Schedule(kind: .every(seconds: Int(seconds), from: first))
     }
+
+    /// In seconds: periods further apart are not looked for.
+    private static let longestInterval: Int64 = 50 * 365 * 86_400
 
     /// Strikes once in each term of leadership, at its beginning: for a service that runs on whoever leads.
     ///
@@ -93,41 +110,37 @@ public struct Schedule: Sendable, Hashable, CustomStringConvertible {
         case .withLeadership: "with each term of leadership"
         }
     }
-
-    private static func timeZone(_ name: String) throws(ScheduleError) -> TimeZone {
-        guard let zone = TimeZone(identifier: name) else {
-            throw ScheduleError("\"\(name)\" is no time zone here; one is called as Europe/Berlin or UTC")
-        }
-        return zone
-    }
 }
 
 extension Schedule {
-    /// The first period that begins after an instant; `nil` when there is none within the next 50 years.
+    /// The first period that begins after an instant; `nil` if there is none within the next 50 years.
+    ///
+    /// - Complexity: Some microseconds.
     public func next(after instant: Date) -> Period? {
-        first(after: instant).map(period)
+        first(after: instant).map { period($0, until: following($0)) }
     }
 
-    /// The last period that begins at an instant or before it; `nil` when there is none within the 50 years before.
+    /// The last period that begins at an instant or before it; `nil` if there is none within the 50 years before.
+    ///
+    /// - Complexity: Some microseconds.
     public func latest(at instant: Date) -> Period? {
-        last(at: instant).map(period)
+        last(at: instant).map { period($0, until: following($0)) }
     }
 
     /// All periods that begin after one instant and at another or before it, in order.
     public func periods(after start: Date, through end: Date) -> [Period] {
         var periods: [Period] = []
-        var stroke = first(after: start)
-        while let present = stroke, present.instant <= end {
-            let following = first(after: present.instant)
-            periods.append(
-                Period(id: present.id, start: present.instant, end: following?.instant, remark: present.remark))
-            stroke = following
+        var occurrence = first(after: start)
+        while let present = occurrence, present.date <= end {
+            occurrence = following(present)
+            periods.append(period(present, until: occurrence))
         }
         return periods
     }
 
-    private func period(_ stroke: Stroke) -> Period {
-        Period(
-            id: stroke.id, start: stroke.instant, end: first(after: stroke.instant)?.instant, remark: stroke.remark)
+    private func following(_ occurrence: Occurrence) -> Occurrence? { first(after: occurrence.date) }
+
+    private func period(_ occurrence: Occurrence, until next: Occurrence?) -> Period {
+        Period(id: id(of: occurrence), start: occurrence.date, end: next?.date, remark: remark(on: occurrence))
     }
 }

@@ -280,4 +280,9 @@ extension Duration {
     var inSeconds: Double {
         Double(components.seconds) + Double(components.attoseconds) / 1e18
     }
+
+    /// The nearest duration within 30,000 years, to the millisecond from a day on; zero for what is no number.
+    init(nearest seconds: Double) {
+        self = .seconds(seconds.isNaN ? 0 : min(max(seconds, -1e12), 1e12))
+    }
 }

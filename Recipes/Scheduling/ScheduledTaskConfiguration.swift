@@ -114,9 +114,12 @@ public struct ScheduledTaskConfiguration: Sendable {
                 "missed periods within \(span) are run, and one is missed after \(missedAfter): the former is at least "
                     + "as long")
         }
-        try check(missedAfter > .zero, "missedAfter is \(missedAfter); it must be over 0")
-        try check(skewLimit > .zero, "skewLimit is \(skewLimit); it must be over 0")
-        try check(clockInterval > .zero, "clockInterval is \(clockInterval); it must be over 0")
+        let longest = Duration.seconds(36_525 * 86_400)
+        for (name, value) in [("missedAfter", missedAfter), ("skewLimit", skewLimit), ("clockInterval", clockInterval)]
+        {
+            try check(
+                value > .zero && value <= longest, "\(name) is \(value); it must be over 0 and at most 100 years")
+        }
         try check(keepRuns > 0, "keepRuns is \(keepRuns); it must be over 0")
     }
 

@@ -70,6 +70,7 @@ public struct ScheduledTaskControl: Sendable {
     /// - Throws: ``ScheduledTaskError`` with code `.invalidArgument` when the range ends before it begins; as ``change(_:)``.
     public func backfill(from: Date, through: Date) async throws {
         guard from <= through else {
+            let (from, through) = (UniversalTime.text(from), UniversalTime.text(through))
             throw ScheduledTaskError(
                 .invalidArgument, path: path, message: "the range ends at \(through), before it begins at \(from)")
         }

@@ -1,43 +1,140 @@
-internal import Foundation
+package import Foundation
 
 /// Instants as text, in UTC: `2026-03-08T07:00:00Z`, or with milliseconds `2026-03-08T07:00:00.250Z`.
 ///
-/// Made by hand, because formatters cost fifty times as much, and because text in znodes must be the same everywhere.
-struct UniversalTime {
-    let date: Date
+/// Computed without formatters, which are fifty times as slow. The text is the same under every locale and calendar
+/// setting, as names of znodes must be.
+package struct UniversalTime {
+    package let date: Date
 
-    /// To the second, rounded down.
-    static func text(_ instant: Date) -> String {
-        let seconds = Int(instant.timeIntervalSince1970.rounded(.down))
+    /// The instants that have a name, in seconds since 1970: the years 1 to 9999.
+    ///
+    /// Their names are in the order of time.
+    static let range = -62_135_596_800...253_402_300_799
+
+    /// Returns an instant to the second, rounded down; the nearest one that has a name.
+    package static func text(_ instant: Date) -> String {
+        let seconds = range.clamping(instant.timeIntervalSince1970.rounded(.down))
         return stem(seconds) + "Z"
     }
 
-    /// To the millisecond.
+    /// Returns an instant to the millisecond; the nearest one that has a name.
     static func preciseText(_ instant: Date) -> String {
-        let milliseconds = Int((instant.timeIntervalSince1970 * 1000).rounded())
-        let seconds = Int((Double(milliseconds) / 1000).rounded(.down))
-        let rest = String(milliseconds - seconds * 1000)
-        return "\(stem(seconds)).\(String(repeating: "0", count: 3 - rest.count))\(rest)Z"
+        let scaled = range.lowerBound * 1000...range.upperBound * 1000
+        let milliseconds = scaled.clamping((instant.timeIntervalSince1970 * 1000).rounded())
+        let (seconds, rest) = milliseconds.dividedDown(by: 1000)
+        return "\(stem(seconds)).\(rest < 10 ? "00" : rest < 100 ? "0" : "")\(rest)Z"
     }
 
-    private static func stem(_ seconds: Int) -> String {
-        let day = Int((Double(seconds) / 86_400).rounded(.down))
-        let rest = seconds - day * 86_400
-        let time = [rest / 3600, rest / 60 % 60, rest % 60].map(twoDigits).joined(separator: ":")
-        return "\(LocalDay(number: day))T\(time)"
+    /// Returns a date and a time of day, both in the same place as the seconds.
+    static func stem(_ seconds: Int) -> String {
+        let (day, rest) = seconds.dividedDown(by: 86_400)
+        return "\(LocalDay(number: day))T\(twoDigits(rest / 3600)):\(twoDigits(rest / 60 % 60)):\(twoDigits(rest % 60))"
     }
 
-    /// Reads what the functions above write.
+    /// Reads an instant that ``text(_:)`` or ``preciseText(_:)`` has written; `nil` if it is none.
     init?(_ text: String) {
-        guard text.hasSuffix("Z") else { return nil }
-        let halves = text.dropLast().split(separator: "T", omittingEmptySubsequences: false)
-        guard halves.count == 2 else { return nil }
-        let day = halves[0].split(separator: "-").map { Int($0) }
-        let time = halves[1].split(separator: ":").map { Double($0) }
-        guard day.count == 3, time.count == 3, let year = day[0], let month = day[1], let number = day[2],
-            let hour = time[0], let minute = time[1], let second = time[2],
-            let local = LocalDay(year: year, month: month, day: number)
-        else { return nil }
-        date = Date(timeIntervalSince1970: Double(local.number) * 86_400 + hour * 3600 + minute * 60 + second)
+        guard let time = try? UniversalTime(parsing: text) else { return nil }
+        self = time
+    }
+
+    /// Reads an instant, in UTC or with an offset: `2026-03-07T12:00:00Z`, `2026-03-07T13:00:00+01:00`.
+    ///
+    /// - Throws: ``ScheduleError``, which names what was wrong and what would be right.
+    package init(parsing text: String) throws(ScheduleError) {
+        let wrong = { (why: String) in ScheduleError("\"\(text)\" as an instant: \(why)") }
+        let form = "it is written as 2026-03-07T12:00:00Z or 2026-03-07T12:00:00+01:00"
+        var scanner = DigitScanner(text)
+        let date = scanner.date()
+        guard let date, scanner.skip("T"), let hour = scanner.number(digits: 2), scanner.skip(":"),
+            let minute = scanner.number(digits: 2), scanner.skip(":"), let second = scanner.number(digits: 2),
+            let fraction = scanner.fraction(), let offset = scanner.offset(), scanner.isAtEnd
+        else { throw wrong(form) }
+        let day: LocalDay
+        do { day = try LocalDay(checking: date) } catch { throw wrong(error.description) }
+        guard hour < 24, minute < 60, second < 60 else {
+            throw wrong("hours are 00 to 23, minutes and seconds 00 to 59; midnight is T00:00:00 of the next day")
+        }
+        let seconds = day.number * 86_400 + hour * 3600 + minute * 60 + second - offset
+        guard Self.range.contains(seconds) else { throw wrong("it is not within the years 0001 to 9999 in UTC") }
+        self.date = Date(timeIntervalSince1970: Double(seconds) + fraction)
     }
 }
+
+/// Reads digits and the signs between them.
+///
+/// Digits beyond ASCII are none.
+struct DigitScanner {
+    private var rest: Substring.UTF8View
+
+    init(_ text: String) { rest = text[...].utf8 }
+
+    var isAtEnd: Bool { rest.isEmpty }
+
+    mutating func skip(_ sign: Unicode.Scalar) -> Bool {
+        guard let first = rest.first, first == UInt8(ascii: sign) else { return false }
+        rest = rest.dropFirst()
+        return true
+    }
+
+    /// Reads a number of exactly so many digits.
+    mutating func number(digits: Int) -> Int? {
+        let text = rest.prefix(digits)
+        guard text.count == digits, let number = Int(digits: text) else { return nil }
+        rest = rest.dropFirst(digits)
+        return number
+    }
+
+    /// Reads `2026-03-07`, whether or not there is such a day.
+    mutating func date() -> (year: Int, month: Int, day: Int)? {
+        guard let year = number(digits: 4), skip("-"), let month = number(digits: 2), skip("-"),
+            let day = number(digits: 2)
+        else { return nil }
+        return (year, month, day)
+    }
+
+    /// Reads a point and up to nine digits; 0 if there is none.
+    fileprivate mutating func fraction() -> Double? {
+        guard skip(".") else { return 0 }
+        let digits = rest.prefix { UInt8(ascii: "0") <= $0 && $0 <= UInt8(ascii: "9") }
+        guard digits.count <= 9, let number = Int(digits: digits) else { return nil }
+        rest = rest.dropFirst(digits.count)
+        return digits.reduce(Double(number)) { value, _ in value / 10 }
+    }
+
+    /// Reads `Z`, `+01:00` or `+0100`, in seconds.
+    fileprivate mutating func offset() -> Int? {
+        if skip("Z") { return 0 }
+        let isAhead = skip("+")
+        guard isAhead || skip("-"), let hours = number(digits: 2) else { return nil }
+        _ = skip(":")
+        guard let minutes = number(digits: 2), hours < 24, minutes < 60 else { return nil }
+        return (isAhead ? 1 : -1) * (hours * 3600 + minutes * 60)
+    }
+}
+
+extension Int {
+    /// Reads a number of at most nine ASCII digits and nothing else.
+    init?(digits: some Collection<UInt8>) {
+        guard (1...9).contains(digits.count), digits.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }) else {
+            return nil
+        }
+        self = digits.reduce(0) { $0 * 10 + Int($1 - UInt8(ascii: "0")) }
+    }
+
+    /// Returns the quotient, rounded down, and the rest, which is never negative.
+    func dividedDown(by divisor: Int) -> (quotient: Int, rest: Int) {
+        let (quotient, rest) = quotientAndRemainder(dividingBy: divisor)
+        return rest < 0 ? (quotient - 1, rest + divisor) : (quotient, rest)
+    }
+}
+
+extension ClosedRange<Int> {
+    /// Returns the nearest number of the range; the lowest one for what is no number.
+    func clamping(_ value: Double) -> Int {
+        if value >= Double(upperBound) { return upperBound }
+        return value > Double(lowerBound) ? Int(value) : lowerBound
+    }
+}
+
+func twoDigits(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }

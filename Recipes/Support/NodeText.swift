@@ -1,3 +1,5 @@
+internal import ZooKeeper
+
 /// Data of znodes that people and other languages can read: one `key=value` a line.
 ///
 /// Line breaks and backslashes in values are escaped with a backslash.
@@ -67,9 +69,7 @@ struct NodeText: Sendable, Equatable {
 
 extension Duration {
     /// Whole milliseconds as text.
-    var inMilliseconds: String {
-        String(components.seconds * 1000 + components.attoseconds / 1_000_000_000_000_000)
-    }
+    var inMilliseconds: String { String(milliseconds) }
 
     init?(milliseconds text: String?) {
         guard let text, let number = Int64(text) else { return nil }

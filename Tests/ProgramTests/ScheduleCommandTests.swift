@@ -25,6 +25,87 @@ import Testing
         #expect(lines == ["2026-01-01T00:00  2026-01-01T00:00:00+0900  2025-12-31T15:00:00Z"])
     }
 
+    @Test func `a leap day that is none is refused, and so is a day that the zone left out`() {
+        for (arguments, right) in [
+            (["--from", "2026-02-30"], "2026-02 has the days 01 to 28"),
+            (["--from", "2026-02-30T00:00:00Z"], "2026-02 has the days 01 to 28"),
+            (["--from", "0000-01-01"], "0001 to 9999"), (["--from", "1000000000-01-01"], "written as 2026-03-07"),
+            (["--from", "2026-03-07T24:00:00Z"], "midnight is T00:00:00 of the next day"),
+            (["--from", "\u{662}\u{660}\u{662}\u{666}-03-07"], "written as 2026-03-07"),
+            (["--from", "-1"], "written as 2026-03-07"), (["--from", ""], "written as 2026-03-07"),
+            (["--from", "2011-12-30", "--tz", "Pacific/Apia"], "take 2011-12-31"),
+            (["--tz", "Mars/Olympus"], "Europe/Berlin"), (["--count", "-1"], "at least 1"),
+        ] {
+            let message = message(["schedule", "next", "0 0 * * *"] + arguments)
+            #expect(message.contains(right) && message.contains(arguments[1]), "\(message)")
+        }
+    }
+
+    @Test(arguments: [
+        "9223372036854775807", "9223372036854775808", "0", "-1", "1.5", "\u{661}", "1576800001", "", "9m",
+    ])
+    func `an interval beyond its bounds is refused with what would be right`(_ every: String) {
+        let message = message(["schedule", "run", "/t", "--node", "n", "--every", every, "--", "true"])
+        #expect(message.contains("'\(every)'") && message.contains("--every"), "\(message)")
+        #expect(message.contains("from 1 to 1576800000"), "\(message)")
+    }
+
+    @Test(arguments: ["--missed-after", "--skew-limit", "--grace"])
+    func `a duration beyond its bounds is refused with what would be right`(_ option: String) {
+        for value in ["-1", "inf", "nan", "1e300", "86401", "x", "\u{661}", "0x10"] {
+            let message = message([
+                "schedule", "run", "/t", "--node", "n", "--every", "60", option, value, "--", "true",
+            ])
+            #expect(message.contains("'\(value)'") && message.contains(option), "\(message)")
+            #expect(message.contains("from 0 to 86400"), "\(message)")
+        }
+    }
+
+    @Test func `a backfill's instants are refused when they do not exist`() {
+        for (option, other) in [("--from", "--through"), ("--through", "--from")] {
+            for value in ["2026-02-30T00:00:00Z", "2026-01-01T24:00:00Z", "0000-01-01T00:00:00Z", "2026-01-01", "-5"] {
+                let message = message(["schedule", "backfill", "/t", option, value, other, "2026-01-01T00:00:00Z"])
+                #expect(message.contains("'\(value)'") && message.contains(option), "\(message)")
+            }
+        }
+    }
+
+    @Test func `local times are told with the offset of the day`() throws {
+        #expect(
+            try lines("0 12 * * *", "--tz", "Australia/Lord_Howe", "--from", "2026-04-04", "--count", "2") == [
+                "2026-04-04T12:00  2026-04-04T12:00:00+1100  2026-04-04T01:00:00Z",
+                "2026-04-05T12:00  2026-04-05T12:00:00+1030  2026-04-05T01:30:00Z",
+            ])
+        #expect(
+            try lines("0 12 * * *", "--from", "2026-04-04T12:00:00Z", "--count", "1") == [
+                "2026-04-05T12:00  2026-04-05T12:00:00Z  2026-04-05T12:00:00Z"
+            ])
+    }
+
+    @Test func `the help of both commands names what a cron expression may be`() {
+        for help in [
+            ZKRecipes.helpMessage(for: ScheduleNextCommand.self), ZKRecipes.helpMessage(for: ScheduleRunCommand.self),
+        ] {
+            let text = help.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+            for part in ["L is the last", "FRI#2 is the second Friday", "FRIL or 5L"] { #expect(text.contains(part)) }
+        }
+    }
+
+    @Test func `a failed command is explained in words`() {
+        #expect("\(RunFailure(status: 3))" == "the command ended with exit status 3")
+        #expect("\(RunFailure(status: 137))" == "the command ended with exit status 137, as after signal 9")
+    }
+
+    /// What the program says about arguments instead of doing something.
+    private func message(_ arguments: [String]) -> String {
+        do {
+            _ = try ZKRecipes.parseAsRoot(arguments)
+            return "accepted"
+        } catch {
+            return ZKRecipes.fullMessage(for: error)
+        }
+    }
+
     @Test(arguments: [
         ["0 0 * *"], ["0 0 * * *", "--tz", "Nowhere"], ["0 0 * * *", "--from", "soon"], ["0 0 * * *", "--count", "0"],
     ])

@@ -83,14 +83,17 @@ struct ScheduleBackfillCommand: ScheduleWishCommand {
         commandName: "backfill", abstract: "Runs the periods of a range that are not completed, the oldest first.")
 
     @OptionGroup var options: ScheduleWishOptions
-    @Option(help: "Periods that begin at this instant or later, such as 2026-03-07T12:00:00Z.", transform: parseInstant)
+    @Option(
+        parsing: .unconditional, help: "Periods that begin at this instant or later, such as 2026-03-07T12:00:00Z.",
+        transform: parseInstant)
     var from: Date
-    @Option(help: "Periods that begin at this instant or earlier.", transform: parseInstant)
+    @Option(
+        parsing: .unconditional, help: "Periods that begin at this instant or earlier.", transform: parseInstant)
     var through: Date
 
     func validate() throws {
         guard from <= through else {
-            let (from, through) = (from.formatted(.iso8601), through.formatted(.iso8601))
+            let (from, through) = (UniversalTime.text(from), UniversalTime.text(through))
             throw ValidationError("--through is \(through), before --from, which is \(from).")
         }
     }
@@ -162,7 +165,7 @@ extension TaskWishes {
         lines += requests.map { "run now, asked for by \($0)" }
         lines += skips.map { "skip next, asked for by \($0)" }
         if let backfill {
-            let (from, through) = (backfill.from.formatted(.iso8601), backfill.through.formatted(.iso8601))
+            let (from, through) = (UniversalTime.text(backfill.from), UniversalTime.text(backfill.through))
             lines.append("backfill from \(from) through \(through), asked for by \(backfill.by)")
         }
         lines += answers.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value.rawValue)" }

@@ -4,14 +4,24 @@ import ZooKeeperRecipes
 
 /// When a task runs.
 struct ScheduleOptions: ParsableArguments {
-    @Option(help: "Five fields: minute, hour, day of the month, month, day of the week.")
+    /// What a cron expression may be, for every command that reads one.
+    static let cronHelp = """
+        Five fields: minute, hour, day of the month (L is the last one), month, day of the week (FRI#2 is the second \
+        Friday of a month, FRIL or 5L the last one). A field is *, a value, a range 1-5, a step */2 or 1-20/5, or a list. \
+        If one of the day fields begins with *, a day must be in both, else one of them is enough.
+        """
+
+    @Option(help: ArgumentHelp(stringLiteral: cronHelp))
     var cron: String?
 
     @Option(name: .customLong("tz"), help: "The time zone of --cron, such as Europe/Berlin.")
     var zone = "UTC"
 
-    @Option(help: "Run at intervals of so many whole seconds.")
-    var every: Int?
+    @Option(
+        parsing: .unconditional,
+        help: "Run at intervals of so many whole seconds, from 1 to 1576800000, which is 50 years.",
+        transform: parseInterval)
+    var every: Schedule?
 
     @Flag(help: "Run once in each term of leadership, from its beginning.")
     var withLeadership = false
@@ -21,13 +31,12 @@ struct ScheduleOptions: ParsableArguments {
         guard given == 1 else {
             throw ValidationError("Give one of --cron, --every and --with-leadership.")
         }
-        if let every, every < 1 { throw ValidationError("--every is \(every); it must be 1 or more seconds.") }
     }
 
     func schedule() throws -> Schedule {
         do {
             if let cron { return try Schedule.cron(cron, in: zone) }
-            if let every { return try Schedule.every(.seconds(every)) }
+            if let every { return every }
             return .startsWithLeadership
         } catch {
             throw ValidationError("\(error)")
@@ -48,7 +57,9 @@ struct SchedulePolicyOptions: ParsableArguments {
     @Option(help: "Periods that nobody was there for: none, latest, or all:SECONDS.")
     var missed = "latest"
 
-    @Option(help: "How late a period may begin before it is missed, in seconds.")
+    @Option(
+        parsing: .unconditional, help: "How late a period may begin before it is missed, in seconds.",
+        transform: parseSeconds)
     var missedAfter = 600.0
 
     @Option(help: "A period that begins while a run is on: skip, queue-one, or cancel-other.", transform: parseWords)
@@ -60,10 +71,12 @@ struct SchedulePolicyOptions: ParsableArguments {
     @Option(help: "The base of an exclusive mode: each run happens in a window of it.", transform: parsePath)
     var exclusive: String?
 
-    @Option(help: "How far the clock may be from the ensemble's, in seconds.")
+    @Option(
+        parsing: .unconditional, help: "How far the clock may be from the ensemble's, in seconds.",
+        transform: parseSeconds)
     var skewLimit = 10.0
 
-    @Option(help: "How many records are kept.")
+    @Option(parsing: .unconditional, help: "How many records are kept.")
     var keepRuns = 100
 
     func configuration() throws -> ScheduledTaskConfiguration {
@@ -81,7 +94,6 @@ struct SchedulePolicyOptions: ParsableArguments {
 
     private func checkLimits() throws {
         for (seconds, option) in [(missedAfter, "--missed-after"), (skewLimit, "--skew-limit")] {
-            try HeldCommand.validate(seconds: seconds, option: option)
             guard seconds > 0 else { throw ValidationError("\(option) is \(seconds); it must be over 0.") }
         }
         guard keepRuns > 0 else { throw ValidationError("--keep-runs is \(keepRuns); it must be over 0.") }
@@ -97,7 +109,8 @@ struct SchedulePolicyOptions: ParsableArguments {
         if missed == "latest" { return .latest }
         let parts = missed.split(separator: ":", omittingEmptySubsequences: false)
         guard parts.count == 2, parts[0] == "all", let seconds = Double(parts[1]), (0...1e9).contains(seconds) else {
-            throw ValidationError("--missed is \"\(missed)\"; it is none, latest, or all:SECONDS.")
+            throw ValidationError(
+                "--missed is \"\(missed)\"; it is none, latest, or all:SECONDS with 0 to 1000000000 seconds.")
         }
         guard seconds >= missedAfter else {
             throw ValidationError("--missed is \"\(missed)\", less than --missed-after, which is \(missedAfter).")
@@ -119,7 +132,22 @@ func parseWords<Value: RawRepresentable<String> & CaseIterable>(_ argument: Stri
 
 /// Reads an instant.
 func parseInstant(_ argument: String) throws -> Date {
-    do { return try Date(argument, strategy: .iso8601) } catch {
-        throw ValidationError("an instant is such as 2026-03-07T12:00:00Z")
+    do { return try UniversalTime(parsing: argument).date } catch { throw ValidationError("\(error)") }
+}
+
+/// Reads a time in seconds.
+func parseSeconds(_ argument: String) throws -> Double {
+    guard argument.allSatisfy({ $0.isASCII && ($0.isNumber || $0 == ".") }), let seconds = Double(argument),
+        seconds <= 86_400
+    else { throw ValidationError("it is a number of seconds from 0 to 86400, such as 600 or 0.5") }
+    return seconds
+}
+
+/// Reads an interval in whole seconds.
+func parseInterval(_ argument: String) throws -> Schedule {
+    // The schedule itself refuses what is out of its bounds.
+    guard let seconds = Int(argument), let schedule = try? Schedule.every(.seconds(seconds)) else {
+        throw ValidationError("it is a whole number of seconds from 1 to 1576800000, such as 900")
     }
+    return schedule
 }

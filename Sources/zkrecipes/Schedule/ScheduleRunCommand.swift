@@ -28,10 +28,14 @@ struct ScheduleRunCommand: AsyncParsableCommand {
     )
     var holdAt: TaskStep?
 
-    @Option(help: ArgumentHelp("Instead of a command: act for so many seconds.", visibility: .private))
+    @Option(
+        help: ArgumentHelp("Instead of a command: act for so many seconds.", visibility: .private),
+        transform: parseSeconds)
     var rehearse: Double?
 
-    @Option(help: "From SIGTERM to SIGKILL, in seconds, when the command has to end.")
+    @Option(
+        parsing: .unconditional, help: "From SIGTERM to SIGKILL, in seconds, when the command has to end.",
+        transform: parseSeconds)
     var grace = 10.0
 
     @Argument(parsing: .postTerminator, help: "The command and its arguments.")
@@ -80,7 +84,11 @@ struct ScheduleRunCommand: AsyncParsableCommand {
         var variables = ["ZK_PERIOD": run.period.id, "ZK_ATTEMPT": String(run.attempt)]
         variables["ZK_CHECKPOINT"] = run.lastCheckpoint
         let held = HeldCommand(words: command, grace: .seconds(grace))
-        try await held.run(token: run.fencingToken, variables: variables)
+        do {
+            try await held.run(token: run.fencingToken, variables: variables)
+        } catch let failure as CommandFailure {
+            throw RunFailure(status: failure.status)
+        }
     }
 
     /// Acts, notes how far it came, and prints both.
@@ -94,5 +102,16 @@ struct ScheduleRunCommand: AsyncParsableCommand {
             Output.line("act \(run.fencingToken) \(isValid ? "valid" : "invalid") \(now)")
             try await Task.sleep(for: .milliseconds(2))
         }
+    }
+}
+
+/// A run whose command did not succeed, as the run's record explains it.
+struct RunFailure: Error, CustomStringConvertible {
+    /// As a shell tells it: the exit status, or 128 and the signal's number.
+    var status: Int32
+
+    var description: String {
+        let signal = status > 128 ? ", as after signal \(status - 128)" : ""
+        return "the command ended with exit status \(status)\(signal)"
     }
 }

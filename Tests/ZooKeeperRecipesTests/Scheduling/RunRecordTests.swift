@@ -39,6 +39,80 @@ import ZooKeeper
         #expect(RunRecord([]) == nil)
     }
 
+    @Test func `numbers beyond measure in a record do no harm`() throws {
+        let text = String(decoding: try record().bytes, as: UTF8.self)
+        let huge = ["9223372036854775807", "9223372036854775808", "-9223372036854775808", "1e300", "inf", "nan", ""]
+        for key in ["start", "end", "claimed", "started", "ended"] {
+            for number in huge {
+                for date in [
+                    "\(number)-01-01T00:00:00Z", "2026-01-01T\(number):00:00Z", "2026-01-01T00:00:\(number)Z", number,
+                ] {
+                    let bytes = Array((text + "\(key)=\(date)\n").utf8)
+                    let read = RunRecord(bytes)
+                    #expect((read == nil) == (key == "start"), "\(key)=\(date)")
+                    _ = read?.duration
+                }
+            }
+        }
+        for key in ["attempt", "attempt.1", "window.processors", "window.drained", "window.resumed", "token", "term"] {
+            for number in huge {
+                guard let read = RunRecord(Array((text + "\(key)=\(number)\n").utf8)) else { continue }
+                #expect((1..<1_000_000_000).contains(read.attempt))
+                _ = read.bytes
+            }
+        }
+    }
+
+    @Test func `a record with an attempt beyond measure is begun again`() throws {
+        let model = try PlanModel(at: "2026-05-03T12:00:00Z")
+        try model.move(to: "2026-05-04T06:30:00Z")
+        let run = try #require(model.step())
+        for attempt in ["9223372036854775807", "999999999", "-1"] {
+            let text = String(decoding: run.bytes, as: UTF8.self) + "attempt=\(attempt)\n"
+            model.records[run.period] = RunRecord(Array(text.utf8))
+            model.takeover(by: "n2")
+            #expect(model.step()?.node == "n2")
+        }
+    }
+
+    @Test func `a duration is told whatever the dates are`() throws {
+        var record = try record()
+        for (started, ended) in [
+            (0, Double.infinity), (.infinity, 0), (.infinity, .infinity), (-1e300, 1e300), (0, 1.5),
+        ] {
+            record.started = Date(timeIntervalSince1970: started)
+            record.ended = Date(timeIntervalSince1970: ended)
+            _ = record.duration?.milliseconds
+            #expect(RunRecord(record.bytes) != nil)
+        }
+        #expect(record.duration == .milliseconds(1500))
+    }
+
+    @Test func `wishes beyond measure are read as none`() throws {
+        for date in ["9223372036854775807-01-01T00:00:00Z", "2026-02-30T00:00:00Z", "inf", "2026-01-01T1e300:00:00Z"] {
+            let text = "backfill.from=\(date)\nbackfill.through=2026-01-01T00:00:00Z\nbackfill.by=ada\n"
+            #expect(TaskWishes(Array(text.utf8)).backfill == nil)
+        }
+        var wishes = TaskWishes()
+        wishes.backfill = .init(from: .distantPast, through: Date(timeIntervalSince1970: .infinity), by: "ada")
+        let read = try #require(TaskWishes(wishes.bytes).backfill)
+        #expect(UniversalTime.text(read.from) == "0001-01-01T00:00:00Z")
+        #expect(UniversalTime.text(read.through) == "9999-12-31T23:59:59Z")
+    }
+
+    @Test func `clocks beyond measure tell a skew`() {
+        let sent = MonotonicInstant(nanoseconds: 1)
+        for (wall, written) in [
+            (1e300, Duration.zero), (-.infinity, .zero), (.nan, .zero), (0, .milliseconds(Int64.max)),
+            (0, .milliseconds(Int64.min)),
+        ] {
+            let time = EnsembleTime(
+                sent: sent, received: sent, wall: Date(timeIntervalSince1970: wall), written: written)
+            #expect(time.skew.exceeds(.seconds(10)) || wall.isNaN)
+            _ = (time.skew.description, time.instant(of: .distantFuture), time.date(at: .distantPast))
+        }
+    }
+
     @Test func `wishes are read as they were written`() throws {
         var wishes = TaskWishes()
         #expect(TaskWishes(wishes.bytes) == wishes)

@@ -299,6 +299,57 @@ import ZooKeeper
         #expect(model.step()?.period == "2026-05-05")
     }
 
+    // MARK: Clocks that change
+
+    @Test func `times that fall on one instant are run once, also by a backfill`() throws {
+        let schedule = try Schedule.cron("0 2,3 * * *", in: "America/New_York")
+        let model = try PlanModel(schedule, at: "2026-03-08T06:30:00Z")
+        try model.move(to: "2026-03-08T07:00:00Z")
+        let run = try #require(model.step())
+        #expect(run.period == "2026-03-08T02:00")
+        model.end(.completed)
+        #expect(model.step() == nil)
+        try model.move(to: "2026-03-08T08:00:00Z")
+        model.wishes.backfill = .init(from: model.since, through: model.now, by: "ada")
+        model.settle()
+        #expect(model.states == [run.period: .completed] && model.wishes.backfill == nil)
+    }
+
+    @Test func `a day whose time falls into a gap before midnight is run`() throws {
+        let schedule = try Schedule.daily(at: TimeOfDay(hour: 23, minute: 30), in: "America/Nuuk")
+        let model = try PlanModel(schedule, at: "2026-03-28T02:00:00Z")
+        for (instant, day) in [("2026-03-29T01:00:00Z", "2026-03-28"), ("2026-03-30T00:30:00Z", "2026-03-29")] {
+            #expect(model.decision == .wait(until: try Date(instant, strategy: .iso8601)))
+            try model.move(to: instant)
+            #expect(model.step()?.period == day)
+            model.end(.completed)
+        }
+    }
+
+    // MARK: Bounds
+
+    @Test func `durations without measure are refused, and those within bounds never overflow`() throws {
+        for (name, path) in [
+            ("missedAfter", \ScheduledTaskConfiguration.missedAfter), ("skewLimit", \.skewLimit),
+            ("clockInterval", \.clockInterval),
+        ] {
+            for value in [Duration.zero, .seconds(-1), .seconds(Int64.max), .seconds(36_525 * 86_400 + 1)] {
+                var configuration = ScheduledTaskConfiguration()
+                configuration.missed = .all(within: .seconds(Int64.max))
+                configuration[keyPath: path] = value
+                let error = try #require(throws: ScheduledTaskError.self) {
+                    try configuration.validate(.atLeastOnce, path: "/t")
+                }
+                #expect(error.message?.contains(name) == true)
+            }
+        }
+        let model = try PlanModel(at: "2026-05-03T12:00:00Z")
+        model.configuration.missed = .all(within: .seconds(Int64.max))
+        model.configuration.missedAfter = .seconds(36_525 * 86_400)
+        try model.move(to: "2026-05-04T06:31:00Z")
+        #expect(model.step()?.period == day)
+    }
+
     // MARK: Leadership
 
     @Test func `with leadership there is one run a term`() throws {

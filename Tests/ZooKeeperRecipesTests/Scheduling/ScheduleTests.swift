@@ -147,6 +147,216 @@ import Testing
         }
     }
 
+    @Test func `a gap that ends at midnight moves the period to midnight`() throws {
+        let nuuk = "America/Nuuk"
+        let daily = try Schedule.daily(at: TimeOfDay(hour: 23, minute: 30), in: nuuk)
+        let periods = try next(daily, after: "2026-03-27T12:00:00Z", count: 4)
+        #expect(periods.map(\.id) == ["2026-03-27", "2026-03-28", "2026-03-29", "2026-03-30"])
+        #expect(try periods[1].start == instant("2026-03-29T01:00:00Z"))
+        #expect(periods[1].remark?.contains("there is no 23:30 on 2026-03-28") == true)
+        for text in ["30 23 * * SAT", "30 23 28 3 *"] {
+            let schedule = try Schedule.cron(text, in: nuuk)
+            let period = try next(schedule, after: "2026-03-27T12:00:00Z", count: 1)[0]
+            #expect(period.id == "2026-03-28T23:30" && period.start == periods[1].start)
+        }
+    }
+
+    @Test func `times that fall on one instant are one period with one name, whoever asks`() throws {
+        let gap = try instant("2026-03-08T07:00:00Z")
+        for text in ["0 2,3 * * *", "*/20 2,3 * * *", "0,30 1-3 * * *"] {
+            let schedule = try Schedule.cron(text, in: newYork)
+            let period = try #require(schedule.next(after: gap.addingTimeInterval(-1)))
+            #expect(period.id == "2026-03-08T02:00" && period.start == gap)
+            #expect(period.remark?.hasPrefix("there is no 02:00 on 2026-03-08 in America/New_York") == true)
+            #expect(period.remark?.hasSuffix("also for the times up to 03:00") == true)
+            #expect(schedule.latest(at: gap) == period)
+            #expect(schedule.latest(at: gap.addingTimeInterval(600)) == period)
+            #expect(schedule.periods(after: gap.addingTimeInterval(-1), through: gap) == [period])
+        }
+        // Also when they are on two days.
+        let schedule = try Schedule.cron("0 0,23 * * *", in: "America/Nuuk")
+        let periods = try next(schedule, after: "2026-03-28T03:00:00Z", count: 2)
+        #expect(periods.map(\.id) == ["2026-03-28T23:00", "2026-03-29T23:00"])
+        #expect(schedule.latest(at: periods[0].start) == periods[0])
+    }
+
+    @Test func `instants are in order when clocks are set back over midnight`() throws {
+        let schedule = try Schedule.cron("*/30 * * * *", in: "America/St_Johns")
+        let periods = try next(schedule, after: "2010-11-07T01:59:00Z", count: 5)
+        #expect(
+            periods.map(\.id) == [
+                "2010-11-07T02:00:00Z", "2010-11-07T02:30:00Z", "2010-11-07T03:00:00Z", "2010-11-07T03:30:00Z",
+                "2010-11-07T04:00:00Z",
+            ])
+        #expect(periods.reversed().allSatisfy { schedule.latest(at: $0.start.addingTimeInterval(1799)) == $0 })
+    }
+
+    // MARK: Bounds
+
+    private static func schedules() throws -> [Schedule] {
+        let daily = try Schedule.daily(at: TimeOfDay(hour: 23, minute: 30), in: "America/Nuuk")
+        let crons = try [
+            "* * * * *", "0 0 29 2 *", "0 0 29 2 */7", "0 */24 L * 5L", "* 2 * * *", "30 2 * * SUN#1",
+        ].map { try Schedule.cron($0, in: "America/New_York") }
+        let intervals = try [1, 7, 900, 86_400, 1_576_800_000].map { try Schedule.every(.seconds($0)) }
+        return [daily, .startsWithLeadership] + crons + intervals
+    }
+
+    @Test func `every instant can be asked for, and what is answered has a name that is read again`() throws {
+        var seconds = [Double.nan, Date.distantPast.timeIntervalSince1970, Date.distantFuture.timeIntervalSince1970]
+        for size in [0, 1e3, 1e9, 1e11, 1e13, 1e18, 9.3e18, 1e19, 1e30, 1e300, Double.infinity] {
+            seconds += [size, -size]
+        }
+        for bound in [-62_135_596_800.0, 253_402_300_799] {
+            seconds += [bound - 1, bound - 0.5, bound, bound + 0.5, bound + 1]
+        }
+        for schedule in try Self.schedules() {
+            for date in seconds.map({ Date(timeIntervalSince1970: $0) }) {
+                for period in [schedule.next(after: date), schedule.latest(at: date)].compactMap(\.self) {
+                    #expect(UniversalTime.text(period.start).utf8.count == 20)
+                    #expect(UniversalTime(UniversalTime.text(period.start))?.date == period.start)
+                }
+                #expect(schedule.next(after: date).map { $0.start > date } ?? true)
+                #expect(schedule.latest(at: date).map { $0.start <= date } ?? true)
+                #expect(UniversalTime(UniversalTime.preciseText(date)) != nil)
+            }
+        }
+    }
+
+    @Test(arguments: [
+        Duration.seconds(Int64.max), .seconds(Int64.min), .zero, .seconds(-1), .seconds(1_576_800_001),
+        .milliseconds(1500), .nanoseconds(1), .seconds(900) + .nanoseconds(1),
+    ])
+    func `an interval beyond its bounds is refused with what would be right`(_ interval: Duration) throws {
+        let error = try #require(throws: ScheduleError.self) { try Schedule.every(interval) }
+        #expect(error.description.contains("\(interval)"))
+        #expect(error.description.contains("a whole number of seconds from 1 to 1576800000"))
+    }
+
+    @Test(arguments: [Double.infinity, -.infinity, .nan, 1e300, -1e12, 1e12])
+    func `an interval's origin beyond its bounds is refused`(_ origin: Double) throws {
+        let error = try #require(throws: ScheduleError.self) {
+            try Schedule.every(.seconds(1), from: Date(timeIntervalSince1970: origin))
+        }
+        #expect(error.description.contains("within the years 1 to 9999"))
+    }
+
+    @Test func `an interval goes on from its origin in both directions`() throws {
+        for (seconds, origin) in [(7, -3), (86_400, 1_772_953_200), (1_576_800_000, 253_402_300_799), (3, 0)] {
+            let schedule = try Schedule.every(
+                .seconds(seconds), from: Date(timeIntervalSince1970: Double(origin) + 0.5))
+            for instant in [-1e10, -8, -3.5, -3, 0, 0.5, 1_772_953_200, 1e10] {
+                let date = Date(timeIntervalSince1970: instant)
+                let (next, latest) = (schedule.next(after: date), schedule.latest(at: date))
+                #expect(next.map { $0.start > date && $0.start <= date.addingTimeInterval(Double(seconds)) } == true)
+                #expect(latest.map { $0.start <= date && $0.start > date.addingTimeInterval(-Double(seconds)) } == true)
+                #expect(latest?.end == next?.start)
+                #expect(next.map { (Int($0.start.timeIntervalSince1970) - origin) % seconds == 0 } == true)
+            }
+        }
+    }
+
+    @Test(arguments: [
+        ("2026-02-30T00:00:00Z", "01 to 28"), ("2028-02-30T00:00:00Z", "01 to 29"),
+        ("2100-02-29T00:00:00Z", "01 to 28"),
+        ("2026-04-31T00:00:00Z", "01 to 30"), ("2026-00-01T00:00:00Z", "months"), ("2026-13-01T00:00:00Z", "months"),
+        ("2026-01-00T00:00:00Z", "01 to 31"), ("0000-01-01T00:00:00Z", "0001 to 9999"),
+        ("2026-01-01T24:00:00Z", "midnight"),
+        ("2026-01-01T00:60:00Z", "minutes"), ("2026-01-01T23:59:60Z", "seconds"),
+        ("1000000000-01-01T00:00:00Z", "written"),
+        ("0001-01-01T00:00:00+01:00", "0001 to 9999"), ("9999-12-31T23:59:59-01:00", "0001 to 9999"),
+        ("\u{662}\u{660}\u{662}\u{666}-01-01T00:00:00Z", "written"), ("2026-1-1T00:00:00Z", "written"),
+        ("2026-01-01T00:00:00", "written"), ("2026-01-01T00:00Z", "written"), ("2026-01-01 00:00:00Z", "written"),
+        ("2026-01-01T00:00:00.Z", "written"), ("2026-01-01T00:00:00+99:00", "written"),
+        ("2026-01-01T00:00:00ZZ", "written"),
+        ("-2026-01-01T00:00:00Z", "written"), ("2026-01-01T00:00:00.0000000001Z", "written"), ("", "written"),
+        (" 2026-01-01T00:00:00Z", "written"), ("2026-01-01T-1:00:00Z", "written"), ("2026-01-01T0x:00:00Z", "written"),
+    ])
+    func `an instant that does not exist is refused with what would be right`(_ text: String, right: String) throws {
+        let error = try #require(throws: ScheduleError.self) { try UniversalTime(parsing: text) }
+        #expect(error.description.contains("\"\(text)\"") && error.description.contains(right), "\(error)")
+    }
+
+    @Test func `instants are read as Foundation reads them`() throws {
+        for text in [
+            "2026-03-07T12:00:00Z", "2028-02-29T23:59:59Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z",
+            "2026-03-07T12:00:00+0100", "2026-03-07T12:00:00-03:30", "1969-12-31T23:59:59Z",
+        ] {
+            let date = try UniversalTime(parsing: text).date
+            if !text.hasPrefix("0001") { #expect(try date == instant(text), "\(text)") }
+            #expect(UniversalTime(UniversalTime.text(date))?.date == date)
+        }
+        #expect(try UniversalTime(parsing: "2026-03-07T12:00:00.250Z").date.timeIntervalSince1970 == 1_772_884_800.25)
+    }
+
+    @Test func `a day begins with its first instant, and one that a zone left out is refused`() throws {
+        #expect(try LocalClock(zone: "Asia/Beirut").beginning(ofDay: "2022-03-27") == instant("2022-03-26T22:00:00Z"))
+        #expect(try LocalClock(zone: "Pacific/Apia").beginning(ofDay: "2011-12-31") == instant("2011-12-30T10:00:00Z"))
+        let error = try #require(throws: ScheduleError.self) {
+            try LocalClock(zone: "Pacific/Apia").beginning(ofDay: "2011-12-30")
+        }
+        #expect(error.description.contains("\"2011-12-30\"") && error.description.contains("take 2011-12-31"))
+        for text in ["2026-02-30", "2026-3-1", "20260301", "0000-01-01", "10000-01-01", "2026-03-01 ", "today"] {
+            #expect(throws: ScheduleError.self) { try LocalClock(zone: "UTC").beginning(ofDay: text) }
+        }
+    }
+
+    // MARK: Speed
+
+    /// On the processor's time of this thread, so that a busy machine does not count; the best of several stretches.
+    private func cost(of periods: Int, _ body: () -> Void) -> Double {
+        func processorTime() -> Double {
+            var time = timespec()
+            clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+            return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+        }
+        return (0..<5).map { _ in
+            let start = processorTime()
+            body()
+            return (processorTime() - start) / Double(periods)
+        }.min() ?? 0
+    }
+
+    @Test(arguments: [
+        "* * * * *", "*/7 */5 * * *", "0 0 29 2 *", "0 0 29 2 */7", "0 */24 29 2 *", "* 2 * * *", "30 2 L 12 *",
+        "59 23 31 12 5L",
+    ])
+    func `a period is found in less than a tenth of a millisecond, dense or sparse`(_ text: String) throws {
+        let schedule = try Schedule.cron(text, in: newYork)
+        let start = try instant("2026-03-07T00:00:00Z")
+        let forward = cost(of: 50) {
+            var last = start
+            for _ in 0..<50 {
+                guard let period = schedule.next(after: last) else { return }
+                last = period.start
+            }
+        }
+        let backward = cost(of: 50) {
+            var last = start
+            for _ in 0..<50 {
+                guard let period = schedule.latest(at: last) else { return }
+                last = period.start.addingTimeInterval(-1)
+            }
+        }
+        #expect(forward < 1e-4 && backward < 1e-4, "\(text): \(forward) s, \(backward) s")
+    }
+
+    @Test(arguments: [
+        "0 0 31 2 *", "0 */2 30 2 *", "0 0 31 4,6,9,11 *", "0 0 31 2 */2", "0 0 */30 2 TUE#2", "* * 31 2 *",
+    ])
+    func `days that no year has are refused`(_ text: String) throws {
+        let error = try #require(throws: ScheduleError.self) { try Schedule.cron(text, in: newYork) }
+        #expect(error.description.contains(text) && error.description.contains("no day"))
+    }
+
+    @Test func `a time that clocks always leave out ends the search`() throws {
+        // Each year clocks there are set forward at 00:00 of the first Sunday of October.
+        let schedule = Schedule(
+            kind: .cron(try CronExpression("30 */24 * 10 SUN#1"), try LocalClock(zone: "America/Santiago").zone))
+        let cost = cost(of: 1) { _ = schedule.next(after: Date(timeIntervalSince1970: 1_900_000_000)) }
+        #expect(cost < 0.1)
+    }
+
     @Test func `what cannot be is refused`() throws {
         #expect(throws: ScheduleError.self) { try Schedule.daily(at: TimeOfDay(hour: 24), in: "UTC") }
         #expect(throws: ScheduleError.self) { try Schedule.daily(at: TimeOfDay(hour: 1), in: "Mars/Olympus") }

@@ -1,0 +1,119 @@
+package import Foundation
+
+/// What clocks show in a time zone, and when they show it.
+///
+/// Counts seconds since 1970: of instants in UTC, of local times in the same place. Looks at the zone's offsets alone, which
+/// change at most once in two days in every zone that there is.
+package struct LocalClock: Sendable {
+    let zone: TimeZone
+
+    private static let day = 86_400
+
+    /// - Throws: ``ScheduleError`` if the zone is not known.
+    package init(zone name: String) throws(ScheduleError) {
+        guard let zone = TimeZone(identifier: name) else {
+            throw ScheduleError("\"\(name)\" is no time zone here; one is called as Europe/Berlin or UTC")
+        }
+        self.zone = zone
+    }
+
+    init(_ zone: TimeZone) { self.zone = zone }
+
+    /// How far clocks are ahead of UTC.
+    func offset(at instant: Int) -> Int {
+        zone.secondsFromGMT(for: Date(timeIntervalSince1970: Double(instant)))
+    }
+
+    /// Returns the first instant with the offset of the upper bound, if the one of the lower bound is another.
+    ///
+    /// - Parameters:
+    ///   - lower: At most two days before `upper`.
+    func change(after lower: Int, through upper: Int) -> Int? {
+        let old = offset(at: lower)
+        guard offset(at: upper) != old else { return nil }
+        var (before, after) = (lower, upper)
+        while after - before > 1 {
+            let middle = before + (after - before) / 2
+            if offset(at: middle) == old { before = middle } else { after = middle }
+        }
+        return after
+    }
+
+    /// Returns the latest local time that clocks have shown until an instant: more than they show after they were set back.
+    func latestShown(through instant: Int) -> Int {
+        let shown = instant + offset(at: instant)
+        guard let change = change(after: instant - 2 * Self.day, through: instant) else { return shown }
+        return max(shown, change - 1 + offset(at: change - 1))
+    }
+
+    /// Returns when clocks show a local time.
+    func instant(of local: Int) -> LocalInstant {
+        // Offsets are under a day.
+        let (lower, upper) = (local - Self.day, local + Self.day)
+        guard let change = change(after: lower, through: upper) else { return .once(local - offset(at: lower)) }
+        let (before, after) = (local - offset(at: lower), local - offset(at: upper))
+        return switch (before < change, after >= change) {
+        case (true, true): .twice(first: before, second: after)
+        case (true, false): .once(before)
+        case (false, true): .once(after)
+        case (false, false):
+            .never(then: change, skipped: change + offset(at: lower)..<change + offset(at: upper))
+        }
+    }
+
+    // MARK: Text
+
+    /// Returns the local time of an instant with its offset: `2026-03-08T03:00:00-0400`.
+    package func text(_ instant: Date) -> String {
+        let seconds = UniversalTime.range.clamping(instant.timeIntervalSince1970.rounded(.down))
+        let offset = offset(at: seconds)
+        let (hours, rest) = abs(offset).quotientAndRemainder(dividingBy: 3600)
+        let (minutes, odd) = rest.quotientAndRemainder(dividingBy: 60)
+        let digits = twoDigits(hours) + twoDigits(minutes) + (odd == 0 ? "" : twoDigits(odd))
+        return UniversalTime.stem(seconds + offset) + (offset == 0 ? "Z" : (offset < 0 ? "-" : "+") + digits)
+    }
+
+    /// Reads a day, `2026-03-07`, and returns its first instant.
+    ///
+    /// - Throws: ``ScheduleError``, which names what was wrong and what would be right.
+    package func beginning(ofDay text: String) throws(ScheduleError) -> Date {
+        let wrong = { (why: String) in ScheduleError("\"\(text)\" as a day: \(why)") }
+        var scanner = DigitScanner(text)
+        guard let date = scanner.date(), scanner.isAtEnd else {
+            throw wrong("it is written as 2026-03-07, and an instant as 2026-03-07T12:00:00Z")
+        }
+        let day: LocalDay
+        do { day = try LocalDay(checking: date) } catch { throw wrong(error.description) }
+        switch instant(of: day.number * Self.day) {
+        case .once(let instant), .twice(let instant, _): return Date(timeIntervalSince1970: Double(instant))
+        case .never(let then, let skipped):
+            guard !skipped.contains(wholeDay: day.number) else {
+                throw wrong("clocks in \(zone.identifier) left this day out; take \(day.next)")
+            }
+            return Date(timeIntervalSince1970: Double(then))
+        }
+    }
+}
+
+/// The instants at which clocks show a local time, in seconds since 1970.
+enum LocalInstant: Equatable {
+    case once(Int)
+    /// Clocks are set back: the time comes twice.
+    case twice(first: Int, second: Int)
+    /// Clocks are set forward over the time: the first instant after it, and the local times that are left out.
+    case never(then: Int, skipped: Range<Int>)
+
+    /// The first instant at which clocks show the time or a later one.
+    var first: Int {
+        switch self {
+        case .once(let instant), .twice(let instant, _), .never(let instant, _): instant
+        }
+    }
+}
+
+extension Range<Int> {
+    /// Whether all local times of a day are among these.
+    func contains(wholeDay number: Int) -> Bool {
+        lowerBound <= number * 86_400 && (number + 1) * 86_400 <= upperBound
+    }
+}
