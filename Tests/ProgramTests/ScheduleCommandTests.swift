@@ -61,6 +61,16 @@ import Testing
         }
     }
 
+    @Test(arguments: [
+        "all:-1", "all:nan", "all:0x400", "all:1000000001", "all:", "all", "everything", "all:\u{661}000",
+    ])
+    func `a span for missed periods beyond its bounds is refused with what would be right`(_ missed: String) {
+        let message = message([
+            "schedule", "run", "/t", "--node", "n", "--every", "60", "--missed", missed, "--", "true",
+        ])
+        #expect(message.contains("\"\(missed)\"") && message.contains("0 to 1000000000 seconds"), "\(message)")
+    }
+
     @Test func `a backfill's instants are refused when they do not exist`() {
         for (option, other) in [("--from", "--through"), ("--through", "--from")] {
             for value in ["2026-02-30T00:00:00Z", "2026-01-01T24:00:00Z", "0000-01-01T00:00:00Z", "2026-01-01", "-5"] {

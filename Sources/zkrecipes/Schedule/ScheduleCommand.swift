@@ -63,12 +63,13 @@ struct ScheduleNextCommand: AsyncParsableCommand {
 
     /// The schedule, its zone, and the instant after which the first period begins.
     private func question() throws -> (schedule: Schedule, clock: LocalClock, start: Date) {
+        let (schedule, clock): (Schedule, LocalClock)
         do {
-            let clock = try LocalClock(zone: zone)
-            return (try Schedule.cron(expression, in: zone), clock, try start(clock))
+            (schedule, clock) = (try Schedule.cron(expression, in: zone), try LocalClock(zone: zone))
         } catch {
             throw ValidationError("\(error)")
         }
+        do { return (schedule, clock, try start(clock)) } catch { throw ValidationError("--from: \(error)") }
     }
 
     private func start(_ clock: LocalClock) throws(ScheduleError) -> Date {

@@ -108,7 +108,8 @@ struct SchedulePolicyOptions: ParsableArguments {
         if missed == "none" { return .none }
         if missed == "latest" { return .latest }
         let parts = missed.split(separator: ":", omittingEmptySubsequences: false)
-        guard parts.count == 2, parts[0] == "all", let seconds = Double(parts[1]), (0...1e9).contains(seconds) else {
+        guard parts.count == 2, parts[0] == "all", let seconds = unsigned(String(parts[1])), seconds <= 1e9
+        else {
             throw ValidationError(
                 "--missed is \"\(missed)\"; it is none, latest, or all:SECONDS with 0 to 1000000000 seconds.")
         }
@@ -137,10 +138,15 @@ func parseInstant(_ argument: String) throws -> Date {
 
 /// Reads a time in seconds.
 func parseSeconds(_ argument: String) throws -> Double {
-    guard argument.allSatisfy({ $0.isASCII && ($0.isNumber || $0 == ".") }), let seconds = Double(argument),
-        seconds <= 86_400
-    else { throw ValidationError("it is a number of seconds from 0 to 86400, such as 600 or 0.5") }
+    guard let seconds = unsigned(argument), seconds <= 86_400 else {
+        throw ValidationError("it is a number of seconds from 0 to 86400, such as 600 or 0.5")
+    }
     return seconds
+}
+
+/// Reads digits and a point; `Double` alone would take signs, exponents and hexadecimal digits as well.
+private func unsigned(_ text: String) -> Double? {
+    text.allSatisfy { $0.isASCII && ($0.isNumber || $0 == ".") } ? Double(text) : nil
 }
 
 /// Reads an interval in whole seconds.
