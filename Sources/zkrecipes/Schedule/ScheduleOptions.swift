@@ -19,9 +19,8 @@ struct ScheduleOptions: ParsableArguments {
 
     @Option(
         parsing: .unconditional,
-        help: "Run at intervals of so many whole seconds, from 1 to 1576800000, which is 50 years.",
-        transform: parseInterval)
-    var every: Schedule?
+        help: "Run at intervals of so many whole seconds, from 1 to 1576800000, which is 50 years.")
+    var every: String?
 
     @Flag(help: "Run once in each term of leadership, from its beginning.")
     var withLeadership = false
@@ -31,16 +30,26 @@ struct ScheduleOptions: ParsableArguments {
         guard given == 1 else {
             throw ValidationError("Give one of --cron, --every and --with-leadership.")
         }
+        _ = try schedule()
     }
 
     func schedule() throws -> Schedule {
         do {
             if let cron { return try Schedule.cron(cron, in: zone) }
-            if let every { return every }
+            if let every { return try interval(every) }
             return .startsWithLeadership
-        } catch {
+        } catch let error as ScheduleError {
             throw ValidationError("\(error)")
         }
+    }
+
+    private func interval(_ text: String) throws -> Schedule {
+        // The schedule itself refuses what is beyond its bounds.
+        guard let seconds = Int(text), let schedule = try? Schedule.every(.seconds(seconds)) else {
+            throw ValidationError(
+                "--every is \(text); it must be a whole number of seconds from 1 to 1576800000, such as 900.")
+        }
+        return schedule
     }
 }
 
@@ -147,13 +156,4 @@ func parseSeconds(_ argument: String) throws -> Double {
 /// Reads digits and a point; `Double` alone would take signs, exponents and hexadecimal digits as well.
 private func unsigned(_ text: String) -> Double? {
     text.allSatisfy { $0.isASCII && ($0.isNumber || $0 == ".") } ? Double(text) : nil
-}
-
-/// Reads an interval in whole seconds.
-func parseInterval(_ argument: String) throws -> Schedule {
-    // The schedule itself refuses what is out of its bounds.
-    guard let seconds = Int(argument), let schedule = try? Schedule.every(.seconds(seconds)) else {
-        throw ValidationError("it is a whole number of seconds from 1 to 1576800000, such as 900")
-    }
-    return schedule
 }

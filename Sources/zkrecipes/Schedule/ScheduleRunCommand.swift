@@ -43,7 +43,6 @@ struct ScheduleRunCommand: AsyncParsableCommand {
 
     func validate() throws {
         guard !node.isEmpty else { throw ValidationError("--node is empty; name the node.") }
-        _ = try when.schedule()
         _ = try policies.configuration()
         if rehearse == nil {
             try HeldCommand.validate(

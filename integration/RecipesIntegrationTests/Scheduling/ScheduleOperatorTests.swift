@@ -188,6 +188,10 @@ struct ScheduleOperatorTests {
             ["--through", "2026-03-32"]
         ),
         (
+            ["backfill", "/app", "--from", "2026-02-30T00:00:00Z", "--through", "2026-03-07T12:00:00Z"],
+            ["--from", "2026-02-30T00:00:00Z", "01 to 28"]
+        ),
+        (
             ["backfill", "/app", "--from", "2026-03-07T12:00:00Z", "--through", "2026-03-06T12:00:00Z"],
             ["--through is 2026-03-06T12:00:00Z", "2026-03-07T12:00:00Z"]
         ),
@@ -198,6 +202,10 @@ struct ScheduleOperatorTests {
         (["run", "/app", "--node", "n", "--every", "1", "--cron", "* * * * *", "--", "true"], ["--cron", "--every"]),
         (["run", "/app", "--node", "n", "--every", "0", "--", "true"], ["--every is 0"]),
         (["run", "/app", "--node", "n", "--every", "1.5", "--", "true"], ["--every", "1.5"]),
+        (
+            ["run", "/app", "--node", "n", "--every", "9223372036854775807", "--", "true"],
+            ["--every is 9223372036854775807", "from 1 to 1576800000"]
+        ),
         (["run", "/app", "--node", "n", "--cron", "61 * * * *", "--", "true"], ["61"]),
         (["run", "/app", "--node", "n", "--cron", "0 2 * * *", "--tz", "Mars/Base", "--", "true"], ["Mars/Base"]),
         (["run", "/app", "--node", "", "--every", "1", "--", "true"], ["--node is empty"]),

@@ -139,6 +139,7 @@ struct ScheduleProcessTests {
             let line = try await node.line { $0.hasPrefix("ran ") }
             let run = try await scene.run { $0.state == .failed }
             #expect(line == "ran \(run.period) 1")
+            #expect(run.explanation == "the command ended with exit status 3")
             try await node.line { $0.hasPrefix("paused: ") }
             let history = try await program(
                 "schedule", "history", path, "--connect", scene.server.connectionString
