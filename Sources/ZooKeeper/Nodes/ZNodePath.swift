@@ -1,7 +1,9 @@
 /// An absolute path that a znode can have.
-public struct ZNodePath: Sendable, Hashable, CustomStringConvertible {
+///
+/// Two paths are the same if their bytes are, as on a server; see ``ZNodeName``.
+public struct ZNodePath: Sendable, Hashable, Comparable, CustomStringConvertible {
     /// The path as text.
-    public let string: String
+    @ZNodeName public private(set) var string: String
 
     /// Checks a path.
     ///
@@ -19,18 +21,8 @@ public struct ZNodePath: Sendable, Hashable, CustomStringConvertible {
         self.string = string
     }
 
-    /// Whether two paths are the same to the server, which compares bytes.
-    ///
-    /// Strings are equal by canonical equivalence instead: \u{e9} and e\u{301} are one string, but two znodes.
-    public static func == (left: ZNodePath, right: ZNodePath) -> Bool {
-        left.string.utf8.elementsEqual(right.string.utf8)
-    }
-
-    /// Hashes the bytes.
-    public func hash(into hasher: inout Hasher) {
-        var string = string
-        string.withUTF8 { unsafe hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
-    }
+    /// Whether a path's bytes come before another's.
+    public static func < (left: ZNodePath, right: ZNodePath) -> Bool { left._string < right._string }
 
     /// The path as text.
     public var description: String { string }
@@ -49,23 +41,25 @@ public struct ZNodePath: Sendable, Hashable, CustomStringConvertible {
 
     /// The path of a child.
     ///
-    /// - Throws: ``ZooKeeperError`` with code `.invalidPath` when the name has a slash or cannot be a part.
+    /// - Throws: ``ZooKeeperError`` with code `.invalidPath` when the name cannot be a part of a path; see
+    ///   ``ZNodeName/init(validating:)``.
     public func appending(_ name: String) throws(ZooKeeperError) -> ZNodePath {
-        guard !name.utf8.contains(UInt8(ascii: "/")) else {
-            throw ZooKeeperError(.invalidPath, path: name, message: "a znode's name has no slash")
-        }
-        return try ZNodePath(string == "/" ? "/\(name)" : "\(string)/\(name)")
+        let name = try ZNodeName(validating: name)
+        return ZNodePath(unchecked: isRoot ? "/\(name)" : "\(string)/\(name)")
     }
+
+    /// Whether it is the root.
+    var isRoot: Bool { string.utf8.count == 1 }
 }
 
 extension ZNodePath {
-    private struct Problem {
+    struct Problem {
         var text: String
         var position: Int
     }
 
     /// The server's rules (PathUtils.validatePath), applied to UTF-8; positions count bytes from 0.
-    private static func problem(in string: String) -> Problem? {
+    static func problem(in string: String) -> Problem? {
         let slash = UInt8(ascii: "/")
         let bytes = string.utf8
         guard let first = bytes.first else { return Problem(text: "an empty path (the root is \"/\")", position: 0) }

@@ -1,0 +1,170 @@
+/// A name, an id or a path, compared byte by byte as ZooKeeper does.
+///
+/// Swift compares strings by canonical equivalence: `"caf\u{e9}"` and `"cafe\u{301}"` are equal strings, and two znodes. A
+/// dictionary or a set whose keys are names uses this type, so that it holds both. It is written and read with plain
+/// strings: `balance["web1"]`, `away.contains(node.name)`. The order is that of the UTF-8 bytes, which for ASCII is the
+/// order of the strings.
+///
+/// As a property wrapper it makes the equality of a type that contains a name that of the bytes.
+@propertyWrapper
+public struct ZNodeName: Sendable, Hashable, Comparable, ExpressibleByStringLiteral, CustomStringConvertible {
+    /// The name as text.
+    public var wrappedValue: String
+
+    /// Makes a name of any text; ``init(validating:)`` checks it.
+    public init(_ string: String) {
+        wrappedValue = string
+    }
+
+    /// Makes the name of a property.
+    public init(wrappedValue: String) {
+        self.wrappedValue = wrappedValue
+    }
+
+    /// Makes a name of a literal.
+    public init(stringLiteral string: String) {
+        wrappedValue = string
+    }
+
+    /// The name as text.
+    public var string: String { wrappedValue }
+    /// The name as text.
+    public var description: String { wrappedValue }
+
+    /// Whether two names have the same bytes.
+    public static func == (left: ZNodeName, right: ZNodeName) -> Bool {
+        left.wrappedValue.utf8.elementsEqual(right.wrappedValue.utf8)
+    }
+
+    /// Whether a name's bytes come before another's.
+    public static func < (left: ZNodeName, right: ZNodeName) -> Bool {
+        left.wrappedValue.utf8.lexicographicallyPrecedes(right.wrappedValue.utf8)
+    }
+
+    /// Hashes the bytes.
+    public func hash(into hasher: inout Hasher) {
+        var string = wrappedValue
+        string.withUTF8 { unsafe hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+        hasher.combine(0xff as UInt8)
+    }
+}
+
+// MARK: Validation
+
+extension ZNodeName {
+    /// The most bytes that an id may have that becomes a part of a path.
+    ///
+    /// Requests name several such paths, and together they must fit into a server's packet.
+    public static let longest = 4096
+
+    /// Checks an id that is to become the last part of a path: of a partition, a node, a member, a run.
+    ///
+    /// - Parameter string: One part of a path: not empty, `.` or `..`, without slash, control characters, private-use
+    ///   characters or characters beyond U+FFFF such as emoji, and of at most ``longest`` bytes.
+    /// - Throws: ``ZooKeeperError`` with code `.invalidPath`; its message names the rule and the remedy.
+    public init(validating string: String) throws(ZooKeeperError) {
+        if let problem = Self.problem(in: string) {
+            throw ZooKeeperError(.invalidPath, path: Self.excerpt(string), message: problem)
+        }
+        self.init(string)
+    }
+
+    /// What is wrong with an id that is to become a part of a path, as the end of a sentence; `nil` if nothing is.
+    static func problem(in name: String) -> String? {
+        if name.isEmpty { return "has no characters; give it at least one" }
+        if name.utf8.count > longest {
+            return "has \(name.utf8.count) bytes; shorten it to at most \(longest)"
+        }
+        if let position = name.utf8.firstIndex(of: UInt8(ascii: "/")) {
+            let offset = name.utf8.distance(from: name.startIndex, to: position)
+            return "has a slash at position \(offset); it is one part of a path: replace the slash"
+        }
+        guard let problem = ZNodePath.problem(in: "/" + name) else { return nil }
+        if name.utf8.first == UInt8(ascii: "."), name.utf8.count <= 2 {
+            return "is \"\(name)\", which no znode's name may be; choose another"
+        }
+        return "has \(problem.text) at position \(problem.position - 1); replace it"
+    }
+
+    /// The sentence that refuses an id.
+    ///
+    /// - Parameter kind: What the id is one of, such as "partition id".
+    /// - Returns: `nil` if nothing is wrong with it.
+    package static func refusal(of name: String, as kind: String) -> String? {
+        problem(in: name).map { "\(kind) \"\(excerpt(name))\" \($0)" }
+    }
+
+    private static func excerpt(_ name: String) -> String {
+        let scalars = name.unicodeScalars
+        let shown = String(String.UnicodeScalarView(scalars.prefix(60)))
+        return shown.utf8.count == name.utf8.count ? name : shown + "…"
+    }
+}
+
+// MARK: Names as keys
+
+extension Dictionary where Key == ZNodeName {
+    /// The value of a name.
+    public subscript(name: String) -> Value? {
+        get { self[ZNodeName(name)] }
+        _modify { yield &self[ZNodeName(name)] }
+    }
+
+    /// The value of a name, or a default.
+    public subscript(name: String, default defaultValue: @autoclosure () -> Value) -> Value {
+        get { self[ZNodeName(name), default: defaultValue()] }
+        _modify { yield &self[ZNodeName(name), default: defaultValue()] }
+    }
+
+    /// Removes a name and its value.
+    @discardableResult
+    package mutating func removeValue(forKey name: String) -> Value? { removeValue(forKey: ZNodeName(name)) }
+}
+
+extension Set<ZNodeName> {
+    /// Makes a set of names.
+    package init(names: some Sequence<String>) {
+        self.init(names.lazy.map { ZNodeName($0) })
+    }
+
+    /// Whether a name is in the set.
+    public func contains(_ name: String) -> Bool { contains(ZNodeName(name)) }
+
+    /// Adds a name.
+    @discardableResult
+    package mutating func insert(_ name: String) -> Bool { insert(ZNodeName(name)).inserted }
+
+    /// Removes a name.
+    @discardableResult
+    package mutating func remove(_ name: String) -> Bool { remove(ZNodeName(name)) != nil }
+}
+
+extension Sequence<ZNodeName> {
+    /// The names as text.
+    package var strings: [String] { map(\.string) }
+}
+
+extension Sequence<String> {
+    /// The names in the order of their bytes.
+    package func sortedByBytes() -> [String] {
+        sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    }
+
+    /// Whether a name is among these, compared by bytes.
+    package func containsBytes(of name: String) -> Bool {
+        contains { $0.utf8.elementsEqual(name.utf8) }
+    }
+}
+
+extension String {
+    /// Whether two names or paths have the same bytes.
+    package func hasBytes(of other: String) -> Bool { utf8.elementsEqual(other.utf8) }
+
+    /// Whether the bytes begin with those of another string.
+    package func hasBytePrefix(_ prefix: String) -> Bool { utf8.starts(with: prefix.utf8) }
+
+    /// Whether the bytes end with those of another string.
+    package func hasByteSuffix(_ suffix: String) -> Bool {
+        utf8.count >= suffix.utf8.count && utf8.suffix(suffix.utf8.count).elementsEqual(suffix.utf8)
+    }
+}
