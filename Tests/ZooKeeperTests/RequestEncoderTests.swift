@@ -46,6 +46,28 @@ struct RequestEncoderTests {
         }
     }
 
+    @Test(arguments: [
+        ("/", "/app/one/"), ("/a/", "/app/one/a/"), ("/a", "/app/one/a"), ("/\u{301}/", "/app/one/\u{301}/"),
+        ("/\u{600}/", "/app/one/\u{600}/"),
+    ])
+    func `a sequential znode is numbered below the chroot, also in a transaction`(prefix: String, full: String) throws {
+        for mode in [CreateMode.ephemeralSequential, .persistentSequential] {
+            #expect(try path(of: .create(path: prefix, data: [], mode: mode), by: rooted) == full)
+            #expect(try path(of: .create(path: prefix, data: [], mode: mode), by: plain) == prefix)
+            guard case .multi(let operations) = try rooted.encode(.multi([.create(prefix, mode: mode)])),
+                case .create(full, _, _, _) = operations[0]
+            else {
+                Issue.record("\(prefix) in a transaction is not below the chroot")
+                continue
+            }
+        }
+        #expect(rooted.stripped(full + "0000000001") == prefix + "0000000001")
+        let plainMode = SessionRequest.create(path: "/a/", data: [], mode: .ephemeral)
+        #expect(zooKeeperError { _ = try path(of: plainMode, by: rooted) } != nil)
+        // Without a number, the root is the chroot itself.
+        #expect(try path(of: .create(path: "/", data: [], mode: .persistent), by: rooted) == "/app/one")
+    }
+
     @Test func `the ensemble's own configuration is not below the chroot`() throws {
         #expect(try path(of: .ensembleConfiguration, by: rooted) == "/zookeeper/config")
     }

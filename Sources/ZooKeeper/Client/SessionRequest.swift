@@ -141,11 +141,10 @@ struct RequestEncoder: Sendable {
 
     /// The path as the server knows it.
     func full(_ path: String, isSequentialPrefix: Bool = false) throws(ZooKeeperError) -> String {
-        // The server appends digits to a sequential name, so that "/locks/" is a legal prefix.
-        let checked = isSequentialPrefix && path.utf8.last == UInt8(ascii: "/") ? path + "0" : path
-        _ = try ZNodePath(checked)
-        if chroot.isEmpty { return path }
-        return path == "/" ? chroot : chroot + path
+        // The server appends digits to a sequential name, so that "/locks/" and "/" are legal prefixes.
+        let isPrefix = isSequentialPrefix && path.utf8.last == UInt8(ascii: "/")
+        let checked = try ZNodePath(isPrefix ? path + "0" : path)
+        return checked.isRoot && !chroot.isEmpty ? chroot : chroot + path
     }
 
     /// The path as the user knows it.

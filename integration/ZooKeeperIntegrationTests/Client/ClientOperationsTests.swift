@@ -99,6 +99,28 @@ struct ClientOperationsTests {
         }
     }
 
+    @Test func `sequential znodes of the root are numbered inside the chroot`() async throws {
+        try await ClientScene.with(configure: { $0.chroot = try? ZNodePath("/ch") }) { scene in
+            try await scene.other.create("/ch/a", parents: true)
+            let client = scene.client
+            #expect(try await client.create("/", mode: .ephemeralSequential).path == "/0000000001")
+            #expect(try await client.create("/a/", mode: .persistentSequential).path == "/a/0000000000")
+            let results = try await client.transaction([
+                .create("/", mode: .persistentSequential), .create("/a/", mode: .ephemeralSequential),
+            ])
+            #expect(results.map(\.path) == ["/0000000002", "/a/0000000001"])
+            #expect(try await scene.other.exists(at: "/ch/0000000001") != nil)
+            #expect(try await Set(client.children(of: "/").names) == ["a", "0000000001", "0000000002"])
+            #expect(try await Set(scene.other.children(of: "/").names) == ["zookeeper", "ch"])
+            // What is asked of the root is asked of the chroot, and told of the root.
+            try await client.sync("/")
+            let (_, _, watch) = try await client.watchChildren(of: "/")
+            try await client.delete("/0000000002")
+            let event = try await watch.event()
+            #expect(event.path == "/" && event.isChildrenChanged)
+        }
+    }
+
     @Test func `a transaction happens as a whole, or its failing operation is named`() async throws {
         try await ClientScene.with { scene in
             let client = scene.client
