@@ -133,7 +133,7 @@ extension ClientCore {
 extension ClientCore.State {
     /// The own znodes that are held, in the order of their paths.
     func holds(where condition: (HeldNode) -> Bool) -> [HeldNode] {
-        holds.values.filter(condition).sorted { ($0.path, $0.czxid.rawValue) < ($1.path, $1.czxid.rawValue) }
+        holds.values.filter(condition).sorted { (ZNodeName($0.path), $0.czxid) < (ZNodeName($1.path), $1.czxid) }
     }
 
     /// Whether a heartbeat that began in this session, on its connection of this number, is still the present one.

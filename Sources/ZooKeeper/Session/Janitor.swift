@@ -143,7 +143,7 @@ struct Janitor: Sendable {
         let listing = results[0].asBarrier(before: results[1])
         if case .failure(let error) = listing, error.code == .noNode { return [] }
         return try listing.get().children.names
-            .filter { $0.hasPrefix(prefix) }.map { parent == "/" ? "/\($0)" : "\(parent)/\($0)" }
+            .filter { $0.hasBytePrefix(prefix) }.map { parent == "/" ? "/\($0)" : "\(parent)/\($0)" }
     }
 
     /// Whether a znode is surely gone.

@@ -16,7 +16,7 @@ package final class LiveSession: Sendable {
     private let move = Mutex<OneShot<Void>?>(nil)
     private let isMoveAwaited = Atomic(false)
     /// The newest clean-up of each znode of a shared name that is not done.
-    private let owned = Mutex<[String: OneShot<Void>]>([:])
+    private let owned = Mutex<[ZNodeName: OneShot<Void>]>([:])
 
     init(_ session: Session, core: ClientCore) {
         id = session.id

@@ -7,7 +7,7 @@ public struct WatchEvent: Sendable, Hashable, CustomStringConvertible {
 
     let kind: Kind
     /// The znode that was watched.
-    public let path: String
+    @ZNodeName public private(set) var path: String
 
     /// The znode was created.
     public var isCreated: Bool { kind == .created }

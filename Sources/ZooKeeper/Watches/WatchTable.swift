@@ -33,7 +33,7 @@ package final class WatchSink: Sendable {
 /// here gives up and no read that would set it again is on the wire.
 struct WatchTable {
     struct Key: Hashable {
-        private var znode: ZNodePath
+        fileprivate var znode: ZNodePath
         var kind: TransportWatchKind
 
         init(path: String, kind: TransportWatchKind) {
@@ -123,7 +123,7 @@ struct WatchTable {
     mutating func removeAllWithPaths() -> [(path: String, sink: WatchSink)] {
         defer { (entries, wireSize) = ([:], 0) }
         let ordered = entries.sorted {
-            ($0.key.path, $0.key.kind == .data ? 0 : 1) < ($1.key.path, $1.key.kind == .data ? 0 : 1)
+            ($0.key.znode, $0.key.kind == .data ? 0 : 1) < ($1.key.znode, $1.key.kind == .data ? 0 : 1)
         }
         return ordered.flatMap { key, entry in entry.sinks.map { (key.path, $0) } }
     }
