@@ -6,7 +6,8 @@ internal import Tracing
 extension ClientCore {
     /// Sends a request in whatever session there is, and repeats it while that is safe and the policy allows.
     ///
-    /// - Parameter deadline: When to give up, for a request that is a step of something longer; `nil` takes the policy's.
+    /// - Parameter deadline: When to give up, for a request that is a step of something longer; `nil` takes the policy's,
+    ///   or none at all in the steps of a recipe.
     func perform(_ request: SessionRequest, until deadline: MonotonicInstant? = nil) async throws -> SessionReply {
         #if Tracing
         let tracer = configuration.tracer ?? InstrumentationSystem.tracer
@@ -25,17 +26,39 @@ extension ClientCore {
         _ request: SessionRequest, until deadline: MonotonicInstant?
     ) async throws -> SessionReply {
         let policy = configuration.retry
-        let deadline = deadline ?? clock.now + policy.deadline
+        let deadline = deadline ?? requestDeadline
         var backoff = Backoff(initial: policy.initialPause, cap: policy.longestPause, seed: randomness.next())
         while true {
             switch try await submit([request], deadline: deadline)[0].value() {
             case .success(let reply): return reply
             case .failure(let error):
                 let resume = clock.now + backoff.pause()
-                guard error.allowsRepeating(request), resume < deadline else { throw error }
+                guard error.allowsRepeating(request), deadline.map({ resume < $0 }) ?? true else { throw error }
                 try await clock.sleep(until: resume)
             }
         }
+    }
+}
+
+/// Whether the requests of a task are steps of a recipe.
+private enum RecipeSteps {
+    @TaskLocal static var isRunning = false
+}
+
+extension ClientCore {
+    /// When a request that begins now is given up, unless its caller says otherwise; `nil` for never.
+    var requestDeadline: MonotonicInstant? {
+        RecipeSteps.isRunning ? nil : clock.now + configuration.retry.deadline
+    }
+}
+
+extension ZooKeeperClient {
+    /// Runs steps of a recipe: their requests are retried until they are answered, or until the task is cancelled.
+    ///
+    /// How long a recipe tries is for its caller to say. The retry policy's deadline is for a single request: it would end
+    /// a recipe with `.operationTimeout` before the caller's limit has passed, or though the caller has set none.
+    package func recipeSteps<Result>(_ operation: () async throws -> Result) async rethrows -> Result {
+        try await RecipeSteps.$isRunning.withValue(true, operation: operation)
     }
 }
 

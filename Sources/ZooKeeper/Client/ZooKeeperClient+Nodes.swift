@@ -25,7 +25,7 @@ extension ZooKeeperClient {
         parents: Bool = false
     ) async throws -> (path: String, stat: ZNodeStat) {
         let request = SessionRequest.create(path: path, data: data, mode: mode, acl: acl)
-        let deadline = core.clock.now + configuration.retry.deadline
+        let deadline = core.requestDeadline
         for _ in 0..<Self.parentAttempts where parents {
             do {
                 return try await core.perform(request, until: deadline).created
@@ -41,13 +41,14 @@ extension ZooKeeperClient {
 
     /// Creates the parents of a path that are missing.
     ///
-    /// - Parameter deadline: When to give up; `nil` takes the policy's, once for all of it (H50).
+    /// - Parameter deadline: When to give up; `nil` takes the policy's, once for all of it.
     /// - Throws: ``ZooKeeperError``, or `CancellationError`. A parent that exists is no error.
     /// - Complexity: One round trip for each missing parent, from the lowest upwards, and one for each downwards.
     package func createParents(of path: String, acl: [ACL]? = nil, until deadline: MonotonicInstant? = nil) async throws
     {
-        let deadline = deadline ?? core.clock.now + configuration.retry.deadline
-        guard let parent = try ZNodePath(path.hasSuffix("/") ? path + "0" : path).parent, parent.string != "/" else {
+        let deadline = deadline ?? core.requestDeadline
+        let isPrefix = path.utf8.last == UInt8(ascii: "/")
+        guard let parent = try ZNodePath(isPrefix ? path + "0" : path).parent, !parent.isRoot else {
             // Missing above the root of this client: its chroot.
             throw ZooKeeperError(.noNode, path: configuration.chroot?.string ?? path, message: "the chroot is missing")
         }
@@ -138,7 +139,7 @@ extension ZooKeeperClient {
             return
         }
         let deletions = core.submit(
-            children.map { .delete(path: $0) }, deadline: core.clock.now + configuration.retry.deadline)
+            children.map { .delete(path: $0) }, deadline: core.requestDeadline)
         for (child, deletion) in zip(children, deletions) {
             switch try await deletion.value() {
             case .success: continue
