@@ -1,25 +1,36 @@
 internal import ZooKeeper
 
 extension ZooKeeperClient {
-    /// Runs an operation, which is cancelled when its time is over.
+    /// Runs the steps of a recipe until its caller's limit has passed; without a limit until they are done.
+    ///
+    /// The limit alone ends them: their requests wait for the ensemble, however long it is away.
     ///
     /// - Throws: ``CoordinationError`` with code `.timedOut`, or the error of the operation.
     func within<Result: Sendable>(
         _ patience: Duration?, at path: String, _ operation: @escaping @Sendable () async throws -> Result
     ) async throws -> Result {
-        guard let patience else { return try await operation() }
-        let (clock, deadline) = (clock, clock.now + patience)
+        guard let patience else { return try await recipeSteps(operation) }
+        guard let result = try await recipeSteps(until: clock.now + patience, operation) else {
+            throw CoordinationError(.timedOut, path: path, message: "waited for \(patience)")
+        }
+        return result
+    }
+
+    /// Runs the steps of a recipe until a deadline, which cancels them.
+    ///
+    /// - Returns: `nil` if the deadline has passed first.
+    func recipeSteps<Result: Sendable>(
+        until deadline: MonotonicInstant, _ operation: @escaping @Sendable () async throws -> Result
+    ) async throws -> Result? {
+        let clock = clock
         return try await withThrowingTaskGroup(of: Result?.self) { group in
-            group.addTask { try await operation() }
+            group.addTask { try await self.recipeSteps(operation) }
             group.addTask {
                 try await clock.sleep(until: deadline)
                 return nil
             }
             defer { group.cancelAll() }
-            guard let result = try await group.next() ?? nil else {
-                throw CoordinationError(.timedOut, path: path, message: "waited for \(patience)")
-            }
-            return result
+            return try await group.next() ?? nil
         }
     }
 

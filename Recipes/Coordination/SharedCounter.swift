@@ -108,19 +108,21 @@ public final class SharedCounter: Sendable {
 
     /// Reads the number, after catching up with the leader; creates it when it is missing.
     ///
-    /// - Throws: ``CoordinationError`` with code `.malformed`; `ZooKeeperError`; or `CancellationError`.
-    public func number() async throws -> Int64 {
-        try Self.decode(try await shared.value().data, format, path)
+    /// - Parameter patience: The longest time to try, also to wait for the ensemble; `nil` tries without limit.
+    /// - Throws: ``CoordinationError`` with code `.malformed` or `.timedOut`; `ZooKeeperError`; or `CancellationError`.
+    public func number(waitingAtMost patience: Duration? = nil) async throws -> Int64 {
+        try Self.decode(try await shared.value(waitingAtMost: patience).data, format, path)
     }
 
     /// Adds to the number.
     ///
     /// - Parameters:
     ///   - delta: What to add; it may be negative.
-    ///   - patience: The longest time to try; `nil` tries without limit.
+    ///   - patience: The longest time to try, also to wait for the ensemble; `nil` tries without limit.
     /// - Returns: The number afterwards.
-    /// - Throws: ``CoordinationError`` with code `.overflow`, `.malformed`, `.timedOut` or `.outcomeUnknown`;
-    ///   `ZooKeeperError`, such as `.noAuth`; or `CancellationError`.
+    /// - Throws: ``CoordinationError`` with code `.overflow` or `.malformed`, and nothing was written; `.timedOut` or
+    ///   `.outcomeUnknown`, and it may have been written; `ZooKeeperError`, such as `.noAuth`; or `CancellationError`, and
+    ///   it may have been written.
     /// - Complexity: Three requests a try.
     @discardableResult
     public func add(_ delta: Int64, waitingAtMost patience: Duration? = nil) async throws -> Int64 {
@@ -136,7 +138,7 @@ public final class SharedCounter: Sendable {
     /// Replaces the number by one made of it.
     ///
     /// - Parameters:
-    ///   - patience: The longest time to try; `nil` tries without limit.
+    ///   - patience: The longest time to try, also to wait for the ensemble; `nil` tries without limit.
     ///   - transform: Makes the new number of the present one; it may be called several times.
     /// - Returns: The number afterwards.
     /// - Throws: As ``add(_:waitingAtMost:)``, or the error of `transform`.
@@ -157,18 +159,27 @@ public final class SharedCounter: Sendable {
 
     /// Replaces the number if it is the one that is expected.
     ///
+    /// - Parameters:
+    ///   - number: The new number.
+    ///   - expected: The number that is to be replaced.
+    ///   - patience: The longest time to try, also to wait for the ensemble; `nil` tries without limit.
     /// - Returns: Whether it was, and is the new one now.
     /// - Throws: As ``add(_:waitingAtMost:)``.
     /// - Complexity: Three requests, or two when it is another.
-    public func set(_ number: Int64, replacing expected: Int64) async throws -> Bool {
+    public func set(
+        _ number: Int64, replacing expected: Int64, waitingAtMost patience: Duration? = nil
+    ) async throws -> Bool {
         guard let data = format.encode(number) else {
             throw CoordinationError(.overflow, path: path, message: "\(number) does not fit \(format)")
         }
-        while true {
-            let known = try await shared.value()
-            guard try Self.decode(known.data, format, path) == expected else { return false }
-            // Written by somebody else in between: perhaps with the same number.
-            if try await shared.set(data, replacing: known) != nil { return true }
+        let (shared, format, path) = (shared, format, path)
+        return try await shared.client.within(patience, at: path) {
+            while true {
+                let known = try await shared.value()
+                guard try Self.decode(known.data, format, path) == expected else { return false }
+                // Written by somebody else in between: perhaps with the same number.
+                if try await shared.set(data, replacing: known) != nil { return true }
+            }
         }
     }
 

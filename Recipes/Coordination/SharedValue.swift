@@ -25,6 +25,9 @@ public struct VersionedValue: Sendable, Hashable {
 /// The znode is persistent, as that of Apache Curator's `SharedValue`; it is created with the initial value when it is
 /// missing. No `run()` is needed.
 ///
+/// While the ensemble is away, each call waits until its own limit has passed, and without one until the ensemble is back or
+/// the task is cancelled. The retry policy's deadline does not count.
+///
 /// A write whose answer is lost is looked into: when what is there now shows that it was not executed, it is tried again,
 /// else it fails with `.outcomeUnknown`, never with a guess. Should somebody delete the znode and create it again between a
 /// reading and a writing, the writing does not notice when the versions are equal.
@@ -46,9 +49,14 @@ public final class SharedValue: Sendable {
 
     /// Reads the value, after catching up with the leader; creates it when it is missing.
     ///
-    /// - Throws: `ZooKeeperError`, such as `.noAuth`; or `CancellationError`.
+    /// - Parameter patience: The longest time to try, also to wait for the ensemble; `nil` tries without limit.
+    /// - Throws: ``CoordinationError`` with code `.timedOut`; `ZooKeeperError`, such as `.noAuth`; or `CancellationError`.
     /// - Complexity: Two requests.
-    public func value() async throws -> VersionedValue {
+    public func value(waitingAtMost patience: Duration? = nil) async throws -> VersionedValue {
+        try await client.within(patience, at: path) { try await self.read() }
+    }
+
+    private func read() async throws -> VersionedValue {
         while true {
             try await client.sync(path)
             do {
@@ -73,11 +81,19 @@ public final class SharedValue: Sendable {
     /// - Parameters:
     ///   - data: What it is to be.
     ///   - known: What it is, as far as is known.
+    ///   - patience: The longest time to try, also to wait for the ensemble; `nil` tries without limit.
     /// - Returns: The new value; `nil` when somebody else has written it, and nothing was.
-    /// - Throws: ``CoordinationError`` with code `.outcomeUnknown`, or `.invalidArgument` for a version that cannot be
-    ///   compared: -1, which would match any; `ZooKeeperError`, such as `.noAuth` or `.noNode`; or `CancellationError`.
+    /// - Throws: ``CoordinationError`` with code `.outcomeUnknown`; `.timedOut`, and it may have been written;
+    ///   `.invalidArgument` for a version that cannot be compared: -1, which would match any; `ZooKeeperError`, such as
+    ///   `.noAuth` or `.noNode`; or `CancellationError`, and it may have been written.
     /// - Complexity: One request.
-    public func set(_ data: [UInt8], replacing known: VersionedValue) async throws -> VersionedValue? {
+    public func set(
+        _ data: [UInt8], replacing known: VersionedValue, waitingAtMost patience: Duration? = nil
+    ) async throws -> VersionedValue? {
+        try await client.within(patience, at: path) { try await self.write(data, replacing: known) }
+    }
+
+    private func write(_ data: [UInt8], replacing known: VersionedValue) async throws -> VersionedValue? {
         guard known.stat.dataVersion != -1 else {
             throw CoordinationError(
                 .invalidArgument, path: path,
@@ -101,19 +117,22 @@ public final class SharedValue: Sendable {
     ///   written it instead.
     /// - Throws: `.outcomeUnknown` when neither is certain.
     private func wasRefused(_ data: [UInt8], replacing known: VersionedValue) async throws -> Bool {
-        let session = try await client.liveSession()
-        let results = try await session.flight(.barrier(at: path), .data(path: path))
-        switch (results[0].asBarrier(before: results[1]), session.id) {
-        case (.success(.data(let present, let stat)), _):
-            let value = VersionedValue(data: present, stat: stat)
-            switch WriteOutcome(of: data, replacing: known, present: value) {
-            case .untouched: return true
-            case .replacedByOther: return false
-            case .unknown: throw unknownOutcome(value)
+        var backoff = Backoff(initial: .milliseconds(2), cap: .seconds(1), seed: client.randomness.next())
+        while true {
+            let results = try await client.flight(.barrier(at: path), .data(path: path))
+            switch results[0].asBarrier(before: results[1]) {
+            case .success(.data(let present, let stat)):
+                let value = VersionedValue(data: present, stat: stat)
+                switch WriteOutcome(of: data, replacing: known, present: value) {
+                case .untouched: return true
+                case .replacedByOther: return false
+                case .unknown: throw unknownOutcome(value)
+                }
+            case .failure(let error) where error.wasInterrupted:
+                try await client.clock.sleep(until: client.clock.now + backoff.pause())
+            case .failure(let error) where error.code != .noNode: throw error
+            default: throw unknownOutcome(nil)
             }
-        case (.failure(let error), _) where error.wasInterrupted: return try await wasRefused(data, replacing: known)
-        case (.failure(let error), _) where error.code != .noNode: throw error
-        default: throw unknownOutcome(nil)
         }
     }
 
@@ -126,11 +145,11 @@ public final class SharedValue: Sendable {
     /// Replaces the value by one made of it, again and again until nobody else has written it in between.
     ///
     /// - Parameters:
-    ///   - patience: The longest time to try; `nil` tries without limit.
+    ///   - patience: The longest time to try, also to wait for the ensemble; `nil` tries without limit.
     ///   - transform: Makes the new value of the present one; it may be called several times.
     /// - Returns: The new value.
-    /// - Throws: ``CoordinationError`` with code `.timedOut` or `.outcomeUnknown`; the error of `transform`;
-    ///   `ZooKeeperError`, such as `.noAuth`; or `CancellationError`.
+    /// - Throws: ``CoordinationError`` with code `.outcomeUnknown`; `.timedOut`, and it may have been written; the error of
+    ///   `transform`; `ZooKeeperError`, such as `.noAuth`; or `CancellationError`, and it may have been written.
     /// - Complexity: Three requests a try; pauses grow with the number of tries.
     @discardableResult
     public func update(
@@ -141,9 +160,9 @@ public final class SharedValue: Sendable {
             var backoff = Backoff(
                 initial: .milliseconds(2), cap: .milliseconds(200), seed: self.client.randomness.next())
             while true {
-                let known = try await self.value()
+                let known = try await self.read()
                 do {
-                    if let new = try await self.set(transform(known.data), replacing: known) { return new }
+                    if let new = try await self.write(transform(known.data), replacing: known) { return new }
                 } catch let error as ZooKeeperError where error.code == .noNode {
                     // Deleted in between: it is created anew.
                 }
