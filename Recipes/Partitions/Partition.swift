@@ -1,3 +1,5 @@
+public import ZooKeeper
+
 /// One of the things that a group of nodes shares out among itself: a shard, a topic's partition, a tenant.
 ///
 /// A string literal is a partition without preferences:
@@ -7,7 +9,7 @@
 /// ```
 public struct Partition: Sendable, Hashable, Identifiable, ExpressibleByStringLiteral, CustomStringConvertible {
     /// What names it: a znode's name.
-    public var id: String
+    @ZNodeName public var id: String
     /// The nodes that it should be on, the best first, whatever their weights.
     ///
     /// When none of them is there, or has room, it goes where its hash says.
@@ -27,13 +29,19 @@ public struct Partition: Sendable, Hashable, Identifiable, ExpressibleByStringLi
     /// The id.
     public var description: String { id }
 
-    /// What cannot be a partition's id, or `nil`: it is a znode's name, and beside it stand others made of it.
-    var problem: String? {
-        if id.isEmpty || id == "." || id == ".." || id.contains("/") {
-            return "\"\(id)\" cannot be a znode's name"
-        }
-        for ending in ["-epoch", "-requests"] where id.hasSuffix(ending) {
-            return "\"\(id)\" ends with \(ending), as the znodes beside a partition's do"
+    /// Whether two partitions have the same bytes as ids and as preferred nodes.
+    public static func == (left: Partition, right: Partition) -> Bool {
+        left._id == right._id && left.preferred.elementsEqual(right.preferred) { $0.hasBytes(of: $1) }
+    }
+
+    /// Hashes the id's bytes.
+    public func hash(into hasher: inout Hasher) { hasher.combine(_id) }
+
+    /// Why the id cannot be a partition's, or `nil`: it is a znode's name, and beside that are others made of it.
+    package var problem: String? {
+        if let refusal = ZNodeName.refusal(of: id, as: "partition id") { return refusal }
+        for ending in ["-epoch", "-requests"] where id.hasByteSuffix(ending) {
+            return "partition id \"\(id)\" ends with \(ending), as the znodes beside a partition's do; choose another"
         }
         return nil
     }
@@ -56,8 +64,9 @@ extension Partition {
     }
 
     private static func names(_ text: String?) -> [String] {
-        (text ?? "").split(separator: ",").map { name in
-            String(name.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
+        // By scalars: a name may begin with one that makes a single character of itself and the comma.
+        (text ?? "").unicodeScalars.split(separator: ",").map { name in
+            String(String.UnicodeScalarView(name.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed()))
         }
     }
 }

@@ -34,13 +34,14 @@ extension PartitionGroup {
         try await requireGroup(at: path, client: client)
         var text = NodeText()
         text["note"] = note
+        let data = text.bytes
         while true {
             do {
-                try await client.create(mark, data: text.bytes, parents: true)
+                try await client.recipeSteps { _ = try await client.create(mark, data: data, parents: true) }
                 return
             } catch let error as ZooKeeperError where error.code == .nodeExists {
                 do {
-                    try await client.setData(text.bytes, at: mark)
+                    try await client.recipeSteps { _ = try await client.setData(data, at: mark) }
                     return
                 } catch let error as ZooKeeperError where error.code == .noNode {
                     // Uncordoned at this very moment.
@@ -58,7 +59,7 @@ extension PartitionGroup {
     public static func uncordon(_ node: String, at path: String, client: ZooKeeperClient) async throws -> Bool {
         let mark = try mark(of: node, at: path)
         do {
-            try await client.delete(mark)
+            try await client.recipeSteps { try await client.delete(mark) }
             return true
         } catch let error as ZooKeeperError where error.code == .noNode {
             try await requireGroup(at: path, client: client)
@@ -74,7 +75,8 @@ extension PartitionGroup {
     }
 
     private static func requireGroup(at path: String, client: ZooKeeperClient) async throws {
-        guard try await client.exists(at: ZNodePath(path).string) == nil else { return }
+        let stat = try await client.recipeSteps { try await client.exists(at: ZNodePath(path).string) }
+        guard stat == nil else { return }
         throw PartitionError(
             .noGroup, path: path, message: "nothing stands there: no node of a group has ever run there")
     }

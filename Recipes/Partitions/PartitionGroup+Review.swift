@@ -5,21 +5,21 @@ extension PartitionGroupStateMachine {
     /// - Returns: Whether there is one: not before the group is known, and this node in it.
     mutating func makePlan(now: MonotonicInstant) -> Bool {
         guard let planDue, planDue <= now else { return false }
-        let plan = PartitionPlan(partitions: partitions, nodes: roster.counted, away: roster.awayNames)
+        let plan = PartitionPlan(partitions: partitions, nodes: roster.counted, away: roster.awayNames.strings)
         self.plan = plan
         roles = Self.roles(of: name, in: plan)
         // Others may not wait for the same nodes, as when they came later, and so think that somebody else has room: where
         // this node would stand if nobody were waited for, it stands too, so that every partition has somebody.
         if roster.isAnybodyAway, plan.nodes.contains(where: { $0.capacity != nil }) {
             let present = PartitionPlan(partitions: partitions, nodes: roster.present)
-            for id in Self.roles(of: name, in: present).keys where roles[id] == nil { roles[id] = .next }
+            roles.merge(Self.roles(of: name, in: present).mapValues { _ in .next }) { role, _ in role }
         }
         return true
     }
 
-    private static func roles(of name: String, in plan: PartitionPlan) -> [String: Role] {
+    private static func roles(of name: String, in plan: PartitionPlan) -> [ZNodeName: Role] {
         guard let own = plan.nodeIndices[name] else { return [:] }
-        var roles: [String: Role] = [:]
+        var roles: [ZNodeName: Role] = [:]
         for (partition, place) in zip(plan.partitions, plan.places) {
             if place.owner == own {
                 roles[partition.id] = .owner
@@ -36,15 +36,18 @@ extension PartitionGroupStateMachine {
     }
 
     /// By id, those that should be here first: so that their owners stand in the queues of a new fleet before others do.
-    func inOrder(_ ids: Set<String>) -> [String] {
-        ids.filter { roles[$0] == .owner }.sorted() + ids.filter { roles[$0] != .owner }.sorted()
+    func inOrder(_ ids: Set<ZNodeName>) -> [String] {
+        (ids.filter { roles[$0] == .owner }.sorted() + ids.filter { roles[$0] != .owner }.sorted()).strings
     }
 
     /// Stands in a partition's queue, if there is room for one more.
     private mutating func sit(_ partition: Partition, as role: Role) {
         // Who is next in line watches its own candidate and the owner's.
         let bytes = (candidateBytes + partition.id.utf8.count) * (role == .next ? 2 : 1)
-        guard watchedBytes + bytes <= configuration.watchBudget else { return _ = refused.insert(partition.id) }
+        guard watchedBytes + bytes <= configuration.watchBudget else {
+            refused.insert(partition.id)
+            return
+        }
         refused.remove(partition.id)
         watchedBytes += bytes
         seats[partition.id] = PartitionSeat(partition: partition, watchedBytes: bytes)
@@ -115,7 +118,7 @@ extension PartitionGroupStateMachine {
     private mutating func handOver(_ id: String, _ seat: inout PartitionSeat, owner: Int, now: MonotonicInstant) {
         guard seat.isLeading, seat.handingOverTo == nil, let plan, owner >= 0 else { return }
         let owner = plan.nodes[owner].name
-        guard owner != name, let candidate = seat.asks[owner] else { return }
+        guard !owner.hasBytes(of: name), let candidate = seat.asks[owner] else { return }
         if let retryAt = seat.retryAt, now < retryAt { return seat.dueAt = retryAt }
         seat.handingOverTo = candidate
         actions.append(.handOver(id, to: candidate))
@@ -144,7 +147,7 @@ struct PartitionSeat: Sendable {
     var isPaidFor = false
     var askedAt: MonotonicInstant?
     /// Who has asked for this place, with their candidates.
-    var asks: [String: ContenderName] = [:]
+    var asks: [ZNodeName: ContenderName] = [:]
     var handingOverTo: ContenderName?
     /// When to try again to hand over.
     var retryAt: MonotonicInstant?

@@ -136,7 +136,11 @@ struct PartitionGroupLoop: Sendable {
         do {
             election = try group.makeElection(partition)
         } catch {
-            return group.fail(error)
+            // The others must not suffer from it, and a shutdown must not wait for it.
+            group.logger.error(
+                "A partition cannot be started, and is left to other nodes",
+                metadata: ["zookeeper.partition": "\(partition)", "reason": "\(error)"])
+            return group.post(.notStarted(id))
         }
         group.shared.withLock { $0.elections[id] = election }
         tasks.addTask {
@@ -185,12 +189,17 @@ extension PartitionGroupLoop {
         }
         tasks.addTask {
             await children(of: PartitionGroup.cordons(in: group.path), namesOnly: true) {
-                group.post(.cordons(Set($0.snapshot?.sorted.map(\.name) ?? [])))
+                group.post(.cordons(Set(names: $0.snapshot?.sorted.map(\.name) ?? [])))
             }
         }
         guard case .children(let path) = group.source else { return }
         tasks.addTask {
-            await children(of: path) { group.post(.partitions(Self.partitions(in: $0))) }
+            var ignored: Set<ZNodeName> = []
+            await children(of: path) { entry in
+                let all = (entry.snapshot?.sorted ?? []).map { Partition(id: $0.name, data: $0.data ?? []) }
+                let partitions = all.possible(in: path, ignored: &ignored, logger: group.logger)
+                group.post(.partitions(partitions))
+            }
         }
     }
 
@@ -208,9 +217,19 @@ extension PartitionGroupLoop {
             group.fail(error)
         }
     }
+}
 
-    /// What cannot be a partition is left out.
-    private static func partitions(in entry: CacheEntry) -> [Partition] {
-        (entry.snapshot?.sorted ?? []).map { Partition(id: $0.name, data: $0.data ?? []) }.filter { $0.problem == nil }
+extension [Partition] {
+    /// Those that can be partitions; each of the others is warned about once.
+    func possible(in path: String, ignored: inout Set<ZNodeName>, logger: Logger) -> [Partition] {
+        filter { partition in
+            guard let problem = partition.problem else { return true }
+            if ignored.insert(partition.id) {
+                logger.warning(
+                    "A child cannot be a partition and is ignored",
+                    metadata: ["zookeeper.path": "\(path)", "reason": "\(problem)"])
+            }
+            return false
+        }
     }
 }

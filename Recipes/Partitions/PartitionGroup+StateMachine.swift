@@ -10,7 +10,7 @@ struct PartitionGroupStateMachine: Sendable {
         /// Who is in the group, as is known for sure now.
         case members([PartitionNode])
         /// Whom operators have cordoned, by name, as is known for sure now.
-        case cordons(Set<String>)
+        case cordons(Set<ZNodeName>)
         /// The own member znode stands, by the transaction that created it; `nil` when it does not.
         case standing(Int64?)
         /// What this node says of itself.
@@ -20,6 +20,8 @@ struct PartitionGroupStateMachine: Sendable {
         case election(String, LeaderState)
         /// A partition's election has ended: the node is not in its queue any more.
         case ended(String)
+        /// A partition's election could not be started; it is tried again with the next plan.
+        case notStarted(String)
         /// Another node asks for a partition that this one owns.
         case asked(String, by: String, candidate: ContenderName)
         case warmedUp(String, isDone: Bool)
@@ -69,10 +71,10 @@ struct PartitionGroupStateMachine: Sendable {
     /// `nil` before the group is known.
     var plan: PartitionPlan?
     /// By partition: those where this node is to stand.
-    var roles: [String: Role] = [:]
-    var seats: [String: PartitionSeat] = [:]
+    var roles: [ZNodeName: Role] = [:]
+    var seats: [ZNodeName: PartitionSeat] = [:]
     /// Those where this node is to stand, and cannot: the session could not watch that many znodes.
-    var refused: Set<String> = []
+    var refused: Set<ZNodeName> = []
     /// What the seats' watches take.
     var watchedBytes = 0
     /// What the watch of a candidate takes beside the partition's id.
@@ -98,7 +100,7 @@ struct PartitionGroupStateMachine: Sendable {
     mutating func handle(_ inputs: [Input], now: MonotonicInstant) -> [Action] {
         actions = []
         var needsPlan = roster.expire(now: now)
-        var touched: Set<String> = []
+        var touched: Set<ZNodeName> = []
         for input in inputs { needsPlan = take(input, touched: &touched, now: now) || needsPlan }
         if plan == nil { needsPlan = true }
         if needsPlan, makePlan(now: now) {
@@ -126,7 +128,7 @@ struct PartitionGroupStateMachine: Sendable {
     }
 
     /// - Returns: Whether there has to be a new plan.
-    private mutating func take(_ input: Input, touched: inout Set<String>, now: MonotonicInstant) -> Bool {
+    private mutating func take(_ input: Input, touched: inout Set<ZNodeName>, now: MonotonicInstant) -> Bool {
         switch input {
         case .members(let members):
             knownSince = knownSince ?? now
@@ -144,11 +146,9 @@ struct PartitionGroupStateMachine: Sendable {
         case .election(let id, let state):
             take(state, of: id, now: now)
             touched.insert(id)
+        case .notStarted(let id): removeSeat(id)
         case .ended(let id):
-            if let seat = seats.removeValue(forKey: id) {
-                watchedBytes -= seat.watchedBytes
-                if seat.isLeading { moves.ended += 1 }
-            }
+            removeSeat(id)
             // There may be room for others now.
             touched.formUnion(refused)
             touched.insert(id)
@@ -168,12 +168,18 @@ struct PartitionGroupStateMachine: Sendable {
         return false
     }
 
+    private mutating func removeSeat(_ id: String) {
+        guard let seat = seats.removeValue(forKey: id) else { return }
+        watchedBytes -= seat.watchedBytes
+        if seat.isLeading { moves.ended += 1 }
+    }
+
     private mutating func note(standing czxid: Int64?, now: MonotonicInstant) {
         guard let czxid else { return standing = nil }
         // One that is created anew, as in a new session, has to settle anew.
         if standing?.czxid != czxid {
             standing = (czxid, now)
-            for id in seats.keys.sorted() where seats[id]?.isSeeking == true {
+            for id in seats.keys.sorted().strings where seats[id]?.isSeeking == true {
                 seats[id]?.isSeeking = false
                 actions.append(.stopSeeking(id))
             }

@@ -46,7 +46,7 @@ public final class PartitionGroup: Service, Sendable {
         var own: PartitionNode
         var partitions: [Partition]
         var inputs: [PartitionGroupStateMachine.Input] = []
-        var elections: [String: Election] = [:]
+        var elections: [ZNodeName: Election] = [:]
         /// What ended the group before it was stopped.
         var failure: (any Error)?
     }
@@ -125,7 +125,7 @@ public final class PartitionGroup: Service, Sendable {
     /// The group's own znodes are no partitions.
     private static func problem(ofSource source: String, in path: String) -> String? {
         let own = [path, "\(path)/members", "\(path)/partitions", cordons(in: path)]
-        guard own.contains(source) else { return nil }
+        guard own.containsBytes(of: source) else { return nil }
         return "the children of \"\(source)\" are the group's own; name a znode of the partitions, such as \(path)-list"
     }
 
@@ -148,8 +148,8 @@ public final class PartitionGroup: Service, Sendable {
     /// Has other partitions shared out from now on, at any time.
     ///
     /// Workers of those that are not in the list any more are cancelled; what stays is not disturbed.
-    /// - Throws: ``PartitionError`` with code `.invalidArgument` for an id that cannot be, or when the partitions are the
-    ///   children of a znode.
+    /// - Throws: ``PartitionError`` with code `.invalidArgument` for an id that cannot be a znode's name, or when the
+    ///   partitions are the children of a znode; nothing is changed then.
     public func setPartitions(_ partitions: [Partition]) throws {
         if case .children(let source) = source {
             try Self.check("the partitions are the children of \"\(source)\"", path)

@@ -1,3 +1,5 @@
+internal import ZooKeeper
+
 /// What one node of a ``PartitionGroup`` knows and has at one moment.
 public struct PartitionGroupState: Sendable {
     /// Who is in the group, this node among them, by name.
@@ -33,13 +35,13 @@ public struct PartitionGroupState: Sendable {
     }
 
     init(_ machine: PartitionGroupStateMachine) {
-        nodes = machine.roster.present.sorted { $0.name < $1.name }
-        away = machine.roster.awayNames.sorted()
+        nodes = machine.roster.present.sorted { ZNodeName($0.name) < ZNodeName($1.name) }
+        away = machine.roster.awayNames.sorted().strings
         plan = machine.plan
-        standing = machine.seats.keys.sorted()
+        standing = machine.seats.keys.sorted().strings
         owned = standing.filter { machine.seats[$0]?.isLeading == true }
         wanted = standing.filter { machine.roles[$0] == .owner && machine.seats[$0]?.isLeading != true }
-        refused = machine.refused.sorted()
+        refused = machine.refused.sorted().strings
         moves = machine.moves
         isCordoned = !machine.roster.ownMarked.takesPartitions
         isSettled =

@@ -1,9 +1,11 @@
+public import ZooKeeper
+
 /// What a node says of itself to the others of its group.
 ///
 /// A string literal is a node of weight 1 without a limit.
 public struct PartitionNode: Sendable, Hashable, ExpressibleByStringLiteral, CustomStringConvertible {
     /// What names it: a znode's name, the same after a restart, so that it gets the same partitions again.
-    public var name: String
+    @ZNodeName public var name: String
     /// How much it takes, compared with the others: a node of weight 2 gets twice the partitions of one of weight 1.
     public var weight: Double
     /// The most partitions that it is to have; `nil` for no limit.
@@ -52,11 +54,11 @@ public struct PartitionNode: Sendable, Hashable, ExpressibleByStringLiteral, Cus
         return nil
     }
 
-    static func problem(ofName name: String) -> String? {
-        guard name.isEmpty || name == "." || name == ".." || name.contains("/") || name.contains(",") else {
-            return nil
-        }
-        return "\"\(name)\" cannot be a node's name: it is a znode's, without a comma"
+    /// Why a node cannot have a name, or `nil`.
+    package static func problem(ofName name: String) -> String? {
+        if let refusal = ZNodeName.refusal(of: name, as: "node name") { return refusal }
+        guard name.utf8.contains(UInt8(ascii: ",")) else { return nil }
+        return "node name \"\(name)\" has a comma, which separates names in lists of preferred nodes; replace it"
     }
 }
 

@@ -1,3 +1,5 @@
+internal import ZooKeeper
+
 /// Where a ``PartitionPlan`` puts one partition, and why.
 public struct PartitionPlacement: Sendable, CustomStringConvertible {
     /// The rule by which a node was chosen.
@@ -39,7 +41,7 @@ public struct PartitionPlacement: Sendable, CustomStringConvertible {
     /// - Complexity: O(*preferred nodes*).
     public var rule: Rule {
         guard let home else { return plan.nodes.isEmpty ? .noNode : .noRoom }
-        return partition.preferred.firstIndex(of: home).map { .preferred($0) } ?? .hash
+        return partition.preferred.firstIndex { $0.hasBytes(of: home) }.map { .preferred($0) } ?? .hash
     }
 
     /// The nodes that fit it better than its home, but have no room.
@@ -52,8 +54,8 @@ public struct PartitionPlacement: Sendable, CustomStringConvertible {
 
     /// The preferred nodes that come before the home, and are not in the group or cordoned.
     public var missing: [String] {
-        let present = Set(plan.nodes.map(\.name))
-        return partition.preferred.prefix { $0 != home }.filter { !present.contains($0) }
+        let before = partition.preferred.prefix { name in home.map { !name.hasBytes(of: $0) } ?? true }
+        return before.filter { plan.nodeIndices[$0] == nil }
     }
 
     /// Where it belongs, who is next, and why, in one line.

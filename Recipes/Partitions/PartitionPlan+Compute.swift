@@ -1,3 +1,5 @@
+internal import ZooKeeper
+
 // How a plan is made.
 extension PartitionPlan {
     /// How well a node fits a partition: the lower the cost, the better.

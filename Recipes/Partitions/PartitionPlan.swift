@@ -1,4 +1,4 @@
-internal import ZooKeeper
+public import ZooKeeper
 
 /// Which node should have which partition: the same on every node that knows the same of the group.
 ///
@@ -25,7 +25,7 @@ public struct PartitionPlan: Sendable {
     let partitionHashes: [UInt64]
     let nodeHashes: [UInt64]
     let weights: [Double]
-    let nodeIndices: [String: Int]
+    let nodeIndices: [ZNodeName: Int]
     /// Places in ``nodes``; one entry for each partition.
     private(set) var places: [Place] = []
 
@@ -43,16 +43,17 @@ public struct PartitionPlan: Sendable {
     ///   - nodes: The group's nodes; those that are cordoned get nothing. Of several with one name the last counts.
     ///   - away: The names of nodes that have gone and are waited for: their places are kept, and meanwhile others own
     ///     their partitions.
-    public init(partitions: [Partition], nodes: [PartitionNode], away: Set<String> = []) {
-        let byName = Dictionary(nodes.map { ($0.name, $0) }) { $1 }
-        let byID = Dictionary(partitions.map { ($0.id, $0) }) { $1 }
+    public init(partitions: [Partition], nodes: [PartitionNode], away: some Sequence<String> = EmptyCollection()) {
+        let away = Set(names: away)
+        let byName = Dictionary(nodes.map { (ZNodeName($0.name), $0) }) { $1 }
+        let byID = Dictionary(partitions.map { (ZNodeName($0.id), $0) }) { $1 }
         self.partitions = byID.orderedValues
         self.nodes = byName.orderedValues.filter(\.takesPartitions)
         isAway = self.nodes.map { away.contains($0.name) }
         partitionHashes = self.partitions.map { PartitionScore.hash($0.id) }
         weights = self.nodes.map(\.weight)
         nodeHashes = self.nodes.map { PartitionScore.hash($0.name) }
-        nodeIndices = Dictionary(uniqueKeysWithValues: self.nodes.enumerated().map { ($1.name, $0) })
+        nodeIndices = Dictionary(uniqueKeysWithValues: self.nodes.enumerated().map { (ZNodeName($1.name), $0) })
         places = computed()
     }
 
@@ -67,8 +68,9 @@ public struct PartitionPlan: Sendable {
     }
 
     /// How many partitions each node should own now, by its name; cordoned nodes are left out.
-    public var balance: [String: Int] {
-        var counts = Dictionary(uniqueKeysWithValues: nodes.indices.filter { !isAway[$0] }.map { (nodes[$0].name, 0) })
+    public var balance: [ZNodeName: Int] {
+        var counts: [ZNodeName: Int] = [:]
+        for index in nodes.indices where !isAway[index] { counts[nodes[index].name] = 0 }
         for place in places where place.owner >= 0 { counts[nodes[place.owner].name, default: 0] += 1 }
         return counts
     }
@@ -83,11 +85,12 @@ public struct PartitionPlan: Sendable {
     }
 
     func index(of partition: String) -> Int? {
+        let id = ZNodeName(partition)
         var (low, high) = (0, partitions.count)
         while low < high {
             let middle = (low + high) / 2
-            if partitions[middle].id < partition { low = middle + 1 } else { high = middle }
+            if ZNodeName(partitions[middle].id) < id { low = middle + 1 } else { high = middle }
         }
-        return low < partitions.count && partitions[low].id == partition ? low : nil
+        return low < partitions.count && partitions[low].id.hasBytes(of: partition) ? low : nil
     }
 }

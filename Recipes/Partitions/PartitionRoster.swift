@@ -5,10 +5,10 @@ struct PartitionRoster: Sendable {
     private let delay: Duration
     /// This node, which is always there for itself.
     var own: PartitionNode
-    private(set) var others: [String: PartitionNode] = [:]
-    private var away: [String: (node: PartitionNode, until: MonotonicInstant)] = [:]
+    private(set) var others: [ZNodeName: PartitionNode] = [:]
+    private var away: [ZNodeName: (node: PartitionNode, until: MonotonicInstant)] = [:]
     /// The nodes that operators have cordoned, whether they are there or not; `nil` before that is known.
-    private(set) var cordons: Set<String>?
+    private(set) var cordons: Set<ZNodeName>?
 
     init(own: PartitionNode, delay: Duration) {
         self.own = own
@@ -19,7 +19,8 @@ struct PartitionRoster: Sendable {
     ///
     /// - Returns: Whether anything has changed.
     mutating func update(_ members: [PartitionNode], now: MonotonicInstant) -> Bool {
-        let present = Dictionary(members.filter { $0.name != own.name }.map { ($0.name, $0) }) { $1 }
+        var present = Dictionary(members.map { (ZNodeName($0.name), $0) }) { $1 }
+        present[own.name] = nil
         guard present != others else { return false }
         // A cordoned node had nothing that is to be kept for it.
         for (name, node) in others where present[name] == nil && marked(node).takesPartitions && delay > .zero {
@@ -33,7 +34,7 @@ struct PartitionRoster: Sendable {
     /// Takes a new list of whom operators have cordoned.
     ///
     /// - Returns: Whether anything has changed.
-    mutating func update(cordons: Set<String>) -> Bool {
+    mutating func update(cordons: Set<ZNodeName>) -> Bool {
         defer { self.cordons = cordons }
         return cordons != self.cordons
     }
@@ -53,7 +54,7 @@ struct PartitionRoster: Sendable {
     var isAnybodyAway: Bool { !awayNames.isEmpty }
 
     /// Those that are waited for: nothing is kept for one that has been cordoned since it went.
-    var awayNames: Set<String> { Set(away.keys).subtracting(cordons ?? []) }
+    var awayNames: Set<ZNodeName> { Set(away.keys).subtracting(cordons ?? []) }
 
     /// This node, with what operators say of it.
     var ownMarked: PartitionNode { marked(own) }

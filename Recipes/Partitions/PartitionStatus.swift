@@ -5,7 +5,7 @@ public struct PartitionStatus: Sendable {
     /// One partition.
     public struct Entry: Sendable, Hashable {
         /// The partition's id.
-        public var partition: String
+        @ZNodeName public var partition: String
         /// Who stands in front of its queue; `nil` when nobody stands there.
         public var owner: String?
         /// The token of the owner's term; `nil` before it has taken office, and for a JVM process.
@@ -31,20 +31,21 @@ public struct PartitionStatus: Sendable {
     /// Who is in the group, by name.
     public var nodes: [PartitionNode]
     /// Whom operators have cordoned, in the group or not, with their notes.
-    public var cordons: [String: String]
+    public var cordons: [ZNodeName: String]
     /// The partitions, by id.
     public var partitions: [Entry]
 
     /// Makes a status, for tests.
-    public init(nodes: [PartitionNode], cordons: [String: String] = [:], partitions: [Entry]) {
+    public init(nodes: [PartitionNode], cordons: [ZNodeName: String] = [:], partitions: [Entry]) {
         self.nodes = nodes
         self.cordons = cordons
         self.partitions = partitions
     }
 
     /// How many partitions each node owns, by name; those in the group that own nothing are among them.
-    public var balance: [String: Int] {
-        var counts = Dictionary(nodes.map { ($0.name, 0) }) { first, _ in first }
+    public var balance: [ZNodeName: Int] {
+        var counts: [ZNodeName: Int] = [:]
+        for node in nodes { counts[node.name] = 0 }
         for entry in partitions { if let owner = entry.owner { counts[owner, default: 0] += 1 } }
         return counts
     }
@@ -56,7 +57,7 @@ public struct PartitionStatus: Sendable {
 extension PartitionGroup {
     /// Who owns which partition of a group, for those who are not in it.
     ///
-    /// The answers are of different moments while partitions move.
+    /// The answers are of different moments while partitions move. While the ensemble is away it waits, until it is cancelled.
     /// - Parameters:
     ///   - path: The group.
     ///   - partitions: What is shared out, to tell where each should be; `nil` takes all that have ever been owned, without
@@ -67,6 +68,12 @@ extension PartitionGroup {
     ///   partition, up to 64 partitions at a time.
     public static func status(
         at path: String, partitions: PartitionSource? = nil, client: ZooKeeperClient
+    ) async throws -> PartitionStatus {
+        try await client.recipeSteps { try await read(at: path, partitions: partitions, client: client) }
+    }
+
+    private static func read(
+        at path: String, partitions: PartitionSource?, client: ZooKeeperClient
     ) async throws -> PartitionStatus {
         let members = try await client.names(below: "\(path)/members")
         let cordons = try await cordons(at: path, client: client)
@@ -84,10 +91,12 @@ extension PartitionGroup {
         return PartitionStatus(nodes: nodes, cordons: cordons, partitions: entries)
     }
 
-    private static func cordons(at path: String, client: ZooKeeperClient) async throws -> [String: String] {
+    private static func cordons(at path: String, client: ZooKeeperClient) async throws -> [ZNodeName: String] {
         let marks = cordons(in: path)
-        let notes = try await inChunks(client.names(below: marks)) { name -> (String, String)? in
-            try await client.dataIfThere(at: "\(marks)/\(name)").map { (name, NodeText($0.data)["note"] ?? "") }
+        let notes = try await inChunks(client.names(below: marks)) { name -> (ZNodeName, String)? in
+            try await client.dataIfThere(at: "\(marks)/\(name)").map {
+                (ZNodeName(name), NodeText($0.data)["note"] ?? "")
+            }
         }
         return Dictionary(notes) { first, _ in first }
     }
@@ -98,9 +107,10 @@ extension PartitionGroup {
         switch source?.kind {
         case .list(let partitions): return partitions
         case .children(let source):
+            var ignored: Set<ZNodeName> = []
             return try await inChunks(client.names(below: source)) { name -> Partition? in
                 try await client.dataIfThere(at: "\(source)/\(name)").map { Partition(id: name, data: $0.data) }
-            }.filter { $0.problem == nil }
+            }.possible(in: source, ignored: &ignored, logger: client.logger)
         case nil:
             return try await client.names(below: "\(path)/partitions").map { Partition($0) }.filter {
                 $0.problem == nil
@@ -115,7 +125,7 @@ extension PartitionGroup {
         let owner = try await Candidate.first(in: queue, client: client)
         let written = try await client.dataIfThere(at: ElectionEpoch.path(of: queue))
         let epoch = written.flatMap { ElectionEpoch($0.data) }
-        let isInOffice = owner != nil && epoch?.candidate == owner?.name.string
+        let isInOffice = owner.map { epoch?.candidate.hasBytes(of: $0.name.string) ?? false } ?? false
         return PartitionStatus.Entry(
             partition: partition, owner: owner?.id,
             token: isInOffice ? written.map { FencingToken(rawValue: $0.stat.mzxid.rawValue) } : nil,
@@ -142,7 +152,7 @@ extension ZooKeeperClient {
     /// The names of a znode's children in order; none when it does not stand.
     fileprivate func names(below path: String) async throws -> [String] {
         do {
-            return try await children(of: path).names.sorted()
+            return try await children(of: path).names.sortedByBytes()
         } catch let error as ZooKeeperError where error.code == .noNode {
             return []
         }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import ZooKeeper
 import ZooKeeperRecipes
 
 struct PartitionsCommand: AsyncParsableCommand {
@@ -31,10 +32,19 @@ struct PartitionOptions: ParsableArguments {
         guard partitions == nil || from == nil else {
             throw ValidationError("--partitions and --from are two ways to say the same; give one.")
         }
+        if let from { _ = try parsePath(from, name: "--from", example: "/app/shards-list") }
+        for partition in list ?? [] {
+            if let problem = partition.problem { throw ValidationError("--partitions: \(problem).") }
+        }
+    }
+
+    /// The partitions that were given; by scalars, because an id may begin with one that merges with the comma.
+    private var list: [Partition]? {
+        partitions?.unicodeScalars.split(separator: ",").map { Partition(String($0)) }
     }
 
     var source: PartitionSource? {
         if let from { return .children(of: from) }
-        return partitions.map { .list($0.split(separator: ",").map { Partition(String($0)) }) }
+        return list.map { .list($0) }
     }
 }

@@ -12,6 +12,10 @@ struct PartitionNodeOptions: ParsableArguments {
 
     @OptionGroup var connection: ConnectionOptions
 
+    func validate() throws {
+        if let problem = PartitionNode.problem(ofName: node) { throw ValidationError("NODE: \(problem).") }
+    }
+
     /// Changes something about the node, and tells what it is now.
     func change(_ operation: @escaping @Sendable (ZooKeeperClient) async throws -> String) async throws {
         let (path, node) = (path, node)

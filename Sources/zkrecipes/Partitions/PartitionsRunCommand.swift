@@ -47,7 +47,7 @@ struct PartitionsRunCommand: AsyncParsableCommand {
         try HeldCommand.validate(seconds: settleTime, option: "--settle-time")
         guard weight.isFinite, weight > 0 else { throw ValidationError("--weight is \(weight); it must be over 0.") }
         guard (capacity ?? 0) >= 0 else { throw ValidationError("--capacity must not be negative.") }
-        guard !node.isEmpty else { throw ValidationError("--node is empty; name the node.") }
+        if let problem = PartitionNode.problem(ofName: node) { throw ValidationError("--node: \(problem).") }
     }
 
     func run() async throws {

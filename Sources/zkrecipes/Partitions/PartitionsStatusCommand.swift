@@ -29,8 +29,8 @@ struct PartitionsStatusCommand: AsyncParsableCommand {
     /// The nodes with what they have, then the partitions.
     static func report(_ status: PartitionStatus) -> [String] {
         let balance = status.balance
-        let known = Dictionary(status.nodes.map { ($0.name, $0) }) { first, _ in first }
-        let nodes = Set(balance.keys).union(status.cordons.keys).sorted().map { name in
+        let known = Dictionary(status.nodes.map { (ZNodeName($0.name), $0) }) { first, _ in first }
+        let nodes = Set(balance.keys).union(status.cordons.keys).sorted().strings.map { name in
             [name, "\(balance[name] ?? 0)", remarks(on: name, known[name], status.cordons[name])]
         }
         let partitions = status.partitions.map { entry in
@@ -45,7 +45,8 @@ struct PartitionsStatusCommand: AsyncParsableCommand {
 
     /// What is not usual about a node.
     private static func remarks(on name: String, _ node: PartitionNode?, _ note: String?) -> String {
-        var text = node.map { "\($0.description.dropFirst(name.count + 2))" } ?? "not a member"
+        var text = "not a member"
+        if let node { text = String(decoding: node.description.utf8.dropFirst(name.utf8.count + 2), as: UTF8.self) }
         guard let note else { return text }
         if node == nil { text += ", cordoned by an operator" }
         return note.isEmpty ? text : "\(text): \(note)"

@@ -54,6 +54,18 @@ import ZooKeeper
         #expect(bench.machine.roles == ["mine": .owner, "theirs": .next])
     }
 
+    @Test func `a partition that could not be started neither holds others up nor the end`() {
+        var bench = Bench(partitions: [Self.mine, Self.theirs])
+        #expect(bench.join(["web2"]) == [.start(Self.mine), .start(Self.theirs)])
+        #expect(bench.tell(.notStarted("mine")) == [])
+        #expect(Array(bench.machine.seats.keys) == ["theirs"])
+        // The next plan tries it again.
+        #expect(bench.tell(.members(["web1", "web2", "web3"])) == [.start(Self.mine)])
+        #expect(bench.tell(.notStarted("mine"), .stop) == [])
+        #expect(bench.tell(.ended("theirs")) == [])
+        #expect(bench.machine.isStopping && bench.machine.seats.isEmpty && bench.machine.watchedBytes == 0)
+    }
+
     @Test func `nothing is taken before the member znode stands and the group is known`() {
         var bench = Bench(partitions: [Self.mine])
         #expect(bench.tell(.members(["web1"])) == [])
@@ -354,8 +366,8 @@ import ZooKeeper
         // Each node's own view, whatever the group looks like.
         let partitions = (0..<200).map { Partition("p\($0)") }
         let nodes = (0..<6).map { PartitionNode("web\($0)", capacity: $0 == 0 ? 20 : nil) }
-        var standing: [String: Int] = [:]
-        var owners: [String: [String]] = [:]
+        var standing: [ZNodeName: Int] = [:]
+        var owners: [ZNodeName: [String]] = [:]
         for node in nodes {
             var bench = Bench(node, partitions: partitions)
             _ = bench.join(nodes.filter { $0 != node })

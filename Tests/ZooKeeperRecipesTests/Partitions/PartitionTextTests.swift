@@ -1,4 +1,5 @@
 import Testing
+import ZooKeeper
 
 @testable import ZooKeeperRecipes
 
@@ -42,9 +43,20 @@ import Testing
 
     @Test func `names that cannot be are told, with the reason`() {
         #expect(Partition("a").problem == nil)
-        for id in ["", ".", "a/b", "a-epoch", "a-requests"] { #expect(Partition(id).problem != nil) }
+        let long = String(repeating: "a", count: ZNodeName.longest + 1)
+        let impossible = ["", ".", "..", "a/b", "a\u{1f600}", "a\n", "\u{7f}", "\u{e000}", "a\u{600}/", long]
+        for id in impossible + ["a-epoch", "a-requests", "\u{301}-epoch", "a\u{600}-requests"] {
+            #expect(Partition(id).problem?.hasBytePrefix("partition id \"") == true)
+        }
         #expect(PartitionNode("web1").problem == nil)
-        for name in ["", "a/b", "a,b"] { #expect(PartitionNode(name).problem != nil) }
+        for name in impossible + ["a,b", "a,\u{301}b"] {
+            #expect(PartitionNode(name).problem?.hasBytePrefix("node name \"") == true)
+        }
+        let emoji = "a\u{1f600}"
+        #expect(
+            Partition(emoji).problem
+                == "partition id \"\(emoji)\" has a character that no name may have (U+1f600) at position 1; replace it"
+        )
         #expect(PartitionNode("a", weight: 0).problem != nil)
         #expect(PartitionNode("a", weight: .infinity).problem != nil)
         #expect(PartitionNode("a", capacity: -1).problem != nil)
