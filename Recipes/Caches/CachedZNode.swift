@@ -4,7 +4,7 @@ public import ZooKeeper
 /// A znode as a ``ChildrenCache`` or a ``TreeCache`` knows it.
 public struct CachedZNode: Sendable, Hashable {
     /// Where it stands.
-    public var path: String
+    @ZNodeName public var path: String
     /// What it holds; `nil` when only names are followed, or when it cannot be read.
     public var data: [UInt8]?
     /// Its stat as of the last read of its data; what its children do later does not show in it.
@@ -66,7 +66,7 @@ public struct CacheSnapshot: Sendable, Sequence {
     /// All of them by path.
     ///
     /// - Complexity: O(*n* log *n*).
-    public var sorted: [CachedZNode] { znodes.values.sorted { $0.path < $1.path } }
+    public var sorted: [CachedZNode] { znodes.values.sorted { ZNodeName($0.path) < ZNodeName($1.path) } }
 
     /// All of them, in no order.
     public func makeIterator() -> some IteratorProtocol<CachedZNode> { znodes.values.makeIterator() }
@@ -74,7 +74,7 @@ public struct CacheSnapshot: Sendable, Sequence {
 
 /// A znode below a root, by its relative path: compared by its bytes, as servers do.
 struct ZNodeKey: Hashable, Sendable, Comparable {
-    let text: String
+    @ZNodeName private(set) var text: String
 
     /// The root itself.
     static let root = ZNodeKey("")
@@ -100,10 +100,5 @@ struct ZNodeKey: Hashable, Sendable, Comparable {
         return root == "/" ? "/" + text : root + "/" + text
     }
 
-    static func == (left: ZNodeKey, right: ZNodeKey) -> Bool { left.text.utf8.elementsEqual(right.text.utf8) }
-    static func < (left: ZNodeKey, right: ZNodeKey) -> Bool {
-        left.text.utf8.lexicographicallyPrecedes(right.text.utf8)
-    }
-    /// Equal bytes are equal strings, so that the string's own hash will do.
-    func hash(into hasher: inout Hasher) { hasher.combine(text) }
+    static func < (left: ZNodeKey, right: ZNodeKey) -> Bool { left._text < right._text }
 }

@@ -66,7 +66,7 @@ extension Contender {
         post(deletes(discarding) + [create, .children(path: directory)]) { contender, results in
             let joined = results[discarding.count].flatMap { reply -> Result<Machine.Own, ZooKeeperError> in
                 guard case .created(let path, let stat) = reply,
-                    let name = path.split(separator: "/").last.flatMap({ ContenderName(String($0)) })
+                    let name = ContenderName(path.asChild.name)
                 else { return .failure(ZooKeeperError(.server, message: "the server gave the znode another name")) }
                 return .success(Machine.Own(name: name, czxid: stat.czxid))
             }
@@ -218,7 +218,7 @@ extension Contender {
         post([.children(path: directory, watch: sink)]) { contender, results in
             let stat = results[0].part { reply throws(ZooKeeperError) in
                 let (names, stat) = try reply.children
-                guard names.contains(name) else { throw ZooKeeperError(.noNode) }
+                guard names.containsBytes(of: name) else { throw ZooKeeperError(.noNode) }
                 return stat
             }
             contender.receive(.watched(stat), step: step)

@@ -14,7 +14,7 @@ package struct ContenderName: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// The whole name.
-    package let string: String
+    @ZNodeName package private(set) var string: String
     package let kind: Kind
     /// The place in the queue: the number that the server appended, which is signed and may be negative in the end.
     package let number: Int32
@@ -84,7 +84,7 @@ extension ContenderName {
     }
 
     /// Whether the name belongs to the contender with this uuid.
-    package func isOwn(uuid: String) -> Bool { string.hasPrefix(Self.prefix(uuid: uuid)) }
+    package func isOwn(uuid: String) -> Bool { string.hasBytePrefix(Self.prefix(uuid: uuid)) }
 
     /// A random uuid in lower case.
     package static func makeUUID(using generator: inout some RandomNumberGenerator) -> String {

@@ -38,8 +38,8 @@ package struct ContenderRequest: Sendable, Hashable {
         let text = NodeText(data)
         guard let kind = text["kind"].flatMap(Kind.init) else { return nil }
         self.init(kind, asker: text["from"] ?? "", reason: text["reason"] ?? "")
-        for (key, value) in text.fields where key.hasPrefix(Self.detailPrefix) {
-            details[String(key.dropFirst(Self.detailPrefix.count))] = value
+        for (key, value) in text.fields where key.hasBytePrefix(Self.detailPrefix) {
+            details[String(Substring(key.utf8.dropFirst(Self.detailPrefix.utf8.count)))] = value
         }
     }
 
@@ -88,7 +88,7 @@ extension ContenderRequest {
             } catch let error as ZooKeeperError where error.code == .noNode {
                 // The directory of the requests, or the candidate.
                 guard error.failedOperation == 0 else { return nil }
-                try await client.createParents(of: path)
+                try await client.recipeSteps { try await client.createParents(of: path) }
             } catch let error as ZooKeeperError where error.code == .nodeExists {
                 return path
             } catch let error as ZooKeeperError where error.code == .badVersion {
@@ -115,7 +115,7 @@ extension ContenderRequest {
         let directory = directory(ofQueue: queue)
         let listing = try await session.flight(.children(path: directory))[0]
         if case .failure(let error) = listing, error.code == .noNode { return [] }
-        let paths = try listing.get().children.names.filter { $0.hasPrefix(candidate + ".") }
+        let paths = try listing.get().children.names.filter { $0.hasBytePrefix(candidate + ".") }
             .map { "\(directory)/\($0)" }
         let results = try await session.flight(paths.map { .data(path: $0) })
         let found = zip(paths, results).compactMap { path, result -> (path: String, ContenderRequest, ZXID)? in
@@ -136,7 +136,7 @@ extension ContenderRequest {
         let directory = directory(ofQueue: queue)
         let listing = try await session.flight(.children(path: directory))[0]
         if case .failure(let error) = listing, error.code == .noNode { return [] }
-        let paths = try listing.get().children.names.filter { $0.hasPrefix(candidate + ".") }
+        let paths = try listing.get().children.names.filter { $0.hasBytePrefix(candidate + ".") }
             .map { "\(directory)/\($0)" }
         guard !paths.isEmpty else { return [] }
         let results = try await session.flight(paths.flatMap { [.data(path: $0), .delete(path: $0)] })

@@ -52,9 +52,9 @@ package struct ContenderStateMachine: Sendable {
     private var isUncertain = false
     private var parentAttempts = 0
     /// Own znodes that were to be deleted before; they are not waited for.
-    private var discarded: Set<String> = []
+    private var discarded: Set<ZNodeName> = []
     /// Znodes with the own number that were created later: behind the own one.
-    private var laterTies: Set<String> = []
+    private var laterTies: Set<ZNodeName> = []
     /// Whether the present predecessor may not be read.
     private var watchesDirectory = false
     /// Whether znodes with the own prefix may stand beside the one that was granted.
@@ -392,7 +392,7 @@ extension ContenderStateMachine {
     }
 
     private mutating func list(_ own: Own, discarding: [String] = []) -> Action {
-        discarded.formUnion(discarding)
+        discarded.formUnion(Set(names: discarding))
         state = .listing(own)
         return .list(own: own.name.string, discarding: discarding)
     }

@@ -37,7 +37,7 @@ public final class DistributedBarrier: Sendable {
     public func set(data: [UInt8] = []) async throws -> Bool {
         while true {
             do {
-                try await client.create(path, data: data, parents: true)
+                try await client.recipeSteps { _ = try await client.create(path, data: data, parents: true) }
                 return true
             } catch let error as ZooKeeperError where error.code == .nodeExists {
                 return false
@@ -54,7 +54,7 @@ public final class DistributedBarrier: Sendable {
     public func remove() async throws {
         while true {
             do {
-                return try await client.delete(path)
+                return try await client.recipeSteps { try await client.delete(path) }
             } catch let error as ZooKeeperError where error.code == .noNode {
                 return
             } catch let error as ZooKeeperError where error.isOutcomeUnknown {
@@ -66,8 +66,10 @@ public final class DistributedBarrier: Sendable {
     /// Whether the barrier is set, after catching up with the leader.
     public var isSet: Bool {
         get async throws {
-            try await client.sync(path)
-            return try await client.exists(at: path) != nil
+            try await client.recipeSteps {
+                try await client.sync(path)
+                return try await client.exists(at: path) != nil
+            }
         }
     }
 

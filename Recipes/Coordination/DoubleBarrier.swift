@@ -182,14 +182,14 @@ public final class DoubleBarrier: Sendable {
     /// - Parameter passed: The transaction that let it pass. Who has entered after it, also again under the same name,
     ///   waits for this participant's next round and must not be waited for.
     private func leave(passedAt passed: ZXID) async throws {
-        var later: Set<String> = []
+        var later: Set<ZNodeName> = []
         var backoff = makeBackoff()
         while true {
             do {
                 let results = try await client.flight(
                     .sync(path: path), .exists(path: readyPath), .children(path: path))
                 let names = try members(in: results[2])
-                guard let next = names.subtracting(later).min() else {
+                guard let next = names.subtracting(later).min()?.string else {
                     if names.isEmpty, let ready = try results[1].readyStat { await forget(ready) }
                     return
                 }
@@ -201,9 +201,9 @@ public final class DoubleBarrier: Sendable {
         }
     }
 
-    private func members(in result: SessionResult) throws -> Set<String> {
+    private func members(in result: SessionResult) throws -> Set<ZNodeName> {
         switch result {
-        case .success(.children(let names, _)): return Set(names.filter { $0 != Self.readyName })
+        case .success(.children(let names, _)): return Set(names: names.filter { $0 != Self.readyName })
         case .failure(let error) where error.code == .noNode: return []
         case .failure(let error): throw error
         default: return []

@@ -12,7 +12,7 @@ struct DrainTracker: Sendable {
     }
 
     /// By znode name.
-    private(set) var waiting: [String: Straggler] = [:]
+    private(set) var waiting: [ZNodeName: Straggler] = [:]
     /// Whoever takes part and does not process: also a processor that was quicker to pause than the listing was taken.
     private(set) var paused: Set<String> = []
     private(set) var forced: Set<String> = []
@@ -24,9 +24,9 @@ struct DrainTracker: Sendable {
     /// Takes the contenders in front of the own znode: readers, and writers of other languages.
     init(listing: [String], own: ContenderName, members: [String]) {
         let names = Dictionary(
-            members.compactMap(MemberName.init(node:)).map { ($0.tag, $0.name) },
+            members.compactMap(MemberName.init(node:)).map { (ZNodeName($0.tag), $0.name) },
             uniquingKeysWith: { first, _ in first })
-        var tags: Set<String> = []
+        var tags: Set<ZNodeName> = []
         let inFront = listing.compactMap(ContenderName.init).filter { $0.isBefore(own) }
         isBehindAnother = inFront.contains { $0.kind == .write }
         for node in inFront {
@@ -63,7 +63,7 @@ struct DrainTracker: Sendable {
 
     /// The places that are taken away, and the longest time that their sessions may go on.
     mutating func force(assumed: Duration) -> (nodes: [String], wait: Duration) {
-        let nodes = waiting.keys.sorted()
+        let nodes = waiting.keys.sorted().strings
         let wait = waiting.values.map { $0.sessionTimeout ?? assumed }.max() ?? .zero
         forced.formUnion(waiting.values.map(\.name))
         waiting = [:]

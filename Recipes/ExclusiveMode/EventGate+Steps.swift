@@ -233,7 +233,7 @@ extension GateLoop {
         switch result {
         case .success(.children(let names, _)):
             signal = watch
-            return names.contains(name) ? .stands : .gone
+            return names.containsBytes(of: name) ? .stands : .gone
         case .failure(let error) where error.code == .noNode: return .gone
         case nil: return .gone
         default: return nil

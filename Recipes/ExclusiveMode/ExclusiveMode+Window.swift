@@ -35,14 +35,14 @@ extension ExclusiveMode {
             try Task.checkCancellation()
             let session = try await client.liveSession()
             let attempt = WindowAttempt(mode: self, session: session, reason: reason)
-            switch try await attempt.request() {
+            switch try await client.recipeSteps({ try await attempt.request() }) {
             case .again: ownAttempts.insert(attempt.id)
             case .busy(let owner, let id):
                 // An own attempt whose answer was lost is cleaned up soon.
                 guard ifBusy == .wait || ownAttempts.contains(id) else {
                     throw ExclusiveModeError(.busy, path: path, who: [owner])
                 }
-                try await attempt.awaitOtherWindow()
+                try await client.recipeSteps { try await attempt.awaitOtherWindow() }
             case .requested(let request):
                 return try await WindowRun(mode: self, request: request, drain: drain).run(operation)
             }
@@ -54,7 +54,7 @@ extension ExclusiveMode {
     /// - Complexity: One request.
     public func windows() async throws -> [WindowRecord] {
         do {
-            return WindowRecord.list(try await client.data(at: windowsPath).data)
+            return WindowRecord.list(try await client.recipeSteps { try await client.data(at: windowsPath) }.data)
         } catch let error as ZooKeeperError where error.code == .noNode {
             return []
         }
@@ -198,6 +198,6 @@ struct WindowAttempt {
 
 extension ZNodePath {
     static func name(of path: String) -> String {
-        String(path[path.index(after: path.lastIndex(of: "/") ?? path.startIndex)...])
+        path.asChild.name
     }
 }

@@ -53,11 +53,14 @@ public struct ExclusiveMode: Sendable {
 
     /// Names an exclusive mode; nothing is sent.
     ///
-    /// - Throws: `ZooKeeperError` with code `.invalidPath`.
+    /// - Throws: `ZooKeeperError` with code `.invalidPath`, or `.invalidArgument` for the root.
     public init(
         client: ZooKeeperClient, path: String, configuration: Configuration = Configuration()
     ) throws(ZooKeeperError) {
-        _ = try ZNodePath(path)
+        guard try ZNodePath(path).string != "/" else {
+            throw ZooKeeperError(
+                .invalidArgument, path: path, message: "path is the root; name a znode of its own, such as /orders")
+        }
         self.client = client
         self.path = path
         self.configuration = configuration

@@ -86,7 +86,7 @@ extension ExclusiveMode {
             + members.map { SessionRequest.data(path: "\(membersPath)/\($0)") }
         let results = try await session.flight(requests)
         var processors: [ExclusiveStatus.Processor] = []
-        var seen: Set<String> = []
+        var seen: Set<ZNodeName> = []
         for (node, result) in zip(readers, results) {
             guard let data = try result.dataUnlessMissing() else { continue }
             let text = ProcessorText(data, nodeName: node)
@@ -98,7 +98,7 @@ extension ExclusiveMode {
             guard let data = try result.dataUnlessMissing() else { continue }
             processors.append(ProcessorText(data, nodeName: node).processor(.paused))
         }
-        return processors.sorted { $0.name < $1.name }
+        return processors.sorted { ZNodeName($0.name) < ZNodeName($1.name) }
     }
 }
 

@@ -66,8 +66,8 @@ struct MemberName: Sendable, Hashable {
 
     /// The tag that a contender's name carries, if it is a processor's of this package.
     static func tag(ofContender name: String) -> String? {
-        guard name.hasPrefix("_c_"), name.utf8.count > 12 else { return nil }
-        return String(name.dropFirst(3).prefix(8))
+        guard name.hasBytePrefix("_c_"), name.utf8.count > 12 else { return nil }
+        return String(decoding: name.utf8.dropFirst(3).prefix(8), as: UTF8.self)
     }
 }
 

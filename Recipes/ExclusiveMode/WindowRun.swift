@@ -75,7 +75,7 @@ struct WindowRun: Sendable {
         let (events, continuation) = AsyncStream.makeStream(of: Event.self)
         var tracker = DrainTracker(listing: request.listing, own: own, members: request.members)
         request.holds.onLoss { continuation.yield(.lost($0)) }
-        for node in tracker.waiting.keys.sorted() { look(at: node, tell: continuation) }
+        for node in tracker.waiting.keys.sorted().strings { look(at: node, tell: continuation) }
         try await withThrowingTaskGroup(of: Void.self) { [clock] group in
             if let patience = drain.patience {
                 let until = request.requested + patience
@@ -136,7 +136,7 @@ struct WindowRun: Sendable {
         let sink = watchSink(on: node, tell: events)
         request.session.post(.children(path: mode.locksPath, watch: sink)) { result in
             switch result {
-            case .success(.children(let names, _)) where names.contains(node): break
+            case .success(.children(let names, _)) where names.containsBytes(of: node): break
             case .failure(let error) where error.isOutcomeUnknown: look(at: node, tell: events)
             case .failure(let error) where error.code != .noNode: break
             default: events.yield(.gone(node))

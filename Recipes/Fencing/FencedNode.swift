@@ -5,6 +5,8 @@ public import ZooKeeper
 ///
 /// The token stands in the znode, in front of the value: a line `token=<number>`, and the value's bytes as they are. Each
 /// write is a compare-and-set by the znode's version, so that of two writers the lower token never comes last.
+///
+/// While the ensemble is away, each call waits until it is back or the task is cancelled.
 public final class FencedNode: FencedWriter {
     /// What the znode holds.
     public struct Content: Sendable, Hashable {
@@ -43,7 +45,7 @@ public final class FencedNode: FencedWriter {
     /// - Throws: ``FencingError`` with code `.unreadable`; `ZooKeeperError`; `CancellationError`.
     /// - Complexity: One request.
     public func read() async throws -> Content? {
-        try await look()?.content
+        try await client.recipeSteps { try await look()?.content }
     }
 
     /// Writes a value.
@@ -66,7 +68,7 @@ public final class FencedNode: FencedWriter {
     /// - Throws: As ``write(_:token:)``; the error of `transform`.
     public func update(token: FencingToken, _ transform: ([UInt8]?) throws -> [UInt8]) async throws {
         try await update(token: token, transform) { operations in
-            try await client.transaction(operations)
+            try await client.recipeSteps { try await client.transaction(operations) }
         }
     }
 
@@ -84,7 +86,7 @@ public final class FencedNode: FencedWriter {
     ) async throws {
         var pending: [UInt8]?
         while true {
-            let found = try await look()
+            let found = try await client.recipeSteps { try await look() }
             // The write before this one had an unknown outcome, and has happened.
             if let pending, let found, found.content == FencedText(pending).map({ found.with($0) }) { break }
             if let highest = found?.content?.token, highest > token {
@@ -102,7 +104,7 @@ public final class FencedNode: FencedWriter {
             } catch let error as ZooKeeperError where [.badVersion, .nodeExists].contains(error.code) {
                 pending = nil
             } catch let error as ZooKeeperError where error.code == .noNode && found == nil {
-                try await client.createParents(of: path)
+                try await client.recipeSteps { try await client.createParents(of: path) }
             } catch let error as ZooKeeperError where error.code == .noNode {
                 continue
             }

@@ -3,7 +3,7 @@ public import ZooKeeper
 /// One member of a group.
 public struct GroupMember: Sendable, Hashable {
     /// Its id: the znode's name.
-    public var id: String
+    @ZNodeName public var id: String
     /// What it tells of itself; `nil` when it may not be read, or only names are followed.
     public var data: [UInt8]?
     /// The znode's stat; its `czxid` tells a member from an earlier life under the same id.

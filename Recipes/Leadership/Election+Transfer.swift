@@ -12,11 +12,17 @@ extension Election {
     func resign(to id: String, waitingAtMost patience: Duration) async throws {
         let deadline = client.clock.now + patience
         guard let term else { throw LeadershipError(.notLeading, path: path) }
-        guard id != self.id else {
+        guard !id.hasBytes(of: self.id) else {
             throw LeadershipError(.invalidArgument, path: path, message: "id is the leader's own, \"\(id)\"")
         }
-        let others = try await LeaderSelector.participants(at: path, client: client)
-        guard let candidate = others.first(where: { $0.id == id }).flatMap({ ContenderName($0.candidate) }) else {
+        let participants = try await client.recipeSteps(until: deadline) { [client, path] in
+            try await LeaderSelector.participants(at: path, client: client)
+        }
+        guard let others = participants else {
+            throw LeadershipError(.timedOut, path: path, message: "the ensemble did not answer within \(patience)")
+        }
+        let named = others.first { $0.id.hasBytes(of: id) }
+        guard let candidate = named.flatMap({ ContenderName($0.candidate) }) else {
             throw LeadershipError(.unknownParticipant, path: path, message: "nobody waits with the id \"\(id)\"")
         }
         try await handOver(to: candidate, in: term, until: deadline)

@@ -3,11 +3,11 @@ public import ZooKeeper
 /// Somebody who takes part in an election, as its queue shows.
 public struct ElectionParticipant: Sendable, Hashable, CustomStringConvertible {
     /// What names it to others: its candidate's data.
-    public var id: String
+    @ZNodeName public var id: String
     /// Whether it stands in front of the queue: it leads, or is about to.
     public var isLeader: Bool
     /// The name of its candidate in the queue.
-    public var candidate: String
+    @ZNodeName public var candidate: String
     /// The session that the candidate belongs to.
     public var session: SessionID?
 
@@ -46,6 +46,12 @@ extension LeaderSelector {
     /// - Throws: `ZooKeeperError`, such as `.noAuth` when a candidate may not be read; `CancellationError`.
     /// - Complexity: One listing, and one read for each participant.
     public static func participants(at path: String, client: ZooKeeperClient) async throws -> [ElectionParticipant] {
+        try await client.recipeSteps { try await readParticipants(at: path, client: client) }
+    }
+
+    private static func readParticipants(
+        at path: String, client: ZooKeeperClient
+    ) async throws -> [ElectionParticipant] {
         while true {
             let names = try await Candidate.all(in: path, client: client)
             let found = try await withThrowingTaskGroup(of: Candidate?.self) { group in
@@ -64,7 +70,8 @@ extension LeaderSelector {
     /// - Throws: `ZooKeeperError`, such as `.noAuth` when the candidate may not be read; `CancellationError`.
     /// - Complexity: One listing and one read.
     public static func leader(at path: String, client: ZooKeeperClient) async throws -> ElectionParticipant? {
-        try await Candidate.first(in: path, client: client)?.participant(isLeader: true)
+        try await client.recipeSteps { try await Candidate.first(in: path, client: client) }?
+            .participant(isLeader: true)
     }
 }
 
@@ -89,7 +96,7 @@ struct Candidate: Sendable, Comparable {
     static func all(in path: String, client: ZooKeeperClient) async throws -> [ContenderName] {
         do {
             return try await client.children(of: path).names.compactMap(ContenderName.init)
-                .sorted { ($0.number, $0.string) < ($1.number, $1.string) }
+                .sorted { ($0.number, ZNodeName($0.string)) < ($1.number, ZNodeName($1.string)) }
         } catch let error as ZooKeeperError where error.code == .noNode {
             return []
         }

@@ -128,7 +128,7 @@ public final class DistributedSemaphore: Sendable {
     /// - Complexity: One request.
     public func limit() async throws -> Int {
         do {
-            return try readLimit(try await client.data(at: limitPath).data)
+            return try readLimit(try await client.recipeSteps { try await client.data(at: limitPath).data })
         } catch let error as ZooKeeperError where error.code == .noNode {
             return initialLimit
         }
@@ -148,7 +148,8 @@ public final class DistributedSemaphore: Sendable {
         }
         while true {
             do {
-                try await client.setData(SemaphoreRoom.bytes(limit: limit), at: limitPath)
+                let data = SemaphoreRoom.bytes(limit: limit)
+                try await client.recipeSteps { _ = try await client.setData(data, at: limitPath) }
                 return
             } catch let error as ZooKeeperError where error.code == .noNode {
                 try await createLimit()
@@ -187,7 +188,9 @@ public final class DistributedSemaphore: Sendable {
     func createLimit() async throws {
         do {
             let data = SemaphoreRoom.bytes(limit: initialLimit)
-            try await client.create(limitPath, data: data, mode: .persistent, parents: true)
+            try await client.recipeSteps {
+                _ = try await client.create(limitPath, data: data, mode: .persistent, parents: true)
+            }
         } catch let error as ZooKeeperError where error.code == .nodeExists || error.isOutcomeUnknown {
             return
         }

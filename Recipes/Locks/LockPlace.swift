@@ -9,7 +9,7 @@ final class LockPlace: Sendable {
     /// Where locks are the same to this process: one client's, at one path.
     struct Key: Hashable, Sendable {
         var client: ObjectIdentifier
-        var path: String
+        @ZNodeName var path: String
 
         init(_ client: ZooKeeperClient, _ path: String) {
             self.client = ObjectIdentifier(client)

@@ -23,7 +23,7 @@ public struct LockQueueEntry: Sendable, Hashable {
     }
 
     /// The znode.
-    public var path: String
+    @ZNodeName public var path: String
     /// What it is in the queue for.
     public var kind: Kind
     /// The place in the queue, from 0.
@@ -46,7 +46,7 @@ public struct LockQueueEntry: Sendable, Hashable {
 }
 
 extension LockQueueEntry {
-    /// Lists a queue; those that vanish while they are read are left out.
+    /// Lists a queue, however long the ensemble is away; those that vanish while they are read are left out.
     static func list(_ directory: String, client: ZooKeeperClient) async throws -> [LockQueueEntry] {
         try await list(directory, client: client) { name in
             ContenderName(name).map { Found(name: name, number: $0.number, kind: Kind($0.kind)) }
@@ -61,6 +61,12 @@ extension LockQueueEntry {
     }
 
     private static func list(
+        _ directory: String, client: ZooKeeperClient, _ recognize: (String) -> Found?
+    ) async throws -> [LockQueueEntry] {
+        try await client.recipeSteps { try await read(directory, client: client, recognize) }
+    }
+
+    private static func read(
         _ directory: String, client: ZooKeeperClient, _ recognize: (String) -> Found?
     ) async throws -> [LockQueueEntry] {
         let names: [String]
@@ -89,8 +95,8 @@ extension LockQueueEntry {
     /// Puts what was read in order, and says who holds.
     static func entries(_ found: [Found], in directory: String, session: SessionID?) -> [LockQueueEntry] {
         let ordered = found.sorted { left, right in
-            (left.number, left.stat?.czxid.rawValue ?? 0, left.name)
-                < (right.number, right.stat?.czxid.rawValue ?? 0, right.name)
+            (left.number, left.stat?.czxid.rawValue ?? 0, ZNodeName(left.name))
+                < (right.number, right.stat?.czxid.rawValue ?? 0, ZNodeName(right.name))
         }
         var isBehindReaders = true
         return ordered.enumerated().map { position, found in

@@ -40,7 +40,7 @@ public final class MultiLease: Sendable {
     ///
     /// - Returns: `nil` when the path is not one of the locks'.
     public func fencingToken(at path: String) -> FencingToken? {
-        leases.first { $0.path == path }?.fencingToken
+        leases.first { $0.path.hasBytes(of: path) }?.fencingToken
     }
 
     /// Executes operations as one transaction that succeeds only while all locks are held.
@@ -62,13 +62,13 @@ public final class MultiLease: Sendable {
     ///
     /// - Returns: What became of each one's znode, by path; see ``Lease/release()``.
     @discardableResult
-    public func release() async -> [String: ReleaseOutcome] {
+    public func release() async -> [ZNodeName: ReleaseOutcome] {
         await Self.release(leases)
     }
 
     /// Gives leases up, whatever becomes of the calling task.
     @discardableResult
-    static func release(_ leases: [Lease]) async -> [String: ReleaseOutcome] {
+    static func release(_ leases: [Lease]) async -> [ZNodeName: ReleaseOutcome] {
         await withTaskGroup(of: (String, ReleaseOutcome).self) { group in
             for lease in leases.reversed() { group.addTask { (lease.path, await lease.release()) } }
             return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }

@@ -49,7 +49,7 @@ public final class MultiLock: Sendable {
         guard let client = parts.first?.client, parts.allSatisfy({ $0.client === client }) else {
             throw ZooKeeperError(.invalidArgument, message: "one or several locks of one client make a multi-lock")
         }
-        let sorted = parts.sorted { $0.key.path < $1.key.path }
+        let sorted = parts.sorted { ZNodeName($0.key.path) < ZNodeName($1.key.path) }
         for (part, next) in zip(sorted, sorted.dropFirst()) where part.key == next.key {
             throw ZooKeeperError(
                 .invalidArgument, path: part.key.path, message: "a lock that is there twice would wait for itself")

@@ -97,7 +97,7 @@ extension String {
     var asChild: (directory: String, name: String) {
         guard let slash = utf8.lastIndex(of: UInt8(ascii: "/")) else { return ("/", self) }
         let directory = String(self[..<slash])
-        return (directory.isEmpty ? "/" : directory, String(self[index(after: slash)...]))
+        return (directory.isEmpty ? "/" : directory, String(self[utf8.index(after: slash)...]))
     }
 }
 

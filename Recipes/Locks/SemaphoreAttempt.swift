@@ -118,7 +118,7 @@ final class SemaphoreAttempt: Sendable {
     }
 
     private func own(in reply: SessionReply) throws -> [String] {
-        try reply.children.names.filter { $0.hasPrefix(prefix) }.sorted().map { "\(leases.path)/\($0)" }
+        try reply.children.names.filter { $0.hasBytePrefix(prefix) }.sortedByBytes().map { "\(leases.path)/\($0)" }
     }
 
     /// Holds by the leases once the session is proved.
@@ -157,7 +157,7 @@ final class SemaphoreAttempt: Sendable {
     }
 
     private func createMissing() async throws {
-        try await client.createParents(of: leases.path + "/0")
+        try await client.recipeSteps { try await client.createParents(of: leases.path + "/0") }
         try await semaphore.createLimit()
     }
 

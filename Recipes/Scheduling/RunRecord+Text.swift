@@ -52,11 +52,12 @@ extension RunRecord {
 extension RunRecord.Attempt {
     /// `node` is last but the reason, which is all the rest: both are free text, and a tab is in neither.
     fileprivate var line: String {
-        "\(token?.description ?? "-")\t\(node.replacing("\t", with: " "))\t\(reason)"
+        "\(token?.description ?? "-")\t\(String(String.UnicodeScalarView(node.unicodeScalars.map { $0 == "\t" ? " " : $0 })))\t\(reason)"
     }
 
     fileprivate init?(key: String, line: String) {
-        let parts = line.split(separator: "\t", maxSplits: 2, omittingEmptySubsequences: false).map(String.init)
+        let parts = line.unicodeScalars.split(separator: "\t", maxSplits: 2, omittingEmptySubsequences: false)
+            .map { String($0) }
         guard key.hasPrefix("attempt."), let number = Int(key.dropFirst("attempt.".count)), parts.count == 3
         else { return nil }
         self.init(number: number, node: parts[1], token: FencingToken(text: parts[0]), reason: parts[2])
@@ -78,7 +79,7 @@ extension RunRecord.Window {
         self.init(
             token: token, processors: text["window.processors"].flatMap { Int($0) } ?? 0,
             drained: Duration(milliseconds: text["window.drained"]) ?? .zero, slowest: text["window.slowest"],
-            forced: text["window.forced"]?.split(separator: "\t").map(String.init) ?? [],
+            forced: text["window.forced"]?.unicodeScalars.split(separator: "\t").map { String($0) } ?? [],
             resumed: Duration(milliseconds: text["window.resumed"]))
     }
 }

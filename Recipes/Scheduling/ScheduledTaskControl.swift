@@ -31,7 +31,7 @@ public struct ScheduledTaskControl: Sendable {
     /// - Throws: ``ScheduledTaskError`` with code `.noTask`; `ZooKeeperError`; `CancellationError`.
     /// - Complexity: Two requests.
     public func wishes() async throws -> TaskWishes {
-        try await read().wishes
+        try await client.recipeSteps { try await read() }.wishes
     }
 
     /// Has nothing begun any more; a run that is on goes on.
@@ -102,12 +102,13 @@ public struct ScheduledTaskControl: Sendable {
     /// - Complexity: Three requests a try.
     public func change(_ edit: @Sendable (inout TaskWishes) -> Void) async throws {
         for _ in 0..<100 {
-            let (present, version) = try await read()
+            let (present, version) = try await client.recipeSteps { try await read() }
             var wishes = present
             edit(&wishes)
             if wishes == present { return }
             do {
-                try await client.setData(wishes.bytes, at: TaskPaths(path).control, version: version)
+                let (data, control) = (wishes.bytes, TaskPaths(path).control)
+                try await client.recipeSteps { _ = try await client.setData(data, at: control, version: version) }
                 return
             } catch let error as ZooKeeperError where error.code == .badVersion {
                 continue

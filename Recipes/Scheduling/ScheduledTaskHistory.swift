@@ -29,7 +29,7 @@ public struct ScheduledTaskHistory: Sendable {
     public func runs() async throws -> [RunRecord] {
         let paths = TaskPaths(path)
         do {
-            let names = try await client.children(of: paths.runs).names
+            let names = try await client.recipeSteps { try await client.children(of: paths.runs) }.names
             let results = try await client.liveSession().flight(names.map { .data(path: paths.run($0)) })
             return try results.compactMap { try Self.record($0) }
                 .sorted { ($0.start, $0.period) < ($1.start, $1.period) }
@@ -44,7 +44,7 @@ public struct ScheduledTaskHistory: Sendable {
     /// - Complexity: One request.
     public func run(_ period: String) async throws -> RunRecord? {
         do {
-            let (data, _) = try await client.data(at: TaskPaths(path).run(period))
+            let (data, _) = try await client.recipeSteps { try await client.data(at: TaskPaths(path).run(period)) }
             return RunRecord(data)
         } catch let error as ZooKeeperError where error.code == .noNode {
             return nil

@@ -7,7 +7,7 @@ struct NodeText: Sendable, Equatable {
     private(set) var fields: [(key: String, value: String)] = []
 
     static func == (left: NodeText, right: NodeText) -> Bool {
-        left.fields.elementsEqual(right.fields, by: ==)
+        left.fields.elementsEqual(right.fields) { $0.key.hasBytes(of: $1.key) && $0.value.hasBytes(of: $1.value) }
     }
 
     init() {}
@@ -21,9 +21,9 @@ struct NodeText: Sendable, Equatable {
     }
 
     subscript(key: String) -> String? {
-        get { fields.last { $0.key == key }?.value }
+        get { fields.last { $0.key.hasBytes(of: key) }?.value }
         set {
-            fields.removeAll { $0.key == key }
+            fields.removeAll { $0.key.hasBytes(of: key) }
             if let newValue { fields.append((key, newValue)) }
         }
     }

@@ -21,7 +21,7 @@ import Testing
         ]
         let tracker = DrainTracker(listing: listing, own: try own, members: [])
         #expect(
-            Set(tracker.waiting.keys) == [
+            Set(tracker.waiting.keys.strings) == [
                 node(.read, 1), node(.read, 4, tag: "00000001"), node(.write, 2, tag: "00000002"),
             ])
     }
