@@ -62,7 +62,7 @@ private struct CacheTimeline {
     private var absences = [0]
     private var lastTruth: Int?
     private var caches: [Cache] = []
-    private var indices: [String: Int] = [:]
+    private var indices: [ZNodeName: Int] = [:]
     private var violations: [Violation] = []
 
     mutating func add(_ deed: HistoryEntry<CacheAction>, _ entry: Int) {

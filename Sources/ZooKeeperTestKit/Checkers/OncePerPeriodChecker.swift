@@ -66,9 +66,9 @@ private struct PeriodRecords {
     private let history: [HistoryEntry<PeriodAction>]
     /// In the order in which they first appear.
     private var names: [String] = []
-    private var periods: [String: Period] = [:]
+    private var periods: [ZNodeName: Period] = [:]
     /// The claims of each process since it last crashed: the period and the claim's index.
-    private var open: [String: [(period: String, claim: Int)]] = [:]
+    private var open: [ZNodeName: [(period: String, claim: Int)]] = [:]
     private(set) var violations: [Violation] = []
 
     init(_ history: [HistoryEntry<PeriodAction>]) {
@@ -116,7 +116,9 @@ private struct PeriodRecords {
 
     /// The process's latest claim of the period failed, or the one with this token.
     private mutating func fail(_ name: String, by process: String, token: Int64?) {
-        let index = periods[name]?.claims.lastIndex { $0.process == process && $0.token == token ?? $0.token }
+        let index = periods[name]?.claims.lastIndex {
+            $0.process.hasBytes(of: process) && $0.token == token ?? $0.token
+        }
         guard let index else { return }
         periods[name]?.claims[index].fail()
     }
@@ -126,10 +128,11 @@ private struct PeriodRecords {
         let process = history[entry].process
         periods[name]?.completions.append(entry)
         let latest = periods[name]?.claims.last
-        if let claim = periods[name]?.claims.lastIndex(where: { $0.process == process && $0.token == token }) {
+        let own = periods[name]?.claims.lastIndex { $0.process.hasBytes(of: process) && $0.token == token }
+        if let claim = own {
             periods[name]?.claims[claim].isCompleted = true
         }
-        guard latest?.token != token || latest?.process != process else { return }
+        guard latest?.token != token || latest?.process.hasBytes(of: process) != true else { return }
         let claim = latest.map { "the latest claim is \($0.process)'s with \($0.token)" } ?? "nobody had claimed it"
         report(
             OncePerPeriodChecker.claimant, "\(process) completed \(name) with \(token); \(claim)",
@@ -138,7 +141,7 @@ private struct PeriodRecords {
 
     mutating func judgeCompletions(_ expected: [String]) {
         for name in names { judgeClaims(name) }
-        let expectedNames = Set(expected)
+        let expectedNames = Set(names: expected)
         for name in names where !expectedNames.contains(name) {
             guard let completion = periods[name]?.completions.first else { continue }
             report(OncePerPeriodChecker.unexpected, "\(history[completion].process) completed \(name)", [completion])

@@ -74,9 +74,9 @@ private struct PartitionSteps {
     /// In the order in which they first appear.
     var names: [String] = []
     var steps: [[GrantStep]] = []
-    private var indices: [String: Int] = [:]
+    private var indices: [ZNodeName: Int] = [:]
     /// The partitions that a node has begun with since it last crashed.
-    private var owned: [String: [Int]] = [:]
+    private var owned: [ZNodeName: [Int]] = [:]
 
     init(_ history: [HistoryEntry<PartitionAction>], _ order: [Int]) {
         for entry in order { add(entry, history[entry]) }

@@ -82,7 +82,9 @@ package struct SemaphoreChecker: HistoryChecker {
                 disturbed.insert(token)
                 for index in grants.indices where grants[index].token == token { grants[index].isDisturbed = true }
             case .crashed:
-                for index in grants.indices where grants[index].process == process { grants[index].hasEnded = true }
+                for index in grants.indices where grants[index].process.hasBytes(of: process) {
+                    grants[index].hasEnded = true
+                }
             }
         }
         return (found + crowds(grants, history)).inOrder()

@@ -66,6 +66,8 @@ public struct ProxiedRequest: Sendable, Hashable {
         self.xid = xid
         self.operation = Operation(rawValue: operation)
         let withoutPath: [Operation] = [.ping, .multi, .auth, .setWatches, .closeSession]
-        if !withoutPath.contains(self.operation), let path = reader.string(), path.hasPrefix("/") { self.path = path }
+        if !withoutPath.contains(self.operation), let path = reader.string(), path.utf8.first == UInt8(ascii: "/") {
+            self.path = path
+        }
     }
 }

@@ -11,7 +11,8 @@
 ///   `.noAnswer` when no server answers.
 public func expireSession(id: Int64, password: [UInt8], on connectionString: String) async throws {
     var lastError: any Error = TestKitError(.misuse, "no server in \"\(connectionString)\"")
-    for server in connectionString.prefix(while: { $0 != "/" }).split(separator: ",") {
+    // By scalars: the chroot may begin with one that makes a single character of itself and the slash.
+    for server in connectionString.unicodeScalars.prefix(while: { $0 != "/" }).split(separator: ",").map(String.init) {
         let parts = server.split(separator: ":")
         guard parts.count == 2, let port = Int(parts[1]) else { continue }
         do {

@@ -37,7 +37,7 @@ struct GrantLedger {
     private var uses: [Int64: TokenUse] = [:]
     /// Tokens whose znode somebody deleted, perhaps before their grant began.
     private var disturbedTokens: Set<Int64> = []
-    private var openGrants: [String: [Int]] = [:]
+    private var openGrants: [ZNodeName: [Int]] = [:]
     private var highestAccepted: Accepted?
     private var highestExclusiveAccepted: Accepted?
 
@@ -105,7 +105,7 @@ struct GrantLedger {
     private mutating func judgeUse(of token: Int64, _ isShared: Bool, at position: Int) {
         guard let use = uses[token] else { return }
         let (first, step) = (grants[use.grant], steps[position])
-        guard first.process != step.process || !isShared || !first.isShared else { return }
+        guard !first.process.hasBytes(of: step.process) || !isShared || !first.isShared else { return }
         report(
             rules.oneGrant, "\(step.process) began with token \(token), which \(first.process) had",
             [first.began, position]

@@ -29,12 +29,12 @@ struct Succession {
     }
 
     mutating func waits(_ process: String, at time: MonotonicInstant, entry: Int) {
-        guard !waiters.contains(where: { $0.process == process }) else { return }
+        guard !waiters.contains(where: { $0.process.hasBytes(of: process) }) else { return }
         waiters.append(Waiter(process: process, since: time, entry: entry))
     }
 
     mutating func stopsWaiting(_ process: String, at time: MonotonicInstant, entry: Int) {
-        guard let index = waiters.firstIndex(where: { $0.process == process }) else { return }
+        guard let index = waiters.firstIndex(where: { $0.process.hasBytes(of: process) }) else { return }
         judge(waiters[index], at: time, entry)
         waiters.remove(at: index)
     }

@@ -1,18 +1,19 @@
+internal import ZooKeeper
 internal import ZooKeeperBridge
 
 /// The watches that the C client remembers, to dispatch events and to set them again on another connection.
 ///
 /// It enters one when the read that sets it is answered: `exists` in a table of its own when the znode is missing.
 struct LibraryWatches {
-    private var data: Set<String> = []
-    private var missing: Set<String> = []
-    private var children: Set<String> = []
+    private var data: Set<ZNodeName> = []
+    private var missing: Set<ZNodeName> = []
+    private var children: Set<ZNodeName> = []
 
     var isEmpty: Bool { data.isEmpty && missing.isEmpty && children.isEmpty }
 
     /// The tables in an order that does not change from run to run.
     var sorted: (data: [String], missing: [String], children: [String]) {
-        (data.sorted(), missing.sorted(), children.sorted())
+        (data.sorted().strings, missing.sorted().strings, children.sorted().strings)
     }
 
     mutating func activate(_ request: TransportRequest, code: Int32) {
@@ -39,9 +40,9 @@ struct LibraryWatches {
         }
     }
 
-    private mutating func take(_ path: String, from tables: WritableKeyPath<Self, Set<String>>...) -> Bool {
+    private mutating func take(_ path: String, from tables: WritableKeyPath<Self, Set<ZNodeName>>...) -> Bool {
         var wasThere = false
-        for table in tables where self[keyPath: table].remove(path) != nil { wasThere = true }
+        for table in tables where self[keyPath: table].remove(path) { wasThere = true }
         return wasThere
     }
 

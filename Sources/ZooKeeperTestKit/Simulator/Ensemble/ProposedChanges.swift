@@ -1,3 +1,4 @@
+internal import ZooKeeper
 package import ZooKeeperBridge
 
 /// What a leader has proposed and not applied yet.
@@ -16,7 +17,7 @@ package struct ProposedChanges {
         var isEphemeral: Bool { owner != 0 && owner != Znode.container }
     }
 
-    private var proposed: [String: (zxid: Int64, outlook: Outlook?)] = [:]
+    private var proposed: [ZNodeName: (zxid: Int64, outlook: Outlook?)] = [:]
     private var order: [(zxid: Int64, path: String)] = []
     /// What the operations before the present one would do.
     private var attempt: [(path: String, outlook: Outlook?)] = []
@@ -55,9 +56,9 @@ package struct ProposedChanges {
         for (_, path) in order {
             let owner = proposed[path]?.outlook?.owner
             if owner == session {
-                if !paths.contains(path) { paths.append(path) }
+                if !paths.containsBytes(of: path) { paths.append(path) }
             } else {
-                paths.removeAll { $0 == path }
+                paths.removeAll { $0.hasBytes(of: path) }
             }
         }
         if paths.count > 1 { shuffled(&paths) }
@@ -131,7 +132,7 @@ package struct ProposedChanges {
     }
 
     private func outlook(_ path: String, _ tree: SimulatedTree) -> Outlook? {
-        if let tried = attempt.last(where: { $0.path == path }) { return tried.outlook }
+        if let tried = attempt.last(where: { $0.path.hasBytes(of: path) }) { return tried.outlook }
         if let last = proposed[path] { return last.outlook }
         guard let node = tree.nodes[path] else { return nil }
         return Outlook(

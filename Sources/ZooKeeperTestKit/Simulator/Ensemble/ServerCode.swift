@@ -63,7 +63,15 @@ enum Path {
                 isDots = isDots && byte == UInt8(ascii: ".")
             }
         }
-        return length > 0 && !(isDots && length <= 2)
+        return length > 0 && !(isDots && length <= 2) && !path.unicodeScalars.contains(where: isRefused)
+    }
+
+    /// Beyond ASCII: controls, private use, the specials block, and what takes two UTF-16 units.
+    private static func isRefused(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.value {
+        case 0x80...0x9f, 0xe000...0xf8ff, 0xfff0...: true
+        default: false
+        }
     }
 
     /// Nodes that are the server's own, which nobody deletes.

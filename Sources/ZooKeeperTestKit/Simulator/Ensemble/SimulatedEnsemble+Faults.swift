@@ -161,7 +161,7 @@ extension SimulatedEnsemble {
 
     /// The names of a node's children, sorted.
     package func children(of path: String) -> [String] {
-        committed.nodes[path]?.children.sorted() ?? []
+        committed.nodes[path]?.children.sortedByBytes() ?? []
     }
 
     /// The sessions that stand, in the order of their numbers.

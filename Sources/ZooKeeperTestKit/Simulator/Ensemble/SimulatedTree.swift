@@ -1,8 +1,9 @@
+internal import ZooKeeper
 package import ZooKeeperBridge
 
 /// The znodes and sessions of one server, as its applied transactions left them.
 package struct SimulatedTree {
-    private(set) var nodes: [String: Znode] = [:]
+    private(set) var nodes: [ZNodeName: Znode] = [:]
     /// The sessions that stand, with their timeouts in milliseconds.
     private(set) var timeouts: [Int64: Int32] = [:]
     /// The paths of each session's ephemeral nodes.
@@ -27,7 +28,7 @@ package struct SimulatedTree {
     package func data(of path: String) -> [UInt8]? { nodes[path]?.data }
 
     /// The paths of all nodes, sorted.
-    package var paths: [String] { nodes.keys.sorted() }
+    package var paths: [String] { nodes.keys.sorted().strings }
 
     /// The ephemeral nodes of a session.
     package func ephemerals(of session: Int64) -> [String] { ephemerals[session] ?? [] }
@@ -37,7 +38,7 @@ package struct SimulatedTree {
 
     /// Containers that have had children and have none now.
     package var emptyContainers: [String] {
-        nodes.filter { $0.value.isReapable }.keys.sorted()
+        nodes.filter { $0.value.isReapable }.keys.sorted().strings
     }
 }
 
@@ -188,7 +189,7 @@ extension SimulatedTree {
     }
 
     private mutating func create(_ creation: Creation, by transaction: Transaction) {
-        if let parent = nodes.index(forKey: Path.parent(of: creation.path)) {
+        if let parent = nodes.index(forKey: ZNodeName(Path.parent(of: creation.path))) {
             nodes.values[parent].children.append(Path.name(of: creation.path))
             // A counter that went over its end stays where it is, and so does the zxid of the last change.
             if creation.parentCreated > nodes.values[parent].created {
@@ -204,15 +205,15 @@ extension SimulatedTree {
 
     private mutating func delete(_ path: String, zxid: Int64, events: inout [TreeEvent]) {
         guard let node = nodes.removeValue(forKey: path) else { return }
-        if let parent = nodes.index(forKey: Path.parent(of: path)) {
+        if let parent = nodes.index(forKey: ZNodeName(Path.parent(of: path))) {
             let name = Path.name(of: path)
-            if let index = nodes.values[parent].children.firstIndex(of: name) {
+            if let index = nodes.values[parent].children.firstIndex(where: { $0.hasBytes(of: name) }) {
                 nodes.values[parent].children.swapAt(index, nodes.values[parent].children.count - 1)
                 nodes.values[parent].children.removeLast()
             }
             nodes.values[parent].pzxid = zxid
         }
-        if node.isEphemeral, let index = ephemerals[node.owner]?.firstIndex(of: path) {
+        if node.isEphemeral, let index = ephemerals[node.owner]?.firstIndex(where: { $0.hasBytes(of: path) }) {
             ephemerals[node.owner]?.remove(at: index)
         }
         events.append(
@@ -224,7 +225,7 @@ extension SimulatedTree {
     private mutating func setData(
         _ data: [UInt8]?, of path: String, version: Int32, by transaction: Transaction
     ) -> TransportStat? {
-        guard let node = nodes.index(forKey: path) else { return nil }
+        guard let node = nodes.index(forKey: ZNodeName(path)) else { return nil }
         nodes.values[node].data = data
         nodes.values[node].version = version
         nodes.values[node].mzxid = transaction.zxid

@@ -1,8 +1,9 @@
+internal import ZooKeeper
 internal import ZooKeeperBridge
 
 /// Who of a server's clients waits for what becomes of a path, once each.
 struct WatchTable {
-    private var watchers: [String: [ServerConnection]] = [:]
+    private var watchers: [ZNodeName: [ServerConnection]] = [:]
 
     var isEmpty: Bool { watchers.isEmpty }
 

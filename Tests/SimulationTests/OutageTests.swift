@@ -1,0 +1,206 @@
+import Foundation
+import Testing
+import ZooKeeper
+import ZooKeeperRecipes
+import ZooKeeperTestKit
+
+/// Calls of recipes while the ensemble is away for longer than the client's retry policy tries a single request.
+///
+/// The only server stops at 10 s and comes back at 40 s; a single request gives up after 2 s.
+@Suite struct OutageTests {
+    private static let stops = MonotonicInstant(nanoseconds: 10_000_000_000)
+    private static let returns = MonotonicInstant(nanoseconds: 40_000_000_000)
+
+    /// What became of a call that was made at 11 s, and when.
+    private struct Report: Sendable {
+        var outcome = "not ended"
+        var ended = MonotonicInstant(nanoseconds: 0)
+    }
+
+    /// Makes a call after the server has stopped.
+    ///
+    /// - Parameters:
+    ///   - prepare: What is done before.
+    ///   - call: The call, which is made at 11 s.
+    /// - Returns: How it ended, and when.
+    private static func call(
+        preparing prepare: @escaping @Sendable (ZooKeeperClient) async throws -> Void = { _ in },
+        _ call: @escaping @Sendable (ZooKeeperClient) async throws -> Void
+    ) async throws -> (outcome: String, at: MonotonicInstant) {
+        let report = try await onSimulationThread { () -> Report in
+            let simulation = Simulation(seed: 1)
+            let ensemble = SimulatedEnsemble(in: simulation)
+            let process = SimulatedProcess("p", in: simulation)
+            var configuration = ZooKeeperClientConfiguration(servers: [ServerAddress(host: "10.0.0.1", port: 2181)])
+            configuration.sessionTimeout = .seconds(60)
+            configuration.retry.deadline = .seconds(2)
+            let client = try process.makeClient(of: ensemble, configuration: configuration)
+            let ended = Broadcast(Report())
+            process.start {
+                try? await client.running { client in
+                    try await prepare(client)
+                    try await client.clock.sleep(until: stops + .seconds(1))
+                    var report = Report()
+                    do {
+                        try await call(client)
+                        report.outcome = "done"
+                    } catch {
+                        report.outcome = "\(error)"
+                    }
+                    report.ended = client.clock.now
+                    ended.send(report)
+                }
+            }
+            simulation.at(stops) { ensemble.stop(0) }
+            simulation.at(returns) { ensemble.start(0) }
+            simulation.run(until: returns + .seconds(600)) { process.isRunning }
+            try #require(!process.isRunning && simulation.breakdown == nil)
+            return ended.current
+        }
+        return (report.outcome, report.ended)
+    }
+
+    private struct Call: Sendable, CustomTestStringConvertible {
+        var name: String
+        var prepare: @Sendable (ZooKeeperClient) async throws -> Void = { _ in }
+        var make: @Sendable (ZooKeeperClient) async throws -> Void
+        var testDescription: String { name }
+    }
+
+    private static func counter(_ client: ZooKeeperClient) throws -> SharedCounter {
+        try SharedCounter(client: client, path: "/counters/one", format: .int64)
+    }
+
+    private static func value(_ client: ZooKeeperClient) throws -> SharedValue {
+        try SharedValue(client: client, path: "/values/one")
+    }
+
+    private static func group(_ client: ZooKeeperClient) async throws {
+        try await client.create("/group/members", parents: true)
+    }
+
+    private static let unlimited = [
+        Call(name: "SharedCounter.add") { try await counter($0).add(1) },
+        Call(name: "SharedCounter.add to a znode that exists", prepare: { _ = try await counter($0).number() }) {
+            try await counter($0).add(1)
+        },
+        Call(name: "SharedCounter.number") { _ = try await counter($0).number() },
+        Call(name: "SharedCounter.set") { _ = try await counter($0).set(1, replacing: 0) },
+        Call(name: "SharedValue.value") { _ = try await value($0).value() },
+        Call(name: "SharedValue.update") { _ = try await value($0).update { $0 + [1] } },
+        Call(name: "DistributedBarrier.set") { try await DistributedBarrier(client: $0, path: "/barrier/one").set() },
+        Call(name: "DistributedBarrier.remove") { try await DistributedBarrier(client: $0, path: "/b").remove() },
+        Call(name: "DistributedBarrier.isSet") { _ = try await DistributedBarrier(client: $0, path: "/b").isSet },
+        Call(name: "DistributedBarrier.wait") { try await DistributedBarrier(client: $0, path: "/b").wait() },
+        Call(name: "DoubleBarrier.withBarrier") {
+            try await DoubleBarrier(client: $0, path: "/double", participants: 1).withBarrier {}
+        },
+        Call(name: "DistributedMutex.withLock") {
+            try await DistributedMutex(client: $0, path: "/locks/one").withLock { _ in }
+        },
+        Call(name: "DistributedMutex.queue") { _ = try await DistributedMutex(client: $0, path: "/locks/one").queue() },
+        Call(name: "ReadWriteLock.queue") { _ = try await ReadWriteLock(client: $0, path: "/locks/one").queue() },
+        Call(name: "DistributedSemaphore.withLease") {
+            try await DistributedSemaphore(client: $0, path: "/semaphores/one", limit: 1).withLease { _ in }
+        },
+        Call(name: "DistributedSemaphore.limit") {
+            _ = try await DistributedSemaphore(client: $0, path: "/semaphores/one", limit: 1).limit()
+        },
+        Call(name: "DistributedSemaphore.setLimit") {
+            try await DistributedSemaphore(client: $0, path: "/semaphores/one", limit: 1).setLimit(2)
+        },
+        Call(name: "DistributedSemaphore.queue") {
+            _ = try await DistributedSemaphore(client: $0, path: "/semaphores/one", limit: 1).queue()
+        },
+        Call(name: "FencedNode.write") {
+            try await FencedNode(client: $0, path: "/fenced/one").write([1], token: FencingToken(rawValue: 1))
+        },
+        Call(name: "FencedNode.read") { _ = try await FencedNode(client: $0, path: "/fenced/one").read() },
+        Call(name: "LeaderSelector.participants") { _ = try await LeaderSelector.participants(at: "/l", client: $0) },
+        Call(name: "LeaderSelector.leader") { _ = try await LeaderSelector.leader(at: "/l", client: $0) },
+        Call(name: "PartitionGroup.cordon", prepare: group) {
+            try await PartitionGroup.cordon("web1", at: "/group", client: $0)
+        },
+        Call(name: "PartitionGroup.uncordon", prepare: group) {
+            try await PartitionGroup.uncordon("web1", at: "/group", client: $0)
+        },
+        Call(name: "PartitionGroup.status", prepare: group) {
+            _ = try await PartitionGroup.status(at: "/group", client: $0)
+        },
+        Call(name: "ExclusiveMode.run") {
+            try await ExclusiveMode(client: $0, path: "/mode").run(reason: "test") { _ in }
+        },
+        Call(name: "ExclusiveMode.windows") { _ = try await ExclusiveMode(client: $0, path: "/mode").windows() },
+        Call(name: "ExclusiveMode.status") { _ = try await ExclusiveMode(client: $0, path: "/mode").status() },
+        Call(name: "ScheduledTaskHistory.runs") {
+            _ = try await ScheduledTaskHistory(path: "/task", client: $0).runs()
+        },
+        Call(name: "ScheduledTaskControl.pause", prepare: { try await $0.create("/task/control", parents: true) }) {
+            try await ScheduledTaskControl(path: "/task", client: $0, operator: "ada").pause(note: "test")
+        },
+    ]
+
+    @Test(arguments: unlimited)
+    private func `without a limit a call waits until the ensemble is back`(call: Call) async throws {
+        let (outcome, end) = try await Self.call(preparing: call.prepare, call.make)
+        #expect(outcome == "done")
+        #expect(end >= Self.returns && end < Self.returns + .seconds(30))
+    }
+
+    private static func limited(_ limit: Duration) -> [Call] {
+        [
+            Call(name: "SharedCounter.add") { try await counter($0).add(1, waitingAtMost: limit) },
+            Call(name: "SharedCounter.number") { _ = try await counter($0).number(waitingAtMost: limit) },
+            Call(name: "SharedCounter.set") { _ = try await counter($0).set(1, replacing: 0, waitingAtMost: limit) },
+            Call(name: "SharedValue.value") { _ = try await value($0).value(waitingAtMost: limit) },
+            Call(name: "SharedValue.update") { _ = try await value($0).update(waitingAtMost: limit) { $0 + [1] } },
+            Call(name: "DistributedBarrier.wait") {
+                try await DistributedBarrier(client: $0, path: "/b").wait(waitingAtMost: limit)
+            },
+            Call(name: "DoubleBarrier.withBarrier") {
+                try await DoubleBarrier(client: $0, path: "/double", participants: 1)
+                    .withBarrier(waitingAtMost: limit) {}
+            },
+            Call(name: "DistributedMutex.withLock") {
+                try await DistributedMutex(client: $0, path: "/locks/one").withLock(waitingAtMost: limit) { _ in }
+            },
+            Call(name: "ReadWriteLock.withReadLock") {
+                try await ReadWriteLock(client: $0, path: "/locks/one").withReadLock(waitingAtMost: limit) { _ in }
+            },
+            Call(name: "MultiLock.withLock") {
+                let one = try DistributedMutex(client: $0, path: "/locks/one")
+                let two = try DistributedMutex(client: $0, path: "/locks/two")
+                try await MultiLock([.mutex(one), .mutex(two)]).withLock(waitingAtMost: limit) { _ in }
+            },
+            Call(name: "DistributedSemaphore.withLease") {
+                try await DistributedSemaphore(client: $0, path: "/semaphores/one", limit: 1)
+                    .withLease(waitingAtMost: limit) { _ in }
+            },
+            Call(name: "SharedCounter.update") {
+                _ = try await counter($0).update(waitingAtMost: limit) { $0 + 1 }
+            },
+        ]
+    }
+
+    @Test(arguments: limited(.seconds(60)))
+    private func `a limit that is longer than the outage is waited for, whatever the retry policy is`(
+        call: Call
+    ) async throws {
+        let (outcome, end) = try await Self.call(preparing: call.prepare, call.make)
+        #expect(outcome == "done")
+        #expect(end >= Self.returns && end < Self.returns + .seconds(30))
+    }
+
+    @Test(arguments: limited(.seconds(7)))
+    private func `a limit ends a call though the ensemble is away`(call: Call) async throws {
+        let (outcome, end) = try await Self.call(preparing: call.prepare, call.make)
+        #expect(outcome.hasPrefix("timedOut"))
+        #expect(end >= Self.stops + .seconds(8) && end < Self.stops + .seconds(9))
+    }
+
+    @Test func `a single request of the client itself still has the policy's deadline`() async throws {
+        let (outcome, end) = try await Self.call { _ = try await $0.data(at: "/a") }
+        #expect(outcome.hasPrefix("operationTimeout"))
+        #expect(end < Self.stops + .seconds(4))
+    }
+}
