@@ -51,8 +51,10 @@ struct DrainTracker: Sendable {
     mutating func seen(_ node: String, data: [UInt8]) {
         guard waiting[node] != nil else { return }
         let text = ProcessorText(data, nodeName: node)
-        waiting[node] = Straggler(
-            name: text.name, sessionTimeout: text.sessionTimeout, inside: text.inside, oldest: text.oldest)
+        var straggler = Straggler(name: text.name, sessionTimeout: text.sessionTimeout)
+        // What a gate reported when it reopened is about an earlier window.
+        if text.isDraining { (straggler.inside, straggler.oldest) = (text.inside, text.oldest) }
+        waiting[node] = straggler
     }
 
     mutating func gone(_ node: String) {

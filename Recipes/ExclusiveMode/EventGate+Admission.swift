@@ -1,7 +1,8 @@
 internal import Synchronization
 internal import ZooKeeper
 
-/// One time that the gate may be open: from a read znode to its loss or a signal.
+/// One time that the gate may be open: from a new read znode, or the end of a signal that it has outlasted, to its loss or a
+/// signal.
 final class GateGrant: Sendable {
     enum Interrupt: Sendable, Equatable {
         case signalled, stopped
@@ -11,12 +12,11 @@ final class GateGrant: Sendable {
     let token: FencingToken
     let hold: HeldNode
     /// Why the gate must close; set by whatever comes first.
-    let interrupt: OneShot<Interrupt>
+    let interrupt = OneShot<Interrupt>()
 
-    init(hold: HeldNode, interrupt: OneShot<Interrupt>) {
+    init(hold: HeldNode) {
         token = FencingToken(rawValue: hold.czxid.rawValue)
         self.hold = hold
-        self.interrupt = interrupt
     }
 
     var session: LiveSession { hold.session }
@@ -45,14 +45,31 @@ extension EventGate {
 
     /// Takes a grant up without letting anybody in so far.
     func prepare(_ grant: GateGrant) {
-        shared.withLock { shared in
-            shared.grant = grant
+        let isKnown = shared.withLock { shared in
+            defer { shared.grant = grant }
             token.store(grant.token.rawValue, ordering: .relaxed)
+            return shared.grant?.hold === grant.hold
         }
-        grant.hold.onLoss { [weak self] reason in
-            self?.close(grant, .lost(reason))
-            self?.cancelInside()
+        if isKnown {
+            // A loss from here on closes this grant, an earlier one only the one before.
+            if let reason = grant.hold.lossReason { close(grant, .lost(reason)) }
+        } else {
+            // By its token: an observer must not keep alive what it observes.
+            grant.hold.onLoss { [weak self, token = grant.token] reason in self?.lost(token, reason) }
         }
+        if stopping.value != nil { close(grant, .stopped) }
+    }
+
+    private func lost(_ token: FencingToken, _ reason: LossReason) {
+        guard let grant = shared.withLock({ $0.grant }), grant.token == token else { return }
+        close(grant, .lost(reason))
+        cancelInside()
+    }
+
+    /// Closes the gate for good; a grant that is prepared after this sees it.
+    func stop() {
+        stopping.set(())
+        if let grant = shared.withLock({ $0.grant }) { close(grant, .stopped) }
     }
 
     /// Opens the gate, unless something has come in between.

@@ -21,11 +21,11 @@ extension EventGate {
             await withTaskCancellationHandler {
                 await loop.value
             } onCancel: {
-                stopping.set(())
+                stop()
                 cancelInside()
             }
         } onGracefulShutdown: {
-            self.stopping.set(())
+            self.stop()
         }
         end()
         if let failure { throw failure }
@@ -59,8 +59,11 @@ struct GateLoop {
     /// The read znode that stands, or may stand.
     var node: String?
     var memberEpoch = 0
+    /// Whether the read znode says that the gate drains.
+    var hasReported = false
     /// The window that was last waited for, if it leaves a record.
     var expectedRecord: (id: String, token: FencingToken)?
+    /// The one watch on the signal that is set, or may be.
     var signal: SignalWatch?
     var backoff: Backoff
     var failure: ZooKeeperError?
@@ -69,8 +72,11 @@ struct GateLoop {
 
     init(gate: EventGate) {
         self.gate = gate
-        backoff = Backoff(
-            initial: .milliseconds(50), cap: .seconds(5), seed: gate.mode.client.randomness.next())
+        backoff = Self.makeBackoff(gate)
+    }
+
+    static func makeBackoff(_ gate: EventGate) -> Backoff {
+        Backoff(initial: .milliseconds(50), cap: .seconds(5), seed: gate.mode.client.randomness.next())
     }
 
     mutating func run() async -> ZooKeeperError? {
@@ -81,8 +87,7 @@ struct GateLoop {
             if gate.stopping.value != nil { machine.stop() }
             action = machine.handle(event)
         }
-        // What was last watched is of no use to anybody any more.
-        if let session, let signal { session.giveUp(signal.sink, at: mode.signalPath, kind: .data) }
+        watch(nil)
         return failure
     }
 
@@ -92,7 +97,7 @@ struct GateLoop {
         case .enter: await enter()
         case .open: await stayOpen()
         case .recover: await recover()
-        case .drain: await drain()
+        case .drain(let mayReopen): await drain(mayReopen: mayReopen)
         case .leave: await leave()
         case .awaitSignalGone: await awaitSignalGone()
         case .backOff: await backOff()
@@ -119,38 +124,49 @@ struct GateLoop {
         guard let grant else { return .lost(hasSession: true) }
         gate.open(grant)
         backoff.reset()
-        return await interruption(of: grant)
+        return await interruption(of: grant) ?? .stopped
     }
 
     private mutating func recover() async -> GateStateMachine.Event {
         guard let grant else { return .lost(hasSession: true) }
         gate.broadcast.send(.recovering)
-        let (clock, delay) = (gate.clock, mode.configuration.resumeDelay)
-        let (interrupt, stopping) = (grant.interrupt, gate.stopping)
-        let isOver = await withTaskGroup(of: Bool.self) { group in
-            group.addTask { (try? await clock.sleep(until: clock.now + delay)) != nil }
-            group.addTask {
-                _ = try? await stopping.wait()
-                return false
-            }
-            group.addTask {
-                _ = try? await interrupt.wait()
-                return false
-            }
-            defer { group.cancelAll() }
-            return await group.next() ?? false
-        }
-        if isOver, interrupt.value == nil {
-            expectedRecord = nil
-            return .recovered
-        }
-        return await interruption(of: grant)
+        let end = gate.clock.now + mode.configuration.resumeDelay
+        if let event = await interruption(of: grant, until: end) { return event }
+        expectedRecord = nil
+        return .recovered
     }
 
-    private func interruption(of grant: GateGrant) async -> GateStateMachine.Event {
-        gate.stopping.observe { [gate] _ in gate.close(grant, .stopped) }
+    private enum Waited: Sendable {
+        case over(GateGrant.Interrupt?)
+        case watch(SignalWatch?)
+        case reported(Bool)
+    }
+
+    /// Waits until the gate must shut, or until a deadline, which gives `nil`; the signal is watched meanwhile.
+    private mutating func interruption(
+        of grant: GateGrant, until deadline: MonotonicInstant? = nil
+    ) async -> GateStateMachine.Event? {
+        let (loop, clock) = (self, gate.clock)
         // This task is never cancelled, so that the wait always has an outcome.
-        let interrupt = (try? await grant.interrupt.wait()) ?? .stopped
+        await withTaskGroup(of: Waited.self) { group in
+            group.addTask { .over(try? await grant.interrupt.wait()) }
+            group.addTask { .watch(await loop.follow(loop.signal, for: grant)) }
+            if let deadline {
+                group.addTask {
+                    try? await clock.sleep(until: deadline)
+                    return .over(nil)
+                }
+            }
+            if hasReported { group.addTask { .reported(await loop.reportReopened()) } }
+            for await waited in group {
+                switch waited {
+                case .over: group.cancelAll()
+                case .watch(let watch): signal = watch
+                case .reported(let isDone): hasReported = !isDone
+                }
+            }
+        }
+        guard let interrupt = grant.interrupt.value else { return nil }
         gate.shut(grant)
         switch interrupt {
         case .signalled: return .signalled
@@ -162,7 +178,7 @@ struct GateLoop {
         }
     }
 
-    private mutating func backOff() async -> GateStateMachine.Event {
+    mutating func backOff() async -> GateStateMachine.Event {
         let (clock, pause) = (gate.clock, backoff.pause())
         let done: Void? = try? await unlessStopped { try await clock.sleep(until: clock.now + pause) }
         return done == nil ? .stopped : .backedOff

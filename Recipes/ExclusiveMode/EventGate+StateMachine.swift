@@ -11,8 +11,8 @@ struct GateStateMachine: Sendable {
         case open
         /// Wait, with the gate shut and the read znode standing, before opening.
         case recover
-        /// Wait until nobody is inside.
-        case drain
+        /// Wait until nobody is inside; where it may reopen, also for the signal's end.
+        case drain(mayReopen: Bool)
         /// Delete the read znode, and read the signal with a watch, in one flight.
         case leave
         /// Wait for the signal's end.
@@ -40,6 +40,7 @@ struct GateStateMachine: Sendable {
         case left(signalStands: Bool)
         /// The session ended meanwhile.
         case sessionEnded
+        /// The signal is gone; from a gate that drains, also: the read znode still exists and the signal is watched again.
         case signalGone
         case backedOff
         /// A wait ended because the gate is to stop.
@@ -51,7 +52,10 @@ struct GateStateMachine: Sendable {
     private enum State: Equatable {
         case idle, entering, recovering, open
         /// Nobody comes in; the read znode is deleted next when it may stand.
-        case draining(hasNode: Bool)
+        ///
+        /// A gate that was open and closed for a signal only may reopen when that has gone: the read znode was never
+        /// deleted, therefore no window can have opened, and every later one waits for it.
+        case draining(hasNode: Bool, mayReopen: Bool)
         case leaving, paused, backingOff, stopped
     }
 
@@ -79,16 +83,20 @@ struct GateStateMachine: Sendable {
         case (.entering, .enteredUnderSignal): go(.leaving, .leave)
         case (.entering, .enterFailed): isStopping ? finish() : go(.backingOff, .backOff)
         case (.recovering, .recovered): isStopping ? go(.leaving, .leave) : go(.open, .open)
-        case (.open, .signalled), (.recovering, .signalled), (.open, .stopped), (.recovering, .stopped):
-            go(.draining(hasNode: true), .drain)
-        case (.open, .lost(let hasSession)), (.recovering, .lost(let hasSession)):
-            go(.draining(hasNode: hasSession), .drain)
-        case (.draining(let hasNode), .drained): hasNode ? go(.leaving, .leave) : startOver()
+        case (.open, .signalled): drain(hasNode: true, mayReopen: !isStopping)
+        case (.recovering, .signalled), (.open, .stopped), (.recovering, .stopped): drain(hasNode: true)
+        case (.open, .lost(let hasSession)), (.recovering, .lost(let hasSession)): drain(hasNode: hasSession)
+        case (.draining(_, mayReopen: true), .signalGone): isStopping ? drain(hasNode: true) : go(.open, .open)
+        case (.draining(let hasNode, _), .drained): hasNode ? go(.leaving, .leave) : startOver()
         case (.backingOff, .backedOff), (_, .sessionEnded): startOver()
         case (_, .stopped), (_, .forbidden): finish()
         // Not to be expected; nobody is inside and nothing stands after this.
-        default: go(.draining(hasNode: true), .drain)
+        default: drain(hasNode: true)
         }
+    }
+
+    private mutating func drain(hasNode: Bool, mayReopen: Bool = false) -> Action {
+        go(.draining(hasNode: hasNode, mayReopen: mayReopen), .drain(mayReopen: mayReopen))
     }
 
     private mutating func startOver() -> Action {

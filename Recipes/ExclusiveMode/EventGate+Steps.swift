@@ -1,13 +1,25 @@
 internal import Logging
 internal import ZooKeeper
 
-/// A watch on the signal znode, and what it sees.
+/// A watch that tells of the signal znode, and what it sees.
 final class SignalWatch: Sendable {
     let event = OneShot<WatchEvent>()
     let sink: WatchSink
+    private let session: LiveSession
+    private let path: String
+    private let kind: WatchedKind
 
-    init() {
+    /// - Parameter path: The signal, or its parent where the children are watched.
+    init(_ session: LiveSession, path: String, kind: WatchedKind = .data) {
+        self.session = session
+        self.path = path
+        self.kind = kind
         sink = WatchSink { [event] in event.set($0) }
+    }
+
+    /// Gives the watch up; when its event has come, or it was never set, nothing is sent.
+    func giveUp() {
+        session.giveUp(sink, at: path, kind: kind)
     }
 }
 
@@ -24,7 +36,7 @@ extension GateLoop {
         guard let session, !session.hasEnded else { return .sessionEnded }
         let uuid = gate.member.makeUUID(using: mode.client.randomness)
         let base = "\(mode.locksPath)/\(ContenderName.base(uuid: uuid, kind: .read))"
-        let watch = SignalWatch()
+        let watch = SignalWatch(session, path: mode.signalPath)
         var requests: [SessionRequest] = [
             .create(path: base, data: processor(session).bytes, mode: .ephemeralSequential),
             .exists(path: mode.signalPath, watch: watch.sink),
@@ -36,6 +48,7 @@ extension GateLoop {
         }
         let flight = requests
         guard let results = await unlessAbandoned({ try await session.flight(flight) }) else {
+            watch.giveUp()
             session.cleanUp(.prefix(ContenderName.prefix(uuid: uuid), parent: mode.locksPath))
             return .enterFailed
         }
@@ -53,20 +66,22 @@ extension GateLoop {
             return await enterFailed(error, uuid: uuid, watch: watch, session: session)
         }
         node = created.path
-        let interrupt = OneShot<GateGrant.Interrupt>()
-        let grant = GateGrant(hold: session.hold(created.path, czxid: created.stat.czxid), interrupt: interrupt)
+        hasReported = false
+        let grant = GateGrant(hold: session.hold(created.path, czxid: created.stat.czxid))
         self.grant = grant
         gate.prepare(grant)
         switch results[1] {
+        case .failure(let error) where error.code == .noNode:
+            self.watch(watch)
+            gate.close(grant, on: watch)
+            return .entered(lastWindowCrashed: lastWindowCrashed(results[2]))
+        case .failure(let error):
+            watch.giveUp()
+            note(error)
+            return .enteredUnderSignal
         case .success:
             // The watch that is set now would only tell of the end, which `leave` looks for by itself.
-            session.giveUp(watch.sink, at: mode.signalPath, kind: .data)
-            return .enteredUnderSignal
-        case .failure(let error) where error.code == .noNode:
-            signal = watch
-            follow(watch, for: grant)
-            return .entered(lastWindowCrashed: lastWindowCrashed(results[2]))
-        case .failure:
+            watch.giveUp()
             return .enteredUnderSignal
         }
     }
@@ -74,7 +89,7 @@ extension GateLoop {
     private mutating func enterFailed(
         _ error: any Error, uuid: String, watch: SignalWatch, session: LiveSession
     ) async -> GateStateMachine.Event {
-        session.giveUp(watch.sink, at: mode.signalPath, kind: .data)
+        watch.giveUp()
         guard let error = error as? ZooKeeperError else { return .enterFailed }
         switch error.code {
         case .sessionExpired: return .sessionEnded
@@ -99,36 +114,56 @@ extension GateLoop {
         return .enterFailed
     }
 
-    /// The signal's creation shuts the gate on the thread that delivers it; a lost watch is set again.
-    private func follow(_ watch: SignalWatch, for grant: GateGrant) {
-        watch.event.observe { [gate] event in
-            if event.isInterrupted {
-                Self.followAgain(gate: gate, grant: grant)
-            } else if !event.isSessionEnded {
-                gate.close(grant, .signalled)
+    /// Takes up a watch in place of the one before, which is given up.
+    mutating func watch(_ next: SignalWatch?) {
+        signal?.giveUp()
+        signal = next
+    }
+
+    /// Keeps the signal watched while the gate is open or recovers, until cancelled or until the gate must shut.
+    ///
+    /// A watch that was lost with its connection is set again. While nobody watches no window can open: it waits for the
+    /// read znode, which exists.
+    ///
+    /// - Returns: The watch that is set in the end.
+    func follow(_ first: SignalWatch?, for grant: GateGrant) async -> SignalWatch? {
+        var current = first
+        while true {
+            if let watch = current {
+                guard let event = try? await watch.event.wait() else { return watch }
+                guard event.isInterrupted else { return nil }
             }
+            current = await watchAgain(for: grant)
+            if current == nil { return nil }
         }
     }
 
-    /// While nobody watches no window can open: it waits for the read znode, which stands.
-    private static func followAgain(gate: EventGate, grant: GateGrant) {
-        guard !grant.session.hasEnded else { return }
-        let watch = SignalWatch()
-        grant.session.post(.exists(path: gate.mode.signalPath, watch: watch.sink)) { result in
+    private func watchAgain(for grant: GateGrant) async -> SignalWatch? {
+        let (clock, signalPath) = (gate.clock, mode.signalPath)
+        var backoff = Self.makeBackoff(gate)
+        while !grant.session.hasEnded {
+            let watch = SignalWatch(grant.session, path: signalPath)
+            gate.close(grant, on: watch)
+            let result = try? await grant.session.flight(.exists(path: signalPath, watch: watch.sink))[0]
+            if case .failure(let error) = result, error.code == .noNode { return watch }
+            watch.giveUp()
             switch result {
+            case nil: return nil
             case .success: gate.close(grant, .signalled)
-            case .failure(let error) where error.code == .noNode: break
-            case .failure(let error) where error.code == .sessionExpired || error.code == .clientStopped: break
-            case .failure: followAgain(gate: gate, grant: grant)
+            case .failure(let error): note(error)
             }
+            guard grant.interrupt.value == nil else { return nil }
+            guard (try? await clock.sleep(until: clock.now + backoff.pause())) != nil else { return nil }
         }
-        watch.event.observe { event in
-            if event.isInterrupted {
-                followAgain(gate: gate, grant: grant)
-            } else if !event.isSessionEnded {
-                gate.close(grant, .signalled)
-            }
-        }
+        return nil
+    }
+
+    /// What cannot be asked or watched is tried again after a pause; the reason is told.
+    private func note(_ error: ZooKeeperError) {
+        guard !error.isPassing, error.code != .clientStopped else { return }
+        gate.logger.warning(
+            "The gate cannot watch the signal, and tries again after a pause",
+            metadata: ["zookeeper.path": "\(mode.signalPath)", "error": "\(error)"])
     }
 
     /// Whether the window that this gate paused for has ended without leaving its record.
@@ -144,38 +179,109 @@ extension GateLoop {
         return false
     }
 
-    /// Waits until nobody is inside, and says what it waits for when that takes long.
-    mutating func drain() async -> GateStateMachine.Event {
+    /// How long a gate drains before it looks whether the signal is still there: quick events save the request.
+    private static let lookDelay = Duration.milliseconds(100)
+
+    /// Waits until nobody is inside, and reports what it waits for when that takes long.
+    ///
+    /// Where it may reopen it watches the signal meanwhile: see ``reopen(_:)``.
+    mutating func drain(mayReopen: Bool) async -> GateStateMachine.Event {
         if let grant { gate.shut(grant) }
         if grant?.hold.lossReason == nil { gate.broadcast.send(.draining) }
         let clock = gate.clock
         let began = clock.now
         var reportAt = began + mode.configuration.drainReportDelay
+        var lookAt = mayReopen ? began + Self.lookDelay : nil
+        var look: SignalLook?
         while gate.counter.total > 0 {
-            await gate.drainWakeUp.wait(until: reportAt, clock: clock)
+            await gate.drainWakeUp.wait(until: min(reportAt, look == nil ? lookAt ?? reportAt : reportAt), clock: clock)
             let now = clock.now
+            switch look?.sight {
+            case nil: break
+            case .gone:
+                if reopen(look) { return .signalGone }
+                (look, lookAt) = (nil, nil)
+            case .changed: (look, lookAt) = (nil, now)
+            case .failed(let error):
+                note(error)
+                (look, lookAt) = (nil, now + backoff.pause())
+            case .sessionEnded: (look, lookAt) = (nil, nil)
+            }
+            if look == nil, let at = lookAt, at <= now { look = startLook() }
             guard now >= reportAt, gate.counter.total > 0 else { continue }
-            report(now: now)
+            reportDraining(now: now)
             reportAt = now + .seconds(1)
         }
         return .drained
     }
 
-    private func report(now: MonotonicInstant) {
+    private mutating func startLook() -> SignalLook? {
+        guard let session else { return nil }
+        let look = SignalLook(session, path: mode.signalPath, wakes: gate.drainWakeUp)
+        watch(look.watch)
+        return look
+    }
+
+    /// Lets events in again with the read znode of before, after a look has found no signal and set a watch for the next.
+    ///
+    /// No window can have opened meanwhile, and none can open unnoticed: every window waits for the znodes in front of its
+    /// own. The read znode was created before the signal that this gate closed for, and its deletion has not been sent, so
+    /// all write znodes since then are behind it, those of later signals as well. A signal that comes after the look fires
+    /// the watch, which closes the gate again; one that was created between an earlier one's end and the look is found by
+    /// it. If the znode has been deleted by somebody, the grant is lost and the gate does not reopen; if that is not known
+    /// yet, the deadline protects the events as in any open gate.
+    private mutating func reopen(_ look: SignalLook?) -> Bool {
+        guard let look, let grant, grant.hold.lossReason == nil, gate.stopping.value == nil else { return false }
+        gate.logger.info("The window was given up: the gate opens again")
+        let again = GateGrant(hold: grant.hold)
+        self.grant = again
+        gate.prepare(again)
+        gate.close(again, on: look.watch)
+        return true
+    }
+
+    private mutating func reportDraining(now: MonotonicInstant) {
         guard let session, let node else { return }
-        var text = processor(session)
-        text.inside = gate.counter.total
-        text.oldest = gate.counter.busySince.map { .nanoseconds(now.nanoseconds - $0) }
+        let text = report(session, now: now)
+        hasReported = true
         gate.logger.info(
             "Still draining", metadata: ["inside": "\(text.inside ?? 0)", "oldest": "\(text.oldest ?? .zero)"])
         session.post(.setData(path: node, data: text.bytes))
+    }
+
+    /// Replaces the report of a gate that drained; says whether that is done.
+    func reportReopened() async -> Bool {
+        guard let session, let node else { return true }
+        let clock = gate.clock
+        var text = report(session, now: clock.now)
+        text.hasReopened = true
+        let bytes = text.bytes
+        var backoff = Self.makeBackoff(gate)
+        while !session.hasEnded {
+            guard let result = try? await session.flight(.setData(path: node, data: bytes))[0] else { return false }
+            switch result {
+            case .success: return true
+            case .failure(let error) where error.code == .noNode: return true
+            case .failure: break
+            }
+            guard (try? await clock.sleep(until: clock.now + backoff.pause())) != nil else { return false }
+        }
+        return true
+    }
+
+    private func report(_ session: LiveSession, now: MonotonicInstant) -> ProcessorText {
+        var text = processor(session)
+        text.inside = gate.counter.total
+        text.oldest = gate.counter.busySince.map { .nanoseconds(now.nanoseconds - $0) }
+        return text
     }
 
     /// Deletes the read znode, which acknowledges the pause, and reads the signal with a watch, in one flight.
     mutating func leave() async -> GateStateMachine.Event {
         grant?.hold.release()
         guard let session, let node, !session.isGone else { return .sessionEnded }
-        let (watch, signalPath) = (SignalWatch(), mode.signalPath)
+        let signalPath = mode.signalPath
+        let watch = SignalWatch(session, path: signalPath)
         let results = await unlessAbandoned {
             try await session.flight(.delete(path: node), .data(path: signalPath, watch: watch.sink))
         }
@@ -190,8 +296,11 @@ extension GateLoop {
         case .success(.data(let data, let stat)):
             noteSignal(data, stat, watch: watch)
             return .left(signalStands: true)
-        case .failure(let error) where error.code == .noNode: return .left(signalStands: false)
+        case .failure(let error) where error.code == .noNode:
+            self.watch(nil)
+            return .left(signalStands: false)
         default:
+            watch.giveUp()
             switch await look(session) {
             case .stands: return .left(signalStands: true)
             case .gone: return .left(signalStands: false)
@@ -202,22 +311,25 @@ extension GateLoop {
 
     /// Reads the signal and watches it, until there is an answer.
     mutating func look(_ session: LiveSession) async -> SignalSight {
+        let signalPath = mode.signalPath
         while !session.hasEnded {
-            let (watch, signalPath) = (SignalWatch(), mode.signalPath)
+            let watch = SignalWatch(session, path: signalPath)
             let results = await unlessAbandoned {
                 try await session.flight(.data(path: signalPath, watch: watch.sink))
             }
-            // Given up for the gate's stop, which comes next.
-            guard let results else { return .gone }
-            switch results[0] {
+            switch results?[0] {
             case .success(.data(let data, let stat)):
                 noteSignal(data, stat, watch: watch)
                 return .stands
             case .failure(let error) where error.code == .noNode: return .gone
             case .failure(let error) where error.code == .noAuth:
                 if let sight = await lookWithoutReading(session) { return sight }
-            default: continue
+            case .failure(let error): note(error)
+            default: break
             }
+            watch.giveUp()
+            // Given up for the gate's stop, which comes next.
+            guard results != nil, await backOff() != .stopped else { return .gone }
         }
         return .sessionEnded
     }
@@ -226,22 +338,30 @@ extension GateLoop {
     ///
     /// - Returns: `nil` when there was no answer.
     private mutating func lookWithoutReading(_ session: LiveSession) async -> SignalSight? {
-        let (watch, path, name) = (SignalWatch(), mode.path, ZNodePath.name(of: mode.signalPath))
+        let (path, name) = (mode.path, ZNodePath.name(of: mode.signalPath))
+        let watch = SignalWatch(session, path: path, kind: .children)
         let result = await unlessAbandoned {
             try await session.flight(.children(path: path, watch: watch.sink))
         }?[0]
         switch result {
         case .success(.children(let names, _)):
-            signal = watch
+            self.watch(watch)
+            backoff.reset()
             return names.containsBytes(of: name) ? .stands : .gone
         case .failure(let error) where error.code == .noNode: return .gone
-        case nil: return .gone
+        case nil:
+            watch.giveUp()
+            return .gone
+        case .failure(let error):
+            note(error)
+            return nil
         default: return nil
         }
     }
 
     private mutating func noteSignal(_ data: [UInt8], _ stat: ZNodeStat, watch: SignalWatch) {
-        signal = watch
+        self.watch(watch)
+        backoff.reset()
         let text = SignalText(data)
         guard text.keepsRecords else { return }
         expectedRecord = (text.id, FencingToken(rawValue: stat.czxid.rawValue))
@@ -249,6 +369,51 @@ extension GateLoop {
 
     private func processor(_ session: LiveSession) -> ProcessorText {
         ProcessorText(member: gate.member.node, name: gate.name, sessionTimeout: session.timeout)
+    }
+}
+
+/// A look at the signal by a gate that drains, and the watch that it sets.
+final class SignalLook: Sendable {
+    enum Sight {
+        /// There is no signal, and the watch tells of the next one.
+        case gone
+        /// There was one; since then it has changed or gone, or the watch was lost.
+        case changed
+        case failed(ZooKeeperError)
+        case sessionEnded
+    }
+
+    let watch: SignalWatch
+    private let answer = OneShot<SessionResult>()
+
+    /// Sends the look; the answer, and then the watch's event, wake the loop.
+    init(_ session: LiveSession, path: String, wakes loop: WakeUp) {
+        watch = SignalWatch(session, path: path)
+        watch.event.observe { _ in loop.signal() }
+        session.post(.exists(path: path, watch: watch.sink)) { [answer] in
+            answer.set($0)
+            loop.signal()
+        }
+    }
+
+    /// What has been seen; `nil` without an answer, and while the signal stays as it was.
+    var sight: Sight? {
+        switch answer.value {
+        case .failure(let error) where error.code == .noNode: .gone
+        case .failure(let error) where [.sessionExpired, .clientStopped].contains(error.code): .sessionEnded
+        case .failure(let error): .failed(error)
+        case .success: watch.event.value.map { $0.isSessionEnded ? .sessionEnded : .changed }
+        case nil: nil
+        }
+    }
+}
+
+extension EventGate {
+    /// Has the signal's creation shut the gate, on the thread that delivers it.
+    func close(_ grant: GateGrant, on watch: SignalWatch) {
+        watch.event.observe { [weak self] event in
+            if !event.isInterrupted, !event.isSessionEnded { self?.close(grant, .signalled) }
+        }
     }
 }
 

@@ -17,9 +17,17 @@ internal import ZooKeeper
 /// }
 /// ```
 ///
-/// When a window is wanted the gate closes, events inside finish, and deleting the gate's znode acknowledges it. When the
+/// When a window is wanted the gate closes, events inside finish, and deleting the gate's znode acknowledges it. If the
+/// window is given up before that, the gate opens again at once, however long an event inside takes. When the
 /// ensemble has not confirmed the session for so long that it could give this processor up, the gate closes by itself,
 /// cancels what is inside, waits for it, and joins again. One gate serves all tasks of a process.
+///
+/// A permit inside a permit could wait for itself: the inner one for the gate, and the window, which keeps the gate shut,
+/// for the outer one. ``enter()`` and ``withPermit(_:)`` therefore fail with code `.nested` inside the operation of a
+/// ``withPermit(_:)`` or of an ``ExclusiveMode/run(reason:drain:ifBusy:operation:)`` of the same client and base path,
+/// whether or not the gate is open. Child tasks (`async let`, task groups) and tasks started with `Task {}` count as inside
+/// until the outer permit has been given back; a `Task.detached` never does. Permits from ``enter()``, ``tryEnter()`` and
+/// `gated(by:)` belong to no task: a task that waits for a second one while it holds such a permit is not detected.
 public final class EventGate: Service, Sendable {
     /// What the gate belongs to.
     public let mode: ExclusiveMode
@@ -90,8 +98,9 @@ public final class EventGate: Service, Sendable {
     /// Lets an event in as soon as the gate is open.
     ///
     /// - Returns: A permit to give back with ``EventPermit/leave()``.
-    /// - Throws: `CancellationError`, or ``ExclusiveModeError`` with code `.gateStopped`.
+    /// - Throws: `CancellationError`, or ``ExclusiveModeError`` with code `.gateStopped` or `.nested`.
     public func enter() async throws -> EventPermit {
+        try ExclusiveScope.check(mode)
         while true {
             if let permit = tryEnter() { return permit }
             try await waitForOpening()
@@ -100,7 +109,7 @@ public final class EventGate: Service, Sendable {
 
     /// Runs work that does not suspend inside the gate, as soon as it is open.
     ///
-    /// - Throws: `CancellationError`, ``ExclusiveModeError`` with code `.gateStopped`, or the error of `work`.
+    /// - Throws: `CancellationError`, ``ExclusiveModeError`` with code `.gateStopped` or `.nested`, or the error of `work`.
     public func withPermit<Result>(_ work: (EventPermit) throws -> Result) async throws -> Result {
         let permit = try await enter()
         defer { permit.leave() }
@@ -113,15 +122,19 @@ public final class EventGate: Service, Sendable {
     ///
     /// - Parameter operation: Processes an event; it runs in a task of its own, so that losing the permission can
     ///   cancel it, which costs about a microsecond more than work that does not suspend.
-    /// - Throws: `CancellationError`, ``ExclusiveModeError`` with code `.gateStopped`, or with `.lost` when the operation
-    ///   ended with an error after the permission was lost, or the error of `operation`.
+    /// - Throws: `CancellationError`, ``ExclusiveModeError`` with code `.gateStopped`, `.nested`, or `.lost` when the
+    ///   operation ended with an error after the permission was lost, or the error of `operation`.
     public func withPermit<Result: Sendable>(
         _ operation: @escaping @Sendable (EventPermit) async throws -> Result
     ) async throws -> Result {
         let permit = try await enter()
-        defer { permit.leave() }
+        let scope = ExclusiveScope(.permit, of: mode)
+        defer {
+            scope.end()
+            permit.leave()
+        }
         do {
-            return try await runCancellably(permit, operation)
+            return try await runCancellably(permit, scope, operation)
         } catch {
             if !permit.isValid { throw ExclusiveModeError(.lost, path: mode.path, reason: lossReason) }
             throw error
@@ -130,9 +143,10 @@ public final class EventGate: Service, Sendable {
 
     /// The operation runs as a task that the gate can cancel and that is awaited here, whatever happens.
     private func runCancellably<Result: Sendable>(
-        _ permit: EventPermit, _ operation: @escaping @Sendable (EventPermit) async throws -> Result
+        _ permit: EventPermit, _ scope: ExclusiveScope,
+        _ operation: @escaping @Sendable (EventPermit) async throws -> Result
     ) async throws -> Result {
-        let task = Task { try await operation(permit) }
+        let task = scope.bind { Task { try await operation(permit) } }
         let id = shared.withLock { shared in
             shared.nextTask += 1
             shared.tasks[shared.nextTask] = { task.cancel() }

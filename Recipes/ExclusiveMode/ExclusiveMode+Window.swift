@@ -15,7 +15,8 @@ extension ExclusiveMode {
     ///   - ifBusy: What to do when another window is wanted or open.
     ///   - operation: The work; its window gives the fencing token and tells whether it is still valid.
     /// - Returns: What `operation` returned.
-    /// - Throws: ``ExclusiveModeError`` with code `.busy`, `.notPaused` naming who has not, or `.lost`;
+    /// - Throws: ``ExclusiveModeError`` with code `.busy`, `.notPaused` naming who has not, `.lost`, or `.nested` when the
+    ///   calling task is inside a permit or a window of the same base path and client;
     ///   `ZooKeeperError`, for instance `.noAuth` or `.clientStopped`; `CancellationError` when the calling task
     ///   was cancelled; or the error of `operation`. In every case nothing of the window is left, or, while the connection
     ///   is lost, what is left goes with the next one, at the latest with the session.
@@ -28,15 +29,20 @@ extension ExclusiveMode {
     ) async throws -> Result {
         if let patience = drain.patience, patience < .zero {
             throw ExclusiveModeError(
-                .invalidArgument, path: path, message: "patience is \(patience); it must not be negative")
+                .invalidArgument, path: path,
+                message: "the drain policy's time is \(patience); it must not be negative")
         }
+        try ExclusiveScope.check(self)
         var ownAttempts: Set<String> = []
+        var backoff = Backoff(initial: .milliseconds(10), cap: .seconds(1), seed: client.randomness.next())
         while true {
             try Task.checkCancellation()
             let session = try await client.liveSession()
             let attempt = WindowAttempt(mode: self, session: session, reason: reason)
             switch try await client.recipeSteps({ try await attempt.request() }) {
-            case .again: ownAttempts.insert(attempt.id)
+            case .again:
+                ownAttempts.insert(attempt.id)
+                try await client.clock.sleep(until: client.clock.now + backoff.pause())
             case .busy(let owner, let id):
                 // An own attempt whose answer was lost is cleaned up soon.
                 guard ifBusy == .wait || ownAttempts.contains(id) else {

@@ -24,7 +24,7 @@ public struct ExclusiveMode: Sendable {
     public struct Configuration: Sendable {
         /// The time an event may take: events are admitted until the deadline less this.
         ///
-        /// Default: 100 ms.
+        /// Must be shorter than the client's session timeout. Default: 100 ms.
         public var eventAllowance: Duration = .milliseconds(100)
         /// How long processors stay paused after a window that ended without its record, because it crashed.
         ///
@@ -41,6 +41,22 @@ public struct ExclusiveMode: Sendable {
 
         /// Makes a configuration of defaults.
         public init() {}
+
+        func validate(sessionTimeout: Duration) throws(ZooKeeperError) {
+            let settings = [
+                ("eventAllowance", eventAllowance), ("resumeDelay", resumeDelay),
+                ("drainReportDelay", drainReportDelay), ("assumedSessionTimeout", assumedSessionTimeout),
+            ]
+            for (name, value) in settings where value < .zero {
+                throw ZooKeeperError(.invalidConfiguration, message: "\(name) is \(value); it must not be negative")
+            }
+            guard eventAllowance < sessionTimeout else {
+                throw ZooKeeperError(
+                    .invalidConfiguration,
+                    message: "eventAllowance is \(eventAllowance); no event would be admitted unless it is shorter than "
+                        + "the client's sessionTimeout, which is \(sessionTimeout)")
+            }
+        }
     }
 
     /// The znode that everything stands below.
@@ -48,19 +64,23 @@ public struct ExclusiveMode: Sendable {
     /// What it was made with.
     public let configuration: Configuration
 
+    let base: ZNodePath
     let client: ZooKeeperClient
     let logger: Logger
 
     /// Names an exclusive mode; nothing is sent.
     ///
-    /// - Throws: `ZooKeeperError` with code `.invalidPath`, or `.invalidArgument` for the root.
+    /// - Throws: `ZooKeeperError` with code `.invalidPath`, `.invalidArgument` for the root, or `.invalidConfiguration`
+    ///   naming the setting.
     public init(
         client: ZooKeeperClient, path: String, configuration: Configuration = Configuration()
     ) throws(ZooKeeperError) {
-        guard try ZNodePath(path).string != "/" else {
+        base = try ZNodePath(path)
+        guard base.string != "/" else {
             throw ZooKeeperError(
                 .invalidArgument, path: path, message: "path is the root; name a znode of its own, such as /orders")
         }
+        try configuration.validate(sessionTimeout: client.configuration.sessionTimeout)
         self.client = client
         self.path = path
         self.configuration = configuration
@@ -98,5 +118,13 @@ extension ExclusiveMode {
                 attempts += 1
             }
         }
+    }
+}
+
+extension ZooKeeperError {
+    /// Whether it is about the connection, the session or the server's load, and not about the request itself.
+    var isPassing: Bool {
+        let passing: [Code] = [.connectionLoss, .operationTimeout, .sessionExpired, .sessionMoved, .throttled]
+        return isOutcomeUnknown || passing.contains(code)
     }
 }

@@ -4,7 +4,7 @@ public import ZooKeeper
 public struct ExclusiveModeError: Error, Sendable, CustomStringConvertible {
     /// The kind of an error.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
-        enum Kind: Hashable { case busy, notPaused, lost, gateStopped, invalidArgument }
+        enum Kind: Hashable { case busy, notPaused, lost, gateStopped, nested, invalidArgument }
 
         let kind: Kind
 
@@ -16,6 +16,10 @@ public struct ExclusiveModeError: Error, Sendable, CustomStringConvertible {
         public static let lost = Code(kind: .lost)
         /// The gate's `run()` has ended, so that it will never open again.
         public static let gateStopped = Code(kind: .gateStopped)
+        /// The call would wait for itself: its task is inside a permit or a window of the same exclusive mode.
+        ///
+        /// Tasks that were started inside count as inside until the permit or window has ended.
+        public static let nested = Code(kind: .nested)
         /// An argument that cannot be.
         public static let invalidArgument = Code(kind: .invalidArgument)
 

@@ -20,9 +20,12 @@ public struct ExclusiveStatus: Sendable, Hashable {
         public enum Activity: Sendable, Hashable {
             /// Its gate may let events in.
             case running
-            /// A window is wanted, and it has not acknowledged: how many events were inside when it last said so, and
-            /// the longest time that one of them has been.
+            /// It admits no events and waits for those inside, because a window is wanted or it is stopping: how many were
+            /// inside when it last reported, and the longest time that one of them has been.
             case draining(inside: Int?, oldest: Duration?)
+            /// It was draining, and admits events again because the window was given up: how many were still inside then,
+            /// and the longest time that one of them had been.
+            case reopened(inside: Int?, oldest: Duration?)
             /// It has acknowledged, or is about to join.
             case paused
         }
@@ -46,7 +49,8 @@ public struct ExclusiveStatus: Sendable, Hashable {
 
     /// Who has not paused although a window is wanted.
     public var notPaused: [Processor] {
-        processors.filter { if case .draining = $0.activity { true } else { false } }
+        guard window != nil else { return [] }
+        return processors.filter { if case .draining = $0.activity { true } else { false } }
     }
 }
 
@@ -91,8 +95,7 @@ extension ExclusiveMode {
             guard let data = try result.dataUnlessMissing() else { continue }
             let text = ProcessorText(data, nodeName: node)
             seen.insert(text.member)
-            processors.append(
-                text.processor(isWindowWanted ? .draining(inside: text.inside, oldest: text.oldest) : .running))
+            processors.append(text.processor(text.activity(isWindowWanted: isWindowWanted)))
         }
         for (node, result) in zip(members, results.dropFirst(readers.count)) where !seen.contains(node) {
             guard let data = try result.dataUnlessMissing() else { continue }
@@ -103,6 +106,14 @@ extension ExclusiveMode {
 }
 
 extension ProcessorText {
+    /// What a processor with a read znode is doing: what it reports, else what the signal says.
+    fileprivate func activity(isWindowWanted: Bool) -> ExclusiveStatus.Processor.Activity {
+        if isDraining { return .draining(inside: inside, oldest: oldest) }
+        // Whatever it reported before is about an earlier window.
+        if isWindowWanted { return .draining(inside: nil, oldest: nil) }
+        return hasReopened ? .reopened(inside: inside, oldest: oldest) : .running
+    }
+
     fileprivate func processor(_ activity: ExclusiveStatus.Processor.Activity) -> ExclusiveStatus.Processor {
         ExclusiveStatus.Processor(name: name, host: host, pid: pid, activity: activity)
     }

@@ -49,9 +49,13 @@ struct ProcessorText: Sendable, Equatable {
     var host: String
     var pid: Int32
     var sessionTimeout: Duration?
-    /// While draining: how many events are inside, and for how long at most.
+    /// While draining, and when the gate reopens after that: how many events are inside, and for how long at most.
     var inside: Int?
     var oldest: Duration?
+    /// Whether the gate admits events again because the window was given up.
+    var hasReopened = false
+
+    var isDraining: Bool { inside != nil && !hasReopened }
 
     init(member: String, name: String, sessionTimeout: Duration) {
         self.member = member
@@ -70,6 +74,7 @@ struct ProcessorText: Sendable, Equatable {
         pid = text["pid"].flatMap { Int32($0) } ?? 0
         sessionTimeout = Duration(milliseconds: text["timeout"])
         inside = text["inside"].flatMap { Int($0) }
+        hasReopened = text["state"] == Self.reopened
         oldest = Duration(milliseconds: text["oldest"])
     }
 
@@ -82,6 +87,9 @@ struct ProcessorText: Sendable, Equatable {
         text["timeout"] = sessionTimeout?.inMilliseconds
         text["inside"] = inside.map { String($0) }
         text["oldest"] = oldest?.inMilliseconds
+        if hasReopened { text["state"] = Self.reopened }
         return text.bytes
     }
+
+    private static let reopened = "reopened"
 }

@@ -7,6 +7,8 @@ public enum GateState: Sendable, Hashable, CustomStringConvertible {
     /// Events pass, with this token.
     case open(FencingToken)
     /// A window is wanted: no event comes in any more, those inside finish.
+    ///
+    /// If the window is given up before they have, the gate is open again, with the same token.
     case draining
     /// A window is open, or wanted by somebody; this processor has acknowledged.
     case paused

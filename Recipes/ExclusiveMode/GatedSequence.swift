@@ -1,5 +1,13 @@
+internal import Synchronization
+
 extension AsyncSequence where Self: Sendable, Element: Sendable {
     /// Lets each element through a gate: while it is shut, elements wait.
+    ///
+    /// No element is asked for before the gate is open. If the gate shuts while the next element is awaited, the element
+    /// waits with the sequence until it can enter. If that wait ends with an error, because the task was cancelled or the
+    /// gate stopped, the sequence keeps the element: the next ``GatedSequence/Iterator/next()``, of the same iterator or of
+    /// another one of the same sequence, begins with it. Only when the last copy of the sequence and its iterators is
+    /// dropped, the element is dropped too; ``GatedSequence/takeKept()`` gives it back before that.
     ///
     /// An element comes with its permit, which lasts until the next one is asked for, or the iteration ends. So the body
     /// of a `for await` loop runs inside the gate, and a window waits for it.
@@ -24,11 +32,22 @@ public struct GatedSequence<Base: AsyncSequence & Sendable>: AsyncSequence, Send
 
     let base: Base
     let gate: EventGate
+    private let kept = KeptElements<Base.Element>()
+
+    init(base: Base, gate: EventGate) {
+        self.base = base
+        self.gate = gate
+    }
 
     /// Begins to iterate; nothing is inside so far.
     public func makeAsyncIterator() -> Iterator {
-        Iterator(base: base.makeAsyncIterator(), gate: gate)
+        Iterator(base: base.makeAsyncIterator(), gate: gate, kept: kept)
     }
+
+    /// Takes the elements that were taken from the base sequence and could not enter, in order.
+    ///
+    /// For a program that stops: an element that is kept here is in no other place.
+    public func takeKept() -> [Base.Element] { kept.takeAll() }
 
     /// Gives one element after the other, with at most one inside the gate.
     public struct Iterator: AsyncIteratorProtocol {
@@ -46,16 +65,21 @@ public struct GatedSequence<Base: AsyncSequence & Sendable>: AsyncSequence, Send
 
         private var base: Base.AsyncIterator
         private let gate: EventGate
+        private let kept: KeptElements<Base.Element>
         private let inside = Inside()
 
-        init(base: Base.AsyncIterator, gate: EventGate) {
+        init(base: Base.AsyncIterator, gate: EventGate, kept: KeptElements<Base.Element>) {
             self.base = base
             self.gate = gate
+            self.kept = kept
         }
 
-        /// Ends the element before, waits for the next one, and then until the gate is open.
+        /// Ends the element before, waits until the gate is open, takes the next element, and enters with it.
         ///
-        /// - Throws: The base sequence's error, `CancellationError`, or ``ExclusiveModeError`` with code `.gateStopped`.
+        /// When it throws, no element is lost: one that was taken and could not enter comes with the next call.
+        ///
+        /// - Throws: The base sequence's error, `CancellationError`, or ``ExclusiveModeError`` with code `.gateStopped` or
+        ///   `.nested`.
         public mutating func next() async throws -> Element? {
             try await next(isolation: #isolation)
         }
@@ -63,10 +87,36 @@ public struct GatedSequence<Base: AsyncSequence & Sendable>: AsyncSequence, Send
         /// The same, in the caller's isolation.
         public mutating func next(isolation actor: isolated (any Actor)?) async throws -> Element? {
             inside.leave()
-            guard let element = try await base.next(isolation: actor) else { return nil }
-            let permit = try await gate.enter()
-            inside.permit = permit
-            return (element, permit)
+            // Not kept while the next element is awaited: a window would wait for the base sequence.
+            try await gate.enter().leave()
+            var element = kept.takeFirst()
+            if element == nil { element = try await base.next(isolation: actor) }
+            guard let element else { return nil }
+            do {
+                let permit = try await gate.enter()
+                inside.permit = permit
+                return (element, permit)
+            } catch {
+                kept.putBack(element)
+                throw error
+            }
         }
     }
+}
+
+/// Elements that were taken and could not enter.
+final class KeptElements<Element: Sendable>: Sendable {
+    private let elements = Mutex<[Element]>([])
+
+    func takeFirst() -> Element? { elements.withLock { $0.isEmpty ? nil : $0.removeFirst() } }
+
+    func takeAll() -> [Element] {
+        elements.withLock { elements in
+            defer { elements = [] }
+            return elements
+        }
+    }
+
+    /// In front of those that were taken later.
+    func putBack(_ element: Element) { elements.withLock { $0.insert(element, at: 0) } }
 }

@@ -83,8 +83,7 @@ extension WindowRun {
         if error.code == .sessionExpired {
             throw ExclusiveModeError(.lost, path: mode.path, reason: request.session.endReason ?? .sessionEnded)
         }
-        let passing: [ZooKeeperError.Code] = [.connectionLoss, .operationTimeout, .sessionMoved, .throttled]
-        guard error.isOutcomeUnknown || passing.contains(error.code) else { throw error }
+        guard error.isPassing else { throw error }
         try await sleep(until: clock.now + .milliseconds(50))
     }
 }

@@ -6,8 +6,8 @@ internal import ZooKeeper
 struct WindowRun: Sendable {
     /// What is heard while waiting for the processors.
     private enum Event: Sendable {
-        case seen(String, data: [UInt8])
-        case gone(String)
+        case sighting(StragglerWatches.Sighting)
+        case lookAgain
         case lost(LossReason)
         case patienceOver
     }
@@ -36,18 +36,24 @@ struct WindowRun: Sendable {
             await finish(.aborted, drained: nil)
             throw error
         }
-        let loss = OneShot<LossReason>()
-        request.holds.onLoss { loss.set($0) }
+        let (loss, cancellation) = (OneShot<LossReason>(), OneShot<Void>())
+        // Weakly: the operation's result may hold the window, and with it the znodes that are observed.
+        request.holds.onLoss { [weak loss, weak cancellation] reason in
+            loss?.set(reason)
+            cancellation?.set(())
+        }
         let window = ExclusiveWindow(
             fencingToken: request.token, participants: drained.tracker.paused.sorted(),
             forced: drained.tracker.forced.sorted(), drained: drained.duration, slowest: drained.tracker.slowest,
             holds: request.holds, loss: loss, path: mode.path, clock: clock)
-        let task = Task { try await operation(window) }
-        request.holds.onLoss { _ in task.cancel() }
+        let scope = ExclusiveScope(.window, of: mode)
+        defer { scope.end() }
+        let task = scope.bind { Task { try await operation(window) } }
+        cancellation.observe { task.cancel() }
         let result = await withTaskCancellationHandler {
             await task.result
         } onCancel: {
-            task.cancel()
+            cancellation.set(())
         }
         return try await conclude(result, drained: drained)
     }
@@ -73,10 +79,16 @@ struct WindowRun: Sendable {
     private func pauseEverybody() async throws -> Drained {
         guard let own = request.own else { throw ZooKeeperError(.server, message: "a window without a number") }
         let (events, continuation) = AsyncStream.makeStream(of: Event.self)
+        defer { continuation.finish() }
         var tracker = DrainTracker(listing: request.listing, own: own, members: request.members)
         request.holds.onLoss { continuation.yield(.lost($0)) }
-        for node in tracker.waiting.keys.sorted().strings { look(at: node, tell: continuation) }
+        let watches = StragglerWatches(in: mode.locksPath, session: request.session) {
+            continuation.yield(.sighting($0))
+        }
+        defer { watches.end() }
+        for node in tracker.waiting.keys.sorted().strings { watches.look(at: node) }
         try await withThrowingTaskGroup(of: Void.self) { [clock] group in
+            defer { group.cancelAll() }
             if let patience = drain.patience {
                 let until = request.requested + patience
                 group.addTask {
@@ -84,74 +96,29 @@ struct WindowRun: Sendable {
                     continuation.yield(.patienceOver)
                 }
             }
-            defer { group.cancelAll() }
-            try await follow(events, &tracker)
+            var (iterator, refused) = (events.makeAsyncIterator(), RefusedLooks(mode))
+            while !tracker.isDrained {
+                guard let event = await iterator.next() else { throw CancellationError() }
+                switch event {
+                case .sighting(.seen(let node, let data)):
+                    tracker.seen(node, data: data)
+                    refused.reset()
+                case .sighting(.gone(let node)): tracker.gone(node)
+                case .sighting(.failed(let node, let error)):
+                    guard let pause = refused.add(node, error) else { continue }
+                    group.addTask {
+                        try await clock.sleep(until: clock.now + pause)
+                        continuation.yield(.lookAgain)
+                    }
+                case .lookAgain: for node in refused.take() { watches.look(at: node) }
+                case .lost(let reason): throw ExclusiveModeError(.lost, path: mode.path, reason: reason)
+                case .patienceOver: try await losePatience(&tracker)
+                }
+            }
         }
         let settled = try await settleForces(tracker)
         try await awaitValidity()
         return Drained(tracker: tracker, duration: clock.now - request.requested, settled: settled)
-    }
-
-    private func follow(_ events: AsyncStream<Event>, _ tracker: inout DrainTracker) async throws {
-        if tracker.isDrained { return }
-        for await event in events {
-            switch event {
-            case .seen(let node, let data): tracker.seen(node, data: data)
-            case .gone(let node): tracker.gone(node)
-            case .lost(let reason): throw ExclusiveModeError(.lost, path: mode.path, reason: reason)
-            case .patienceOver: try await losePatience(&tracker)
-            }
-            if tracker.isDrained { return }
-        }
-        throw CancellationError()
-    }
-
-    /// Reads what a contender says and watches it until it has gone.
-    private func look(at node: String, tell events: AsyncStream<Event>.Continuation) {
-        // The loss of the window's own znodes tells of the session's end.
-        guard !request.session.hasEnded else { return }
-        let path = "\(mode.locksPath)/\(node)"
-        let sink = watchSink(on: node, tell: events)
-        request.session.post(.data(path: path, watch: sink)) { result in
-            switch result {
-            case .success(.data(let data, _)): events.yield(.seen(node, data: data))
-            case .failure(let error): failedToLook(at: node, error, tell: events)
-            default: break
-            }
-        }
-    }
-
-    private func failedToLook(
-        at node: String, _ error: ZooKeeperError, tell events: AsyncStream<Event>.Continuation
-    ) {
-        switch error.code {
-        case .noNode: events.yield(.gone(node))
-        case .noAuth: lookInDirectory(for: node, tell: events)
-        default: look(at: node, tell: events)
-        }
-    }
-
-    /// Servers tell nobody of the end of a znode that they may not read (CVE-2024-23944); its directory tells it.
-    private func lookInDirectory(for node: String, tell events: AsyncStream<Event>.Continuation) {
-        let sink = watchSink(on: node, tell: events)
-        request.session.post(.children(path: mode.locksPath, watch: sink)) { result in
-            switch result {
-            case .success(.children(let names, _)) where names.containsBytes(of: node): break
-            case .failure(let error) where error.isOutcomeUnknown: look(at: node, tell: events)
-            case .failure(let error) where error.code != .noNode: break
-            default: events.yield(.gone(node))
-            }
-        }
-    }
-
-    private func watchSink(on node: String, tell events: AsyncStream<Event>.Continuation) -> WatchSink {
-        WatchSink { event in
-            if event.isDeleted {
-                events.yield(.gone(node))
-            } else if !event.isSessionEnded {
-                look(at: node, tell: events)
-            }
-        }
     }
 
     private func losePatience(_ tracker: inout DrainTracker) async throws {
@@ -189,5 +156,39 @@ struct WindowRun: Sendable {
             }
             try await move.wait()
         }
+    }
+}
+
+/// Contenders that could not be read or watched, until they are looked at again.
+private struct RefusedLooks {
+    private let mode: ExclusiveMode
+    private var nodes: [String] = []
+    private var backoff: Backoff
+
+    init(_ mode: ExclusiveMode) {
+        self.mode = mode
+        backoff = Backoff(initial: .milliseconds(50), cap: .seconds(5), seed: mode.client.randomness.next())
+    }
+
+    /// The pause to make, unless one is under way.
+    mutating func add(_ node: String, _ error: ZooKeeperError) -> Duration? {
+        nodes.append(node)
+        guard nodes.count == 1 else { return nil }
+        if !error.isPassing {
+            mode.logger.warning(
+                "The window cannot watch a processor that it waits for, and tries again after a pause",
+                metadata: ["zookeeper.path": "\(mode.locksPath)/\(node)", "error": "\(error)"])
+        }
+        return backoff.pause()
+    }
+
+    mutating func take() -> [String] {
+        defer { nodes = [] }
+        return nodes
+    }
+
+    /// One could be looked at: unless others could not, the next pause is short again.
+    mutating func reset() {
+        if nodes.isEmpty { backoff.reset() }
     }
 }

@@ -3,6 +3,9 @@ import ZooKeeperRecipes
 import ZooKeeperTestKit
 
 /// Processors and operators of one exclusive mode, through every fault.
+///
+/// In some worlds an event of each processor goes on for long in the end, while windows are given up: the processors'
+/// other events must be admitted soon after.
 package struct ExclusiveScenario: Scenario {
     package static let name = "exclusive"
     static let path = "/exclusive"
@@ -28,8 +31,33 @@ package struct ExclusiveScenario: Scenario {
             }
         }
         world.run(faultsFor: world.profile.trouble, rest: world.profile.sessionTimeout * 8 + .seconds(60))
+        if world.simulation.chance.oneIn(3) { giveUpWindows(in: world, log) }
+        log.record(.ending, by: "world")
         world.stop()
         return log.failures() + leftovers(in: world)
+    }
+
+    /// How long an event may wait without a window: a gate may wait the resume delay for a window that crashed, and then
+    /// takes a few round trips.
+    static let admission = Duration.seconds(4)
+
+    /// Lets operators give windows up while an event of each processor stays inside, then nobody wants a window.
+    private func giveUpWindows(in world: ScenarioWorld, _ log: ExclusiveLog) {
+        let simulation = world.simulation
+        log.record(.settled, by: "world")
+        log.phase = .givingUp
+        let end = simulation.now + .seconds(5)
+        if simulation.chance.oneIn(2) {
+            let (member, at) = (simulation.chance.pick(world.members), simulation.now + .seconds(3))
+            let moves = simulation.chance.oneIn(2)
+            simulation.at(at) { [unowned world] in
+                // A new connection of the library interrupts its watches, a lost one does not.
+                moves ? world.move(member.process) : member.process.resetConnections()
+            }
+        }
+        simulation.run(until: end)
+        log.phase = .quiet
+        simulation.run(until: end + Self.admission * 2)
     }
 
     private func leftovers(in world: ScenarioWorld) -> [String] {
@@ -44,18 +72,52 @@ package struct ExclusiveScenario: Scenario {
 struct ExclusiveLog: Sendable {
     private let state: Confined<State>
 
+    /// What operators do.
+    enum Phase { case any, givingUp, quiet }
+
     private final class State {
+        let simulation: Simulation
         var store = FencedStore()
         let history = History<ExclusiveAction>()
         var lastEvent = 0
+        var phase = Phase.any
+        var isWindowWanted = false
+        /// Processors that have had their long event.
+        var long: Set<String> = []
+
+        init(_ simulation: Simulation) { self.simulation = simulation }
     }
 
     init(_ world: ScenarioWorld) {
-        let log = State()
+        let log = State(world.simulation)
         state = Confined(log)
+        world.observe { [unowned world] _ in
+            let isWanted = world.ensemble.node("\(ExclusiveScenario.path)/signal") != nil
+            guard isWanted != log.isWindowWanted else { return }
+            log.isWindowWanted = isWanted
+            log.history.record(.windowWanted(isWanted), by: "ensemble", at: world.simulation.now)
+        }
+        world.willDie = { [unowned world] process in
+            log.history.record(.died, by: process.name, at: world.simulation.now)
+        }
         world.willDelete = { [unowned world] _, token in
             log.history.record(.disturbed(token: token), by: "admin", at: world.simulation.now)
         }
+    }
+
+    var phase: Phase {
+        get { state.value.phase }
+        nonmutating set { state.value.phase = newValue }
+    }
+
+    /// Whether the participant's next event is the one that goes on for long.
+    func isLongEvent(of participant: Participant) -> Bool {
+        phase == .givingUp && state.value.long.insert(participant.name).inserted
+    }
+
+    func record(_ action: ExclusiveAction, by name: String) {
+        state.value.simulation.note("\(name) \(action)")
+        state.value.history.record(action, by: name, at: state.value.simulation.now)
     }
 
     func nextEvent() -> Int {
@@ -86,7 +148,7 @@ struct ExclusiveLog: Sendable {
     }
 
     func failures() -> [String] {
-        ExclusiveModeChecker().violations(in: state.value.history.entries).map(\.description)
+        ExclusiveModeChecker(admissionWithin: ExclusiveScenario.admission).violations(in: state.value.history.entries).map(\.description)
     }
 }
 
@@ -125,14 +187,18 @@ private struct Processor: Sendable {
 
     private func processOne(_ gate: EventGate) async throws {
         let (event, way) = (log.nextEvent(), participant.chance { $0.below(3) })
+        let isLong = log.isLongEvent(of: participant)
+        log.record(.eventAsked(id: event), by: participant)
+        // Recorded also for those that entered, where it says nothing.
+        defer { log.record(.eventGaveUp(id: event), by: participant) }
         do {
-            switch way {
+            switch isLong ? 1 : way {
             case 0:
                 let permit = try await gate.enter()
                 defer { permit.leave() }
                 try await work(event, permit)
             case 1:
-                try await gate.withPermit { permit in try await work(event, permit) }
+                try await gate.withPermit { permit in try await work(event, permit, isLong: isLong) }
             default:
                 try await gate.withPermit { permit in
                     log.record(.eventEntered(id: event, token: permit.fencingToken.rawValue), by: participant)
@@ -145,13 +211,13 @@ private struct Processor: Sendable {
         }
     }
 
-    private func work(_ event: Int, _ permit: EventPermit) async throws {
+    private func work(_ event: Int, _ permit: EventPermit, isLong: Bool = false) async throws {
         log.record(.eventEntered(id: event, token: permit.fencingToken.rawValue), by: participant)
         defer { log.record(.eventLeft(id: event), by: participant) }
         log.act(event, permit, by: participant)
         let longest =
             participant.chance { $0.oneIn(20) } ? configuration.eventAllowance * 20 : configuration.eventAllowance
-        try await participant.pause(.zero...longest)
+        try await participant.pause(isLong ? .seconds(60) ... .seconds(60) : .zero...longest)
         log.act(event, permit, by: participant)
     }
 }
@@ -174,11 +240,24 @@ private struct Operator: Sendable {
     }
 
     private func runOnce(_ mode: ExclusiveMode) async throws {
+        guard log.phase != .quiet else { return }
         let patience = participant.chance { $0.duration(.zero ... .seconds(3)) }
-        let drain = participant.chance {
-            $0.pick([DrainPolicy.wait, .abort(after: patience), .proceed(after: patience)])
-        }
         let ifBusy = participant.chance { $0.pick([BusyPolicy.wait, .fail]) }
+        let policies: [DrainPolicy] = [.wait, .abort(after: patience), .proceed(after: patience)]
+        let drain = participant.chance { log.phase == .any ? $0.pick(policies) : policies[1] }
+        // As a program that is told to end.
+        guard log.phase == .any ? participant.chance({ $0.oneIn(4) }) : ifBusy == .wait else {
+            return try await window(mode, drain, ifBusy)
+        }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await window(mode, drain, ifBusy) }
+            group.addTask { try await participant.pause(patience...patience) }
+            defer { group.cancelAll() }
+            try await group.next()
+        }
+    }
+
+    private func window(_ mode: ExclusiveMode, _ drain: DrainPolicy, _ ifBusy: BusyPolicy) async throws {
         try await mode.run(reason: "simulated", drain: drain, ifBusy: ifBusy) { window in
             let token = window.fencingToken.rawValue
             log.record(.windowBegan(token: token), by: participant)

@@ -71,7 +71,7 @@ extension ScenarioWorld {
         simulation.after(span, by: process) { [self] in try? clients[process.number]?.updateServers(servers) }
     }
 
-    private func move(_ process: SimulatedProcess) {
+    func move(_ process: SimulatedProcess) {
         let server = simulation.chance.pick(servers)
         simulation.note("\(process.name) is told to use \(server)")
         simulation.after(.zero, by: process) { [self] in

@@ -24,7 +24,7 @@ struct StatusReport {
     private var processors: [String] {
         guard !status.processors.isEmpty else { return ["No processors."] }
         let rows = status.processors.map { processor in
-            [processor.name, processor.host, processor.pid == 0 ? "" : String(processor.pid), Self.text(processor)]
+            [processor.name, processor.host, processor.pid == 0 ? "" : String(processor.pid), text(processor)]
         }
         return Text.table([["PROCESSOR", "HOST", "PID", "STATE"]] + rows, rightAligned: [2])
     }
@@ -42,14 +42,21 @@ struct StatusReport {
         return Text.table([head] + rows, rightAligned: [2, 3])
     }
 
-    private static func text(_ processor: ExclusiveStatus.Processor) -> String {
+    private func text(_ processor: ExclusiveStatus.Processor) -> String {
         switch processor.activity {
-        case .running: return "running"
-        case .paused: return "paused"
+        case .running: "running"
+        case .paused: "paused"
+        case .reopened(let inside, let oldest): "running again" + Self.text(inside, oldest)
+        // Without a window it stops, or has not reopened yet.
         case .draining(let inside, let oldest):
-            guard let inside else { return "not paused" }
-            return "not paused: \(inside) inside" + (oldest.map { ", the oldest for \(Text.time($0))" } ?? "")
+            (status.window == nil ? "draining" : "not paused") + Self.text(inside, oldest)
         }
+    }
+
+    /// What a gate reported of the events inside.
+    private static func text(_ inside: Int?, _ oldest: Duration?) -> String {
+        guard let inside else { return "" }
+        return ": \(inside) inside" + (oldest.map { ", the oldest for \(Text.time($0))" } ?? "")
     }
 
     /// In UTC.
@@ -77,7 +84,7 @@ struct StatusReport {
         struct Processor: Encodable {
             var name, host: String
             var pid: Int32
-            /// `running`, `draining` or `paused`.
+            /// `running`, `draining`, `reopened` (running again after a window was given up) or `paused`.
             var state: String
             var inside: Int?
             var oldest: Int64?
@@ -120,6 +127,8 @@ struct StatusReport {
             case .paused: form.state = "paused"
             case .draining(let inside, let oldest):
                 (form.state, form.inside, form.oldest) = ("draining", inside, oldest?.milliseconds)
+            case .reopened(let inside, let oldest):
+                (form.state, form.inside, form.oldest) = ("reopened", inside, oldest?.milliseconds)
             }
             return form
         }

@@ -110,6 +110,43 @@ import ZooKeeperTestKit
             in: [(1, "a", .event(1))]),
     ]
 
+    /// Judged with a bound of 100 ms.
+    static let delays: [Planted<ExclusiveAction>] = [
+        Planted(
+            "gate that drains ignores the end of the signal", breaks: ExclusiveModeChecker.admission,
+            in: [
+                (0, "world", .settled), (1, "op", .windowWanted(true)), (2, "a", .eventAsked(id: 1)),
+                (500, "op", .windowWanted(false)), (601, "a", .eventEntered(id: 1, token: 10)),
+            ]),
+        Planted(
+            "gate stays shut to the end", breaks: ExclusiveModeChecker.admission,
+            in: [(1, "a", .eventAsked(id: 1)), (2, "world", .settled), (103, "world", .ending)]),
+        Planted(
+            "gate stays shut until the next window", breaks: ExclusiveModeChecker.admission,
+            in: [
+                (0, "world", .settled), (1, "a", .eventAsked(id: 1)), (200, "op", .windowWanted(true)),
+                (210, "a", .eventGaveUp(id: 1)),
+            ]),
+    ]
+
+    @Test(arguments: delays) func `an event that waits for nobody is found`(planted: Planted<ExclusiveAction>) {
+        planted.expectRejection(by: ExclusiveModeChecker(admissionWithin: .milliseconds(100)))
+    }
+
+    @Test func `events may wait for windows, for what strikes, and for a while`() {
+        let good: [Deed<ExclusiveAction>] = [
+            // Before the world has settled, and in a process that is killed.
+            (0, "a", .eventAsked(id: 1)), (0, "b", .eventAsked(id: 1)), (500, "world", .settled),
+            (590, "a", .eventEntered(id: 1, token: 10)), (591, "b", .died),
+            // One window after the other.
+            (600, "a", .eventAsked(id: 2)), (690, "op", .windowWanted(true)), (900, "op", .windowWanted(false)),
+            (990, "op", .windowWanted(true)), (1200, "op", .windowWanted(false)),
+            (1299, "a", .eventEntered(id: 2, token: 10)), (1300, "a", .eventGaveUp(id: 2)),
+            (1310, "a", .eventAsked(id: 3)), (1320, "world", .ending), (2000, "a", .eventGaveUp(id: 3)),
+        ]
+        #expect(ExclusiveModeChecker(admissionWithin: .milliseconds(100)).violations(in: history(good)) == [])
+    }
+
     @Test(arguments: bugs) func `a bug in exclusive mode is found`(planted: Planted<ExclusiveAction>) {
         planted.expectRejection(by: ExclusiveModeChecker())
     }

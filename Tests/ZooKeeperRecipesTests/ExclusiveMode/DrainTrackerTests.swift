@@ -67,6 +67,15 @@ import Testing
         #expect(tracker.paused == ["one", "two"])
     }
 
+    @Test func `what a gate reported when it reopened says nothing about a later window`() throws {
+        let name = node(.read, 1, tag: "00000001")
+        var tracker = DrainTracker(listing: [name], own: try own, members: [])
+        var text = ProcessorText(member: "one-00000001", name: "one", sessionTimeout: .seconds(4))
+        (text.inside, text.oldest, text.hasReopened) = (3, .milliseconds(1500), true)
+        tracker.seen(name, data: text.bytes)
+        #expect(tracker.stragglers == ["one"])
+    }
+
     @Test func `what a processor publishes while draining shows`() throws {
         let name = node(.read, 1, tag: "00000001")
         var tracker = DrainTracker(listing: [name], own: try own, members: [])

@@ -33,7 +33,7 @@ import Testing
             let hold = HeldNode(
                 path: "/base/locks/\(token)", czxid: ZXID(rawValue: token), session: session, core: client.core)
             hold.confirm()
-            return GateGrant(hold: hold, interrupt: OneShot())
+            return GateGrant(hold: hold)
         }
 
         func openGate(_ token: Int64) -> GateGrant {
@@ -164,6 +164,79 @@ import Testing
         #expect(scene.gate.shared.withLock { $0.opening.value } == nil)
     }
 
+    @Test func `a gate that outlasted a signal admits events with the same token, and shuts for the next signal`() throws {
+        let scene = try Scene()
+        scene.prove(until: 4)
+        let first = scene.openGate(1)
+        let slow = try #require(scene.gate.tryEnter())
+        scene.gate.close(first, .signalled)
+        #expect(scene.gate.tryEnter() == nil)
+        let again = GateGrant(hold: first.hold)
+        scene.gate.prepare(again)
+        scene.gate.open(again)
+        let permit = try #require(scene.gate.tryEnter())
+        #expect(permit.fencingToken == slow.fencingToken)
+        #expect(slow.isValid && permit.isValid)
+        permit.leave()
+        scene.gate.close(again, .signalled)
+        #expect(scene.gate.tryEnter() == nil)
+        slow.leave()
+        #expect(scene.isShut)
+    }
+
+    @Test(arguments: [true, false])
+    func `a gate whose znode was deleted while it drained does not open again`(beforePreparing: Bool) throws {
+        let scene = try Scene()
+        scene.prove(until: 4)
+        let first = scene.openGate(1)
+        scene.gate.close(first, .signalled)
+        let again = GateGrant(hold: first.hold)
+        if beforePreparing { first.hold.lose(.znodeDeleted) }
+        scene.gate.prepare(again)
+        if !beforePreparing { first.hold.lose(.znodeDeleted) }
+        scene.gate.open(again)
+        #expect(again.interrupt.value == .lost(.znodeDeleted))
+        #expect(scene.isShut)
+    }
+
+    @Test func `a gate that stops while it drains does not open again`() throws {
+        let scene = try Scene()
+        scene.prove(until: 4)
+        let first = scene.openGate(1)
+        scene.gate.close(first, .signalled)
+        scene.gate.stop()
+        let again = GateGrant(hold: first.hold)
+        scene.gate.prepare(again)
+        scene.gate.open(again)
+        #expect(again.interrupt.value == .stopped)
+        #expect(scene.isShut)
+    }
+
+    @Test func `a grant that has ended is not kept in memory, nor is its gate`() throws {
+        weak var node: HeldNode?
+        weak var ended: GateGrant?
+        weak var gate: EventGate?
+        do {
+            let scene = try Scene()
+            scene.prove(until: 4)
+            gate = scene.gate
+            do {
+                let first = scene.openGate(1)
+                scene.gate.close(first, .signalled)
+                let again = GateGrant(hold: first.hold)
+                scene.gate.prepare(again)
+                scene.gate.open(again)
+                scene.gate.close(again, .signalled)
+                first.hold.release()
+                (node, ended) = (first.hold, again)
+            }
+            _ = scene.openGate(2)
+            #expect(node == nil)
+            #expect(ended == nil)
+        }
+        #expect(gate == nil)
+    }
+
     @Test func `who is refused by a shut gate is never counted`() async throws {
         let scene = try Scene()
         scene.prove(until: 4)
@@ -238,6 +311,171 @@ import Testing
         _ = scene.openGate(1)
         #expect(try await reader.value == 0)
         #expect(seen.current == 2)
+    }
+
+    @Test func `no element is taken while the gate is shut`() async throws {
+        let scene = try Scene()
+        scene.prove(until: 4)
+        let events = Numbers()
+        let gated = events.gated(by: scene.gate)
+        let reader = Task {
+            for try await _ in gated { Issue.record("an element came through a shut gate") }
+        }
+        reader.cancel()
+        await #expect(throws: CancellationError.self) { try await reader.value }
+        #expect(events.taken == 0)
+        _ = scene.openGate(1)
+        var iterator = gated.makeAsyncIterator()
+        #expect(try await iterator.next()?.0 == 1)
+    }
+
+    @Test(arguments: [true, false])
+    func `an element that was taken and could not enter comes with the next call`(otherIterator: Bool) async throws {
+        let scene = try Scene()
+        scene.prove(until: 4)
+        let grant = scene.openGate(1)
+        let (gate, reading) = (scene.gate, OneShot<Void>())
+        // The gate shuts while the element is awaited.
+        let events = Numbers {
+            gate.close(grant, .signalled)
+            reading.set(())
+        }
+        let gated = events.gated(by: gate)
+        let reader = Task {
+            var iterator = gated.makeAsyncIterator()
+            let error = await #expect(throws: CancellationError.self) { try await iterator.next() }
+            // Opened by hand, so that the cancelled task need not wait.
+            let again = GateGrant(hold: grant.hold)
+            gate.prepare(again)
+            gate.open(again)
+            events.onNext.withLock { $0 = {} }
+            #expect(error != nil && events.taken == 1)
+            if otherIterator { iterator = gated.makeAsyncIterator() }
+            return [try await iterator.next()?.0, try await iterator.next()?.0]
+        }
+        try await reading.wait()
+        reader.cancel()
+        #expect(try await reader.value == [1, 2])
+        #expect(gate.counter.total == 0)
+    }
+
+    @Test func `when the gate stops, an element that was taken can be had from the sequence`() async throws {
+        let scene = try Scene()
+        scene.prove(until: 4)
+        let grant = scene.openGate(1)
+        let gate = scene.gate
+        let events = Numbers {
+            gate.close(grant, .stopped)
+            gate.shared.withLock { $0.isStopped = true }
+        }
+        let gated = events.gated(by: gate)
+        let error = await #expect(throws: ExclusiveModeError.self) { for try await _ in gated {} }
+        #expect(error?.code == .gateStopped)
+        #expect(gated.takeKept() == [1])
+        #expect(gated.takeKept().isEmpty)
+    }
+
+    // MARK: Permits inside permits
+
+    @Test func `a permit inside a permit is refused, in child tasks as well`() async throws {
+        let scene = try Scene()
+        scene.prove(until: 4)
+        _ = scene.openGate(1)
+        let gate = scene.gate
+        let second = gate.mode.gate(name: "second gate")
+        let codes = try await gate.withPermit { _ async throws in
+            async let child = Self.code { try await gate.withPermit { _ in } }
+            let grandchild = await withTaskGroup(of: ExclusiveModeError.Code?.self) { group in
+                group.addTask { await Self.code { try await gate.withPermit { _ async throws in } } }
+                return await group.next() ?? nil
+            }
+            let inherited = await Task { await Self.code { try await gate.enter().leave() } }.value
+            let sequence = await Self.code { for try await _ in Numbers().gated(by: gate) {} }
+            let sameMode = await Self.code { try await second.enter().leave() }
+            return [await child, grandchild, inherited, sequence, sameMode]
+        }
+        #expect(codes == Array(repeating: .nested, count: 5))
+        #expect(gate.counter.total == 0)
+    }
+
+    @Test func `a permit after a permit, in a detached task, and of another base path is not refused`() async throws {
+        let (scene, other) = (try Scene(), try Scene())
+        for one in [scene, other] {
+            one.prove(until: 4)
+            _ = one.openGate(1)
+        }
+        let (gate, otherGate, left) = (scene.gate, other.gate, OneShot<Void>())
+        let late = try await gate.withPermit { _ async throws in
+            try await otherGate.withPermit { _ async throws in
+                #expect(await Self.code { try await gate.enter().leave() } == .nested)
+            }
+            let detached = Task.detached { await Self.code { try await gate.withPermit { _ async throws in } } }
+            #expect(await detached.value == nil)
+            try #require(gate.tryEnter()).leave()
+            return Task {
+                try await left.wait()
+                try await gate.withPermit { _ async throws in
+                    #expect(await Self.code { try await gate.enter().leave() } == .nested)
+                }
+            }
+        }
+        left.set(())
+        try await late.value
+        #expect(gate.counter.total == 0)
+    }
+
+    private static func code(_ call: () async throws -> Void) async -> ExclusiveModeError.Code? {
+        do {
+            try await call()
+            return nil
+        } catch {
+            return (error as? ExclusiveModeError)?.code
+        }
+    }
+
+    // MARK: Settings
+
+    @Test func `settings that cannot be are refused by name`() throws {
+        let scene = try Scene()
+        let settings: [(String, (inout ExclusiveMode.Configuration) -> Void)] = [
+            ("eventAllowance", { $0.eventAllowance = .milliseconds(-1) }),
+            ("eventAllowance", { $0.eventAllowance = scene.client.configuration.sessionTimeout }),
+            ("resumeDelay", { $0.resumeDelay = .seconds(-1) }),
+            ("drainReportDelay", { $0.drainReportDelay = .nanoseconds(-1) }),
+            ("assumedSessionTimeout", { $0.assumedSessionTimeout = .seconds(Int64.min) }),
+        ]
+        for (name, change) in settings {
+            var configuration = ExclusiveMode.Configuration()
+            change(&configuration)
+            let error = #expect(throws: ZooKeeperError.self) {
+                try ExclusiveMode(client: scene.client, path: "/base", configuration: configuration)
+            }
+            #expect(error?.code == .invalidConfiguration)
+            #expect(error?.message?.contains(name) == true)
+        }
+    }
+}
+
+/// Counts up from 1 without an end.
+private final class Numbers: AsyncSequence, Sendable {
+    private let count = Atomic(0)
+    /// Called before a number is given.
+    let onNext: Mutex<@Sendable () -> Void>
+
+    init(onNext: @escaping @Sendable () -> Void = {}) { self.onNext = Mutex(onNext) }
+
+    /// How many numbers were taken.
+    var taken: Int { count.load(ordering: .sequentiallyConsistent) }
+
+    func makeAsyncIterator() -> Iterator { Iterator(numbers: self) }
+
+    struct Iterator: AsyncIteratorProtocol {
+        let numbers: Numbers
+
+        mutating func next() async -> Int? {
+            numbers.onNext.withLock { $0 }()
+            return numbers.count.add(1, ordering: .sequentiallyConsistent).newValue
+        }
     }
 }
 

@@ -19,10 +19,11 @@ import Testing
         ("entering", [.session], .enter),
         ("open", [.session, .entered(lastWindowCrashed: false)], .open),
         ("recovering", [.session, .entered(lastWindowCrashed: true)], .recover),
-        ("draining", [.session, .entered(lastWindowCrashed: false), .signalled], .drain),
+        ("draining", [.session, .entered(lastWindowCrashed: false), .signalled], .drain(mayReopen: true)),
+        ("draining to leave", [.session, .entered(lastWindowCrashed: false), .stopped], .drain(mayReopen: false)),
         (
             "draining without a session",
-            [.session, .entered(lastWindowCrashed: false), .lost(hasSession: false)], .drain
+            [.session, .entered(lastWindowCrashed: false), .lost(hasSession: false)], .drain(mayReopen: false)
         ),
         ("leaving", [.session, .enteredUnderSignal], .leave),
         ("paused", [.session, .enteredUnderSignal, .left(signalStands: true)], .awaitSignalGone),
@@ -43,11 +44,42 @@ import Testing
         #expect(machine.start() == .awaitSession)
         #expect(machine.handle(.session) == .enter)
         #expect(machine.handle(.entered(lastWindowCrashed: false)) == .open)
-        #expect(machine.handle(.signalled) == .drain)
+        #expect(machine.handle(.signalled) == .drain(mayReopen: true))
         #expect(machine.handle(.drained) == .leave)
         #expect(machine.handle(.left(signalStands: true)) == .awaitSignalGone)
         #expect(machine.handle(.signalGone) == .enter)
         #expect(machine.handle(.entered(lastWindowCrashed: false)) == .open)
+    }
+
+    @Test func `a gate that drains opens again when the signal has gone, for every signal that it outlasts`() {
+        var (machine, _) = machine(.session, .entered(lastWindowCrashed: false))
+        for _ in 0..<3 {
+            #expect(machine.handle(.signalled) == .drain(mayReopen: true))
+            #expect(machine.handle(.signalGone) == .open)
+        }
+        #expect(machine.handle(.signalled) == .drain(mayReopen: true))
+        #expect(machine.handle(.drained) == .leave)
+    }
+
+    @Test func `a gate that reopened is lost and stopped as any other`() {
+        for (event, drain) in [
+            (Machine.Event.lost(hasSession: true), Machine.Action.leave), (.lost(hasSession: false), .awaitSession),
+            (.stopped, .leave),
+        ] {
+            var (machine, _) = machine(.session, .entered(lastWindowCrashed: false), .signalled, .signalGone)
+            #expect(machine.handle(event) == .drain(mayReopen: false))
+            #expect(machine.handle(.drained) == drain)
+        }
+    }
+
+    @Test func `a gate that stops, or that recovered from a crash, does not reopen`() {
+        var (stopping, _) = machine(.session, .entered(lastWindowCrashed: false), .signalled)
+        stopping.stop()
+        #expect(stopping.handle(.signalGone) == .drain(mayReopen: false))
+        #expect(stopping.handle(.drained) == .leave)
+        var (recovering, action) = machine(.session, .entered(lastWindowCrashed: true), .signalled)
+        #expect(action == .drain(mayReopen: false))
+        #expect(recovering.handle(.signalGone) == .drain(mayReopen: false))
     }
 
     @Test func `S1: a reader that finds a signal leaves again without opening`() {
@@ -69,7 +101,7 @@ import Testing
 
     @Test func `a window may come while the gate recovers`() {
         var (machine, _) = machine(.session, .entered(lastWindowCrashed: true))
-        #expect(machine.handle(.signalled) == .drain)
+        #expect(machine.handle(.signalled) == .drain(mayReopen: false))
         #expect(machine.handle(.drained) == .leave)
     }
 
@@ -77,7 +109,7 @@ import Testing
     func `lost with its session alive the node is deleted first, else it is gone with it`(crashed: Bool) {
         for hasSession in [true, false] {
             var (machine, _) = machine(.session, .entered(lastWindowCrashed: crashed))
-            #expect(machine.handle(.lost(hasSession: hasSession)) == .drain)
+            #expect(machine.handle(.lost(hasSession: hasSession)) == .drain(mayReopen: false))
             #expect(machine.handle(.drained) == (hasSession ? .leave : .awaitSession))
         }
     }
@@ -115,14 +147,15 @@ import Testing
         expectEnd(after: [.session], event: .enterFailed, actions: [])
         expectEnd(after: [.session], event: .sessionEnded, actions: [])
         let open: [Machine.Event] = [.session, .entered(lastWindowCrashed: false)]
-        expectEnd(after: open, event: .stopped, actions: [.drain, .leave])
-        expectEnd(after: open, event: .signalled, actions: [.drain, .leave])
-        expectEnd(after: open, event: .lost(hasSession: true), actions: [.drain, .leave])
-        expectEnd(after: open, event: .lost(hasSession: false), actions: [.drain])
+        expectEnd(after: open, event: .stopped, actions: [Self.drain, .leave])
+        expectEnd(after: open, event: .signalled, actions: [Self.drain, .leave])
+        expectEnd(after: open, event: .lost(hasSession: true), actions: [Self.drain, .leave])
+        expectEnd(after: open, event: .lost(hasSession: false), actions: [Self.drain])
         expectEnd(after: open + [.signalled], event: .drained, actions: [.leave])
+        expectEnd(after: open + [.signalled], event: .signalGone, actions: [Self.drain, .leave])
         let recovering: [Machine.Event] = [.session, .entered(lastWindowCrashed: true)]
         expectEnd(after: recovering, event: .recovered, actions: [.leave])
-        expectEnd(after: recovering, event: .stopped, actions: [.drain, .leave])
+        expectEnd(after: recovering, event: .stopped, actions: [Self.drain, .leave])
         let leaving: [Machine.Event] = [.session, .enteredUnderSignal]
         expectEnd(after: leaving, event: .left(signalStands: true), actions: [])
         expectEnd(after: leaving, event: .left(signalStands: false), actions: [])
@@ -131,6 +164,8 @@ import Testing
         expectEnd(after: [.session, .enterFailed], event: .stopped, actions: [])
         expectEnd(after: [.session, .enterFailed], event: .backedOff, actions: [])
     }
+
+    private static let drain = Machine.Action.drain(mayReopen: false)
 
     /// After a stop the event gives these actions, each answered as it would be, and then the end.
     private func expectEnd(
@@ -145,7 +180,7 @@ import Testing
         var seen: [Machine.Action] = []
         while action != .finish, seen.count < 10 {
             seen.append(action)
-            action = machine.handle(action == .drain ? .drained : .left(signalStands: false))
+            action = machine.handle(action == Self.drain ? .drained : .left(signalStands: false))
         }
         #expect(seen == actions, sourceLocation: sourceLocation)
     }
@@ -184,7 +219,10 @@ import Testing
                 if event == .lost(hasSession: false) { hasNode = false }
                 mayOpen = false
                 return event
-            case .drain: return .drained
+            case .drain(let mayReopen):
+                guard mayReopen, hasNode, roll(2) == 0 else { return .drained }
+                mayOpen = true
+                return .signalGone
             case .leave:
                 hasNode = false
                 return [.left(signalStands: true), .left(signalStands: false), .sessionEnded][roll(3)]

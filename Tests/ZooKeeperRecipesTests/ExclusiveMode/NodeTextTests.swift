@@ -58,6 +58,10 @@ import Testing
         #expect(ProcessorText(text.bytes, nodeName: "node") == text)
         (text.inside, text.oldest) = (7, .milliseconds(800))
         #expect(ProcessorText(text.bytes, nodeName: "node") == text)
+        #expect(text.isDraining)
+        text.hasReopened = true
+        #expect(ProcessorText(text.bytes, nodeName: "node") == text)
+        #expect(!text.isDraining)
     }
 
     @Test func `a read lock of others is known by its znode's name`() {

@@ -1,0 +1,58 @@
+internal import Synchronization
+internal import ZooKeeper
+
+/// A permit or a window, for as long as the operation that it was given to runs.
+///
+/// A call that waits for the gate or for a window would wait for itself there: the window waits for the permit, and the
+/// gate for the window's end. The operation's task, its child tasks and all that `Task {}` starts inside inherit the
+/// scope. A task that outlives it must not be refused, therefore the scope knows whether it is over.
+final class ExclusiveScope: Sendable {
+    enum Kind: Sendable { case permit, window }
+
+    /// The scopes of the current task, the innermost last.
+    @TaskLocal private static var current: [ExclusiveScope] = []
+
+    private let kind: Kind
+    private let client: ObjectIdentifier
+    private let base: ZNodePath
+    private let isOver = Atomic(false)
+
+    init(_ kind: Kind, of mode: ExclusiveMode) {
+        self.kind = kind
+        client = ObjectIdentifier(mode.client)
+        base = mode.base
+    }
+
+    private var isLive: Bool { !isOver.load(ordering: .acquiring) }
+
+    /// Calls a closure inside: tasks that it starts inherit the scope.
+    func bind<Value>(_ body: () -> Value) -> Value {
+        Self.$current.withValue(Self.current.filter(\.isLive) + [self], operation: body)
+    }
+
+    func end() {
+        isOver.store(true, ordering: .releasing)
+    }
+
+    /// Refuses a call that would wait for itself.
+    ///
+    /// - Throws: Code `.nested` if the current task is inside a permit or window of the same base path and client.
+    static func check(_ mode: ExclusiveMode) throws(ExclusiveModeError) {
+        let scope = current.last { scope in
+            scope.isLive && scope.client == ObjectIdentifier(mode.client) && scope.base == mode.base
+        }
+        guard let scope else { return }
+        throw ExclusiveModeError(.nested, path: mode.path, message: scope.explanation)
+    }
+
+    private var explanation: String {
+        switch kind {
+        case .permit:
+            "the calling task is inside a permit, and a window waits for that; use the permit, or make the call in a "
+                + "Task.detached that the operation does not wait for"
+        case .window:
+            "the calling task is inside a window, and gates and other windows wait for its end; make the call after "
+                + "run(), or in a Task.detached that the operation does not wait for"
+        }
+    }
+}
