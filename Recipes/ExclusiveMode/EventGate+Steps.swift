@@ -211,6 +211,8 @@ extension GateLoop {
             guard now >= reportAt, gate.counter.total > 0 else { continue }
             reportDraining(now: now)
             reportAt = now + .seconds(1)
+            // Servers tell nobody of the end of a znode that they may not read (CVE-2024-23944): a new look tells it.
+            if look?.isAnswered == true { look = startLook() }
         }
         return .drained
     }
@@ -395,6 +397,8 @@ final class SignalLook: Sendable {
             loop.signal()
         }
     }
+
+    var isAnswered: Bool { answer.value != nil }
 
     /// What has been seen; `nil` without an answer, and while the signal stays as it was.
     var sight: Sight? {

@@ -53,8 +53,9 @@ public struct ExclusiveMode: Sendable {
             guard eventAllowance < sessionTimeout else {
                 throw ZooKeeperError(
                     .invalidConfiguration,
-                    message: "eventAllowance is \(eventAllowance); no event would be admitted unless it is shorter than "
-                        + "the client's sessionTimeout, which is \(sessionTimeout)")
+                    message:
+                        "eventAllowance is \(eventAllowance); it must be shorter than the client's sessionTimeout, "
+                        + "which is \(sessionTimeout), or no event would ever be admitted")
             }
         }
     }
