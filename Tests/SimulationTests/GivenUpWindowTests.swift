@@ -78,7 +78,9 @@ import ZooKeeperTestKit
                 for round in 0..<10 {
                     try await clock.sleep(until: clock.now + .milliseconds(300))
                     if round.isMultiple(of: 2) {
-                        try await client.transaction([.delete("/mode/signal"), .create("/mode/signal", mode: .ephemeral)])
+                        try await client.transaction([
+                            .delete("/mode/signal"), .create("/mode/signal", mode: .ephemeral),
+                        ])
                     } else {
                         let session = try await client.liveSession()
                         _ = try await session.flight(
@@ -165,7 +167,8 @@ import ZooKeeperTestKit
         #expect(watches == 0)
     }
 
-    @Test func `a gate that was lost again and again keeps one watch on the signal and one on its znode`() async throws {
+    @Test func `a gate that was lost again and again keeps one watch on the signal and one on its znode`() async throws
+    {
         let watches = try await onSimulationThread {
             let scene = try Scene()
             let watches = Broadcast<Int?>(nil)
@@ -217,6 +220,63 @@ import ZooKeeperTestKit
             return kept.current
         }
         #expect(kept == [40, 0])
+    }
+
+    // MARK: Watches that are refused
+
+    @Test func `a gate that may not watch the signal tries again with pauses, and opens when it may`() async throws {
+        let (steps, isOpen) = try await onSimulationThread {
+            let scene = try Scene()
+            let state = Broadcast<GateState>(.starting)
+            _ = try scene.start("processor") { client in
+                let gate = try ExclusiveMode(client: client, path: "/mode").gate(name: "processor")
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    defer { group.cancelAll() }
+                    let watch = await Self.useUpWatches(of: client)
+                    group.addTask { try await gate.run() }
+                    try await client.clock.sleep(until: client.clock.now + .seconds(30))
+                    watch?.cancel()
+                    try await client.clock.sleep(until: client.clock.now + .seconds(10))
+                    state.send(gate.state)
+                }
+            }
+            scene.run(.seconds(60))
+            try #require(scene.simulation.breakdown == nil)
+            return (scene.simulation.steps, state.current.isOpen)
+        }
+        #expect(steps < 4000)
+        #expect(isOpen)
+    }
+
+    @Test func `a window that may not watch a processor tries again with pauses, and is given up in time`() async throws {
+        let (steps, error) = try await onSimulationThread {
+            let scene = try Scene()
+            _ = try scene.startProcessor(longEvent: .seconds(60))
+            scene.run(.seconds(2))
+            let error = Broadcast<(any Error)?>(nil)
+            let before = scene.simulation.steps
+            _ = try scene.start("operator") { client in
+                let watch = await Self.useUpWatches(of: client)
+                let mode = try ExclusiveMode(client: client, path: "/mode")
+                do {
+                    try await mode.run(reason: "refused", drain: .abort(after: .milliseconds(1500))) { _ in }
+                } catch let thrown {
+                    error.send(thrown)
+                }
+                watch?.cancel()
+            }
+            scene.run(.seconds(4))
+            try #require(scene.simulation.breakdown == nil)
+            return (scene.simulation.steps - before, error.current)
+        }
+        #expect(steps < 4000)
+        #expect((error as? ExclusiveModeError)?.code == .notPaused)
+    }
+
+    /// Leaves no room for another watch, as caches of many long names may.
+    private static func useUpWatches(of client: ZooKeeperClient) async -> Watch? {
+        let path = "/" + String(repeating: "x", count: 999_995)
+        return try? await client.watchExistence(at: path).watch
     }
 
     // MARK: Calls that would wait for themselves

@@ -148,7 +148,8 @@ struct ExclusiveLog: Sendable {
     }
 
     func failures() -> [String] {
-        ExclusiveModeChecker(admissionWithin: ExclusiveScenario.admission).violations(in: state.value.history.entries).map(\.description)
+        ExclusiveModeChecker(admissionWithin: ExclusiveScenario.admission).violations(in: state.value.history.entries)
+            .map(\.description)
     }
 }
 

@@ -6,7 +6,13 @@ struct ExclusiveStatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
         abstract: "Tells whether a window is wanted or open, who has paused, and how the last windows went.",
-        discussion: "Takes no part: processors and windows do not notice it.")
+        discussion: """
+            Takes no part: processors and windows do not notice it.
+
+            A processor is running; not paused or draining, with the number of events inside and the age of the \
+            oldest as its gate last reported them; running again, after a window was given up while events were inside; \
+            or paused.
+            """)
 
     @Argument(help: ExclusiveCommand.baseHelp, transform: parsePath)
     var base: String

@@ -164,7 +164,9 @@ import Testing
         #expect(scene.gate.shared.withLock { $0.opening.value } == nil)
     }
 
-    @Test func `a gate that outlasted a signal admits events with the same token, and shuts for the next signal`() throws {
+    @Test func `a gate that outlasted a signal admits events with the same token, and shuts for the next signal`()
+        throws
+    {
         let scene = try Scene()
         scene.prove(until: 4)
         let first = scene.openGate(1)

@@ -208,8 +208,8 @@ struct WindowFaultTests {
             #expect(error?.code == .notPaused)
             #expect(error?.who.count == 1)
             #expect(!op.client.state.isConnected)
-            await op.proxy.accept()
             permit.leave()
+            await op.proxy.accept()
             await one.awaitOpen(after: token)
             #expect(try await scene.locks().map(\.kind) == [.read])
         }

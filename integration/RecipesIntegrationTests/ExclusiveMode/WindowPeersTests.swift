@@ -62,7 +62,6 @@ struct WindowPeersTests {
     @Test func `a read lock of another language is waited for and shown by its znode`() async throws {
         try await ExclusiveScene.with { scene in
             let one = try await scene.processor()
-            let first = await one.awaitOpen()
             let base = "\(scene.path)/locks/_c_6e1b2f38-9d7a-4c55-8a10-0123456789ab-__READ__"
             let foreign = try await scene.admin.create(base, data: Array("10.0.0.7".utf8), mode: .ephemeralSequential)
             let name = String(foreign.path.split(separator: "/").last ?? "")
@@ -72,7 +71,7 @@ struct WindowPeersTests {
                 try await op.window(drain: .abort(after: .milliseconds(300))) { _ in }
             }
             #expect(error?.who == [name])
-            await one.awaitOpen(after: first)
+            await one.awaitState(\.isOpen)
             let window = Task { try await op.window { $0.participants } }
             await one.awaitState { $0 == .paused }
             try await scene.locks { $0.filter { $0.kind == .read }.count == 1 }
