@@ -54,7 +54,7 @@ final class StragglerWatches: Sendable {
         watch(node, at: directory, .children) { [self] sink, path in
             session.post(.children(path: path, watch: sink)) { [self] result in
                 switch result {
-                case .success(.children(let names, _)) where names.contains(node): break
+                case .success(.children(let names, _)) where names.containsBytes(of: node): break
                 case .failure(let error) where error.code != .noNode: tell(.failed(node, error))
                 default: tell(.gone(node))
                 }
