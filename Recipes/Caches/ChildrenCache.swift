@@ -23,10 +23,11 @@ public import ZooKeeper
 /// After a lost connection one listing shows that nothing was missed: the server tells what has changed, and only that is
 /// read again. A new session reads everything again, after a `sync`.
 ///
-/// The client can watch paths of about 1 MB together, all of its watches counted: some 30,000 children. This cache
-/// takes no more of it than ``Configuration-swift.struct/watchBudget``. Further children are read as well, but a write to
-/// one of them is seen only when it is looked at again, every ``Configuration-swift.struct/interval``;
-/// ``CachedZNode/isWatched`` tells them apart. That children come and go is seen at once, however many they are.
+/// The client has room for watched paths of about 1 MB together, of which this cache gets about half if it is the only one:
+/// some 20,000 children with names of usual length. See ``Configuration-swift.struct/watchBudget``. Further children are
+/// read as well, but a write to one of them is seen only when it is read again, every
+/// ``Configuration-swift.struct/interval``; ``CachedZNode/isWatched`` tells them apart. Children that come and go are seen
+/// at once, however many they are.
 ///
 /// A live content is what the connected server knew last; a server that is cut off from its leader may be behind.
 ///
@@ -41,8 +42,11 @@ public final class ChildrenCache: Service, Sendable {
         public var readsData = true
         /// What the watched paths may take together, in bytes: each its length and four.
         ///
-        /// What a client can watch is 1,000,000 bytes, with its locks and whatever else uses it. Default: 500,000.
-        public var watchBudget = 500_000
+        /// Default: `Int.max`, as much as the client has room for. That depends on
+        /// `ZooKeeperClientConfiguration.maximumPacketSize` and on what else the client watches. Locks and elections come
+        /// first. A cache may take twice as much as it leaves to the other caches of its client: with the default packet
+        /// size one cache alone has about 524,000 bytes, and a second one as large about 175,000.
+        public var watchBudget = Int.max
         /// The time between two looks at a child that is not watched.
         ///
         /// Default: 60 s.

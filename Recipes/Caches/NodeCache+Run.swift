@@ -63,7 +63,7 @@ extension NodeCache {
             let isPauseNew = state.machine.pausedUntil != pausedUntil
             guard let read, let session = connection?.session else { return (nil, isPauseNew) }
             guard read.setsWatch else { return (Flight(read: read, session: session), isPauseNew) }
-            let sink = WatchSink { [weak self] event in self?.fired(event) }
+            let sink = WatchSink(share: share) { [weak self] event in self?.fired(event) }
             state.watch = (sink, session)
             return (Flight(read: read, session: session, sink: sink), isPauseNew)
         }
@@ -101,7 +101,7 @@ extension NodeCache {
     }
 
     private func answered(_ answer: NodeCacheStateMachine.Answer) {
-        if case .failed(let error) = answer {
+        if case .failed(let error) = answer, !error.isWatchRefusal {
             logger.debug("Cannot read a znode", metadata: ["zookeeper.path": "\(path)", "reason": "\(error)"])
         }
         handle { machine, connection, now in machine.answered(answer, on: connection, now: now) }

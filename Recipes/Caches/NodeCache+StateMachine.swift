@@ -54,6 +54,8 @@ struct NodeCacheStateMachine: Sendable {
     private var liveOn: Connection?
     private var staleSince: MonotonicInstant
     private var isWatched = false
+    /// The client had no room for the watch: the read is done once more without it.
+    private var isWatchRefused = false
     /// The connection that the last read was asked on.
     private var lastAsked: Connection?
     /// Whether the znode is thought to be missing, so that its existence is asked for instead of its data.
@@ -139,7 +141,7 @@ struct NodeCacheStateMachine: Sendable {
             return self.read(on: connection)
         case .missing:
             if case .present(_, let stat) = content { newest = ZXID(rawValue: stat.mzxid.rawValue + 1) }
-            return settle(.absent, on: connection)
+            return settle(.absent, on: connection, now: now)
         case .failed: return nil
         }
     }
@@ -169,12 +171,19 @@ struct NodeCacheStateMachine: Sendable {
             return nil
         }
         newest = stat.mzxid
-        return settle(.present(data: data, stat: stat), on: connection)
+        return settle(.present(data: data, stat: stat), on: connection, now: now)
     }
 
     /// An answer that counts; without a watch one more read must set it.
-    private mutating func settle(_ content: NodeCache.Content, on connection: Connection) -> Read? {
+    private mutating func settle(
+        _ content: NodeCache.Content, on connection: Connection, now: MonotonicInstant
+    ) -> Read? {
         self.content = content
+        if isWatchRefused {
+            (isWatchRefused, staleSince) = (false, now)
+            pause(now)
+            return nil
+        }
         backoff.reset()
         guard isWatched else { return read(on: connection) }
         liveOn = connection
@@ -185,6 +194,10 @@ struct NodeCacheStateMachine: Sendable {
     private mutating func failed(
         _ error: ZooKeeperError, asked: Connection, on connection: Connection?, now: MonotonicInstant
     ) -> Read? {
+        if error.isWatchRefusal {
+            isWatchRefused = true
+            return read(on: connection)
+        }
         if error.isAboutZNode, connection == asked {
             content = .unreadable(error)
             staleSince = now
@@ -207,7 +220,8 @@ struct NodeCacheStateMachine: Sendable {
         // A watch that is set is kept by a connection that never shows an older state than before.
         if let lastAsked, lastAsked != connection, !isWatched { mustCatchUp = true }
         lastAsked = connection
-        let read = Read(kind: isMissing ? .existence : .data, setsWatch: !isWatched, catchesUp: mustCatchUp)
+        let read = Read(
+            kind: isMissing ? .existence : .data, setsWatch: !isWatched && !isWatchRefused, catchesUp: mustCatchUp)
         phase = .reading(read, on: connection)
         return read
     }

@@ -24,6 +24,10 @@ public import ZooKeeper
 /// A live content is what the connected server knew last. A server that has lost its leader goes on serving what it has
 /// for up to its `syncLimit`: nothing here proves what the ensemble holds at this instant.
 ///
+/// When the client has no room for the watch, because caches have used up their part of
+/// `ZooKeeperClientConfiguration.maximumPacketSize`, the znode is read every few seconds instead; its content is then
+/// `.stale(since:)` the last read.
+///
 /// Costs one request a change; two when the znode appears or vanishes between reads; one or two for each connection.
 public final class NodeCache: Service, Sendable {
     /// What is known of a znode.
@@ -80,6 +84,7 @@ public final class NodeCache: Service, Sendable {
 
     let client: ZooKeeperClient
     let logger: Logger
+    let share = WatchShare()
     let published: Broadcast<Entry>
     let retryWakeUp = WakeUp()
     let state: Mutex<State>

@@ -25,6 +25,7 @@ final class SubtreeFollower: Sendable {
     let scope: Machine.Scope
     let entries: Broadcast<CacheEntry>
     let updates: Broadcast<CacheUpdate>
+    private let share = WatchShare()
     private let wakeUp = WakeUp()
     private let state: Mutex<State>
 
@@ -143,7 +144,10 @@ final class SubtreeFollower: Sendable {
 
     private func addSink(for read: Machine.Read, session: LiveSession, to state: inout State) -> WatchSink {
         let watch = Machine.Watch(number: read.number, key: read.key, part: read.part)
-        let sink = WatchSink { [weak self] event in self?.fired(watch, event) }
+        // Without the root's watch there is no cache: that one is as vital as a lock's.
+        let sink = WatchSink(share: read.key == .root ? nil : share) { [weak self] event in
+            self?.fired(watch, event)
+        }
         state.sinks[read.number] = Sink(watch: watch, sink: sink, session: session)
         return sink
     }
@@ -175,7 +179,7 @@ final class SubtreeFollower: Sendable {
     }
 
     private func answered(_ read: Machine.Read, _ answer: Machine.Answer) {
-        if case .failed(let error) = answer {
+        if case .failed(let error) = answer, !error.isWatchRefusal {
             logger.debug(
                 "Cannot read a znode",
                 metadata: ["zookeeper.path": "\(read.key.path(below: scope.root))", "reason": "\(error)"])

@@ -95,7 +95,7 @@ extension SubtreeStateMachine {
     }
 
     private mutating func takeFailure(_ error: ZooKeeperError, at place: Place, _ now: MonotonicInstant) {
-        if error.code == .invalidArgument, nodes[place.key]?[place.part].isWatchRefused == false, place.key != .root {
+        if error.isWatchRefusal, place.key != .root, nodes[place.key]?[place.part].isWatchRefused == false {
             nodes[place.key]?[place.part].isWatchRefused = true
             return mark(place.key, place.part, now)
         }

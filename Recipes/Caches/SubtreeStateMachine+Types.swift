@@ -11,7 +11,7 @@ extension SubtreeStateMachine {
         var showsRoot: Bool
         /// Whether data is read, or names are all.
         var readsData: Bool
-        /// What the watched paths may take together, in bytes.
+        /// What the watched paths may take together, in bytes, if the client has so much room for this cache.
         var watchBudget: Int
         /// What each path takes beyond its own length: the chroot, and its length on the wire.
         var pathOverhead: Int
@@ -66,7 +66,7 @@ extension SubtreeStateMachine {
         var isQueued = false
         /// Due since the notice of this number.
         var ticket: Int?
-        /// The client had no room for its watch.
+        /// The client had no room for its watch when it was last read.
         var isWatchRefused = false
     }
 

@@ -249,7 +249,11 @@ extension SubtreeStateMachine {
     private mutating func look(_ now: MonotonicInstant) {
         let places = unwatched
         (unwatched, lookAt) = ([], nil)
-        for place in places { mark(place.key, place.part, now) }
+        for place in places {
+            // There may be room for a watch by now.
+            nodes[place.key]?[place.part].isWatchRefused = false
+            mark(place.key, place.part, now)
+        }
     }
 
     mutating func noteChange(_ change: CacheChange?) {

@@ -22,9 +22,10 @@ public import ZooKeeper
 ///
 /// After a lost connection one read shows that nothing was missed; a new session reads everything again, after a `sync`.
 ///
-/// Two watches are needed for a znode that may have children, so that a client has room for some 10,000 to 15,000 znodes
-/// with paths of usual length. This cache takes no more than ``Configuration-swift.struct/watchBudget``; what is beyond it
-/// is looked at again every ``Configuration-swift.struct/interval``.
+/// A znode that may have children needs two watches. A client has room for watched paths of about 1 MB, of which this cache
+/// gets about half if it is the only one: some 5,000 to 8,000 znodes with paths of usual length. See
+/// ``Configuration-swift.struct/watchBudget``. Further znodes are read again every
+/// ``Configuration-swift.struct/interval``.
 ///
 /// Costs two requests a znode at first, one for an ephemeral one, in flights of bounded size; then one request a change.
 public final class TreeCache: Service, Sendable {
@@ -36,8 +37,11 @@ public final class TreeCache: Service, Sendable {
         public var depth = Int.max
         /// What the watched paths may take together, in bytes: each its length and four, twice for data and children.
         ///
-        /// What a client can watch is 1,000,000 bytes, with its locks and whatever else uses it. Default: 500,000.
-        public var watchBudget = 500_000
+        /// Default: `Int.max`, as much as the client has room for. That depends on
+        /// `ZooKeeperClientConfiguration.maximumPacketSize` and on what else the client watches. Locks and elections come
+        /// first. A cache may take twice as much as it leaves to the other caches of its client: with the default packet
+        /// size one cache alone has about 524,000 bytes, and a second one as large about 175,000.
+        public var watchBudget = Int.max
         /// The time between two looks at what is not watched.
         ///
         /// Default: 60 s.

@@ -193,7 +193,7 @@ struct WindowAttempt {
 
     /// Waits until the signal that is in the way has gone.
     func awaitOtherWindow() async throws {
-        let watched = try await mode.client.watchExistence(at: mode.signalPath)
+        let watched = try await mode.client.watchExistence(at: mode.signalPath, share: nil)
         guard watched.stat != nil else {
             watched.watch.cancel()
             return

@@ -104,10 +104,10 @@ extension Election {
         let path = ElectionEpoch.path(of: path)
         while true {
             do {
-                let (data, _, watch) = try await client.watchData(at: path)
+                let (data, _, watch) = try await client.watchData(at: path, share: nil)
                 return (ElectionEpoch(data), watch)
             } catch let error as ZooKeeperError where error.code == .noNode {
-                let (stat, watch) = try await client.watchExistence(at: path)
+                let (stat, watch) = try await client.watchExistence(at: path, share: nil)
                 if stat == nil { return (nil, watch) }
             }
         }

@@ -81,7 +81,7 @@ public struct LeaderChanges: AsyncSequence, Sendable {
                 guard let leader = try await Candidate.first(in: path, client: client) else {
                     return try await lookForAnybody()
                 }
-                let (_, stat, watch) = try await client.watchData(at: "\(path)/\(leader.name)")
+                let (_, stat, watch) = try await client.watchData(at: "\(path)/\(leader.name)", share: nil)
                 guard stat.czxid == leader.stat.czxid else { return .again }
                 self.watch = watch
                 return .leader(leader.participant(isLeader: true))
@@ -95,12 +95,12 @@ public struct LeaderChanges: AsyncSequence, Sendable {
 
         /// Sets a watch for the first candidate, or for the directory.
         private mutating func lookForAnybody() async throws -> Look {
-            let (stat, created) = try await client.watchExistence(at: path)
+            let (stat, created) = try await client.watchExistence(at: path, share: nil)
             guard stat != nil else {
                 watch = created
                 return .leader(nil)
             }
-            let (names, _, children) = try await client.watchChildren(of: path)
+            let (names, _, children) = try await client.watchChildren(of: path, share: nil)
             if names.contains(where: { ContenderName($0) != nil }) { return .again }
             watch = children
             return .leader(nil)

@@ -32,11 +32,12 @@ public struct PartitionConfiguration: Sendable, Hashable {
 
     /// What the watched paths of this node's places may take together, in bytes.
     ///
-    /// What a client can watch is 1,000,000 bytes, with whatever else uses it. A partition that the node owns takes the
-    /// length of its candidate's path and four, one that it is next in line for twice that: for `/app/shards` and ids of ten
-    /// characters 10,000 owned ones fit. What does not is ``PartitionGroupState/refused`` here, and active on the next in
-    /// line. Default: 950,000.
-    public var watchBudget = 950_000
+    /// Never more than nine tenths of what the client can watch, which is about its
+    /// `ZooKeeperClientConfiguration.maximumPacketSize`. A partition that the node owns takes the length of its candidate's
+    /// path and four, one that it is next in line for twice that: with the default packet size, for `/app/shards` and ids of
+    /// ten characters, 10,000 owned ones fit. What does not is ``PartitionGroupState/refused`` here, and active on the next
+    /// in line. Caches of the same client make way. Default: `Int.max`, those nine tenths.
+    public var watchBudget = Int.max
 
     /// The pauses after a worker that has failed, and what becomes of terms at a graceful shutdown.
     ///

@@ -79,8 +79,10 @@ struct PartitionGroupLoop: Sendable {
         let candidate =
             PartitionGroup.queue(of: "", in: group.path) + "/"
             + ContenderName.name(uuid: Self.anyUUID, kind: .lock, number: 0)
+        var configuration = group.configuration
+        configuration.watchBudget = min(configuration.watchBudget, group.client.watchRoom / 10 * 9)
         var machine = Machine(
-            own: own, configuration: group.configuration, warmsUp: group.warmUp != nil,
+            own: own, configuration: configuration, warmsUp: group.warmUp != nil,
             candidateBytes: chroot + candidate.utf8.count + 4)
         machine.partitions = partitions
         return machine
@@ -93,7 +95,7 @@ struct PartitionGroupLoop: Sendable {
             "More partitions fall to this node than its session can watch; the others are left to those next in line",
             metadata: [
                 "zookeeper.partitions": "\(machine.seats.count)", "zookeeper.refused": "\(machine.refused.count)",
-                "zookeeper.watch_budget": "\(group.configuration.watchBudget)",
+                "zookeeper.watch_budget": "\(machine.configuration.watchBudget)",
             ])
     }
 

@@ -105,7 +105,7 @@ extension Scheduler {
         var backoff = Backoff(initial: .milliseconds(20), cap: .seconds(5), seed: client.randomness.next())
         while !Task.isCancelled {
             do {
-                let (data, stat, watch) = try await client.watchData(at: paths.control)
+                let (data, stat, watch) = try await client.watchData(at: paths.control, share: nil)
                 take(TaskWishes(data), stat)
                 backoff.reset()
                 _ = try await watch.event()

@@ -164,28 +164,6 @@ struct RequestEncoderTests {
         #expect(acl == [ACL.readOnly.transport])
         #expect(own == [ACL.open.transport])
     }
-
-    @Test func `rule 11: data may fill a packet less what the path, the chroot and the header take`() throws {
-        var configuration = ZooKeeperClientConfiguration(servers: [], chroot: try ZNodePath("/app"))
-        configuration.maximumPacketSize = 1000
-        let encoder = RequestEncoder(configuration)
-        let most = 1000 - 128 - "/app".utf8.count - "/\u{e9}".utf8.count
-        for count in [most, most + 1] {
-            let data = [UInt8](repeating: 0, count: count)
-            let requests: [SessionRequest] = [
-                .setData(path: "/\u{e9}", data: data), .create(path: "/\u{e9}", data: data, mode: .persistent),
-            ]
-            for request in requests {
-                if count == most {
-                    #expect(throws: Never.self) { try encoder.encode(request) }
-                } else {
-                    let error = zooKeeperError { _ = try encoder.encode(request) }
-                    #expect(error?.code == .dataTooLarge)
-                    #expect(error?.message?.contains("at most \(most) ") == true)
-                }
-            }
-        }
-    }
 }
 
 @Suite

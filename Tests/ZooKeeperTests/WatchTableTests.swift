@@ -7,16 +7,20 @@ import ZooKeeperBridge
 struct WatchTableTests {
     private let data = WatchTable.Key(path: "/a", kind: .data)
     private let children = WatchTable.Key(path: "/a", kind: .children)
-    private var table = WatchTable()
+    private var table = WatchTable(maximumPacketSize: 1_048_575)
 
     private func sink() -> WatchSink { WatchSink { _ in } }
 
     /// A watch that stands.
     private mutating func armed(_ key: WatchTable.Key) -> WatchSink {
         let sink = sink()
-        table.willArm(key)
+        willArm(key, sink)
         #expect(table.didArm(key, sink: sink, isSet: true) == .settled)
         return sink
+    }
+
+    private mutating func willArm(_ key: WatchTable.Key, _ sink: WatchSink) {
+        #expect(table.willArm(key, for: sink)?.count == 0)
     }
 
     private mutating func fire(_ kind: TransportWatchEvent.Kind, _ path: String = "/a") -> [WatchSink] {
@@ -27,10 +31,10 @@ struct WatchTableTests {
 
     @Test mutating func `a watch is wanted from before its read is sent until its event`() {
         #expect(!table.isWanted(data))
-        table.willArm(data)
+        let sink = sink()
+        willArm(data, sink)
         #expect(table.isWanted(data))
         #expect(table.count == 0)
-        let sink = sink()
         #expect(table.didArm(data, sink: sink, isSet: true) == .settled)
         #expect(table.isWanted(data) && table.count == 1)
         #expect(fire(.dataChanged).map(ObjectIdentifier.init) == [ObjectIdentifier(sink)])
@@ -39,15 +43,17 @@ struct WatchTableTests {
     }
 
     @Test mutating func `a read that sets no watch leaves nothing behind`() {
-        table.willArm(data)
-        #expect(table.didArm(data, sink: sink(), isSet: false) == .settled)
+        let sink = sink()
+        willArm(data, sink)
+        #expect(table.didArm(data, sink: sink, isSet: false) == .settled)
         #expect(!table.isWanted(data) && table.count == 0)
+        #expect(table.wireSize == 0)
     }
 
     @Test mutating func `reads on the wire are counted, each answered by itself`() {
         let (first, second) = (sink(), sink())
-        table.willArm(data)
-        table.willArm(data)
+        willArm(data, first)
+        willArm(data, second)
         #expect(table.didArm(data, sink: first, isSet: false) == .settled)
         #expect(table.isWanted(data))
         #expect(table.didArm(data, sink: second, isSet: true) == .settled)
@@ -55,20 +61,20 @@ struct WatchTableTests {
     }
 
     @Test mutating func `an event between the sending and the answer leaves the read its turn`() {
-        let early = armed(data)
-        table.willArm(data)
+        let (early, late) = (armed(data), sink())
+        willArm(data, late)
         #expect(fire(.dataChanged).first === early)
         #expect(table.isWanted(data))
-        let late = sink()
         #expect(table.didArm(data, sink: late, isSet: true) == .settled)
         #expect(fire(.dataChanged).first === late)
     }
 
     @Test mutating func `a read that is answered after all watches have gone says so`() {
-        table.willArm(data)
+        let sink = sink()
+        willArm(data, sink)
         #expect(table.removeAllWithPaths().count == 0)
-        #expect(table.didArm(data, sink: sink(), isSet: true) == .gone)
-        #expect(table.didArm(data, sink: sink(), isSet: false) == .settled)
+        #expect(table.didArm(data, sink: sink, isSet: true) == .gone)
+        #expect(table.didArm(data, sink: sink, isSet: false) == .settled)
         #expect(!table.isWanted(data))
     }
 
@@ -85,7 +91,7 @@ struct WatchTableTests {
 
     @Test mutating func `a watch given up before its read is answered is taken away after`() {
         let sink = sink()
-        table.willArm(data)
+        willArm(data, sink)
         #expect(table.giveUp(data, sink: sink) == false)
         #expect(table.isWanted(data))
         #expect(table.didArm(data, sink: sink, isSet: true) == .unwanted)
@@ -94,18 +100,17 @@ struct WatchTableTests {
 
     @Test mutating func `a watch given up before its read sets none is nothing to take away`() {
         let sink = sink()
-        table.willArm(data)
+        willArm(data, sink)
         #expect(table.giveUp(data, sink: sink) == false)
         #expect(table.didArm(data, sink: sink, isSet: false) == .settled)
         #expect(!table.isWanted(data))
     }
 
     @Test mutating func `a watch is not taken away under a read that sets it again`() {
-        let old = armed(data)
-        table.willArm(data)
+        let (old, new) = (armed(data), sink())
+        willArm(data, new)
         #expect(table.giveUp(data, sink: old) == false)
         #expect(table.isWanted(data))
-        let new = sink()
         #expect(table.didArm(data, sink: new, isSet: true) == .settled)
         #expect(table.giveUp(data, sink: new) == true)
     }
@@ -119,7 +124,7 @@ struct WatchTableTests {
     @Test mutating func `nobody is told of what was given up`() {
         let told = OneShot<WatchEvent>()
         let sink = WatchSink { told.set($0) }
-        table.willArm(data)
+        willArm(data, sink)
         _ = table.didArm(data, sink: sink, isSet: true)
         #expect(table.giveUp(data, sink: sink) == true)
         sink.fire(WatchEvent(kind: .deleted, path: "/a"))
@@ -164,23 +169,5 @@ struct WatchTableTests {
         let sink = armed(WatchTable.Key(path: composed, kind: .data))
         #expect(fire(.dataChanged, decomposed).count == 0)
         #expect(fire(.dataChanged, composed).first === sink)
-    }
-
-    // MARK: Setting all of them again
-
-    @Test mutating func `rule 10: watches that would not fit into one packet are not set`() {
-        let long = String(repeating: "x", count: 99_990)
-        let keys = (0..<11).map { WatchTable.Key(path: "/\($0 % 10)\(long)\($0 / 10)", kind: .data) }
-        for key in keys.prefix(10) {
-            #expect(table.hasRoom(for: key))
-            table.willArm(key)
-        }
-        #expect(table.wireSize <= WatchTable.largestWireSize)
-        #expect(!table.hasRoom(for: keys[10]))
-        #expect(table.hasRoom(for: keys[0]), "one that is set takes no more room")
-        #expect(table.didArm(keys[3], sink: sink(), isSet: false) == .settled)
-        #expect(table.hasRoom(for: keys[10]))
-        _ = table.removeAllWithPaths()
-        #expect(table.wireSize == 0)
     }
 }

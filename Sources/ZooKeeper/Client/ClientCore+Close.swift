@@ -85,6 +85,12 @@ extension ClientCore {
 
     /// Closes the session now: requests that wait fail, and what is still held is given away by the server.
     private func stop() {
+        // What the retries hold is released outside of the lock.
+        let retries = state.withLock { state in
+            defer { (state.retries, state.retryAt) = ([], nil) }
+            return state.retries
+        }
+        _ = retries
         let (live, waiting, watches, unreleased, isFirst) = state.withLock { state in
             let isFirst = state.phase != .stopped
             state.phase = .stopped

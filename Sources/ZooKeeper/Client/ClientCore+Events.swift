@@ -57,6 +57,7 @@ extension ClientCore {
             switch effect {
             case .beginSession(let session):
                 state.live = LiveSession(session, core: self)
+                state.hasToldWatchRefusal = false
                 connected(session, &state, &aftermath)
             case .resumeSession(let session, let isReplaced):
                 if isReplaced { interruptWatches(&state, &aftermath, kind: .interrupted) }

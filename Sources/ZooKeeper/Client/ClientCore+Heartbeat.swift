@@ -7,6 +7,7 @@ extension ClientCore {
         var overdue: [PendingRequest] = []
         var lost: [HeldNode] = []
         var unwatched: [HeldNode] = []
+        var retries: [@Sendable () -> Void] = []
         var beat: Beat?
         var mayStop = false
         var nextLook: MonotonicInstant?
@@ -30,6 +31,7 @@ extension ClientCore {
             for request in duties.overdue { timeOut(request) }
             for hold in duties.lost { lose(hold) }
             for hold in duties.unwatched { hold.watch() }
+            for retry in duties.retries { retry() }
             if duties.mayStop { stopIfDone() }
             if let beat = duties.beat { begin(beat) }
             await heartbeatWakeUp.wait(until: duties.nextLook, clock: clock)
@@ -42,9 +44,9 @@ extension ClientCore {
         duties.unwatched = state.holds { $0.isWatchDue(now: now) }
         let watchDue = state.holds.values.filter { $0.needsWatch && $0.watchDue > now }.map(\.watchDue).min()
         duties.mayStop = state.mayStop(now: now)
-        if let rewatchAt = state.rewatchAt, rewatchAt <= now {
-            duties.unwatched += state.unwatchedHolds
-            (state.unwatchedHolds, state.rewatchAt) = ([], nil)
+        if let retryAt = state.retryAt, retryAt <= now {
+            duties.retries = state.retries
+            (state.retries, state.retryAt) = ([], nil)
         }
         let heldUntil = state.holds.values.map(\.validUntil).filter { $0 > now }.min()
         var beatAt: MonotonicInstant?
@@ -58,7 +60,7 @@ extension ClientCore {
             }
         }
         let stopCheck = state.nextStopCheck(now: now)
-        duties.nextLook = [beatAt, heldUntil, watchDue, state.rewatchAt, stopCheck, state.deadlines.first?.instant]
+        duties.nextLook = [beatAt, heldUntil, watchDue, state.retryAt, stopCheck, state.deadlines.first?.instant]
             .compactMap(\.self).min()
         state.nextLook = duties.nextLook
         return duties
@@ -73,10 +75,20 @@ extension ClientCore {
     }
 
     private func lose(_ hold: HeldNode) {
-        logger(for: hold.session.publicSession).warning(
-            "No proof of the session in time: what was held is not valid any more",
-            metadata: ["zookeeper.path": "\(hold.path)"])
-        hold.lose(.deadlinePassed)
+        let logger = logger(for: hold.session.publicSession)
+        guard hold.session.validUntil > clock.now else {
+            logger.warning(
+                "No proof of the session in time: what was held is not valid any more",
+                metadata: ["zookeeper.path": "\(hold.path)"])
+            return hold.lose(.deadlinePassed)
+        }
+        logger.warning(
+            "An own znode could not be watched: what was held by it is not valid any more",
+            metadata: [
+                "zookeeper.path": "\(hold.path)",
+                "reason": "\(hold.watchProblem.map { "\($0)" } ?? "no answer in time")",
+            ])
+        hold.lose(.notWatched)
     }
 
     /// While something is held, a `sync` goes to the leader and back before the proof is sent, so that the proof makes
@@ -91,7 +103,7 @@ extension ClientCore {
     private func prove(_ beat: Beat) {
         let checks = state.withLock { state -> [HeldNode]? in
             guard state.isUnderWay(beat.session, beat.establishment), !state.holds.isEmpty else { return nil }
-            return state.nextChecks(atMost: Self.checksInProof)
+            return state.nextChecks(atMost: Self.checksInProof) { encoder.prefixThatFits(ofChecks: $0.map(\.path)) }
         }
         // Everything was released meanwhile; or the connection is another, which has a heartbeat of its own.
         guard let checks else { return end(beat, .success(.none), checks: []) }
@@ -149,11 +161,15 @@ extension ClientCore.State {
     }
 
     /// The own znodes whose turn it is to be checked.
-    fileprivate mutating func nextChecks(atMost limit: Int) -> [HeldNode] {
+    ///
+    /// - Parameter prefixThatFits: How many of them fit into one packet.
+    fileprivate mutating func nextChecks(atMost limit: Int, prefixThatFits: ([HeldNode]) -> Int) -> [HeldNode] {
         let all = holds(where: \.allowsChecks)
-        guard all.count > limit else { return all }
+        guard !all.isEmpty else { return [] }
         let start = proofOffset % all.count
-        proofOffset = start + limit
-        return (0..<limit).map { all[(start + $0) % all.count] }
+        let turn = (0..<min(limit, all.count)).map { all[(start + $0) % all.count] }
+        let checks = Array(turn.prefix(prefixThatFits(turn)))
+        proofOffset = checks.count == all.count ? 0 : start + checks.count
+        return checks
     }
 }

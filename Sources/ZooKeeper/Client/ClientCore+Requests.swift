@@ -16,9 +16,17 @@ extension ClientCore {
     private struct Departure {
         var requests: [Outgoing] = []
         var refused: [(request: PendingRequest, error: ZooKeeperError)] = []
+        /// Watches that made way for others.
+        var evicted: [WatchTable.Evicted] = []
         var connection: any TransportConnection
         var connectionNumber: Int
         var sent: MonotonicInstant
+
+        mutating func add(_ outgoing: Outgoing, to state: inout State) {
+            outgoing.pending.markPassing()
+            state.inFlight += 1
+            requests.append(outgoing)
+        }
     }
 
     /// Hands requests in, to be sent in this order.
@@ -101,8 +109,12 @@ extension ClientCore {
             if mayStop { stopIfDone() }
             guard let departure else { return }
             isMine = true
-            for (request, error) in departure.refused { finish(request, .failure(error)) }
+            for (request, error) in departure.refused {
+                if error.isWatchRefusal { warn(ofWatchRefusal: error) }
+                finish(request, .failure(error))
+            }
             for outgoing in departure.requests { send(outgoing, departure) }
+            for evicted in departure.evicted { interrupt(evicted) }
         }
     }
 
@@ -120,24 +132,35 @@ extension ClientCore {
                 departure.refused.append((next.pending, ZooKeeperError(.sessionExpired)))
                 continue
             }
-            if case .removeWatches(let path, let kind) = next.encoded,
-                state.watches.isWanted(WatchTable.Key(path: path, kind: kind))
-            {
-                continue
+            if case .removeWatches(let path, let kind) = next.encoded {
+                let key = WatchTable.Key(path: path, kind: kind)
+                if state.watches.isWanted(key) { continue }
+                state.watches.leaves(key)
             }
-            if let key = next.watchKey {
-                guard state.watches.hasRoom(for: key) else {
-                    departure.refused.append((next.pending, .tooManyWatches(path: next.pending.request.path)))
+            if let key = next.watchKey, let sink = next.pending.request.watch {
+                guard let evicted = state.watches.willArm(key, for: sink) else {
+                    departure.refused.append((next.pending, refusal(of: next, sink, state)))
                     continue
                 }
-                state.watches.willArm(key)
+                // Sent first: when the new watch is set, those have gone.
+                for one in evicted { departure.add(removal(of: one.key, epoch: live.epoch), to: &state) }
+                departure.evicted += evicted
             }
-            next.pending.markPassing()
-            state.inFlight += 1
-            departure.requests.append(next)
+            departure.add(next, to: &state)
         }
         if !departure.requests.isEmpty { state.lastSent = departure.sent }
         return departure
+    }
+
+    private func refusal(of request: Outgoing, _ sink: WatchSink, _ state: State) -> ZooKeeperError {
+        .watchRefused(
+            path: request.pending.request.path, isShared: sink.share != nil, size: state.watches.wireSize,
+            maximumPacketSize: configuration.maximumPacketSize)
+    }
+
+    private func interrupt(_ evicted: WatchTable.Evicted) {
+        let event = WatchEvent(kind: .interrupted, path: encoder.stripped(evicted.key.path))
+        for sink in evicted.sinks { sink.fire(event) }
     }
 
     private func send(_ outgoing: Outgoing, _ departure: Departure) {
@@ -245,15 +268,6 @@ extension ClientCore.State {
         let ended = outbox.filter { $0.pending.epoch == epoch }.map(\.pending)
         if !ended.isEmpty { outbox.removeAll { $0.pending.epoch == epoch } }
         return ended
-    }
-}
-
-extension ZooKeeperError {
-    fileprivate static func tooManyWatches(path: String?) -> ZooKeeperError {
-        ZooKeeperError(
-            .invalidArgument, path: path,
-            message: "the paths watched in this session are over \(WatchTable.largestWireSize) bytes together; "
-                + "more could not be set again after a lost connection")
     }
 }
 

@@ -15,19 +15,36 @@ extension ClientCore {
     /// It waits its turn like every request, so that it can neither overtake a read that set the watch nor follow, unseen,
     /// one that sets it again. Lost with its connection, it is sent on the next one.
     func removeWatch(_ key: WatchTable.Key) {
-        let kind: WatchedKind = key.kind == .data ? .data : .children
-        let request = SessionRequest.unwatch(path: encoder.stripped(key.path), kind)
-        let now = clock.now
         let isDue = state.withLock { state -> Bool in
             guard let live = state.live, state.phase != .stopped, !state.watches.isWanted(key) else { return false }
-            let removal = PendingRequest(request, epoch: live.epoch, created: now) { [weak self] result in
-                if case .failure(let error) = result, error.code == .connectionLoss { self?.removeWatch(key) }
-            }
-            state.outbox.append(
-                Outgoing(pending: removal, encoded: .removeWatches(path: key.path, kind: key.kind)))
+            state.watches.willLeave(key)
+            state.outbox.append(removal(of: key, epoch: live.epoch))
             return true
         }
         if isDue { pump() }
+    }
+
+    /// The request that takes a watch away at the server.
+    func removal(of key: WatchTable.Key, epoch: Int) -> Outgoing {
+        let kind: WatchedKind = key.kind == .data ? .data : .children
+        let request = SessionRequest.unwatch(path: encoder.stripped(key.path), kind)
+        let pending = PendingRequest(request, epoch: epoch, created: clock.now) { [weak self] result in
+            guard case .failure(let error) = result, error.isOutcomeUnknown else { return }
+            self?.removeWatch(key)
+        }
+        return Outgoing(pending: pending, encoded: .removeWatches(path: key.path, kind: key.kind))
+    }
+
+    /// Logs that a session has no room for a watch: once, because whoever needs it goes on trying.
+    func warn(ofWatchRefusal error: ZooKeeperError) {
+        let session = state.withLock { state -> Session? in
+            defer { state.hasToldWatchRefusal = true }
+            return state.hasToldWatchRefusal ? nil : state.live?.publicSession
+        }
+        guard let session else { return }
+        logger(for: session).warning(
+            "A watch was refused; caches read at intervals instead, and locks and elections may fail",
+            metadata: ["reason": "\(error)"])
     }
 
     // MARK: Own znodes
@@ -50,12 +67,15 @@ extension ClientCore {
         return hold
     }
 
-    /// The watch of an own znode could not be set, though there is a connection: after a pause it is tried again.
-    func watchLater(_ hold: HeldNode) {
+    /// Tries something again after a pause, such as a watch that could not be set though there is a connection.
+    ///
+    /// Not at all if the client stops first.
+    func retryLater(_ retry: @escaping @Sendable () -> Void) {
         let retryAt = clock.now + .milliseconds(100)
         state.withLock { state in
-            state.unwatchedHolds.append(hold)
-            state.rewatchAt = state.rewatchAt ?? retryAt
+            guard state.phase != .stopped else { return }
+            state.retries.append(retry)
+            state.retryAt = state.retryAt ?? retryAt
         }
         heartbeatWakeUp.signal()
     }

@@ -36,7 +36,7 @@ final class ClientCore: Sendable {
         /// Requests were refused at once: none is sent before the transport has said what has become of the connection.
         var isStalled = false
         var inFlight = 0
-        var watches = WatchTable()
+        var watches: WatchTable
         /// The own znodes that are valid or may become so: what heartbeats check.
         var holds: [ObjectIdentifier: HeldNode] = [:]
         /// The own znodes whose holders have not let go, valid or not: the session is not closed before they have.
@@ -48,9 +48,11 @@ final class ClientCore: Sendable {
         var lastProofSent = MonotonicInstant.distantPast
         /// A heartbeat that failed is repeated after this.
         var heartbeatPausedUntil = MonotonicInstant.distantPast
-        /// Own znodes whose watch is to be set once more, and when.
-        var unwatchedHolds: [HeldNode] = []
-        var rewatchAt: MonotonicInstant?
+        /// What is to be tried once more after a pause, and when.
+        var retries: [@Sendable () -> Void] = []
+        var retryAt: MonotonicInstant?
+        /// Whether it was logged that this session has no room for a watch.
+        var hasToldWatchRefusal = false
         var isHeartbeatInFlight = false
         var proofOffset = 0
         var deadlines: Deque<RequestDeadline> = []
@@ -79,6 +81,8 @@ final class ClientCore: Sendable {
     let logger: Logger
     let metrics: ZooKeeperMetrics
     let janitor: Janitor
+    /// The room of the watches that the program sets itself.
+    let programShare = WatchShare()
     let states = Broadcast<SessionState>(.connecting)
     /// Wakes the loop that makes and closes connections.
     let connectionWakeUp = WakeUp()
@@ -111,7 +115,8 @@ final class ClientCore: Sendable {
                     requestedTimeout: configuration.sessionTimeout, seed: randomness.next()),
                 validity: SessionValidity(margin: configuration.validityMargin),
                 servers: configuration.servers,
-                credentials: configuration.auth
+                credentials: configuration.auth,
+                watches: WatchTable(maximumPacketSize: configuration.maximumPacketSize)
             ))
     }
 

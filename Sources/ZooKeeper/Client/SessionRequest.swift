@@ -114,9 +114,14 @@ struct RequestEncoder: Sendable {
     ///
     /// - Throws: `.invalidPath`, `.invalidArgument` or `.dataTooLarge`; nothing has been sent then.
     func encode(_ request: SessionRequest) throws(ZooKeeperError) -> TransportRequest {
+        let encoded = try translate(request)
+        try checkSize(of: encoded, for: request)
+        return encoded
+    }
+
+    private func translate(_ request: SessionRequest) throws(ZooKeeperError) -> TransportRequest {
         switch request {
         case .create(let path, let data, let mode, let acl):
-            try checkSize(data.count, path: path)
             return .create(
                 path: try full(path, isSequentialPrefix: mode.isSequential), data: data, mode: try mode.transport(),
                 acl: acl.map { $0.map(\.transport) } ?? self.acl)
@@ -125,7 +130,6 @@ struct RequestEncoder: Sendable {
         case .data(let path, let watch): return .getData(path: try full(path), watch: watch != nil)
         case .children(let path, let watch): return .getChildren(path: try full(path), watch: watch != nil)
         case .setData(let path, let data, let version):
-            try checkSize(data.count, path: path)
             return .setData(path: try full(path), data: data, version: try checked(version))
         case .acl(let path): return .getACL(path: try full(path))
         case .setACL(let path, let acl, let version):
@@ -160,24 +164,19 @@ struct RequestEncoder: Sendable {
             throw ZooKeeperError(.invalidArgument, message: "a transaction has at least one operation")
         }
         var encoded: [TransportOperation] = []
-        var size = 0
         for (index, operation) in operations.enumerated() {
             do {
-                encoded.append(try encode(operation, size: &size))
+                encoded.append(try encode(operation))
             } catch {
                 var error = error
                 error.failedOperation = index
                 throw error
             }
         }
-        try checkSize(size, path: operations.first?.path ?? "/")
         return encoded
     }
 
-    private func encode(
-        _ operation: TransactionOperation, size: inout Int
-    ) throws(ZooKeeperError) -> TransportOperation {
-        size += operation.path.utf8.count + chroot.utf8.count + operation.dataCount + 64
+    private func encode(_ operation: TransactionOperation) throws(ZooKeeperError) -> TransportOperation {
         switch operation.kind {
         case .create(let data, let mode, let acl):
             return .create(
@@ -187,17 +186,6 @@ struct RequestEncoder: Sendable {
         case .setData(let data, let version):
             return .setData(path: try full(operation.path), data: data, version: try checked(version))
         case .check(let version): return .check(path: try full(operation.path), version: try checked(version))
-        }
-    }
-
-    /// A request over the server's limit would cost the connection, and everything on it.
-    private func checkSize(_ dataCount: Int, path: String) throws(ZooKeeperError) {
-        // Header, lengths, flags and an access control list; the C client's own limit leaves 20 bytes for a set.
-        let overhead = 128 + path.utf8.count + chroot.utf8.count
-        guard dataCount + overhead <= maximumPacketSize else {
-            throw ZooKeeperError(
-                .dataTooLarge, path: path,
-                message: "\(dataCount) bytes; at most \(max(0, maximumPacketSize - overhead)) fit into a packet here")
         }
     }
 

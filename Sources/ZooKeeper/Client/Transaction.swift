@@ -37,13 +37,6 @@ public struct TransactionOperation: Sendable {
 
     var isCreate: Bool { if case .create = kind { true } else { false } }
     var isDelete: Bool { if case .delete = kind { true } else { false } }
-
-    var dataCount: Int {
-        switch kind {
-        case .create(let data, _, _), .setData(let data, _): data.count
-        case .delete, .check: 0
-        }
-    }
 }
 
 /// What one operation of a successful transaction gave.

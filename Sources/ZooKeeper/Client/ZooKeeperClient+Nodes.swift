@@ -204,7 +204,10 @@ extension ZooKeeperClient {
     /// Presents a credential, on this connection and on all later ones.
     ///
     /// - Throws: ``ZooKeeperError`` with code `.authenticationFailed` when the server refuses it; the client is over then.
+    ///   `.dataTooLarge`, and the credential is not kept.
     public func addAuth(_ credential: AuthCredential) async throws {
+        // What is kept is sent on each connection: what the server would not take would cost every one of them.
+        _ = try core.encoder.encode(.addAuth(credential))
         core.state.withLock { state in
             if !state.credentials.contains(credential) { state.credentials.append(credential) }
         }

@@ -48,6 +48,9 @@ extension ZooKeeperClient {
         core.state.withLock { $0.machine.credential }
     }
 
+    /// What the paths of all watches of the client may take together, each with its chroot and 4 bytes.
+    package var watchRoom: Int { configuration.maximumPacketSize - WatchTable.packetOverhead }
+
     /// Whether the client is connected at this moment.
     package var isConnected: Bool { core.state.withLock { $0.isConnected } }
 }

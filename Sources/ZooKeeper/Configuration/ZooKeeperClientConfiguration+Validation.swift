@@ -1,3 +1,5 @@
+internal import ZooKeeperBridge
+
 extension ZooKeeperClientConfiguration {
     static let possibleRequestsInFlight = 1...4096
     /// In milliseconds.
@@ -65,6 +67,12 @@ extension ZooKeeperClientConfiguration {
             try require(
                 Self.isScheme(credential.scheme), "auth[\(index)].scheme", "\"\(credential.scheme)\"",
                 "a scheme's name, such as \"digest\"")
+            let size = TransportRequest.addAuth(
+                TransportCredential(scheme: credential.scheme, credential: credential.credential)
+            ).encodedSize
+            try require(
+                size <= maximumPacketSize, "auth[\(index)]", "a credential that takes \(size) bytes on the wire",
+                "at most maximumPacketSize, which is \(maximumPacketSize)")
         }
     }
 

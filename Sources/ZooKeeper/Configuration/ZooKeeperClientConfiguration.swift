@@ -43,9 +43,20 @@ public struct ZooKeeperClientConfiguration: Sendable {
     ///
     /// Default: 1024.
     public var maximumRequestsInFlight: Int
-    /// The largest packet the server takes, in bytes: its `jute.maxbuffer`.
+    /// The largest packet that the client sends, in bytes; it may not be over the servers' `jute.maxbuffer`.
     ///
-    /// Default: 1,048,575. A request that would be larger fails with `.dataTooLarge` before it is sent.
+    /// Default: 1,048,575, which is the servers' default. A server closes the connection of a client that sends more. Where
+    /// `jute.maxbuffer` was changed on the servers, set the same number here.
+    ///
+    /// - A request that would be larger fails with `.dataTooLarge` before it is sent, and nothing else is disturbed. All of
+    ///   the request counts: its header, its path with the chroot, its data and its access control list.
+    /// - After a reconnect all watches are set again in one packet. Each takes the length of its path, the chroot included,
+    ///   and 4 bytes. A watch that would not fit is refused with `.invalidArgument`. Own znodes, predecessors and signals
+    ///   of locks, elections and windows come first; at least a quarter is kept free for them. Caches and the program's own
+    ///   watches share the rest; what a cache cannot watch it reads at intervals.
+    ///
+    /// Answers are not limited by this number: a list of children may be larger than a request. The client takes an answer
+    /// of any size, and so does a server send it; JVM clients refuse what is over their own `jute.maxbuffer`.
     public var maximumPacketSize: Int
 
     #if Tracing

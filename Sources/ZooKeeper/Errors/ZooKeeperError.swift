@@ -77,6 +77,8 @@ public struct ZooKeeperError: Error, Sendable, Hashable, CustomStringConvertible
     ///
     /// `false` means that it was not. Look before repeating a request whose outcome is unknown.
     public var isOutcomeUnknown: Bool
+    /// Whether a watch was refused because the session has no room for it; the same request without it may succeed.
+    package var isWatchRefusal = false
 
     /// Makes an error.
     public init(

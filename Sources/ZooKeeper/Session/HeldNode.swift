@@ -17,6 +17,7 @@ package final class HeldNode: Sendable {
     let watchDue: MonotonicInstant
     private let isWatched = Atomic(false)
     private let refusesChecks = Atomic(false)
+    private let problem = Mutex<ZooKeeperError?>(nil)
     private static let lost = Int64.min
     private let sink = Mutex<WatchSink?>(nil)
     private let writes = Mutex(Writes())
@@ -127,6 +128,9 @@ package final class HeldNode: Sendable {
         session.post(.data(path: path, watch: sink)) { [weak self] in self?.handle($0) }
     }
 
+    /// Why the watch could not be set when it was last tried.
+    var watchProblem: ZooKeeperError? { problem.withLock { $0 } }
+
     /// Whether the deadline has passed; what still waits for its first proof has not outlived anything.
     func hasOutlivedDeadline(now: MonotonicInstant) -> Bool {
         let deadline = validUntil
@@ -136,16 +140,22 @@ package final class HeldNode: Sendable {
     private func handle(_ result: SessionResult) {
         switch result {
         case .success(.data(let data, let stat)):
+            problem.withLock { $0 = nil }
             guard stat.czxid == czxid else { return lose(.znodeDeleted) }
             uncap()
             tell(data, version: stat.dataVersion)
         case .failure(let error) where error.code == .noNode: lose(.znodeDeleted)
-        case .failure(let error) where error.code == .noAuth: core.warnUnreadable(self)
+        case .failure(let error) where error.code == .noAuth:
+            problem.withLock { $0 = error }
+            core.warnUnreadable(self)
         case .failure(let error) where error.code == .sessionExpired || error.code == .clientStopped: break
         // Lost with its connection: it goes out again, and waits for the next one.
         case .failure(let error) where error.isOutcomeUnknown: watch()
         // The server does not answer properly: what is sure now stays, nothing more.
-        default: core.watchLater(self)
+        case .failure(let error):
+            problem.withLock { $0 = error }
+            core.retryLater { [weak self] in self?.watch() }
+        case .success: core.retryLater { [weak self] in self?.watch() }
         }
     }
 

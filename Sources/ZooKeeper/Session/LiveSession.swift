@@ -88,6 +88,13 @@ package final class LiveSession: Sendable {
         core.post(request, epoch: epoch, completion: completion)
     }
 
+    /// Calls a closure after a short pause, to try again what failed without being sent; not at all if the client stops.
+    ///
+    /// The closure is called on the thread of the heartbeats: it must not block.
+    package func retryLater(_ retry: @escaping @Sendable () -> Void) {
+        core.retryLater(retry)
+    }
+
     /// Gives a watch up that was set in this session, and takes it away from the server when nobody else has it.
     package func giveUp(_ sink: WatchSink, at path: String, kind: WatchedKind) {
         core.giveUp(sink, path: path, kind: kind)
@@ -202,7 +209,7 @@ extension WatchedKind {
 
 /// Why something that was held is not held any more.
 public struct LossReason: Sendable, Hashable, CustomStringConvertible {
-    enum Kind: Hashable { case znodeDeleted, sessionEnded, deadlinePassed, clientStopped }
+    enum Kind: Hashable { case znodeDeleted, sessionEnded, deadlinePassed, notWatched, clientStopped }
 
     let kind: Kind
 
@@ -212,6 +219,11 @@ public struct LossReason: Sendable, Hashable, CustomStringConvertible {
     public static let sessionEnded = LossReason(kind: .sessionEnded)
     /// The ensemble has not confirmed the session for so long that it may have given the grant away.
     public static let deadlinePassed = LossReason(kind: .deadlinePassed)
+    /// The own znode could not be watched, so that its deletion by somebody else would not have been noticed in time.
+    ///
+    /// The session lives. Either the session has too many watches, see
+    /// ``ZooKeeperClientConfiguration/maximumPacketSize``, or the znode's ACL does not let its creator read it.
+    public static let notWatched = LossReason(kind: .notWatched)
     /// The client was stopped while something was held.
     public static let clientStopped = LossReason(kind: .clientStopped)
 

@@ -17,7 +17,9 @@ public struct WatchEvent: Sendable, Hashable, CustomStringConvertible {
     public var isDataChanged: Bool { kind == .dataChanged }
     /// A child was created or deleted.
     public var isChildrenChanged: Bool { kind == .childrenChanged }
-    /// The watch was lost with its connection while the session lives on: read and watch again.
+    /// The watch was lost while the session lives on: read and watch again.
+    ///
+    /// It was lost with its connection, or it made way for a watch that a lock or an election needs.
     public var isInterrupted: Bool { kind == .interrupted }
     /// The watch was lost with its session, or because the client stopped.
     public var isSessionEnded: Bool { kind == .sessionEnded }

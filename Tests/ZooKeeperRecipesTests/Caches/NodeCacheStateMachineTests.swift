@@ -261,4 +261,43 @@ struct NodeCacheStateMachineTests {
         #expect(machine.answered(.data([2], stat(mzxid: 20)), on: first, now: at(6)) == nil)
         #expect(machine.content == .present(data: [1], stat: stat(mzxid: 10)))
     }
+
+    // MARK: No room for a watch
+
+    @Test func `a znode whose watch finds no room is read without one, again and again with growing pauses`() {
+        let machine = Machine(now: at(0))
+        var refusal = ZooKeeperError(.invalidArgument)
+        refusal.isWatchRefusal = true
+        let unwatched = Read(kind: .data, setsWatch: false, catchesUp: false)
+        #expect(machine.connectionChanged(to: first, now: at(0)) == dataAndWatch)
+        var pauses: [Duration] = []
+        var now = at(1)
+        for round in 1...12 {
+            #expect(machine.answered(.failed(refusal), on: first, now: now) == unwatched)
+            #expect(machine.answered(.data([UInt8(round)], stat(mzxid: Int64(round))), on: first, now: now) == nil)
+            #expect(machine.content == .present(data: [UInt8(round)], stat: stat(mzxid: Int64(round))))
+            #expect(machine.staleSince(on: first, now: now) == now, "what is not watched is as old as its last read")
+            #expect(machine.takePublication(on: first))
+            let until = machine.pausedUntil ?? now
+            pauses.append(until - now)
+            now = until
+            #expect(machine.retry(on: first, now: now) == dataAndWatch, "there may be room by now")
+        }
+        #expect(pauses.first! <= .milliseconds(50) && pauses.last! >= .seconds(2.5))
+        #expect(pauses.allSatisfy { $0 <= .seconds(5) })
+        #expect(machine.answered(.data([9], stat(mzxid: 99)), on: first, now: now) == nil)
+        #expect(machine.staleSince(on: first, now: now) == nil)
+    }
+
+    @Test func `that a znode does not stand is also known without a watch`() {
+        let machine = Machine(now: at(0))
+        var refusal = ZooKeeperError(.invalidArgument)
+        refusal.isWatchRefusal = true
+        _ = machine.connectionChanged(to: first, now: at(0))
+        _ = machine.answered(.failed(refusal), on: first, now: at(1))
+        let read = machine.answered(.missing, on: first, now: at(1))
+        #expect(read == Read(kind: .existence, setsWatch: false, catchesUp: false))
+        #expect(machine.answered(.missing, on: first, now: at(1)) == nil)
+        #expect(machine.content == .absent && machine.pausedUntil != nil)
+    }
 }

@@ -32,6 +32,8 @@ final class SubtreeModel {
     private var inFlight = 0
     private(set) var published: [CacheChange] = []
     var unreadable: Set<String> = []
+    /// How many watches the client has room for, as it says itself.
+    var watchRoom = Int.max
 
     init(
         depth: Int = 1, showsRoot: Bool = false, readsData: Bool = true, watchBudget: Int = 1_000_000,
@@ -174,7 +176,12 @@ final class SubtreeModel {
             asked.append("\(read.question)\(read.setsWatch ? "+" : "") \(path)")
             inFlight += 1
             mostInFlight = max(mostInFlight, inFlight)
-            let answer = answer(read.question, path)
+            var answer = answer(read.question, path)
+            if read.setsWatch, watchCount >= watchRoom {
+                var error = ZooKeeperError(.invalidArgument)
+                error.isWatchRefusal = true
+                answer = .failed(error)
+            }
             if read.setsWatch, answer.setsWatch(of: read) {
                 watches[path, default: []].append(.init(number: read.number, key: read.key, part: read.part))
             }

@@ -198,6 +198,53 @@ import ZooKeeper
         #expect(model.shown() == model.truth())
     }
 
+    @Test func `what the client has no room to watch is read at intervals, and watched once there is room`() {
+        let model = SubtreeModel()
+        model.watchRoom = 5
+        model.create("/r")
+        for number in 0..<9 { model.create("/r/\(number)") }
+        model.connect(number: 1)
+        model.settle()
+        #expect(model.shown() == model.truth())
+        #expect(model.isLive)
+        guard case .present(let snapshot) = model.machine.content else { return }
+        #expect(snapshot.filter { $0.isWatched }.count == 4)
+        _ = model.takeAsked()
+        model.write("/r/8", [5])
+        model.advance(.seconds(31))
+        model.settle()
+        #expect(model.shown() == model.truth())
+        #expect(model.takeAsked().filter { !$0.contains("+") }.count == 5)
+        model.watchRoom = 100
+        model.advance(.seconds(31))
+        model.settle()
+        #expect(model.watchCount == 10)
+        guard case .present(let watched) = model.machine.content else { return }
+        #expect(watched.filter { !$0.isWatched }.isEmpty)
+        _ = model.takeAsked()
+        model.advance(.seconds(31))
+        model.settle()
+        #expect(model.takeAsked() == [])
+    }
+
+    @Test func `a root that finds no room for its watch says so, and is tried with growing pauses`() {
+        let model = SubtreeModel()
+        model.watchRoom = 0
+        model.create("/r")
+        model.create("/r/a")
+        model.connect(number: 1)
+        model.settle()
+        guard case .unreadable(let error) = model.machine.content else {
+            Issue.record("the refusal is not shown")
+            return
+        }
+        #expect(error.isWatchRefusal)
+        model.watchRoom = 100
+        model.advance(.seconds(1))
+        model.settle()
+        #expect(model.shown() == model.truth())
+    }
+
     @Test func `H54 a child that may not be read shows its error and is asked again with growing pauses`() {
         let model = SubtreeModel()
         model.create("/r")
