@@ -89,7 +89,11 @@ struct ElectionLoop {
 
     private func pause(_ failure: LeadershipFailure) async -> Machine.Event {
         election.tell(.failed(failure))
-        election.logger.warning("Stands again after a failure", metadata: ["reason": "\(failure.reason)"])
+        if failure.isShortTerm {
+            election.logger.info("Pauses between short terms", metadata: ["reason": "\(failure.reason)"])
+        } else {
+            election.logger.warning("Stands again after a failure", metadata: ["reason": "\(failure.reason)"])
+        }
         let (clock, stopping) = (clock, election.stopping)
         let end = clock.now + failure.retriesAfter
         await withTaskGroup(of: Void.self) { group in

@@ -20,6 +20,8 @@ struct ElectionStateMachine: Sendable {
     struct Problem: Equatable {
         var reason: String
         var isForbidden = false
+        /// That a term was short is no failure: the pauses after failures do not grow by it.
+        var isShortTerm = false
     }
 
     /// How a term ended; its closure has returned.
@@ -60,11 +62,16 @@ struct ElectionStateMachine: Sendable {
     private var state = State.idle
     private var isStopping = false
     private var backoff: Backoff
+    private var shortTermBackoff: Backoff
+    private var lastTermWasShort = false
     private let stableAfter: Duration
+    private let minimumTermDuration: Duration
 
     init(configuration: LeaderConfiguration, seed: UInt64) {
         backoff = Backoff(initial: configuration.firstPause, cap: configuration.longestPause, seed: seed)
         stableAfter = configuration.stableAfter
+        minimumTermDuration = configuration.minimumTermDuration
+        shortTermBackoff = Backoff(initial: configuration.firstPause, cap: minimumTermDuration, seed: seed)
     }
 
     mutating func start() -> Action {
@@ -95,11 +102,23 @@ struct ElectionStateMachine: Sendable {
 
     private mutating func ended(_ end: TermEnd, lasted: Duration) -> Action {
         if lasted >= stableAfter { backoff.reset() }
-        guard case .failed(let problem) = end else {
-            if end == .returned { backoff.reset() }
-            return giveUp()
+        if case .failed(let problem) = end { return giveUp(after: problem) }
+        if end == .returned { backoff.reset() }
+        return giveUp(after: repeatedShortTerm(end, lasted: lasted))
+    }
+
+    /// Terms that end at once, one after the other, would keep the ensemble busy with elections.
+    private mutating func repeatedShortTerm(_ end: TermEnd, lasted: Duration) -> Problem? {
+        let isRepeated = lastTermWasShort
+        lastTermWasShort = lasted < minimumTermDuration
+        guard lastTermWasShort else {
+            shortTermBackoff.reset()
+            return nil
         }
-        return giveUp(after: problem)
+        guard isRepeated else { return nil }
+        return Problem(
+            reason: "the term was \(end) after \(lasted), sooner than minimumTermDuration, \(minimumTermDuration)",
+            isShortTerm: true)
     }
 
     private mutating func giveUp(after problem: Problem? = nil) -> Action {
@@ -110,7 +129,8 @@ struct ElectionStateMachine: Sendable {
         if isStopping { return finish() }
         guard let problem else { return go(.standing, .stand) }
         let failure = LeadershipFailure(
-            reason: problem.reason, isForbidden: problem.isForbidden, retriesAfter: backoff.pause())
+            reason: problem.reason, isForbidden: problem.isForbidden, isShortTerm: problem.isShortTerm,
+            retriesAfter: problem.isShortTerm ? shortTermBackoff.pause() : backoff.pause())
         return go(.pausing, .pause(failure))
     }
 

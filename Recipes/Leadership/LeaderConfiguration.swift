@@ -26,6 +26,15 @@ public struct LeaderConfiguration: Sendable, Hashable {
     /// A term that lasted for this long was stable: the pauses begin anew with the first one.
     public var stableAfter: Duration = .seconds(10)
 
+    /// Terms that are shorter than this are not allowed to follow one another without a pause.
+    ///
+    /// A closure that returns or resigns at once would otherwise make hundreds of terms a second. The first short term is
+    /// followed by none, the second one by a pause of ``firstPause``. The pause doubles with each further short term up to
+    /// this duration, each shortened by up to half at random. A longer term begins anew. During the pause the participant is
+    /// not in the queue, and ``LeaderState/failed(_:)`` tells the reason; stopping it ends the pause at once. Resigning
+    /// and handing over are not delayed, because the pause comes after the term. Zero means no pauses. Default: 1 s.
+    public var minimumTermDuration: Duration = .seconds(1)
+
     /// Whether this participant comes when a leader offers it the next term.
     public var acceptsTransfers = true
 
@@ -53,6 +62,8 @@ public struct LeaderConfiguration: Sendable, Hashable {
         }
         try check(firstPause > .zero, "firstPause is \(firstPause); it must be over 0")
         try check(longestPause >= firstPause, "longestPause is \(longestPause), less than firstPause, \(firstPause)")
+        try check(
+            minimumTermDuration >= .zero, "minimumTermDuration is \(minimumTermDuration); it must not be negative")
         try check(priority >= 0, "priority is \(priority); it must be 0 or more")
         try check(takeoverDelay >= .zero, "takeoverDelay is \(takeoverDelay); it must not be negative")
     }

@@ -7,7 +7,8 @@ public enum LeaderState: Sendable, Hashable, CustomStringConvertible {
     case waiting(position: Int?)
     /// It leads, in its term of this number, with this token.
     case leading(number: Int, token: FencingToken)
-    /// Something went wrong; it stands again after a pause.
+    /// Something went wrong, or terms shorter than ``LeaderConfiguration/minimumTermDuration`` follow one another; it stands
+    /// again after a pause.
     case failed(LeadershipFailure)
     /// `run()` has ended.
     case stopped
@@ -45,13 +46,16 @@ public struct LeadershipFailure: Sendable, Hashable, CustomStringConvertible {
     public var reason: String
     /// Whether the ensemble denies a right (`.noAuth`): somebody has to do something about it.
     public var isForbidden: Bool
+    /// Whether nothing failed but terms shorter than ``LeaderConfiguration/minimumTermDuration`` follow one another.
+    public var isShortTerm: Bool
     /// After which pause the participant stands for election again, counted from when this was told.
     public var retriesAfter: Duration
 
     /// Makes a failure, for tests.
-    public init(reason: String, isForbidden: Bool = false, retriesAfter: Duration) {
+    public init(reason: String, isForbidden: Bool = false, isShortTerm: Bool = false, retriesAfter: Duration) {
         self.reason = reason
         self.isForbidden = isForbidden
+        self.isShortTerm = isShortTerm
         self.retriesAfter = retriesAfter
     }
 

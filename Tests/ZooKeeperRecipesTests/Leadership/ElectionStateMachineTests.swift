@@ -34,6 +34,81 @@ import ZooKeeper
         return failure
     }
 
+    /// Runs a term that does not fail, and gives the pause that follows.
+    private func term(
+        _ machine: inout ElectionStateMachine, _ end: ElectionStateMachine.TermEnd = .returned,
+        lasted: Duration = .milliseconds(1)
+    ) -> LeadershipFailure? {
+        _ = machine.handle(.elected)
+        _ = machine.handle(.inOffice)
+        _ = machine.handle(.termEnded(end, lasted: lasted))
+        guard case .pause(let failure) = machine.handle(.gaveUp) else { return nil }
+        _ = machine.handle(.paused)
+        return failure
+    }
+
+    @Test(arguments: [ElectionStateMachine.TermEnd.returned, .lost, .resigned])
+    func `short terms that follow one another are paced, however they end`(end: ElectionStateMachine.TermEnd) {
+        var machine = machine()
+        _ = machine.start()
+        #expect(term(&machine, end) == nil, "one is nothing special")
+        let pauses = (0..<8).compactMap { _ in term(&machine, end) }
+        #expect(pauses.count == 8)
+        let longest: [Duration] = [100, 200, 400, 800, 1000, 1000, 1000, 1000].map { .milliseconds($0) }
+        for (pause, longest) in zip(pauses, longest) {
+            #expect(pause.retriesAfter > longest / 2 && pause.retriesAfter <= longest)
+            #expect(pause.isShortTerm && pause.reason.contains("minimumTermDuration"))
+        }
+    }
+
+    @Test func `a term that was long enough ends the pauses between short ones`() {
+        var machine = machine()
+        _ = machine.start()
+        for _ in 0..<6 { _ = term(&machine) }
+        #expect(term(&machine, lasted: .seconds(1)) == nil)
+        #expect(term(&machine) == nil)
+        #expect(term(&machine)!.retriesAfter <= .milliseconds(100))
+    }
+
+    @Test func `pauses between short terms and pauses after failures do not lengthen each other`() {
+        var machine = machine()
+        _ = machine.start()
+        for _ in 0..<6 { _ = term(&machine) }
+        #expect(fail(&machine)!.retriesAfter <= .milliseconds(100))
+        #expect(fail(&machine)?.isShortTerm == false)
+    }
+
+    @Test func `with a minimum of zero no term is short`() {
+        var configuration = LeaderConfiguration()
+        configuration.minimumTermDuration = .zero
+        var machine = ElectionStateMachine(configuration: configuration, seed: 1)
+        _ = machine.start()
+        for _ in 0..<5 { #expect(term(&machine, lasted: .zero) == nil) }
+    }
+
+    @Test func `who is to stop does not pause after a short term`() {
+        var machine = machine()
+        _ = machine.start()
+        for _ in 0..<3 { _ = term(&machine) }
+        _ = machine.handle(.elected)
+        _ = machine.handle(.inOffice)
+        machine.stop()
+        #expect(machine.handle(.termEnded(.returned, lasted: .zero)) == .giveUp)
+        #expect(machine.handle(.gaveUp) == .finish(nil))
+        var pausing = self.machine()
+        _ = pausing.start()
+        _ = term(&pausing)
+        _ = pausing.handle(.elected)
+        _ = pausing.handle(.inOffice)
+        _ = pausing.handle(.termEnded(.returned, lasted: .zero))
+        guard case .pause = pausing.handle(.gaveUp) else {
+            Issue.record("no pause")
+            return
+        }
+        pausing.stop()
+        #expect(pausing.handle(.paused) == .finish(nil))
+    }
+
     @Test func `a participant stands, takes office, leads, gives up and stands again`() {
         var machine = machine()
         #expect(machine.start() == .stand)
