@@ -49,7 +49,7 @@ struct ClientWatchRoomTests {
             #expect(second.isValid, "for as long as its session was known to be when it was created")
             #expect(second.watchProblem?.isWatchRefusal == true)
             var steps = 0
-            while second.lossReason == nil {
+            while second.lossReason == nil, steps < 300 {
                 await advance(scripted)
                 steps += 1
                 if let sync = connection.taken(where: \.isSync) { sync.answer(0) }

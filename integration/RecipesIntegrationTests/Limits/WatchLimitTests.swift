@@ -3,7 +3,7 @@ import ZooKeeper
 import ZooKeeperRecipes
 import ZooKeeperTestKit
 
-/// Caches, locks and elections of one client beside a server's small `jute.maxbuffer`, which all watches have to fit into.
+/// Caches, locks and elections of one client whose watches have to fit into a server's small `jute.maxbuffer`.
 @Suite(.serialized, .timeLimit(.minutes(3)))
 struct WatchLimitTests {
     private static let limit = 100_000
@@ -105,7 +105,7 @@ struct WatchLimitTests {
         }
         await foreign.release()
         let second = try await waiting.value
-        try await ExclusiveMode(client: client, path: "/app/mode").run(reason: "test") { window in #expect(window.isValid) }
+        try await ExclusiveMode(client: client, path: "/app/mode").run(reason: "test") { #expect($0.isValid) }
         try await scene.reconnect()
         try await outlive(client) {
             try #require(term.isValid && second.isValid && leases.allSatisfy { $0.isValid })
