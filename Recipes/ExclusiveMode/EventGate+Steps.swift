@@ -336,12 +336,6 @@ extension GateLoop {
         return .sessionEnded
     }
 
-    /// What failed without being sent, as for want of room for the watch, is not tried at full speed.
-    private func pauseBeforeLooking() async {
-        let clock = gate.clock
-        _ = await unlessAbandoned { try await clock.sleep(until: clock.now + .milliseconds(100)) }
-    }
-
     /// Servers tell nobody of the end of a znode that they may not read (CVE-2024-23944); its parent tells it.
     ///
     /// - Returns: `nil` when there was no answer.
