@@ -8,7 +8,9 @@ public struct GroupMember: Sendable, Hashable {
     public var data: [UInt8]?
     /// The znode's stat; its `czxid` tells a member from an earlier life under the same id.
     public var stat: ZNodeStat?
-    /// Whether the znode belongs to the present session of the client that looks.
+    /// Whether the znode is the one of the membership that lists it; never true in the list of an observer.
+    ///
+    /// It is not while that membership has no session, or somebody else's znode is in the place of its own.
     public var isSelf: Bool
 
     /// Makes a member, for tests.
@@ -24,11 +26,12 @@ public struct GroupMember: Sendable, Hashable {
 public struct GroupMembers: Sendable, Sequence {
     /// What the cache of the group's children shows.
     package let entry: CacheEntry
-    private let session: SessionID?
+    private let own: OwnZNode?
 
-    init(entry: CacheEntry, client: ZooKeeperClient) {
+    /// - Parameter node: The own znode of the membership that lists the group; `nil` for an observer.
+    init(entry: CacheEntry, node: PersistentNode?) {
         self.entry = entry
-        session = client.session?.id
+        own = node.flatMap(OwnZNode.init)
     }
 
     /// Whether the group has been read at all; before that nobody is listed.
@@ -58,7 +61,31 @@ public struct GroupMembers: Sendable, Sequence {
     private func member(_ znode: CachedZNode) -> GroupMember {
         GroupMember(
             id: znode.name, data: znode.data, stat: znode.stat,
-            isSelf: session != nil && znode.stat?.ephemeralOwner == session)
+            isSelf: own?.isShown(by: znode) ?? false)
+    }
+}
+
+/// Recognizes the own znode of a membership.
+///
+/// The list may show it before its creator has the answer. But no other node of the client creates at that path, and what
+/// the program has created there by other means is known as somebody else's.
+private struct OwnZNode: Sendable {
+    private let name: String
+    private let session: SessionID
+    private var stranger: ZXID?
+
+    init?(_ node: PersistentNode) {
+        guard NodeClaims.isHeld(by: node), let session = node.client.session?.id,
+            let slash = node.path.utf8.lastIndex(of: UInt8(ascii: "/"))
+        else { return nil }
+        name = String(node.path[node.path.utf8.index(after: slash)...])
+        self.session = session
+        if case .occupied(let znode) = node.state { stranger = znode.stat.czxid }
+    }
+
+    func isShown(by znode: CachedZNode) -> Bool {
+        guard let stat = znode.stat, stat.ephemeralOwner == session, stat.czxid != stranger else { return false }
+        return znode.name.utf8.elementsEqual(name.utf8)
     }
 }
 
@@ -70,22 +97,22 @@ public struct GroupChanges: AsyncSequence, Sendable {
     public typealias Failure = Never
 
     let stream: AsyncStream<CacheEntry>
-    let client: ZooKeeperClient
+    let node: PersistentNode?
 
     /// Reads the changes.
     public struct AsyncIterator: AsyncIteratorProtocol {
         var iterator: AsyncStream<CacheEntry>.Iterator
-        let client: ZooKeeperClient
+        let node: PersistentNode?
 
         /// The members after the next change; `nil` when nothing comes any more.
         public mutating func next(isolation actor: isolated (any Actor)? = #isolation) async -> GroupMembers? {
             guard let entry = await iterator.next(isolation: actor) else { return nil }
-            return GroupMembers(entry: entry, client: client)
+            return GroupMembers(entry: entry, node: node)
         }
     }
 
     /// Begins to read.
     public func makeAsyncIterator() -> AsyncIterator {
-        AsyncIterator(iterator: stream.makeAsyncIterator(), client: client)
+        AsyncIterator(iterator: stream.makeAsyncIterator(), node: node)
     }
 }

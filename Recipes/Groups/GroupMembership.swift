@@ -16,11 +16,11 @@ public import ZooKeeper
 /// }
 /// ```
 ///
-/// - The own member is listed when its znode really stands, and marked by ``GroupMember/isSelf`` while that belongs to the
-///   present session.
+/// - The own member is listed when its znode really stands, and marked by ``GroupMember/isSelf``.
 /// - The znode is kept as a ``PersistentNode`` keeps it. An id that somebody else stands under is respected: the membership
 ///   waits for it to go, as that of a crashed process does within its session timeout, and when it does not within
 ///   ``Configuration-swift.struct/duplicatePatience``, `run()` fails with ``GroupError/Code-swift.struct/duplicate``, which names who it is.
+///   A second membership of the same client is refused in the same way: it never writes or deletes the first one's znode.
 /// - At the end only the own znode is deleted.
 public final class GroupMembership: Service, Sendable {
     /// How a member takes part.
@@ -77,24 +77,35 @@ public final class GroupMembership: Service, Sendable {
     }
 
     /// The members that are known now; from memory.
-    public var current: GroupMembers { observer.current }
+    public var current: GroupMembers { observer.members(of: node) }
 
     /// The present members first, then each change; a slow reader skips to the newest.
     ///
     /// The sequence ends when the membership has stopped.
-    public var changes: GroupChanges { observer.changes }
+    public var changes: GroupChanges { observer.changes(of: node) }
 
     /// Where the own znode stands: the present state first, then all changes.
     public var states: AsyncStream<PersistentNodeState> { node.states }
 
-    /// Has the other members see other data from now on, at any time.
+    /// Sets the data that the other members see from now on.
+    ///
+    /// Returns at once and may be called at any time. ``waitUntilJoined()`` returns when the znode holds the data, and throws
+    /// if the ensemble refuses it; ``write(_:)`` does both.
     public func setData(_ data: [UInt8]) {
         node.setData(data)
     }
 
-    /// Waits until the own znode stands.
+    /// Sets the data that the other members see, and waits until the znode holds it.
     ///
-    /// - Throws: ``GroupError`` with code `.stopped` when the membership has stopped, or `CancellationError`.
+    /// - Throws: The errors of ``PersistentNode/write(_:)``.
+    public func write(_ data: [UInt8]) async throws {
+        try await node.write(data)
+    }
+
+    /// Waits until the own znode stands, with the data that was set last.
+    ///
+    /// - Throws: `ZooKeeperError` if the ensemble refuses the znode, as ``PersistentNode/waitUntilStanding()`` does;
+    ///   ``GroupError`` with code `.stopped` when the membership has stopped; or `CancellationError`.
     public func waitUntilJoined() async throws {
         try await node.waitUntilStanding()
     }
@@ -130,24 +141,30 @@ public final class GroupMembership: Service, Sendable {
                     occupant.withLock { $0 = nil }
                     continue
                 }
-                occupant.withLock { present in
-                    let isSame = present?.znode.stat.czxid == znode.stat.czxid
-                    present = (znode, isSame ? present?.since ?? clock.now : clock.now)
+                occupant.withLock { known in
+                    let isSame = known?.znode.stat.czxid == znode.stat.czxid
+                    known = (znode, isSame ? known?.since ?? clock.now : clock.now)
                 }
                 timer.signal()
             }
         }
         defer { follower.cancel() }
         while !Task.isCancelled {
-            let present = occupant.withLock { $0 }
-            let deadline = present.map { $0.since + patience }
-            if let present, let deadline, deadline <= clock.now {
-                throw GroupError(
-                    .duplicate, path: node.path, occupant: present.znode,
-                    message: "two members must not have the same id")
-            }
+            let known = occupant.withLock { $0 }
+            let deadline = known.map { $0.since + patience }
+            if let known, let deadline, deadline <= clock.now { throw duplicate(of: known.znode) }
             await timer.wait(until: deadline, clock: clock)
         }
+    }
+
+    private func duplicate(of znode: StandingZNode) -> GroupError {
+        let isOfClient = znode.stat.ephemeralOwner != nil && znode.stat.ephemeralOwner == node.client.session?.id
+        return GroupError(
+            .duplicate, path: node.path, occupant: znode,
+            message: isOfClient
+                ? "the znode was created by another part of this program, with the same client; "
+                    + "two members must not have the same id"
+                : "two members must not have the same id")
     }
 }
 
@@ -156,7 +173,6 @@ public final class GroupObserver: Service, Sendable {
     /// The group's path.
     public let path: String
     private let cache: ChildrenCache
-    private let client: ZooKeeperClient
 
     /// Makes an observer; it knows nothing before it runs.
     ///
@@ -171,17 +187,21 @@ public final class GroupObserver: Service, Sendable {
         logger: Logger = .current
     ) throws(ZooKeeperError) {
         self.path = path
-        self.client = client
         cache = try ChildrenCache(path, client: client, configuration: configuration, logger: logger)
     }
 
     /// The members that are known now; from memory.
-    public var current: GroupMembers { GroupMembers(entry: cache.current, client: client) }
+    public var current: GroupMembers { members(of: nil) }
 
     /// The present members first, then each change; a slow reader skips to the newest.
     ///
     /// The sequence ends when the observer has stopped.
-    public var changes: GroupChanges { GroupChanges(stream: cache.changes, client: client) }
+    public var changes: GroupChanges { changes(of: nil) }
+
+    /// The members, with the one marked that a node belongs to.
+    func members(of node: PersistentNode?) -> GroupMembers { GroupMembers(entry: cache.current, node: node) }
+
+    func changes(of node: PersistentNode?) -> GroupChanges { GroupChanges(stream: cache.changes, node: node) }
 
     /// Follows the group until it is cancelled or shut down gracefully.
     ///

@@ -8,16 +8,28 @@ struct PersistentNodeLoop {
 
     let node: PersistentNode
     private var session: LiveSession?
-    private var earlierSessions: Set<SessionID> = []
+    private var earlierSessions: [SessionID] = []
+    /// How many earlier sessions are remembered: a server shows their znodes only for a moment.
+    private static let rememberedSessions = 4
     private var watch: NodeWatch?
     private var backoff: Backoff
-    /// Whether something of this session may stand, or may come to stand.
+    private var lostWrites: LostWrites
+    private var pacing: RepairPacing
+    /// The data that the own znode was last seen to hold as it should.
+    private var settledData: [UInt8]?
+    /// Whether something of this session may exist, or may come to exist.
     private var mayStand = false
+    /// The own znode's creation in this session, as far as it is known.
+    private var creation: (transaction: ZXID?, isUncertain: Bool) = (nil, true)
+    private var loggedRefusal: ZooKeeperError?
     private var failure: ZooKeeperError?
 
     init(node: PersistentNode) {
         self.node = node
-        backoff = Backoff(initial: .milliseconds(50), cap: .seconds(5), seed: node.client.randomness.next())
+        let randomness = node.client.randomness
+        backoff = Backoff(initial: .milliseconds(50), cap: .seconds(5), seed: randomness.next())
+        lostWrites = LostWrites(seed: randomness.next())
+        pacing = RepairPacing(seed: randomness.next())
     }
 
     private var isStopping: Bool { node.stopping.value != nil }
@@ -26,13 +38,41 @@ struct PersistentNodeLoop {
         let connections = Task { [node] in
             for await _ in node.client.states { node.wakeUp.signal() }
         }
-        while !isStopping, let session = await nextSession() {
+        await claimPath()
+        while !isStopping, node.loss == nil, let session = await nextSession() {
+            creation = (nil, true)
             await keep(in: session)
-            earlierSessions.insert(session.id)
+            earlierSessions = (earlierSessions + [session.id]).suffix(Self.rememberedSessions)
         }
         connections.cancel()
         await leave()
+        NodeClaims.release(by: node)
         return failure
+    }
+
+    /// Waits until no other node of this client keeps a znode at the path; until then reports that one's znode.
+    private mutating func claimPath() async {
+        while !isStopping, let holder = NodeClaims.claim(for: node) {
+            let changes = Task { [node] in
+                for await _ in holder.states { node.wakeUp.signal() }
+            }
+            var seen: PersistentNodeState?
+            while !isStopping, holder.state != .stopped {
+                let state = holder.state
+                if state != seen { mirror(state) }
+                seen = state
+                await node.wakeUp.wait(until: nil, clock: node.client.clock)
+            }
+            changes.cancel()
+        }
+    }
+
+    private mutating func mirror(_ state: PersistentNodeState) {
+        switch state {
+        case .standing(let znode), .unconfirmed(let znode), .occupied(let znode): tell(.occupied(znode))
+        case .absent, .refused: tell(state)
+        case .stopped: break
+        }
     }
 
     private mutating func nextSession() async -> LiveSession? {
@@ -48,23 +88,30 @@ struct PersistentNodeLoop {
         }
     }
 
-    /// Keeps the znode standing until the session ends, or the node is to stop.
+    /// Keeps the znode until the session ends, the node is to stop, or a znode that must not be created again is gone.
     private mutating func keep(in session: LiveSession) async {
         var machine = Machine(
-            session: session.id, earlierSessions: earlierSessions.subtracting([session.id]), isOwn: node.isOwn)
+            session: session.id, earlierSessions: Set(earlierSessions).subtracting([session.id]), isOwn: node.isOwn)
         var step = Machine.Step.create
-        await awaitCleanUp(in: session)
         while !isStopping, !session.hasEnded {
+            if step.mayCreate {
+                await awaitCleanUp(in: session)
+                guard node.startCreation() else { return node.lose() }
+            }
             let data = node.data
-            let (sight, refusal) = await perform(step, data: data, in: session)
+            let (sight, outcome) = await perform(step, data: data, in: session)
+            let next = machine.next(after: sight, step: step, outcome: outcome, data: node.data)
+            creation = (machine.creation, machine.isCreationUncertain)
             guard !session.hasEnded else { break }
-            let next = machine.next(after: sight, data: node.data, refusal: refusal)
+            if case .standing(let znode) = next.state { node.sees(znode, in: session) }
+            guard node.isKept(after: sight) else { return node.lose() }
             if let state = next.state { tell(state) }
             step = await follow(next.step, in: session)
         }
+        if session.hasEnded, node.isPinned { node.lose() }
     }
 
-    /// Somebody of this process has just left the same place: what is created now must not be deleted for that one.
+    /// Another node of this client may just have left the same path: what is created now must not be deleted in its name.
     private func awaitCleanUp(in session: LiveSession) async {
         guard let pending = session.pendingCleanUp(of: node.path) else { return }
         _ = try? await unless(node.stopping) { try await pending.wait() }
@@ -73,18 +120,20 @@ struct PersistentNodeLoop {
     /// Waits where a step is a wait; gives the step that is to be performed.
     private mutating func follow(_ step: Machine.Step, in session: LiveSession) async -> Machine.Step {
         switch step {
-        case .create, .replace, .write: return step
+        case .create, .replace, .write:
+            guard settledData == node.data, let due = pacing.start(now: node.client.clock.now) else { return step }
+            await pause(until: due, in: session)
+            return .look
         case .look:
             await waitForConnection(in: session)
             return .look
         case .pause:
-            let until = node.client.clock.now + backoff.pause()
-            while !isStopping, !session.hasEnded, node.client.clock.now < until {
-                await node.wakeUp.wait(until: until, clock: node.client.clock)
-            }
+            let pause = lostWrites.count > 0 ? lostWrites.pause() : backoff.pause()
+            await self.pause(until: node.client.clock.now + pause, in: session)
             return .look
         case .rest:
             backoff.reset()
+            if case .standing(let znode) = node.broadcast.current { settledData = znode.data }
             await rest(in: session)
             // With the watch in place the version is known.
             if watch?.hasFired == false, case .standing(let znode) = node.broadcast.current, znode.data != node.data {
@@ -94,8 +143,21 @@ struct PersistentNodeLoop {
         }
     }
 
+    /// Until an instant; other data ends the pause, because the reason for it may be gone.
+    private mutating func pause(until instant: MonotonicInstant, in session: LiveSession) async {
+        let (clock, data) = (node.client.clock, node.data)
+        while !isStopping, !session.hasEnded, clock.now < instant {
+            guard node.data == data else {
+                backoff.reset()
+                lostWrites.reset()
+                return
+            }
+            await node.wakeUp.wait(until: instant, clock: clock)
+        }
+    }
+
     /// Until the watch has fired, the data is to be another, or a connection was lost and is there again.
-    private func rest(in session: LiveSession) async {
+    private mutating func rest(in session: LiveSession) async {
         let number = node.client.presentConnection?.number
         let data = node.data
         while !isStopping, !session.hasEnded, watch?.hasFired == false, data == node.data {
@@ -114,23 +176,47 @@ struct PersistentNodeLoop {
             await node.wakeUp.wait(until: nil, clock: node.client.clock)
         }
     }
+}
 
-    private func tell(_ state: PersistentNodeState) {
-        guard state != node.broadcast.current else { return }
-        if case .occupied(let znode) = state {
+// What is reported.
+extension PersistentNodeLoop {
+    /// Reports a state that has changed, and each refusal.
+    private mutating func tell(_ state: PersistentNodeState) {
+        let current = node.broadcast.current
+        switch state {
+        case .refused(let error):
+            warn(of: error)
+        case .occupied(let znode):
+            guard state != current else { return }
+            if case .occupied(let known) = current, known.stat.czxid == znode.stat.czxid { break }
             node.logger.warning(
                 "Somebody else's znode is in the place of an own one",
                 metadata: ["zookeeper.path": "\(node.path)", "zookeeper.owner": "\(znode)"])
+        case .standing:
+            loggedRefusal = nil
+            fallthrough
+        case .absent, .unconfirmed, .stopped:
+            guard state != current else { return }
         }
         node.broadcast.send(state)
     }
 
-    // MARK: What is sent
+    /// Logs a refusal the first time.
+    private mutating func warn(of error: ZooKeeperError) {
+        guard loggedRefusal?.code != error.code else { return }
+        loggedRefusal = error
+        node.logger.warning(
+            "The ensemble refuses a znode; it is asked again with growing pauses",
+            metadata: ["zookeeper.path": "\(node.path)", "zookeeper.error": "\(error)"])
+    }
+}
 
-    /// Performs a step and looks at the znode with a watch, in one flight.
+// What is sent.
+extension PersistentNodeLoop {
+    /// Performs a step and looks at the znode with a watch, in one round trip.
     private mutating func perform(
         _ step: Machine.Step, data: [UInt8], in session: LiveSession
-    ) async -> (sight: Machine.Sight, refusal: ZooKeeperError?) {
+    ) async -> (sight: Machine.Sight, outcome: Machine.Outcome) {
         let earlier = watch
         let watch = NodeWatch(wakeUp: node.wakeUp)
         self.watch = watch
@@ -140,11 +226,11 @@ struct PersistentNodeLoop {
         let requests = operation(of: step, data: data).map { [$0, look] } ?? [look]
         if requests.count > 1 { mayStand = true }
         guard let results = await flight(requests, in: session) else {
-            return (.failed(ZooKeeperError(.connectionLoss)), nil)
+            return (.failed(ZooKeeperError(.connectionLoss)), requests.count > 1 ? .lost(nil) : .none)
         }
         let sight = Machine.Sight(results[results.count - 1])
-        guard results.count > 1, case .failure(let error) = results[0] else { return (sight, nil) }
-        return (sight, await refusal(error))
+        guard results.count > 1 else { return (sight, .none) }
+        return (sight, await outcome(of: step, results[0], size: data.count))
     }
 
     private func operation(of step: Machine.Step, data: [UInt8]) -> SessionRequest? {
@@ -158,18 +244,32 @@ struct PersistentNodeLoop {
         }
     }
 
-    /// What the failure of an operation is worth: nothing where the look tells the rest.
-    private func refusal(_ error: ZooKeeperError) async -> ZooKeeperError? {
-        switch error.code {
-        case .nodeExists, .badVersion: return nil
-        case .noNode:
-            do {
-                try await node.client.createParents(of: node.path, acl: node.acl)
-                return nil
-            } catch {
-                return error as? ZooKeeperError
+    /// Interprets the result of an operation: nothing where the look tells the rest.
+    private mutating func outcome(
+        of step: Machine.Step, _ result: SessionResult, size: Int
+    ) async -> Machine.Outcome {
+        if case .failure(let error) = result, error.isOutcomeUnknown {
+            return .lost(lostWrites.record(size: size, path: node.path))
+        }
+        lostWrites.reset()
+        switch result {
+        case .success(.created(_, let stat)): return .created(stat.czxid)
+        case .success: return step.mayCreate ? .created(nil) : .none
+        case .failure(let error) where error.code == .noNode: return step == .create ? await createParents() : .none
+        case .failure(let error) where error.code == .nodeExists || error.code == .badVersion: return .none
+        case .failure(let error): return error.isAboutZNode ? .refused(error) : .none
+        }
+    }
+
+    private func createParents() async -> Machine.Outcome {
+        do {
+            try await node.client.createParents(of: node.path, acl: node.acl)
+            return .none
+        } catch {
+            guard let error = error as? ZooKeeperError, error.isAboutZNode, !error.isOutcomeUnknown else {
+                return .none
             }
-        default: return error.isAboutZNode && !error.isOutcomeUnknown ? error : nil
+            return .refused(error)
         }
     }
 
@@ -194,12 +294,14 @@ struct PersistentNodeLoop {
 
     /// Deletes the own znode.
     ///
-    /// Its creation may still be on its way: what comes of that is looked for after it.
+    /// Its creation may still be in progress: what comes of that is looked for after it.
     private mutating func leave() async {
         guard let session, !session.hasEnded else { return }
-        guard mayStand else { return giveUp(watch, in: session) }
+        // What somebody else has created in the same session is not deleted.
+        guard mayStand, creation.isUncertain || creation.transaction != nil else { return giveUp(watch, in: session) }
         // The deletion of the znode uses its watch up.
-        await session.cleanUpWhileConnected(.owned(path: node.path))
+        let transaction = creation.isUncertain ? nil : creation.transaction
+        await session.cleanUpWhileConnected(.owned(path: node.path, czxid: transaction))
         giveUp(watch, in: session)
     }
 }

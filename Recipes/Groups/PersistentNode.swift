@@ -17,9 +17,15 @@ public import ZooKeeper
 ///   it missing. So is one that ``init(_:data:client:acl:replacing:logger:)`` is told to recognize, as that of this
 ///   process before its restart.
 /// - Anybody else's znode is respected and reported (``PersistentNodeState/occupied(_:)``); when it has gone, the own one is
-///   created.
-/// - What somebody else writes into the own znode is overwritten with the own data.
-/// - At the end the znode is deleted, with its version, and only if it belongs to this client's session.
+///   created. A znode counts as own only if this node has created it: another node of the same client at the same path,
+///   and a znode that the program creates by other means, are respected in the same way.
+/// - What somebody else writes into the own znode is overwritten with the own data, and what somebody deletes is created
+///   again. If that happens again and again, the repairs are separated by pauses of up to 5 s.
+/// - A refusal of the ensemble is reported (``PersistentNodeState/refused(_:)``), logged once and thrown by
+///   ``waitUntilStanding()``. The node asks again after pauses that grow up to 5 s. A write that makes the server close the
+///   connection, as data over its `jute.maxbuffer` does, is repeated after pauses that grow up to 60 s; the third loss in
+///   a row counts as a refusal with code `.dataTooLarge`. Other data is tried at once.
+/// - At the end the znode is deleted, with its version, and only if this node has created it.
 ///
 /// ZooKeeper can compare a znode's version when it replaces or deletes it, but not its owner. Should an earlier session's
 /// znode vanish, and a stranger create one of the same version within the round trip between the look and the
@@ -33,6 +39,10 @@ public final class PersistentNode: Service, Sendable {
     struct Shared {
         var data: [UInt8]
         var isRunning = false
+        /// The own znode's creation, and the session that it belongs to; `nil` while it is being created.
+        var creation: (transaction: ZXID, session: LiveSession)?
+        /// The one creation that is kept; see ``PersistentNode/keepOnly(_:)``.
+        var pinned: (transaction: ZXID, session: LiveSession)?
     }
 
     let client: ZooKeeperClient
@@ -43,6 +53,7 @@ public final class PersistentNode: Service, Sendable {
     let shared: Mutex<Shared>
     let wakeUp = WakeUp()
     let stopping = OneShot<Void>()
+    let lost = OneShot<Void>()
 
     /// Makes a node; nothing is created before it runs.
     ///
@@ -78,21 +89,45 @@ public final class PersistentNode: Service, Sendable {
     /// What the znode holds, or is to hold.
     public var data: [UInt8] { shared.withLock { $0.data } }
 
-    /// Has the znode hold other data from now on, also when it is created again.
+    /// Sets the data that the znode is to hold from now on, also when it is created again.
     ///
-    /// It is written with its version and may be called at any time; ``states`` tells when it stands with the new data. Of
-    /// several values set one after the other only the last need ever be written.
+    /// Returns at once and may be called at any time. ``waitUntilStanding()`` returns when the znode holds the data, and
+    /// throws if the ensemble refuses it; ``write(_:)`` does both. Of several values that are set one after the other only
+    /// the last is certain to be written.
     public func setData(_ data: [UInt8]) {
         shared.withLock { $0.data = data }
         wakeUp.signal()
     }
 
+    /// Sets the data and waits until the znode holds it.
+    ///
+    /// - Throws: The errors of ``waitUntilStanding()``. The node goes on trying to write the data after that; set other data
+    ///   to give it up.
+    public func write(_ data: [UInt8]) async throws {
+        setData(data)
+        try await waitUntilStanding()
+    }
+
     /// Waits until the znode stands, with the data that was set last.
     ///
-    /// - Throws: ``GroupError`` with code `.stopped` when the node has stopped, or `CancellationError`.
+    /// - Throws: `ZooKeeperError` if the ensemble refuses to have the znode created or written while this waits: `.noAuth`,
+    ///   `.invalidACL`, `.dataTooLarge`, `.quotaExceeded`, `.noChildrenForEphemerals` below an ephemeral znode, `.noNode` if
+    ///   the chroot is missing; ``GroupError`` with code `.stopped` when the node has stopped; or `CancellationError`.
     public func waitUntilStanding() async throws {
+        _ = try await standingZNode()
+    }
+
+    /// The own znode, once it stands with the data that was set last.
+    func standingZNode() async throws -> StandingZNode {
+        var isFirst = true
         for await state in states {
-            if case .standing(let znode) = state, znode.data == data { return }
+            switch state {
+            case .standing(let znode) where znode.data == data: return znode
+            // What was refused before this began may be allowed now; it is tried again.
+            case .refused(let error) where !isFirst: throw error
+            default: break
+            }
+            isFirst = false
         }
         try Task.checkCancellation()
         throw GroupError(.stopped, path: path)
@@ -105,19 +140,24 @@ public final class PersistentNode: Service, Sendable {
     /// - Throws: `ZooKeeperError` with code `.clientStopped` or `.authenticationFailed` when the client ends first;
     ///   ``GroupError`` with code `.invalidArgument` when it was run before.
     public func run() async throws {
+        try await withGracefulShutdownHandler {
+            try await runUntilCancelled()
+        } onGracefulShutdown: {
+            self.stop()
+        }
+    }
+
+    /// The same, whatever a service group around it does.
+    func runUntilCancelled() async throws {
         try begin()
         let loop = Task {
             var loop = PersistentNodeLoop(node: self)
             return await loop.run()
         }
-        let failure = await withGracefulShutdownHandler {
-            await withTaskCancellationHandler {
-                await loop.value
-            } onCancel: {
-                stop()
-            }
-        } onGracefulShutdown: {
-            self.stop()
+        let failure = await withTaskCancellationHandler {
+            await loop.value
+        } onCancel: {
+            stop()
         }
         broadcast.finish(.stopped)
         if let failure { throw failure }
@@ -137,7 +177,73 @@ public final class PersistentNode: Service, Sendable {
     }
 }
 
+// A znode that must not be created again.
+extension PersistentNode {
+    /// Keeps the znode of one creation from now on: when it is gone, the node stops and does not create another.
+    ///
+    /// - Returns: `false` if it is gone, or another one exists or is being created already; nothing has changed then.
+    func keepOnly(_ transaction: ZXID) -> Bool {
+        shared.withLock { shared in
+            guard let creation = shared.creation, creation.transaction == transaction, !creation.session.hasEnded else {
+                return false
+            }
+            shared.pinned = creation
+            return true
+        }
+    }
+
+    /// Waits until the znode of ``keepOnly(_:)`` is gone.
+    func waitForLoss() async throws {
+        try await lost.wait()
+    }
+
+    /// Why the znode of ``keepOnly(_:)`` is gone; `nil` while it is not known to be.
+    var loss: ZooKeeperError? {
+        guard let pinned = shared.withLock({ $0.pinned }) else { return nil }
+        switch pinned.session.endReason {
+        case nil: return lost.value == nil ? nil : ZooKeeperError(.noNode, path: path, message: "it was deleted")
+        case .clientStopped: return ZooKeeperError(.clientStopped, path: path)
+        default: return ZooKeeperError(.sessionExpired, path: path, message: "the znode is gone with its session")
+        }
+    }
+
+    /// The creation of the own znode that exists as far as is known, also while other data is refused.
+    var ownCreation: ZXID? { shared.withLock { $0.creation?.transaction } }
+
+    var isPinned: Bool { shared.withLock { $0.pinned != nil } }
+
+    func lose() {
+        lost.set(())
+    }
+
+    /// Notes that the own znode is about to be created; says whether it may be.
+    func startCreation() -> Bool {
+        shared.withLock { shared in
+            guard shared.pinned == nil else { return false }
+            shared.creation = nil
+            return true
+        }
+    }
+
+    func sees(_ znode: StandingZNode, in session: LiveSession) {
+        shared.withLock { $0.creation = (znode.stat.czxid, session) }
+    }
+
+    /// Whether a look leaves it possible that the znode of ``keepOnly(_:)`` exists.
+    func isKept(after sight: PersistentNodeStateMachine.Sight) -> Bool {
+        guard let pinned = shared.withLock({ $0.pinned }) else { return true }
+        return switch sight {
+        case .present(let znode): znode.stat.czxid == pinned.transaction
+        case .absent: false
+        case .failed: true
+        }
+    }
+}
+
 /// Runs a node for as long as an operation takes.
+///
+/// Only the end of the operation stops the node: it is kept while the operation reacts to a cancellation or to the graceful
+/// shutdown of a service group.
 ///
 /// - Parameters:
 ///   - path: Where the znode is to stand.
@@ -146,7 +252,7 @@ public final class PersistentNode: Service, Sendable {
 ///   - logger: Where the node tells of trouble.
 ///   - operation: Begins when the znode stands; when it returns or throws, the znode is deleted.
 /// - Returns: What `operation` returned.
-/// - Throws: The errors of ``PersistentNode/run()``, or the error of `operation`.
+/// - Throws: The errors of ``PersistentNode/waitUntilStanding()`` and ``PersistentNode/run()``, or the error of `operation`.
 public func withPersistentNode<Result: Sendable>(
     _ path: String,
     data: [UInt8] = [],
@@ -161,25 +267,21 @@ public func withPersistentNode<Result: Sendable>(
     }
 }
 
-/// Runs a service beside an operation; its error, when it ends first, is the operation's.
+/// Runs a node beside an operation; its error, when it ends first, is the operation's.
 func running<Result: Sendable>(
-    _ service: any Service, operation: () async throws -> Result
+    _ node: PersistentNode, operation: () async throws -> Result
 ) async throws -> Result {
-    try await withThrowingTaskGroup(of: Void.self) { group in
-        group.addTask { try await service.run() }
-        let result: Result
-        do {
-            result = try await operation()
-        } catch let error as GroupError where error.code == .stopped {
-            try await group.waitForAll()
-            throw error
-        } catch {
-            group.cancelAll()
-            try? await group.waitForAll()
-            throw error
-        }
-        group.cancelAll()
-        try? await group.waitForAll()
+    // Not a child task: the caller's cancellation must not reach the node before the operation has ended.
+    let run = Task { try await node.runUntilCancelled() }
+    do {
+        let result = try await operation()
+        run.cancel()
+        _ = await run.result
         return result
+    } catch {
+        run.cancel()
+        let end = await run.result
+        if (error as? GroupError)?.code == .stopped { try end.get() }
+        throw error
     }
 }

@@ -10,7 +10,11 @@ public enum PersistentNodeState: Sendable, Hashable, CustomStringConvertible {
     case unconfirmed(StandingZNode)
     /// Somebody else's znode is in its place; it is respected, and waited for.
     case occupied(StandingZNode)
-    /// The ensemble refuses to have it created or written; it is asked again with growing pauses.
+    /// The ensemble refuses to have it created, or to have the data written that was set last; it is asked again with growing
+    /// pauses.
+    ///
+    /// A znode that was created before may still exist, with the data from before. The state is repeated with each attempt
+    /// that is refused.
     case refused(ZooKeeperError)
     /// `run()` has ended.
     case stopped

@@ -185,7 +185,8 @@ extension PartitionGroupLoop {
                 switch state {
                 case .standing(let znode): group.post(.standing(znode.stat.czxid.rawValue))
                 case .unconfirmed, .stopped: continue
-                case .absent, .occupied, .refused: group.post(.standing(nil))
+                case .refused: group.post(.standing(membership.node.ownCreation?.rawValue))
+                case .absent, .occupied: group.post(.standing(nil))
                 }
             }
         }

@@ -213,9 +213,28 @@ private struct GroupParticipant: Sendable {
                 }
             }
             group.addTask { try await changeAndLeave(membership) }
+            if participant.chance({ $0.oneIn(4) }) { group.addTask { try await runSecond(beside: membership, client) } }
             defer { group.cancelAll() }
             // Until it leaves, or its end.
             try await group.next()
+        }
+    }
+
+    /// Another part of the program takes part under the same id, with the same client: it is refused.
+    private func runSecond(beside first: GroupMembership, _ client: ZooKeeperClient) async throws {
+        var configuration = GroupMembership.Configuration(client: client)
+        configuration.duplicatePatience = nil
+        let second = try GroupMembership(
+            GroupScenario.path, memberID: id, data: [9, 9, 9, 9], client: client, configuration: configuration,
+            logger: client.logger)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await second.run() }
+            group.addTask {
+                for await state in second.states where state.isStanding {
+                    if first.node.state.isStanding { participant.fail("two members stand under one id") }
+                }
+            }
+            try await group.waitForAll()
         }
     }
 

@@ -9,8 +9,9 @@ package enum CleanUp: Sendable {
     /// The same, and a znode of a shared name that was created with them: it is the own one as long as one of them
     /// stands, or while it holds this data, which must be unique.
     case prefixWith(String, parent: String, also: String, data: [UInt8])
-    /// One ephemeral znode of a shared name, if it belongs to the session; also when its creation's answer was lost.
-    case owned(path: String)
+    /// One ephemeral znode of a shared name, if it belongs to the session and was created by this transaction; `nil` means
+    /// any, for a creation whose answer was lost.
+    case owned(path: String, czxid: ZXID?)
 }
 
 /// Performs clean-ups while the client runs.
@@ -88,8 +89,8 @@ struct Janitor: Sendable {
             return try await deleteAll(with: prefix, in: parent, session: job.session)
         case .prefixWith(let prefix, let parent, let also, let data):
             return try await deleteAll(with: prefix, in: parent, also: also, data: data, session: job.session)
-        case .owned(let path):
-            return try await deleteOwned(path, session: job.session)
+        case .owned(let path, let czxid):
+            return try await deleteOwned(path, czxid: czxid, session: job.session)
         }
     }
 
@@ -127,10 +128,11 @@ struct Janitor: Sendable {
     /// Deletes a znode of a shared name that belongs to the session.
     ///
     /// Without the barrier one whose creation is on its way might not be seen.
-    private func deleteOwned(_ path: String, session: LiveSession) async throws -> Bool {
+    private func deleteOwned(_ path: String, czxid: ZXID?, session: LiveSession) async throws -> Bool {
         let results = try await session.cleaning([.barrier(at: path), .data(path: path)])
         switch results[0].asBarrier(before: results[1]) {
-        case .success(.data(_, let stat)) where stat.ephemeralOwner == session.id:
+        case .success(.data(_, let stat))
+        where stat.ephemeralOwner == session.id && (czxid == nil || stat.czxid == czxid):
             return try isGone(try await session.cleaning([.delete(path: path, version: stat.dataVersion)])[0])
         case .failure(let error): return try isGone(.failure(error))
         default: return true

@@ -121,7 +121,7 @@ package final class LiveSession: Sendable {
     @discardableResult
     package func cleanUp(_ job: CleanUp) -> OneShot<Void> {
         let done = OneShot<Void>()
-        guard case .owned(let path) = job else {
+        guard case .owned(let path, _) = job else {
             core.cleanUp(job, session: self, after: nil, done: done)
             return done
         }
