@@ -31,10 +31,12 @@ public final class DistributedBarrier: Sendable {
     ///
     /// - Parameter data: Who and why, for people who look.
     /// - Returns: Whether it was not set before, as far as is known.
-    /// - Throws: `ZooKeeperError`, such as `.noAuth`; or `CancellationError`.
+    /// - Throws: `ZooKeeperError`, such as `.noAuth`, `.noNode` for a missing chroot, or `.dataTooLarge`, also when the server
+    ///   has closed the connection on the data three times in a row; or `CancellationError`.
     /// - Complexity: One request; one more for each missing parent.
     @discardableResult
     public func set(data: [UInt8] = []) async throws -> Bool {
+        var lostWrites = LostWrites(seed: client.randomness.next())
         while true {
             do {
                 try await client.recipeSteps { _ = try await client.create(path, data: data, parents: true) }
@@ -42,7 +44,8 @@ public final class DistributedBarrier: Sendable {
             } catch let error as ZooKeeperError where error.code == .nodeExists {
                 return false
             } catch let error as ZooKeeperError where error.isOutcomeUnknown {
-                _ = try await client.liveSession()
+                if let refusal = lostWrites.record(size: data.count, path: path) { throw refusal }
+                try await pause(lostWrites.pause())
             }
         }
     }
@@ -52,15 +55,23 @@ public final class DistributedBarrier: Sendable {
     /// - Throws: `ZooKeeperError`, such as `.noAuth`; or `CancellationError`. A barrier that is not set is no error.
     /// - Complexity: One request.
     public func remove() async throws {
+        var lostWrites = LostWrites(seed: client.randomness.next())
         while true {
             do {
                 return try await client.recipeSteps { try await client.delete(path) }
             } catch let error as ZooKeeperError where error.code == .noNode {
                 return
             } catch let error as ZooKeeperError where error.isOutcomeUnknown {
-                _ = try await client.liveSession()
+                _ = lostWrites.record(size: 0, path: path)
+                try await pause(lostWrites.pause())
             }
         }
+    }
+
+    /// Waits before a request is repeated, and until there is a connection.
+    private func pause(_ pause: Duration) async throws {
+        try await client.clock.sleep(until: client.clock.now + pause)
+        _ = try await client.liveSession()
     }
 
     /// Whether the barrier is set, after catching up with the leader.
@@ -90,18 +101,25 @@ public final class DistributedBarrier: Sendable {
                 let (results, watch) = try await client.flight(watching: path) { sink in
                     [.sync(path: path), .data(path: path, watch: sink)]
                 }
-                switch results[1] {
+                switch results[0].before(results[1]) {
                 case .success:
                     // What has happened is looked at again: an event is no proof of anything.
                     try await watch.wait()
                     backoff.reset()
-                case .failure(let error) where error.code == .noNode:
-                    if case .success = results[0] { return }
-                case .failure(let error) where error.wasInterrupted:
+                case .failure(let error) where error.code == .noNode: return
+                case .failure(let error):
+                    watch.giveUp()
+                    guard error.wasInterrupted else { throw error }
                     try await client.clock.sleep(until: client.clock.now + backoff.pause())
-                case .failure(let error): throw error
                 }
             }
         }
+    }
+}
+
+extension SessionResult {
+    /// What follows a `sync`, or the reason why that has failed.
+    fileprivate func before(_ next: SessionResult) -> SessionResult {
+        if case .failure = self { self } else { next }
     }
 }

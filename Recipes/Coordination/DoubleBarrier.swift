@@ -12,11 +12,17 @@ public import ZooKeeper
 /// The operation begins when as many participants have entered, and the call returns when all of them have left. The
 /// znodes are those of Apache Curator's `DistributedDoubleBarrier`: an ephemeral one for each participant, and `ready`.
 ///
-/// - A participant whose session ends while it waits enters again in the next one, under the same name.
-/// - What lets it pass is looked at, not heard of: enough participants stand, or `ready` was written after this participant
-///   had entered. A `ready` that an earlier round has left behind lets nobody pass.
-/// - Leaving waits for those who had entered when this participant was let through, not for a next round. One whose
-///   session ends has left with it. On every way out the own znode is deleted.
+/// - A round begins with the write of `ready`, once enough participants have entered since the round before. One of them
+///   writes it, in a transaction that fails if another one has. The participants of the round are those who had entered
+///   by then, and nobody else passes. A `ready` that an earlier round has left behind lets nobody pass.
+/// - A round does not begin while a participant of an earlier one exists, whatever has kept that one. A participant that has
+///   left before the others and enters again therefore waits for them.
+/// - Only ephemeral znodes count. Other children, such as subdirectories and persistent znodes, are ignored.
+/// - A participant whose session ends while it waits enters again in the next session, under the same name. One whose session
+///   ends after its round has begun is out of it: its operation is cancelled, and ``withBarrier(waitingAtMost:leavingAtMost:_:)``
+///   throws. Its znode is not created again.
+/// - Leaving waits for the participants of the same round, not for a next one. A participant whose session ends has left with
+///   it. On every way out the own znode is deleted.
 public final class DoubleBarrier: Sendable {
     /// The barrier's directory.
     public let path: String
@@ -47,153 +53,226 @@ public final class DoubleBarrier: Sendable {
 
     /// Enters, runs an operation, and leaves.
     ///
+    /// The operation's task is cancelled if this participant's znode goes with its session or is deleted by somebody: the
+    /// others take it for left, and a next round may begin. The client learns of that on its next connection, not before.
+    ///
     /// - Parameters:
     ///   - patience: The longest time to wait for the others to enter; `nil` waits without limit.
     ///   - leavePatience: The longest time to wait for the others to leave; `nil` waits without limit.
-    ///   - operation: Runs when all have entered. When it throws, this participant leaves without waiting for the others.
+    ///   - operation: Runs when all have entered, in a child task. When it throws, this participant leaves without waiting for
+    ///     the others. It is kept to its end: a cancellation or graceful shutdown does not delete the znode before.
     /// - Returns: What the operation returned.
-    /// - Throws: ``CoordinationError`` with code `.timedOut`, for entering or leaving; `ZooKeeperError`: `.noAuth`,
-    ///   `.clientStopped`; `CancellationError`; or the error of `operation`. The own znode is gone in any case, or goes on
-    ///   the next connection or with its session.
-    /// - Complexity: Four requests in two flights to enter, and three when the others have come, or two for the last one;
-    ///   six to leave, four for each participant that is waited for, and one to remove `ready`.
+    /// - Throws: ``CoordinationError`` with code `.timedOut`, for entering or leaving; `ZooKeeperError` with code
+    ///   `.sessionExpired` or `.noNode` if this participant's znode was gone before the operation had ended, or when the round
+    ///   began; any other `ZooKeeperError` that will last, such as `.noAuth`, `.noChildrenForEphemerals`, `.noNode` for a missing
+    ///   chroot, `.clientStopped`; `CancellationError`; or the error of `operation`. The own znode is gone in any case, or
+    ///   goes on the next connection or with its session.
+    /// - Complexity: To enter, four requests in two round trips, and three when the round has begun; the last one sends one more
+    ///   for each other child, and one to begin the round. Six to leave, four for each participant that is waited for, and one
+    ///   to remove `ready`.
     public func withBarrier<Result: Sendable>(
         waitingAtMost patience: Duration? = nil,
         leavingAtMost leavePatience: Duration? = nil,
-        _ operation: () async throws -> Result
+        _ operation: @escaping @Sendable () async throws -> Result
     ) async throws -> Result {
         let name = ContenderName.makeUUID(using: client.randomness)
         let node = try PersistentNode(path(of: name), client: client, logger: client.logger)
         let (result, passed) = try await running(node) {
-            let passed = try await client.within(patience, at: path) { try await self.enter(node) }
-            return (try await operation(), passed)
+            let passed = try await client.within(patience, at: path) { try await self.enter(node, as: name) }
+            return (try await run(operation, inside: node), passed)
         }
         try await client.within(leavePatience, at: path) { try await self.leave(passedAt: passed) }
         return result
     }
 
+    private enum Step<Value: Sendable>: Sendable {
+        case ended(Swift.Result<Value, any Error>)
+        case lost
+        case notLost
+    }
+
+    /// Runs an operation, which is cancelled when the own znode is gone.
+    private func run<Value: Sendable>(
+        _ operation: @escaping @Sendable () async throws -> Value, inside node: PersistentNode
+    ) async throws -> Value {
+        let result = await withTaskGroup(of: Step<Value>.self) { group -> Swift.Result<Value, any Error>? in
+            group.addTask {
+                do { return .ended(.success(try await operation())) } catch { return .ended(.failure(error)) }
+            }
+            group.addTask { (try? await node.waitForLoss()) == nil ? .notLost : .lost }
+            var result: Swift.Result<Value, any Error>?
+            for await step in group {
+                if case .ended(let ended) = step { result = ended }
+                if case .notLost = step { continue }
+                group.cancelAll()
+            }
+            return result
+        }
+        if let loss = node.loss { throw loss }
+        guard let result else { throw CancellationError() }
+        return try result.get()
+    }
+
     // MARK: Entering
 
-    /// Until enough have entered.
+    /// Waits until the round of this participant begins.
     ///
-    /// - Returns: The transaction that let it pass: whoever enters after that takes part in another round.
-    private func enter(_ node: PersistentNode) async throws -> ZXID {
-        try await refusal(of: node) {
-            var entered: ZXID?
-            var backoff = self.makeBackoff()
-            while true {
-                try await node.waitUntilStanding()
-                let present = node.state.znode?.stat.czxid
-                // It has entered once, through all of its sessions.
-                guard let first = entered ?? present else { continue }
-                entered = first
-                let (results, watch) = try await self.client.flight(watching: self.readyPath) { sink in
-                    [.exists(path: self.readyPath, watch: sink), .children(path: self.path)]
-                }
-                do {
-                    if let passed = try await self.mayPass(results, enteredAt: first) {
-                        watch.giveUp()
-                        return passed
-                    }
-                    try await self.wait(for: watch, orAnother: node, than: present)
-                    backoff.reset()
-                } catch let error as ZooKeeperError {
-                    watch.giveUp()
-                    guard error.wasInterrupted else { throw error }
-                    try await self.client.clock.sleep(until: self.client.clock.now + backoff.pause())
-                }
+    /// - Returns: The write of `ready` that began it: whoever enters after that takes part in another round.
+    private func enter(_ node: PersistentNode, as name: String) async throws -> ZXID {
+        var entered: ZNodeStat?
+        var backoff = makeBackoff()
+        while true {
+            let own = try await node.standingZNode().stat
+            let first = entered ?? own
+            entered = first
+            let finding: Finding
+            do {
+                finding = try await look(as: name, own: own, enteredAt: first.czxid)
+            } catch let error as ZooKeeperError where error.wasInterrupted {
+                try await client.clock.sleep(until: client.clock.now + backoff.pause())
+                continue
+            }
+            switch finding {
+            case .begun(let passed) where passed > own.czxid && node.keepOnly(own.czxid): return passed
+            case .begun: throw missedRound(first, own, at: node.path)
+            case .changed: continue
+            case .waiting(let watches):
+                try await wait(for: watches, orAnother: node, than: own.czxid)
+                backoff.reset()
             }
         }
     }
 
-    /// Until a watch has fired, or the own znode stands anew: it may be the one that was missing, and nobody else looks.
-    private func wait(for watch: AwaitedWatch, orAnother node: PersistentNode, than present: ZXID?) async throws {
+    /// What a participant that has entered finds at the barrier.
+    private enum Finding {
+        /// The round has begun with this write of `ready`.
+        case begun(ZXID)
+        /// Another look will find something else.
+        case changed
+        /// Nothing, until one of these watches fires.
+        case waiting([AwaitedWatch])
+    }
+
+    /// Looks whether the round has begun, and begins it if everybody is there.
+    private func look(as name: String, own: ZNodeStat, enteredAt entered: ZXID) async throws -> Finding {
+        let (results, watch) = try await client.flight(watching: readyPath) { sink in
+            [.exists(path: self.readyPath, watch: sink), .children(path: self.path)]
+        }
+        var watches = [watch]
+        var isWaiting = false
+        defer { if !isWaiting { for watch in watches { watch.giveUp() } } }
+        let ready = try results[0].existingStat
+        if let ready, ready.mzxid > entered { return .begun(ready.mzxid) }
+        switch try await gathering(of: members(in: results[1]), as: name, after: ready) {
+        case .incomplete: break
+        case .blocked(let member):
+            let (results, watch) = try await client.flight(watching: member) { [.exists(path: member, watch: $0)] }
+            watches.append(watch)
+            guard try results[0].existingStat != nil else { return .changed }
+        case .complete:
+            // When another one has begun it, or something has gone, the watches fire or the own znode is another.
+            if try await begin(as: name, after: ready) { return .changed }
+        }
+        isWaiting = true
+        return .waiting(watches)
+    }
+
+    /// The error for a participant whose round has begun without its current znode.
+    private func missedRound(_ first: ZNodeStat, _ own: ZNodeStat, at path: String) -> ZooKeeperError {
+        ZooKeeperError(
+            first.ephemeralOwner == own.ephemeralOwner && own.czxid != first.czxid ? .noNode : .sessionExpired,
+            path: path,
+            message: "the participant's znode was gone when its round began; it can enter again")
+    }
+
+    /// Waits until a watch has fired, or the own znode was created again: it may be the one that was missing, and nobody else
+    /// looks.
+    ///
+    /// - Throws: The error for which the ensemble refuses to have the own znode created again.
+    private func wait(for watches: [AwaitedWatch], orAnother node: PersistentNode, than own: ZXID) async throws {
+        defer { for watch in watches { watch.giveUp() } }
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await watch.wait() }
+            for watch in watches { group.addTask { try await watch.wait() } }
             group.addTask {
                 for await state in node.states {
-                    if case .standing(let znode) = state, znode.stat.czxid != present { return }
+                    if case .standing(let znode) = state, znode.stat.czxid != own { return }
+                    if case .refused(let error) = state { throw error }
                 }
+                try Task.checkCancellation()
+                throw GroupError(.stopped, path: node.path)
             }
             defer { group.cancelAll() }
             try await group.next()
         }
     }
 
-    /// Whether `ready` was written since this participant entered, or enough stand; gives the transaction that shows it.
-    private func mayPass(_ results: [SessionResult], enteredAt entered: ZXID) async throws -> ZXID? {
-        switch results[0] {
-        case .success(.stat(let ready)) where ready.mzxid > entered: return ready.mzxid
-        case .failure(let error) where error.code != .noNode: throw error
-        default: break
-        }
-        switch results[1] {
-        case .success(.children(let names, let stat)):
-            guard names.count(where: { $0 != Self.readyName }) >= participants else { return nil }
-            try await openUp()
-            return stat.pzxid
-        case .failure(let error) where error.code != .noNode: throw error
-        default: return nil
-        }
+    /// Who has entered for the round that comes next.
+    private enum Gathering {
+        case incomplete
+        /// Enough, but this participant of an earlier round still exists.
+        case blocked(by: String)
+        case complete
     }
 
-    /// Tells the others; a `ready` that stands from before is written, which tells them as well.
+    /// Counts the participants of the next round: those whose znodes were created after the last one had begun.
     ///
-    /// Who passes without that leaves the others waiting: they would see one less.
-    private func openUp() async throws {
-        while true {
-            let results = try await client.flight(
-                .create(path: readyPath, data: [], mode: .persistent), .setData(path: readyPath, data: []))
-            if case .failure(let error) = results[0], error.code != .nodeExists { throw error }
-            switch results[1] {
-            case .success: return
-            // Somebody has just removed that of an earlier round.
-            case .failure(let error) where error.code == .noNode: continue
-            case .failure(let error): throw error
-            }
+    /// As long as there are too few children, no request is needed for that.
+    private func gathering(
+        of names: [String], as name: String, after ready: ZNodeStat?
+    ) async throws -> Gathering {
+        guard names.count >= participants, names.contains(name) else { return .incomplete }
+        let others = names.filter { $0 != name }
+        let stats = try await client.liveSession().flight(others.map { .exists(path: path(of: $0)) })
+        var count = 1
+        var earlier: String?
+        for (other, result) in zip(others, stats) {
+            guard let stat = try result.existingStat, stat.ephemeralOwner != nil else { continue }
+            if let ready, stat.czxid < ready.mzxid { earlier = other } else { count += 1 }
         }
+        guard count >= participants else { return .incomplete }
+        return earlier.map { .blocked(by: path(of: $0)) } ?? .complete
     }
 
-    /// Runs an operation until the node is refused by the ensemble for good.
-    private func refusal<Result: Sendable>(
-        of node: PersistentNode, _ operation: @escaping @Sendable () async throws -> Result
-    ) async throws -> Result {
-        try await withThrowingTaskGroup(of: Result.self) { group in
-            group.addTask { try await operation() }
-            group.addTask {
-                for await state in node.states {
-                    if case .refused(let error) = state, error.code == .noAuth || error.code == .invalidACL {
-                        throw error
-                    }
-                }
-                try Task.checkCancellation()
-                throw GroupError(.stopped, path: node.path)
-            }
-            defer { group.cancelAll() }
-            guard let result = try await group.next() else { throw CancellationError() }
-            return result
+    /// Begins a round by creating `ready`, or by writing the one that an earlier round has left.
+    ///
+    /// A new one is written as well: it does not have the version of one that somebody else has created and is deleting.
+    ///
+    /// - Returns: `false` if `ready` is not as it was seen, or the own znode is gone. Nobody can begin a round that somebody
+    ///   else has begun already.
+    private func begin(as name: String, after ready: ZNodeStat?) async throws -> Bool {
+        let write = TransactionOperation.setData([], at: readyPath, version: ready?.dataVersion ?? 0)
+        let writes = ready == nil ? [.create(readyPath), write] : [write]
+        switch try await client.flight(.multi([.check(path(of: name))] + writes))[0] {
+        case .success: return true
+        case .failure(let error) where [.nodeExists, .badVersion, .noNode].contains(error.code): return false
+        case .failure(let error): throw error
         }
     }
 
     // MARK: Leaving
 
-    /// Until everybody has gone who stood when this participant was let through; the own znode has been deleted.
+    /// Waits until all participants of this round have gone; the own znode has been deleted.
     ///
-    /// - Parameter passed: The transaction that let it pass. Who has entered after it, also again under the same name,
-    ///   waits for this participant's next round and must not be waited for.
+    /// - Parameter passed: The write of `ready` that began the round. Who has entered after it, also again under the same
+    ///   name, waits for this participant's next round and must not be waited for.
     private func leave(passedAt passed: ZXID) async throws {
         var later: Set<ZNodeName> = []
+        var foreign: Set<ZNodeName> = []
         var backoff = makeBackoff()
         while true {
             do {
                 let results = try await client.flight(
                     .sync(path: path), .exists(path: readyPath), .children(path: path))
-                let names = try members(in: results[2])
-                guard let next = names.subtracting(later).min()?.string else {
-                    if names.isEmpty, let ready = try results[1].readyStat { await forget(ready) }
+                let names = Set(names: try members(in: results[2])).subtracting(foreign)
+                guard let next = names.subtracting(later).min() else {
+                    if names.isEmpty, let ready = try results[1].existingStat { await forget(ready) }
                     return
                 }
-                if try await waitUntilGone(path(of: next), enteredBy: passed) { later.insert(next) }
+                switch try await waitUntilGone(path(of: next.string), enteredBy: passed) {
+                case .gone: break
+                case .isLater: later.insert(next)
+                case .isForeign: foreign.insert(next)
+                }
                 backoff.reset()
             } catch let error as ZooKeeperError where error.wasInterrupted {
                 try await client.clock.sleep(until: client.clock.now + backoff.pause())
@@ -201,29 +280,32 @@ public final class DoubleBarrier: Sendable {
         }
     }
 
-    private func members(in result: SessionResult) throws -> Set<ZNodeName> {
+    private func members(in result: SessionResult) throws -> [String] {
         switch result {
-        case .success(.children(let names, _)): return Set(names: names.filter { $0 != Self.readyName })
+        case .success(.children(let names, _)): return names.filter { $0 != Self.readyName }
         case .failure(let error) where error.code == .noNode: return []
         case .failure(let error): throw error
         default: return []
         }
     }
 
-    /// Until something happens to a member that has entered by a transaction; at once when it has entered later.
-    ///
-    /// - Returns: Whether it has entered later.
-    private func waitUntilGone(_ member: String, enteredBy passed: ZXID) async throws -> Bool {
-        let (results, watch) = try await client.flight(watching: member) { [.data(path: member, watch: $0)] }
-        switch results[0] {
-        case .success(.data(_, let stat)) where stat.czxid > passed:
+    private enum Departure { case gone, isLater, isForeign }
+
+    /// Waits until something happens to a participant of the round that a transaction began; returns at once for a child that
+    /// is none.
+    private func waitUntilGone(_ member: String, enteredBy passed: ZXID) async throws -> Departure {
+        let (results, watch) = try await client.flight(watching: member) { [.exists(path: member, watch: $0)] }
+        let stat: ZNodeStat?
+        do { stat = try results[0].existingStat } catch {
             watch.giveUp()
-            return true
-        case .success: try await watch.wait()
-        case .failure(let error) where error.code == .noNode: break
-        case .failure(let error): throw error
+            throw error
         }
-        return false
+        guard let stat, stat.ephemeralOwner != nil, stat.czxid <= passed else {
+            watch.giveUp()
+            return stat.map { $0.ephemeralOwner == nil ? .isForeign : .isLater } ?? .gone
+        }
+        try await watch.wait()
+        return .gone
     }
 
     /// Whoever sees the barrier empty removes the `ready` that stood before; that somebody else does is no matter.
@@ -241,8 +323,8 @@ public final class DoubleBarrier: Sendable {
 }
 
 extension SessionResult {
-    /// The stat of a `ready` that was asked for; `nil` when there was none.
-    fileprivate var readyStat: ZNodeStat? {
+    /// The stat of a znode that was asked for; `nil` if there is none.
+    fileprivate var existingStat: ZNodeStat? {
         get throws {
             switch self {
             case .success(let reply): try reply.stat

@@ -165,7 +165,7 @@ extension CleanUp {
     /// The path that a message names.
     fileprivate var path: String {
         switch self {
-        case .node(let path), .owned(let path), .prefix(let path, _), .prefixWith(let path, _, _, _): path
+        case .node(let path), .owned(let path, _), .prefix(let path, _), .prefixWith(let path, _, _, _): path
         }
     }
 }

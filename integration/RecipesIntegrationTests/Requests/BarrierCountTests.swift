@@ -60,7 +60,7 @@ struct BarrierCountTests {
             #expect(try await asked.all(3) == ["exists", "list", "unwatch"])
             near.letGo.set(())
             // Its own znode goes; then it waits for the other one.
-            #expect(try await asked.all(7) == ["multi", "read", "delete", "sync", "exists", "list", "read"])
+            #expect(try await asked.all(7) == ["multi", "read", "delete", "sync", "exists", "list", "exists"])
             // The other one, which sees the barrier empty as well, is kept from being quicker.
             far.letGo.set(())
             try await near.hasLeft()
@@ -78,7 +78,10 @@ struct BarrierCountTests {
             try await asked.forget()
             let near = try Visit(scene.client)
             try await near.inside.wait()
-            #expect(try await asked.all(6) == ["create", "read", "exists", "list", "create", "write"])
+            // It looks who the other one is, begins the round, and passes because of that as the other one does.
+            #expect(
+                try await asked.all(9)
+                    == ["create", "read", "exists", "list", "exists", "multi", "exists", "list", "unwatch"])
             far.letGo.set(())
             try await scene.members(1, at: Self.path)
             near.letGo.set(())
