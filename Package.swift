@@ -171,7 +171,8 @@ let package = Package(
         .testTarget(
             name: "ProgramTests",
             dependencies: [
-                "zkrecipes", "ZooKeeperRecipes", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "zkrecipes", "ZooKeeper", "ZooKeeperRecipes", "ZooKeeperTestKit",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings
         ),

@@ -69,9 +69,7 @@ public final class TestProcess: Sendable, CustomStringConvertible {
     ///
     /// SwiftPM puts them into one folder.
     public static func path(ofProduct name: String) -> String {
-        var path = [CChar](repeating: 0, count: Int(PATH_MAX))
-        let count = readlink("/proc/self/exe", &path, path.count - 1)
-        let own = String(decoding: path.prefix(max(count, 0)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let own = linkTarget(of: "/proc/self/exe")
         let folder = own.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
         return "\(folder)/\(name)"
     }

@@ -52,10 +52,51 @@ enum Ports {
         guard socket >= 0 else { return nil }
         let isBound = withSocketAddress(socketAddress(address, port)) { bind(socket, $0, $1) } == 0
         // Only now, so that the port is nobody else's: a listener that pauses may begin again beside its connections.
-        var yes: Int32 = 1
-        setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
+        allowReuse(of: socket)
         if isBound, Glibc.listen(socket, 128) == 0 { return socket }
         close(socket)
         return nil
+    }
+
+    private static func allowReuse(of socket: Int32) {
+        var yes: Int32 = 1
+        setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
+    }
+}
+
+// MARK: Who has a port
+
+extension Ports {
+    /// Why a server cannot listen at a port now, in the words of the operating system; `nil` if it can.
+    static func refusal(of port: Int, on address: String) -> String? {
+        let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        guard socket >= 0 else { return nil }
+        defer { close(socket) }
+        // As Java does, so that connections of an earlier server do not count.
+        allowReuse(of: socket)
+        guard withSocketAddress(socketAddress(address, port), { bind(socket, $0, $1) }) == 0,
+            Glibc.listen(socket, 1) == 0
+        else { return String(cString: strerror(errno)) }
+        return nil
+    }
+
+    /// Whether a process listens at a port.
+    ///
+    /// An answer from the port does not tell who gave it: another server may have had the port before.
+    static func isHeld(_ port: Int, by process: pid_t) -> Bool {
+        let listeners = Set(["tcp", "tcp6"].flatMap { Self.listeners(at: port, in: "/proc/\(process)/net/\($0)") })
+        let folder = "/proc/\(process)/fd"
+        return fileNames(in: folder).contains { listeners.contains(linkTarget(of: "\(folder)/\($0)")) }
+    }
+
+    /// The sockets that listen at a port, as links of a process's descriptors name them.
+    private static func listeners(at port: Int, in table: String) -> [String] {
+        readFile(table).split(separator: "\n").dropFirst().compactMap { line in
+            let columns = line.split(separator: " ")
+            guard columns.count > 9, columns[3] == "0A", let number = columns[1].split(separator: ":").last,
+                Int(number, radix: 16) == port
+            else { return nil }
+            return "socket:[\(columns[9])]"
+        }
     }
 }

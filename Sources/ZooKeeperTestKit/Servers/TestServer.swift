@@ -1,10 +1,10 @@
 import Glibc
-import Synchronization
 
 /// A real ZooKeeper server in a process of its own, on loopback.
 ///
 /// ``withTestServer(configuration:_:)`` and the suite trait `.zooKeeperServer` start one; a ``TestEnsemble`` has several.
-/// The process ends with this one, however this one ends, and its data are removed.
+/// The process ends with this one, however this one ends, and its data are removed. A process that ends by itself fails
+/// the `with...` function that started it.
 ///
 /// The calls that change the process, such as ``stop()`` and ``restart()``, are for one task at a time.
 public final class TestServer: Sendable, CustomStringConvertible {
@@ -18,8 +18,17 @@ public final class TestServer: Sendable, CustomStringConvertible {
     public let configuration: TestServerConfiguration
 
     private let runtime: JavaRuntime
-    private let folder: String
-    private let process = Mutex<ChildProcess?>(nil)
+    private let folder: OwnedFolder
+    private let run = Observed<Run?>(nil)
+
+    /// One life of the server's process.
+    private struct Run: Sendable {
+        var process: ChildProcess
+        /// Whether it has served clients.
+        var hasServed = false
+        /// Whether it was told to end.
+        var isEnding = false
+    }
 
     /// The server that the suite's trait has started, if the current task belongs to such a suite.
     ///
@@ -47,7 +56,9 @@ public final class TestServer: Sendable, CustomStringConvertible {
         self.port = port
         self.configuration = configuration
         self.runtime = try JavaRuntime.find()
-        self.folder = try makeTemporaryFolder()
+        let inMemory = access("/dev/shm", W_OK | X_OK) == 0
+        self.folder = try OwnedFolder(
+            named: "zookeeper-test-", in: inMemory ? "/dev/shm" : environmentVariable("TMPDIR") ?? "/tmp")
         let lines = configuration.lines(dataFolder: self.dataFolder, address: address, port: port, peers: peers)
         guard mkdir(self.dataFolder, 0o755) == 0 else { throw TestKitError.system("mkdir") }
         try writeFile(self.settingsFile, lines)
@@ -55,8 +66,8 @@ public final class TestServer: Sendable, CustomStringConvertible {
     }
 
     deinit {
-        self.process.withLock { _ = $0?.send(SIGKILL) }
-        removeFolder(self.folder)
+        self.run.current?.process.send(SIGKILL)
+        self.folder.remove()
     }
 
     /// What a client is given to connect: address and port.
@@ -69,12 +80,12 @@ public final class TestServer: Sendable, CustomStringConvertible {
     public var description: String { "server \(self.number) at \(self.connectionString)" }
 
     /// Where its data are.
-    package var dataFolder: String { "\(self.folder)/data" }
-    private var settingsFile: String { "\(self.folder)/zoo.cfg" }
-    private var logFile: String { "\(self.folder)/log" }
+    package var dataFolder: String { "\(self.folder.path)/data" }
+    private var settingsFile: String { "\(self.folder.path)/zoo.cfg" }
+    private var logFile: String { "\(self.folder.path)/log" }
 
     private var running: ChildProcess? {
-        self.process.withLock { $0 }.flatMap { $0.exitStatus == nil ? $0 : nil }
+        self.run.current.flatMap { $0.process.exitStatus == nil ? $0.process : nil }
     }
 }
 
@@ -96,21 +107,18 @@ extension TestServer {
     ///
     /// - Throws: ``TestKitError`` with code `.misuse` when it is running already, `.system` when no process can be made.
     public func launch() throws {
-        try self.process.withLock { process in
-            if let process, process.exitStatus == nil {
-                throw TestKitError(.misuse, "\(self) is running already")
-            }
-            let log = open(self.logFile, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
-            guard log >= 0 else { throw TestKitError.system("open \(self.logFile)") }
-            defer { close(log) }
-            process = try ChildProcess.spawn(
-                ChildProcess.Launch(
-                    executable: self.runtime.java,
-                    arguments: self.configuration.arguments(runtime: self.runtime, settingsFile: self.settingsFile),
-                    folder: self.folder,
-                    standardOutput: log,
-                    standardError: log))
-        }
+        guard self.running == nil else { throw TestKitError(.misuse, "\(self) is running already") }
+        let log = open(self.logFile, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
+        guard log >= 0 else { throw TestKitError.system("open \(self.logFile)") }
+        defer { close(log) }
+        let process = try ChildProcess.spawn(
+            ChildProcess.Launch(
+                executable: self.runtime.java,
+                arguments: self.configuration.arguments(runtime: self.runtime, settingsFile: self.settingsFile),
+                folder: self.folder.path,
+                standardOutput: log,
+                standardError: log))
+        self.run.update { $0 = Run(process: process) }
     }
 
     /// Stops the server as an administrator would, and waits until its process has ended.
@@ -118,7 +126,7 @@ extension TestServer {
     /// Sessions live on in its data: they are there again after ``restart()``, with their timeouts started afresh.
     /// A server that does not end within five seconds is killed.
     public func stop() async {
-        guard let process = self.running else { return }
+        guard let process = self.ending() else { return }
         process.send(SIGCONT)
         process.send(SIGTERM)
         let reminder = Task {
@@ -133,7 +141,7 @@ extension TestServer {
     ///
     /// Its data stay.
     public func kill() async {
-        guard let process = self.running else { return }
+        guard let process = self.ending() else { return }
         process.send(SIGKILL)
         _ = await process.end()
     }
@@ -163,7 +171,13 @@ extension TestServer {
     /// The server cannot be started again.
     func remove() async {
         await self.kill()
-        removeFolder(self.folder)
+        self.folder.remove()
+    }
+
+    /// The process that runs, which is about to be told to end.
+    private func ending() -> ChildProcess? {
+        self.run.update { $0?.isEnding = true }
+        return self.running
     }
 
     private func send(_ signal: Int32) throws {
@@ -179,23 +193,27 @@ extension TestServer {
     /// Whether the server serves, and in which role.
     ///
     /// It is asked with each call; a server that does not answer within two seconds, such as a frozen one, is `.down`.
+    /// So is one that has lost its port to another process, whatever that one answers.
     public func state() async -> TestServerState {
-        guard let answer = try? await fourLetterWord("srvr", host: self.address, port: self.port) else { return .down }
+        guard let process = self.running,
+            let answer = try? await fourLetterWord("srvr", host: self.address, port: self.port),
+            Ports.isHeld(self.port, by: process.id)
+        else { return .down }
         for line in answer.split(separator: "\n") where line.hasPrefix("Mode: ") {
             return TestServerState(rawValue: String(line.dropFirst(6))) ?? .notServing
         }
         return .notServing
     }
 
-    /// Waits until the server serves clients.
+    /// Waits until the server serves clients: its own process, not another one at its port.
     ///
-    /// - Throws: ``TestKitError`` with code `.startFailed` when its process ends or it takes longer than
-    ///   ``TestServerConfiguration/readinessLimit``; `CancellationError`.
+    /// - Throws: ``TestKitError`` with code `.startFailed` when its process ends, as it does if the port is in use, or it
+    ///   takes longer than ``TestServerConfiguration/readinessLimit``; `CancellationError`.
     public func waitUntilServing() async throws {
         let limit = ContinuousClock.now + self.configuration.readinessLimit
         while true {
             switch await self.state() {
-            case .standalone, .leader, .follower, .observer: return
+            case .standalone, .leader, .follower, .observer: return self.run.update { $0?.hasServed = true }
             case .notServing, .down: break
             }
             guard self.running != nil else { throw self.startFailure("ended before it served") }
@@ -235,12 +253,82 @@ extension TestServer {
     }
 
     private func startFailure(_ what: String) -> TestKitError {
-        let tail = self.log.split(separator: "\n").suffix(12).joined(separator: "\n")
-        return TestKitError(.startFailed, "\(self) \(what). Its log ends with:\n\(tail)")
+        if self.running == nil, let refusal = Ports.refusal(of: self.port, on: self.address) {
+            return TestKitError(
+                .startFailed,
+                "\(self) cannot listen at port \(self.port): \(refusal). End the process that has the port, or choose "
+                    + "another port; without one, a free port is taken.")
+        }
+        return TestKitError(.startFailed, "\(self) \(what). \(self.endOfLog)")
+    }
+
+    private var endOfLog: String {
+        "Its log ends with:\n" + self.log.split(separator: "\n").suffix(12).joined(separator: "\n")
     }
 
     /// Whether the last start failed because somebody else had the port.
     var lostItsPort: Bool { self.log.contains("Address already in use") }
+}
+
+// MARK: A process that ends by itself
+
+extension TestServer {
+    /// How the process ended, if it served and nobody told it to end.
+    fileprivate var failure: TestKitError? {
+        guard let run = self.run.current, run.hasServed, !run.isEnding, let status = run.process.exitStatus else {
+            return nil
+        }
+        return TestKitError(.ended, "\(self) ended by itself with \(status). \(self.endOfLog)")
+    }
+
+    /// Waits until the process has ended although nobody told it to.
+    ///
+    /// - Throws: `CancellationError`.
+    fileprivate func untilFailure() async throws -> TestKitError {
+        var last: ChildProcess?
+        while true {
+            let known = last
+            let process = try await self.run.first { run in
+                run.flatMap { $0.hasServed && $0.process !== known ? $0.process : nil }
+            }
+            _ = try await process.waitForEnd()
+            if let failure = self.failure { return failure }
+            last = process
+        }
+    }
+}
+
+/// Runs `body`, and cancels it when one of the servers that it uses ends by itself.
+///
+/// - Throws: ``TestKitError`` with code `.ended` when a server has ended by itself; else the error of `body`.
+func whileServing<Result>(_ servers: [TestServer], _ body: () async throws -> Result) async throws -> Result {
+    var result: Swift.Result<Result, any Error> = .failure(CancellationError())
+    // The closure need not be Sendable: this task does nothing between the closure's start and its end. The compiler does
+    // not see that, and has no way to tell it for a closure that may not escape.
+    let run = unsafeBitCast(
+        runUntilFailure as ([TestServer], @Sendable () async -> Void) async -> Void,
+        to: (([TestServer], () async -> Void) async -> Void).self)
+    await run(servers) {
+        do { result = .success(try await body()) } catch { result = .failure(error) }
+    }
+    if let failure = servers.lazy.compactMap(\.failure).first { throw failure }
+    return try result.get()
+}
+
+/// Runs an operation in a child task, and cancels that when one of the servers ends by itself.
+private func runUntilFailure(of servers: [TestServer], _ operation: @Sendable () async -> Void) async {
+    let hasEnded = Observed(false)
+    async let _: Void = {
+        await operation()
+        hasEnded.update { $0 = true }
+    }()
+    await withTaskGroup(of: Void.self) { group in
+        group.addTask { _ = try? await hasEnded.first { $0 ? true : nil } }
+        for server in servers { group.addTask { _ = try? await server.untilFailure() } }
+        await group.next()
+        group.cancelAll()
+    }
+    // What still runs is cancelled and awaited here.
 }
 
 /// What a server is doing.

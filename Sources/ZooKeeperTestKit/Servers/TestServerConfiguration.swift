@@ -4,7 +4,7 @@
 public struct TestServerConfiguration: Sendable {
     /// The port for clients; in an ensemble the first member's, and the others' follow.
     ///
-    /// `nil`, the default, takes ports that are free.
+    /// `nil`, the default, takes ports that are free. A port that another process has fails the start.
     public var port: Int?
     /// The server's unit of time.
     ///

@@ -1,6 +1,7 @@
 /// Starts an ensemble, runs `body` with it, and ends it.
 ///
-/// All members serve when `body` begins, after about two seconds. Their processes end with this one, however it ends.
+/// All members serve when `body` begins, after about two seconds. Their processes end with this one, however it ends. If
+/// one of them ends by itself, the task of `body` is cancelled.
 ///
 /// - Parameters:
 ///   - members: How many servers: 1, 3 or 5.
@@ -23,7 +24,7 @@ public func withTestEnsemble<Result>(
         configuration: configuration)
     let ensemble = try await plan.start()
     do {
-        let result = try await body(ensemble)
+        let result = try await whileServing(ensemble.members) { try await body(ensemble) }
         await ensemble.remove()
         return result
     } catch {

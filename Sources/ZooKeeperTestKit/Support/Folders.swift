@@ -14,17 +14,6 @@ func fileNames(in folder: String) -> [String] {
     return names
 }
 
-/// Makes an empty folder of a new name: in memory where there is some, else where temporary files belong.
-///
-/// - Throws: ``TestKitError`` with code `.system`.
-func makeTemporaryFolder() throws -> String {
-    let inMemory = access("/dev/shm", W_OK | X_OK) == 0
-    let parent = inMemory ? "/dev/shm" : environmentVariable("TMPDIR") ?? "/tmp"
-    var template = Array("\(parent)/zookeeper-test-XXXXXX".utf8CString)
-    guard mkdtemp(&template) != nil else { throw TestKitError.system("mkdtemp in \(parent)") }
-    return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-}
-
 /// Removes a folder with everything in it, as far as it can be.
 func removeFolder(_ folder: String) {
     for name in fileNames(in: folder) where unlink("\(folder)/\(name)") != 0 {
@@ -56,4 +45,11 @@ func readFile(_ path: String) -> String {
         guard count > 0 else { return String(decoding: text, as: UTF8.self) }
         text += buffer[..<count]
     }
+}
+
+/// What a symbolic link points to; empty when it cannot be read.
+func linkTarget(of path: String) -> String {
+    var target = [CChar](repeating: 0, count: Int(PATH_MAX))
+    let count = readlink(path, &target, target.count)
+    return String(decoding: target.prefix(max(count, 0)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
 }

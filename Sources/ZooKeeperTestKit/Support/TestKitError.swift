@@ -5,7 +5,7 @@ public struct TestKitError: Error, Sendable, CustomStringConvertible {
     /// The kinds of errors; more may be added.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
         private enum Kind: String {
-            case missingJava, missingJars, startFailed, noAnswer, sessionNotFound, system, misuse
+            case missingJava, missingJars, startFailed, ended, noAnswer, sessionNotFound, system, misuse
         }
         private let kind: Kind
         private init(_ kind: Kind) { self.kind = kind }
@@ -20,8 +20,12 @@ public struct TestKitError: Error, Sendable, CustomStringConvertible {
         public static let missingJars = Code(.missingJars)
         /// A process ended, or did not become ready in time.
         ///
-        /// The message has the end of its log.
+        /// The message names the port if it is in use, else it has the end of the process's log.
         public static let startFailed = Code(.startFailed)
+        /// A server's process ended by itself: neither ``TestServer/stop()`` nor ``TestServer/kill()`` ended it.
+        ///
+        /// The message has the end of its log.
+        public static let ended = Code(.ended)
         /// A server did not answer.
         public static let noAnswer = Code(.noAnswer)
         /// The server does not know the session, or its password is another.

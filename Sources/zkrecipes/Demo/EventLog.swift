@@ -60,6 +60,10 @@ struct EventLog: ~Copyable, Sendable {
 struct FileError: Error, CustomStringConvertible {
     var description: String
 
+    init(description: String) {
+        self.description = description
+    }
+
     init(_ call: String, _ path: String) {
         description = "\(call) \(path): \(String(cString: strerror(errno)))"
     }
