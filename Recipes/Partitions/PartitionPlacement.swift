@@ -69,7 +69,11 @@ public struct PartitionPlacement: Sendable, CustomStringConvertible {
         case .preferred(let place): text += ": preferred node \(place + 1) of \(partition.preferred.count)"
         default: text += ": by hash and weight, of \(plan.nodes.count) nodes"
         }
-        if !missing.isEmpty { text += "; not there: \(missing.joined(separator: ", "))" }
+        let missing = missing
+        let cordoned = missing.filter(plan.cordoned.contains)
+        let absent = missing.filter { !plan.cordoned.contains($0) }
+        if !cordoned.isEmpty { text += "; cordoned: \(cordoned.joined(separator: ", "))" }
+        if !absent.isEmpty { text += "; not there: \(absent.joined(separator: ", "))" }
         let full = full
         if !full.isEmpty { text += "; full: \(full.joined(separator: ", "))" }
         return text + "; next: \(next ?? "nobody")"

@@ -26,6 +26,8 @@ public struct PartitionPlan: Sendable {
     let nodeHashes: [UInt64]
     let weights: [Double]
     let nodeIndices: [ZNodeName: Int]
+    /// Those that may be given nothing because they are cordoned, by name.
+    let cordoned: Set<ZNodeName>
     /// Places in ``nodes``; one entry for each partition.
     private(set) var places: [Place] = []
 
@@ -49,6 +51,7 @@ public struct PartitionPlan: Sendable {
         let byID = Dictionary(partitions.map { (ZNodeName($0.id), $0) }) { $1 }
         self.partitions = byID.orderedValues
         self.nodes = byName.orderedValues.filter(\.takesPartitions)
+        cordoned = Set(names: byName.values.lazy.filter { !$0.takesPartitions }.map(\.name))
         isAway = self.nodes.map { away.contains($0.name) }
         partitionHashes = self.partitions.map { PartitionScore.hash($0.id) }
         weights = self.nodes.map(\.weight)

@@ -210,6 +210,13 @@ import ZooKeeper
         #expect(
             PartitionPlan(partitions: [partition], nodes: full).explain("a")
                 == "web2: preferred node 3 of 3; not there: web9; full: web1; next: web3")
+        // Who is cordoned, by itself or by an operator, is there.
+        var byOperator = PartitionNode("web1")
+        byOperator.isCordonedByOperator = true
+        let cordoned = [byOperator, "web2", PartitionNode("web9", isCordoned: true)]
+        #expect(
+            PartitionPlan(partitions: [partition], nodes: cordoned).explain("a")
+                == "web2: preferred node 3 of 3; cordoned: web9, web1; next: nobody")
         #expect(
             PartitionPlan(partitions: ["a"], nodes: ["web1"]).explain("a")
                 == "web1: by hash and weight, of 1 nodes; next: nobody")
