@@ -50,7 +50,7 @@ final class DemoBoard: Sendable {
     /// Adds a line without a time.
     func tell(plain text: String) {
         guard !isSilent else { return }
-        if isLive { state.withLock { $0.pending.append(text) } } else { Output.line(text) }
+        if isLive { state.withLock { $0.pending.append(Text.escaped(text)) } } else { Output.line(text) }
     }
 
     /// Says what is going on with windows at the moment.

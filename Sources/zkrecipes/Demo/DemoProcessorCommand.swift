@@ -1,4 +1,5 @@
 import ArgumentParser
+import Logging
 import ServiceLifecycle
 import UnixSignals
 import ZooKeeper
@@ -30,7 +31,7 @@ struct DemoProcessorCommand: AsyncParsableCommand {
         let group = ServiceGroup(
             services: [client, GateReporter(gate: gate), gate, source],
             gracefulShutdownSignals: [.sigterm, .sigint], logger: .program)
-        try await group.run()
+        try await withLogger(.program) { _ in try await group.run() }
     }
 }
 

@@ -1,5 +1,3 @@
-import FoundationEssentials
-
 /// What a demo has found, for people and for machines.
 struct DemoReport: Sendable {
     var evidence: DemoEvidence
@@ -62,12 +60,7 @@ struct DemoReport: Sendable {
     // MARK: For machines
 
     /// One JSON object in one line.
-    var json: String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        guard let data = try? encoder.encode(JSONForm(self)) else { return "{}" }
-        return String(decoding: data, as: UTF8.self)
-    }
+    var json: String { Text.json(JSONForm(self)) }
 
     /// The object's form: times in milliseconds.
     private struct JSONForm: Encodable {

@@ -16,7 +16,7 @@ enum WindowEntry: Sendable, Equatable {
         case .asked(let at): "asked \(at)"
         case .open(let at, let token, let drained): "open \(at) \(token) \(drained)"
         case .closed(let at): "closed \(at)"
-        case .failed(let why): "failed \(why)"
+        case .failed(let why): "failed \(Text.escaped(why))"
         }
     }
 

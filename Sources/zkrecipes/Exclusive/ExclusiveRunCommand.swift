@@ -14,10 +14,10 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
             SIGKILL after a grace; when this program is killed, they are killed. The command does not read from the \
             terminal.
 
-            Exit status: the command's, or 128 and the number of the signal that ended it; 120 another window is open \
-            (with --fail-if-busy), 121 not every processor paused (with --abort-after), 122 the window was lost, 125 \
-            the window failed in another way, 126 and 127 as a shell has them: the command cannot be run, or is not \
-            there.
+            Exit status: the command's, or 128 and the number of the signal that ended it; 64 an option or an argument \
+            is not valid, 120 another window is open (with --fail-if-busy), 121 not every processor paused (with \
+            --abort-after), 122 the window was lost, 125 the window failed in another way, 126 and 127 as a shell has \
+            them: the command cannot be run, or is not there.
             """)
 
     @Argument(help: ExclusiveCommand.baseHelp, transform: parsePath)
@@ -31,17 +31,26 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
     @Flag(help: "Wait for processors that do not pause, however long it takes. This is the default.")
     var wait = false
 
-    @Option(help: "Give up after so many seconds when not every processor has paused; all of them resume.")
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Give up after so many seconds when not every processor has paused; all of them resume.",
+            valueName: "seconds"), transform: seconds)
     var abortAfter: Double?
 
     @Option(
-        help: "After so many seconds take the place of processors that have not paused, and outwait their sessions.")
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "After so many seconds evict processors that have not paused, and wait until their sessions have ended.",
+            valueName: "seconds"), transform: seconds)
     var proceedAfter: Double?
 
     @Flag(help: "Fail when another window is open, rather than wait for its end.")
     var failIfBusy = false
 
-    @Option(help: "The seconds from SIGTERM to SIGKILL.")
+    @Option(
+        parsing: .unconditional, help: ArgumentHelp("The seconds from SIGTERM to SIGKILL.", valueName: "seconds"),
+        transform: seconds)
     var grace = 10.0
 
     @Argument(parsing: .postTerminator, help: "The command and its arguments, after --.")
@@ -53,8 +62,6 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
         guard (wait ? 1 : 0) + (abortAfter == nil ? 0 : 1) + (proceedAfter == nil ? 0 : 1) <= 1 else {
             throw ValidationError("Give one of --wait, --abort-after and --proceed-after.")
         }
-        try HeldCommand.validate(seconds: abortAfter, option: "--abort-after")
-        try HeldCommand.validate(seconds: proceedAfter, option: "--proceed-after")
     }
 
     private var drain: DrainPolicy {
@@ -77,6 +84,8 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
                 }
             }
             status = 0
+        } catch  where ZKRecipes.isRefusal(error) {
+            throw error
         } catch {
             status = windowed.exitStatus(
                 of: error, otherwise: (error as? ExclusiveModeError).flatMap { Self.codes[$0.code] })

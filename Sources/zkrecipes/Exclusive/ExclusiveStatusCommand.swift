@@ -5,13 +5,16 @@ import ZooKeeperRecipes
 struct ExclusiveStatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
-        abstract: "Tells whether a window is wanted or open, who has paused, and how the last windows went.",
+        abstract: "Prints whether a window is wanted or open, who has paused, and how the last windows went.",
         discussion: """
             Takes no part: processors and windows do not notice it.
 
             A processor is running; not paused or draining, with the number of events inside and the age of the \
             oldest as its gate last reported them; running again, after a window was given up while events were inside; \
             or paused.
+
+            Exit status: 0 printed, or watched until interrupted; 1 there is no exclusive mode at BASE, or the ensemble \
+            cannot be reached; 64 an option or an argument is not valid.
             """)
 
     @Argument(help: ExclusiveCommand.baseHelp, transform: parsePath)
@@ -30,7 +33,13 @@ struct ExclusiveStatusCommand: AsyncParsableCommand {
         do {
             try await runProgram(with: connection) { client in
                 let mode = try ExclusiveMode(client: client, path: command.base)
-                guard command.watch else { return command.show(try await mode.status()) }
+                guard command.watch else {
+                    let status = try await mode.status()
+                    guard !status.isEmpty else {
+                        throw try await NothingThere("no processors, windows or records", at: command.base, client)
+                    }
+                    return command.show(status)
+                }
                 let changes = StatusChanges(client: client, base: command.base)
                 try await changes.follow { command.show(try await mode.status()) }
             }
@@ -42,9 +51,14 @@ struct ExclusiveStatusCommand: AsyncParsableCommand {
     private func show(_ status: ExclusiveStatus) {
         let report = StatusReport(base: base, status: status)
         if json { return Output.line(report.json) }
-        let clear = watch && Output.isTerminal ? "\u{1b}[H\u{1b}[2J" : ""
-        Output.line(clear + report.lines.joined(separator: "\n"))
+        if watch, Output.isTerminal { Output.write("\u{1b}[H\u{1b}[2J", to: 1) }
+        for line in report.lines { Output.line(line) }
     }
+}
+
+extension ExclusiveStatus {
+    /// Whether there is nothing that makes a path an exclusive mode's.
+    fileprivate var isEmpty: Bool { window == nil && processors.isEmpty && lastWindows.isEmpty }
 }
 
 /// Waits for changes of an exclusive mode's znodes.

@@ -67,12 +67,7 @@ struct StatusReport {
     // MARK: For machines
 
     /// One JSON object in one line; times in milliseconds.
-    var json: String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        guard let data = try? encoder.encode(JSONForm(base, status)) else { return "{}" }
-        return String(decoding: data, as: UTF8.self)
-    }
+    var json: String { Text.json(JSONForm(base, status)) }
 
     private struct JSONForm: Encodable {
         struct Window: Encodable {

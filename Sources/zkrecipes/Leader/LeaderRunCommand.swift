@@ -9,6 +9,9 @@ struct LeaderRunCommand: AsyncParsableCommand {
         discussion: """
             One line a change: waiting, leading with the term's number and its fencing token, failed with the reason. \
             SIGTERM and SIGINT end the term and delete the candidate.
+
+            Exit status: 0 ended by SIGTERM or SIGINT; 1 the ensemble cannot be reached, or the election failed; 64 an \
+            option or an argument is not valid.
             """)
 
     @Argument(help: LeaderCommand.pathHelp, transform: LeaderCommand.parse)
@@ -16,31 +19,28 @@ struct LeaderRunCommand: AsyncParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Option(help: "What names this participant to others.")
+    @Option(help: "What names this participant to others: one word.", transform: parseName)
     var id: String
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "While leading, print a line every so many seconds: act, token, whether the term is valid, and the time.",
-            discussion: "The time is in nanoseconds of the clock that goes on while a process is stopped."))
+            discussion: "The time is in nanoseconds of the clock that goes on while a process is stopped.",
+            valueName: "seconds"), transform: number(0.001...86_400, "seconds"))
     var actEvery: Double?
 
-    @Option(help: "Over 0: ask leaders of a lower priority for their place.")
+    @Option(
+        parsing: .unconditional, help: "Over 0: ask leaders of a lower priority for their place.",
+        transform: number(0...1_000_000))
     var priority = 0
 
-    @Option(help: "For how many seconds to wait in the queue before asking for the leader's place.")
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "For how many seconds to wait in the queue before asking for the leader's place.", valueName: "seconds"),
+        transform: seconds)
     var takeoverDelay = 30.0
-
-    func validate() throws {
-        guard !id.isEmpty else { throw ValidationError("--id is empty; name the participant.") }
-        guard (actEvery ?? 1) > 0, (actEvery ?? 1) <= 86_400 else {
-            throw ValidationError("--act-every must be over 0 and at most 86400 seconds.")
-        }
-        guard priority >= 0 else { throw ValidationError("--priority is \(priority); it must be 0 or more.") }
-        guard (0...86_400).contains(takeoverDelay) else {
-            throw ValidationError("--takeover-delay is \(takeoverDelay); it must be from 0 to 86400 seconds.")
-        }
-    }
 
     func run() async throws {
         let command = self

@@ -6,7 +6,12 @@ struct LeaderStatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
         abstract: "Prints the ids of those who take part, the leader first.",
-        discussion: "Takes no part itself. Also for the latches and selectors of JVM processes.")
+        discussion: """
+            Takes no part itself. Also for the latches and selectors of JVM processes.
+
+            Exit status: 0 printed, or watched until interrupted; 1 nobody takes part at PATH, or the ensemble cannot be \
+            reached; 64 an option or an argument is not valid.
+            """)
 
     @Argument(help: LeaderCommand.pathHelp, transform: LeaderCommand.parse)
     var path: String
@@ -22,6 +27,9 @@ struct LeaderStatusCommand: AsyncParsableCommand {
             try await runProgram(with: connection) { client in
                 guard command.watch else {
                     let all = try await LeaderSelector.participants(at: command.path, client: client)
+                    guard !all.isEmpty else {
+                        throw try await NothingThere("no candidates", at: command.path, client)
+                    }
                     for participant in all { Output.line(participant.id) }
                     return
                 }

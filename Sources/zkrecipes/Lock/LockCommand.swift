@@ -14,9 +14,9 @@ struct LockCommand: AsyncParsableCommand {
             goes on beside the next holder: what it writes to should refuse a token lower than one it has seen. The \
             command does not read from the terminal.
 
-            Exit status: the command's, or 128 and the number of the signal that ended it; 121 the mutex was not to be \
-            had in time (with --wait), 122 it was lost, 125 it failed in another way, 126 and 127 as a shell has them: \
-            the command cannot be run, or is not there.
+            Exit status: the command's, or 128 and the number of the signal that ended it; 64 an option or an argument \
+            is not valid, 121 the mutex was not to be had in time (with --wait), 122 it was lost, 125 it failed in \
+            another way, 126 and 127 as a shell has them: the command cannot be run, or is not there.
             """)
 
     @Argument(
@@ -26,13 +26,19 @@ struct LockCommand: AsyncParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Option(help: "Give up after so many seconds; 0 takes no place in the queue. Waits without limit by default.")
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Give up after so many seconds; 0 takes no place in the queue. Waits without limit by default.",
+            valueName: "seconds"), transform: seconds)
     var wait: Double?
 
     @Option(help: "Who holds the mutex or waits for it, for people who look; the command's name by default.")
     var owner: String?
 
-    @Option(help: "The seconds from SIGTERM to SIGKILL.")
+    @Option(
+        parsing: .unconditional, help: ArgumentHelp("The seconds from SIGTERM to SIGKILL.", valueName: "seconds"),
+        transform: seconds)
     var grace = 10.0
 
     @Argument(parsing: .postTerminator, help: "The command and its arguments, after --.")
@@ -41,7 +47,6 @@ struct LockCommand: AsyncParsableCommand {
     func validate() throws {
         try HeldCommand.validate(
             words: command, grace: grace, usage: "zkrecipes lock PATH -- COMMAND [ARGUMENT...]")
-        try HeldCommand.validate(seconds: wait, option: "--wait")
     }
 
     func run() async throws {
@@ -61,6 +66,8 @@ struct LockCommand: AsyncParsableCommand {
                 }
             }
             status = 0
+        } catch  where ZKRecipes.isRefusal(error) {
+            throw error
         } catch {
             status = held.exitStatus(of: error, otherwise: (error as? LockError).flatMap { Self.codes[$0.code] })
         }

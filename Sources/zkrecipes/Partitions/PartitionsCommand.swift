@@ -25,26 +25,27 @@ struct PartitionOptions: ParsableArguments {
     var partitions: String?
 
     @Option(
-        help: "The znode whose children are the partitions; a line preferred=NODE,NODE in one's data names its nodes.")
+        help: "The znode whose children are the partitions; a line preferred=NODE,NODE in one's data names its nodes.",
+        transform: { try parsePath($0, name: "--from", example: "/app/shards") })
     var from: String?
 
     func validate() throws {
         guard partitions == nil || from == nil else {
             throw ValidationError("--partitions and --from are two ways to say the same; give one.")
         }
-        if let from { _ = try parsePath(from, name: "--from", example: "/app/shards-list") }
-        for partition in list ?? [] {
-            if let problem = partition.problem { throw ValidationError("--partitions: \(problem).") }
+        for id in ids ?? [] {
+            guard let problem = problem(ofName: id) else { continue }
+            throw ValidationError("--partitions has the id \(Text.quoted(id)), which \(problem); right would be a,b,c.")
         }
     }
 
-    /// The partitions that were given; by scalars, because an id may begin with one that merges with the comma.
-    private var list: [Partition]? {
-        partitions?.unicodeScalars.split(separator: ",").map { Partition(String($0)) }
+    private var ids: [String]? {
+        partitions?.utf8.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false)
+            .map { String(Substring($0)) }
     }
 
     var source: PartitionSource? {
         if let from { return .children(of: from) }
-        return list.map { .list($0) }
+        return ids.map { .list($0.map { Partition($0) }) }
     }
 }

@@ -7,8 +7,19 @@ struct PartitionNodeOptions: ParsableArguments {
     @Argument(help: PartitionsCommand.pathHelp, transform: PartitionsCommand.parse)
     var path: String
 
-    @Argument(help: "The node's name.")
+    @Argument(help: "The node's name.", transform: parseNode)
     var node: String
+
+    /// What the statuses of commands about a node mean.
+    static let exitStatus = """
+        Exit status: 0 done; 1 there is no group at PATH, or the ensemble cannot be reached; 64 an option or an argument \
+        is not valid.
+        """
+
+    private static func parseNode(_ argument: String) throws -> String {
+        guard let problem = problem(ofZNodeName: argument) else { return argument }
+        throw ValidationError("\(Text.quoted(argument)) \(problem); right would be web-1.")
+    }
 
     @OptionGroup var connection: ConnectionOptions
 
@@ -36,6 +47,8 @@ struct PartitionsCordonCommand: AsyncParsableCommand {
         discussion: """
             The mark stands at PATH/cordons/NODE and outlives the node's restarts. It does not wait for what moves: status \
             tells who owns what.
+
+            \(PartitionNodeOptions.exitStatus)
             """)
 
     @OptionGroup var target: PartitionNodeOptions
@@ -56,7 +69,11 @@ struct PartitionsUncordonCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "uncordon",
         abstract: "Has a node take part again, and get its partitions back.",
-        discussion: "It takes the operator's mark away; a node that has cordoned itself stays so.")
+        discussion: """
+            It takes the operator's mark away; a node that has cordoned itself stays so.
+
+            \(PartitionNodeOptions.exitStatus)
+            """)
 
     @OptionGroup var target: PartitionNodeOptions
 

@@ -9,6 +9,9 @@ struct PartitionsRunCommand: AsyncParsableCommand {
         discussion: """
             began PARTITION TOKEN TIME and ended PARTITION TOKEN TIME; the time is in nanoseconds of the clock that goes on \
             while a process is stopped. SIGTERM and SIGINT give everything up in order.
+
+            Exit status: 0 ended by SIGTERM or SIGINT; 1 the ensemble cannot be reached, or the group failed; 64 an \
+            option or an argument is not valid.
             """)
 
     @Argument(help: PartitionsCommand.pathHelp, transform: PartitionsCommand.parse)
@@ -17,37 +20,42 @@ struct PartitionsRunCommand: AsyncParsableCommand {
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var partitions: PartitionOptions
 
-    @Option(help: "The node's name, the same after each restart.")
+    @Option(help: "The node's name, the same after each restart: one word.", transform: parseName)
     var node: String
 
-    @Option(help: "How much the node takes, compared with the others.")
+    @Option(
+        parsing: .unconditional, help: "How much the node takes, compared with the others.",
+        transform: number(0.001...1_000_000))
     var weight = 1.0
 
-    @Option(help: "The most partitions that the node is to have.")
+    @Option(
+        parsing: .unconditional, help: "The most partitions that the node is to have.",
+        transform: number(0...1_000_000))
     var capacity: Int?
 
-    @Option(help: "For how many seconds a node that has gone is waited for.")
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("For how many seconds a node that has gone is waited for.", valueName: "seconds"),
+        transform: seconds)
     var departureDelay = 60.0
 
-    @Option(help: "For how many seconds the node has to be up before it asks others for partitions.")
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "For how many seconds the node has to be up before it asks others for partitions.", valueName: "seconds"),
+        transform: seconds)
     var settleTime = 5.0
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "Print a line for each owned partition every so many seconds.",
-            discussion: "act PARTITION TOKEN, valid or invalid, and the time."))
+            discussion: "act PARTITION TOKEN, valid or invalid, and the time.", valueName: "seconds"),
+        transform: number(0.001...86_400, "seconds"))
     var actEvery: Double?
 
     func validate() throws {
         guard partitions.source != nil else { throw ValidationError("Give --partitions or --from.") }
-        guard (actEvery ?? 1) > 0, (actEvery ?? 1) <= 86_400 else {
-            throw ValidationError("--act-every must be over 0 and at most 86400 seconds.")
-        }
-        try HeldCommand.validate(seconds: departureDelay, option: "--departure-delay")
-        try HeldCommand.validate(seconds: settleTime, option: "--settle-time")
-        guard weight.isFinite, weight > 0 else { throw ValidationError("--weight is \(weight); it must be over 0.") }
-        guard (capacity ?? 0) >= 0 else { throw ValidationError("--capacity must not be negative.") }
-        if let problem = PartitionNode.problem(ofName: node) { throw ValidationError("--node: \(problem).") }
     }
 
     func run() async throws {

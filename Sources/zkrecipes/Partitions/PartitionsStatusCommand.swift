@@ -9,6 +9,9 @@ struct PartitionsStatusCommand: AsyncParsableCommand {
         discussion: """
             Takes no part itself. Without --partitions and --from it tells of all that have ever been owned, and knows of no \
             preferences.
+
+            Exit status: 0 printed; 1 there is no group at PATH, or the ensemble cannot be reached; 64 an option or an \
+            argument is not valid.
             """)
 
     @Argument(help: PartitionsCommand.pathHelp, transform: PartitionsCommand.parse)
@@ -22,6 +25,9 @@ struct PartitionsStatusCommand: AsyncParsableCommand {
         try await runProgram(with: connection) { client in
             let status = try await PartitionGroup.status(
                 at: command.path, partitions: command.partitions.source, client: client)
+            guard !status.isEmpty else {
+                throw try await NothingThere("no nodes, cordons or owned partitions", at: command.path, client)
+            }
             for line in Self.report(status) { Output.line(line) }
         }
     }
@@ -50,5 +56,12 @@ struct PartitionsStatusCommand: AsyncParsableCommand {
         guard let note else { return text }
         if node == nil { text += ", cordoned by an operator" }
         return note.isEmpty ? text : "\(text): \(note)"
+    }
+}
+
+extension PartitionStatus {
+    /// Whether there is nothing that makes a path a group's; partitions that were only asked for do not count.
+    fileprivate var isEmpty: Bool {
+        nodes.isEmpty && cordons.isEmpty && !partitions.contains { $0.terms > 0 || $0.owner != nil }
     }
 }

@@ -8,28 +8,37 @@ struct ServerCommand: AsyncParsableCommand {
         discussion: """
             The first line is the connection string. The servers listen on loopback only and keep their data in memory \
             or a temporary folder; both end with this process, however it ends. Not for production.
+
+            Exit status: 0 interrupted; 1 a server did not start, as when its port is in use, or has ended by itself; 64 \
+            an option is not valid.
             """)
 
-    @Option(help: "How many members: 1, 3 or 5.")
+    @Option(parsing: .unconditional, help: "How many members: 1, 3 or 5.", transform: members)
     var members = 1
 
-    @Option(help: "The port of the first member, the others' follow; without it ports that are free.")
+    @Option(
+        parsing: .unconditional,
+        help: "The port of the first member, the others' follow; without it ports that are free.",
+        transform: number(1...65_535))
     var port: Int?
 
-    @Option(help: "The server's tick in seconds; sessions may be from 2 ticks to 10 minutes.")
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("The server's tick; sessions may be from 2 ticks to 10 minutes.", valueName: "seconds"),
+        transform: number(0.05...60, "seconds"))
     var tick = 0.5
 
     func validate() throws {
-        guard [1, 3, 5].contains(members) else {
-            throw ValidationError("--members is \(members); an ensemble has 1, 3 or 5.")
+        guard let port, port + members - 1 > 65_535 else { return }
+        throw ValidationError(
+            "--port is \(port); with \(members) members it must be from 1 to \(65_535 - members + 1).")
+    }
+
+    private static func members(_ argument: String) throws -> Int {
+        guard let members = Int(argument), [1, 3, 5].contains(members) else {
+            throw ValidationError("it must be 1, 3 or 5")
         }
-        let highest = 65_535 - members + 1
-        if let port, !(1...highest).contains(port) {
-            throw ValidationError("--port is \(port); it must be from 1 to \(highest).")
-        }
-        guard (0.05...60).contains(tick) else {
-            throw ValidationError("--tick is \(tick); it must be from 0.05 to 60 seconds.")
-        }
+        return members
     }
 
     func run() async throws {

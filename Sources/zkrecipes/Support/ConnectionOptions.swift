@@ -1,4 +1,5 @@
 import ArgumentParser
+import Logging
 import ZooKeeper
 import ZooKeeperTestKit
 
@@ -10,34 +11,54 @@ struct ConnectionOptions: ParsableArguments {
             discussion: "Default: the variable ZOOKEEPER_CONNECT, else 127.0.0.1:2181."))
     var connect: String?
 
-    @Option(help: "The session timeout to ask for, in seconds.")
+    @Option(
+        parsing: .unconditional, help: ArgumentHelp("The session timeout to ask for.", valueName: "seconds"),
+        transform: number(0.1...3600, "seconds"))
     var sessionTimeout = 10.0
 
-    @Option(help: "How long to wait for the ensemble before giving up, in seconds.")
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("How long to wait for a connection before giving up.", valueName: "seconds"),
+        transform: number(0.001...86_400, "seconds"))
     var connectTimeout = 15.0
 
-    /// What was given, or where to look when nothing was.
-    var connectionString: String {
-        connect ?? inheritedEnvironment()["ZOOKEEPER_CONNECT"].flatMap { $0.isEmpty ? nil : $0 } ?? "127.0.0.1:2181"
-    }
+    @Option(
+        help: ArgumentHelp(
+            "The log lines that standard error gets: those of this level and worse.",
+            discussion: "trace, debug, info, notice, warning, error or critical."),
+        transform: parseWords)
+    var logLevel = Logger.Level.warning
 
     func validate() throws {
-        guard sessionTimeout > 0, sessionTimeout <= 3600 else {
-            throw ValidationError("--session-timeout is \(sessionTimeout); it must be over 0 and at most 3600 seconds.")
-        }
-        guard connectTimeout > 0, connectTimeout <= 86_400 else {
-            throw ValidationError(
-                "--connect-timeout is \(connectTimeout); it must be over 0 and at most 86400 seconds.")
-        }
-        try Self.validate(connectionString)
+        try endpoint.validate(source: connect == nil ? "ZOOKEEPER_CONNECT" : "--connect")
     }
 
-    /// Throws what is wrong with a connection string, in words for the command line.
-    static func validate(_ connectionString: String) throws {
-        do {
-            _ = try ZooKeeperClientConfiguration(connectionString: connectionString)
-        } catch {
-            throw ValidationError("--connect: \(error.message ?? error.description)")
+    /// What was given, or where to look when nothing was.
+    var endpoint: Endpoint {
+        let inherited = inheritedEnvironment()["ZOOKEEPER_CONNECT"].flatMap { $0.isEmpty ? nil : $0 }
+        return Endpoint(
+            connectionString: connect ?? inherited ?? "127.0.0.1:2181", sessionTimeout: sessionTimeout,
+            connectTimeout: connectTimeout)
+    }
+
+    func clientConfiguration() throws(ZooKeeperError) -> ZooKeeperClientConfiguration {
+        try endpoint.clientConfiguration()
+    }
+}
+
+/// An ensemble, and how to connect to it.
+struct Endpoint: Sendable {
+    var connectionString: String
+    /// In seconds, as the next.
+    var sessionTimeout: Double
+    var connectTimeout: Double
+
+    /// Throws what is wrong, in words for the command line.
+    ///
+    /// - Parameter source: What the connection string was given by.
+    func validate(source: String) throws {
+        do { _ = try clientConfiguration() } catch {
+            throw ValidationError("\(source): \(error.message ?? error.description)")
         }
     }
 
@@ -45,22 +66,30 @@ struct ConnectionOptions: ParsableArguments {
         try ZooKeeperClientConfiguration(
             connectionString: connectionString, sessionTimeout: .seconds(sessionTimeout))
     }
-}
 
-/// Reads the path of a znode that others can stand below.
-func parsePath(_ argument: String) throws -> String {
-    try parsePath(argument, name: "BASE", example: "/orders")
-}
-
-/// Reads a path that the command line calls by a name.
-func parsePath(_ argument: String, name: String, example: String) throws -> String {
-    do {
-        let path = try ZNodePath(argument)
-        guard path.string != "/" else {
-            throw ValidationError("\(name) is the root; name a znode of its own, such as \(example).")
+    /// Waits until a client is connected, and says after a moment what for.
+    ///
+    /// - Throws: ``Overdue``; `ValidationError` when the chroot does not exist; `CancellationError`.
+    func awaitConnection(of client: ZooKeeperClient) async throws {
+        let limit = Duration.seconds(connectTimeout)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                guard (try? await Task.sleep(for: .seconds(1))) != nil else { return }
+                Output.note(
+                    "Waiting for a connection to \(connectionString), up to \(Text.seconds(limit)) (--connect-timeout)."
+                )
+            }
+            defer { group.cancelAll() }
+            do {
+                try await within(limit, "connected") { _ = try await client.liveSession() }
+            } catch is Overdue {
+                throw Overdue(
+                    description: "no connection to \(connectionString) within \(Text.seconds(limit)): check that its "
+                        + "servers run and that --connect names them, or wait longer with --connect-timeout")
+            }
         }
-        return path.string
-    } catch let error as ZooKeeperError {
-        throw ValidationError("\(name) has \(error.message ?? error.description); right would be \(example).")
+        guard let chroot = client.configuration.chroot, try await client.exists(at: "/") == nil else { return }
+        throw ValidationError(
+            "the chroot of \(Text.quoted(connectionString)) does not exist: create \(chroot), or correct --connect.")
     }
 }

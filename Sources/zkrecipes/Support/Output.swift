@@ -2,11 +2,17 @@ import Glibc
 
 /// What the program writes, with no buffer in between: a line is out when the call returns.
 enum Output {
-    /// Writes a line to standard output.
-    static func line(_ text: String) { write(text + "\n", to: STDOUT_FILENO) }
+    /// Writes one line to standard output, escaped.
+    static func line(_ text: String) { write(Text.escaped(text) + "\n", to: STDOUT_FILENO) }
 
-    /// Writes a line to standard error.
-    static func note(_ text: String) { write(text + "\n", to: STDERR_FILENO) }
+    /// Writes one line to standard error, escaped.
+    static func note(_ text: String) { write(Text.escaped(text) + "\n", to: STDERR_FILENO) }
+
+    /// Writes several lines to standard error in one piece, each escaped.
+    static func note(lines text: String) {
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        write(lines.map { Text.escaped(String($0)) + "\n" }.joined(), to: STDERR_FILENO)
+    }
 
     /// Writes text to a descriptor; a reader that has gone is not our concern.
     static func write(_ text: String, to descriptor: Int32) {

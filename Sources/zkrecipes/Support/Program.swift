@@ -25,7 +25,8 @@ func runProgram<Result: Sendable>(
         configuration: .init(
             services: configurations, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
     do {
-        try await group.run()
+        // Recipes that are given no logger take this one, with its level.
+        try await withLogger(logger) { _ in try await group.run() }
     } catch {
         // What the operation says about itself is nearer to the cause.
         throw main.failure ?? error
@@ -33,16 +34,22 @@ func runProgram<Result: Sendable>(
     return try main.result()
 }
 
-/// Runs an operation with a client, as ``runProgram(after:logger:operation:)`` does.
+/// Runs an operation with a client that is connected, as ``runProgram(after:logger:operation:)`` does.
 func runProgram<Result: Sendable>(
     with options: ConnectionOptions,
     operation: @escaping @Sendable (ZooKeeperClient) async throws -> Result
 ) async throws -> Result {
-    let client = try ZooKeeperClient(configuration: options.clientConfiguration(), logger: .program)
+    programLogLevel.withLock { $0 = options.logLevel }
+    return try await runProgram(at: options.endpoint, operation: operation)
+}
+
+/// Runs an operation with a client that is connected, as ``runProgram(after:logger:operation:)`` does.
+func runProgram<Result: Sendable>(
+    at endpoint: Endpoint, operation: @escaping @Sendable (ZooKeeperClient) async throws -> Result
+) async throws -> Result {
+    let client = try ZooKeeperClient(configuration: endpoint.clientConfiguration(), logger: .program)
     return try await runProgram(after: [client]) {
-        try await within(.seconds(options.connectTimeout), "connected to \(options.connectionString)") {
-            _ = try await client.liveSession()
-        }
+        try await endpoint.awaitConnection(of: client)
         return try await operation(client)
     }
 }
@@ -102,11 +109,20 @@ func within<Result: Sendable>(
     }
 }
 
+/// The level of the program's log lines.
+private let programLogLevel = Mutex(Logger.Level.warning)
+
 extension Logger {
-    /// The program's own: warnings and worse, on standard error, so that standard output has results alone.
-    static let program: Logger = {
-        var logger = Logger(label: "zkrecipes") { StreamLogHandler.standardError(label: $0) }
-        logger.logLevel = .warning
+    /// The program's own: warnings and worse unless told otherwise, on standard error, so that standard output has
+    /// results alone.
+    static var program: Logger {
+        var logger = Logger(label: "zkrecipes") { StreamLogHandler(label: $0, stream: LogLines()) }
+        logger.logLevel = programLogLevel.withLock { $0 }
         return logger
-    }()
+    }
+}
+
+/// Log lines on standard error, escaped.
+private struct LogLines: TextOutputStream {
+    func write(_ text: String) { Output.note(text.hasSuffix("\n") ? String(text.dropLast()) : text) }
 }

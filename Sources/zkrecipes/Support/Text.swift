@@ -1,5 +1,33 @@
-/// Numbers and times as people read them, without Foundation.
+/// Numbers, times and foreign text as people read them, without Foundation.
 enum Text {
+    /// The text with every character written out that a terminal obeys or hides: `\n`, `\u{1b}`.
+    ///
+    /// Names, notes and errors come from znodes that anybody may have written. Controls (C0 and C1), line and paragraph
+    /// separators, and format characters are written out, among them those that turn the direction of writing.
+    static func escaped(_ text: String) -> String {
+        guard text.unicodeScalars.contains(where: isUnsafe) else { return text }
+        return text.unicodeScalars.reduce(into: "") { result, scalar in
+            switch scalar {
+            case "\n": result += "\\n"
+            case "\r": result += "\\r"
+            case "\t": result += "\\t"
+            case _ where isUnsafe(scalar): result += "\\u{\(String(scalar.value, radix: 16))}"
+            default: result.unicodeScalars.append(scalar)
+            }
+        }
+    }
+
+    /// Whether a terminal would do something else with a character than show it.
+    static func isUnsafe(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned: true
+        default: false
+        }
+    }
+
+    /// The text in quotation marks, escaped.
+    static func quoted(_ text: String) -> String { "\"\(escaped(text))\"" }
+
     /// A number with a fixed count of decimals, rounded.
     static func fixed(_ value: Double, _ places: Int) -> String {
         guard value.isFinite, abs(value) < 1e15 else { return "\(value)" }
@@ -41,8 +69,9 @@ enum Text {
         String(repeating: " ", count: max(0, width - text.count)) + text
     }
 
-    /// Lines with columns below one another; the first row is the heading.
+    /// Lines with columns below one another, escaped; the first row is the heading.
     static func table(_ rows: [[String]], rightAligned: Set<Int> = []) -> [String] {
+        let rows = rows.map { $0.map(escaped) }
         let count = rows.map(\.count).max() ?? 0
         let widths = (0..<count).map { column in rows.map { $0.count > column ? $0[column].count : 0 }.max() ?? 0 }
         return rows.map { row in

@@ -1,0 +1,183 @@
+import ArgumentParser
+import Testing
+import ZooKeeper
+import ZooKeeperRecipes
+
+@testable import zkrecipes
+
+/// What the command line refuses before anything is asked for.
+@Suite struct ArgumentTests {
+    /// Arguments, and what the message has: what was given, and what would be right.
+    struct Refusal: Sendable, CustomTestStringConvertible {
+        var arguments: [String]
+        var parts: [String]
+
+        init(_ arguments: [String], _ parts: String...) {
+            (self.arguments, self.parts) = (arguments, parts)
+        }
+
+        var testDescription: String { arguments.joined(separator: " ") }
+    }
+
+    private func check(_ refusal: Refusal) {
+        let error = #expect(throws: (any Error).self) { try ZKRecipes.parseAsRoot(refusal.arguments) }
+        guard let error else { return }
+        let message = ZKRecipes.message(for: error)
+        #expect(ZKRecipes.exitCode(for: error).rawValue == 64)
+        for part in refusal.parts { #expect(part.isEmpty || message.contains(part), "\(message)") }
+    }
+
+    /// The commands, with everything that they need but the option.
+    private static let lock = ["lock", "/l"]
+    private static let leader = ["leader", "run", "/l", "--id", "a"]
+    private static let group = ["partitions", "run", "/g", "--node", "n", "--partitions", "p"]
+    private static let window = ["exclusive", "run", "/b"]
+
+    private static func refused(
+        _ command: [String], _ option: String, _ values: [String], _ rule: String, after: [String] = []
+    ) -> [Refusal] {
+        values.map { Refusal(command + [option, $0] + after, $0, rule) }
+    }
+
+    private static let oddTimes = ["-1", "nan", "inf", "-inf", "1e300", "", "10s", "0,5"]
+    private static let oddNumbers = ["-1", "1.5", "99999999999999999999", "", "one"]
+
+    private static let times: [Refusal] =
+        refused(lock, "--wait", oddTimes, "from 0 to 86400, in seconds", after: ["--", "true"])
+        + refused(lock, "--grace", oddTimes, "from 0 to 86400", after: ["--", "true"])
+        + refused(lock, "--session-timeout", oddTimes + ["0"], "from 0.1 to 3600", after: ["--", "true"])
+        + refused(lock, "--connect-timeout", oddTimes + ["0"], "from 0.001 to 86400", after: ["--", "true"])
+        + refused(window, "--abort-after", oddTimes, "from 0 to 86400", after: ["--", "true"])
+        + refused(window, "--proceed-after", oddTimes, "from 0 to 86400", after: ["--", "true"])
+        + refused(window, "--grace", oddTimes, "from 0 to 86400", after: ["--", "true"])
+        + refused(leader, "--act-every", oddTimes + ["0"], "from 0.001 to 86400")
+        + refused(leader, "--takeover-delay", oddTimes, "from 0 to 86400")
+        + refused(group, "--act-every", oddTimes + ["0"], "from 0.001 to 86400")
+        + refused(group, "--departure-delay", oddTimes, "from 0 to 86400")
+        + refused(group, "--settle-time", oddTimes, "from 0 to 86400")
+        + refused(["server"], "--tick", oddTimes + ["0"], "from 0.05 to 60")
+        + refused(["demo"], "--task-seconds", oddTimes + ["0"], "from 0.05 to 3600")
+        + refused(["demo"], "--session-timeout", oddTimes + ["0"], "from 1 to 600")
+        + refused(["demo"], "--resume-delay", oddTimes, "from 0 to 600")
+        + refused(["demo"], "--connect-timeout", oddTimes + ["0"], "from 0.001 to 86400")
+
+    private static let numbers: [Refusal] =
+        refused(leader, "--priority", oddNumbers, "a whole number from 0 to 1000000")
+        + refused(group, "--capacity", oddNumbers, "a whole number from 0 to 1000000")
+        + refused(group, "--weight", ["-1", "0", "nan", "inf", "1e300", ""], "a number from 0.001 to 1000000")
+        + refused(["server"], "--port", oddNumbers + ["0", "65536"], "a whole number from 1 to 65535")
+        + refused(["server"], "--members", oddNumbers + ["0", "2", "7"], "1, 3 or 5")
+        + refused(["server", "--members", "3"], "--port", ["65534"], "from 1 to 65533")
+        + refused(["demo"], "--processors", oddNumbers + ["0", "101"], "a whole number from 1 to 100")
+        + refused(["demo"], "--rate", oddNumbers + ["0"], "a whole number from 1 to 1000000")
+        + refused(["demo"], "--windows", oddNumbers + ["1001"], "a whole number from 0 to 1000")
+
+    @Test(arguments: times + numbers)
+    private func `a number that cannot be is refused with its bounds`(refusal: Refusal) { check(refusal) }
+
+    /// Paths, what is wrong with them, and what would be right.
+    private static let oddPaths = [
+        ("", "an empty path", "/"), ("/", "is the root", "/"), ("/orders/", "a trailing slash", "be /orders."),
+        ("orders", "no slash", "be /orders."), ("/a//b", "an empty part", "be /a/b."), ("/a/../b", "\"..\"", "/"),
+        ("/a\nb", "a control character", "/"), ("/a\u{9b}b", "U+9b", "/"), ("/a\u{1f600}", "U+1f600", "/"),
+    ]
+
+    @Test(arguments: oddPaths)
+    private func `a path that no znode can have is refused by each command`(path: String, rule: String, right: String) {
+        let commands: [[String]] = [
+            ["lock", path, "--", "true"], ["exclusive", "run", path, "--", "true"], ["exclusive", "status", path],
+            ["leader", "run", path, "--id", "a"], ["leader", "status", path], ["partitions", "status", path],
+            ["partitions", "run", path, "--node", "a", "--partitions", "b"], ["partitions", "cordon", path, "a"],
+            ["partitions", "uncordon", path, "a"], ["partitions", "status", "/g", "--from", path],
+            ["schedule", "history", path], ["schedule", "now", path],
+        ]
+        for command in commands { check(Refusal(command, Text.quoted(path), rule, right)) }
+    }
+
+    private static let oddNames = [
+        ("", "is empty"), ("a b", "white space"), (" a", "white space"), ("a\u{a0}b", "white space"),
+        ("a\n", "white space"),
+        (".", "\".\""), ("..", "\"..\""), ("a\u{1b}", "0x1b"), ("a\u{202e}b\u{1f600}", "U+1f600"), ("a/b", "slash"),
+    ]
+
+    @Test(arguments: oddNames)
+    private func `a name that no znode can have is refused`(name: String, rule: String) {
+        check(Refusal(["leader", "run", "/l", "--id", name], Text.quoted(name), rule))
+        check(Refusal(["partitions", "run", "/g", "--partitions", "p", "--node", name], Text.quoted(name), rule))
+        check(
+            Refusal(["partitions", "run", "/g", "--node", "n", "--partitions", "p," + name], Text.quoted(name), rule))
+        check(Refusal(["partitions", "status", "/g", "--partitions", name + ",p"], Text.quoted(name), rule))
+    }
+
+    @Test(arguments: ["a/b", "", "..", "a\u{1f600}"])
+    private func `an operator cannot cordon what can be no node`(name: String) {
+        check(Refusal(["partitions", "cordon", "/g", name], Text.quoted(name), "name"))
+        check(Refusal(["partitions", "uncordon", "/g", name], Text.quoted(name), "name"))
+    }
+
+    private static let oddConnections = [
+        "", "h", "h:", "h:0", "h:65536", "h:-1", "h:99999999999999999999", "h:2181,", "h:2181/a/", "h:2181/a//b",
+        "h:2181/../a", " h:2181", "a b:2181", "h:2181/a,i:2181",
+    ]
+
+    @Test(arguments: oddConnections)
+    private func `a connection string that cannot be is refused by each command`(text: String) {
+        let commands: [[String]] = [
+            ["lock", "/l", "--connect", text, "--", "true"], ["exclusive", "status", "/b", "--connect", text],
+            ["leader", "status", "/l", "--connect", text], ["partitions", "status", "/g", "--connect", text],
+            ["demo", "--connect", text], ["schedule", "history", "/t", "--connect", text],
+        ]
+        for command in commands { check(Refusal(command, "--connect", "\"\(text)\"", "an example that is right")) }
+    }
+
+    @Test(arguments: [
+        (["lock", "/l", "--log-level", "loud", "--", "true"], "loud", "warning"), (["lock", "/l"], "command", "--"),
+        (["lock", "/l", "--", ""], "command", "--"),
+        (["partitions", "run", "/g", "--node", "n"], "--partitions", "--from"),
+        (["partitions", "run", "/g", "--node", "n", "--partitions", "p", "--from", "/p"], "--partitions", "give one"),
+        (["exclusive", "run", "/b", "--wait", "--abort-after", "1", "--", "true"], "--wait", "Give one"),
+        (["demo", "--windows", "0"], "--windows", "--fault"),
+    ])
+    func `arguments that do not fit are refused`(arguments: [String], input: String, rule: String) {
+        check(Refusal(arguments, input, rule))
+    }
+
+    @Test func `what is usual is taken`() throws {
+        let commands: [[String]] = [
+            ["lock", "/my locks/a", "--wait", "0", "--owner", "the nightly job", "--", "true"],
+            ["lock", "/l", "--wait", "0.5", "--connect", "[::1]:2181,zk-2.example:2181/app", "--", "true"],
+            ["leader", "run", "/l", "--id", "caf\u{e9}-1", "--priority", "3", "--act-every", "0.01"],
+            ["partitions", "run", "/g", "--node", "n", "--partitions", "a,b", "--weight", "0.5", "--capacity", "0"],
+            ["partitions", "cordon", "/g", "web 1"], ["server", "--port", "65535"],
+            ["demo", "--windows", "0", "--fault"],
+        ]
+        for command in commands { _ = try ZKRecipes.parseAsRoot(command) }
+    }
+
+    @Test func `an argument that only the library finds wrong is refused alike`() {
+        #expect(ZKRecipes.isRefusal(PartitionError(.invalidArgument, path: "/g")))
+        #expect(ZKRecipes.isRefusal(ZooKeeperError(.invalidPath, path: "/g")))
+        #expect(!ZKRecipes.isRefusal(PartitionError(.noGroup, path: "/g")))
+        #expect(!ZKRecipes.isRefusal(ZooKeeperError(.noAuth)))
+        #expect(!ZKRecipes.isRefusal(ZooKeeperError(.invalidArgument, serverCode: -8)))
+    }
+
+    /// Every command that does something.
+    private static func commands(below command: any ParsableCommand.Type) -> [any ParsableCommand.Type] {
+        let all = command.configuration.subcommands.filter { $0.configuration.shouldDisplay }
+        return all.isEmpty ? [command] : all.flatMap(commands)
+    }
+
+    @Test func `the help of each command tells its exit statuses`() {
+        let groups: [any ParsableCommand.Type] = [
+            DemoCommand.self, ServerCommand.self, ExclusiveCommand.self, LockCommand.self, LeaderCommand.self,
+            PartitionsCommand.self,
+        ]
+        for command in groups.flatMap(Self.commands) {
+            let words = ZKRecipes.helpMessage(for: command).split(whereSeparator: \.isWhitespace).joined(separator: " ")
+            #expect(words.contains("Exit status"), "\(command)")
+            #expect(words.contains(/64 an\b.* is not valid/), "\(command)")
+        }
+        #expect(ZKRecipes.helpMessage().contains("64"))
+    }
+}
