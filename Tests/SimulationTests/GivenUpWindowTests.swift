@@ -248,7 +248,8 @@ import ZooKeeperTestKit
         #expect(isOpen)
     }
 
-    @Test func `a window that may not watch a processor tries again with pauses, and is given up in time`() async throws {
+    @Test func `a window that may not watch a processor tries again with pauses, and is given up in time`() async throws
+    {
         let (steps, error) = try await onSimulationThread {
             let scene = try Scene()
             _ = try scene.startProcessor(longEvent: .seconds(60))
