@@ -56,11 +56,8 @@ struct PersistentNodeLoop {
             let changes = Task { [node] in
                 for await _ in holder.states { node.wakeUp.signal() }
             }
-            var seen: PersistentNodeState?
             while !isStopping, holder.state != .stopped {
-                let state = holder.state
-                if state != seen { mirror(state) }
-                seen = state
+                mirror(holder.state)
                 await node.wakeUp.wait(until: nil, clock: node.client.clock)
             }
             changes.cancel()

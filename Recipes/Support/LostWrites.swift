@@ -8,7 +8,10 @@ internal import ZooKeeper
 struct LostWrites: Sendable {
     /// The number of connections that were lost in a row.
     private(set) var count = 0
+    private var isTooLarge = false
     private var backoff: Backoff
+    /// The longest pause while the network may be at fault.
+    private static let longestPause = Duration.seconds(5)
     /// A network that fails may lose this many by chance.
     private static let threshold = 3
     /// The smallest `jute.maxbuffer` that a client can be configured for: what is smaller fits every server.
@@ -24,7 +27,8 @@ struct LostWrites: Sendable {
     /// - Returns: The error to report if the server probably refuses the write because of its size.
     mutating func record(size: Int, path: String) -> ZooKeeperError? {
         count += 1
-        guard count >= Self.threshold, size >= Self.smallestLimit else { return nil }
+        isTooLarge = count >= Self.threshold && size >= Self.smallestLimit
+        guard isTooLarge else { return nil }
         return ZooKeeperError(
             .dataTooLarge, path: path,
             message: "the server closed the connection \(count) times in a row while \(size) bytes were being written; "
@@ -33,11 +37,14 @@ struct LostWrites: Sendable {
     }
 
     /// The pause before the write is tried again.
-    mutating func pause() -> Duration { backoff.pause() }
+    mutating func pause() -> Duration {
+        let pause = backoff.pause()
+        return isTooLarge ? pause : min(pause, Self.longestPause)
+    }
 
     /// Starts again from zero, after an answer or with other data.
     mutating func reset() {
-        count = 0
+        (count, isTooLarge) = (0, false)
         backoff.reset()
     }
 }

@@ -46,15 +46,19 @@ import ZooKeeper
         for _ in 0..<10 { #expect(writes.record(size: 100, path: "/a") == nil) }
     }
 
-    @Test func `pauses grow up to a minute`() {
+    private func pauses(size: Int) -> [Duration] {
         var writes = LostWrites(seed: 1)
-        let pauses = (0..<15).map { _ in
-            _ = writes.record(size: 0, path: "/a")
+        return (0..<15).map { _ in
+            _ = writes.record(size: size, path: "/a")
             return writes.pause()
         }
-        #expect(pauses[0] <= .milliseconds(200))
-        #expect(pauses[14] >= .seconds(30) && pauses[14] <= .seconds(60))
-        writes.reset()
-        #expect(writes.pause() <= .milliseconds(200))
+    }
+
+    @Test func `pauses grow up to five seconds, and up to a minute for a write that is probably too large`() {
+        for (size, longest) in [(10, Duration.seconds(5)), (100_000, .seconds(60))] {
+            let pauses = pauses(size: size)
+            #expect(pauses[0] <= .milliseconds(200))
+            #expect(pauses[14] >= longest / 2 && pauses[14] <= longest)
+        }
     }
 }
