@@ -293,7 +293,7 @@ extension PersistentNodeLoop {
     ///
     /// Its creation may still be in progress: what comes of that is looked for after it.
     private mutating func leave() async {
-        guard let session, !session.hasEnded else { return }
+        guard let session, !session.isGone else { return }
         // What somebody else has created in the same session is not deleted.
         guard mayStand, creation.isUncertain || creation.transaction != nil else { return giveUp(watch, in: session) }
         // The deletion of the znode uses its watch up.

@@ -1,4 +1,5 @@
 import Testing
+import ZooKeeper
 
 @testable import ZooKeeperRecipes
 @testable import zkrecipes
@@ -46,7 +47,7 @@ import Testing
     @Test func `a table of partitions stays one`() {
         let entry = PartitionStatus.Entry(partition: Self.hostile, owner: Self.hostile, reason: Self.hostile)
         let status = PartitionStatus(
-            nodes: [PartitionNode(Self.hostile)], cordons: [Self.hostile: Self.hostile], partitions: [entry])
+            nodes: [PartitionNode(Self.hostile)], cordons: [ZNodeName(Self.hostile): Self.hostile], partitions: [entry])
         let lines = PartitionsStatusCommand.report(status)
         expectHarmless(lines)
         #expect(lines.count == 5)

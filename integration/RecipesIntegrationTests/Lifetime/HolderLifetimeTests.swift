@@ -35,7 +35,7 @@ private func windDown(_ duration: Duration) async {
 struct HolderLifetimeTests {
     /// A session that others would see expire while the holder winds down, if nothing kept it alive.
     private static let timeout = Duration.seconds(2)
-    private static let windDown = Duration.seconds(5)
+    private static let grace = Duration.seconds(5)
 
     private var configuration: ZooKeeperClientConfiguration {
         get throws {
@@ -54,11 +54,11 @@ struct HolderLifetimeTests {
             try await withZooKeeperClient(configuration: configuration) { client in
                 let mutex = try DistributedMutex(client: client, path: path)
                 try await mutex.withLock { lease in
-                    try await diary.alone {
+                    await diary.alone {
                         entered.set(client)
                         _ = try? await lease.lost
                         #expect(!lease.isValid || Task.isCancelled)
-                        await windDown(Self.windDown)
+                        await windDown(Self.grace)
                     }
                 }
             }
@@ -66,7 +66,7 @@ struct HolderLifetimeTests {
         let client = try await entered.wait()
         try await withZooKeeperClient(configuration: configuration) { other in
             let next = Task {
-                try await DistributedMutex(client: other, path: path).withLock { _ in try await diary.alone {} }
+                try await DistributedMutex(client: other, path: path).withLock { _ in await diary.alone {} }
             }
             for await state in client.states where state.isConnected { break }
             switch stop {
@@ -85,10 +85,10 @@ struct HolderLifetimeTests {
         let (leads, configuration) = (OneShot<Void>(), try configuration)
         let client = try ZooKeeperClient(configuration: configuration)
         let selector = try LeaderSelector(client: client, path: "/lifetime/leader", id: "one") { term in
-            try await diary.alone {
+            await diary.alone {
                 leads.set(())
                 _ = try? await term.lost
-                await windDown(Self.windDown)
+                await windDown(Self.grace)
             }
         }
         struct Failing: Service {
@@ -100,7 +100,7 @@ struct HolderLifetimeTests {
         }
         try await withZooKeeperClient(configuration: configuration) { other in
             let next = try LeaderSelector(client: other, path: "/lifetime/leader", id: "two") { _ in
-                try await diary.alone {}
+                await diary.alone {}
                 try await OneShot<Void>().wait()
             }
             let second = Task {
@@ -109,7 +109,9 @@ struct HolderLifetimeTests {
             }
             let group = ServiceGroup(
                 configuration: .init(
-                    services: [.init(service: client), .init(service: selector), .init(service: Failing(leads: leads))],
+                    services: [
+                        .init(service: client), .init(service: selector), .init(service: Failing(leads: leads)),
+                    ],
                     logger: Logger(label: "lifetime")))
             await #expect(throws: (any Error).self) { try await group.run() }
             for await state in next.states where state.isLeading { break }
@@ -133,7 +135,7 @@ struct HolderLifetimeTests {
                     try await mode.run(reason: "test") { window in
                         opened.set(client)
                         _ = try? await window.lost
-                        await windDown(Self.windDown)
+                        await windDown(Self.grace)
                         ended.set(())
                     }
                 }
