@@ -60,6 +60,7 @@ func problem(ofName name: String) -> String? {
 /// What keeps a name from being a znode's; `nil` when nothing does.
 func problem(ofZNodeName name: String) -> String? {
     if name.isEmpty { return "is no name: it is empty" }
+    if name.utf8.count > ZNodeName.longest { return "is no name: it has over \(ZNodeName.longest) bytes" }
     if name.utf8.contains(UInt8(ascii: "/")) { return "is no name: it has a slash" }
     do throws(ZooKeeperError) {
         _ = try ZNodePath("/\(name)")

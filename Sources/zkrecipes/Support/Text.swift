@@ -26,7 +26,11 @@ enum Text {
     }
 
     /// The text in quotation marks, escaped.
-    static func quoted(_ text: String) -> String { "\"\(escaped(text))\"" }
+    static func quoted(_ text: String) -> String {
+        let shown = escaped(text)
+        guard shown.unicodeScalars.count > 120 else { return "\"\(shown)\"" }
+        return "\"\(String(shown.unicodeScalars.prefix(100)))...\" (\(text.utf8.count) bytes)"
+    }
 
     /// A number with a fixed count of decimals, rounded.
     static func fixed(_ value: Double, _ places: Int) -> String {
