@@ -17,7 +17,9 @@ extension Lease {
                 .notReadWrite, path: place.key.path,
                 message: "only a read-write lock's lease can be downgraded; release this one")
         }
-        guard isValid, let name = place.name, let cleanUp = place.expectSecondNode(name.prefix) else { throw notHeldError }
+        guard isValid, let name = place.name, let cleanUp = place.expectSecondNode(name.prefix) else {
+            throw notHeldError
+        }
         let session = place.session
         let directory = place.key.path == "/" ? "" : place.key.path
         let path = "\(directory)/\(name.renamed(to: .read))"

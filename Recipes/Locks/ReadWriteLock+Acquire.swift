@@ -21,8 +21,8 @@ extension ReadWriteLock {
         if kind == .write, outer.kind == .read {
             throw LockError(
                 .upgradeNotAllowed, path: path,
-                message: "this task, or the task that started it, holds the read lock and would wait for itself; take the "
-                    + "write lock from the start, or ask for it in a Task.detached that the body does not wait for")
+                message: "this task, or the task that started it, holds the read lock and would wait for itself; take "
+                    + "the write lock from the start, or ask for it in a Task.detached that the body does not wait for")
         }
         guard outer.enter() else { throw outer.lostError }
         return outer

@@ -67,17 +67,23 @@ struct Janitor: Sendable {
             do {
                 if try await attempt(job) { return }
             } catch let error as ZooKeeperError where !error.isOutcomeUnknown && !error.mayPassWithConnection {
-                if !hasWarned { warn(job, error) }
+                if !hasWarned { warn(error.path ?? job.work.path, error) }
                 hasWarned = true
             } catch {}
             try? await clock.sleep(until: clock.now + backoff.pause())
         }
     }
 
-    private func warn(_ job: Job, _ error: ZooKeeperError) {
+    private func warn(_ path: String, _ error: ZooKeeperError) {
         logger.warning(
             "Cannot delete an own znode: it exists until this succeeds or the session ends",
-            metadata: ["zookeeper.path": "\(error.path ?? job.work.path)", "reason": "\(error)"])
+            metadata: ["zookeeper.path": "\(path)", "reason": "\(error)"])
+    }
+
+    /// Of a znode that may not be read nobody can tell whose it is: it may be another session's.
+    private func giveUp(_ path: String, _ error: ZooKeeperError) -> Bool {
+        warn(path, error)
+        return true
     }
 
     /// Whether nothing is left to delete.
@@ -120,6 +126,7 @@ struct Janitor: Sendable {
         switch result {
         case .success(.data(data, let stat)):
             return try isGone(try await session.cleaning([.delete(path: shared, version: stat.dataVersion)])[0])
+        case .failure(let error) where error.code == .noAuth: return giveUp(shared, error)
         case .failure(let error): return try isGone(.failure(error))
         default: return true
         }
@@ -134,6 +141,7 @@ struct Janitor: Sendable {
         case .success(.data(_, let stat))
         where stat.ephemeralOwner == session.id && (czxid == nil || stat.czxid == czxid):
             return try isGone(try await session.cleaning([.delete(path: path, version: stat.dataVersion)])[0])
+        case .failure(let error) where error.code == .noAuth: return giveUp(path, error)
         case .failure(let error): return try isGone(.failure(error))
         default: return true
         }
