@@ -8,9 +8,9 @@ extension Lease: Grant {
     ///
     /// - Parameter operations: As for `ZooKeeperClient.transaction(_:)`; at least one.
     /// - Returns: One result for each operation, in their order.
-    /// - Throws: ``LockError`` with code `.lost` or `.released`, and nothing has happened; `ZooKeeperError` of an operation that failed,
-    ///   numbered as they were given, and nothing has happened; `ZooKeeperError` whose outcome is unknown, when the answer
-    ///   was lost; `CancellationError`, and it may have happened.
+    /// - Throws: ``LockError`` with code `.lost` or `.released`, and nothing has happened; `ZooKeeperError` of an operation
+    ///   that failed, numbered as they were given, and nothing has happened; `ZooKeeperError` whose outcome is unknown, when
+    ///   the answer was lost; `CancellationError`, and it may have happened.
     /// - Complexity: One request.
     @discardableResult
     public func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] {
