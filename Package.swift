@@ -59,8 +59,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.0"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
-        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
-        .package(url: "https://github.com/apple/swift-system", from: "1.6.0"),
         .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
     ],
     targets: [
@@ -100,13 +98,13 @@ let package = Package(
             dependencies: ["ZooKeeperTestKit"],
             swiftSettings: settings
         ),
+        // What happens between fork and exec, for the commands that zkrecipes runs.
+        .target(name: "CommandGuard"),
         .executableTarget(
             name: "zkrecipes",
             dependencies: [
-                "ZooKeeper", "ZooKeeperRecipes", "ZooKeeperTestKit", logging, lifecycle, signals,
+                "CommandGuard", "ZooKeeper", "ZooKeeperRecipes", "ZooKeeperTestKit", logging, lifecycle,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Subprocess", package: "swift-subprocess"),
-                .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: settings
         ),

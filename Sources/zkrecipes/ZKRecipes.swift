@@ -5,6 +5,17 @@ import ZooKeeperRecipes
 import ZooKeeperTestKit
 
 @main
+enum Program {
+    static func main() {
+        // In this order and before anything else: it concerns all descriptors and all threads.
+        ProgramDescriptors.prepare()
+        ProgramSignals.prepare()
+        // Detached, because this thread never runs a task.
+        Task.detached { await exit(ZKRecipes.status()) }
+        ProgramSignals.shared.handle()
+    }
+}
+
 struct ZKRecipes: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "zkrecipes",
@@ -23,27 +34,31 @@ struct ZKRecipes: AsyncParsableCommand {
         ]
     )
 
-    static func main() async {
+    /// Runs the command that the arguments name; returns the status to exit with.
+    fileprivate static func status() async -> Int32 {
         var command: any ParsableCommand
-        do { command = try await asyncParseAsRoot() } catch { endAfterParsing(error) }
+        do { command = try await asyncParseAsRoot() } catch { return Output.status(statusAfterParsing(error)) }
         do {
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {
                 try command.run()
             }
-        } catch { end(after: error) }
+            return Output.status(EXIT_SUCCESS)
+        } catch {
+            return Output.status(status(after: error))
+        }
     }
 
     /// Prints a refusal of the command line, or the help that was asked for.
-    private static func endAfterParsing(_ error: any Error) -> Never {
+    private static func statusAfterParsing(_ error: any Error) -> Int32 {
         let (text, code) = (fullMessage(for: error), exitCode(for: error))
         if code.isSuccess {
-            Output.write(text + "\n", to: STDOUT_FILENO)
+            Output.writeResult(text + "\n")
         } else {
             printRefusal(text, message(for: error))
         }
-        Glibc.exit(code.rawValue)
+        return code.rawValue
     }
 
     /// - Parameters:
@@ -54,10 +69,12 @@ struct ZKRecipes: AsyncParsableCommand {
         Output.note(lines: whole)
     }
 
-    private static func end(after error: any Error) -> Never {
+    private static func status(after error: any Error) -> Int32 {
         switch error {
-        case let code as ExitCode: Glibc.exit(code.rawValue)
-        case is CleanExit: exit(withError: error)
+        case let code as ExitCode: return code.rawValue
+        case is CleanExit:
+            Output.writeResult(fullMessage(for: error) + "\n")
+            return EXIT_SUCCESS
         // Its last lines are those of a log.
         case let error as TestKitError:
             Output.note(lines: "Error: \(error.message.replacing("\t", with: "    "))")
@@ -65,7 +82,7 @@ struct ZKRecipes: AsyncParsableCommand {
         case is CancellationError: Output.note("Error: interrupted")
         default: Output.note("Error: \(error)")
         }
-        Glibc.exit(isRefusal(error) ? ExitCode.validationFailure.rawValue : ExitCode.failure.rawValue)
+        return isRefusal(error) ? ExitCode.validationFailure.rawValue : ExitCode.failure.rawValue
     }
 
     /// Whether an error says that an argument was wrong, which only the library has found.

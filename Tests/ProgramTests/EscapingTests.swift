@@ -58,14 +58,4 @@ import ZooKeeper
         expectHarmless([line])
         #expect(WindowEntry(line: line) == .failed(Text.escaped(Self.hostile)))
     }
-
-    @Test(
-        arguments: [
-            (3, "the command ended with exit status 3"), (126, "the command cannot be run (exit status 126)"),
-            (127, "the command was not found (exit status 127)"),
-            (137, "the command was ended by signal 9 (exit status 137)"),
-        ] as [(Int32, String)])
-    func `a command that failed is told as people would`(status: Int32, text: String) {
-        #expect("\(CommandFailure(status: status))" == text)
-    }
 }

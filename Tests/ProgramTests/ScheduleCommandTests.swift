@@ -101,11 +101,6 @@ import Testing
         }
     }
 
-    @Test func `a failed command is explained in words`() {
-        #expect("\(RunFailure(status: 3))" == "the command ended with exit status 3")
-        #expect("\(RunFailure(status: 137))" == "the command ended with exit status 137, as after signal 9")
-    }
-
     /// What the program says about arguments instead of doing something.
     private func message(_ arguments: [String]) -> String {
         do {

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Logging
 import ServiceLifecycle
-import UnixSignals
 import ZooKeeper
 import ZooKeeperRecipes
 
@@ -28,9 +27,11 @@ struct DemoProcessorCommand: AsyncParsableCommand {
         let mode = try ExclusiveMode(client: client, path: base, configuration: configuration)
         let gate = mode.gate(name: name)
         let source = DemoEventSource(gate: gate, rate: rate, log: try EventLog(path: events))
-        let group = ServiceGroup(
-            services: [client, GateReporter(gate: gate), gate, source],
-            gracefulShutdownSignals: [.sigterm, .sigint], logger: .program)
+        let services: [any Service] = [client, GateReporter(gate: gate), gate, source]
+        var configurations = services.map { ServiceGroupConfiguration.ServiceConfiguration(service: $0) }
+        configurations.append(
+            .init(service: ProgramSignals.shared.service(), successTerminationBehavior: .gracefullyShutdownGroup))
+        let group = ServiceGroup(configuration: .init(services: configurations, logger: .program))
         try await withLogger(.program) { _ in try await group.run() }
     }
 }

@@ -9,15 +9,12 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
         abstract: "Runs a command while every processor is paused.",
         usage: "zkrecipes exclusive run BASE [options] -- COMMAND [ARGUMENT...]",
         discussion: """
-            The command finds its window's fencing token in ZK_FENCING_TOKEN and BASE in ZK_EXCLUSIVE_BASE. When the \
-            window is lost, or this program is told to end, the command and what it has started get SIGTERM, and \
-            SIGKILL after a grace; when this program is killed, they are killed. The command does not read from the \
-            terminal.
+            The command gets the fencing token of its window in ZK_FENCING_TOKEN and BASE in ZK_EXCLUSIVE_BASE.
 
-            Exit status: the command's, or 128 and the number of the signal that ended it; 64 an option or an argument \
-            is not valid, 120 another window is open (with --fail-if-busy), 121 not every processor paused (with \
-            --abort-after), 122 the window was lost, 125 the window failed in another way, 126 and 127 as a shell has \
-            them: the command cannot be run, or is not there.
+            \(HeldCommand.help(holding: "window"))
+
+            Exit status: 120 another window is open (with --fail-if-busy); 121 not every processor has paused (with \
+            --abort-after); 122 the window was lost; \(HeldCommand.statusHelp)
             """)
 
     @Argument(help: ExclusiveCommand.baseHelp, transform: parsePath)
@@ -79,8 +76,7 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
             try await runProgram(with: connection) { client in
                 let mode = try ExclusiveMode(client: client, path: base)
                 try await mode.run(reason: reason, drain: drain, ifBusy: busy) { window in
-                    try await windowed.run(
-                        token: window.fencingToken, variables: ["ZK_EXCLUSIVE_BASE": base])
+                    try await windowed.run(under: window, variables: ["ZK_EXCLUSIVE_BASE": base])
                 }
             }
             status = 0

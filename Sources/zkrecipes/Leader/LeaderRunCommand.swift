@@ -8,10 +8,9 @@ struct LeaderRunCommand: AsyncParsableCommand {
         abstract: "Stands for election until interrupted, and prints where it stands.",
         discussion: """
             One line a change: waiting, leading with the term's number and its fencing token, failed with the reason. \
-            SIGTERM and SIGINT end the term and delete the candidate.
+            SIGTERM, SIGINT, SIGQUIT and SIGHUP end the term and delete the candidate.
 
-            Exit status: 0 ended by SIGTERM or SIGINT; 1 the ensemble cannot be reached, or the election failed; 64 an \
-            option or an argument is not valid.
+            \(ProgramSignals.statusHelp)
             """)
 
     @Argument(help: LeaderCommand.pathHelp, transform: LeaderCommand.parse)

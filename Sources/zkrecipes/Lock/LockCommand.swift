@@ -8,15 +8,11 @@ struct LockCommand: AsyncParsableCommand {
         abstract: "Runs a command while a mutex is held.",
         usage: "zkrecipes lock PATH [options] -- COMMAND [ARGUMENT...]",
         discussion: """
-            The command finds its fencing token in ZK_FENCING_TOKEN and PATH in ZK_LOCK_PATH. When the mutex is lost, or \
-            this program is told to end, the command and what it has started get SIGTERM, and SIGKILL after a grace; \
-            when this program is killed, they are killed. While this program is stopped or the grace lasts, the command \
-            goes on beside the next holder: what it writes to should refuse a token lower than one it has seen. The \
-            command does not read from the terminal.
+            The command gets its fencing token in ZK_FENCING_TOKEN and PATH in ZK_LOCK_PATH.
 
-            Exit status: the command's, or 128 and the number of the signal that ended it; 64 an option or an argument \
-            is not valid, 121 the mutex was not to be had in time (with --wait), 122 it was lost, 125 it failed in \
-            another way, 126 and 127 as a shell has them: the command cannot be run, or is not there.
+            \(HeldCommand.help(holding: "mutex"))
+
+            Exit status: 121 the mutex was not acquired in time (with --wait); 122 it was lost; \(HeldCommand.statusHelp)
             """)
 
     @Argument(
@@ -53,7 +49,7 @@ struct LockCommand: AsyncParsableCommand {
         let (path, owner, wait) = (path, owner ?? command[0], wait)
         let held = HeldCommand(words: command, grace: .seconds(grace))
         let body: @Sendable (Lease) async throws -> Void = { lease in
-            try await held.run(token: lease.fencingToken, variables: ["ZK_LOCK_PATH": path])
+            try await held.run(under: lease, variables: ["ZK_LOCK_PATH": path])
         }
         let status: Int32
         do {

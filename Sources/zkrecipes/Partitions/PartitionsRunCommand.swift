@@ -8,10 +8,9 @@ struct PartitionsRunCommand: AsyncParsableCommand {
         abstract: "Is a node of a group until interrupted, and prints what it begins and ends to own.",
         discussion: """
             began PARTITION TOKEN TIME and ended PARTITION TOKEN TIME; the time is in nanoseconds of the clock that goes on \
-            while a process is stopped. SIGTERM and SIGINT give everything up in order.
+            while a process is stopped. SIGTERM, SIGINT, SIGQUIT and SIGHUP give everything up in order.
 
-            Exit status: 0 ended by SIGTERM or SIGINT; 1 the ensemble cannot be reached, or the group failed; 64 an \
-            option or an argument is not valid.
+            \(ProgramSignals.statusHelp)
             """)
 
     @Argument(help: PartitionsCommand.pathHelp, transform: PartitionsCommand.parse)

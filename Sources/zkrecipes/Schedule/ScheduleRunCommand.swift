@@ -8,9 +8,17 @@ struct ScheduleRunCommand: AsyncParsableCommand {
         commandName: "run",
         abstract: "Runs a command once a period, on one of the nodes that run this.",
         discussion: """
-            Prints where this node stands, one line a change. The command gets ZK_FENCING_TOKEN, ZK_PERIOD, ZK_ATTEMPT and, \
-            when it resumes, ZK_CHECKPOINT; one that does not succeed makes the run a failed one. SIGTERM and SIGINT end \
-            the command and this node's part.
+            Prints the state of this node, one line for each change.
+
+            The command gets ZK_FENCING_TOKEN, ZK_PERIOD and ZK_ATTEMPT. Each line that it writes to the file \
+            ZK_CHECKPOINT_FILE replaces the run's checkpoint, up to 100000 bytes: with --takeover resume, the next \
+            attempt gets the last one in ZK_CHECKPOINT. A line is recorded after it was written, not before the write \
+            returns. The file is a pipe, inherited as a descriptor. A command that does not succeed makes the run a \
+            failed one.
+
+            \(HeldCommand.help(holding: "leadership"))
+
+            \(ProgramSignals.statusHelp)
             """)
 
     @Argument(help: "The task's znode.", transform: { try parsePath($0, name: "PATH", example: "/app/settle") })
@@ -80,14 +88,11 @@ struct ScheduleRunCommand: AsyncParsableCommand {
 
     private func perform(_ run: ScheduledRun) async throws {
         if let rehearse { return try await rehearsal(run, seconds: rehearse) }
-        var variables = ["ZK_PERIOD": run.period.id, "ZK_ATTEMPT": String(run.attempt)]
-        variables["ZK_CHECKPOINT"] = run.lastCheckpoint
+        let variables = [
+            "ZK_PERIOD": run.period.id, "ZK_ATTEMPT": String(run.attempt), "ZK_CHECKPOINT": run.lastCheckpoint,
+        ]
         let held = HeldCommand(words: command, grace: .seconds(grace))
-        do {
-            try await held.run(token: run.fencingToken, variables: variables)
-        } catch let failure as CommandFailure {
-            throw RunFailure(status: failure.status)
-        }
+        try await held.run(under: run, variables: variables) { try await run.checkpoint($0) }
     }
 
     /// Acts, notes how far it came, and prints both.
@@ -101,16 +106,5 @@ struct ScheduleRunCommand: AsyncParsableCommand {
             Output.line("act \(run.fencingToken) \(isValid ? "valid" : "invalid") \(now)")
             try await Task.sleep(for: .milliseconds(2))
         }
-    }
-}
-
-/// A run whose command did not succeed, as the run's record explains it.
-struct RunFailure: Error, CustomStringConvertible {
-    /// As a shell tells it: the exit status, or 128 and the signal's number.
-    var status: Int32
-
-    var description: String {
-        let signal = status > 128 ? ", as after signal \(status - 128)" : ""
-        return "the command ended with exit status \(status)\(signal)"
     }
 }

@@ -1,14 +1,41 @@
 import ArgumentParser
 import Glibc
-import Subprocess
 import Synchronization
-import SystemPackage
+import ZooKeeper
 import ZooKeeperRecipes
+import ZooKeeperTestKit
 
 /// A command that did not succeed.
-struct CommandFailure: Error {
-    /// As a shell would tell it: the exit status, or 128 and the signal's number.
-    var status: Int32
+struct CommandFailure: Error, Equatable, CustomStringConvertible {
+    /// How it ended.
+    var ending: ExitStatus
+
+    /// The status that a shell reports: the exit status, or 128 and the signal's number.
+    var status: Int32 {
+        switch ending {
+        case .exited(let status): status
+        case .signalled(let number): 128 + number
+        }
+    }
+
+    var description: String {
+        switch ending {
+        case .exited(let status): "the command ended with exit status \(status)"
+        case .signalled(let number): "the command was ended by signal \(number) (\(String(cString: strsignal(number))))"
+        }
+    }
+}
+
+/// A command that could not be started.
+struct CommandRefusal: Error, CustomStringConvertible {
+    var name: String
+    /// The error of the system call.
+    var code: Int32
+
+    /// The status that a shell reports: 127 if there is no such command, 126 if it cannot be run.
+    var status: Int32 { code == ENOENT ? 127 : 126 }
+
+    var description: String { "the command \"\(name)\" cannot be run: \(String(cString: strerror(code)))" }
 }
 
 /// A command that runs while this process holds something: it is ended when that is lost, and it never outlives this
@@ -29,18 +56,48 @@ final class HeldCommand: Sendable {
     /// How it ended, once it has.
     var status: Int32? { ended.withLock { $0 } }
 
-    /// The status to end with after an error; what is not the command's own is explained.
+    /// Returns the status to end with after an error, and explains an error that is not the command's own.
     ///
-    /// - Parameter otherwise: What stands for the error when it is about what was held; `nil` for 125.
+    /// - Parameter otherwise: The status for an error about what was held; `nil` for 125.
     func exitStatus(of error: any Error, otherwise: Int32?) -> Int32 {
         switch error {
         case let error as CommandFailure: return error.status
-        case is CancellationError: return status ?? 143
+        case is CancellationError: return status ?? 128 + (ProgramSignals.shared.endSignal.value ?? SIGTERM)
         default:
             Output.note("zkrecipes: \(error)")
-            return otherwise ?? 125
+            return (error as? CommandRefusal)?.status ?? otherwise ?? 125
         }
     }
+
+    /// Explains in a help text how commands are started and ended.
+    ///
+    /// - Parameter held: What the command runs under.
+    static func help(holding held: String) -> String {
+        """
+        If the \(held) is lost, or this program gets SIGTERM, SIGINT, SIGQUIT or SIGHUP, the command and its \
+        descendants get SIGTERM and SIGCONT, and SIGKILL after --grace. Another signal, a second later or more, ends \
+        the grace. SIGINT, SIGQUIT and SIGHUP have no effect if they were ignored when this program was started, as \
+        with nohup. SIGTSTP also stops the command. If this program is killed, the command and its descendants are \
+        killed.
+
+        Descendants are found in whichever session or process group they are, while the command runs. When it ends by \
+        itself, processes that it has left in the background go on, without the \(held). A process that runs as \
+        another user cannot be signalled.
+
+        While this program is stopped by SIGSTOP, or during the grace, the command may run beside the next holder: \
+        what it writes to should refuse a token lower than one it has seen.
+
+        The command runs in a session of its own, without a terminal: /dev/tty cannot be opened, and standard input is \
+        empty if it would be a terminal.
+        """
+    }
+
+    /// The exit statuses that the commands have in common, for a help text.
+    static let statusHelp = """
+        64 the arguments are invalid; 125 another failure, such as no connection; 126 the command cannot be run; 127 \
+        there is no such command; else the command's own, or 128 and the number of the signal that ended it or that \
+        ended the wait for it.
+        """
 
     /// Throws what is wrong with a command or a grace from the command line.
     ///
@@ -58,68 +115,54 @@ final class HeldCommand: Sendable {
         throw ValidationError("\(option) is \(seconds); it must be from 0 to 86400 seconds.")
     }
 
-    /// Becomes the command; before that a shell forks off that kills the command's process group when the lifeline ends
-    /// without a line, as it does when we are killed.
-    ///
-    /// It outlives the SIGTERM that the whole group gets, because we may be killed after that.
-    private static let script = """
-        (trap '' TERM; read -r _ <"$1" || { rm -rf -- "${1%/*}"; kill -9 -$$; }) </dev/null >/dev/null 2>&1 &
-        shift
-        exec "$@"
-        """
-
     /// Runs the command until it ends; in a cancelled task it is terminated.
     ///
     /// - Parameters:
-    ///   - token: Passed as ZK_FENCING_TOKEN.
-    ///   - variables: What else the command finds in its environment.
-    /// - Throws: ``CommandFailure`` when it did not succeed; `CancellationError` when it was terminated here.
-    func run(token: FencingToken, variables: [String: String]) async throws {
-        let lifeline = try Lifeline()
-        var options = PlatformOptions()
-        options.processGroupID = 0
-        options.teardownSequence = [
-            .send(signal: .terminate, toProcessGroup: true, allowedDurationToNextStep: grace)
-        ]
-        var environment: [Environment.Key: String?] = ["ZK_FENCING_TOKEN": token.description]
-        for (name, value) in variables { environment[Environment.Key(stringLiteral: name)] = value }
-        // A process group that does not own the terminal would be stopped by reading from it.
-        let input = isatty(STDIN_FILENO) == 1 ? try FileDescriptor.open("/dev/null", .readOnly) : .standardInput
-        let result = try await Subprocess.run(
-            .path("/bin/sh"), arguments: Arguments(["-c", Self.script, "zkrecipes", lifeline.path] + words),
-            environment: .inherit.updating(environment), platformOptions: options,
-            input: .fileDescriptor(input, closeAfterSpawningProcess: input != .standardInput),
-            output: .fileDescriptor(.standardOutput, closeAfterSpawningProcess: false),
-            error: .fileDescriptor(.standardError, closeAfterSpawningProcess: false))
-        lifeline.end()
-        let status =
-            switch result.terminationStatus {
-            case .exited(let code): code
-            case .signaled(let signal): 128 + signal
-            }
-        ended.withLock { $0 = status }
+    ///   - grant: What the command runs under. Its token is passed as ZK_FENCING_TOKEN.
+    ///   - variables: Further variables for the command; `nil` removes an inherited one.
+    ///   - checkpoint: Is called with each line that the command writes to the file ZK_CHECKPOINT_FILE; of lines that
+    ///     arrive in the meantime, only the last. Without it there is no such file.
+    /// - Throws: ``CommandFailure`` if the command did not succeed; ``CommandRefusal`` if it could not be started;
+    ///   `CancellationError` if it was terminated here.
+    func run(
+        under grant: some Grant, variables: [String: String?],
+        checkpoint: (@Sendable (String) async throws -> Void)? = nil
+    ) async throws {
         try Task.checkCancellation()
-        guard status == 0 else { throw CommandFailure(status: status) }
+        var variables = variables
+        variables["ZK_FENCING_TOKEN"] = grant.fencingToken.description
+        let (lines, input) = AsyncStream.makeStream(of: String.self, bufferingPolicy: .bufferingNewest(1))
+        let process = try ProgramSignals.shared.start { () throws(CommandRefusal) in
+            try GuardedProcess(
+                words: words, variables: variables, grace: grace, takesCheckpoints: checkpoint != nil,
+                mayContinue: { grant.isValid })
+        }
+        defer { ProgramSignals.shared.forget(process) }
+        // Not cancelled with this task: the last checkpoint is often written after SIGTERM.
+        let recorder = Task {
+            for await line in lines {
+                do { try await checkpoint?(line) } catch {
+                    Output.note("zkrecipes: a checkpoint was not recorded: \(error)")
+                }
+            }
+        }
+        let result: Result<ExitStatus, any Error>
+        do {
+            result = .success(
+                try await withTaskCancellationHandler {
+                    try await onOwnThread { try process.awaitEnd { input.yield($0) } }
+                } onCancel: {
+                    process.send(.terminate)
+                })
+        } catch {
+            result = .failure(error)
+        }
+        input.finish()
+        await recorder.value
+        let ending = try result.get()
+        let failure = CommandFailure(ending: ending)
+        ended.withLock { $0 = failure.status }
+        try Task.checkCancellation()
+        guard ending.isSuccess else { throw failure }
     }
-}
-
-/// A named pipe that only this process holds open for writing.
-private final class Lifeline: Sendable {
-    let path: String
-    private let folder: TemporaryFolder
-    private let descriptor: Int32
-
-    init() throws(FileError) {
-        folder = try TemporaryFolder()
-        path = "\(folder.path)/lifeline"
-        guard mkfifo(path, 0o600) == 0 else { throw FileError("mkfifo", path) }
-        // For reading as well, so that opening it does not wait for the reader.
-        descriptor = open(path, O_RDWR | O_CLOEXEC)
-        guard descriptor >= 0 else { throw FileError("open", path) }
-    }
-
-    deinit { close(descriptor) }
-
-    /// Lets the reader go without harm.
-    func end() { Output.write("\n", to: descriptor) }
 }

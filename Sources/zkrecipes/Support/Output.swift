@@ -1,9 +1,32 @@
 import Glibc
+import Synchronization
 
 /// What the program writes, with no buffer in between: a line is out when the call returns.
 enum Output {
+    /// The error of the first line that could not be written to standard output.
+    private static let failure = Mutex<Int32?>(nil)
+
     /// Writes one line to standard output, escaped.
-    static func line(_ text: String) { write(Text.escaped(text) + "\n", to: STDOUT_FILENO) }
+    ///
+    /// If the reader has gone, the program is asked to end. Any other failure is reported once, and the program goes on
+    /// and fails in the end: see ``status(_:)``.
+    static func line(_ text: String) { writeResult(Text.escaped(text) + "\n") }
+
+    /// Writes text to standard output, as ``line(_:)`` does.
+    static func writeResult(_ text: String) {
+        guard let code = write(text, to: STDOUT_FILENO) else { return }
+        guard code != EPIPE else { return ProgramSignals.shared.requestEndWithoutReader() }
+        let isFirst = failure.withLock { failure in
+            defer { failure = failure ?? code }
+            return failure == nil
+        }
+        if isFirst { note("zkrecipes: cannot write to standard output: \(String(cString: strerror(code)))") }
+    }
+
+    /// Returns the status to exit with: that of a failure if there would be success with incomplete output.
+    static func status(_ status: Int32) -> Int32 {
+        status == 0 && failure.withLock { $0 } != nil ? EXIT_FAILURE : status
+    }
 
     /// Writes one line to standard error, escaped.
     static func note(_ text: String) { write(Text.escaped(text) + "\n", to: STDERR_FILENO) }
@@ -14,15 +37,23 @@ enum Output {
         write(lines.map { Text.escaped(String($0)) + "\n" }.joined(), to: STDERR_FILENO)
     }
 
-    /// Writes text to a descriptor; a reader that has gone is not our concern.
-    static func write(_ text: String, to descriptor: Int32) {
+    /// Writes text to a descriptor; returns the error's number, or `nil` if all was written.
+    @discardableResult
+    static func write(_ text: String, to descriptor: Int32) -> Int32? {
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { return }
-            rest = rest.dropFirst(count)
+            switch count < 0 ? errno : 0 {
+            case 0: rest = rest.dropFirst(count)
+            case EINTR: continue
+            case EAGAIN:
+                // Whoever shares the descriptor has made it non-blocking.
+                var polled = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                poll(&polled, 1, -1)
+            case let code: return code
+            }
         }
+        return nil
     }
 
     /// Whether standard output is a terminal that understands control sequences.

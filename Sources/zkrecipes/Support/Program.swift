@@ -1,12 +1,11 @@
 import Logging
 import ServiceLifecycle
 import Synchronization
-import UnixSignals
 import ZooKeeper
 
-/// Runs an operation, after services that it needs, until it returns or SIGINT or SIGTERM asks for the end.
+/// Runs an operation, after services that it needs, until it returns or a signal asks for the end.
 ///
-/// A signal cancels the operation; the services are stopped after it has ended.
+/// A signal (see ``ProgramSignals``) cancels the operation; the services are stopped after it has ended.
 ///
 /// - Throws: `CancellationError` after a signal; else the error of the operation or of a service.
 func runProgram<Result: Sendable>(
@@ -16,14 +15,14 @@ func runProgram<Result: Sendable>(
     let main = MainService(operation: operation)
     var configurations = services.map { ServiceGroupConfiguration.ServiceConfiguration(service: $0) }
     configurations.append(
+        .init(service: ProgramSignals.shared.service(), successTerminationBehavior: .gracefullyShutdownGroup))
+    configurations.append(
         .init(
             service: main, successTerminationBehavior: .gracefullyShutdownGroup,
             failureTerminationBehavior: .gracefullyShutdownGroup))
     var quiet = logger
     quiet.logLevel = max(logger.logLevel, .error)
-    let group = ServiceGroup(
-        configuration: .init(
-            services: configurations, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
+    let group = ServiceGroup(configuration: .init(services: configurations, logger: quiet))
     do {
         // Recipes that are given no logger take this one, with its level.
         try await withLogger(logger) { _ in try await group.run() }

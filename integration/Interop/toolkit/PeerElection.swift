@@ -19,7 +19,7 @@ final class PeerSelector: Sendable {
 
     init(client: ZooKeeperClient, path: String, id: String) throws {
         let turns = Broadcast<Turn?>(nil)
-        let selector = try LeaderSelector(client: client, path: path, id: id) { term in
+        let selector = try LeaderSelector(client: client, path: path, id: id, configuration: withoutPauses) { term in
             for await case .some(let turn) in turns.follow() {
                 turns.send(nil)
                 do {
@@ -57,7 +57,7 @@ final class PeerSelector: Sendable {
 func leadByLatch(
     client: ZooKeeperClient, path: String, id: String, _ body: @escaping PeerRecipe.Body
 ) async throws {
-    let latch = try LeaderLatch(client: client, path: path, id: id)
+    let latch = try LeaderLatch(client: client, path: path, id: id, configuration: withoutPauses)
     let runs = Task { try await latch.run() }
     let term = try await latch.awaitLeadership()
     try await body(PeerGrant(term, at: path, client: client))
@@ -79,4 +79,11 @@ extension PeerGrant {
 func participants(at path: String, client: ZooKeeperClient) async throws -> String {
     try await LeaderSelector.participants(at: path, client: client)
         .map { $0.id + ($0.isLeader ? "*" : "") }.joined(separator: " ")
+}
+
+/// Terms follow one another as fast as they can.
+private var withoutPauses: LeaderConfiguration {
+    var configuration = LeaderConfiguration()
+    configuration.minimumTermDuration = .zero
+    return configuration
 }

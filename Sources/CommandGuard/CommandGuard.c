@@ -1,0 +1,327 @@
+#define _GNU_SOURCE
+#include "CommandGuard.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+// What to start.
+typedef struct {
+    char *const *arguments;
+    char *const *environment;
+    const int *inherited;
+    int inheritedCount;
+    int checkpointNumber;
+    int64_t grace;
+} Launch;
+
+// The descriptors that the guard opens are above those that a shell can name with one digit.
+enum { lowestDescriptor = 10 };
+
+// MARK: Descendants
+
+typedef struct {
+    char state;
+    pid_t parent;
+    pid_t group;
+} Process;
+
+static bool readProcess(pid_t pid, Process *process) {
+    char path[32], text[512];
+    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) return false;
+    ssize_t count = read(file, text, sizeof(text) - 1);
+    close(file);
+    if (count <= 0) return false;
+    text[count] = 0;
+    // The name is in parentheses and may contain any character.
+    const char *rest = strrchr(text, ')');
+    return rest != NULL && sscanf(rest + 1, " %c %d %d", &process->state, &process->parent, &process->group) == 3;
+}
+
+static bool isDescendant(pid_t pid, pid_t ancestor) {
+    for (int attempt = 0; attempt < 3; attempt++) {
+        Process process;
+        pid_t next = pid;
+        while (readProcess(next, &process)) {
+            if (process.parent == ancestor) return true;
+            if (process.parent <= 1) return false;
+            next = process.parent;
+        }
+        // A process in between has ended: its children have another parent by now.
+        if (next == pid) return false;
+    }
+    return false;
+}
+
+// Whether the numbers in /proc are those of this process's namespace.
+static bool hasOwnNumbers(void) {
+    char number[16] = {0};
+    return readlink("/proc/self", number, sizeof(number) - 1) > 0 && atoi(number) == getpid();
+}
+
+// Sends a signal to the command's process group, if it has one, and to all other descendants of this process.
+// Returns how many could be signalled.
+static int signalDescendants(pid_t group, int number) {
+    int count = 0;
+    // All at once, so that no process of the group escapes by forking.
+    if (group > 0 && kill(-group, number) == 0) count += 1;
+    if (!hasOwnNumbers()) return count;
+    int folder = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0) return count;
+    // Not readdir, which allocates.
+    static char entries[32768] __attribute__((aligned(8)));
+    long size;
+    while ((size = syscall(SYS_getdents64, folder, entries, sizeof(entries))) > 0) {
+        for (long offset = 0; offset < size;) {
+            // An inode, an offset, the length of the entry, a kind, and the name.
+            unsigned short length;
+            memcpy(&length, entries + offset + 16, sizeof(length));
+            pid_t pid = atoi(entries + offset + 19);
+            offset += length;
+            Process process;
+            if (pid <= 1 || !readProcess(pid, &process) || process.state == 'Z') continue;
+            if ((group > 0 && process.group == group) || !isDescendant(pid, getpid())) continue;
+            if (kill(pid, number) == 0) count += 1;
+        }
+    }
+    close(folder);
+    return count;
+}
+
+// MARK: The guard
+
+static void wake(int number) { (void)number; }
+
+static void report(int channel, int32_t kind, int32_t value) {
+    CommandReport report = {kind, value};
+    send(channel, &report, sizeof(report), MSG_NOSIGNAL);
+}
+
+static void closeBetween(int first, int last) {
+    if (first > last) return;
+#ifdef SYS_close_range
+    if (syscall(SYS_close_range, first, last, 0) == 0) return;
+#endif
+    long limit = sysconf(_SC_OPEN_MAX);
+    for (int number = first; number <= last && number < limit; number++) close(number);
+}
+
+// Closes all descriptors from 3 on but those of the guard, which are at the highest numbers, and the command's.
+static void closeForeign(const Launch *launch, int channel, int checkpoint) {
+    int kept[] = {channel < checkpoint ? channel : checkpoint, channel < checkpoint ? checkpoint : channel};
+    int first = 3, index = 0;
+    for (int own = 0; own <= 2; own++) {
+        int limit = own < 2 ? kept[own] : INT32_MAX;
+        for (; index < launch->inheritedCount && launch->inherited[index] < limit; index++) {
+            closeBetween(first, launch->inherited[index] - 1);
+            first = launch->inherited[index] + 1;
+        }
+        if (limit < 0) continue;
+        closeBetween(first, own < 2 ? limit - 1 : limit);
+        if (own < 2) first = limit + 1;
+    }
+}
+
+static _Noreturn void becomeCommand(const Launch *launch, pid_t guard, int channel, int checkpoint) {
+    setsid();
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != guard) _exit(128 + SIGKILL);
+    // In a session of its own the command has no terminal; reading from one would take lines from the foreground.
+    if (isatty(STDIN_FILENO)) {
+        int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (nothing >= 0) dup2(nothing, STDIN_FILENO);
+    }
+    if (checkpoint >= 0) dup2(checkpoint, launch->checkpointNumber);
+    // Signals are as they were when the program was started, but those that this file relies on.
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGCHLD, SIG_DFL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    execvpe(launch->arguments[0], launch->arguments, launch->environment);
+    int code = errno;
+    report(channel, CommandReportRefused, code);
+    _exit(code == ENOENT ? 127 : 126);
+}
+
+static int64_t now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+// Waits until the command has ended, and follows orders. Returns the command's status.
+static int guardCommand(pid_t command, int channel, int64_t grace) {
+    enum { running, ending, killing } phase = running;
+    sigset_t none;
+    sigemptyset(&none);
+    bool hasEnded = false;
+    int result = 0;
+    int64_t deadline = 0;
+    while (true) {
+        int status;
+        pid_t pid;
+        while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+            if (pid != command) continue;
+            hasEnded = true;
+            result = status;
+        }
+        bool isAlone = pid < 0;
+        // What the command leaves behind when it ends by itself goes on.
+        if (hasEnded && (isAlone || phase == running)) return result;
+        if (phase == ending && now() >= deadline) phase = killing;
+        // Descendants that another user has become cannot be signalled.
+        if (phase == killing && signalDescendants(hasEnded ? 0 : command, SIGKILL) == 0 && hasEnded) return result;
+
+        int64_t pause = phase == running ? -1 : phase == ending ? deadline - now() : 10;
+        if (phase != running && pause < 0) pause = 0;
+        struct timespec limit = {pause / 1000, pause % 1000 * 1000000};
+        struct pollfd input = {.fd = channel, .events = POLLIN};
+        // SIGCHLD is blocked at any other time, so that no end is missed.
+        if (ppoll(&input, 1, phase == running ? NULL : &limit, &none) <= 0) continue;
+        char order = 0;
+        ssize_t count = recv(channel, &order, 1, MSG_DONTWAIT);
+        if (count < 0 && (errno == EAGAIN || errno == EINTR)) continue;
+        if (count <= 0) {
+            // The program has died.
+            channel = -1;
+            phase = killing;
+        }
+        pid_t group = hasEnded ? 0 : command;
+        if (order == CommandOrderKill) phase = killing;
+        if (order == CommandOrderStop) signalDescendants(group, SIGSTOP);
+        if (order == CommandOrderContinue) signalDescendants(group, SIGCONT);
+        if (order == CommandOrderTerminate && phase == running) {
+            phase = ending;
+            deadline = now() + grace;
+            signalDescendants(group, SIGTERM);
+            // One that is stopped could not follow it.
+            signalDescendants(group, SIGCONT);
+        }
+    }
+}
+
+static _Noreturn void becomeGuard(const Launch *launch, int channel, int checkpoint) {
+    // Out of the reach of the terminal and of signals to the program's process group.
+    setsid();
+    prctl(PR_SET_NAME, "command-guard");
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    // Not ignored, else no end would be seen.
+    struct sigaction action = {.sa_handler = wake};
+    sigaction(SIGCHLD, &action, NULL);
+    closeForeign(launch, channel, checkpoint);
+    pid_t guard = getpid();
+    char order;
+    // Dead already.
+    if (recv(channel, &order, 1, MSG_DONTWAIT | MSG_PEEK) == 0) _exit(0);
+    pid_t command = fork();
+    if (command == 0) becomeCommand(launch, guard, channel, checkpoint);
+    if (command < 0) {
+        report(channel, CommandReportRefused, errno);
+        report(channel, CommandReportEnded, 126 << 8);
+        _exit(0);
+    }
+    // Whoever reads what the command writes must not wait for the guard.
+    closeBetween(0, channel - 1);
+    closeBetween(channel + 1, INT32_MAX);
+    report(channel, CommandReportStarted, command);
+    report(channel, CommandReportEnded, guardCommand(command, channel, launch->grace));
+    _exit(0);
+}
+
+// MARK: The program
+
+extern char **environ;
+
+static bool namesVariable(const char *entry, char *const *variables) {
+    size_t length = strcspn(entry, "=");
+    for (; *variables != NULL; variables++) {
+        if (strcspn(*variables, "=") == length && strncmp(entry, *variables, length) == 0) return true;
+    }
+    return false;
+}
+
+// This process's environment with changes, whose bytes are kept as they are; NULL without memory.
+static char **changedEnvironment(char *const *variables) {
+    size_t count = 1;
+    for (char **entry = environ; entry != NULL && *entry != NULL; entry++) count++;
+    for (char *const *entry = variables; *entry != NULL; entry++) count++;
+    char **result = calloc(count, sizeof(char *)), **end = result;
+    if (result == NULL) return NULL;
+    for (char **entry = environ; entry != NULL && *entry != NULL; entry++) {
+        if (!namesVariable(*entry, variables)) *end++ = *entry;
+    }
+    for (char *const *entry = variables; *entry != NULL; entry++) {
+        if (strchr(*entry, '=') != NULL) *end++ = *entry;
+    }
+    return result;
+}
+
+static void closeIfOpen(int descriptor) {
+    if (descriptor >= 0) close(descriptor);
+}
+
+// Moves a descriptor out of the way of those that the command gets; -1 on failure.
+static int moved(int descriptor) {
+    int copy = fcntl(descriptor, F_DUPFD_CLOEXEC, lowestDescriptor);
+    int code = errno;
+    close(descriptor);
+    errno = code;
+    return copy;
+}
+
+int startGuardedCommand(char *const *arguments, char *const *variables, const int *inherited, int inheritedCount,
+                        int checkpointNumber, int64_t grace, GuardedCommand *command) {
+    int channel[2] = {-1, -1}, pipes[2] = {-1, -1}, code = 0;
+    char **environment = changedEnvironment(variables);
+    if (environment == NULL) return ENOMEM;
+    const Launch launch = {arguments, environment, inherited, inheritedCount, checkpointNumber, grace};
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) != 0) {
+        code = errno;
+        goto failed;
+    }
+    if (checkpointNumber > 0 && pipe2(pipes, O_CLOEXEC) != 0) {
+        code = errno;
+        goto failed;
+    }
+    if (pipes[0] >= 0) fcntl(pipes[0], F_SETFL, O_NONBLOCK);
+    if ((channel[1] = moved(channel[1])) < 0 || (pipes[1] >= 0 && (pipes[1] = moved(pipes[1])) < 0)) {
+        code = errno;
+        goto failed;
+    }
+    // The guard begins with all signals blocked, before it has left the program's process group.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid_t guard = fork();
+    if (guard == 0) becomeGuard(&launch, channel[1], pipes[1]);
+    code = errno;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (guard < 0) goto failed;
+    close(channel[1]);
+    closeIfOpen(pipes[1]);
+    free(environment);
+    *command = (GuardedCommand){.guard = guard, .channel = channel[0], .checkpoints = pipes[0]};
+    return 0;
+
+failed:
+    for (int end = 0; end < 2; end++) {
+        closeIfOpen(channel[end]);
+        closeIfOpen(pipes[end]);
+    }
+    free(environment);
+    return code;
+}

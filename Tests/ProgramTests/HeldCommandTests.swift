@@ -1,0 +1,99 @@
+import Glibc
+import Synchronization
+import Testing
+import ZooKeeper
+import ZooKeeperRecipes
+import ZooKeeperTestKit
+
+@testable import zkrecipes
+
+/// Commands below their guard, without a server.
+@Suite(.timeLimit(.minutes(1)))
+struct HeldCommandTests {
+    /// A grant that lasts for ever.
+    private struct Held: Grant {
+        var isValid: Bool { true }
+        var validUntil: ContinuousClock.Instant? { .now + .seconds(600) }
+        var fencingToken: FencingToken { FencingToken(rawValue: 7) }
+        var lost: LossReason { get async throws { try await OneShot<LossReason>().wait() } }
+        func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] { [] }
+    }
+
+    private func run(
+        _ words: String..., grace: Duration = .seconds(600), variables: [String: String?] = [:]
+    ) async throws -> [String] {
+        let lines = Mutex<[String]>([])
+        let command = HeldCommand(words: words, grace: grace)
+        try await command.run(under: Held(), variables: variables) { line in lines.withLock { $0.append(line) } }
+        return lines.withLock { $0 }
+    }
+
+    @Test func `the command's last checkpoint is recorded, also without a newline`() async throws {
+        for text in ["echo 1 >$ZK_CHECKPOINT_FILE; printf 2 >$ZK_CHECKPOINT_FILE", "echo 1 >&3; echo 2 >&3"] {
+            #expect(try await run("/bin/sh", "-c", text).last == "2")
+        }
+        #expect(try await run("/bin/true").isEmpty)
+    }
+
+    @Test func `what a command leaves behind does not hold up its end`() async throws {
+        let lines = try await run("/bin/sh", "-c", "sleep 600 & echo $! >$ZK_CHECKPOINT_FILE")
+        let pid = try #require(lines.last.flatMap { Int32($0) })
+        #expect(kill(pid, SIGKILL) == 0)
+    }
+
+    @Test func `variables are set, and removed where there is no value`() async throws {
+        let text = "echo \"$ZK_FENCING_TOKEN $A ${HOME-none}\" >$ZK_CHECKPOINT_FILE"
+        #expect(try await run("/bin/sh", "-c", text, variables: ["A": "b=c", "HOME": nil]) == ["7 b=c none"])
+    }
+
+    @Test func `a command that cannot be started is told from one that fails`() async throws {
+        let refusals: [(String, Int32)] = [("no-such-command", 127), ("-x", 127), ("/etc/passwd", 126), ("/tmp", 126)]
+        for (name, status) in refusals {
+            let refusal = try await #require(throws: CommandRefusal.self) { try await run(name) }
+            #expect(refusal.status == status)
+        }
+        let failures: [(String, ZooKeeperTestKit.ExitStatus, Int32)] = [
+            ("exit 3", .exited(3), 3), ("exit 126", .exited(126), 126), ("kill -9 $$", .signalled(9), 137),
+        ]
+        for (text, ending, status) in failures {
+            let failure = try await #require(throws: CommandFailure.self) { try await run("/bin/sh", "-c", text) }
+            #expect(failure.ending == ending && failure.status == status)
+        }
+    }
+
+    @Test func `a cancelled command is terminated with all that it has started, in whichever session`() async throws {
+        let (lines, input) = AsyncStream.makeStream(of: String.self)
+        let command = HeldCommand(
+            words: [
+                "/bin/sh", "-c",
+                """
+                exec 3>$ZK_CHECKPOINT_FILE
+                setsid sh -c 'trap "echo far >&3; exit" TERM; echo open >&3; while :; do sleep 0.02; done' &
+                trap 'sleep 0.1; exit 5' TERM
+                while :; do sleep 0.02; done
+                """,
+            ], grace: .seconds(600))
+        let task = Task {
+            try await command.run(under: Held(), variables: [:]) { input.yield($0) }
+        }
+        var iterator = lines.makeAsyncIterator()
+        #expect(await iterator.next() == "open")
+        task.cancel()
+        await #expect(throws: CancellationError.self) { try await task.value }
+        #expect(await iterator.next() == "far")
+        #expect(command.status == 5)
+    }
+
+    @Test func `a command that is stopped or ignores its end does not escape`() async throws {
+        for text in ["kill -STOP $$", "trap '' TERM; while :; do sleep 0.02; done"] {
+            let (lines, input) = AsyncStream.makeStream(of: String.self)
+            let command = HeldCommand(
+                words: ["/bin/sh", "-c", "echo open >$ZK_CHECKPOINT_FILE; \(text)"], grace: .milliseconds(200))
+            let task = Task { try await command.run(under: Held(), variables: [:]) { input.yield($0) } }
+            for await _ in lines { break }
+            task.cancel()
+            await #expect(throws: CancellationError.self) { try await task.value }
+            #expect(try #require(command.status) > 128)
+        }
+    }
+}
