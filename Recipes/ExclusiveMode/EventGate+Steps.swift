@@ -74,7 +74,7 @@ extension GateLoop {
         case .failure(let error) where error.code == .noNode:
             self.watch(watch)
             gate.close(grant, on: watch)
-            return .entered(lastWindowCrashed: lastWindowCrashed(results[2]))
+            return .entered(lastWindowCrashed: lastWindowCrashed(await records(results[2], session)))
         case .failure(let error):
             watch.giveUp()
             note(error)
@@ -84,6 +84,18 @@ extension GateLoop {
             watch.giveUp()
             return .enteredUnderSignal
         }
+    }
+
+    /// The records of the last windows: read again if the answer was lost with its connection, which is no sign of a crash.
+    private mutating func records(_ result: SessionResult, _ session: LiveSession) async -> SessionResult {
+        var result = result
+        while expectedRecord != nil, case .failure(let error) = result, error.isPassing, !session.hasEnded {
+            let windowsPath = mode.windowsPath
+            guard await backOff() != .stopped else { break }
+            guard let again = await unlessAbandoned({ try await session.flight(.data(path: windowsPath)) }) else { break }
+            result = again[0]
+        }
+        return result
     }
 
     private mutating func enterFailed(
