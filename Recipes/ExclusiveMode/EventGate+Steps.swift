@@ -92,7 +92,8 @@ extension GateLoop {
         while expectedRecord != nil, case .failure(let error) = result, error.isPassing, !session.hasEnded {
             let windowsPath = mode.windowsPath
             guard await backOff() != .stopped else { break }
-            guard let again = await unlessAbandoned({ try await session.flight(.data(path: windowsPath)) }) else { break }
+            let again = await unlessAbandoned { try await session.flight(.data(path: windowsPath)) }
+            guard let again else { break }
             result = again[0]
         }
         return result
