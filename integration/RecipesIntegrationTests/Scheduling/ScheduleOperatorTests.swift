@@ -177,7 +177,7 @@ struct ScheduleOperatorTests {
     /// Words of a command line, and what the error has to name.
     static let wrong: [(words: [String], names: [String])] = [
         (["pause", "app", "--note", "x"], ["PATH", "app"]),
-        (["pause", "/", "--note", "x"], ["PATH is the root"]),
+        (["pause", "/", "--note", "x"], ["PATH is \"/\", which is the root"]),
         (["pause", "/app"], ["--note"]),
         (["pause", "/app", "--note", ""], ["--note is empty"]),
         (["skip", "/app", "/batch"], ["/batch"]),
