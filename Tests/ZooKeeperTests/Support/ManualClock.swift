@@ -28,6 +28,8 @@ final class ManualClock: MonotonicClock {
         }
         guard count > 0 else { return }
         sleeperCount.send(count)
+        // One that was cancelled leaves nothing behind, as with the system's clock.
+        defer { state.withLock { state in state.sleepers.removeAll { $0.end === end } } }
         try await end.wait()
     }
 
