@@ -171,7 +171,7 @@ import ZooKeeperRecipes
     @Test func `the help of each command tells its exit statuses`() {
         let groups: [any ParsableCommand.Type] = [
             DemoCommand.self, ServerCommand.self, ExclusiveCommand.self, LockCommand.self, LeaderCommand.self,
-            PartitionsCommand.self,
+            PartitionsCommand.self, ScheduleCommand.self,
         ]
         for command in groups.flatMap(Self.commands) {
             let words = ZKRecipes.helpMessage(for: command).split(whereSeparator: \.isWhitespace).joined(separator: " ")

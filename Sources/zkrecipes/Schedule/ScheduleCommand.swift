@@ -11,14 +11,22 @@ struct ScheduleCommand: AsyncParsableCommand {
             ScheduleResumeCommand.self, ScheduleNowCommand.self, ScheduleSkipCommand.self,
             ScheduleBackfillCommand.self, ScheduleAnswerCommand.self,
         ])
+
+    /// What the exit statuses of the subcommands mean that run no command.
+    static let statusHelp = """
+        Exit status: 0 done; 1 the ensemble cannot be reached, or it refused; 64 an option or an argument is not valid.
+        """
 }
 
 struct ScheduleNextCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "next",
         abstract: "Lists the next periods of a cron expression.",
-        discussion: "Each line: the period's id, when it begins there and in UTC, and what daylight saving has changed."
-    )
+        discussion: """
+            Each line: the period's id, when it begins there and in UTC, and what daylight saving has changed.
+
+            Exit status: 0 all lines were printed; 1 they could not be written; 64 an option or an argument is not valid.
+            """)
 
     @Argument(help: ArgumentHelp(stringLiteral: ScheduleOptions.cronHelp))
     var expression: String

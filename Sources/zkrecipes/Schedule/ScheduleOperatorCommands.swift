@@ -40,7 +40,8 @@ extension ScheduleWishCommand {
 
 struct SchedulePauseCommand: ScheduleWishCommand {
     static let configuration = CommandConfiguration(
-        commandName: "pause", abstract: "Has nothing begun until it is resumed; a run that is on goes on.")
+        commandName: "pause", abstract: "Pauses the schedule. A run in progress continues.",
+        discussion: ScheduleCommand.statusHelp)
 
     @OptionGroup var options: ScheduleWishOptions
     @Option(help: "Why.")
@@ -54,7 +55,8 @@ struct SchedulePauseCommand: ScheduleWishCommand {
 }
 
 struct ScheduleResumeCommand: ScheduleWishCommand {
-    static let configuration = CommandConfiguration(commandName: "resume", abstract: "Ends a pause.")
+    static let configuration = CommandConfiguration(
+        commandName: "resume", abstract: "Ends a pause.", discussion: ScheduleCommand.statusHelp)
 
     @OptionGroup var options: ScheduleWishOptions
 
@@ -63,7 +65,8 @@ struct ScheduleResumeCommand: ScheduleWishCommand {
 
 struct ScheduleNowCommand: ScheduleWishCommand {
     static let configuration = CommandConfiguration(
-        commandName: "now", abstract: "Has the task run once, as soon as no run is on.")
+        commandName: "now", abstract: "Runs the task once, as soon as no other run is in progress.",
+        discussion: ScheduleCommand.statusHelp)
 
     @OptionGroup var options: ScheduleWishOptions
 
@@ -71,7 +74,8 @@ struct ScheduleNowCommand: ScheduleWishCommand {
 }
 
 struct ScheduleSkipCommand: ScheduleWishCommand {
-    static let configuration = CommandConfiguration(commandName: "skip", abstract: "Leaves the next period out.")
+    static let configuration = CommandConfiguration(
+        commandName: "skip", abstract: "Leaves the next period out.", discussion: ScheduleCommand.statusHelp)
 
     @OptionGroup var options: ScheduleWishOptions
 
@@ -80,7 +84,8 @@ struct ScheduleSkipCommand: ScheduleWishCommand {
 
 struct ScheduleBackfillCommand: ScheduleWishCommand {
     static let configuration = CommandConfiguration(
-        commandName: "backfill", abstract: "Runs the periods of a range that are not completed, the oldest first.")
+        commandName: "backfill", abstract: "Runs the periods of a range that are not completed, the oldest first.",
+        discussion: ScheduleCommand.statusHelp)
 
     @OptionGroup var options: ScheduleWishOptions
     @Option(
@@ -105,7 +110,8 @@ struct ScheduleBackfillCommand: ScheduleWishCommand {
 
 struct ScheduleAnswerCommand: ScheduleWishCommand {
     static let configuration = CommandConfiguration(
-        commandName: "answer", abstract: "Decides what becomes of a run whose runner died.")
+        commandName: "answer", abstract: "Decides what becomes of a run whose runner died.",
+        discussion: ScheduleCommand.statusHelp)
 
     @OptionGroup var options: ScheduleWishOptions
     @Option(help: "The run's period.")
@@ -126,7 +132,11 @@ struct ScheduleAnswerCommand: ScheduleWishCommand {
 struct ScheduleHistoryCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "history", abstract: "Lists the records of a task's runs, the newest last.",
-        discussion: "Each line: period, state, node, attempt, token, duration, and what there is to explain.")
+        discussion: """
+            Each line: period, state, node, attempt, token, duration, and what there is to explain.
+
+            \(ScheduleCommand.statusHelp)
+            """)
 
     @OptionGroup var target: ScheduleTarget
 
