@@ -1,7 +1,7 @@
 internal import Logging
 internal import ZooKeeper
 
-/// A watch that tells of the signal znode, and what it sees.
+/// A watch on the signal znode, and its event.
 final class SignalWatch: Sendable {
     let event = OneShot<WatchEvent>()
     let sink: WatchSink
@@ -390,7 +390,7 @@ extension GateLoop {
 /// A look at the signal by a gate that drains, and the watch that it sets.
 final class SignalLook: Sendable {
     enum Sight {
-        /// There is no signal, and the watch tells of the next one.
+        /// There is no signal; the watch fires when the next one is created.
         case gone
         /// There was one; since then it has changed or gone, or the watch was lost.
         case changed

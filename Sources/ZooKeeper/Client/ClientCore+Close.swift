@@ -25,17 +25,17 @@ extension ClientCore {
         var handlesUntil = MonotonicInstant.distantPast
     }
 
-    /// Has the client end: at once for everybody who uses it, and in time for the session.
+    /// Ends the client: at once for its users, and after the last holder for its session.
     ///
-    /// All grants become invalid, whoever waits for one is told, and new requests are refused. The session lives on, with
-    /// its heartbeats, until every holder has let go, so that nobody else can be granted what a body still winds down
-    /// under. It is closed then, which deletes what is left of its ephemeral znodes. Without a connection, holders are
+    /// All grants become invalid, waiting participants fail with `.clientStopped`, and new requests are refused. The session
+    /// lives on, with its heartbeats, until every holder has let go, so that nobody else can be granted what a body still
+    /// winds down under. It is closed then, which deletes what is left of its ephemeral znodes. Without a connection, holders are
     /// waited for as long as the server may keep the session.
     ///
     /// Returns at once; ``run()`` returns when it is done. Another call can only shorten the wait.
     func close(_ mode: CloseMode) {
         let now = clock.now
-        let consequences = state.withLock { state -> Consequences? in
+        let effects = state.withLock { state -> SideEffects? in
             guard state.phase != .stopped else { return nil }
             let isFirst = state.phase != .closing
             if let earlier = state.closing.mode, earlier >= mode { return nil }
@@ -45,32 +45,32 @@ extension ClientCore {
             let drains = mode == .gracefully && state.isConnected
             state.closing.requestsUntil = drains ? now + configuration.sessionTimeout : now
             defer { if !drains { state.outbox.removeAll { !$0.isSentWhileClosing } } }
-            return Consequences(
+            return SideEffects(
                 live: isFirst ? state.live : nil,
                 lost: isFirst ? state.holds(where: { _ in true }) : [],
                 watches: isFirst ? state.watches.removeAllWithPaths() : [],
                 refused: drains ? [] : state.outbox.filter { !$0.isSentWhileClosing }.map(\.pending),
                 unreleased: isFirst ? state.unreleasedHolds : [])
         }
-        guard let consequences else { return }
-        consequences.live?.markEnded(.clientStopped)
-        for hold in consequences.lost { hold.lose(.clientStopped) }
+        guard let effects else { return }
+        effects.live?.markEnded(.clientStopped)
+        for hold in effects.lost { hold.lose(.clientStopped) }
         closing.set(())
-        for (path, sink) in consequences.watches {
+        for (path, sink) in effects.watches {
             sink.fire(WatchEvent(kind: .sessionEnded, path: encoder.stripped(path)))
         }
-        for request in consequences.refused { finish(request, .failure(ZooKeeperError(.clientStopped))) }
-        if !consequences.unreleased.isEmpty {
-            logger(for: consequences.live?.publicSession).info(
+        for request in effects.refused { finish(request, .failure(ZooKeeperError(.clientStopped))) }
+        if !effects.unreleased.isEmpty {
+            logger(for: effects.live?.publicSession).info(
                 "The session is closed when what it holds has been released",
-                metadata: ["zookeeper.paths": .array(consequences.unreleased.map { "\($0.path)" })])
+                metadata: ["zookeeper.paths": .array(effects.unreleased.map { "\($0.path)" })])
         }
         heartbeatWakeUp.signal()
         stopIfDone()
     }
 
     /// What to do outside of the lock when the client begins to close.
-    private struct Consequences {
+    private struct SideEffects {
         var live: LiveSession?
         var lost: [HeldNode]
         var watches: [(path: String, sink: WatchSink)]

@@ -156,7 +156,7 @@ struct Janitor: Sendable {
             .filter { $0.hasBytePrefix(prefix) }.map { parent == "/" ? "/\($0)" : "\(parent)/\($0)" }
     }
 
-    /// Whether a znode is surely gone.
+    /// Whether a znode does not exist any more.
     ///
     /// - Throws: The reason why it is not.
     private func isGone(_ result: SessionResult) throws(ZooKeeperError) -> Bool {

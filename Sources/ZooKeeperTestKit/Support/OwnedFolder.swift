@@ -97,7 +97,7 @@ extension OwnedFolder {
         empty(path)
     }
 
-    /// Whether a name still stands for the file that was opened by it.
+    /// Whether a name still refers to the file that was opened by it.
     private static func isFile(_ descriptor: Int32, at name: String) -> Bool {
         var (opened, named) = (stat(), stat())
         guard fstat(descriptor, &opened) == 0, lstat(name, &named) == 0 else { return false }

@@ -22,7 +22,7 @@ func number<Value: LosslessStringConvertible & Comparable & Sendable>(
 /// Reads a time in seconds within the usual bounds, for an option's `transform`.
 let seconds = number(0...86_400.0, "seconds")
 
-/// Reads the path of a znode that others can stand below.
+/// Parses the path of a znode that can have children.
 func parsePath(_ argument: String) throws -> String {
     try parsePath(argument, name: "BASE", example: "/orders")
 }
