@@ -31,12 +31,11 @@ public final class DistributedBarrier: Sendable {
     ///
     /// - Parameter data: Who and why, for people who look.
     /// - Returns: Whether it was not set before, as far as is known.
-    /// - Throws: `ZooKeeperError`, such as `.noAuth`, `.noNode` for a missing chroot, or `.dataTooLarge`, also when the server
-    ///   has closed the connection on the data three times in a row; or `CancellationError`.
+    /// - Throws: `ZooKeeperError`, such as `.noAuth`, `.noNode` for a missing chroot, or `.dataTooLarge`; or `CancellationError`.
     /// - Complexity: One request; one more for each missing parent.
     @discardableResult
     public func set(data: [UInt8] = []) async throws -> Bool {
-        var lostWrites = LostWrites(seed: client.randomness.next())
+        var backoff = makeBackoff()
         while true {
             do {
                 try await client.recipeSteps { _ = try await client.create(path, data: data, parents: true) }
@@ -44,8 +43,7 @@ public final class DistributedBarrier: Sendable {
             } catch let error as ZooKeeperError where error.code == .nodeExists {
                 return false
             } catch let error as ZooKeeperError where error.isOutcomeUnknown {
-                if let refusal = lostWrites.record(size: data.count, path: path) { throw refusal }
-                try await pause(lostWrites.pause())
+                try await pause(backoff.pause())
             }
         }
     }
@@ -55,17 +53,20 @@ public final class DistributedBarrier: Sendable {
     /// - Throws: `ZooKeeperError`, such as `.noAuth`; or `CancellationError`. A barrier that is not set is no error.
     /// - Complexity: One request.
     public func remove() async throws {
-        var lostWrites = LostWrites(seed: client.randomness.next())
+        var backoff = makeBackoff()
         while true {
             do {
                 return try await client.recipeSteps { try await client.delete(path) }
             } catch let error as ZooKeeperError where error.code == .noNode {
                 return
             } catch let error as ZooKeeperError where error.isOutcomeUnknown {
-                _ = lostWrites.record(size: 0, path: path)
-                try await pause(lostWrites.pause())
+                try await pause(backoff.pause())
             }
         }
+    }
+
+    private func makeBackoff() -> Backoff {
+        Backoff(initial: .milliseconds(10), cap: .seconds(1), seed: client.randomness.next())
     }
 
     /// Waits before a request is repeated, and until there is a connection.

@@ -99,40 +99,14 @@ public final class SharedValue: Sendable {
                 .invalidArgument, path: path,
                 message: "version -1 would match any value; after 4,294,967,295 writes one must be made without it")
         }
-        while true {
-            do {
-                let stat = try await client.setData(data, at: path, version: known.stat.dataVersion)
-                return VersionedValue(data: data, stat: stat)
-            } catch let error as ZooKeeperError where error.code == .badVersion {
-                return nil
-            } catch let error as ZooKeeperError where error.isOutcomeUnknown {
-                guard try await wasRefused(data, replacing: known) else { return nil }
-            }
+        let result = try await client.writeOnce(data, at: path, replacing: known) {
+            try await client.setData(data, at: path, version: known.stat.dataVersion)
         }
-    }
-
-    /// Looks into a write whose answer was lost.
-    ///
-    /// - Returns: Whether the value is untouched, so that the write can be tried again; `false` when somebody else has
-    ///   written it instead.
-    /// - Throws: `.outcomeUnknown` when neither is certain.
-    private func wasRefused(_ data: [UInt8], replacing known: VersionedValue) async throws -> Bool {
-        var backoff = Backoff(initial: .milliseconds(2), cap: .seconds(1), seed: client.randomness.next())
-        while true {
-            let results = try await client.flight(.barrier(at: path), .data(path: path))
-            switch results[0].asBarrier(before: results[1]) {
-            case .success(.data(let present, let stat)):
-                let value = VersionedValue(data: present, stat: stat)
-                switch WriteOutcome(of: data, replacing: known, present: value) {
-                case .untouched: return true
-                case .replacedByOther: return false
-                case .unknown: throw unknownOutcome(value)
-                }
-            case .failure(let error) where error.wasInterrupted:
-                try await client.clock.sleep(until: client.clock.now + backoff.pause())
-            case .failure(let error) where error.code != .noNode: throw error
-            default: throw unknownOutcome(nil)
-            }
+        switch result {
+        case .written(let stat?): return VersionedValue(data: data, stat: stat)
+        case .replaced: return nil
+        case .written(nil): throw unknownOutcome(nil)
+        case .unknown(let present): throw unknownOutcome(present)
         }
     }
 
@@ -181,26 +155,5 @@ public final class SharedValue: Sendable {
         logger: Logger = .current, _ operation: (NodeCache) async throws -> Result
     ) async throws -> Result {
         try await withNodeCache(path, client: client, logger: logger, operation: operation)
-    }
-}
-
-/// What a value tells about a write to it whose answer was lost, once the write is surely decided.
-enum WriteOutcome: Equatable {
-    /// It was not executed, and would be now.
-    case untouched
-    /// Somebody else's was executed in its place.
-    case replacedByOther
-    /// It was executed, or somebody else has written the same, or others have written since.
-    case unknown
-
-    init(of data: [UInt8], replacing known: VersionedValue, present: VersionedValue) {
-        let (before, now) = (known.stat, present.stat)
-        if now.czxid == before.czxid, now.mzxid == before.mzxid {
-            self = .untouched
-        } else if now.czxid == before.czxid, now.dataVersion == before.dataVersion &+ 1, present.data != data {
-            self = .replacedByOther
-        } else {
-            self = .unknown
-        }
     }
 }

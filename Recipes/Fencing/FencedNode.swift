@@ -50,17 +50,20 @@ public final class FencedNode: FencedWriter {
 
     /// Writes a value.
     ///
-    /// An unknown outcome is looked into: the write is repeated unless it has happened. Of concurrent writes with one
-    /// token, which is the holder's own affair, any may come last.
+    /// If the answer to a write is lost, the writer finds out whether the write was executed, and repeats it if it was not. Of
+    /// concurrent writes with one token, any may come last.
     ///
-    /// - Throws: ``FencingError`` with code `.staleToken`, and nothing was written, or `.unreadable`; `ZooKeeperError`;
-    ///   `CancellationError`, and it may be written.
+    /// - Throws: ``FencingError`` with code `.staleToken` or `.unreadable`, and nothing was written; `.outcomeUnknown` if the
+    ///   answer was lost and others have written since, so that it may have been written; `ZooKeeperError`;
+    ///   `CancellationError`, and it may have been written.
     /// - Complexity: Two requests; two more when somebody writes at the same time; the creation of parents.
     public func write(_ value: [UInt8], token: FencingToken) async throws {
         try await update(token: token) { _ in value }
     }
 
-    /// Writes what is made of the present value, if nobody else writes in between; else it is made again.
+    /// Replaces the value by one that is computed from it.
+    ///
+    /// The value is computed again if somebody else writes in between. One that was computed is written at most once, also when answers are lost.
     ///
     /// - Parameters:
     ///   - token: That of the grant by which this is written.
@@ -84,51 +87,56 @@ public final class FencedNode: FencedWriter {
         token: FencingToken, _ transform: ([UInt8]?) throws -> [UInt8],
         _ commit: ([TransactionOperation]) async throws -> [TransactionResult]
     ) async throws {
-        var pending: [UInt8]?
         while true {
             let found = try await client.recipeSteps { try await look() }
-            // The write before this one had an unknown outcome, and has happened.
-            if let pending, let found, found.content == FencedText(pending).map({ found.with($0) }) { break }
             if let highest = found?.content?.token, highest > token {
                 counters.reject()
                 throw FencingError(.staleToken, target: path, token: token, highest: highest)
             }
             let data = FencedText(token: token, value: try transform(found?.content?.value)).bytes
+            let operation: TransactionOperation =
+                if let known = found?.znode {
+                    .setData(data, at: path, version: known.stat.dataVersion)
+                } else {
+                    .create(path, data: data)
+                }
             do {
-                _ = try await commit([
-                    found.map { .setData(data, at: path, version: $0.version) } ?? .create(path, data: data)
-                ])
-                break
-            } catch let error as ZooKeeperError where error.isOutcomeUnknown {
-                pending = data
-            } catch let error as ZooKeeperError where [.badVersion, .nodeExists].contains(error.code) {
-                pending = nil
+                let result = try await client.writeOnce(
+                    data, at: path, replacing: found?.znode, countsEqualAsWritten: true
+                ) {
+                    _ = try await commit([operation])
+                    return nil
+                }
+                switch result {
+                case .written: return counters.accept()
+                case .replaced: continue
+                case .unknown(let present):
+                    throw FencingError(
+                        .outcomeUnknown, target: path, token: token,
+                        highest: present.flatMap { FencedText($0.data) }?.token,
+                        message: "the answer was lost, and what is there now does not tell whether it was written")
+                }
             } catch let error as ZooKeeperError where error.code == .noNode && found == nil {
                 try await client.recipeSteps { try await client.createParents(of: path) }
             } catch let error as ZooKeeperError where error.code == .noNode {
-                continue
+                // Deleted in between: it is created anew.
             }
         }
-        counters.accept()
     }
 
     private struct Found {
+        var znode: VersionedValue
         var content: Content?
-        var version: Int32
-
-        func with(_ text: FencedText) -> Content {
-            Content(value: text.value, token: text.token, version: version)
-        }
     }
 
     private func look() async throws -> Found? {
         do {
             let (data, stat) = try await client.data(at: path)
-            guard !data.isEmpty else { return Found(content: nil, version: stat.dataVersion) }
+            let znode = VersionedValue(data: data, stat: stat)
+            guard !data.isEmpty else { return Found(znode: znode) }
             guard let text = FencedText(data) else { throw FencingError(.unreadable, target: path) }
             return Found(
-                content: Content(value: text.value, token: text.token, version: stat.dataVersion),
-                version: stat.dataVersion)
+                znode: znode, content: Content(value: text.value, token: text.token, version: stat.dataVersion))
         } catch let error as ZooKeeperError where error.code == .noNode {
             return nil
         }

@@ -2,7 +2,7 @@
 public struct FencingError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The kind of an error.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
-        enum Kind: Hashable { case staleToken, unreadable, fileSystem, invalidIdentifier }
+        enum Kind: Hashable { case staleToken, unreadable, outcomeUnknown, fileSystem, invalidIdentifier }
 
         let kind: Kind
 
@@ -10,6 +10,8 @@ public struct FencingError: Error, Sendable, Hashable, CustomStringConvertible {
         public static let staleToken = Code(kind: .staleToken)
         /// What stands there was not written by a fenced writer.
         public static let unreadable = Code(kind: .unreadable)
+        /// The answer to a write was lost, and what is there now does not tell whether it was executed.
+        public static let outcomeUnknown = Code(kind: .outcomeUnknown)
         /// The file system has refused something; see ``FencingError/message``.
         public static let fileSystem = Code(kind: .fileSystem)
         /// A table or column has a name that is not taken into a statement.

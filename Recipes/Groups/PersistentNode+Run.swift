@@ -13,7 +13,6 @@ struct PersistentNodeLoop {
     private static let rememberedSessions = 4
     private var watch: NodeWatch?
     private var backoff: Backoff
-    private var lostWrites: LostWrites
     private var pacing: RepairPacing
     /// The data that the own znode was last seen to hold as it should.
     private var settledData: [UInt8]?
@@ -28,7 +27,6 @@ struct PersistentNodeLoop {
         self.node = node
         let randomness = node.client.randomness
         backoff = Backoff(initial: .milliseconds(50), cap: .seconds(5), seed: randomness.next())
-        lostWrites = LostWrites(seed: randomness.next())
         pacing = RepairPacing(seed: randomness.next())
     }
 
@@ -97,13 +95,14 @@ struct PersistentNodeLoop {
             }
             let data = node.data
             let (sight, outcome) = await perform(step, data: data, in: session)
-            let next = machine.next(after: sight, step: step, outcome: outcome, data: node.data)
+            let wanted = node.data
+            let next = machine.next(after: sight, step: step, outcome: outcome, data: wanted)
             creation = (machine.creation, machine.isCreationUncertain)
             guard !session.hasEnded else { break }
             if case .standing(let znode) = next.state { node.sees(znode, in: session) }
             guard node.isKept(after: sight) else { return node.lose() }
             if let state = next.state { tell(state) }
-            step = await follow(next.step, in: session)
+            step = await follow(next.step, wanted: wanted, in: session)
         }
         if session.hasEnded, node.isPinned { node.lose() }
     }
@@ -115,23 +114,26 @@ struct PersistentNodeLoop {
     }
 
     /// Waits where a step is a wait; gives the step that is to be performed.
-    private mutating func follow(_ step: Machine.Step, in session: LiveSession) async -> Machine.Step {
+    ///
+    /// - Parameter wanted: The data that the step was decided for: with other data no wait begins.
+    private mutating func follow(
+        _ step: Machine.Step, wanted: [UInt8], in session: LiveSession
+    ) async -> Machine.Step {
         switch step {
         case .create, .replace, .write:
             guard settledData == node.data, let due = pacing.start(now: node.client.clock.now) else { return step }
-            await pause(until: due, in: session)
+            await pause(until: due, wanted: wanted, in: session)
             return .look
         case .look:
             await waitForConnection(in: session)
             return .look
         case .pause:
-            let pause = lostWrites.count > 0 ? lostWrites.pause() : backoff.pause()
-            await self.pause(until: node.client.clock.now + pause, in: session)
+            await pause(until: node.client.clock.now + backoff.pause(), wanted: wanted, in: session)
             return .look
         case .rest:
             backoff.reset()
             if case .standing(let znode) = node.broadcast.current { settledData = znode.data }
-            await rest(in: session)
+            await rest(wanted: wanted, in: session)
             // With the watch in place the version is known.
             if watch?.hasFired == false, case .standing(let znode) = node.broadcast.current, znode.data != node.data {
                 return .write(version: znode.stat.dataVersion)
@@ -141,12 +143,11 @@ struct PersistentNodeLoop {
     }
 
     /// Until an instant; other data ends the pause, because the reason for it may be gone.
-    private mutating func pause(until instant: MonotonicInstant, in session: LiveSession) async {
-        let (clock, data) = (node.client.clock, node.data)
+    private mutating func pause(until instant: MonotonicInstant, wanted: [UInt8], in session: LiveSession) async {
+        let clock = node.client.clock
         while !isStopping, !session.hasEnded, clock.now < instant {
-            guard node.data == data else {
+            guard node.data == wanted else {
                 backoff.reset()
-                lostWrites.reset()
                 return
             }
             await node.wakeUp.wait(until: instant, clock: clock)
@@ -154,10 +155,9 @@ struct PersistentNodeLoop {
     }
 
     /// Until the watch has fired, the data is to be another, or a connection was lost and is there again.
-    private mutating func rest(in session: LiveSession) async {
+    private mutating func rest(wanted: [UInt8], in session: LiveSession) async {
         let number = node.client.presentConnection?.number
-        let data = node.data
-        while !isStopping, !session.hasEnded, watch?.hasFired == false, data == node.data {
+        while !isStopping, !session.hasEnded, watch?.hasFired == false, node.data == wanted {
             guard let connection = node.client.presentConnection, connection.session === session else {
                 if case .standing(let znode) = node.broadcast.current { tell(.unconfirmed(znode)) }
                 await waitForConnection(in: session)
@@ -223,11 +223,11 @@ extension PersistentNodeLoop {
         let requests = operation(of: step, data: data).map { [$0, look] } ?? [look]
         if requests.count > 1 { mayStand = true }
         guard let results = await flight(requests, in: session) else {
-            return (.failed(ZooKeeperError(.connectionLoss)), requests.count > 1 ? .lost(nil) : .none)
+            return (.failed(ZooKeeperError(.connectionLoss)), requests.count > 1 ? .lost : .none)
         }
         let sight = Machine.Sight(results[results.count - 1])
         guard results.count > 1 else { return (sight, .none) }
-        return (sight, await outcome(of: step, results[0], size: data.count))
+        return (sight, await outcome(of: step, results[0]))
     }
 
     private func operation(of step: Machine.Step, data: [UInt8]) -> SessionRequest? {
@@ -243,13 +243,10 @@ extension PersistentNodeLoop {
 
     /// Interprets the result of an operation: nothing where the look tells the rest.
     private mutating func outcome(
-        of step: Machine.Step, _ result: SessionResult, size: Int
+        of step: Machine.Step, _ result: SessionResult
     ) async -> Machine.Outcome {
-        if case .failure(let error) = result, error.isOutcomeUnknown {
-            return .lost(lostWrites.record(size: size, path: node.path))
-        }
-        lostWrites.reset()
         switch result {
+        case .failure(let error) where error.isOutcomeUnknown: return .lost
         case .success(.created(_, let stat)): return .created(stat.czxid)
         case .success: return step.mayCreate ? .created(nil) : .none
         case .failure(let error) where error.code == .noNode: return step == .create ? await createParents() : .none

@@ -22,8 +22,8 @@ struct PersistentNodeStateMachine: Sendable {
         case none
         /// The znode was created, by this transaction; `nil` if the answer does not carry it.
         case created(ZXID?)
-        /// The answer was lost with its connection. The error is set if the write counts as refused because of that.
-        case lost(ZooKeeperError?)
+        /// The answer was lost with its connection.
+        case lost
         /// The ensemble refused it, and will do so again.
         case refused(ZooKeeperError)
     }
@@ -61,7 +61,7 @@ struct PersistentNodeStateMachine: Sendable {
     /// Whether the answer to a creation was lost, and nothing has shown its outcome since.
     private(set) var isCreationUncertain = false
     /// A write was lost with its connection: the next one waits.
-    private var loss: (refusal: ZooKeeperError?, data: [UInt8])?
+    private var lostData: [UInt8]?
     /// The latest refusal, and the data that it was about.
     private var refusal: (error: ZooKeeperError, data: [UInt8])?
 
@@ -84,7 +84,7 @@ struct PersistentNodeStateMachine: Sendable {
         after sight: Sight, step: Step = .look, outcome: Outcome = .none, data: [UInt8]
     ) -> (step: Step, state: PersistentNodeState?) {
         if let refusal, refusal.data != data { self.refusal = nil }
-        if let loss, loss.data != data { self.loss = nil }
+        if lostData != data { lostData = nil }
         record(outcome, of: step, data: data)
         switch sight {
         case .failed(let error):
@@ -102,9 +102,9 @@ struct PersistentNodeStateMachine: Sendable {
         case .created(let transaction):
             creation = transaction ?? creation
             isCreationUncertain = transaction == nil
-        case .lost(let error):
+        case .lost:
             if step.mayCreate { isCreationUncertain = true }
-            loss = (error, data)
+            lostData = data
         case .refused(let error): refusal = (error, data)
         }
     }
@@ -114,12 +114,8 @@ struct PersistentNodeStateMachine: Sendable {
         after outcome: Outcome, otherwise state: PersistentNodeState
     ) -> (step: Step, state: PersistentNodeState?)? {
         if case .refused(let error) = outcome { return (.pause, .refused(error)) }
-        guard let loss else { return nil }
-        self.loss = nil
-        if let error = loss.refusal {
-            refusal = (error, loss.data)
-            return (.pause, .refused(error))
-        }
+        guard lostData != nil else { return nil }
+        lostData = nil
         return (.pause, refusal == nil ? state : nil)
     }
 
@@ -135,7 +131,7 @@ struct PersistentNodeStateMachine: Sendable {
                 ?? (.replace(version: znode.stat.dataVersion), refusal == nil ? .absent : nil)
         }
         guard znode.data != data else {
-            (refusal, loss) = (nil, nil)
+            (refusal, lostData) = (nil, nil)
             return (.rest, .standing(znode))
         }
         return pause(after: outcome, otherwise: .standing(znode))

@@ -140,24 +140,15 @@ public final class PersistentNode: Service, Sendable {
     /// - Throws: `ZooKeeperError` with code `.clientStopped` or `.authenticationFailed` when the client ends first;
     ///   ``GroupError`` with code `.invalidArgument` when it was run before.
     public func run() async throws {
-        try await withGracefulShutdownHandler {
-            try await runUntilCancelled()
-        } onGracefulShutdown: {
-            self.stop()
-        }
-    }
-
-    /// The same, whatever a service group around it does.
-    func runUntilCancelled() async throws {
         try begin()
         let loop = Task {
             var loop = PersistentNodeLoop(node: self)
             return await loop.run()
         }
-        let failure = await withTaskCancellationHandler {
+        let failure = await withTaskCancellationOrGracefulShutdownHandler {
             await loop.value
-        } onCancel: {
-            stop()
+        } onCancelOrGracefulShutdown: {
+            self.stop()
         }
         broadcast.finish(.stopped)
         if let failure { throw failure }
@@ -268,20 +259,8 @@ public func withPersistentNode<Result: Sendable>(
 }
 
 /// Runs a node beside an operation; its error, when it ends first, is the operation's.
-func running<Result: Sendable>(
-    _ node: PersistentNode, operation: () async throws -> Result
-) async throws -> Result {
-    // Not a child task: the caller's cancellation must not reach the node before the operation has ended.
-    let run = Task { try await node.runUntilCancelled() }
-    do {
-        let result = try await operation()
-        run.cancel()
-        _ = await run.result
-        return result
-    } catch {
-        run.cancel()
-        let end = await run.result
-        if (error as? GroupError)?.code == .stopped { try end.get() }
-        throw error
+func running<Result>(_ node: PersistentNode, operation: () async throws -> Result) async throws -> Result {
+    try await withInnerService(node, reportsEnd: { ($0 as? GroupError)?.code == .stopped }) { _ in
+        try await operation()
     }
 }

@@ -86,8 +86,11 @@ extension ReleaseRequest {
         }
         session.post(.data(path: holder, watch: sink)) { result in
             guard case .failure(let error) = result, !session.isGone else { return }
-            if error.isOutcomeUnknown { return withdraw(path, whenGone: holder, session: session) }
-            ContenderRequest.withdraw(path, session: session)
+            switch error.code {
+            case .noNode, .noAuth: ContenderRequest.withdraw(path, session: session)
+            case _ where error.isOutcomeUnknown: withdraw(path, whenGone: holder, session: session)
+            default: session.retryLater { withdraw(path, whenGone: holder, session: session) }
+            }
         }
     }
 }

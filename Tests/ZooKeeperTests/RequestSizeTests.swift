@@ -139,11 +139,11 @@ struct RequestSizeTests {
     @Test func `a transaction of checks is as long as fits`() throws {
         let encoder = try encoder()
         let paths = (0..<100).map { "/" + String(repeating: "x", count: 100 + $0 % 3) }
-        let count = encoder.prefixThatFits(ofChecks: paths)
+        let count = encoder.prefixThatFits(ofChecks: paths, refusedSize: nil)
         #expect(throws: Never.self) { try encoder.encode(.multi(paths.prefix(count).map { .check($0) })) }
         #expect(throws: ZooKeeperError.self) {
             try encoder.encode(.multi(paths.prefix(count + 1).map { .check($0) }))
         }
-        #expect(encoder.prefixThatFits(ofChecks: []) == 0)
+        #expect(encoder.prefixThatFits(ofChecks: [], refusedSize: nil) == 0)
     }
 }

@@ -103,7 +103,10 @@ extension ClientCore {
     private func prove(_ beat: Beat) {
         let checks = state.withLock { state -> [HeldNode]? in
             guard state.isUnderWay(beat.session, beat.establishment), !state.holds.isEmpty else { return nil }
-            return state.nextChecks(atMost: Self.checksInProof) { encoder.prefixThatFits(ofChecks: $0.map(\.path)) }
+            let refusedSize = state.packetLimit.refusedSize
+            return state.nextChecks(atMost: Self.checksInProof) {
+                encoder.prefixThatFits(ofChecks: $0.map(\.path), refusedSize: refusedSize)
+            }
         }
         // Everything was released meanwhile; or the connection is another, which has a heartbeat of its own.
         guard let checks else { return end(beat, .success(.none), checks: []) }

@@ -1,4 +1,5 @@
 internal import DequeModule
+internal import Logging
 internal import Synchronization
 internal import ZooKeeperBridge
 
@@ -20,6 +21,8 @@ extension ClientCore {
         var evicted: [WatchTable.Evicted] = []
         var connection: any TransportConnection
         var connectionNumber: Int
+        /// The number of the connection's establishment.
+        var establishment: Int
         var sent: MonotonicInstant
 
         mutating func add(_ outgoing: Outgoing, to state: inout State) {
@@ -124,12 +127,17 @@ extension ClientCore {
         }
         guard !state.outbox.isEmpty, state.inFlight < configuration.maximumRequestsInFlight else { return nil }
         var departure = Departure(
-            connection: connection, connectionNumber: state.connectionNumber, sent: clock.now)
+            connection: connection, connectionNumber: state.connectionNumber,
+            establishment: state.establishments, sent: clock.now)
         while state.inFlight < configuration.maximumRequestsInFlight, departure.requests.count < 64 {
             guard let next = state.outbox.popFirst() else { break }
             if next.pending.isFinished { continue }
             if let epoch = next.pending.epoch, epoch != live.epoch {
                 departure.refused.append((next.pending, ZooKeeperError(.sessionExpired)))
+                continue
+            }
+            if let refusal = state.refusal(ofSizeOf: next, now: departure.sent) {
+                departure.refused.append((next.pending, refusal))
                 continue
             }
             if case .removeWatches(let path, let kind) = next.encoded {
@@ -164,9 +172,9 @@ extension ClientCore {
     }
 
     private func send(_ outgoing: Outgoing, _ departure: Departure) {
-        let (number, sent) = (departure.connectionNumber, departure.sent)
+        let (number, establishment, sent) = (departure.connectionNumber, departure.establishment, departure.sent)
         departure.connection.submit(outgoing.encoded) { [self] reply in
-            received(reply, to: outgoing, connectionNumber: number, sent: sent)
+            received(reply, to: outgoing, connectionNumber: number, establishment: establishment, sent: sent)
         }
         outgoing.pending.markPassed()
     }
@@ -178,11 +186,14 @@ extension ClientCore {
         var lostWatch: (sink: WatchSink, path: String)?
         var hasMore = false
         var mayStop = false
+        /// Requests of this size are refused from now on.
+        var refusedSize: Int?
     }
 
     /// An answer, or the news that there will be none, on the transport's thread.
     private func received(
-        _ reply: TransportReply, to outgoing: Outgoing, connectionNumber: Int, sent: MonotonicInstant
+        _ reply: TransportReply, to outgoing: Outgoing, connectionNumber: Int, establishment: Int,
+        sent: MonotonicInstant
     ) {
         let request = outgoing.pending.request
         let consequences = state.withLock { state in
@@ -193,6 +204,13 @@ extension ClientCore {
                     state.answered(sentAt: sent, at: clock.now, as: reply.code == 0 ? request.shows : .activity)
                 }
                 if reply.isRefusal, outgoing.pending.isPassing { state.isStalled = true }
+            }
+            if reply.isAnswer {
+                state.packetLimit.recordAnswer(toSize: outgoing.encoded.encodedSize)
+            } else if reply.isConnectionLoss, !outgoing.pending.isPassing {
+                let isNew = state.packetLimit.recordLoss(
+                    ofSize: outgoing.encoded.encodedSize, establishment: establishment, now: clock.now)
+                if isNew { consequences.refusedSize = state.packetLimit.refusedSize }
             }
             if let key = outgoing.watchKey, let sink = request.watch {
                 switch state.watches.didArm(key, sink: sink, isSet: reply.setsWatch(of: outgoing.encoded)) {
@@ -206,12 +224,22 @@ extension ClientCore {
             return consequences
         }
         finish(outgoing.pending, encoder.decode(reply, to: request))
+        if let size = consequences.refusedSize { warn(ofRefusedSize: size) }
         if let key = consequences.unwatched { removeWatch(key) }
         if let (sink, path) = consequences.lostWatch {
             sink.fire(WatchEvent(kind: .sessionEnded, path: encoder.stripped(path)))
         }
         if consequences.hasMore { pump() }
         if consequences.mayStop { stopIfDone() }
+    }
+
+    private func warn(ofRefusedSize size: Int) {
+        logger.warning(
+            "Connections were lost while large requests were unanswered; requests of this size are refused for a minute",
+            metadata: [
+                "zookeeper.request.size": "\(size)",
+                "reason": "the servers' jute.maxbuffer is probably smaller than maximumPacketSize",
+            ])
     }
 
     /// Gives a request its result, and counts it.
@@ -235,6 +263,15 @@ extension ClientCore.State {
         establishedAfter = max(establishedAfter, sent)
         validity.answered(sentAt: sent, at: now, as: answer)
         live?.extend(to: validity.validUntil, timeout: validity.timeout)
+    }
+
+    /// Why a request is not sent to servers that probably refuse its size; `nil` if it is sent.
+    fileprivate func refusal(ofSizeOf outgoing: Outgoing, now: MonotonicInstant) -> ZooKeeperError? {
+        // The size is computed only where one is refused.
+        guard let limit = packetLimit.refusedSize, packetLimit.refuses(outgoing.encoded.encodedSize, now: now) else {
+            return nil
+        }
+        return .refusedByServer(path: outgoing.pending.request.path, size: limit)
     }
 
     /// Throws away what was given up while it waited: an outage may be long.
@@ -287,6 +324,9 @@ extension TransportReply {
     fileprivate var isAnswer: Bool {
         code == 0 || (code < -100 && ![-112, -113, -115, -116, -118].contains(code))
     }
+
+    /// Whether the connection was lost before there was an answer.
+    fileprivate var isConnectionLoss: Bool { code == -4 }
 
     /// Whether the transport may have refused the request for want of a connection.
     fileprivate var isRefusal: Bool { [-4, -9, -116].contains(code) }

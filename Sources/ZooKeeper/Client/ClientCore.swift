@@ -37,6 +37,7 @@ final class ClientCore: Sendable {
         var isStalled = false
         var inFlight = 0
         var watches: WatchTable
+        var packetLimit = ServerPacketLimit()
         /// The own znodes that are valid or may become so: what heartbeats check.
         var holds: [ObjectIdentifier: HeldNode] = [:]
         /// The own znodes whose holders have not let go, valid or not: the session is not closed before they have.

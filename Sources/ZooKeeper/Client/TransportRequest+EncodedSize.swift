@@ -78,11 +78,14 @@ extension RequestEncoder {
     }
 
     /// How many of these paths a transaction of checks can have.
-    func prefixThatFits(ofChecks paths: [String]) -> Int {
+    ///
+    /// - Parameter refusedSize: The packet size that the servers probably refuse, if one is known.
+    func prefixThatFits(ofChecks paths: [String], refusedSize: Int?) -> Int {
+        let limit = min(maximumPacketSize, refusedSize.map { $0 - 1 } ?? maximumPacketSize)
         var size = TransportRequest.multi([]).encodedSize
         return paths.prefix { path in
             size += Jute.operationHeader + TransportOperation.check(path: chroot + path, version: -1).encodedSize
-            return size <= maximumPacketSize
+            return size <= limit
         }.count
     }
 }

@@ -50,7 +50,10 @@ public struct ZooKeeperError: Error, Sendable, Hashable, CustomStringConvertible
         public static let invalidConfiguration = Code(kind: .invalidConfiguration)
         /// An argument that cannot be.
         public static let invalidArgument = Code(kind: .invalidArgument)
-        /// The request is over the server's limit; nothing was sent.
+        /// The request is too large; nothing was sent.
+        ///
+        /// It is over ``ZooKeeperClientConfiguration/maximumPacketSize``, or servers have closed three connections in
+        /// a row on requests of this size, so that their `jute.maxbuffer` is probably smaller.
         public static let dataTooLarge = Code(kind: .dataTooLarge)
         /// An operation of a transaction was not tried, because another one failed.
         public static let transactionFailed = Code(kind: .transactionFailed)

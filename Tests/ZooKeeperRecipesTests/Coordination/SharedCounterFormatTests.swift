@@ -43,14 +43,26 @@ import ZooKeeper
 
     @Test func `a lost answer is resolved only where what is there proves it`() {
         let known = value([1], version: 3, mzxid: 10)
-        func outcome(_ present: VersionedValue) -> WriteOutcome {
+        func outcome(_ present: VersionedValue?) -> WriteOutcome {
             WriteOutcome(of: [2], replacing: known, present: present)
         }
         #expect(outcome(known) == .untouched)
         #expect(outcome(value([9], version: 4, mzxid: 11)) == .replacedByOther)
         // The own write, or the same one by somebody else: an addition must not count twice, nor be lost.
-        #expect(outcome(value([2], version: 4, mzxid: 11)) == .unknown)
+        #expect(outcome(value([2], version: 4, mzxid: 11)) == .equal)
         #expect(outcome(value([9], version: 5, mzxid: 12)) == .unknown)
         #expect(outcome(value([9], version: 4, mzxid: 30, czxid: 20)) == .unknown)
+        #expect(outcome(value([1], version: 3, mzxid: 30, czxid: 20)) == .unknown)
+        #expect(outcome(nil) == .unknown)
+    }
+
+    @Test func `a lost answer to a creation is resolved only where what is there proves it`() {
+        func outcome(_ present: VersionedValue?) -> WriteOutcome {
+            WriteOutcome(of: [2], replacing: nil, present: present)
+        }
+        #expect(outcome(nil) == .untouched)
+        #expect(outcome(value([2], version: 0, mzxid: 5)) == .equal)
+        #expect(outcome(value([9], version: 0, mzxid: 5)) == .replacedByOther)
+        #expect(outcome(value([9], version: 1, mzxid: 6)) == .unknown)
     }
 }

@@ -55,7 +55,7 @@ import ZooKeeper
     @Test func `a znode of the own session is the own one if the answer to its creation was lost`() {
         var machine = machine()
         let lost = machine.next(
-            after: .failed(ZooKeeperError(.connectionLoss)), step: .create, outcome: .lost(nil), data: [1])
+            after: .failed(ZooKeeperError(.connectionLoss)), step: .create, outcome: .lost, data: [1])
         #expect(lost.step == .look)
         #expect(machine.isCreationUncertain)
         #expect(machine.next(after: .present(znode(own)), data: [1]).state == .standing(znode(own)))
@@ -133,24 +133,13 @@ import ZooKeeper
     @Test func `a write that was lost with its connection is repeated after a pause`() {
         var machine = machine()
         let failed = Machine.Sight.failed(ZooKeeperError(.connectionLoss))
-        #expect(machine.next(after: failed, step: .create, outcome: .lost(nil), data: [1]).step == .look)
+        #expect(machine.next(after: failed, step: .create, outcome: .lost, data: [1]).step == .look)
         let (pause, state) = machine.next(after: .absent, data: [1])
         #expect(pause == .pause && state == .absent)
         #expect(machine.next(after: .absent, data: [1]).step == .create)
         // Other data may pass at once.
-        _ = machine.next(after: failed, step: .create, outcome: .lost(nil), data: [1])
+        _ = machine.next(after: failed, step: .create, outcome: .lost, data: [1])
         #expect(machine.next(after: .absent, data: [2]).step == .create)
-    }
-
-    @Test func `a write that is lost again and again is reported as refused`() {
-        let tooLarge = ZooKeeperError(.dataTooLarge)
-        var machine = standing()
-        let failed = Machine.Sight.failed(ZooKeeperError(.connectionLoss))
-        _ = machine.next(after: failed, step: .write(version: 0), outcome: .lost(tooLarge), data: [2])
-        let (step, state) = machine.next(after: .present(znode(own)), data: [2])
-        #expect(step == .pause && state == .refused(tooLarge))
-        let again = machine.next(after: .present(znode(own)), data: [2])
-        #expect(again.step == .write(version: 0) && again.state == nil)
     }
 
     @Test func `a lost connection says nothing about the znode`() {

@@ -28,37 +28,3 @@ import ZooKeeper
         #expect(pacing.start(now: now) == nil)
     }
 }
-
-@Suite struct LostWritesTests {
-    @Test func `a write of some size that loses its connection three times in a row counts as refused`() {
-        var writes = LostWrites(seed: 1)
-        #expect(writes.record(size: 100_000, path: "/a") == nil)
-        #expect(writes.record(size: 100_000, path: "/a") == nil)
-        let error = writes.record(size: 100_000, path: "/a")
-        #expect(error?.code == .dataTooLarge && error?.path == "/a")
-        #expect(error?.description.contains("jute.maxbuffer") == true)
-        writes.reset()
-        #expect(writes.record(size: 100_000, path: "/a") == nil)
-    }
-
-    @Test func `a small write is not at fault`() {
-        var writes = LostWrites(seed: 1)
-        for _ in 0..<10 { #expect(writes.record(size: 100, path: "/a") == nil) }
-    }
-
-    private func pauses(size: Int) -> [Duration] {
-        var writes = LostWrites(seed: 1)
-        return (0..<15).map { _ in
-            _ = writes.record(size: size, path: "/a")
-            return writes.pause()
-        }
-    }
-
-    @Test func `pauses grow up to five seconds, and up to a minute for a write that is probably too large`() {
-        for (size, longest) in [(10, Duration.seconds(5)), (100_000, .seconds(60))] {
-            let pauses = pauses(size: size)
-            #expect(pauses[0] <= .milliseconds(200))
-            #expect(pauses[14] >= longest / 2 && pauses[14] <= longest)
-        }
-    }
-}

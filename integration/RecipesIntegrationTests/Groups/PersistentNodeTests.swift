@@ -221,6 +221,15 @@ struct PersistentNodeTests {
             }
         }
     }
+
+    @Test func `data that is set while the last is being settled is written`() async throws {
+        try await LockScene.with { scene in
+            try await withPersistentNode("/app/nodes/one", client: scene.client) { node in
+                for number in 0..<1_000 { try await node.write(Array("\(number)".utf8)) }
+                #expect(try await scene.other.data(at: node.path).data == Array("999".utf8))
+            }
+        }
+    }
 }
 
 extension PersistentNode {
