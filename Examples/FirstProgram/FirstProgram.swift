@@ -10,8 +10,8 @@ struct Processor: Service {
 
     func run() async throws {
         let orders = AsyncStream { try? await Task.sleep(for: .milliseconds(10)) }  // stands for your events
-        for await _ in orders.cancelOnGracefulShutdown() {
-            try await gate.withPermit { permit in print("an order, token \(permit.fencingToken)") }
+        for try await (_, permit) in orders.cancelOnGracefulShutdown().gated(by: gate) {
+            print("an order, token \(permit.fencingToken)")
         }
     }
 }
@@ -33,7 +33,8 @@ struct FirstProgram {
             let client = try ZooKeeperClient(configuration: settings)
             let gate = try ExclusiveMode(client: client, path: "/orders").gate()
             let services: [any Service] = [client, gate, Processor(gate: gate)]
-            try await ServiceGroup(services: services, gracefulShutdownSignals: [.sigterm], logger: .current).run()
+            let signals: [UnixSignal] = [.sigterm, .sigint]
+            try await ServiceGroup(services: services, gracefulShutdownSignals: signals, logger: .current).run()
         }
     }
 }

@@ -115,16 +115,18 @@ extension EventGate {
     var lossReason: LossReason? { shared.withLock { $0.grant?.hold.lossReason } }
 
     /// Waits until the gate opens, or the deadline of an open gate may have moved.
+    ///
+    /// - Throws: `CancellationError`, also if a graceful shutdown of the surrounding service group is triggered meanwhile.
     func waitForOpening() async throws {
         let (opening, grant) = try shared.withLock { shared in
             if shared.isStopped { throw ExclusiveModeError(.gateStopped, path: mode.path) }
             return (shared.opening, shared.grant)
         }
-        guard opening.value != nil, let grant else { return try await opening.wait() }
+        guard opening.value != nil, let grant else { return try await opening.waitUntilShutdown() }
         // Open, and without a proof for so long that no event may begin: the next proof or the loss is near.
         let move = grant.hold.session.nextMove()
         let isShut = admitUntil.load(ordering: .sequentiallyConsistent) == Self.closed
         if isShut || clock.now.nanoseconds < admission(of: grant) { return }
-        try await move.wait()
+        try await move.waitUntilShutdown()
     }
 }

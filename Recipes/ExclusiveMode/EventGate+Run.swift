@@ -59,8 +59,8 @@ struct GateLoop {
     /// The read znode that stands, or may stand.
     var node: String?
     var memberEpoch = 0
-    /// Whether the read znode says that the gate drains.
-    var hasReported = false
+    /// What the read znode is to say when the gate is open: the gate drained or recovered before, and has reported that.
+    var openReport: ProcessorText.State?
     /// The window that was last waited for, if it leaves a record.
     var expectedRecord: (id: String, token: FencingToken)?
     /// The one watch on the signal that is set, or may be.
@@ -130,6 +130,7 @@ struct GateLoop {
     private mutating func recover() async -> GateStateMachine.Event {
         guard let grant else { return .lost(hasSession: true) }
         gate.broadcast.send(.recovering)
+        reportRecovering()
         let end = gate.clock.now + mode.configuration.resumeDelay
         if let event = await interruption(of: grant, until: end) { return event }
         expectedRecord = nil
@@ -157,12 +158,12 @@ struct GateLoop {
                     return .over(nil)
                 }
             }
-            if hasReported { group.addTask { .reported(await loop.reportReopened()) } }
+            if deadline == nil, let report = openReport { group.addTask { .reported(await loop.reportOpen(report)) } }
             for await waited in group {
                 switch waited {
                 case .over: group.cancelAll()
                 case .watch(let watch): signal = watch
-                case .reported(let isDone): hasReported = !isDone
+                case .reported(let isDone): if isDone { openReport = nil }
                 }
             }
         }

@@ -43,8 +43,7 @@ extension GateLoop {
             .data(path: mode.windowsPath),
         ]
         if memberEpoch != session.epoch {
-            let path = "\(mode.membersPath)/\(gate.member.node)"
-            requests.append(.create(path: path, data: processor(session).bytes, mode: .ephemeral))
+            requests.append(memberCreation(session))
         }
         let flight = requests
         guard let results = await unlessAbandoned({ try await session.flight(flight) }) else {
@@ -52,8 +51,28 @@ extension GateLoop {
             session.cleanUp(.prefix(ContenderName.prefix(uuid: uuid), parent: mode.locksPath))
             return .enterFailed
         }
-        if results.count > 3, case .success = results[3] { memberEpoch = session.epoch }
+        if results.count > 3 { await joinMembers(results[3], session) }
         return await entered(results, uuid: uuid, watch: watch, session: session)
+    }
+
+    private var memberPath: String { "\(mode.membersPath)/\(gate.member.node)" }
+
+    private func memberCreation(_ session: LiveSession) -> SessionRequest {
+        .create(path: memberPath, data: processor(session).bytes, mode: .ephemeral)
+    }
+
+    /// The directory of the members is a container: the server may have removed it since the last processor left.
+    private mutating func joinMembers(_ result: SessionResult, _ session: LiveSession) async {
+        var result = result
+        if case .failure(let error) = result, error.code == .noNode {
+            let (client, path, creation) = (mode.client, memberPath, memberCreation(session))
+            let again = await unlessAbandoned {
+                try await client.createParents(of: path)
+                return try await session.flight(creation)
+            }
+            result = again?[0] ?? result
+        }
+        if case .success = result { memberEpoch = session.epoch }
     }
 
     private mutating func entered(
@@ -66,7 +85,7 @@ extension GateLoop {
             return await enterFailed(error, uuid: uuid, watch: watch, session: session)
         }
         node = created.path
-        hasReported = false
+        openReport = nil
         let grant = GateGrant(hold: session.hold(created.path, czxid: created.stat.czxid))
         self.grant = grant
         gate.prepare(grant)
@@ -258,18 +277,27 @@ extension GateLoop {
     private mutating func reportDraining(now: MonotonicInstant) {
         guard let session, let node else { return }
         let text = report(session, now: now)
-        hasReported = true
+        openReport = .reopened
         gate.logger.info(
             "Still draining", metadata: ["inside": "\(text.inside ?? 0)", "oldest": "\(text.oldest ?? .zero)"])
         session.post(.setData(path: node, data: text.bytes))
     }
 
-    /// Replaces the report of a gate that drained; says whether that is done.
-    func reportReopened() async -> Bool {
+    /// Operators see why the gate stays shut.
+    mutating func reportRecovering() {
+        guard let session, let node, mode.configuration.resumeDelay > .zero else { return }
+        var text = processor(session)
+        text.state = .recovering
+        openReport = .recovered
+        session.post(.setData(path: node, data: text.bytes))
+    }
+
+    /// Replaces the report of a gate that drained or recovered; says whether that is done.
+    func reportOpen(_ state: ProcessorText.State) async -> Bool {
         guard let session, let node else { return true }
         let clock = gate.clock
-        var text = report(session, now: clock.now)
-        text.hasReopened = true
+        var text = state == .reopened ? report(session, now: clock.now) : processor(session)
+        text.state = state
         let bytes = text.bytes
         var backoff = Self.makeBackoff(gate)
         while !session.hasEnded {

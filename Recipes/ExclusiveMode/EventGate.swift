@@ -97,6 +97,9 @@ public final class EventGate: Service, Sendable {
 
     /// Lets an event in as soon as the gate is open.
     ///
+    /// A graceful shutdown of the surrounding service group ends the wait for a shut gate, as a cancellation does: the event
+    /// has not been processed. While the gate is still open, events enter also during a shutdown.
+    ///
     /// - Returns: A permit to give back with ``EventPermit/leave()``.
     /// - Throws: `CancellationError`, or ``ExclusiveModeError`` with code `.gateStopped` or `.nested`.
     public func enter() async throws -> EventPermit {
@@ -109,6 +112,8 @@ public final class EventGate: Service, Sendable {
 
     /// Runs work that does not suspend inside the gate, as soon as it is open.
     ///
+    /// Waits as ``enter()`` does.
+    ///
     /// - Throws: `CancellationError`, ``ExclusiveModeError`` with code `.gateStopped` or `.nested`, or the error of `work`.
     public func withPermit<Result>(_ work: (EventPermit) throws -> Result) async throws -> Result {
         let permit = try await enter()
@@ -118,7 +123,8 @@ public final class EventGate: Service, Sendable {
 
     /// Runs an operation inside the gate, as soon as it is open.
     ///
-    /// A window waits for the operation. When the permission is lost meanwhile, the operation's task is cancelled.
+    /// Waits as ``enter()`` does. A window waits for the operation. When the permission is lost meanwhile, the operation's
+    /// task is cancelled.
     ///
     /// - Parameter operation: Processes an event; it runs in a task of its own, so that losing the permission can
     ///   cancel it, which costs about a microsecond more than work that does not suspend.

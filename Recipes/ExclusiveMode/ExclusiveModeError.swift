@@ -25,6 +25,17 @@ public struct ExclusiveModeError: Error, Sendable, CustomStringConvertible {
 
         /// The code's name.
         public var description: String { "\(kind)" }
+
+        /// What went wrong, where an error has no message of its own.
+        var words: String? {
+            switch kind {
+            case .busy: "another window is requested or open"
+            case .notPaused: "these processors have not paused in time, and all resume"
+            case .lost: "the window, or the event's permit, was lost while it was held"
+            case .gateStopped: "the gate has stopped and will not open again"
+            case .nested, .invalidArgument: nil
+            }
+        }
     }
 
     /// What kind of error it is.
@@ -48,10 +59,7 @@ public struct ExclusiveModeError: Error, Sendable, CustomStringConvertible {
 
     /// The error in one line.
     public var description: String {
-        var text = "\(code) at \"\(path)\""
-        if !who.isEmpty { text += ": \(who.joined(separator: ", "))" }
-        if let reason { text += ": \(reason)" }
-        if let message { text += ": \(message)" }
-        return text
+        let names = who.isEmpty ? "" : ": \(who.joined(separator: ", "))"
+        return errorText(code, at: path, detail: reason, message: message ?? code.words.map { $0 + names })
     }
 }

@@ -26,6 +26,9 @@ public struct ExclusiveStatus: Sendable, Hashable {
             /// It was draining, and admits events again because the window was given up: how many were still inside then,
             /// and the longest time that one of them had been.
             case reopened(inside: Int?, oldest: Duration?)
+            /// Its gate is shut until work that a crashed window may have left behind has surely ended: it waits for
+            /// ``ExclusiveMode/Configuration/resumeDelay``.
+            case recovering
             /// It has acknowledged, or is about to join.
             case paused
         }
@@ -111,7 +114,11 @@ extension ProcessorText {
         if isDraining { return .draining(inside: inside, oldest: oldest) }
         // Whatever it reported before is about an earlier window.
         if isWindowWanted { return .draining(inside: nil, oldest: nil) }
-        return hasReopened ? .reopened(inside: inside, oldest: oldest) : .running
+        return switch state {
+        case .reopened: .reopened(inside: inside, oldest: oldest)
+        case .recovering: .recovering
+        case .recovered, nil: .running
+        }
     }
 
     fileprivate func processor(_ activity: ExclusiveStatus.Processor.Activity) -> ExclusiveStatus.Processor {

@@ -52,10 +52,19 @@ struct ProcessorText: Sendable, Equatable {
     /// While draining, and when the gate reopens after that: how many events are inside, and for how long at most.
     var inside: Int?
     var oldest: Duration?
-    /// Whether the gate admits events again because the window was given up.
-    var hasReopened = false
+    /// What the gate says that it is doing; `nil` until something out of the ordinary has happened.
+    var state: State?
 
-    var isDraining: Bool { inside != nil && !hasReopened }
+    enum State: String {
+        /// It admits events again because the window was given up.
+        case reopened
+        /// It waits before it opens, because a window crashed.
+        case recovering
+        /// It has waited long enough, and admits events.
+        case recovered
+    }
+
+    var isDraining: Bool { inside != nil && state == nil }
 
     init(member: String, name: String, sessionTimeout: Duration) {
         self.member = member
@@ -74,7 +83,7 @@ struct ProcessorText: Sendable, Equatable {
         pid = text["pid"].flatMap { Int32($0) } ?? 0
         sessionTimeout = Duration(milliseconds: text["timeout"])
         inside = text["inside"].flatMap { Int($0) }
-        hasReopened = text["state"] == Self.reopened
+        state = text["state"].flatMap(State.init)
         oldest = Duration(milliseconds: text["oldest"])
     }
 
@@ -87,9 +96,7 @@ struct ProcessorText: Sendable, Equatable {
         text["timeout"] = sessionTimeout?.inMilliseconds
         text["inside"] = inside.map { String($0) }
         text["oldest"] = oldest?.inMilliseconds
-        if hasReopened { text["state"] = Self.reopened }
+        text["state"] = state?.rawValue
         return text.bytes
     }
-
-    private static let reopened = "reopened"
 }

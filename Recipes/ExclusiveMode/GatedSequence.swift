@@ -1,3 +1,4 @@
+internal import ServiceLifecycle
 internal import Synchronization
 
 extension AsyncSequence where Self: Sendable, Element: Sendable {
@@ -76,7 +77,9 @@ public struct GatedSequence<Base: AsyncSequence & Sendable>: AsyncSequence, Send
 
         /// Ends the element before, waits until the gate is open, takes the next element, and enters with it.
         ///
-        /// When it throws, no element is lost: one that was taken and could not enter comes with the next call.
+        /// When it throws, no element is lost: one that was taken and could not enter comes with the next call. A graceful
+        /// shutdown of the surrounding service group ends the sequence while the gate is shut; an element that was taken is
+        /// kept as well.
         ///
         /// - Throws: The base sequence's error, `CancellationError`, or ``ExclusiveModeError`` with code `.gateStopped` or
         ///   `.nested`.
@@ -88,17 +91,30 @@ public struct GatedSequence<Base: AsyncSequence & Sendable>: AsyncSequence, Send
         public mutating func next(isolation actor: isolated (any Actor)?) async throws -> Element? {
             inside.leave()
             // Not kept while the next element is awaited: a window would wait for the base sequence.
-            try await gate.enter().leave()
+            guard let first = try await enter() else { return nil }
+            first.leave()
             var element = kept.takeFirst()
             if element == nil { element = try await base.next(isolation: actor) }
             guard let element else { return nil }
             do {
-                let permit = try await gate.enter()
-                inside.permit = permit
-                return (element, permit)
+                if let permit = try await enter() {
+                    inside.permit = permit
+                    return (element, permit)
+                }
             } catch {
                 kept.putBack(element)
                 throw error
+            }
+            kept.putBack(element)
+            return nil
+        }
+
+        /// Waits for the gate; gives `nil` if a graceful shutdown ends the wait.
+        private func enter() async throws -> EventPermit? {
+            do {
+                return try await gate.enter()
+            } catch is CancellationError where Task.isShuttingDownGracefully && !Task.isCancelled {
+                return nil
             }
         }
     }

@@ -40,6 +40,17 @@ public struct LockError: Error, Sendable, Hashable, CustomStringConvertible {
 
         /// The code's name.
         public var description: String { "\(kind)" }
+
+        /// What went wrong, where an error has no message of its own.
+        var words: String? {
+            switch kind {
+            case .timedOut: "it was not granted within the time limit"
+            case .lost: "it was lost while it was held"
+            case .notAvailable: "somebody else holds it, or waits for it"
+            case .released: "it has been released"
+            case .alreadyHeld, .upgradeNotAllowed, .notReadWrite, .queueNumbersExhausted, .limitUnreadable: nil
+            }
+        }
     }
 
     /// What kind of error it is.
@@ -60,5 +71,5 @@ public struct LockError: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     /// The error in one line.
-    public var description: String { errorText(code, at: path, detail: reason, message: message) }
+    public var description: String { errorText(code, at: path, detail: reason, message: message ?? code.words) }
 }

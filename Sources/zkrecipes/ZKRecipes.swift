@@ -72,7 +72,8 @@ struct ZKRecipes: AsyncParsableCommand {
     private static func status(after error: any Error) -> Int32 {
         switch error {
         case let code as ExitCode: return code.rawValue
-        case is CleanExit:
+        // The parser's own end: `--help` is a command that throws what it prints.
+        case _ where exitCode(for: error).isSuccess:
             Output.writeResult(fullMessage(for: error) + "\n")
             return EXIT_SUCCESS
         // Its last lines are those of a log.

@@ -123,6 +123,14 @@ final class FakeConnection: Sendable {
         return receive(Int(length.reduce(0) { $0 << 8 | UInt32($1) }))
     }
 
+    /// The next packet that is not a ping, which the C client sends by itself on a busy machine, or `nil` at the end.
+    func receiveRequest() -> [UInt8]? {
+        while let packet = receivePacket() {
+            if !packet.starts(with: bytes(Int32(-2))) { return packet }
+        }
+        return nil
+    }
+
     private func receive(_ count: Int) -> [UInt8]? {
         var bytes = [UInt8](repeating: 0, count: count)
         guard count == 0 || recv(descriptor, &bytes, count, Int32(MSG_WAITALL)) == count else { return nil }

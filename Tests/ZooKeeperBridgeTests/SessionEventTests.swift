@@ -113,8 +113,8 @@ struct SessionEventTests {
         let server = try #require(
             FakeServer { connection in
                 connection.grantSession()
-                guard let packet = connection.receivePacket() else { return }
-                // An answer to a request that was never made.
+                guard let packet = connection.receiveRequest() else { return }
+                // An answer to a request that was never made, while another request waits: with none the C client aborts.
                 connection.answer([0x7f, 0x7f, 0x7f, 0x7f] + packet[4...], code: 0)
                 connection.drain()
             })

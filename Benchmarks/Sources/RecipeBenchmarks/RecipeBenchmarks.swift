@@ -9,6 +9,7 @@ struct RecipeBenchmarks: AsyncParsableCommand {
         discussion: "Absolute times say more about the machine than about the code; the ratios are what counts.",
         subcommands: [
             All.self, GateBenchmark.self, WindowBenchmark.self, ClientBenchmark.self, PartitionBenchmark.self,
+            MemoryBenchmark.self,
         ],
         defaultSubcommand: All.self
     )

@@ -77,11 +77,14 @@ extension ClientCore {
     private func resolve() async {
         let servers = state.withLock { $0.servers }
         guard let resolution = await resolveUnlessStopped(servers) else { return }
-        for failure in resolution.failures {
-            logger.warning("Cannot resolve a server's name", metadata: ["reason": "\(failure)"])
-        }
         let now = clock.now
-        state.withLock { $0.machine.resolved(resolution.addresses, now: now) }
+        let failures = resolution.failures.map { "\($0)" }
+        let new = state.withLock { state in
+            state.machine.resolved(resolution.addresses, now: now)
+            defer { state.unresolved = Set(failures) }
+            return failures.filter { !state.unresolved.contains($0) }
+        }
+        for failure in new { logger.warning("Cannot resolve a server's name", metadata: ["reason": "\(failure)"]) }
     }
 
     /// A name service that does not answer must not keep the client from stopping: `nil` when it is to stop.

@@ -62,6 +62,8 @@ final class ClientCore: Sendable {
         /// Counts what has states to tell; they are told in this order.
         var lastNumber = 0
         var failure: ZooKeeperError?
+        /// The names that could not be resolved the last time, with the reasons: each is logged once.
+        var unresolved: Set<String> = []
     }
 
     struct WeakHold {

@@ -1,3 +1,4 @@
+internal import ServiceLifecycle
 internal import Synchronization
 
 /// Something that happens once, and those who wait for it.
@@ -82,26 +83,52 @@ package final class OneShot<Value: Sendable>: Sendable {
     ///
     /// - Throws: `CancellationError` when the task is cancelled first.
     package func wait() async throws -> Value {
-        let id = state.withLock { state in
-            state.nextID += 1
-            return state.nextID
-        }
-        let value: Value? = await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                let immediate: Value?? = state.withLock { state in
-                    if let value = state.value { return .some(value) }
-                    if Task.isCancelled { return .some(nil) }
-                    state.waiters[id] = continuation
-                    return nil
-                }
-                if let immediate { continuation.resume(returning: immediate) }
-            }
+        let id = nextID()
+        let value = await withTaskCancellationHandler {
+            await outcome(of: id) { Task.isCancelled }
         } onCancel: {
-            let waiter = state.withLock { $0.waiters.removeValue(forKey: id) }
-            waiter?.resume(returning: nil)
+            giveUp(id)
         }
         guard let value else { throw CancellationError() }
         return value
+    }
+
+    /// Waits for the value, unless a graceful shutdown of the surrounding service group comes first.
+    ///
+    /// - Throws: `CancellationError` when the task is cancelled or the shutdown is triggered first.
+    package func waitUntilShutdown() async throws -> Value {
+        let id = nextID()
+        let value = await withTaskCancellationOrGracefulShutdownHandler {
+            await outcome(of: id) { Task.isCancelled || Task.isShuttingDownGracefully }
+        } onCancelOrGracefulShutdown: {
+            self.giveUp(id)
+        }
+        guard let value else { throw CancellationError() }
+        return value
+    }
+
+    private func nextID() -> Int {
+        state.withLock { state in
+            state.nextID += 1
+            return state.nextID
+        }
+    }
+
+    private func outcome(of id: Int, unless isOver: @Sendable () -> Bool) async -> Value? {
+        await withCheckedContinuation { continuation in
+            let immediate: Value?? = state.withLock { state in
+                if let value = state.value { return .some(value) }
+                if isOver() { return .some(nil) }
+                state.waiters[id] = continuation
+                return nil
+            }
+            if let immediate { continuation.resume(returning: immediate) }
+        }
+    }
+
+    private func giveUp(_ id: Int) {
+        let waiter = state.withLock { $0.waiters.removeValue(forKey: id) }
+        waiter?.resume(returning: nil)
     }
 }
 

@@ -76,7 +76,10 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
             try await runProgram(with: connection) { client in
                 let mode = try ExclusiveMode(client: client, path: base)
                 try await mode.run(reason: reason, drain: drain, ifBusy: busy) { window in
-                    try await windowed.run(under: window, variables: ["ZK_EXCLUSIVE_BASE": base])
+                    if window.participants.isEmpty {
+                        Output.note("zkrecipes: no processor takes part at \(base): nothing is paused for the command")
+                    }
+                    return try await windowed.run(under: window, variables: ["ZK_EXCLUSIVE_BASE": base])
                 }
             }
             status = 0

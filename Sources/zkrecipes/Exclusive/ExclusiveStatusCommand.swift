@@ -11,7 +11,7 @@ struct ExclusiveStatusCommand: AsyncParsableCommand {
 
             A processor is running; not paused or draining, with the number of events inside and the age of the \
             oldest as its gate last reported them; running again, after a window was given up while events were inside; \
-            or paused.
+            waiting before it resumes, because a window crashed; or paused.
 
             Exit status: 0 printed, or watched until interrupted; 1 there is no exclusive mode at BASE, or the ensemble \
             cannot be reached; 64 an option or an argument is not valid.

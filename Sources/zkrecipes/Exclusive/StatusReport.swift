@@ -46,6 +46,7 @@ struct StatusReport {
         switch processor.activity {
         case .running: "running"
         case .paused: "paused"
+        case .recovering: "waiting before it resumes, because a window crashed"
         case .reopened(let inside, let oldest): "running again" + Self.text(inside, oldest)
         // Without a window it stops, or has not reopened yet.
         case .draining(let inside, let oldest):
@@ -79,7 +80,8 @@ struct StatusReport {
         struct Processor: Encodable {
             var name, host: String
             var pid: Int32
-            /// `running`, `draining`, `reopened` (running again after a window was given up) or `paused`.
+            /// `running`, `draining`, `reopened` (running again after a window was given up), `recovering` (waiting before it
+            /// resumes, because a window crashed) or `paused`.
             var state: String
             var inside: Int?
             var oldest: Int64?
@@ -120,6 +122,7 @@ struct StatusReport {
             switch processor.activity {
             case .running: form.state = "running"
             case .paused: form.state = "paused"
+            case .recovering: form.state = "recovering"
             case .draining(let inside, let oldest):
                 (form.state, form.inside, form.oldest) = ("draining", inside, oldest?.milliseconds)
             case .reopened(let inside, let oldest):

@@ -84,6 +84,9 @@ struct PartitionsRunCommand: AsyncParsableCommand {
                 try await Task.sleep(for: pause)
             }
         }
+        if let from = partitions.from, try await client.exists(at: from) == nil {
+            Output.note("zkrecipes: \(from) does not exist: there are no partitions until it does")
+        }
         try await group.run()
     }
 

@@ -75,6 +75,7 @@ struct ScheduleRunCommand: AsyncParsableCommand {
             name: ZNodePath(path).name, schedule: when.schedule(), client: client, path: path, node: node,
             delivery: policies.delivery, configuration: configuration, logger: .program, wallClock: { Date() },
             atStep: { step, record in
+                guard let holdAt else { return }
                 Output.line("step \(step.rawValue) \(record.period) \(record.attempt)")
                 if step == holdAt, record.attempt == 1 { _ = try? await OneShot<Void>().wait() }
             },

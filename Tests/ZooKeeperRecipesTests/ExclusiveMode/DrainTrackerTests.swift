@@ -71,7 +71,7 @@ import Testing
         let name = node(.read, 1, tag: "00000001")
         var tracker = DrainTracker(listing: [name], own: try own, members: [])
         var text = ProcessorText(member: "one-00000001", name: "one", sessionTimeout: .seconds(4))
-        (text.inside, text.oldest, text.hasReopened) = (3, .milliseconds(1500), true)
+        (text.inside, text.oldest, text.state) = (3, .milliseconds(1500), .reopened)
         tracker.seen(name, data: text.bytes)
         #expect(tracker.stragglers == ["one"])
     }

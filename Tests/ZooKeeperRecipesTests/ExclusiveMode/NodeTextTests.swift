@@ -59,7 +59,7 @@ import Testing
         (text.inside, text.oldest) = (7, .milliseconds(800))
         #expect(ProcessorText(text.bytes, nodeName: "node") == text)
         #expect(text.isDraining)
-        text.hasReopened = true
+        text.state = .reopened
         #expect(ProcessorText(text.bytes, nodeName: "node") == text)
         #expect(!text.isDraining)
     }

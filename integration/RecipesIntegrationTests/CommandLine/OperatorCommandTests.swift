@@ -40,6 +40,33 @@ struct OperatorCommandTests {
         }
     }
 
+    // MARK: Help
+
+    @Test(arguments: [
+        [], ["demo"], ["server"], ["lock"], ["exclusive"], ["exclusive", "run"], ["exclusive", "status"], ["leader"],
+        ["leader", "run"], ["leader", "status"], ["partitions", "run"], ["partitions", "status"], ["partitions", "cordon"],
+        ["schedule", "run"], ["schedule", "next"], ["schedule", "history"], ["schedule", "backfill"],
+    ])
+    func `each command prints its help, and ends with 0`(command: [String]) async throws {
+        for arguments in [command + ["--help"], command + ["-h"], ["help"] + command] {
+            let said = try await ProgramRun(arguments)
+            #expect(said.status == .exited(0), "\(arguments): \(said)")
+            #expect(said.errors.isEmpty)
+            #expect(said.lines.contains { $0.hasPrefix("USAGE: zkrecipes") }, "\(arguments): \(said)")
+        }
+    }
+
+    @Test func `a completion script is printed`() async throws {
+        let said = try await ProgramRun(["--generate-completion-script", "bash"])
+        #expect(said.status == .exited(0) && said.errors.isEmpty && said.lines.count > 20)
+    }
+
+    @Test func `a window at a path where nobody takes part says so`() async throws {
+        let said = try await run(["exclusive", "run", "/mistyped-window", "--", "true"])
+        #expect(said.status == .exited(0))
+        #expect(said.errors.count == 1 && said.errors[0].contains("/mistyped-window"), "\(said)")
+    }
+
     // MARK: Hostile text
 
     private static let hostile = "a\u{1b}[2J\nroot: all is well\u{9b}2J\u{202e}"

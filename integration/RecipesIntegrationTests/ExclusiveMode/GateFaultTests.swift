@@ -46,6 +46,18 @@ struct GateFaultTests {
         }
     }
 
+    @Test func `operators see that a gate waits after a crash, and that it runs again`() async throws {
+        try await ExclusiveScene.with { scene in
+            var configuration = ExclusiveMode.Configuration()
+            configuration.resumeDelay = .seconds(1)
+            let one = try await scene.processor(configuration: configuration)
+            try await scene.crashWindow()
+            try await scene.awaitActivity(.recovering)
+            await one.awaitState { $0.isOpen }
+            try await scene.awaitActivity(.running)
+        }
+    }
+
     @Test func `with its session expired the gate opens in a new one`() async throws {
         try await ExclusiveScene.with { scene in
             let one = try await scene.processor()

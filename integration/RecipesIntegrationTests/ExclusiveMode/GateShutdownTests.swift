@@ -29,6 +29,63 @@ struct GateShutdownTests {
         }
     }
 
+    /// Sends events through a gate until it is shut down.
+    private struct Consumer: Service {
+        let gate: EventGate
+        let usesSequence: Bool
+
+        func run() async throws {
+            let events = AsyncStream { try? await Task.sleep(for: .milliseconds(5)) }.cancelOnGracefulShutdown()
+            if usesSequence {
+                for try await _ in events.gated(by: gate) {}
+            } else {
+                for await _ in events { try await gate.withPermit { _ in } }
+            }
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func `a graceful shutdown does not wait for a window to end`(usesSequence: Bool) async throws {
+        try await ExclusiveScene.with { scene in
+            let client = try makeTestClient(scene.server.connectionString)
+            let gate = try ExclusiveMode(client: client, path: scene.path).gate(name: "shut")
+            let consumer = Consumer(gate: gate, usesSequence: usesSequence)
+            let group = ServiceGroup(services: [client, gate, consumer], logger: Logger(label: "test"))
+            let running = Task { try await group.run() }
+            for await state in gate.states where state.isOpen { break }
+            let (isOpen, letGo) = (Moment(), Moment())
+            let mode = try ExclusiveMode(client: scene.admin, path: scene.path)
+            let window = Task {
+                try await mode.run(reason: "long") { _ in
+                    isOpen.happen()
+                    await letGo.wait()
+                }
+            }
+            await isOpen.wait()
+            await group.triggerGracefulShutdown()
+            // The event that waits is given up, which ends a loop over a sequence and a single call with an error.
+            switch await running.result {
+            case .success: #expect(usesSequence)
+            case .failure(let error): #expect(error is CancellationError && !usesSequence)
+            }
+            letGo.happen()
+            try await window.value
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func `a graceful shutdown does not wait for servers that were never there`(usesSequence: Bool) async throws {
+        let client = try makeTestClient("127.0.0.1:1")
+        let gate = try ExclusiveMode(client: client, path: "/base").gate(name: "shut")
+        let consumer = Consumer(gate: gate, usesSequence: usesSequence)
+        let group = ServiceGroup(services: [client, gate, consumer], logger: Logger(label: "test"))
+        let running = Task { try await group.run() }
+        for await state in gate.states where state == .starting { break }
+        await group.triggerGracefulShutdown()
+        _ = await running.result
+        #expect(gate.state == .stopped)
+    }
+
     @Test func `when its client shuts down the gate ends with that error and nothing stands`() async throws {
         try await ExclusiveScene.with { scene in
             let one = try await scene.processor()
@@ -110,6 +167,7 @@ struct GateShutdownTests {
             let one = try await scene.processor(configuration: configuration)
             try await scene.crashWindow()
             await one.awaitState { $0 == .recovering }
+            try await scene.awaitActivity(.recovering)
             one.gateTask.cancel()
             try await one.gateTask.value
             #expect(try await scene.locks().isEmpty)
@@ -118,6 +176,12 @@ struct GateShutdownTests {
 }
 
 extension ExclusiveScene {
+    /// Waits until operators see the one processor do something.
+    func awaitActivity(_ activity: ExclusiveStatus.Processor.Activity) async throws {
+        let mode = try ExclusiveMode(client: admin, path: path)
+        while try await mode.status().processors.map(\.activity) != [activity] { try Task.checkCancellation() }
+    }
+
     /// Opens a window whose operator is gone before it could end it.
     func crashWindow() async throws {
         let crashing = try await windowOperator(timeout: .seconds(20))
