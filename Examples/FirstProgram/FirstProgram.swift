@@ -7,7 +7,6 @@ import ZooKeeperRecipes
 /// Processes events all day, but for the windows in which a task runs alone.
 struct Processor: Service {
     let gate: EventGate
-
     func run() async throws {
         let orders = AsyncStream { try? await Task.sleep(for: .milliseconds(10)) }  // stands for your events
         for try await (_, permit) in orders.cancelOnGracefulShutdown().gated(by: gate) {
@@ -23,8 +22,7 @@ struct FirstProgram {
         let settings = try ZooKeeperClientConfiguration(connectionString: CommandLine.arguments[1])
         if CommandLine.arguments.last == "task" {
             try await withZooKeeperClient(configuration: settings) { client in
-                let mode = try ExclusiveMode(client: client, path: "/orders")
-                try await mode.run(reason: "daily report") { window in
+                try await ExclusiveMode(client: client, path: "/orders").run(reason: "daily report") { window in
                     print("alone, token \(window.fencingToken)")
                     try await Task.sleep(for: .seconds(3))
                 }
@@ -33,8 +31,9 @@ struct FirstProgram {
             let client = try ZooKeeperClient(configuration: settings)
             let gate = try ExclusiveMode(client: client, path: "/orders").gate()
             let services: [any Service] = [client, gate, Processor(gate: gate)]
-            let signals: [UnixSignal] = [.sigterm, .sigint]
-            try await ServiceGroup(services: services, gracefulShutdownSignals: signals, logger: .current).run()
+            try await ServiceGroup(
+                services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: .current
+            ).run()
         }
     }
 }

@@ -6,11 +6,11 @@ internal import ZooKeeper
 extension EventGate {
     /// Takes part: opens and closes the gate until stopped.
     ///
-    /// On graceful shutdown, and on cancellation, the gate closes, waits for the events inside, and deletes its znode
-    /// before this returns; on cancellation those events are cancelled. While the connection is lost the znode is not
-    /// waited for: it is deleted on the next one, or goes with its session.
+    /// On graceful shutdown, and on cancellation, the gate closes, waits for the events inside, and deletes its znodes
+    /// before this returns; on cancellation those events are cancelled. While the connection is lost the deletion is not
+    /// waited for: it happens on the next one, or with the end of the session.
     /// - Throws: `ZooKeeperError` with code `.noAuth` when the ensemble refuses this processor the rights that
-    ///   it needs, `.clientStopped` or `.authenticationFailed` when the client has ended.
+    ///   it needs, `.dataTooLarge` when its name does not fit into a request, `.clientStopped` or `.authenticationFailed` when the client has ended.
     public func run() async throws {
         try begin()
         let loop = Task {
@@ -88,6 +88,7 @@ struct GateLoop {
             action = machine.handle(event)
         }
         watch(nil)
+        await leaveMembers()
         return failure
     }
 

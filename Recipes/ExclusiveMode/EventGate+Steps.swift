@@ -61,6 +61,12 @@ extension GateLoop {
         .create(path: memberPath, data: processor(session).bytes, mode: .ephemeral)
     }
 
+    /// A gate that has ended is no processor any more, however long its client lives.
+    func leaveMembers() async {
+        guard let session, !session.isGone else { return }
+        await session.cleanUpWhileConnected(.node(path: memberPath))
+    }
+
     /// The directory of the members is a container: the server may have removed it since the last processor left.
     private mutating func joinMembers(_ result: SessionResult, _ session: LiveSession) async {
         var result = result
@@ -125,7 +131,7 @@ extension GateLoop {
         guard let error = error as? ZooKeeperError else { return .enterFailed }
         switch error.code {
         case .sessionExpired: return .sessionEnded
-        case .noAuth, .clientStopped, .authenticationFailed, .invalidACL:
+        case .noAuth, .clientStopped, .authenticationFailed, .invalidACL, .dataTooLarge:
             failure = error
             return .forbidden
         case .noNode:

@@ -126,7 +126,7 @@ struct WindowRun: Sendable {
         guard case .proceed = drain.kind else { throw ExclusiveModeError(.notPaused, path: mode.path, who: who) }
         mode.logger.warning(
             "Taking away the place of processors that do not pause",
-            metadata: ["zookeeper.processors": "\(who.joined(separator: ", "))"])
+            metadata: ["zookeeper.processors": "\(EscapedText.escaped(who.joined(separator: ", ")))"])
         try await force(&tracker)
     }
 

@@ -46,10 +46,8 @@ public struct FencingError: Error, Sendable, Hashable, CustomStringConvertible {
 
     /// The error in one line.
     public var description: String {
-        var text = "\(code) at \"\(target)\""
-        if let token { text += " (token \(token))" }
-        if let highest { text += ", highest \(highest)" }
-        if let message { text += ": \(message)" }
-        return text
+        let tokens = [token.map { "token \($0)" }, highest.map { "highest \($0)" }].compactMap(\.self)
+        let detail = tokens.isEmpty ? nil : tokens.joined(separator: ", ")
+        return errorText(code, at: target, detail: detail, message: message)
     }
 }

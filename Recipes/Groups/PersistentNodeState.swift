@@ -60,6 +60,6 @@ public struct StandingZNode: Sendable, Hashable, CustomStringConvertible {
     public var description: String {
         let owner = stat.ephemeralOwner.map { "session \($0)" } ?? "nobody: it is not ephemeral"
         guard let text = String(validating: data.prefix(200), as: UTF8.self), !text.isEmpty else { return owner }
-        return "\(owner), \"\(text)\""
+        return "\(owner), \"\(EscapedText.escaped(text))\""
     }
 }

@@ -40,7 +40,9 @@ extension Election {
                 session.cleanUp(.node(path: offer))
                 continue
             }
-            logger.info("The leader offers its place", metadata: ["zookeeper.leader": "\(request.asker)"])
+            logger.info(
+                "The leader offers its place",
+                metadata: ["zookeeper.leader": "\(EscapedText.escaped(request.asker))"])
             contender.takePlace(of: holder, as: candidate, offer: offer)
         }
     }
@@ -68,7 +70,9 @@ extension Election {
                 // One that is cut off comes back before its session ends, or not at all.
                 let patience = max(.seconds(5), session.timeout)
                 try await handOver(to: candidate, in: term, until: client.clock.now + patience)
-                logger.info("Hands over to a preferred participant", metadata: ["zookeeper.leader": "\(request.asker)"])
+                logger.info(
+                    "Hands over to a preferred participant",
+                    metadata: ["zookeeper.leader": "\(EscapedText.escaped(request.asker))"])
                 return
             } catch let error as LeadershipError {
                 logger.info("A preferred participant did not take over", metadata: ["reason": "\(error)"])

@@ -108,7 +108,8 @@ extension Scheduler {
             (state, why) = (.failed, "\(error)")
             pauses = configuration.pauseOnFailure
         }
-        task.logger.warning("\(state.rawValue): \(record.period)", metadata: ["reason": "\(why)"])
+        task.logger.warning(
+            "\(state.rawValue): \(record.period)", metadata: ["reason": "\(EscapedText.escaped("\(why)"))"])
         let ended = now
         await recordEnd(record, pausing: pauses ? "\(record.period) failed: \(why)" : nil) { record in
             record.state = state

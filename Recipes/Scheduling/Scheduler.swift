@@ -140,7 +140,8 @@ final class Scheduler: Sendable {
         case .claim(let record, let isOnTime, let wishes): return try await claim(record, isOnTime: isOnTime, wishes)
         case .settle(let record, let wishes):
             task.logger.notice(
-                "\(record.state.rawValue): \(record.period)", metadata: ["reason": "\(record.explanation ?? "")"])
+                "\(record.state.rawValue): \(record.period)",
+                metadata: ["reason": "\(EscapedText.escaped(record.explanation ?? ""))"])
             _ = try await store(record, wishes: wishes)
             await prune()
         case .wish(let wishes): try await store(wishes)

@@ -1,4 +1,6 @@
-/// A recipe's error in one line: what went wrong, where, and what more is known.
+internal import ZooKeeper
+
+/// A recipe's error in one line: what went wrong, where, and what more is known; text of others is escaped.
 func errorText(
     _ code: some CustomStringConvertible, at path: String, detail: (some CustomStringConvertible)? = String?.none,
     message: String?
@@ -6,5 +8,5 @@ func errorText(
     var text = "\(code) at \"\(path)\""
     if let detail { text += " (\(detail))" }
     if let message { text += ": \(message)" }
-    return text
+    return EscapedText.escaped(text)
 }

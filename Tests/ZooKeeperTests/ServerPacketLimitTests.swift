@@ -32,6 +32,14 @@ import Testing
         #expect(!limit.refuses(4999, now: start))
     }
 
+    @Test func `a little less than what is refused is refused after one more loss`() {
+        var limit = learned()
+        #expect(!record(4000, 7, in: &limit, now: start))
+        #expect(limit.refuses(4000, now: start) && !limit.refuses(3999, now: start))
+        #expect(!record(1500, 8, in: &limit, now: start))
+        #expect(!limit.refuses(1500, now: start))
+    }
+
     @Test func `small requests teach nothing`() {
         let limit = learned([100, 100, 100, 100, 1023])
         #expect(limit.refusedSize == nil)

@@ -8,7 +8,7 @@ import ZooKeeperTestKit
 struct MemoryBenchmark: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "memory",
-        abstract: "Memory of the process after many repetitions of each operation, against that after the first thousand.",
+        abstract: "Memory of the process after many repetitions of each operation, and after the first thousand.",
         discussion: "Exits with 1 if an operation leaves more than 20 bytes a repetition, and more than 1 MiB in all.")
 
     @Option(help: "Repetitions of each operation.") var repetitions = 100_000

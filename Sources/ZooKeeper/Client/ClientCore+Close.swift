@@ -101,16 +101,22 @@ extension ClientCore {
             )
         }
         guard isFirst else { return }
-        if !unreleased.isEmpty {
-            logger(for: live?.publicSession).warning(
-                "The session is closed although somebody has not released what it holds",
-                metadata: ["zookeeper.paths": .array(unreleased.map { "\($0.path)" })])
-        }
+        warn(ofUnreleased: unreleased.filter { !$0.isLetGo }, in: live, "somebody has not released what it holds")
+        warn(ofUnreleased: unreleased.filter(\.isLetGo), in: live, "the deletion of own znodes was not answered")
         live?.markGone(.clientStopped)
         for (path, sink) in watches { sink.fire(WatchEvent(kind: .sessionEnded, path: encoder.stripped(path))) }
         for request in waiting { finish(request, .failure(ZooKeeperError(.clientStopped))) }
         decide { $0.stop() }
         stopping.set(())
+    }
+}
+
+extension ClientCore {
+    private func warn(ofUnreleased holds: [HeldNode], in session: LiveSession?, _ why: String) {
+        guard !holds.isEmpty else { return }
+        logger(for: session?.publicSession).warning(
+            "The session is closed although \(why)",
+            metadata: ["zookeeper.paths": .array(holds.map { "\($0.path)" })])
     }
 }
 

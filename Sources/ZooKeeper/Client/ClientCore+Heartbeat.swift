@@ -66,10 +66,11 @@ extension ClientCore {
         return duties
     }
 
-    private func timeOut(_ request: PendingRequest) {
+    func timeOut(_ request: PendingRequest) {
+        let isRunning = hasBegun.load(ordering: .relaxed)
+        let why = isRunning ? "no connection in time" : "no connection in time: the client's run() has not begun"
         let error = ZooKeeperError(
-            .operationTimeout, path: request.request.path,
-            message: request.isSent ? "no answer in time" : "no connection in time",
+            .operationTimeout, path: request.request.path, message: request.isSent ? "no answer in time" : why,
             isOutcomeUnknown: request.isSent && !request.request.isRead)
         finish(request, .failure(error))
     }

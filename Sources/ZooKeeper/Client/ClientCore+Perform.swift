@@ -1,3 +1,4 @@
+internal import Synchronization
 #if Tracing
 internal import Instrumentation
 internal import Tracing
@@ -29,13 +30,35 @@ extension ClientCore {
         let deadline = deadline ?? requestDeadline
         var backoff = Backoff(initial: policy.initialPause, cap: policy.longestPause, seed: randomness.next())
         while true {
-            switch try await submit([request], deadline: deadline)[0].value() {
+            switch try await result(of: submit([request], deadline: deadline)[0], until: deadline) {
             case .success(let reply): return reply
             case .failure(let error):
                 let resume = clock.now + backoff.pause()
                 guard error.allowsRepeating(request), deadline.map({ resume < $0 }) ?? true else { throw error }
                 try await clock.sleep(until: resume)
             }
+        }
+    }
+}
+
+extension ClientCore {
+    /// Waits for the result of a request, until its deadline also in a client that does not run.
+    private func result(
+        of request: PendingRequest, until deadline: MonotonicInstant?
+    ) async throws -> SessionResult {
+        guard let deadline, !hasBegun.load(ordering: .relaxed) else { return try await request.value() }
+        return try await withThrowingTaskGroup(of: SessionResult?.self) { group in
+            group.addTask { try await request.value() }
+            group.addTask { [self] in
+                try await clock.sleep(until: deadline)
+                timeOut(request)
+                return nil
+            }
+            defer { group.cancelAll() }
+            while let result = try await group.next() {
+                if let result { return result }
+            }
+            throw CancellationError()
         }
     }
 }

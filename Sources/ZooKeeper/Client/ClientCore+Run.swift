@@ -38,12 +38,10 @@ extension ClientCore {
 
     /// A client that was stopped before it was run ends at once when it is; that is no error.
     private func begin() throws(ZooKeeperError) {
-        let isFirst = state.withLock { state in
-            if state.phase == .idle { state.phase = .running }
-            defer { state.hasRun = true }
-            return !state.hasRun
+        guard !hasBegun.exchange(true, ordering: .relaxed) else {
+            throw ZooKeeperError(.invalidArgument, message: "a client runs once, and this one has before")
         }
-        if !isFirst { throw ZooKeeperError(.invalidArgument, message: "a client runs once, and this one has before") }
+        state.withLock { if $0.phase == .idle { $0.phase = .running } }
     }
 
     private func end() {

@@ -15,7 +15,6 @@ final class ClientCore: Sendable {
         var phase = Phase.idle
         /// Why a client that is closing still waits.
         var closing = Closing()
-        var hasRun = false
         var machine: SessionStateMachine
         var validity: SessionValidity
         var servers: [ServerAddress]
@@ -96,6 +95,8 @@ final class ClientCore: Sendable {
     /// The session is to be closed now; what the client waits for by itself is given up.
     let stopping = OneShot<Void>()
     let stopped = OneShot<Void>()
+    /// Whether `run()` has begun: before that nobody watches deadlines.
+    let hasBegun = Atomic(false)
     let state: Mutex<State>
     let announcements = Mutex(Announcements())
 

@@ -35,6 +35,13 @@ struct ServerPacketLimit: Sendable {
     /// - Returns: Whether requests of this size are refused from now on, and were not before.
     mutating func recordLoss(ofSize size: Int, establishment: Int, now: MonotonicInstant) -> Bool {
         guard size >= Self.smallestLimit else { return false }
+        if let refusedSize, now < expiry, losses.last?.establishment != establishment,
+            (refusedSize / 2..<refusedSize).contains(size)
+        {
+            // A little less than what is refused is probably too large as well.
+            self.refusedSize = size
+            return false
+        }
         if let last = losses.indices.last, losses[last].establishment == establishment {
             losses[last].size = max(losses[last].size, size)
         } else {

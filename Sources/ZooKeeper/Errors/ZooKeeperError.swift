@@ -108,7 +108,7 @@ public struct ZooKeeperError: Error, Sendable, Hashable, CustomStringConvertible
         if let message { text += ": \(message)" }
         if code == .server, let serverCode { text += " [\(serverCode)]" }
         if isOutcomeUnknown { text += "; it may have happened all the same" }
-        return text
+        return EscapedText.escaped(text)
     }
 }
 

@@ -95,6 +95,9 @@ package final class HeldNode: Sendable {
         deletion.observe { [self] _ in core.forgetHold(self) }
     }
 
+    /// Whether its holder has let go, so that the znode is to be deleted.
+    var isLetGo: Bool { isReleased.load(ordering: .acquiring) }
+
     /// Whether nothing but handles hold by this znode.
     ///
     /// A client that stops waits for bodies without limit, and for handles

@@ -23,7 +23,10 @@ public struct TestServerConfiguration: Sendable {
     /// Whether nodes with a time to live may be created.
     public var extendedTypes = true
     /// The most memory for a server's heap, in MiB.
-    public var heapMegabytes = 128
+    ///
+    /// A server keeps its last 500 transactions in memory, three times each: with data of 1 MiB it ends with an
+    /// `OutOfMemoryError` after about a third as many writes as it has MiB. The memory is used only when it is needed.
+    public var heapMegabytes = 512
     /// The server's log level: `error`, `warn`, `info` or `debug`.
     public var logLevel = "warn"
     /// How long a server may take to become ready before its start counts as failed.

@@ -1,29 +1,15 @@
+import ZooKeeper
+
 /// Numbers, times and foreign text as people read them, without Foundation.
 enum Text {
     /// The text with every character written out that a terminal obeys or hides: `\n`, `\u{1b}`.
     ///
     /// Names, notes and errors come from znodes that anybody may have written. Controls (C0 and C1), line and paragraph
     /// separators, and format characters are written out, among them those that turn the direction of writing.
-    static func escaped(_ text: String) -> String {
-        guard text.unicodeScalars.contains(where: isUnsafe) else { return text }
-        return text.unicodeScalars.reduce(into: "") { result, scalar in
-            switch scalar {
-            case "\n": result += "\\n"
-            case "\r": result += "\\r"
-            case "\t": result += "\\t"
-            case _ where isUnsafe(scalar): result += "\\u{\(String(scalar.value, radix: 16))}"
-            default: result.unicodeScalars.append(scalar)
-            }
-        }
-    }
+    static func escaped(_ text: String) -> String { EscapedText.escaped(text) }
 
     /// Whether a terminal would do something else with a character than show it.
-    static func isUnsafe(_ scalar: Unicode.Scalar) -> Bool {
-        switch scalar.properties.generalCategory {
-        case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned: true
-        default: false
-        }
-    }
+    static func isUnsafe(_ scalar: Unicode.Scalar) -> Bool { EscapedText.isUnsafe(scalar) }
 
     /// The text in quotation marks, escaped.
     static func quoted(_ text: String) -> String {

@@ -317,4 +317,13 @@ struct ClientCoreTests {
             #expect(error.code == .authenticationFailed)
         }
     }
+
+    @Test func `a request to a client that was never run is given up at its deadline`() async throws {
+        var configuration = try ZooKeeperClientConfiguration(connectionString: "127.0.0.1:1")
+        configuration.retry.deadline = .milliseconds(20)
+        let client = try ZooKeeperClient(configuration: configuration)
+        let error = await #expect(throws: ZooKeeperError.self) { try await client.exists(at: "/a") }
+        #expect(error?.code == .operationTimeout)
+        #expect(error?.message?.contains("run()") == true)
+    }
 }

@@ -44,7 +44,8 @@ struct OperatorCommandTests {
 
     @Test(arguments: [
         [], ["demo"], ["server"], ["lock"], ["exclusive"], ["exclusive", "run"], ["exclusive", "status"], ["leader"],
-        ["leader", "run"], ["leader", "status"], ["partitions", "run"], ["partitions", "status"], ["partitions", "cordon"],
+        ["leader", "run"], ["leader", "status"], ["partitions", "run"], ["partitions", "status"],
+        ["partitions", "cordon"],
         ["schedule", "run"], ["schedule", "next"], ["schedule", "history"], ["schedule", "backfill"],
     ])
     func `each command prints its help, and ends with 0`(command: [String]) async throws {

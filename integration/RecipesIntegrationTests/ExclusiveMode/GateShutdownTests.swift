@@ -115,6 +115,9 @@ struct GateShutdownTests {
             #expect(try await work.value)
             try await one.gateTask.value
             #expect(try await scene.locks().isEmpty)
+            // No processor any more, although its client goes on.
+            #expect(try await scene.admin.children(of: "\(scene.path)/members").names.isEmpty)
+            #expect(try await ExclusiveMode(client: scene.admin, path: scene.path).status().processors.isEmpty)
         }
     }
 

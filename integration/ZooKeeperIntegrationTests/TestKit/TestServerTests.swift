@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import Testing
+import ZooKeeper
 import ZooKeeperTestKit
 
 @Suite(.timeLimit(.minutes(3)))
@@ -164,5 +165,15 @@ struct TestServerTests {
 
     private func name(of process: Int32) throws -> String {
         try String(contentsOfFile: "/proc/\(process)/comm", encoding: .utf8).filter { $0 != "\n" }
+    }
+
+    @Test func `a server takes a hundred writes of a megabyte`() async throws {
+        try await withTestServer { server in
+            try await withZooKeeperClient(configuration: .init(connectionString: server.connectionString)) { client in
+                try await client.create("/large")
+                let data = [UInt8](repeating: 7, count: 1_000_000)
+                for _ in 0..<100 { _ = try await client.setData(data, at: "/large") }
+            }
+        }
     }
 }
