@@ -127,8 +127,7 @@ package final class Contender: Sendable {
         case .timedOut: throw LockError(.timedOut, path: directory)
         case .numbersExhausted:
             throw LockError(
-                .queueNumbersExhausted, path: directory,
-                message: "the server's numbers for children end soon; delete the empty directory to begin again at 0")
+                .queueNumbersExhausted, path: directory, message: ContenderName.beyondTheLimitMessage)
         case .failed(let error): throw error
         }
     }

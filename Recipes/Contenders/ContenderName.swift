@@ -115,6 +115,10 @@ extension ContenderName {
     /// refuses new contenders; a directory that was deleted and created again begins at 0.
     package static let firstRefusedNumber = Int32.max - (1 << 20) + 1
 
+    /// Explains to people why a queue takes nobody any more.
+    package static let beyondTheLimitMessage =
+        "the server's numbers for children end soon; delete the empty directory to begin again at 0"
+
     /// Whether the server's counter is too near to its end for this contender to stay in the queue.
     ///
     /// Negative numbers are beyond the end.

@@ -8,8 +8,9 @@ extension LiveSession {
     func post(_ requests: [SessionRequest], completion: @escaping @Sendable ([SessionResult]) -> Void) {
         guard !requests.isEmpty else { return completion([]) }
         let results = FlightResults(count: requests.count)
+        let batch = RequestBatch()
         for (index, request) in requests.enumerated() {
-            post(request) { result in
+            post(request, batch: batch) { result in
                 if let all = results.add(result, at: index) { completion(all) }
             }
         }

@@ -6,6 +6,8 @@ internal import ZooKeeper
 struct DrainTracker: Sendable {
     struct Straggler: Sendable, Equatable {
         var name: String
+        /// Whether its znode was read, or may not be read.
+        var isKnown = false
         var sessionTimeout: Duration?
         var inside: Int?
         var oldest: Duration?
@@ -27,7 +29,8 @@ struct DrainTracker: Sendable {
             members.compactMap(MemberName.init(node:)).map { (ZNodeName($0.tag), $0.name) },
             uniquingKeysWith: { first, _ in first })
         var tags: Set<ZNodeName> = []
-        let inFront = listing.compactMap(ContenderName.init).filter { $0.isBefore(own) }
+        // At the end of the server's counter several have one number: they may be in front.
+        let inFront = listing.compactMap(ContenderName.init).filter { $0.number <= own.number && $0 != own }
         isBehindAnother = inFront.contains { $0.kind == .write }
         for node in inFront {
             let tag = MemberName.tag(ofContender: node.string)
@@ -38,6 +41,9 @@ struct DrainTracker: Sendable {
     }
 
     var isDrained: Bool { waiting.isEmpty }
+
+    /// Whether there was an answer about everybody who has not paused.
+    var isKnown: Bool { waiting.values.allSatisfy(\.isKnown) }
 
     /// Who has not paused, for people.
     var stragglers: [String] {
@@ -51,10 +57,15 @@ struct DrainTracker: Sendable {
     mutating func seen(_ node: String, data: [UInt8]) {
         guard waiting[node] != nil else { return }
         let text = ProcessorText(data, nodeName: node)
-        var straggler = Straggler(name: text.name, sessionTimeout: text.sessionTimeout)
+        var straggler = Straggler(name: text.name, isKnown: true, sessionTimeout: text.sessionTimeout)
         // What a gate reported when it reopened is about an earlier window.
         if text.isDraining { (straggler.inside, straggler.oldest) = (text.inside, text.oldest) }
         waiting[node] = straggler
+    }
+
+    /// Its znode may not be read, so that nothing more will be known.
+    mutating func unreadable(_ node: String) {
+        waiting[node]?.isKnown = true
     }
 
     mutating func gone(_ node: String) {

@@ -15,7 +15,7 @@ final class GateGrant: Sendable {
     let interrupt = OneShot<Interrupt>()
 
     init(hold: HeldNode) {
-        token = FencingToken(rawValue: hold.czxid.rawValue)
+        token = FencingToken(rawValue: hold.czxid.rawValue, kind: .shared)
         self.hold = hold
     }
 
@@ -102,9 +102,12 @@ extension EventGate {
         grant.hold.session.tellMove()
     }
 
-    /// Cancels the operations that are inside.
+    /// Cancels the operations that are inside, and those that are about to begin with a permit from before.
     func cancelInside() {
-        let tasks = shared.withLock { $0.tasks.orderedValues }
+        let tasks = shared.withLock { shared in
+            shared.cancelled = shared.grant?.token
+            return shared.tasks.orderedValues
+        }
         for cancel in tasks { cancel() }
     }
 

@@ -10,7 +10,8 @@ extension EventGate {
     /// before this returns; on cancellation those events are cancelled. While the connection is lost the deletion is not
     /// waited for: it happens on the next one, or with the end of the session.
     /// - Throws: `ZooKeeperError` with code `.noAuth` when the ensemble refuses this processor the rights that
-    ///   it needs, `.dataTooLarge` when its name does not fit into a request, `.clientStopped` or `.authenticationFailed` when the client has ended.
+    ///   it needs, `.dataTooLarge` when its name does not fit into a request, `.clientStopped` or `.authenticationFailed` when the client has ended;
+    ///   ``ExclusiveModeError`` with code `.queueNumbersExhausted`, or `.invalidArgument` when it was run before.
     public func run() async throws {
         try begin()
         let loop = Task {
@@ -66,7 +67,7 @@ struct GateLoop {
     /// The one watch on the signal that is set, or may be.
     var signal: SignalWatch?
     var backoff: Backoff
-    var failure: ZooKeeperError?
+    var failure: (any Error)?
 
     var mode: ExclusiveMode { gate.mode }
 
@@ -79,7 +80,7 @@ struct GateLoop {
         Backoff(initial: .milliseconds(50), cap: .seconds(5), seed: gate.mode.client.randomness.next())
     }
 
-    mutating func run() async -> ZooKeeperError? {
+    mutating func run() async -> (any Error)? {
         var machine = GateStateMachine()
         var action = machine.start()
         while action != .finish {
@@ -116,7 +117,7 @@ struct GateLoop {
             self.session = session
             return .session
         } catch {
-            failure = error as? ZooKeeperError
+            failure = error
             return .forbidden
         }
     }

@@ -90,6 +90,12 @@ extension GateLoop {
         } catch {
             return await enterFailed(error, uuid: uuid, watch: watch, session: session)
         }
+        guard ContenderName(ZNodePath.name(of: created.path))?.isBeyondTheLimit != true else {
+            watch.giveUp()
+            await session.cleanUpWhileConnected(.node(path: created.path))
+            failure = mode.numbersExhausted
+            return .forbidden
+        }
         node = created.path
         openReport = nil
         let grant = GateGrant(hold: session.hold(created.path, czxid: created.stat.czxid))

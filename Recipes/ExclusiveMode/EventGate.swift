@@ -44,6 +44,8 @@ public final class EventGate: Service, Sendable {
         var isStopped = false
         var nextTask = 0
         var tasks: [Int: @Sendable () -> Void] = [:]
+        /// The grant whose operations were cancelled: one that is registered later is too late.
+        var cancelled: FencingToken?
     }
 
     let clock: any MonotonicClock
@@ -92,7 +94,8 @@ public final class EventGate: Service, Sendable {
         }
         if wasEmpty { counter.noteBusy(stripe, since: now.nanoseconds) }
         return EventPermit(
-            fencingToken: FencingToken(rawValue: token.load(ordering: .relaxed)), gate: self, stripe: stripe)
+            fencingToken: FencingToken(rawValue: token.load(ordering: .relaxed), kind: .shared), gate: self,
+            stripe: stripe)
     }
 
     /// Lets an event in as soon as the gate is open.
@@ -133,7 +136,13 @@ public final class EventGate: Service, Sendable {
     public func withPermit<Result: Sendable>(
         _ operation: @escaping @Sendable (EventPermit) async throws -> Result
     ) async throws -> Result {
-        let permit = try await enter()
+        try await run(try await enter(), operation)
+    }
+
+    /// Runs an operation under a permit, and gives the permit back.
+    func run<Result: Sendable>(
+        _ permit: EventPermit, _ operation: @escaping @Sendable (EventPermit) async throws -> Result
+    ) async throws -> Result {
         let scope = ExclusiveScope(.permit, of: mode)
         defer {
             scope.end()
@@ -153,13 +162,13 @@ public final class EventGate: Service, Sendable {
         _ operation: @escaping @Sendable (EventPermit) async throws -> Result
     ) async throws -> Result {
         let task = scope.bind { Task { try await operation(permit) } }
-        let id = shared.withLock { shared in
+        let (id, isTooLate) = shared.withLock { shared in
             shared.nextTask += 1
             shared.tasks[shared.nextTask] = { task.cancel() }
-            return shared.nextTask
+            return (shared.nextTask, shared.cancelled == permit.fencingToken)
         }
         defer { shared.withLock { _ = $0.tasks.removeValue(forKey: id) } }
-        if !permit.isValid { task.cancel() }
+        if isTooLate || !permit.isValid { task.cancel() }
         return try await withTaskCancellationHandler {
             try await task.value
         } onCancel: {

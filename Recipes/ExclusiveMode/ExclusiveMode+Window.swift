@@ -73,6 +73,8 @@ struct WindowRequest: Sendable {
     var owner: String
     var reason: String
     var holds: WindowHolds
+    /// The requests that were answered on the connection on which the znodes were created.
+    var batch: RequestBatch
     /// What the signal holds.
     var signal: [UInt8]
     /// When it was asked for, by the ensemble's clock and by this machine's.
@@ -125,17 +127,20 @@ struct WindowAttempt {
             .data(path: mode.signalPath), .children(path: mode.locksPath), .children(path: mode.membersPath),
             .data(path: mode.windowsPath),
         ]
+        let batch = RequestBatch()
         let results: [SessionResult]
         do {
-            results = try await session.flight(requests)
+            results = try await session.flight(requests, batch: batch)
         } catch {
             await undo()
             throw error
         }
-        return try await requested(results, began: began)
+        return try await requested(results, batch: batch, began: began)
     }
 
-    private func requested(_ results: [SessionResult], began: MonotonicInstant) async throws -> Outcome {
+    private func requested(
+        _ results: [SessionResult], batch: RequestBatch, began: MonotonicInstant
+    ) async throws -> Outcome {
         switch results[0] {
         case .success: break
         case .failure(let error) where error.code == .nodeExists:
@@ -150,6 +155,10 @@ struct WindowAttempt {
         }
         do {
             guard case .multi(let created) = try results[0].get(), let write = created[1].path else { return .again }
+            guard ContenderName(ZNodePath.name(of: write))?.isBeyondTheLimit != true else {
+                await undo()
+                throw mode.numbersExhausted
+            }
             let found = try results[1].get().data
             guard found.data == signal else { throw ZooKeeperError(.connectionLoss) }
             let listing = try results[2].get().children.names
@@ -160,7 +169,7 @@ struct WindowAttempt {
                     holds: WindowHolds(
                         signal: session.hold(mode.signalPath, czxid: found.stat.czxid),
                         write: session.hold(write, czxid: found.stat.czxid)),
-                    signal: signal, requestedAt: found.stat.ctime, requested: began, listing: listing,
+                    batch: batch, signal: signal, requestedAt: found.stat.ctime, requested: began, listing: listing,
                     members: (try? results[3].get().children.names) ?? [],
                     records: WindowRecord.list(records.data), recordsVersion: records.stat.dataVersion))
         } catch let error as ZooKeeperError {

@@ -10,8 +10,8 @@ public import ZooKeeper
 /// Guaranteed, as far as clocks run at the same rate within the validity margin: no event is inside a gate while a
 /// window's operation runs, whatever crashes, freezes or is cut off, on either side. An event that goes on after its
 /// permit has become invalid, because it does not heed cancellation, and an operation that does so, are outside of what
-/// a client can prevent: hand their ``FencingToken`` to what they write to, which grows from processor to window to
-/// processor, and have it refuse lower ones.
+/// a client can prevent: hand their ``FencingToken``, which grows from processor to window to processor, to the store, and
+/// let it refuse stale ones by the rule of ``FencingRegisters``.
 ///
 /// ```
 /// BASE/signal     ephemeral; stands while a window is wanted or open
@@ -102,6 +102,11 @@ public struct ExclusiveMode: Sendable {
 }
 
 extension ExclusiveMode {
+    var numbersExhausted: ExclusiveModeError {
+        ExclusiveModeError(
+            .queueNumbersExhausted, path: path, message: "\(locksPath): \(ContenderName.beyondTheLimitMessage)")
+    }
+
     /// Creates what a gate or a window needs to stand.
     ///
     /// The containers above the records may be reaped at any moment before the records are there (H63), but not for ever.

@@ -4,7 +4,9 @@ public import ZooKeeper
 public struct ExclusiveModeError: Error, Sendable, CustomStringConvertible {
     /// The kind of an error.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
-        enum Kind: Hashable { case busy, notPaused, lost, gateStopped, nested, invalidArgument }
+        enum Kind: Hashable {
+            case busy, notPaused, lost, gateStopped, nested, queueNumbersExhausted, invalidArgument
+        }
 
         let kind: Kind
 
@@ -20,6 +22,8 @@ public struct ExclusiveModeError: Error, Sendable, CustomStringConvertible {
         ///
         /// Tasks that were started inside count as inside until the permit or window has ended.
         public static let nested = Code(kind: .nested)
+        /// The server's numbers for the children of `BASE/locks` are near their end.
+        public static let queueNumbersExhausted = Code(kind: .queueNumbersExhausted)
         /// An argument that cannot be.
         public static let invalidArgument = Code(kind: .invalidArgument)
 
@@ -33,7 +37,7 @@ public struct ExclusiveModeError: Error, Sendable, CustomStringConvertible {
             case .notPaused: "these processors have not paused in time, and all resume"
             case .lost: "the window, or the event's permit, was lost while it was held"
             case .gateStopped: "the gate has stopped and will not open again"
-            case .nested, .invalidArgument: nil
+            case .nested, .queueNumbersExhausted, .invalidArgument: nil
             }
         }
     }

@@ -74,6 +74,10 @@ public struct DrainPolicy: Sendable, Hashable {
         DrainPolicy(kind: .proceed(patience))
     }
 
+    var evicts: Bool {
+        if case .proceed = kind { true } else { false }
+    }
+
     var patience: Duration? {
         switch kind {
         case .wait: nil

@@ -2,10 +2,16 @@ internal import Synchronization
 internal import ZooKeeper
 
 /// Watches the contenders in front of a window until the window does not wait for them any more, however that ends.
+///
+/// That a znode is absent counts only on a connection on which a write of this session was committed: a server that is behind
+/// does not know the znode *yet*. The creation of the window's own znodes is such a write. After a reconnect a barrier goes
+/// in front of the next look.
 final class StragglerWatches: Sendable {
     enum Sighting: Sendable {
         case seen(String, data: [UInt8])
         case gone(String)
+        /// It exists and may not be read.
+        case unreadable(String)
         /// It could not be read or watched: to be looked at again after a pause.
         case failed(String, ZooKeeperError)
     }
@@ -20,29 +26,42 @@ final class StragglerWatches: Sendable {
         var isOver = false
         var lastNumber = 0
         var watches: [Int: Watch] = [:]
+        /// The requests that are answered on one connection, after a commit on it.
+        var looks: Looks
+    }
+
+    private final class Looks: Sendable {
+        let batch: RequestBatch
+        /// Whether the barrier failed, or the connection was lost.
+        let isOver = Atomic(false)
+
+        init(_ batch: RequestBatch) { self.batch = batch }
     }
 
     private let session: LiveSession
     private let directory: String
+    private let own: String
     private let tell: @Sendable (Sighting) -> Void
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
     /// - Parameter tell: Called on the delivering thread.
-    init(in directory: String, session: LiveSession, tell: @escaping @Sendable (Sighting) -> Void) {
+    init(of request: WindowRequest, in directory: String, tell: @escaping @Sendable (Sighting) -> Void) {
         self.directory = directory
-        self.session = session
         self.tell = tell
+        (session, own) = (request.session, request.holds.write.path)
+        state = Mutex(State(looks: Looks(request.batch)))
     }
 
     /// Reads what a contender says, and watches it.
     func look(at node: String) {
         watch(node, at: "\(directory)/\(node)", .data) { [self] sink, path in
-            session.post(.data(path: path, watch: sink)) { [self] result in
+            let looks = currentLooks()
+            session.post(.data(path: path, watch: sink), batch: looks.batch) { [self] result in
                 switch result {
                 case .success(.data(let data, _)): tell(.seen(node, data: data))
-                case .failure(let error) where error.code == .noNode: tell(.gone(node))
+                case .failure(let error) where error.code == .noNode: tellAbsence(of: node, looks)
                 case .failure(let error) where error.code == .noAuth: lookInDirectory(for: node)
-                case .failure(let error): tell(.failed(node, error))
+                case .failure(let error): tellFailure(error, of: node, looks)
                 default: break
                 }
             }
@@ -52,14 +71,42 @@ final class StragglerWatches: Sendable {
     /// Servers tell nobody of the end of a znode that they may not read (CVE-2024-23944); its directory tells it.
     private func lookInDirectory(for node: String) {
         watch(node, at: directory, .children) { [self] sink, path in
-            session.post(.children(path: path, watch: sink)) { [self] result in
+            let looks = currentLooks()
+            session.post(.children(path: path, watch: sink), batch: looks.batch) { [self] result in
                 switch result {
-                case .success(.children(let names, _)) where names.containsBytes(of: node): break
-                case .failure(let error) where error.code != .noNode: tell(.failed(node, error))
-                default: tell(.gone(node))
+                case .success(.children(let names, _)) where names.containsBytes(of: node): tell(.unreadable(node))
+                case .failure(let error) where error.code != .noNode: tellFailure(error, of: node, looks)
+                default: tellAbsence(of: node, looks)
                 }
             }
         }
+    }
+
+    private func tellAbsence(of node: String, _ looks: Looks) {
+        let isSure = !looks.isOver.load(ordering: .acquiring)
+        tell(isSure ? .gone(node) : .failed(node, ZooKeeperError(.connectionLoss, path: node)))
+    }
+
+    private func tellFailure(_ error: ZooKeeperError, of node: String, _ looks: Looks) {
+        if error.code == .connectionLoss { looks.isOver.store(true, ordering: .releasing) }
+        tell(.failed(node, error))
+    }
+
+    /// The looks that share a connection, after a barrier on it when the last ones' connection was lost.
+    private func currentLooks() -> Looks {
+        let (looks, isNew) = state.withLock { state in
+            guard state.looks.isOver.load(ordering: .acquiring) else { return (state.looks, false) }
+            state.looks = Looks(RequestBatch())
+            return (state.looks, true)
+        }
+        if isNew {
+            session.post(.barrier(at: own), batch: looks.batch) { result in
+                if case .failure = result.asBarrier(before: .success(.none)) {
+                    looks.isOver.store(true, ordering: .releasing)
+                }
+            }
+        }
+        return looks
     }
 
     /// Gives all watches up; what is still on its way sets none.

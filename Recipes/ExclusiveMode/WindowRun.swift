@@ -82,9 +82,7 @@ struct WindowRun: Sendable {
         defer { continuation.finish() }
         var tracker = DrainTracker(listing: request.listing, own: own, members: request.members)
         request.holds.onLoss { continuation.yield(.lost($0)) }
-        let watches = StragglerWatches(in: mode.locksPath, session: request.session) {
-            continuation.yield(.sighting($0))
-        }
+        let watches = StragglerWatches(of: request, in: mode.locksPath) { continuation.yield(.sighting($0)) }
         defer { watches.end() }
         for node in tracker.waiting.keys.sorted().strings { watches.look(at: node) }
         try await withThrowingTaskGroup(of: Void.self) { [clock] group in
@@ -97,12 +95,14 @@ struct WindowRun: Sendable {
                 }
             }
             var (iterator, refused) = (events.makeAsyncIterator(), RefusedLooks(mode))
+            var isImpatient = false
             while !tracker.isDrained {
                 guard let event = await iterator.next() else { throw CancellationError() }
                 switch event {
                 case .sighting(.seen(let node, let data)):
                     tracker.seen(node, data: data)
                     refused.reset()
+                case .sighting(.unreadable(let node)): tracker.unreadable(node)
                 case .sighting(.gone(let node)): tracker.gone(node)
                 case .sighting(.failed(let node, let error)):
                     guard let pause = refused.add(node, error) else { continue }
@@ -112,7 +112,11 @@ struct WindowRun: Sendable {
                     }
                 case .lookAgain: for node in refused.take() { watches.look(at: node) }
                 case .lost(let reason): throw ExclusiveModeError(.lost, path: mode.path, reason: reason)
-                case .patienceOver: try await losePatience(&tracker)
+                case .patienceOver: isImpatient = true
+                }
+                // Whoever is evicted is waited for as long as its session may last, which its znode says.
+                if isImpatient, !tracker.isDrained, !drain.evicts || tracker.isKnown {
+                    try await losePatience(&tracker)
                 }
             }
         }

@@ -4,7 +4,7 @@ public import Metrics
 /// A file that is written with fencing tokens: a stale one is refused.
 ///
 /// The file holds the value alone, so that every program can read it, and is replaced as a whole: who reads sees the old
-/// or the new value. The highest token stands beside it in `PATH.token`, written before the value: a crash in between
+/// or the new value. The ``FencingRegisters`` are beside it in `PATH.token`, written before the value: a crash in between
 /// refuses older writers all the same. Writers exclude each other by `flock` on `PATH.lock`; on network file systems that
 /// holds as far as they keep that promise.
 ///
@@ -30,12 +30,12 @@ public final class FencedFile: FencedWriter {
     /// How many writes were taken, and how many refused.
     public var counts: FencedWriteCounts { counters.current }
 
-    /// The highest token that has written; `nil` before the first.
+    /// Reads the highest tokens that have written.
     ///
     /// - Throws: ``FencingError`` with code `.unreadable` or `.fileSystem`.
-    public func highestToken() async throws -> FencingToken? {
+    public func registers() async throws -> FencingRegisters {
         let files = FencedFiles(path)
-        return try await run { try files.highestToken() }
+        return try await run { try files.registers() }
     }
 
     /// Replaces the file.

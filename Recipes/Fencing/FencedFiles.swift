@@ -16,11 +16,11 @@ struct FencedFiles: Sendable {
 
     private var tokenPath: String { path + ".token" }
 
-    func highestToken() throws(FencingError) -> FencingToken? {
-        guard let bytes = try read(tokenPath) else { return nil }
-        let digits = String(decoding: bytes, as: UTF8.self).prefix { $0 != "\n" }
-        guard let number = Int64(digits) else { throw FencingError(.unreadable, target: tokenPath) }
-        return FencingToken(rawValue: number)
+    func registers() throws(FencingError) -> FencingRegisters {
+        guard let bytes = try read(tokenPath) else { return FencingRegisters() }
+        let line = String(decoding: bytes, as: UTF8.self).prefix { $0 != "\n" }
+        guard let registers = FencingRegisters(line) else { throw FencingError(.unreadable, target: tokenPath) }
+        return registers
     }
 
     /// Checks the token and replaces the file, alone among all writers.
@@ -32,11 +32,13 @@ struct FencedFiles: Sendable {
         while flock(lock, LOCK_EX) != 0 {
             guard errno == EINTR else { throw failure("flock", path + ".lock") }
         }
-        let highest = try highestToken()
-        if let highest, highest > token {
+        let found = try registers()
+        if let highest = found.refusal(of: token) {
             throw FencingError(.staleToken, target: path, token: token, highest: highest)
         }
-        if highest != token { try replace(tokenPath, with: Array("\(token)\n".utf8)) }
+        var registers = found
+        _ = registers.accept(token)
+        if registers != found { try replace(tokenPath, with: Array("\(registers)\n".utf8)) }
         try replace(path, with: value)
     }
 

@@ -3,8 +3,8 @@ public import ZooKeeper
 
 /// A znode whose value is written with fencing tokens: a stale one is refused.
 ///
-/// The token stands in the znode, in front of the value: a line `token=<number>`, and the value's bytes as they are. Each
-/// write is a compare-and-set by the znode's version, so that of two writers the lower token never comes last.
+/// The znode holds a line `token=` with the ``FencingRegisters``, and after it the value's bytes as they are. Each write is a
+/// compare-and-set by the znode's version, so that of two writers that exclude each other the lower token never comes last.
 ///
 /// While the ensemble is away, each call waits until it is back or the task is cancelled.
 public final class FencedNode: FencedWriter {
@@ -12,8 +12,8 @@ public final class FencedNode: FencedWriter {
     public struct Content: Sendable, Hashable {
         /// The value.
         public var value: [UInt8]
-        /// The token that it was written with.
-        public var token: FencingToken
+        /// The highest tokens that have written.
+        public var registers: FencingRegisters
         /// The znode's data version.
         public var version: Int32
     }
@@ -89,11 +89,13 @@ public final class FencedNode: FencedWriter {
     ) async throws {
         while true {
             let found = try await client.recipeSteps { try await look() }
-            if let highest = found?.content?.token, highest > token {
+            var registers = found?.content?.registers ?? FencingRegisters()
+            if let highest = registers.refusal(of: token) {
                 counters.reject()
                 throw FencingError(.staleToken, target: path, token: token, highest: highest)
             }
-            let data = FencedText(token: token, value: try transform(found?.content?.value)).bytes
+            _ = registers.accept(token)
+            let data = FencedText(registers: registers, value: try transform(found?.content?.value)).bytes
             let operation: TransactionOperation =
                 if let known = found?.znode {
                     .setData(data, at: path, version: known.stat.dataVersion)
@@ -113,7 +115,7 @@ public final class FencedNode: FencedWriter {
                 case .unknown(let present):
                     throw FencingError(
                         .outcomeUnknown, target: path, token: token,
-                        highest: present.flatMap { FencedText($0.data) }?.token,
+                        highest: present.flatMap { FencedText($0.data) }?.registers.highest,
                         message: "the answer was lost, and what is there now does not tell whether it was written")
                 }
             } catch let error as ZooKeeperError where error.code == .noNode && found == nil {
@@ -136,31 +138,31 @@ public final class FencedNode: FencedWriter {
             guard !data.isEmpty else { return Found(znode: znode) }
             guard let text = FencedText(data) else { throw FencingError(.unreadable, target: path) }
             return Found(
-                znode: znode, content: Content(value: text.value, token: text.token, version: stat.dataVersion))
+                znode: znode, content: Content(value: text.value, registers: text.registers, version: stat.dataVersion))
         } catch let error as ZooKeeperError where error.code == .noNode {
             return nil
         }
     }
 }
 
-/// A value with its token in front.
+/// A value with the registers in front.
 struct FencedText: Sendable, Hashable {
-    var token: FencingToken
+    var registers: FencingRegisters
     var value: [UInt8]
 
     private static let key = Array("token=".utf8)
 
-    init(token: FencingToken, value: [UInt8]) {
-        (self.token, self.value) = (token, value)
+    init(registers: FencingRegisters, value: [UInt8]) {
+        (self.registers, self.value) = (registers, value)
     }
 
-    /// - Returns: `nil` when the bytes do not begin with a token.
+    /// - Returns: `nil` when the bytes do not begin with registers.
     init?(_ bytes: [UInt8]) {
         guard bytes.starts(with: Self.key), let end = bytes.firstIndex(of: UInt8(ascii: "\n")) else { return nil }
-        let digits = String(decoding: bytes[Self.key.count..<end], as: UTF8.self)
-        guard let number = Int64(digits) else { return nil }
-        self.init(token: FencingToken(rawValue: number), value: Array(bytes[(end + 1)...]))
+        let line = String(decoding: bytes[Self.key.count..<end], as: UTF8.self)
+        guard let registers = FencingRegisters(line) else { return nil }
+        self.init(registers: registers, value: Array(bytes[(end + 1)...]))
     }
 
-    var bytes: [UInt8] { Self.key + Array("\(token)\n".utf8) + value }
+    var bytes: [UInt8] { Self.key + Array("\(registers)\n".utf8) + value }
 }

@@ -3,7 +3,7 @@ public import Metrics
 /// Statements that write to a table's rows with fencing tokens: a row that has a higher token is left as it is.
 ///
 /// It makes text and the order of the parameters; executing it is the database library's. Each row has a column for the
-/// token, 64 bits, `NULL` for a row that nobody has written with one.
+/// highest token that has written it, 64 bits, `NULL` for a row that nobody has written with one.
 ///
 /// ```swift
 /// let fenced = try FencedSQL(table: "invoices", dialect: .postgreSQL)
@@ -13,6 +13,9 @@ public import Metrics
 /// let rows = try await database.execute(update.text, [state, paidAt, lease.fencingToken.rawValue, id])
 /// try fenced.record(affectedRows: rows, token: lease.fencingToken)
 /// ```
+///
+/// Rows that are also written under shared grants, such as permits of a gate, have a second column, for the highest
+/// exclusive token: see ``FencingRegisters``. Name it with `exclusiveColumn`, and make statements for both kinds of tokens.
 public final class FencedSQL: Sendable {
     /// How a database writes names and parameters.
     public struct Dialect: Sendable, Hashable {
@@ -34,6 +37,7 @@ public final class FencedSQL: Sendable {
     /// The table's name as it stands in statements.
     public let table: String
     private let tokenColumn: String
+    private let exclusiveColumn: String?
     private let dialect: Dialect
     private let counters: FencedWriteCounters
 
@@ -41,16 +45,22 @@ public final class FencedSQL: Sendable {
     ///
     /// - Parameters:
     ///   - table: Its name, with a schema in front if need be: letters, digits and underscores.
-    ///   - tokenColumn: The column for the token.
+    ///   - tokenColumn: The column for the highest token.
+    ///   - exclusiveColumn: The column for the highest exclusive token; `nil` if rows are written under exclusive grants only.
     ///   - dialect: The database's way to write names and parameters.
     ///   - metricsFactory: Where updates are counted; `nil` takes the one that swift-metrics was set up with.
     /// - Throws: ``FencingError`` with code `.invalidIdentifier`.
     public init(
-        table: String, tokenColumn: String = "fencing_token", dialect: Dialect,
+        table: String, tokenColumn: String = "fencing_token", exclusiveColumn: String? = nil, dialect: Dialect,
         metricsFactory: (any MetricsFactory)? = nil
     ) throws(FencingError) {
         self.dialect = dialect
         self.tokenColumn = try dialect.quoted(tokenColumn)
+        if let exclusiveColumn {
+            self.exclusiveColumn = try dialect.quoted(exclusiveColumn)
+        } else {
+            self.exclusiveColumn = nil
+        }
         self.table = try dialect.quoted(table, mayHaveSchema: true)
         counters = FencedWriteCounters(target: table, factory: metricsFactory)
     }
@@ -60,11 +70,19 @@ public final class FencedSQL: Sendable {
     /// - Parameters:
     ///   - columns: What is written, at least one.
     ///   - keys: What the row is found by, at least one.
-    /// - Throws: ``FencingError`` with code `.invalidIdentifier`.
-    public func update(setting columns: [String], where keys: [String]) throws(FencingError) -> FencedStatement {
+    ///   - kind: The kind of the tokens that the statement is executed with.
+    /// - Throws: ``FencingError`` with code `.invalidIdentifier`, also for shared tokens without a column for exclusive ones.
+    public func update(
+        setting columns: [String], where keys: [String], for kind: FencingToken.Kind = .exclusive
+    ) throws(FencingError) -> FencedStatement {
         guard !columns.isEmpty, !keys.isEmpty, Set(columns + keys).count == columns.count + keys.count else {
             throw FencingError(
                 .invalidIdentifier, target: table, message: "columns to set and columns to find by, none of them twice")
+        }
+        guard kind == .exclusive || exclusiveColumn != nil else {
+            throw FencingError(
+                .invalidIdentifier, target: table,
+                message: "shared tokens need a second column: give exclusiveColumn, for the highest exclusive token")
         }
         var statement = FencedStatement()
         func placeholder(_ parameter: FencedStatement.Parameter) -> String {
@@ -79,27 +97,45 @@ public final class FencedSQL: Sendable {
         }
         var assignments: [String] = []
         for column in columns { assignments.append("\(try dialect.quoted(column)) = \(placeholder(.value(column)))") }
-        assignments.append("\(tokenColumn) = \(placeholder(.token))")
+        switch kind {
+        case .exclusive:
+            for column in [tokenColumn, exclusiveColumn].compactMap(\.self) {
+                assignments.append("\(column) = \(placeholder(.token))")
+            }
+        case .shared:
+            // A higher one of another holder stays; `NULL` is never higher.
+            assignments.append(
+                "\(tokenColumn) = CASE WHEN \(tokenColumn) > \(placeholder(.token)) THEN \(tokenColumn) "
+                    + "ELSE \(placeholder(.token)) END")
+        }
         var conditions: [String] = []
         for key in keys { conditions.append("\(try dialect.quoted(key)) = \(placeholder(.key(key)))") }
-        conditions.append("(\(tokenColumn) IS NULL OR \(tokenColumn) <= \(placeholder(.token)))")
+        let least = kind == .shared ? exclusiveColumn ?? tokenColumn : tokenColumn
+        conditions.append("(\(least) IS NULL OR \(least) <= \(placeholder(.token)))")
         statement.text =
             "UPDATE \(table) SET \(assignments.joined(separator: ", "))"
             + " WHERE \(conditions.joined(separator: " AND "))"
         return statement
     }
 
-    /// Counts an update that was executed.
+    /// Counts an update that was executed, and refuses it unless all its rows were written.
+    ///
+    /// Call it before the database's transaction is committed, so that an update of several rows of which some are refused
+    /// can be rolled back.
     ///
     /// - Parameters:
-    ///   - affectedRows: How many rows the database says it has written. None means that the row has a higher token, or
-    ///     that there is no such row.
+    ///   - affectedRows: How many rows the database says it has written. A row is missing if it has a higher token, or does
+    ///     not exist.
+    ///   - expected: How many rows the update was to write.
     ///   - token: The token that the update was made with.
-    /// - Throws: ``FencingError`` with code `.staleToken` when there are none.
-    public func record(affectedRows: Int, token: FencingToken) throws(FencingError) {
-        guard affectedRows > 0 else {
+    /// - Throws: ``FencingError`` with code `.staleToken` if a row is missing.
+    public func record(affectedRows: Int, of expected: Int = 1, token: FencingToken) throws(FencingError) {
+        guard affectedRows >= expected else {
             counters.reject()
-            throw FencingError(.staleToken, target: table, token: token)
+            let message =
+                affectedRows > 0
+                ? "\(affectedRows) of \(expected) rows were written: roll the transaction back" : nil
+            throw FencingError(.staleToken, target: table, token: token, message: message)
         }
         counters.accept()
     }

@@ -1,9 +1,7 @@
 internal import Metrics
 internal import Synchronization
 
-/// A store that refuses a write whose fencing token is lower than the highest it has seen.
-///
-/// Equal tokens are taken: one holder may write many times.
+/// A store that refuses a write with a stale fencing token, by the rule of ``FencingRegisters``.
 public protocol FencedWriter: Sendable {
     /// Writes a value.
     ///

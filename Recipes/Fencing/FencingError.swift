@@ -6,7 +6,7 @@ public struct FencingError: Error, Sendable, Hashable, CustomStringConvertible {
 
         let kind: Kind
 
-        /// Somebody with a higher token has written: the lock has been given to another since.
+        /// Somebody with a higher token has written: the grant has been given to another since.
         public static let staleToken = Code(kind: .staleToken)
         /// What stands there was not written by a fenced writer.
         public static let unreadable = Code(kind: .unreadable)

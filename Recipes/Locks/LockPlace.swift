@@ -29,8 +29,8 @@ final class LockPlace: Sendable {
 
     let key: Key
     let client: ZooKeeperClient
-    /// The creation of the first znode: a downgrade keeps it, because a writer may have queued in between.
-    let token: FencingToken
+    /// The creation of the first znode: a downgrade keeps the number, because a writer may have queued in between.
+    private let creation: ZXID
     /// The first znode's name in a queue; `nil` for a semaphore's leases.
     let name: ContenderName?
     /// What the own znodes hold.
@@ -61,7 +61,7 @@ final class LockPlace: Sendable {
         self.client = client
         self.name = name
         session = held[0].session
-        token = FencingToken(rawValue: held[0].czxid.rawValue)
+        creation = held[0].czxid
         report = LeaseReport(client: client, session: held[0].session)
         state = Mutex(State(held: held, kind: name?.kind, cleanUp: cleanUp))
         for node in held { attend(to: node) }
@@ -70,6 +70,10 @@ final class LockPlace: Sendable {
 
     var held: [HeldNode] { state.withLock { $0.held } }
     var kind: ContenderName.Kind? { state.withLock { $0.kind } }
+    /// Others may hold a read lock, and leases of a semaphore, at the same time.
+    var token: FencingToken {
+        FencingToken(rawValue: creation.rawValue, kind: name == nil || kind == .read ? .shared : .exclusive)
+    }
     var isValid: Bool { held.allSatisfy(\.isValid) }
     var validUntil: MonotonicInstant { held.map(\.validUntil).min() ?? .distantPast }
     /// Whether somebody still holds by it, rightly or not.

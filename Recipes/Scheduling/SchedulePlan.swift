@@ -191,9 +191,7 @@ struct SchedulePlan: Sendable {
 
     private func leaveOut(_ period: Schedule.Period, _ situation: Situation) -> Decision {
         let why = situation.queued.contains(period.id) ? "a run was still on" : "missed"
-        let first = schedule.next(after: watermark(situation))
-        let others = first.map { $0.id == period.id ? "" : ", as were those from \($0.id) on" } ?? ""
-        return .settle(skipped(period, why + others, situation), nil)
+        return .settle(skipped(period, why, situation), nil)
     }
 
     /// While the task is paused, what strikes is left out.
@@ -259,10 +257,13 @@ extension SchedulePlan {
         return next
     }
 
+    /// The record of a period that is left out, and of all undecided ones before it: nobody looks at those any more.
     private func skipped(_ period: Schedule.Period, _ why: String, _ situation: Situation) -> RunRecord {
         var record = RunRecord(period, kind: .scheduled, state: .skipped, node: node, term: situation.term)
         record.ended = situation.now
-        record.explanation = why
+        let first = schedule.next(after: watermark(situation))
+        let others = first.map { $0.start < period.start ? ", as were those from \($0.id) on" : "" } ?? ""
+        record.explanation = why + others
         return record
     }
 

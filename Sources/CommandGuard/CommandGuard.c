@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@ typedef struct {
     int inheritedCount;
     int checkpointNumber;
     int64_t grace;
+    CommandDeadline deadline;
 } Launch;
 
 // The descriptors that the guard opens are above those that a shell can name with one digit.
@@ -157,20 +159,34 @@ static _Noreturn void becomeCommand(const Launch *launch, pid_t guard, int chann
     _exit(code == ENOENT ? 127 : 126);
 }
 
+static const int64_t second = 1000000000;
+
 static int64_t now(void) {
     struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+    clock_gettime(CLOCK_BOOTTIME, &time);
+    return time.tv_sec * second + time.tv_nsec;
 }
 
-// Waits until the command has ended, and follows orders. Returns the command's status.
-static int guardCommand(pid_t command, int channel, int64_t grace) {
+static int64_t earlier(int64_t one, int64_t other) { return one < other ? one : other; }
+
+// The limit of a ppoll does not count while the machine is suspended; this timer does.
+static void setTimer(int timer, int64_t instant) {
+    if (instant < 1) instant = 1;
+    struct itimerspec time = {.it_value = {.tv_sec = instant / second, .tv_nsec = instant % second}};
+    timerfd_settime(timer, TFD_TIMER_ABSTIME, &time, NULL);
+}
+
+// Waits until the command has ended, follows orders, and ends the command at its deadline. Returns the command's status.
+static int guardCommand(pid_t command, int channel, int64_t grace, CommandDeadline deadline) {
     enum { running, ending, killing } phase = running;
     sigset_t none;
     sigemptyset(&none);
     bool hasEnded = false;
     int result = 0;
-    int64_t deadline = 0;
+    int64_t graceEnd = 0;
+    // All descriptors but the channel are closed, so that there is room for one.
+    int timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (timer < 0) phase = killing;
     while (true) {
         int status;
         pid_t pid;
@@ -182,31 +198,42 @@ static int guardCommand(pid_t command, int channel, int64_t grace) {
         bool isAlone = pid < 0;
         // What the command leaves behind when it ends by itself goes on.
         if (hasEnded && (isAlone || phase == running)) return result;
-        if (phase == ending && now() >= deadline) phase = killing;
+
+        int64_t time = now();
+        bool mustTerminate = phase == running && time >= deadline.terminate;
+        if (phase != killing && (time >= deadline.kill || (phase == ending && time >= graceEnd))) phase = killing;
         // Descendants that another user has become cannot be signalled.
         if (phase == killing && signalDescendants(hasEnded ? 0 : command, SIGKILL) == 0 && hasEnded) return result;
 
-        int64_t pause = phase == running ? -1 : phase == ending ? deadline - now() : 10;
-        if (phase != running && pause < 0) pause = 0;
-        struct timespec limit = {pause / 1000, pause % 1000 * 1000000};
-        struct pollfd input = {.fd = channel, .events = POLLIN};
-        // SIGCHLD is blocked at any other time, so that no end is missed.
-        if (ppoll(&input, 1, phase == running ? NULL : &limit, &none) <= 0) continue;
-        char order = 0;
-        ssize_t count = recv(channel, &order, 1, MSG_DONTWAIT);
-        if (count < 0 && (errno == EAGAIN || errno == EINTR)) continue;
-        if (count <= 0) {
-            // The program has died.
-            channel = -1;
-            phase = killing;
+        CommandOrder order = {0};
+        if (mustTerminate && phase == running) {
+            order.kind = CommandOrderTerminate;
+        } else {
+            int64_t next = phase == running ? earlier(deadline.terminate, deadline.kill) : earlier(graceEnd, deadline.kill);
+            if (timer >= 0) setTimer(timer, phase == killing ? time + second / 100 : next);
+            struct timespec pause = {0, second / 100};
+            struct pollfd inputs[] = {{.fd = channel, .events = POLLIN}, {.fd = timer, .events = POLLIN}};
+            // SIGCHLD is blocked at any other time, so that no end is missed.
+            if (ppoll(inputs, 2, timer < 0 ? &pause : NULL, &none) <= 0) continue;
+            uint64_t expirations;
+            if (inputs[1].revents != 0 && read(timer, &expirations, sizeof(expirations)) < 0) errno = 0;
+            if (inputs[0].revents == 0) continue;
+            ssize_t count = recv(channel, &order, sizeof(order), MSG_DONTWAIT);
+            if (count < 0 && (errno == EAGAIN || errno == EINTR)) continue;
+            if (count <= 0) {
+                // The program has died.
+                channel = -1;
+                phase = killing;
+            }
         }
         pid_t group = hasEnded ? 0 : command;
-        if (order == CommandOrderKill) phase = killing;
-        if (order == CommandOrderStop) signalDescendants(group, SIGSTOP);
-        if (order == CommandOrderContinue) signalDescendants(group, SIGCONT);
-        if (order == CommandOrderTerminate && phase == running) {
+        if (order.kind == CommandOrderDeadline) deadline = order.deadline;
+        if (order.kind == CommandOrderKill) phase = killing;
+        if (order.kind == CommandOrderStop) signalDescendants(group, SIGSTOP);
+        if (order.kind == CommandOrderContinue) signalDescendants(group, SIGCONT);
+        if (order.kind == CommandOrderTerminate && phase == running) {
             phase = ending;
-            deadline = now() + grace;
+            graceEnd = now() + grace;
             signalDescendants(group, SIGTERM);
             // One that is stopped could not follow it.
             signalDescendants(group, SIGCONT);
@@ -238,7 +265,7 @@ static _Noreturn void becomeGuard(const Launch *launch, int channel, int checkpo
     closeBetween(0, channel - 1);
     closeBetween(channel + 1, INT32_MAX);
     report(channel, CommandReportStarted, command);
-    report(channel, CommandReportEnded, guardCommand(command, channel, launch->grace));
+    report(channel, CommandReportEnded, guardCommand(command, channel, launch->grace, launch->deadline));
     _exit(0);
 }
 
@@ -284,11 +311,11 @@ static int moved(int descriptor) {
 }
 
 int startGuardedCommand(char *const *arguments, char *const *variables, const int *inherited, int inheritedCount,
-                        int checkpointNumber, int64_t grace, GuardedCommand *command) {
+                        int checkpointNumber, int64_t grace, CommandDeadline deadline, GuardedCommand *command) {
     int channel[2] = {-1, -1}, pipes[2] = {-1, -1}, code = 0;
     char **environment = changedEnvironment(variables);
     if (environment == NULL) return ENOMEM;
-    const Launch launch = {arguments, environment, inherited, inheritedCount, checkpointNumber, grace};
+    const Launch launch = {arguments, environment, inherited, inheritedCount, checkpointNumber, grace, deadline};
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) != 0) {
         code = errno;
         goto failed;

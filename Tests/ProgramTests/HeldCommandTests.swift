@@ -19,6 +19,37 @@ struct HeldCommandTests {
         func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] { [] }
     }
 
+    /// A grant that nobody renews.
+    private struct Ending: Grant {
+        let end: ContinuousClock.Instant
+        var isValid: Bool { .now < end }
+        var validUntil: ContinuousClock.Instant? { isValid ? end : nil }
+        var fencingToken: FencingToken { FencingToken(rawValue: 7) }
+        var lost: LossReason { get async throws { .deadlinePassed } }
+        func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] { [] }
+    }
+
+    @Test(arguments: [.zero, .milliseconds(300)] as [Duration])
+    func `a command is killed at its deadline, however long its grace is`(left: Duration) async throws {
+        let command = HeldCommand(words: ["/bin/sh", "-c", "trap '' TERM; exec sleep 600"], grace: .seconds(600))
+        let failure = try await #require(throws: CommandFailure.self) {
+            try await command.run(under: Ending(end: .now + left), variables: [:])
+        }
+        #expect(failure.ending == .signalled(SIGKILL))
+    }
+
+    @Test func `deadlines leave time to end, and a grant that is lost ends soon`() {
+        var deadlines = CommandDeadlines(Ending(end: .now + .seconds(100)), grace: .seconds(10))
+        let first = deadlines.next()
+        #expect(first.kill - first.terminate >= .seconds(4.9) && first.kill - first.terminate <= .seconds(5))
+        var short = CommandDeadlines(Ending(end: .now + .seconds(100)), grace: .milliseconds(10))
+        let second = short.next()
+        #expect(second.kill - second.terminate == .milliseconds(10))
+        var lost = CommandDeadlines(Ending(end: .now), grace: .seconds(10))
+        let last = lost.next()
+        #expect(last.kill == last.terminate)
+    }
+
     private func run(
         _ words: String..., grace: Duration = .seconds(600), variables: [String: String?] = [:]
     ) async throws -> [String] {

@@ -4,6 +4,9 @@
 // It watches a socket whose other end only the caller has: if the caller dies, by SIGKILL too, the socket is closed and
 // the guard kills the command and its descendants. If the guard dies, the kernel kills the command.
 //
+// What the command runs under, such as a lock, is held until a deadline that the caller moves again and again. If the caller
+// does not move it in time, because it is stopped or frozen, the guard ends the command by the deadline.
+//
 // This is C because the code runs between fork and exec in a process that had several threads: it must not allocate and
 // must not take a lock, which Swift code cannot promise.
 
@@ -16,7 +19,7 @@
 // What was started.
 typedef struct {
     pid_t guard;
-    // Orders are written to it, one byte each; reports are read from it. Closing it kills the command.
+    // Orders are written to it, one CommandOrder each; reports are read from it. Closing it kills the command.
     int channel;
     // Where checkpoints are read, without blocking; -1 for none.
     int checkpoints;
@@ -28,7 +31,22 @@ enum {
     CommandOrderKill = 'K',
     CommandOrderStop = 'S',
     CommandOrderContinue = 'C',
+    // Moves the deadline.
+    CommandOrderDeadline = 'D',
 };
+
+// Until when the command may run, in nanoseconds of CLOCK_BOOTTIME, which also counts while the machine is suspended.
+typedef struct {
+    // SIGTERM.
+    int64_t terminate;
+    // SIGKILL, also during a grace that would last longer.
+    int64_t kill;
+} CommandDeadline;
+
+typedef struct {
+    int64_t kind;
+    CommandDeadline deadline;
+} CommandOrder;
 
 enum {
     // The value is the command's process id.
@@ -50,8 +68,9 @@ typedef struct {
 // variables: Changes of the environment, "NAME=value" to set and "NAME" to remove; the last pointer is NULL.
 // inherited: The descriptors from 3 on that the command keeps, in ascending order.
 // checkpointNumber: The number of the descriptor, 3 to 9, to which the command writes its checkpoints; 0 for none.
-// grace: The milliseconds from SIGTERM to SIGKILL.
+// grace: The nanoseconds from SIGTERM to SIGKILL.
+// deadline: The first deadline.
 int startGuardedCommand(char *const *arguments, char *const *variables, const int *inherited, int inheritedCount,
-                        int checkpointNumber, int64_t grace, GuardedCommand *command);
+                        int checkpointNumber, int64_t grace, CommandDeadline deadline, GuardedCommand *command);
 
 #endif

@@ -37,22 +37,26 @@ extension ClientCore {
     /// - Parameters:
     ///   - epoch: The session they belong to; in any other they fail with `.sessionExpired`.
     ///   - deadline: When to give them up.
+    ///   - batch: Earlier requests that these belong to; several requests are a batch of their own.
     ///   - whileClosing: Whether they are sent even when the client is closing. What only gives something up always is.
     func submit(
-        _ requests: [SessionRequest], epoch: Int? = nil, deadline: MonotonicInstant? = nil, whileClosing: Bool = false
+        _ requests: [SessionRequest], epoch: Int? = nil, deadline: MonotonicInstant? = nil,
+        batch: RequestBatch? = nil, whileClosing: Bool = false
     ) -> [PendingRequest] {
         let now = clock.now
-        let pending = requests.map { PendingRequest($0, epoch: epoch, created: now) }
+        let batch = batch ?? (requests.count > 1 ? RequestBatch() : nil)
+        let pending = requests.map { PendingRequest($0, epoch: epoch, created: now, batch: batch) }
         submit(pending, deadline: deadline, whileClosing: whileClosing)
         return pending
     }
 
     /// Hands one request in, and has its result told on the thread that brings it, in the order of answers and events.
     func post(
-        _ request: SessionRequest, epoch: Int, whileClosing: Bool = false,
+        _ request: SessionRequest, epoch: Int, batch: RequestBatch? = nil, whileClosing: Bool = false,
         completion: @escaping @Sendable (SessionResult) -> Void
     ) {
-        let pending = PendingRequest(request, epoch: epoch, created: clock.now, observer: completion)
+        let pending = PendingRequest(
+            request, epoch: epoch, created: clock.now, batch: batch, observer: completion)
         submit([pending], whileClosing: whileClosing)
     }
 
@@ -136,6 +140,10 @@ extension ClientCore {
                 departure.refused.append((next.pending, ZooKeeperError(.sessionExpired)))
                 continue
             }
+            if let batch = next.pending.batch, !batch.mayUse(departure.establishment) {
+                departure.refused.append((next.pending, .otherConnection(next.pending.request, isSent: false)))
+                continue
+            }
             if let refusal = state.refusal(ofSizeOf: next, now: departure.sent) {
                 departure.refused.append((next.pending, refusal))
                 continue
@@ -188,6 +196,8 @@ extension ClientCore {
         var mayStop = false
         /// Requests of this size are refused from now on.
         var refusedSize: Int?
+        /// Whether the answer came on another connection than the batch's.
+        var isMisplaced = false
     }
 
     /// An answer, or the news that there will be none, on the transport's thread.
@@ -206,6 +216,8 @@ extension ClientCore {
                 if reply.isRefusal, outgoing.pending.isPassing { state.isStalled = true }
             }
             if reply.isAnswer {
+                // The C client may have reconnected before it sent the request.
+                consequences.isMisplaced = outgoing.pending.batch != nil && establishment != state.establishments
                 state.packetLimit.recordAnswer(toSize: outgoing.encoded.encodedSize)
             } else if reply.isConnectionLoss, !outgoing.pending.isPassing {
                 let isNew = state.packetLimit.recordLoss(
@@ -223,7 +235,10 @@ extension ClientCore {
             consequences.mayStop = state.phase == .closing && state.isDrained
             return consequences
         }
-        finish(outgoing.pending, encoder.decode(reply, to: request))
+        let result =
+            consequences.isMisplaced
+            ? .failure(.otherConnection(request, isSent: true)) : encoder.decode(reply, to: request)
+        finish(outgoing.pending, result)
         if let size = consequences.refusedSize { warn(ofRefusedSize: size) }
         if let key = consequences.unwatched { removeWatch(key) }
         if let (sink, path) = consequences.lostWatch {
@@ -336,5 +351,14 @@ extension TransportReply {
         if code == 0 { return true }
         if case .exists = request { return code == -101 }
         return false
+    }
+}
+
+extension ZooKeeperError {
+    /// A request of a batch that was not answered on the batch's connection.
+    fileprivate static func otherConnection(_ request: SessionRequest, isSent: Bool) -> ZooKeeperError {
+        ZooKeeperError(
+            .connectionLoss, path: request.path, message: "the connection changed within a batch of requests",
+            isOutcomeUnknown: isSent && !request.isRead)
     }
 }

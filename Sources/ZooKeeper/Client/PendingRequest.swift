@@ -13,6 +13,8 @@ final class PendingRequest: Sendable {
     let request: SessionRequest
     /// The one session it may be sent in; `nil` for whichever there is.
     let epoch: Int?
+    /// What is answered on one connection together with this.
+    let batch: RequestBatch?
     /// When the request began to count for latency.
     let created: MonotonicInstant
     private let state: Mutex<State>
@@ -22,11 +24,12 @@ final class PendingRequest: Sendable {
     /// - Parameter observer: Called with the result on the thread that finishes the request, before that delivers anything
     ///   else: known from the beginning, because the answer may come while the request is still being handed in.
     init(
-        _ request: SessionRequest, epoch: Int?, created: MonotonicInstant,
+        _ request: SessionRequest, epoch: Int?, created: MonotonicInstant, batch: RequestBatch? = nil,
         observer: (@Sendable (SessionResult) -> Void)? = nil
     ) {
         self.request = request
         self.epoch = epoch
+        self.batch = batch
         self.created = created
         state = Mutex(observer.map { .observed($0) } ?? .pending)
     }

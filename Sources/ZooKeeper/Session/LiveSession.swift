@@ -62,12 +62,17 @@ package final class LiveSession: Sendable {
         try await flight(requests)
     }
 
-    package func flight(_ requests: [SessionRequest]) async throws -> [SessionResult] {
-        try await flight(requests, whileClosing: false)
+    /// Sends requests in one flight, all of them on one connection: when that is lost, those that follow fail as well.
+    ///
+    /// - Parameter batch: Makes them part of an earlier batch.
+    package func flight(_ requests: [SessionRequest], batch: RequestBatch? = nil) async throws -> [SessionResult] {
+        try await flight(requests, batch: batch, whileClosing: false)
     }
 
-    func flight(_ requests: [SessionRequest], whileClosing: Bool) async throws -> [SessionResult] {
-        let pending = core.submit(requests, epoch: epoch, whileClosing: whileClosing)
+    func flight(
+        _ requests: [SessionRequest], batch: RequestBatch? = nil, whileClosing: Bool
+    ) async throws -> [SessionResult] {
+        let pending = core.submit(requests, epoch: epoch, batch: batch, whileClosing: whileClosing)
         var results: [SessionResult] = []
         results.reserveCapacity(pending.count)
         for request in pending { results.append(try await request.value()) }
@@ -84,8 +89,13 @@ package final class LiveSession: Sendable {
     /// Sends a request and calls a closure with the result, on the delivering thread.
     ///
     /// What the server tells after the answer, such as the event of a watch that the request has set, is delivered after it.
-    package func post(_ request: SessionRequest, completion: @escaping @Sendable (SessionResult) -> Void = { _ in }) {
-        core.post(request, epoch: epoch, completion: completion)
+    ///
+    /// - Parameter batch: Other requests that are answered on the same connection.
+    package func post(
+        _ request: SessionRequest, batch: RequestBatch? = nil,
+        completion: @escaping @Sendable (SessionResult) -> Void = { _ in }
+    ) {
+        core.post(request, epoch: epoch, batch: batch, completion: completion)
     }
 
     /// Calls a closure after a short pause, to try again what failed without being sent; not at all if the client stops.

@@ -15,6 +15,20 @@ final class GuardedProcess: Sendable {
         case kill
         case stop
         case proceed
+        /// Moves the instant until which the command may run.
+        case deadline(Deadline)
+    }
+
+    /// Until when a command may run unless it is told of a later instant.
+    struct Deadline: Sendable, Equatable {
+        /// When it gets SIGTERM.
+        var terminate: MonotonicInstant
+        /// When it gets SIGKILL, also during the grace.
+        var kill: MonotonicInstant
+
+        fileprivate var code: CommandDeadline {
+            CommandDeadline(terminate: terminate.nanoseconds, kill: kill.nanoseconds)
+        }
     }
 
     private let name: String
@@ -30,11 +44,12 @@ final class GuardedProcess: Sendable {
     ///   - words: The command and its arguments.
     ///   - variables: Changes of the environment; `nil` removes a variable.
     ///   - grace: The time from SIGTERM to SIGKILL.
+    ///   - deadline: The first deadline: the guard ends the command at it, whatever has become of this program.
     ///   - takesCheckpoints: Whether the command can write to ZK_CHECKPOINT_FILE.
     ///   - mayContinue: Whether a command that was stopped together with this program may go on.
     /// - Throws: ``CommandRefusal`` if there can be no guard.
     init(
-        words: [String], variables: [String: String?], grace: Duration, takesCheckpoints: Bool,
+        words: [String], variables: [String: String?], grace: Duration, deadline: Deadline, takesCheckpoints: Bool,
         mayContinue: @escaping @Sendable () -> Bool
     ) throws(CommandRefusal) {
         name = words.first ?? ""
@@ -49,7 +64,8 @@ final class GuardedProcess: Sendable {
         let code = withArguments(words) { arguments in
             withCStrings(changes) { changes in
                 startGuardedCommand(
-                    arguments, changes, inherited, Int32(inherited.count), number, grace.milliseconds, &command)
+                    arguments, changes, inherited, Int32(inherited.count), number, grace.nanoseconds, deadline.code,
+                    &command)
             }
         }
         guard code == 0 else { throw CommandRefusal(name: name, code: code) }
@@ -64,17 +80,22 @@ final class GuardedProcess: Sendable {
 
     /// Gives an order; nothing happens if the command has ended.
     func send(_ order: Order) {
-        if order == .proceed, !mayContinue() { return }
-        let code =
-            switch order {
-            case .terminate: CommandOrderTerminate
-            case .kill: CommandOrderKill
-            case .stop: CommandOrderStop
-            case .proceed: CommandOrderContinue
-            }
-        var byte = UInt8(code)
+        var message = CommandOrder()
+        switch order {
+        case .terminate: message.kind = Int64(CommandOrderTerminate)
+        case .kill: message.kind = Int64(CommandOrderKill)
+        case .stop: message.kind = Int64(CommandOrderStop)
+        case .proceed:
+            guard mayContinue() else { return }
+            message.kind = Int64(CommandOrderContinue)
+        case .deadline(let deadline):
+            message.kind = Int64(CommandOrderDeadline)
+            message.deadline = deadline.code
+        }
         let flags = Int32(MSG_NOSIGNAL | MSG_DONTWAIT)
-        channel.withLock { if let descriptor = $0 { _ = Glibc.send(descriptor, &byte, 1, flags) } }
+        channel.withLock {
+            if let descriptor = $0 { _ = Glibc.send(descriptor, &message, MemoryLayout<CommandOrder>.size, flags) }
+        }
     }
 
     /// Waits for the end on the calling thread.

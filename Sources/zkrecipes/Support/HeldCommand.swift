@@ -84,8 +84,10 @@ final class HeldCommand: Sendable {
         itself, processes that it has left in the background go on, without the \(held). A process that runs as \
         another user cannot be signalled.
 
-        While this program is stopped by SIGSTOP, or during the grace, the command may run beside the next holder: \
-        what it writes to should refuse a token lower than one it has seen.
+        The command never runs beside the next holder, also if this program is stopped (SIGSTOP) or frozen: the guard, a \
+        process of its own, sends SIGTERM a twentieth of the session timeout before the \(held) could be given away, and \
+        SIGKILL at that instant, even if --grace would last longer. A write that is on its way at that instant may still \
+        arrive: a store that checks ZK_FENCING_TOKEN refuses it.
 
         The command runs in a session of its own, without a terminal: /dev/tty cannot be opened, and standard input is \
         empty if it would be a terminal.
@@ -131,10 +133,12 @@ final class HeldCommand: Sendable {
         try Task.checkCancellation()
         var variables = variables
         variables["ZK_FENCING_TOKEN"] = grant.fencingToken.description
+        var deadlines = CommandDeadlines(grant, grace: grace)
+        let first = deadlines.next()
         let (lines, input) = AsyncStream.makeStream(of: String.self, bufferingPolicy: .bufferingNewest(1))
         let process = try ProgramSignals.shared.start { () throws(CommandRefusal) in
             try GuardedProcess(
-                words: words, variables: variables, grace: grace, takesCheckpoints: checkpoint != nil,
+                words: words, variables: variables, grace: grace, deadline: first, takesCheckpoints: checkpoint != nil,
                 mayContinue: { grant.isValid })
         }
         defer { ProgramSignals.shared.forget(process) }
@@ -146,6 +150,8 @@ final class HeldCommand: Sendable {
                 }
             }
         }
+        // Not cancelled with this task: while the command winds down, it may do so as long as the grant is valid.
+        let sender = Task { [deadlines] in await deadlines.send(to: process) }
         let result: Result<ExitStatus, any Error>
         do {
             result = .success(
@@ -157,6 +163,8 @@ final class HeldCommand: Sendable {
         } catch {
             result = .failure(error)
         }
+        sender.cancel()
+        await sender.value
         input.finish()
         await recorder.value
         let ending = try result.get()
@@ -164,5 +172,48 @@ final class HeldCommand: Sendable {
         ended.withLock { $0 = failure.status }
         try Task.checkCancellation()
         guard ending.isSuccess else { throw failure }
+    }
+}
+
+/// The deadlines of a command that runs under a grant.
+struct CommandDeadlines: Sendable {
+    private let grant: any Grant
+    private let grace: Duration
+    private let clock = SystemMonotonicClock()
+    /// The longest validity that was seen, about that of the session.
+    private var longest = Duration.zero
+    private var last: GuardedProcess.Deadline?
+
+    init(_ grant: some Grant, grace: Duration) {
+        self.grant = grant
+        self.grace = grace
+    }
+
+    /// The time from SIGTERM to SIGKILL at a deadline.
+    private var notice: Duration { min(grace, longest / 20) }
+
+    /// The deadline by what is known now.
+    ///
+    /// A grant that is not valid any more may be somebody else's already.
+    mutating func next() -> GuardedProcess.Deadline {
+        let now = clock.now
+        guard let left = grant.validUntil.map({ $0 - ContinuousClock.now }) else {
+            return GuardedProcess.Deadline(terminate: now, kill: min(last?.kill ?? now, now + notice))
+        }
+        longest = max(longest, left)
+        let deadline = GuardedProcess.Deadline(terminate: now + left - notice, kill: now + left)
+        last = deadline
+        return deadline
+    }
+
+    /// Tells the guard of each new deadline, until cancelled or until the grant is lost.
+    func send(to process: GuardedProcess) async {
+        var deadlines = self
+        while grant.validUntil != nil {
+            process.send(.deadline(deadlines.next()))
+            let pause = max(deadlines.longest / 40, .milliseconds(1))
+            guard (try? await clock.sleep(until: clock.now + pause)) != nil else { return }
+        }
+        process.send(.deadline(deadlines.next()))
     }
 }

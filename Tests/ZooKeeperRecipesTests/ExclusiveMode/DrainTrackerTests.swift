@@ -109,4 +109,23 @@ import Testing
         #expect(nodes.isEmpty)
         #expect(wait == .zero)
     }
+
+    @Test func `somebody with the same number may be in front`() throws {
+        let last = Int32.max
+        let window = try #require(ContenderName(node(.write, last)))
+        let tracker = DrainTracker(listing: [node(.read, last), node(.write, last)], own: window, members: [])
+        #expect(tracker.stragglers == [node(.read, last)])
+    }
+
+    @Test func `somebody is known when the znode was read, or may not be read`() throws {
+        let (first, second) = (node(.read, 1, tag: "00000001"), node(.read, 2, tag: "00000002"))
+        var tracker = DrainTracker(listing: [first, second], own: try own, members: [])
+        #expect(!tracker.isKnown)
+        let text = ProcessorText(member: "one-00000001", name: "one", sessionTimeout: .seconds(115))
+        tracker.seen(first, data: text.bytes)
+        #expect(!tracker.isKnown)
+        tracker.unreadable(second)
+        #expect(tracker.isKnown)
+        #expect(tracker.force(assumed: .seconds(60)).wait == .seconds(115))
+    }
 }

@@ -46,6 +46,27 @@ import Testing
         var isShut: Bool { gate.tryEnter() == nil && gate.counter.total == 0 }
     }
 
+    @Test func `an operation that begins after all inside were cancelled is cancelled too`() async throws {
+        let scene = try Scene()
+        scene.prove(until: 4)
+        _ = scene.openGate(1)
+        let permit = try #require(scene.gate.tryEnter())
+        // The gate's run() is cancelled; the session and the znode still exist.
+        scene.gate.stop()
+        scene.gate.cancelInside()
+        #expect(permit.isValid)
+        #expect(try await scene.gate.run(permit) { _ in Task.isCancelled })
+        #expect(scene.gate.counter.total == 0)
+        // Not those of a later grant.
+        let again = try Scene()
+        again.prove(until: 4)
+        _ = again.openGate(1)
+        again.gate.cancelInside()
+        _ = again.openGate(2)
+        let later = try #require(again.gate.tryEnter())
+        #expect(try await !again.gate.run(later) { _ in Task.isCancelled })
+    }
+
     @Test func `a gate that was never opened lets nobody in`() throws {
         #expect(try Scene().isShut)
     }

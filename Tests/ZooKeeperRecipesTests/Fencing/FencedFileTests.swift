@@ -53,7 +53,7 @@ import Darwin
 
     @Test func `a lower token than the highest is refused, and counted`() async throws {
         try await withFile { file in
-            #expect(try await file.highestToken() == nil)
+            #expect(try await file.registers() == FencingRegisters())
             try await file.write(Array("one".utf8), token: token(5))
             try await file.write(Array("two".utf8), token: token(5))
             let other = FencedFile(path: file.path)
@@ -63,8 +63,26 @@ import Darwin
             }
             #expect(error?.code == .staleToken && error?.highest == token(9))
             #expect(contents(file.path) == "three")
-            #expect(try await file.highestToken() == token(9))
+            #expect(try await file.registers().highest == token(9))
             #expect(file.counts.accepted == 2 && file.counts.rejected == 1)
+        }
+    }
+
+    @Test func `shared tokens that are valid together all write, and none after an exclusive one`() async throws {
+        func shared(_ number: Int64) -> FencingToken { FencingToken(rawValue: number, kind: .shared) }
+        try await withFile { file in
+            try await file.write([1], token: shared(101))
+            try await file.write([2], token: shared(100))
+            #expect(contents("\(file.path).token") == "101 0\n")
+            await #expect(throws: FencingError.self) { try await file.write([3], token: token(100)) }
+            try await file.write([4], token: token(105))
+            let error = await #expect(throws: FencingError.self) { try await file.write([5], token: shared(101)) }
+            #expect(error?.highest == token(105))
+            try await FencedFile(path: file.path).write([6], token: shared(107))
+            try await file.write([7], token: shared(106))
+            await #expect(throws: FencingError.self) { try await file.write([8], token: token(105)) }
+            #expect(contents(file.path) == "\u{7}")
+            #expect(try await file.registers().description == "107 105")
         }
     }
 

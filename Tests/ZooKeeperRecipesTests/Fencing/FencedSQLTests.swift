@@ -28,6 +28,37 @@ import ZooKeeperRecipes
         #expect(update.parameters == [.value("a"), .token, .key("x"), .token])
     }
 
+    @Test func `rows with two columns are written under grants of both kinds`() throws {
+        let fenced = try FencedSQL(table: "t", tokenColumn: "tok", exclusiveColumn: "excl", dialect: .postgreSQL)
+        #expect(
+            try fenced.update(setting: ["a"], where: ["x"]).text
+                == #"UPDATE "t" SET "a" = $1, "tok" = $2, "excl" = $2 WHERE "x" = $3 AND ("tok" IS NULL OR "tok" <= $2)"#
+        )
+        let shared = try fenced.update(setting: ["a"], where: ["x"], for: .shared)
+        #expect(
+            shared.text == """
+                UPDATE "t" SET "a" = $1, "tok" = CASE WHEN "tok" > $2 THEN "tok" ELSE $2 END \
+                WHERE "x" = $3 AND ("excl" IS NULL OR "excl" <= $2)
+                """)
+        let mySQL = try FencedSQL(table: "t", exclusiveColumn: "excl", dialect: .mySQL)
+            .update(setting: ["a"], where: ["x"], for: .shared)
+        #expect(mySQL.parameters == [.value("a"), .token, .token, .key("x"), .token])
+        let error = #expect(throws: FencingError.self) {
+            try FencedSQL(table: "t", dialect: .sqlite).update(setting: ["a"], where: ["x"], for: .shared)
+        }
+        #expect(error?.message?.contains("exclusiveColumn") == true)
+    }
+
+    @Test func `an update of which a row was refused is refused`() throws {
+        let fenced = try FencedSQL(table: "t", dialect: .sqlite)
+        let error = #expect(throws: FencingError.self) {
+            try fenced.record(affectedRows: 2, of: 3, token: FencingToken(rawValue: 1))
+        }
+        #expect(error?.code == .staleToken && error?.message?.contains("2 of 3") == true)
+        try fenced.record(affectedRows: 3, of: 3, token: FencingToken(rawValue: 1))
+        #expect(fenced.counts.accepted == 1 && fenced.counts.rejected == 1)
+    }
+
     @Test(arguments: [
         "", "a b", "a;b", "1a", "a\"", "a`b", "a.b.c", "ä", ".a", "a.", String(repeating: "a", count: 64),
     ])

@@ -184,6 +184,19 @@ import ZooKeeper
         #expect(model.step() == nil)
     }
 
+    @Test(arguments: [OverlapPolicy.skip, .queueOne])
+    func `a leader that stood still for several periods during a run has a record of them all`(policy: OverlapPolicy)
+        throws
+    {
+        let model = try overlapping(policy)
+        try model.move(to: "2026-05-04T10:45:00Z")
+        model.settle()
+        let newest = policy == .skip ? "2026-05-04T10:40:00Z" : "2026-05-04T10:30:00Z"
+        let explanation = try #require(model.records[newest]?.explanation)
+        #expect(explanation.hasPrefix("the run of 2026-05-04T10:00:00Z was still on"))
+        #expect(explanation.hasSuffix("as were those from 2026-05-04T10:10:00Z on"))
+    }
+
     @Test func `the latest period that began while a run was on is queued`() throws {
         let model = try overlapping(.queueOne)
         for time in ["10:10", "10:20"] {
@@ -236,6 +249,10 @@ import ZooKeeper
         model.settle()
         #expect(model.records[day]?.state == .skipped)
         #expect(model.records[day]?.explanation == "paused by ada: migration")
+        try model.move(to: "2026-05-07T06:30:00Z")
+        model.settle()
+        #expect(
+            model.records["2026-05-07"]?.explanation == "paused by ada: migration, as were those from 2026-05-05 on")
         model.wishes.pause = nil
         #expect(model.step() == nil)
     }

@@ -62,6 +62,58 @@ struct HeldCommandTests {
         #expect(try await process.waitForEnd() == .exited(125))
     }
 
+    // MARK: The program is stopped
+
+    /// What a command can run under.
+    enum Grants: String, CaseIterable, Sendable {
+        case lock, window
+
+        var words: [String] { self == .lock ? ["lock"] : ["exclusive", "run"] }
+
+        /// Holds the same as soon as it can be had.
+        func next(_ client: ZooKeeperClient, _ path: String, _ body: @escaping @Sendable () -> Void) async throws {
+            switch self {
+            case .lock: try await DistributedMutex(client: client, path: path).withLock { _ in body() }
+            case .window: try await ExclusiveMode(client: client, path: path).run(reason: "next") { _ in body() }
+            }
+        }
+    }
+
+    @Test(arguments: Grants.allCases)
+    func `a command has ended before the next holder begins, also if the program is stopped`(held: Grants)
+        async throws
+    {
+        let path = "/stopped-\(held)"
+        let process = try TestProcess(
+            TestProcess.path(ofProduct: "zkrecipes"),
+            arguments: held.words + [
+                path, "--session-timeout", "2", "--grace", "600", "--connect", connection, "--", "/bin/sh", "-c",
+                "trap 'echo told' TERM; echo $$; \(Self.loop)",
+            ])
+        let id = try #require(Int32(try await process.line { Int32($0) != nil }))
+        #expect(kill(process.id, SIGSTOP) == 0)
+        try await withZooKeeperClient(configuration: .init(connectionString: connection)) { client in
+            try await held.next(client, path) { #expect(state(of: id) == nil) }
+        }
+        // It was asked to end before it was killed.
+        try await process.line { $0 == "told" }
+        try process.resume()
+        #expect(try await process.waitForEnd() == .exited(122))
+    }
+
+    @Test func `a command that winds down keeps its lock for longer than the session timeout`() async throws {
+        let process = try lock(
+            "/wind-down", "--session-timeout", "1.5", "--grace", "600",
+            script: "trap 'sleep 4; echo told; exit 3' TERM; echo open; \(Self.loop)")
+        try await process.line { $0 == "open" }
+        let next = try lock("/wind-down", script: "echo next")
+        try process.terminate()
+        // It was not killed at its deadline: the lock was kept for it.
+        try await process.line { $0 == "told" }
+        #expect(try await process.waitForEnd() == .exited(3))
+        #expect(try await next.output() == ["next"])
+    }
+
     // MARK: Signals
 
     @Test(arguments: [SIGHUP, SIGINT, SIGQUIT, SIGTERM])
