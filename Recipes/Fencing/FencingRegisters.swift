@@ -9,12 +9,8 @@
 /// So a processor that slept through a window cannot write after the window has written, and a window that slept into the
 /// resumed events cannot write after one of them has written. Equal tokens are accepted: one holder may write many times.
 ///
-/// ``FencedNode``, ``FencedFile`` and ``FencedSQL`` follow the rule. A store of your own keeps both numbers beside its data
-/// and changes them in the same transaction:
-///
-/// ```swift
-/// guard row.registers.accept(permit.fencingToken) else { throw StaleWriter() }
-/// ```
+/// ``FencedNode``, ``FencedFile`` and ``FencedSQL`` follow the rule. A store of your own keeps both numbers beside its data,
+/// asks ``accept(_:)``, and changes both in the transaction that writes the data.
 public struct FencingRegisters: Sendable, Hashable, CustomStringConvertible {
     /// The highest token that has written; `nil` before the first.
     public private(set) var highest: FencingToken?

@@ -38,6 +38,25 @@ struct HeldCommandTests {
         #expect(failure.ending == .signalled(SIGKILL))
     }
 
+    /// A grant that is renewed again and again, so that the guard gets very many orders.
+    private struct Renewed: Grant {
+        var isValid: Bool { true }
+        var validUntil: ContinuousClock.Instant? { .now + .milliseconds(40) }
+        var fencingToken: FencingToken { FencingToken(rawValue: 7) }
+        var lost: LossReason { get async throws { try await OneShot<LossReason>().wait() } }
+        func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] { [] }
+    }
+
+    @Test func `an order that comes when the command ends does not hide how it ended`() async throws {
+        let command = HeldCommand(words: ["/bin/sh", "-c", "sleep 0.00$(($$ % 7)); exit 3"], grace: .seconds(600))
+        for _ in 0..<200 {
+            let failure = try await #require(throws: CommandFailure.self) {
+                try await command.run(under: Renewed(), variables: [:])
+            }
+            #expect(failure.ending == .exited(3))
+        }
+    }
+
     @Test func `deadlines leave time to end, and a grant that is lost ends soon`() {
         var deadlines = CommandDeadlines(Ending(end: .now + .seconds(100)), grace: .seconds(10))
         let first = deadlines.next()

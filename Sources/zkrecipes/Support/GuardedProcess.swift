@@ -118,7 +118,8 @@ final class GuardedProcess: Sendable {
             guard polled[0].revents != 0 else { continue }
             var report = CommandReport()
             let count = recv(descriptor, &report, MemoryLayout<CommandReport>.size, 0)
-            if count < 0, errno == EINTR { continue }
+            // The guard may end with orders that it has not read, which is told once, before its last reports.
+            if count < 0, errno == EINTR || errno == ECONNRESET { continue }
             guard count == MemoryLayout<CommandReport>.size else {
                 // The kernel has killed the command itself; this is for those of its children that are in its group.
                 if let command { kill(-command, SIGKILL) }
