@@ -38,22 +38,23 @@ struct HeldCommandTests {
         #expect(failure.ending == .signalled(SIGKILL))
     }
 
-    /// A grant that is renewed again and again, so that the guard gets very many orders.
-    private struct Renewed: Grant {
-        var isValid: Bool { true }
-        var validUntil: ContinuousClock.Instant? { .now + .milliseconds(40) }
-        var fencingToken: FencingToken { FencingToken(rawValue: 7) }
-        var lost: LossReason { get async throws { try await OneShot<LossReason>().wait() } }
-        func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] { [] }
-    }
-
     @Test func `an order that comes when the command ends does not hide how it ended`() async throws {
-        let command = HeldCommand(words: ["/bin/sh", "-c", "sleep 0.00$(($$ % 7)); exit 3"], grace: .seconds(600))
-        for _ in 0..<200 {
-            let failure = try await #require(throws: CommandFailure.self) {
-                try await command.run(under: Renewed(), variables: [:])
+        let far = SystemMonotonicClock().now + .seconds(600)
+        let deadline = GuardedProcess.Deadline(terminate: far, kill: far)
+        for _ in 0..<100 {
+            let process = try GuardedProcess(
+                words: ["/bin/sh", "-c", "exit 3"], variables: [:], grace: .seconds(600), deadline: deadline,
+                takesCheckpoints: false, mayContinue: { true })
+            let sender = Task {
+                while !Task.isCancelled {
+                    process.send(.deadline(deadline))
+                    await Task.yield()
+                }
             }
-            #expect(failure.ending == .exited(3))
+            let ending = try await onOwnThread { try process.awaitEnd { _ in } }
+            sender.cancel()
+            await sender.value
+            #expect(ending == .exited(3))
         }
     }
 
