@@ -52,7 +52,8 @@ struct MemoryBenchmark: AsyncParsableCommand {
             ("mutex", { try await mutex.withLock { _ in } }),
             ("mutex with a limit of an hour", { try await mutex.withLock(waitingAtMost: .seconds(3600)) { _ in } }),
             ("read lock", { try await lock.withReadLock { _ in } }),
-            ("write lock, handle", { await (try await lock.acquireWriteLock()).release() }),
+            ("write lock", { try await lock.withWriteLock { _ in } }),
+            ("mutex, handle", { await (try await mutex.acquire()).release() }),
             ("semaphore lease", { try await semaphore.withLease { _ in } }),
             ("window", { _ = try await mode.run(reason: "memory") { _ in } }),
             ("window with a gate", { try await self.windowWithGate(mode) }),
@@ -63,7 +64,7 @@ struct MemoryBenchmark: AsyncParsableCommand {
 
     /// A gate that opens, is closed by a window, and stops.
     private func windowWithGate(_ mode: ExclusiveMode) async throws {
-        let gate = try mode.gate(name: "memory")
+        let gate = mode.gate(name: "memory")
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await gate.run() }
             for await state in gate.states where state.isOpen { break }
@@ -73,8 +74,8 @@ struct MemoryBenchmark: AsyncParsableCommand {
     }
 
     private func term(_ client: ZooKeeperClient) async throws {
-        let latch = try LeaderLatch(client: client, path: "/memory/latch")
-        try await withThrowingTaskGroup(of: Void.self) { group in
+        let latch = try LeaderLatch(client: client, path: "/memory/latch", logger: makeLogger())
+        await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await latch.run() }
             for await state in latch.states where state.isLeading { break }
             group.cancelAll()
