@@ -26,8 +26,8 @@ public struct ExclusiveStatus: Sendable, Hashable {
             /// It was draining, and admits events again because the window was given up: how many were still inside then,
             /// and the longest time that one of them had been.
             case reopened(inside: Int?, oldest: Duration?)
-            /// Its gate is shut until work that a crashed window may have left behind has surely ended: it waits for
-            /// ``ExclusiveMode/Configuration/resumeDelay``.
+            /// Its gate stays shut for ``ExclusiveMode/Configuration/resumeDelay``, because a window crashed and its operation
+            /// may still be winding down.
             case recovering
             /// It has acknowledged, or is about to join.
             case paused

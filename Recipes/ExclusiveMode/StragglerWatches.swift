@@ -32,10 +32,15 @@ final class StragglerWatches: Sendable {
 
     private final class Looks: Sendable {
         let batch: RequestBatch
+        /// Whether a write was committed on the connection.
+        let isCommitted: Atomic<Bool>
         /// Whether the barrier failed, or the connection was lost.
         let isOver = Atomic(false)
 
-        init(_ batch: RequestBatch) { self.batch = batch }
+        init(_ batch: RequestBatch, isCommitted: Bool) {
+            self.batch = batch
+            self.isCommitted = Atomic(isCommitted)
+        }
     }
 
     private let session: LiveSession
@@ -49,7 +54,7 @@ final class StragglerWatches: Sendable {
         self.directory = directory
         self.tell = tell
         (session, own) = (request.session, request.holds.write.path)
-        state = Mutex(State(looks: Looks(request.batch)))
+        state = Mutex(State(looks: Looks(request.batch, isCommitted: true)))
     }
 
     /// Reads what a contender says, and watches it.
@@ -83,7 +88,8 @@ final class StragglerWatches: Sendable {
     }
 
     private func tellAbsence(of node: String, _ looks: Looks) {
-        let isSure = !looks.isOver.load(ordering: .acquiring)
+        // Another thread may have sent its look before the barrier.
+        let isSure = looks.isCommitted.load(ordering: .acquiring) && !looks.isOver.load(ordering: .acquiring)
         tell(isSure ? .gone(node) : .failed(node, ZooKeeperError(.connectionLoss, path: node)))
     }
 
@@ -96,13 +102,14 @@ final class StragglerWatches: Sendable {
     private func currentLooks() -> Looks {
         let (looks, isNew) = state.withLock { state in
             guard state.looks.isOver.load(ordering: .acquiring) else { return (state.looks, false) }
-            state.looks = Looks(RequestBatch())
+            state.looks = Looks(RequestBatch(), isCommitted: false)
             return (state.looks, true)
         }
         if isNew {
             session.post(.barrier(at: own), batch: looks.batch) { result in
-                if case .failure = result.asBarrier(before: .success(.none)) {
-                    looks.isOver.store(true, ordering: .releasing)
+                switch result.asBarrier(before: .success(.none)) {
+                case .success: looks.isCommitted.store(true, ordering: .releasing)
+                case .failure: looks.isOver.store(true, ordering: .releasing)
                 }
             }
         }

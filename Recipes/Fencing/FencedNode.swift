@@ -63,7 +63,8 @@ public final class FencedNode: FencedWriter {
 
     /// Replaces the value by one that is computed from it.
     ///
-    /// The value is computed again if somebody else writes in between. One that was computed is written at most once, also when answers are lost.
+    /// The value is computed again if somebody else writes in between. A value that was computed is written at most once,
+    /// also if answers are lost.
     ///
     /// - Parameters:
     ///   - token: That of the grant by which this is written.

@@ -169,7 +169,7 @@ static int64_t now(void) {
 
 static int64_t earlier(int64_t one, int64_t other) { return one < other ? one : other; }
 
-// The limit of a ppoll does not count while the machine is suspended; this timer does.
+// The limit of a ppoll does not count while the machine is suspended; this timer does. Setting it forgets that it has fired.
 static void setTimer(int timer, int64_t instant) {
     if (instant < 1) instant = 1;
     struct itimerspec time = {.it_value = {.tv_sec = instant / second, .tv_nsec = instant % second}};
@@ -215,8 +215,6 @@ static int guardCommand(pid_t command, int channel, int64_t grace, CommandDeadli
             struct pollfd inputs[] = {{.fd = channel, .events = POLLIN}, {.fd = timer, .events = POLLIN}};
             // SIGCHLD is blocked at any other time, so that no end is missed.
             if (ppoll(inputs, 2, timer < 0 ? &pause : NULL, &none) <= 0) continue;
-            uint64_t expirations;
-            if (inputs[1].revents != 0 && read(timer, &expirations, sizeof(expirations)) < 0) errno = 0;
             if (inputs[0].revents == 0) continue;
             ssize_t count = recv(channel, &order, sizeof(order), MSG_DONTWAIT);
             if (count < 0 && (errno == EAGAIN || errno == EINTR)) continue;

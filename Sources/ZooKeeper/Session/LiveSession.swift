@@ -62,7 +62,7 @@ package final class LiveSession: Sendable {
         try await flight(requests)
     }
 
-    /// Sends requests in one flight, all of them on one connection: when that is lost, those that follow fail as well.
+    /// Sends requests as one batch: all of them are answered on one connection, or fail.
     ///
     /// - Parameter batch: Makes them part of an earlier batch.
     package func flight(_ requests: [SessionRequest], batch: RequestBatch? = nil) async throws -> [SessionResult] {

@@ -85,7 +85,7 @@ final class HeldCommand: Sendable {
         another user cannot be signalled.
 
         The command never runs beside the next holder, also if this program is stopped (SIGSTOP) or frozen: the guard, a \
-        process of its own, sends SIGTERM a twentieth of the session timeout before the \(held) could be given away, and \
+        process of its own, sends SIGTERM about a twentieth of the session timeout before the \(held) could be given away, and \
         SIGKILL at that instant, even if --grace would last longer. A write that is on its way at that instant may still \
         arrive: a store that checks ZK_FENCING_TOKEN refuses it.
 

@@ -29,17 +29,20 @@ struct GateShutdownTests {
         }
     }
 
-    /// Sends events through a gate until it is shut down.
+    /// Waits at a gate from a moment on.
     private struct Consumer: Service {
         let gate: EventGate
         let usesSequence: Bool
+        let start = Moment()
+        let isWaiting = Moment()
 
         func run() async throws {
-            let events = AsyncStream { try? await Task.sleep(for: .milliseconds(5)) }.cancelOnGracefulShutdown()
+            await start.wait()
+            isWaiting.happen()
             if usesSequence {
-                for try await _ in events.gated(by: gate) {}
+                for try await _ in AsyncStream<Int>.makeStream().stream.gated(by: gate) {}
             } else {
-                for await _ in events { try await gate.withPermit { _ in } }
+                try await gate.withPermit { _ in }
             }
         }
     }
@@ -62,6 +65,8 @@ struct GateShutdownTests {
                 }
             }
             await isOpen.wait()
+            consumer.start.happen()
+            await consumer.isWaiting.wait()
             await group.triggerGracefulShutdown()
             // The event that waits is given up, which ends a loop over a sequence and a single call with an error.
             switch await running.result {
@@ -80,7 +85,8 @@ struct GateShutdownTests {
         let consumer = Consumer(gate: gate, usesSequence: usesSequence)
         let group = ServiceGroup(services: [client, gate, consumer], logger: Logger(label: "test"))
         let running = Task { try await group.run() }
-        for await state in gate.states where state == .starting { break }
+        consumer.start.happen()
+        await consumer.isWaiting.wait()
         await group.triggerGracefulShutdown()
         _ = await running.result
         #expect(gate.state == .stopped)
