@@ -4,10 +4,13 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
 sources := $(wildcard Package.swift Sources Recipes Tests integration Examples Benchmarks)
+# SwiftPM passes traits to the compiler in the order of a hash table. In another order, everything is compiled again.
+stable := SWIFT_DETERMINISTIC_HASHING=1
 report := .build/ci
 traits := --traits Tracing,Configuration
 
-.PHONY: bootstrap bootstrap-tests demo build-demo test test-unit test-integration build-tests simulate mutants traits sanitize lint docs bench clean
+.PHONY: bootstrap bootstrap-tests demo build-demo test test-unit test-integration build-tests simulate simulate-today \
+	build-simulate mutants traits sanitize lint docs bench clean
 
 # Installs the C client's headers and the ZooKeeper server if they are missing.
 bootstrap:
@@ -20,17 +23,17 @@ bootstrap-tests:
 # Processors pause for a task on a real server. Built apart, so that the tests may run meanwhile.
 optimized := -c release --scratch-path .build/optimized
 demo: build-demo
-	swift run $(optimized) zkrecipes demo --fault $(ARGS)
+	swift run $(optimized) zkrecipes-dev demo --fault $(ARGS)
 
 build-demo: bootstrap
-	swift build $(optimized) --product zkrecipes
+	swift build $(optimized) --product zkrecipes-dev
 
-# Every test. The integration tests run one suite after the other: each starts servers of its own.
+# Every test. The integration tests run in several processes side by side, a suite after the other in each.
 test: test-unit test-integration
 
 # With all optional parts; the package that depends on this one builds without them.
 build-tests: bootstrap
-	swift build --build-tests $(traits)
+	$(stable) swift build --build-tests $(traits)
 
 test-unit: build-tests
 	@mkdir -p $(report)
@@ -38,16 +41,21 @@ test-unit: build-tests
 		|| { grep -F '✘' $(report)/unit.log; exit 1; }
 
 test-integration: bootstrap-tests build-tests
-	@mkdir -p $(report)
-	@rm -f $(report)/integration*.xml
-	swift test $(traits) --skip-build --no-parallel --filter IntegrationTests --xunit-output $(report)/integration.xml 2>&1 \
-		| tee $(report)/integration.log || { grep -F '✘' $(report)/integration.log; exit 1; }
+	.ci/test-integration "$$($(stable) swift build --build-tests $(traits) --show-bin-path)/swift-zookeeperPackageTests.xctest"
 
 # The recipes in simulated worlds: SEEDS worlds of each scenario, or of SCENARIO alone, or SEED alone with its trace.
 SEEDS ?= 10000
 simulate: bootstrap
 	swift run -c release simulate --threads $$(nproc) --seeds $(SEEDS) \
 		$(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+# Worlds that nobody has seen: 100 of each scenario, by the date.
+simulate-today: build-simulate
+	@first=$$(date -u +%Y%m%d)0000; echo "simulate: 100 seeds of each scenario from $$first"; \
+	swift run $(optimized) --skip-build simulate --threads $$(nproc) --first $$first --seeds 100
+
+build-simulate: bootstrap
+	swift build $(optimized) --product simulate
 
 # Plants each bug of Tests/Mutants in a scratch copy: the simulator must find it.
 mutants: bootstrap
@@ -76,6 +84,7 @@ lint:
 docs: bootstrap
 	swift package generate-documentation --target ZooKeeper --warnings-as-errors
 	swift package generate-documentation --target ZooKeeperRecipes --warnings-as-errors
+	swift package generate-documentation --target ZooKeeperScheduling --warnings-as-errors
 	swift package generate-documentation --target ZooKeeperTestKit --warnings-as-errors
 
 bench: bootstrap

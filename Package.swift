@@ -24,13 +24,14 @@ let configuration = Target.Dependency.product(
     name: "Configuration", package: "swift-configuration", condition: .when(traits: ["Configuration"]))
 let collections = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let persistentCollections = Target.Dependency.product(name: "HashTreeCollections", package: "swift-collections")
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 
 /// A program to start from, with a page that says what it shows.
 func example(_ name: String) -> Target {
     .executableTarget(
         name: name,
-        dependencies: ["ZooKeeper", "ZooKeeperRecipes", logging, lifecycle, signals],
+        dependencies: ["ZooKeeper", "ZooKeeperRecipes", "ZooKeeperScheduling", logging, lifecycle, signals],
         path: "Examples/\(name)",
         exclude: ["README.md"],
         swiftSettings: settings
@@ -39,13 +40,14 @@ func example(_ name: String) -> Target {
 
 let package = Package(
     name: "swift-zookeeper",
-    platforms: [.macOS(.v15)],
     products: [
         .library(name: "ZooKeeper", targets: ["ZooKeeper"]),
         .library(name: "ZooKeeperRecipes", targets: ["ZooKeeperRecipes"]),
+        .library(name: "ZooKeeperScheduling", targets: ["ZooKeeperScheduling"]),
         .library(name: "ZooKeeperTestKit", targets: ["ZooKeeperTestKit"]),
         .library(name: "ZooKeeperTestKitTraits", targets: ["ZooKeeperTestKitTraits"]),
         .executable(name: "zkrecipes", targets: ["zkrecipes"]),
+        .executable(name: "zkrecipes-dev", targets: ["zkrecipes-dev"]),
     ],
     traits: [
         .trait(name: "Tracing", description: "Spans for each operation through swift-distributed-tracing."),
@@ -84,12 +86,19 @@ let package = Package(
             name: "ZooKeeperRecipes",
             dependencies: ["ZooKeeper", logging, metrics, lifecycle, collections, persistentCollections],
             path: "Recipes",
-            exclude: ["README.md"],
+            exclude: ["README.md", "Scheduling"],
+            swiftSettings: settings
+        ),
+        // Apart from the recipes, because it needs Foundation for its calendars.
+        .target(
+            name: "ZooKeeperScheduling",
+            dependencies: ["ZooKeeper", "ZooKeeperRecipes", logging, lifecycle],
+            path: "Recipes/Scheduling",
             swiftSettings: settings
         ),
         .target(
             name: "ZooKeeperTestKit",
-            dependencies: ["ZooKeeper", "ZooKeeperBridge", logging, metrics, lifecycle, heap],
+            dependencies: ["ZooKeeper", "SystemSupport"],
             swiftSettings: settings
         ),
         // Apart from the test kit, because programs that start servers should not link Swift Testing.
@@ -98,13 +107,29 @@ let package = Package(
             dependencies: ["ZooKeeperTestKit"],
             swiftSettings: settings
         ),
+        // Threads, and what a process is started with, for the test kit and the command line.
+        .target(name: "SystemSupport", swiftSettings: settings),
         // What happens between fork and exec, for the commands that zkrecipes runs.
         .target(name: "CommandGuard"),
+        .target(
+            name: "CommandLineSupport",
+            dependencies: ["SystemSupport", "ZooKeeper", logging, lifecycle, argumentParser],
+            swiftSettings: settings
+        ),
+        // The command line for production links no test code: the commands that start servers are in a program of their own.
         .executableTarget(
             name: "zkrecipes",
             dependencies: [
-                "CommandGuard", "ZooKeeper", "ZooKeeperRecipes", "ZooKeeperTestKit", logging, lifecycle,
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "CommandGuard", "CommandLineSupport", "SystemSupport", "ZooKeeper", "ZooKeeperRecipes",
+                "ZooKeeperScheduling", logging, lifecycle, argumentParser,
+            ],
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "zkrecipes-dev",
+            dependencies: [
+                "CommandLineSupport", "ZooKeeper", "ZooKeeperRecipes", "ZooKeeperTestKit", logging, lifecycle,
+                argumentParser,
             ],
             swiftSettings: settings
         ),
@@ -118,7 +143,7 @@ let package = Package(
         // The documentation's blocks of code: compiled, never run. `make lint` holds the pages to them.
         .target(
             name: "DocumentationSnippets",
-            dependencies: ["ZooKeeper", "ZooKeeperRecipes", logging, lifecycle],
+            dependencies: ["ZooKeeper", "ZooKeeperRecipes", "ZooKeeperScheduling", logging, lifecycle],
             path: "Examples/Snippets",
             swiftSettings: settings
         ),
@@ -140,20 +165,30 @@ let package = Package(
         ),
         .testTarget(
             name: "ZooKeeperRecipesTests",
-            dependencies: ["ZooKeeperRecipes", "ZooKeeper", "ZooKeeperBridge", logging],
+            dependencies: ["ZooKeeperRecipes", "ZooKeeperScheduling", "ZooKeeper", "ZooKeeperBridge", logging],
+            swiftSettings: settings
+        ),
+        // A world in virtual time, and the checkers that judge what was done in it or beside a real server.
+        .target(
+            name: "ZooKeeperSimulator",
+            dependencies: ["SystemSupport", "ZooKeeper", "ZooKeeperBridge", logging, metrics, lifecycle, heap],
+            path: "Tests/Simulator",
             swiftSettings: settings
         ),
         // The recipes in simulated worlds: what they do there, and the program that runs it for `make simulate`.
         .target(
             name: "Simulations",
-            dependencies: ["ZooKeeper", "ZooKeeperBridge", "ZooKeeperRecipes", "ZooKeeperTestKit", logging],
+            dependencies: [
+                "ZooKeeper", "ZooKeeperBridge", "ZooKeeperRecipes", "ZooKeeperScheduling", "ZooKeeperSimulator",
+                logging,
+            ],
             path: "Tests/Simulations",
             swiftSettings: settings
         ),
         .executableTarget(
             name: "simulate",
             dependencies: [
-                "Simulations", "ZooKeeperTestKit", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Simulations", "ZooKeeperSimulator", argumentParser,
             ],
             path: "Tests/Simulate",
             swiftSettings: settings
@@ -161,16 +196,16 @@ let package = Package(
         .testTarget(
             name: "SimulationTests",
             dependencies: [
-                "Simulations", "simulate", "ZooKeeperTestKit", "ZooKeeper", "ZooKeeperBridge", "ZooKeeperRecipes",
-                logging,
+                "Simulations", "simulate", "ZooKeeperSimulator", "ZooKeeperTestKit", "ZooKeeper", "ZooKeeperBridge",
+                "ZooKeeperRecipes", "ZooKeeperScheduling", logging,
             ],
             swiftSettings: settings
         ),
         .testTarget(
             name: "ProgramTests",
             dependencies: [
-                "zkrecipes", "ZooKeeper", "ZooKeeperRecipes", "ZooKeeperTestKit",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "CommandLineSupport", "SystemSupport", "zkrecipes", "zkrecipes-dev", "ZooKeeper", "ZooKeeperRecipes",
+                "ZooKeeperScheduling", "ZooKeeperTestKit", argumentParser,
             ],
             swiftSettings: settings
         ),
@@ -185,9 +220,8 @@ let package = Package(
         .testTarget(
             name: "ZooKeeperIntegrationTests",
             dependencies: [
-                "ZooKeeper", "ZooKeeperBridge", "ZooKeeperTestKit", "ZooKeeperTestKitTraits", "HoldServer", logging,
-                lifecycle,
-                metrics,
+                "SystemSupport", "ZooKeeper", "ZooKeeperBridge", "ZooKeeperSimulator", "ZooKeeperTestKit",
+                "ZooKeeperTestKitTraits", "HoldServer", logging, lifecycle, metrics,
             ],
             path: "integration/ZooKeeperIntegrationTests",
             swiftSettings: settings
@@ -195,9 +229,8 @@ let package = Package(
         .testTarget(
             name: "RecipesIntegrationTests",
             dependencies: [
-                "ZooKeeper", "ZooKeeperRecipes", "ZooKeeperTestKit", "ZooKeeperTestKitTraits", "zkrecipes",
-                "ToolkitPeer",
-                logging, lifecycle,
+                "ZooKeeper", "ZooKeeperRecipes", "ZooKeeperScheduling", "ZooKeeperSimulator", "ZooKeeperTestKit",
+                "ZooKeeperTestKitTraits", "zkrecipes", "zkrecipes-dev", "ToolkitPeer", logging, lifecycle,
             ],
             path: "integration/RecipesIntegrationTests",
             swiftSettings: settings
@@ -205,7 +238,7 @@ let package = Package(
         .testTarget(
             name: "ExamplesIntegrationTests",
             dependencies: [
-                "ZooKeeper", "ZooKeeperRecipes", "ZooKeeperTestKit", "ZooKeeperTestKitTraits",
+                "ZooKeeper", "ZooKeeperRecipes", "ZooKeeperScheduling", "ZooKeeperTestKit", "ZooKeeperTestKitTraits",
                 "DailyExclusiveTask", "FailoverScheduler", "FirstProgram", "LeaderElection", "LeaderGatedTasks",
                 "LockWithLossSignal", "PartitionWorkers",
             ],
@@ -215,13 +248,15 @@ let package = Package(
         // Beside Apache Curator and kazoo: this package's peer, and the tests that drive all three.
         .executableTarget(
             name: "ToolkitPeer",
-            dependencies: ["ZooKeeper", "ZooKeeperRecipes", "ZooKeeperTestKit", logging],
+            dependencies: ["SystemSupport", "ZooKeeper", "ZooKeeperRecipes", "ZooKeeperTestKit", logging],
             path: "integration/Interop/toolkit",
             swiftSettings: settings
         ),
         .testTarget(
             name: "InteropIntegrationTests",
-            dependencies: ["ZooKeeper", "ZooKeeperTestKit", "ZooKeeperTestKitTraits", "ToolkitPeer"],
+            dependencies: [
+                "ZooKeeper", "ZooKeeperSimulator", "ZooKeeperTestKit", "ZooKeeperTestKitTraits", "ToolkitPeer",
+            ],
             path: "integration/InteropTests",
             swiftSettings: settings
         ),

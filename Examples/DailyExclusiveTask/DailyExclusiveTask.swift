@@ -3,6 +3,7 @@ import ServiceLifecycle
 import UnixSignals
 import ZooKeeper
 import ZooKeeperRecipes
+import ZooKeeperScheduling
 
 /// Processes orders all day on each node, but for the time in which one of them runs the daily report alone.
 ///

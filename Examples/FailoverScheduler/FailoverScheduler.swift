@@ -3,6 +3,7 @@ import ServiceLifecycle
 import UnixSignals
 import ZooKeeper
 import ZooKeeperRecipes
+import ZooKeeperScheduling
 
 /// A scheduler that is started with the leadership; the other nodes stand by.
 ///

@@ -31,7 +31,7 @@ struct LockWithLossSignal {
                     }
                 }
                 print("\(name) has unlocked")
-            } catch let error as LockError where error.code == .lost {
+            } catch let error as RecipeError where error.code == .lost {
                 // The work has ended before this is told.
                 print("\(name) has stopped: \(error)")
             }

@@ -57,9 +57,9 @@ func handlingErrors(_ lock: ReadWriteLock, store: Store, items: [String]) async 
         try await lock.withWriteLock(waitingAtMost: .seconds(5)) { lease in
             try await store.replaceAll(with: items, token: lease.fencingToken)
         }
-    } catch let error as LockError where error.code == .timedOut {
+    } catch let error as RecipeError where error.code == .timedOut {
         // Somebody else held it all that time: try later.
-    } catch let error as LockError where error.code == .lost {
+    } catch let error as RecipeError where error.code == .lost {
         // Cancelled in the middle: what was written is there, and the store has refused what came too late.
     } catch let error as ZooKeeperError where error.isOutcomeUnknown {
         // A write of the operation's own: look before repeating it.

@@ -2,8 +2,9 @@ import Logging
 import ServiceLifecycle
 import ZooKeeper
 import ZooKeeperRecipes
+import ZooKeeperScheduling
 
-func schedules() throws -> [ZooKeeperRecipes.Schedule] {
+func schedules() throws -> [ZooKeeperScheduling.Schedule] {
     let nightly = try Schedule.daily(at: TimeOfDay(hour: 2, minute: 30), in: "America/New_York")
     let reports = try Schedule.cron("0 9 * * MON-FRI", in: "Europe/Berlin")
     let sweep = try Schedule.every(.seconds(900))
@@ -23,7 +24,7 @@ func scheduledTask(client: ZooKeeperClient, logger: Logger) async throws {
     try await ServiceGroup(services: [client, task], logger: logger).run()
 }
 
-func nightlyBatch(client: ZooKeeperClient, schedule: ZooKeeperRecipes.Schedule) throws -> ScheduledTask {
+func nightlyBatch(client: ZooKeeperClient, schedule: ZooKeeperScheduling.Schedule) throws -> ScheduledTask {
     var configuration = ScheduledTaskConfiguration()
     configuration.exclusive = try ExclusiveMode(client: client, path: "/orders")
     configuration.drain = .proceed(after: .seconds(60))

@@ -21,7 +21,8 @@ public import ZooKeeper
 /// A new child is shown when it has been read.
 ///
 /// After a lost connection one listing shows that nothing was missed: the server tells what has changed, and only that is
-/// read again. A new session reads everything again, after a `sync`.
+/// read again. A new session reads everything again, after a transaction that checks the path:
+/// a server that is cut off cannot answer that.
 ///
 /// The client has room for watched paths of about 1 MB together, of which this cache gets about half if it is the only one:
 /// some 20,000 children with names of usual length. See ``Configuration-swift.struct/watchBudget``. Further children are

@@ -81,8 +81,8 @@ extension NodeCache {
 
     private func send(_ flight: Flight) {
         guard flight.read.catchesUp else { return sendRead(flight) }
-        flight.session.post(.sync(path: path)) { [weak self] result in
-            switch result {
+        flight.session.post(.barrier(at: path)) { [weak self] result in
+            switch result.asBarrier(before: .success(.none)) {
             case .success: self?.sendRead(flight)
             case .failure(let error): self?.answered(.failed(error))
             }
@@ -102,7 +102,8 @@ extension NodeCache {
 
     private func answered(_ answer: NodeCacheStateMachine.Answer) {
         if case .failed(let error) = answer, !error.isWatchRefusal {
-            logger.debug("Cannot read a znode", metadata: ["zookeeper.path": "\(path)", "reason": "\(error)"])
+            logger.debug(
+                "Cannot read a znode", metadata: ["zookeeper.path": "\(path)", "zookeeper.reason": "\(error)"])
         }
         handle { machine, connection, now in machine.answered(answer, on: connection, now: now) }
     }

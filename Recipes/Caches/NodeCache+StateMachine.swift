@@ -17,7 +17,7 @@ struct NodeCacheStateMachine: Sendable {
 
         var kind: Kind
         var setsWatch: Bool
-        /// Whether a `sync` must come first: the server may be behind what was known on another connection.
+        /// Whether a barrier must come first: the server may be behind what was known on another connection.
         var catchesUp: Bool
     }
 
@@ -70,7 +70,7 @@ struct NodeCacheStateMachine: Sendable {
 
     /// - Parameter seed: What the pauses after failures are shortened by.
     init(now: MonotonicInstant, seed: UInt64) {
-        backoff = Backoff(initial: .milliseconds(50), cap: .seconds(5), seed: seed)
+        backoff = Backoff(.slow, seed: seed)
         staleSince = now
     }
 

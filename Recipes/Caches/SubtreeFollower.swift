@@ -155,8 +155,8 @@ final class SubtreeFollower: Sendable {
     private func send(_ batch: Batch) {
         guard let (session, number) = batch.connection else { return }
         if batch.actions.catchesUp {
-            session.post(.sync(path: scope.root)) { [weak self] result in
-                let succeeded = if case .success = result { true } else { false }
+            session.post(.barrier(at: scope.root)) { [weak self] result in
+                let succeeded = if case .success = result.asBarrier(before: .success(.none)) { true } else { false }
                 self?.handle { machine, connection, now in
                     machine.caughtUp(succeeded, onConnection: number, connection: connection, now: now)
                 }
@@ -182,7 +182,7 @@ final class SubtreeFollower: Sendable {
         if case .failed(let error) = answer, !error.isWatchRefusal {
             logger.debug(
                 "Cannot read a znode",
-                metadata: ["zookeeper.path": "\(read.key.path(below: scope.root))", "reason": "\(error)"])
+                metadata: ["zookeeper.path": "\(read.key.path(below: scope.root))", "zookeeper.reason": "\(error)"])
         }
         if read.setsWatch, !answer.setsWatch(of: read) {
             state.withLock { _ = $0.sinks.removeValue(forKey: read.number) }

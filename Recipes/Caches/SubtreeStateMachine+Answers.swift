@@ -220,13 +220,3 @@ extension ZNodeKey {
         return ZNodeKey(String(text[..<slash]))
     }
 }
-
-extension ZooKeeperError {
-    /// Whether the server has said something about the znode, rather than nothing because of the connection or its load.
-    var isAboutZNode: Bool {
-        switch code {
-        case .connectionLoss, .operationTimeout, .sessionExpired, .sessionMoved, .clientStopped, .throttled: false
-        default: true
-        }
-    }
-}

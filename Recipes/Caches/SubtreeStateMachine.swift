@@ -9,7 +9,7 @@ internal import ZooKeeper
 ///
 /// - On a new connection of the same session watches are kept, and what changed meanwhile is told before the first answer:
 ///   the root is asked once more, for that, and nothing else.
-/// - After a change of the session, or of the servers under it, everything is read again, after a `sync`.
+/// - After a change of the session, or of the servers under it, everything is read again, after a barrier.
 /// - Reads are in a bounded flight. Where watches would take too much room, parts are read again at intervals instead.
 struct SubtreeStateMachine: Sendable {
     typealias Connection = NodeCacheStateMachine.Connection
@@ -56,7 +56,7 @@ struct SubtreeStateMachine: Sendable {
     init(_ scope: Scope, now: MonotonicInstant, seed: UInt64) {
         self.scope = scope
         snapshot = CacheSnapshot(root: scope.root)
-        backoff = Backoff(initial: .milliseconds(50), cap: .seconds(10), seed: seed)
+        backoff = Backoff(.slow, seed: seed)
         nodes[.root] = Node(depth: 0)
         markRoot(now)
     }
@@ -124,7 +124,7 @@ struct SubtreeStateMachine: Sendable {
         return takeActions(now)
     }
 
-    /// The `sync` has been answered.
+    /// The barrier has been answered.
     ///
     /// - Parameter number: That of the connection it was asked on.
     mutating func caughtUp(

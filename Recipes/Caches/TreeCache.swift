@@ -20,7 +20,8 @@ public import ZooKeeper
 /// with another `stat.czxid`. A subtree that vanishes is told from its leaves upwards. A snapshot is what was read at
 /// different moments: znodes that were changed in one transaction may be seen one after the other.
 ///
-/// After a lost connection one read shows that nothing was missed; a new session reads everything again, after a `sync`.
+/// After a lost connection one read shows that nothing was missed; a new session reads everything again, after a
+/// transaction that checks the root: a server that is cut off cannot answer that.
 ///
 /// A znode that may have children needs two watches. A client has room for watched paths of about 1 MB, of which this cache
 /// gets about half if it is the only one: some 5,000 to 8,000 znodes with paths of usual length. See

@@ -41,6 +41,8 @@ package final class Contender: Sendable {
 
     let client: ZooKeeperClient
     let directory: String
+    /// What its errors are about.
+    private let recipe: RecipeError.Recipe
     let data: [UInt8]
     let onWrite: (@Sendable (_ candidate: String, _ data: [UInt8]) -> Void)?
     let end = OneShot<End>()
@@ -48,19 +50,22 @@ package final class Contender: Sendable {
 
     /// - Parameters:
     ///   - directory: The queue's directory; it is created when it is missing.
+    ///   - recipe: What errors are about.
     ///   - data: What the own znode holds.
     ///   - waits: Whether to wait for the contenders in front, or to join only a queue that is free.
     ///   - onWrite: Called when somebody has written the own znode while it waits, as a ``ContenderRequest`` does, with its
     ///     name and data, on the delivering thread. Once it is granted, ``HeldNode/onWrite(_:)`` tells.
     package init(
-        client: ZooKeeperClient, directory: String, policy: ContenderPolicy, data: [UInt8], waits: Bool = true,
+        client: ZooKeeperClient, directory: String, recipe: RecipeError.Recipe = .lock, policy: ContenderPolicy,
+        data: [UInt8], waits: Bool = true,
         onWrite: (@Sendable (_ candidate: String, _ data: [UInt8]) -> Void)? = nil
     ) {
         self.onWrite = onWrite
         self.client = client
         self.directory = directory
+        self.recipe = recipe
         self.data = data
-        let backoff = Backoff(initial: .milliseconds(10), cap: .seconds(1), seed: client.randomness.next())
+        let backoff = client.makeBackoff(.quick)
         state = Mutex(State(machine: ContenderStateMachine(policy: policy, waits: waits), backoff: backoff))
     }
 
@@ -91,7 +96,7 @@ package final class Contender: Sendable {
     ///
     /// - Parameter deadline: When to give up, whatever is going on; `nil` for never.
     /// - Returns: A grant whose ``HeldNode/isValid`` was true.
-    /// - Throws: ``LockError`` with code `.timedOut`, `.notAvailable` or `.queueNumbersExhausted`; ``ZooKeeperError``
+    /// - Throws: ``RecipeError`` with code `.timedOut`, `.notAvailable` or `.queueNumbersExhausted`; ``ZooKeeperError``
     ///   such as `.noAuth`; `CancellationError`. The own znode is gone then, or, without a connection, is deleted when
     ///   there is one again.
     /// - Complexity: One flight of two requests when nobody is in front.
@@ -123,11 +128,11 @@ package final class Contender: Sendable {
             if let grant = end.grant { return grant }
             throw CancellationError()
         case .cancelled: throw CancellationError()
-        case .notAvailable: throw LockError(.notAvailable, path: directory)
-        case .timedOut: throw LockError(.timedOut, path: directory)
+        case .notAvailable: throw RecipeError(.notAvailable, in: recipe, path: directory)
+        case .timedOut: throw RecipeError(.timedOut, in: recipe, path: directory)
         case .numbersExhausted:
-            throw LockError(
-                .queueNumbersExhausted, path: directory, message: ContenderName.beyondTheLimitMessage)
+            throw RecipeError(
+                .queueNumbersExhausted, in: recipe, path: directory, message: ContenderName.beyondTheLimitMessage)
         case .failed(let error): throw error
         }
     }
@@ -135,7 +140,7 @@ package final class Contender: Sendable {
 
 extension Contender {
     /// The path of a child of the queue's directory.
-    func path(_ name: String) -> String { directory == "/" ? "/\(name)" : "\(directory)/\(name)" }
+    func path(_ name: String) -> String { ZNodePath.child(name, of: directory) }
 
     func receive(_ input: ContenderStateMachine.Input, step: Int?) {
         handle { $0.receive(input, step: step) }

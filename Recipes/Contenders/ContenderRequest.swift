@@ -75,7 +75,7 @@ extension ContenderRequest {
         let uuid = ContenderName.makeUUID(using: client.randomness)
         let path = "\(Self.directory(ofQueue: queue))/\(candidate).\(uuid)"
         let target = "\(queue == "/" ? "" : queue)/\(candidate)"
-        var backoff = Backoff(initial: .milliseconds(10), cap: .seconds(1), seed: client.randomness.next())
+        var backoff = client.makeBackoff(.quick)
         while true {
             do {
                 let (data, stat) = try await session.send(.data(path: target)).data
@@ -116,7 +116,7 @@ extension ContenderRequest {
         let listing = try await session.flight(.children(path: directory))[0]
         if case .failure(let error) = listing, error.code == .noNode { return [] }
         let paths = try listing.get().children.names.filter { $0.hasBytePrefix(candidate + ".") }
-            .map { "\(directory)/\($0)" }
+            .map { ZNodePath.child($0, of: directory) }
         let results = try await session.flight(paths.map { .data(path: $0) })
         let found = zip(paths, results).compactMap { path, result -> (path: String, ContenderRequest, ZXID)? in
             guard case .success(.data(let data, let stat)) = result else { return nil }
@@ -137,7 +137,7 @@ extension ContenderRequest {
         let listing = try await session.flight(.children(path: directory))[0]
         if case .failure(let error) = listing, error.code == .noNode { return [] }
         let paths = try listing.get().children.names.filter { $0.hasBytePrefix(candidate + ".") }
-            .map { "\(directory)/\($0)" }
+            .map { ZNodePath.child($0, of: directory) }
         guard !paths.isEmpty else { return [] }
         let results = try await session.flight(paths.flatMap { [.data(path: $0), .delete(path: $0)] })
         let found = stride(from: 0, to: results.count, by: 2).compactMap { index -> (ContenderRequest, ZXID)? in

@@ -45,7 +45,7 @@ extension ContenderStateMachine {
         case notAvailable
         case timedOut
         case cancelled
-        /// The server's numbers are near their end (H14).
+        /// The server's numbers are near their end.
         case numbersExhausted
         case failed(ZooKeeperError)
     }

@@ -355,11 +355,8 @@ extension ContenderStateMachine {
 
     /// What the connection or the server's load has failed is done again; everything else is final.
     private mutating func retry(_ resume: Resume, after error: ZooKeeperError) -> Action {
-        switch error.code {
-        case .connectionLoss, .sessionMoved, .operationTimeout, .throttled: awaitSession(resume, isRetry: true)
-        case .sessionExpired: awaitSession(.begin, isRetry: false)
-        default: finish(.failed(error))
-        }
+        if error.isTransientInSession { return awaitSession(resume, isRetry: true) }
+        return error.code == .sessionExpired ? awaitSession(.begin, isRetry: false) : finish(.failed(error))
     }
 
     private mutating func look() -> Action {
@@ -372,7 +369,7 @@ extension ContenderStateMachine {
         return .join(base: ContenderName.base(uuid: uuid, kind: policy.kind), discarding: discarding)
     }
 
-    /// Empty containers may go between their creation and that of the first child (H63), but not for ever.
+    /// Empty containers may go between their creation and that of the first child, but not for ever.
     private mutating func createParents(after error: ZooKeeperError) -> Action {
         parentAttempts += 1
         state = .creatingParents

@@ -24,7 +24,7 @@ public protocol Grant: Sendable {
     ///
     /// - Parameter operations: As for `ZooKeeperClient.transaction(_:)`; at least one.
     /// - Returns: One result for each operation, in their order.
-    /// - Throws: ``LockError`` or the recipe's own error with code `.lost`, and nothing has happened; `ZooKeeperError`
+    /// - Throws: ``RecipeError`` with code `.lost`, and nothing has happened; `ZooKeeperError`
     ///   of an operation that failed, numbered as they were given, and nothing has happened; `ZooKeeperError` with
     ///   `isOutcomeUnknown` when the answer was lost; `CancellationError`.
     /// - Complexity: One request.

@@ -5,13 +5,14 @@ extension ZooKeeperClient {
     ///
     /// The limit alone ends them: their requests wait for the ensemble, however long it is away.
     ///
-    /// - Throws: ``CoordinationError`` with code `.timedOut`, or the error of the operation.
+    /// - Throws: ``RecipeError`` with code `.timedOut`, or the error of the operation.
     func within<Result: Sendable>(
-        _ patience: Duration?, at path: String, _ operation: @escaping @Sendable () async throws -> Result
+        _ patience: Duration?, of recipe: RecipeError.Recipe, at path: String,
+        _ operation: @escaping @Sendable () async throws -> Result
     ) async throws -> Result {
         guard let patience else { return try await recipeSteps(operation) }
         guard let result = try await recipeSteps(until: clock.now + patience, operation) else {
-            throw CoordinationError(.timedOut, path: path, message: "waited for \(patience)")
+            throw RecipeError(.timedOut, in: recipe, path: path, message: "waited for \(patience)")
         }
         return result
     }
@@ -22,21 +23,12 @@ extension ZooKeeperClient {
     func recipeSteps<Result: Sendable>(
         until deadline: MonotonicInstant, _ operation: @escaping @Sendable () async throws -> Result
     ) async throws -> Result? {
-        let clock = clock
-        return try await withThrowingTaskGroup(of: Result?.self) { group in
-            group.addTask { try await self.recipeSteps(operation) }
-            group.addTask {
-                try await clock.sleep(until: deadline)
-                return nil
-            }
-            defer { group.cancelAll() }
-            return try await group.next() ?? nil
-        }
+        try await clock.run(until: deadline) { try await self.recipeSteps(operation) }
     }
 
     /// Sends requests in the present session or the next one, once.
     ///
-    /// What was lost with its connection or its session fails with a code for which ``ZooKeeperError/wasInterrupted`` holds.
+    /// What was lost with its connection or its session fails with a code for which ``ZooKeeperError/isTransient`` holds.
     func flight(_ requests: SessionRequest...) async throws -> [SessionResult] {
         try await liveSession().flight(requests)
     }

@@ -35,7 +35,7 @@ public final class DistributedBarrier: Sendable {
     /// - Complexity: One request; one more for each missing parent.
     @discardableResult
     public func set(data: [UInt8] = []) async throws -> Bool {
-        var backoff = makeBackoff()
+        var backoff = client.makeBackoff(.quick)
         while true {
             do {
                 try await client.recipeSteps { _ = try await client.create(path, data: data, parents: true) }
@@ -53,7 +53,7 @@ public final class DistributedBarrier: Sendable {
     /// - Throws: `ZooKeeperError`, such as `.noAuth`; or `CancellationError`. A barrier that is not set is no error.
     /// - Complexity: One request.
     public func remove() async throws {
-        var backoff = makeBackoff()
+        var backoff = client.makeBackoff(.quick)
         while true {
             do {
                 return try await client.recipeSteps { try await client.delete(path) }
@@ -65,22 +65,28 @@ public final class DistributedBarrier: Sendable {
         }
     }
 
-    private func makeBackoff() -> Backoff {
-        Backoff(initial: .milliseconds(10), cap: .seconds(1), seed: client.randomness.next())
-    }
-
     /// Waits before a request is repeated, and until there is a connection.
     private func pause(_ pause: Duration) async throws {
         try await client.clock.sleep(until: client.clock.now + pause)
         _ = try await client.liveSession()
     }
 
-    /// Whether the barrier is set, after catching up with the leader.
+    /// Whether the barrier was set at some time during the call.
+    ///
+    /// A quorum confirms the answer, so a server that is cut off cannot give an outdated one. While there is no connection, the
+    /// call waits until the task is cancelled.
+    ///
+    /// - Complexity: Two requests in one round trip; a quorum commits the first one.
     public var isSet: Bool {
         get async throws {
-            try await client.recipeSteps {
-                try await client.sync(path)
-                return try await client.exists(at: path) != nil
+            var backoff = client.makeBackoff(.quick)
+            while true {
+                switch try await client.liveSession().flight(behindBarrierAt: path, [.exists(path: path)])[0] {
+                case .success: return true
+                case .failure(let error) where error.code == .noNode: return false
+                case .failure(let error) where error.isTransient: try await pause(backoff.pause())
+                case .failure(let error): throw error
+                }
             }
         }
     }
@@ -91,18 +97,19 @@ public final class DistributedBarrier: Sendable {
     /// waited for as one.
     ///
     /// - Parameter patience: The longest time to wait, also for a connection; `nil` waits without limit.
-    /// - Throws: ``CoordinationError`` with code `.timedOut`; `ZooKeeperError`: `.noAuth`, `.clientStopped`; or
+    /// - Throws: ``RecipeError`` with code `.timedOut`; `ZooKeeperError`: `.noAuth`, `.clientStopped`; or
     ///   `CancellationError`. No watch is left.
-    /// - Complexity: Two requests in one flight when it is not set; else an event, and two more.
+    /// - Complexity: Two requests in one round trip if it is not set; a quorum commits the first one. Otherwise an event, and two
+    ///   more.
     public func wait(waitingAtMost patience: Duration? = nil) async throws {
         let (client, path) = (client, path)
-        try await client.within(patience, at: path) {
-            var backoff = Backoff(initial: .milliseconds(20), cap: .seconds(2), seed: client.randomness.next())
+        try await client.within(patience, of: .barrier, at: path) {
+            var backoff = client.makeBackoff(.quick)
             while true {
                 let (results, watch) = try await client.flight(watching: path) { sink in
-                    [.sync(path: path), .data(path: path, watch: sink)]
+                    [.barrier(at: path), .data(path: path, watch: sink)]
                 }
-                switch results[0].before(results[1]) {
+                switch results[0].asBarrier(before: results[1]) {
                 case .success:
                     // What has happened is looked at again: an event is no proof of anything.
                     try await watch.wait()
@@ -110,17 +117,10 @@ public final class DistributedBarrier: Sendable {
                 case .failure(let error) where error.code == .noNode: return
                 case .failure(let error):
                     watch.giveUp()
-                    guard error.wasInterrupted else { throw error }
+                    guard error.isTransient else { throw error }
                     try await client.clock.sleep(until: client.clock.now + backoff.pause())
                 }
             }
         }
-    }
-}
-
-extension SessionResult {
-    /// What follows a `sync`, or the reason why that has failed.
-    fileprivate func before(_ next: SessionResult) -> SessionResult {
-        if case .failure = self { self } else { next }
     }
 }

@@ -11,6 +11,9 @@ public import ZooKeeper
 ///
 /// The operation begins when as many participants have entered, and the call returns when all of them have left. The
 /// znodes are those of Apache Curator's `DistributedDoubleBarrier`: an ephemeral one for each participant, and `ready`.
+/// Curator members may take part. Their `leave()` returns when all of this package's participants have left, as long as one
+/// Curator member at least lives; it returns early if the last of them dies inside. It may also return while another Curator
+/// member is inside. Both are so among Curator members alone.
 ///
 /// - A round begins with the write of `ready`, once enough participants have entered since the round before. One of them
 ///   writes it, in a transaction that fails if another one has. The participants of the round are those who had entered
@@ -30,6 +33,11 @@ public final class DoubleBarrier: Sendable {
     public let participants: Int
     private let client: ZooKeeperClient
     private static let readyName = "ready"
+    /// Sorts after all names that Curator gives, which are hexadecimal.
+    ///
+    /// The member with the lowest name keeps its znode until it is alone: Curator's others return from leaving when that has
+    /// gone. This package's participants delete theirs at once, so none may be the lowest beside a Curator member.
+    private static let namePrefix = "participant-"
 
     /// Makes a barrier; nothing is sent.
     ///
@@ -49,7 +57,7 @@ public final class DoubleBarrier: Sendable {
 
     private var readyPath: String { path(of: Self.readyName) }
 
-    private func path(of name: String) -> String { path == "/" ? "/\(name)" : "\(path)/\(name)" }
+    private func path(of name: String) -> String { ZNodePath.child(name, of: path) }
 
     /// Enters, runs an operation, and leaves.
     ///
@@ -62,7 +70,7 @@ public final class DoubleBarrier: Sendable {
     ///   - operation: Runs when all have entered, in a child task. When it throws, this participant leaves without waiting for
     ///     the others. It is kept to its end: a cancellation or graceful shutdown does not delete the znode before.
     /// - Returns: What the operation returned.
-    /// - Throws: ``CoordinationError`` with code `.timedOut`, for entering or leaving; `ZooKeeperError` with code
+    /// - Throws: ``RecipeError`` with code `.timedOut`, for entering or leaving; `ZooKeeperError` with code
     ///   `.sessionExpired` or `.noNode` if this participant's znode was gone before the operation had ended, or when the round
     ///   began; any other `ZooKeeperError` that will last, such as `.noAuth`, `.noChildrenForEphemerals`, `.noNode` for a missing
     ///   chroot, `.clientStopped`; `CancellationError`; or the error of `operation`. The own znode is gone in any case, or
@@ -75,13 +83,15 @@ public final class DoubleBarrier: Sendable {
         leavingAtMost leavePatience: Duration? = nil,
         _ operation: @escaping @Sendable () async throws -> Result
     ) async throws -> Result {
-        let name = ContenderName.makeUUID(using: client.randomness)
+        let name = Self.namePrefix + ContenderName.makeUUID(using: client.randomness)
         let node = try PersistentNode(path(of: name), client: client, logger: client.logger)
         let (result, passed) = try await running(node) {
-            let passed = try await client.within(patience, at: path) { try await self.enter(node, as: name) }
+            let passed = try await client.within(patience, of: .barrier, at: path) {
+                try await self.enter(node, as: name)
+            }
             return (try await run(operation, inside: node), passed)
         }
-        try await client.within(leavePatience, at: path) { try await self.leave(passedAt: passed) }
+        try await client.within(leavePatience, of: .barrier, at: path) { try await self.leave(passedAt: passed) }
         return result
     }
 
@@ -120,7 +130,7 @@ public final class DoubleBarrier: Sendable {
     /// - Returns: The write of `ready` that began it: whoever enters after that takes part in another round.
     private func enter(_ node: PersistentNode, as name: String) async throws -> ZXID {
         var entered: ZNodeStat?
-        var backoff = makeBackoff()
+        var backoff = client.makeBackoff(.quick)
         while true {
             let own = try await node.standingZNode().stat
             let first = entered ?? own
@@ -128,7 +138,7 @@ public final class DoubleBarrier: Sendable {
             let finding: Finding
             do {
                 finding = try await look(as: name, own: own, enteredAt: first.czxid)
-            } catch let error as ZooKeeperError where error.wasInterrupted {
+            } catch let error as ZooKeeperError where error.isTransient {
                 try await client.clock.sleep(until: client.clock.now + backoff.pause())
                 continue
             }
@@ -191,19 +201,16 @@ public final class DoubleBarrier: Sendable {
     /// - Throws: The error for which the ensemble refuses to have the own znode created again.
     private func wait(for watches: [AwaitedWatch], orAnother node: PersistentNode, than own: ZXID) async throws {
         defer { for watch in watches { watch.giveUp() } }
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for watch in watches { group.addTask { try await watch.wait() } }
-            group.addTask {
-                for await state in node.states {
-                    if case .standing(let znode) = state, znode.stat.czxid != own { return }
-                    if case .refused(let error) = state { throw error }
-                }
-                try Task.checkCancellation()
-                throw GroupError(.stopped, path: node.path)
+        var waits: [@Sendable () async throws -> Void] = watches.map { watch in { try await watch.wait() } }
+        waits.append {
+            for await state in node.states {
+                if case .standing(let znode) = state, znode.stat.czxid != own { return }
+                if case .refused(let error) = state { throw error }
             }
-            defer { group.cancelAll() }
-            try await group.next()
+            try Task.checkCancellation()
+            throw RecipeError(.stopped, in: .group, path: node.path)
         }
+        try await race(among: waits)
     }
 
     /// Who has entered for the round that comes next.
@@ -258,14 +265,14 @@ public final class DoubleBarrier: Sendable {
     private func leave(passedAt passed: ZXID) async throws {
         var later: Set<ZNodeName> = []
         var foreign: Set<ZNodeName> = []
-        var backoff = makeBackoff()
+        var backoff = client.makeBackoff(.quick)
         while true {
             do {
-                let results = try await client.flight(
-                    .sync(path: path), .exists(path: readyPath), .children(path: path))
-                let names = Set(names: try members(in: results[2])).subtracting(foreign)
+                let results = try await client.liveSession().flight(
+                    behindBarrierAt: path, [.exists(path: readyPath), .children(path: path)])
+                let names = Set(names: try members(in: results[1])).subtracting(foreign)
                 guard let next = names.subtracting(later).min() else {
-                    if names.isEmpty, let ready = try results[1].existingStat { await forget(ready) }
+                    if names.isEmpty, let ready = try results[0].existingStat { await forget(ready) }
                     return
                 }
                 switch try await waitUntilGone(path(of: next.string), enteredBy: passed) {
@@ -274,7 +281,7 @@ public final class DoubleBarrier: Sendable {
                 case .isForeign: foreign.insert(next)
                 }
                 backoff.reset()
-            } catch let error as ZooKeeperError where error.wasInterrupted {
+            } catch let error as ZooKeeperError where error.isTransient {
                 try await client.clock.sleep(until: client.clock.now + backoff.pause())
             }
         }
@@ -315,10 +322,6 @@ public final class DoubleBarrier: Sendable {
     /// had removed the one before.
     private func forget(_ ready: ZNodeStat) async {
         try? await client.delete(readyPath, version: ready.dataVersion)
-    }
-
-    private func makeBackoff() -> Backoff {
-        Backoff(initial: .milliseconds(20), cap: .seconds(2), seed: client.randomness.next())
     }
 }
 

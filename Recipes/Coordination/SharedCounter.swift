@@ -109,7 +109,7 @@ public final class SharedCounter: Sendable {
     /// Reads the number, after catching up with the leader; creates it when it is missing.
     ///
     /// - Parameter patience: The longest time to try, also to wait for the ensemble; `nil` tries without limit.
-    /// - Throws: ``CoordinationError`` with code `.malformed` or `.timedOut`; `ZooKeeperError`; or `CancellationError`.
+    /// - Throws: ``RecipeError`` with code `.unreadable` or `.timedOut`; `ZooKeeperError`; or `CancellationError`.
     public func number(waitingAtMost patience: Duration? = nil) async throws -> Int64 {
         try Self.decode(try await shared.value(waitingAtMost: patience).data, format, path)
     }
@@ -120,7 +120,7 @@ public final class SharedCounter: Sendable {
     ///   - delta: What to add; it may be negative.
     ///   - patience: The longest time to try, also to wait for the ensemble; `nil` tries without limit.
     /// - Returns: The number afterwards.
-    /// - Throws: ``CoordinationError`` with code `.overflow` or `.malformed`, and nothing was written; `.timedOut` or
+    /// - Throws: ``RecipeError`` with code `.overflow` or `.unreadable`, and nothing was written; `.timedOut` or
     ///   `.outcomeUnknown`, and it may have been written; `ZooKeeperError`, such as `.noAuth`; or `CancellationError`, and
     ///   it may have been written.
     /// - Complexity: Three requests a try.
@@ -129,7 +129,8 @@ public final class SharedCounter: Sendable {
         try await update(waitingAtMost: patience) { [path, format] number in
             let (sum, overflow) = number.addingReportingOverflow(delta)
             guard !overflow else {
-                throw CoordinationError(.overflow, path: path, message: "\(number) + \(delta) does not fit \(format)")
+                throw RecipeError(
+                    .overflow, in: .sharedValue, path: path, message: "\(number) + \(delta) does not fit \(format)")
             }
             return sum
         }
@@ -150,7 +151,7 @@ public final class SharedCounter: Sendable {
         let value = try await shared.update(waitingAtMost: patience) { data in
             let new = try transform(Self.decode(data, format, path))
             guard let encoded = format.encode(new) else {
-                throw CoordinationError(.overflow, path: path, message: "\(new) does not fit \(format)")
+                throw RecipeError(.overflow, in: .sharedValue, path: path, message: "\(new) does not fit \(format)")
             }
             return encoded
         }
@@ -170,10 +171,10 @@ public final class SharedCounter: Sendable {
         _ number: Int64, replacing expected: Int64, waitingAtMost patience: Duration? = nil
     ) async throws -> Bool {
         guard let data = format.encode(number) else {
-            throw CoordinationError(.overflow, path: path, message: "\(number) does not fit \(format)")
+            throw RecipeError(.overflow, in: .sharedValue, path: path, message: "\(number) does not fit \(format)")
         }
         let (shared, format, path) = (shared, format, path)
-        return try await shared.client.within(patience, at: path) {
+        return try await shared.client.within(patience, of: .sharedValue, at: path) {
             while true {
                 let known = try await shared.value()
                 guard try Self.decode(known.data, format, path) == expected else { return false }
@@ -200,7 +201,8 @@ public final class SharedCounter: Sendable {
 
     private static func decode(_ data: [UInt8], _ format: Format, _ path: String) throws -> Int64 {
         guard let number = format.decode(data) else {
-            throw CoordinationError(.malformed, path: path, message: "\(data.count) bytes, which is no \(format)")
+            throw RecipeError(
+                .unreadable, in: .sharedValue, path: path, message: "\(data.count) bytes, which is no \(format)")
         }
         return number
     }

@@ -50,10 +50,10 @@ public final class SharedValue: Sendable {
     /// Reads the value, after catching up with the leader; creates it when it is missing.
     ///
     /// - Parameter patience: The longest time to try, also to wait for the ensemble; `nil` tries without limit.
-    /// - Throws: ``CoordinationError`` with code `.timedOut`; `ZooKeeperError`, such as `.noAuth`; or `CancellationError`.
+    /// - Throws: ``RecipeError`` with code `.timedOut`; `ZooKeeperError`, such as `.noAuth`; or `CancellationError`.
     /// - Complexity: Two requests.
     public func value(waitingAtMost patience: Duration? = nil) async throws -> VersionedValue {
-        try await client.within(patience, at: path) { try await self.read() }
+        try await client.within(patience, of: .sharedValue, at: path) { try await self.read() }
     }
 
     private func read() async throws -> VersionedValue {
@@ -83,20 +83,20 @@ public final class SharedValue: Sendable {
     ///   - known: What it is, as far as is known.
     ///   - patience: The longest time to try, also to wait for the ensemble; `nil` tries without limit.
     /// - Returns: The new value; `nil` when somebody else has written it, and nothing was.
-    /// - Throws: ``CoordinationError`` with code `.outcomeUnknown`; `.timedOut`, and it may have been written;
+    /// - Throws: ``RecipeError`` with code `.outcomeUnknown`; `.timedOut`, and it may have been written;
     ///   `.invalidArgument` for a version that cannot be compared: -1, which would match any; `ZooKeeperError`, such as
     ///   `.noAuth` or `.noNode`; or `CancellationError`, and it may have been written.
     /// - Complexity: One request.
     public func set(
         _ data: [UInt8], replacing known: VersionedValue, waitingAtMost patience: Duration? = nil
     ) async throws -> VersionedValue? {
-        try await client.within(patience, at: path) { try await self.write(data, replacing: known) }
+        try await client.within(patience, of: .sharedValue, at: path) { try await self.write(data, replacing: known) }
     }
 
     private func write(_ data: [UInt8], replacing known: VersionedValue) async throws -> VersionedValue? {
         guard known.stat.dataVersion != -1 else {
-            throw CoordinationError(
-                .invalidArgument, path: path,
+            throw RecipeError(
+                .invalidArgument, in: .sharedValue, path: path,
                 message: "version -1 would match any value; after 4,294,967,295 writes one must be made without it")
         }
         let result = try await client.writeOnce(data, at: path, replacing: known) {
@@ -110,9 +110,9 @@ public final class SharedValue: Sendable {
         }
     }
 
-    private func unknownOutcome(_ present: VersionedValue?) -> CoordinationError {
-        CoordinationError(
-            .outcomeUnknown, path: path, present: present,
+    private func unknownOutcome(_ present: VersionedValue?) -> RecipeError {
+        RecipeError(
+            .outcomeUnknown, in: .sharedValue, path: path, present: present,
             message: "the answer was lost, and what is there now does not tell whether it was written")
     }
 
@@ -122,7 +122,7 @@ public final class SharedValue: Sendable {
     ///   - patience: The longest time to try, also to wait for the ensemble; `nil` tries without limit.
     ///   - transform: Makes the new value of the present one; it may be called several times.
     /// - Returns: The new value.
-    /// - Throws: ``CoordinationError`` with code `.outcomeUnknown`; `.timedOut`, and it may have been written; the error of
+    /// - Throws: ``RecipeError`` with code `.outcomeUnknown`; `.timedOut`, and it may have been written; the error of
     ///   `transform`; `ZooKeeperError`, such as `.noAuth`; or `CancellationError`, and it may have been written.
     /// - Complexity: Three requests a try; pauses grow with the number of tries.
     @discardableResult
@@ -130,7 +130,7 @@ public final class SharedValue: Sendable {
         waitingAtMost patience: Duration? = nil,
         _ transform: @escaping @Sendable ([UInt8]) throws -> [UInt8]
     ) async throws -> VersionedValue {
-        try await client.within(patience, at: path) {
+        try await client.within(patience, of: .sharedValue, at: path) {
             var backoff = Backoff(
                 initial: .milliseconds(2), cap: .milliseconds(200), seed: self.client.randomness.next())
             while true {

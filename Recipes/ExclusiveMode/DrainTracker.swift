@@ -18,7 +18,7 @@ struct DrainTracker: Sendable {
     /// Whoever takes part and does not process: also a processor that was quicker to pause than the listing was taken.
     private(set) var paused: Set<String> = []
     private(set) var forced: Set<String> = []
-    /// The one that paused last.
+    /// The processor that paused last; `nil` if none was waited for, or if something else was waited for after it.
     private(set) var slowest: String?
     /// Whether another window stood in front: it may have left a record since the own request.
     let isBehindAnother: Bool
@@ -80,6 +80,12 @@ struct DrainTracker: Sendable {
         let wait = waiting.values.map { $0.sessionTimeout ?? assumed }.max() ?? .zero
         forced.formUnion(waiting.values.map(\.name))
         waiting = [:]
+        forgetSlowest()
         return (nodes, wait)
+    }
+
+    /// Clears ``slowest``: the window waited for something other than a processor that paused.
+    mutating func forgetSlowest() {
+        slowest = nil
     }
 }

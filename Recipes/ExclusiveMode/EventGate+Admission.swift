@@ -122,7 +122,7 @@ extension EventGate {
     /// - Throws: `CancellationError`, also if a graceful shutdown of the surrounding service group is triggered meanwhile.
     func waitForOpening() async throws {
         let (opening, grant) = try shared.withLock { shared in
-            if shared.isStopped { throw ExclusiveModeError(.gateStopped, path: mode.path) }
+            if shared.isStopped { throw RecipeError(.stopped, in: .exclusiveMode, path: mode.path) }
             return (shared.opening, shared.grant)
         }
         guard opening.value != nil, let grant else { return try await opening.waitUntilShutdown() }

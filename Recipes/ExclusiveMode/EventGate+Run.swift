@@ -11,7 +11,7 @@ extension EventGate {
     /// waited for: it happens on the next one, or with the end of the session.
     /// - Throws: `ZooKeeperError` with code `.noAuth` when the ensemble refuses this processor the rights that
     ///   it needs, `.dataTooLarge` when its name does not fit into a request, `.clientStopped` or `.authenticationFailed` when the client has ended;
-    ///   ``ExclusiveModeError`` with code `.queueNumbersExhausted`, or `.invalidArgument` when it was run before.
+    ///   ``RecipeError`` with code `.queueNumbersExhausted`, or `.invalidArgument` when it was run before.
     public func run() async throws {
         try begin()
         let loop = Task {
@@ -32,13 +32,13 @@ extension EventGate {
         if let failure { throw failure }
     }
 
-    private func begin() throws(ExclusiveModeError) {
+    private func begin() throws(RecipeError) {
         let isFirst = shared.withLock { shared in
             defer { shared.isRunning = true }
             return !shared.isRunning
         }
         guard isFirst else {
-            throw ExclusiveModeError(.invalidArgument, path: mode.path, message: "a gate is run once")
+            throw RecipeError(.invalidArgument, in: .exclusiveMode, path: mode.path, message: "a gate is run once")
         }
     }
 
@@ -62,8 +62,12 @@ struct GateLoop {
     var memberEpoch = 0
     /// What the read znode is to say when the gate is open: the gate drained or recovered before, and has reported that.
     var openReport: ProcessorText.State?
-    /// The window that was last waited for, if it leaves a record.
-    var expectedRecord: (id: String, token: FencingToken)?
+    /// Whether the gate has paused, since it was last open, for a window that leaves a record.
+    var hasPausedForWindow = false
+    /// What the gate has waited for, or waits for, and nobody may have recorded so far.
+    var crash: WindowCrash?
+    /// Since when this gate knows of the windows that have crashed.
+    var crashesSeen: [ZNodeName: MonotonicInstant] = [:]
     /// The one watch on the signal that is set, or may be.
     var signal: SignalWatch?
     var backoff: Backoff
@@ -73,11 +77,7 @@ struct GateLoop {
 
     init(gate: EventGate) {
         self.gate = gate
-        backoff = Self.makeBackoff(gate)
-    }
-
-    static func makeBackoff(_ gate: EventGate) -> Backoff {
-        Backoff(initial: .milliseconds(50), cap: .seconds(5), seed: gate.mode.client.randomness.next())
+        backoff = gate.mode.client.makeBackoff(.slow)
     }
 
     mutating func run() async -> (any Error)? {
@@ -113,7 +113,9 @@ struct GateLoop {
         gate.broadcast.send(.starting)
         let client = mode.client
         do {
-            guard let session = try await unlessStopped({ try await client.liveSession() }) else { return .stopped }
+            guard let session = try await unless(gate.stopping, { try await client.liveSession() }) else {
+                return .stopped
+            }
             self.session = session
             return .session
         } catch {
@@ -125,6 +127,7 @@ struct GateLoop {
     private mutating func stayOpen() async -> GateStateMachine.Event {
         guard let grant else { return .lost(hasSession: true) }
         gate.open(grant)
+        if grant.interrupt.value == nil { hasPausedForWindow = false }
         backoff.reset()
         return await interruption(of: grant) ?? .stopped
     }
@@ -132,17 +135,22 @@ struct GateLoop {
     private mutating func recover() async -> GateStateMachine.Event {
         guard let grant else { return .lost(hasSession: true) }
         gate.broadcast.send(.recovering)
+        gate.logger.warning(
+            "A window crashed: the gate stays shut for the resume delay",
+            metadata: [
+                "zookeeper.owners": .array((crash?.windows ?? []).map { "\(EscapedText.escaped($0.text.owner))" }),
+                "zookeeper.delay": "\(mode.configuration.resumeDelay)",
+            ])
         reportRecovering()
-        let end = gate.clock.now + mode.configuration.resumeDelay
-        if let event = await interruption(of: grant, until: end) { return event }
-        expectedRecord = nil
-        return .recovered
+        let end = (crashesSeen.values.max() ?? gate.clock.now) + mode.configuration.resumeDelay
+        return await interruption(of: grant, until: end) ?? .recovered
     }
 
     private enum Waited: Sendable {
         case over(GateGrant.Interrupt?)
         case watch(SignalWatch?)
         case reported(Bool)
+        case recorded(Bool)
     }
 
     /// Waits until the gate must shut, or until a deadline, which gives `nil`; the signal is watched meanwhile.
@@ -161,11 +169,13 @@ struct GateLoop {
                 }
             }
             if deadline == nil, let report = openReport { group.addTask { .reported(await loop.reportOpen(report)) } }
+            if deadline == nil, let crash { group.addTask { .recorded(await loop.record(crash)) } }
             for await waited in group {
                 switch waited {
                 case .over: group.cancelAll()
                 case .watch(let watch): signal = watch
                 case .reported(let isDone): if isDone { openReport = nil }
+                case .recorded(let isDone): if isDone { crash = nil }
                 }
             }
         }
@@ -183,7 +193,7 @@ struct GateLoop {
 
     mutating func backOff() async -> GateStateMachine.Event {
         let (clock, pause) = (gate.clock, backoff.pause())
-        let done: Void? = try? await unlessStopped { try await clock.sleep(until: clock.now + pause) }
+        let done: Void? = try? await unless(gate.stopping) { try await clock.sleep(until: clock.now + pause) }
         return done == nil ? .stopped : .backedOff
     }
 
@@ -191,7 +201,7 @@ struct GateLoop {
         gate.broadcast.send(.paused)
         while let session, let watch = signal {
             let event = watch.event
-            guard let seen = try? await unlessStopped({ try await event.wait() }) else { return .stopped }
+            guard let seen = try? await unless(gate.stopping, { try await event.wait() }) else { return .stopped }
             if seen.isSessionEnded { return .sessionEnded }
             if seen.isDeleted { return .signalGone }
             switch await look(session) {
@@ -207,32 +217,7 @@ struct GateLoop {
     func unlessAbandoned<Value: Sendable>(
         _ operation: @escaping @Sendable () async throws -> Value
     ) async -> Value? {
-        let (stopping, client) = (gate.stopping, mode.client)
-        return await withTaskGroup(of: Value?.self) { group in
-            group.addTask { try? await operation() }
-            group.addTask {
-                guard (try? await stopping.wait()) != nil else { return nil }
-                for await state in client.states where !state.isConnected { break }
-                return nil
-            }
-            defer { group.cancelAll() }
-            return await group.next() ?? nil
-        }
-    }
-
-    /// Waits for an operation, or for the gate's stop, which gives `nil`.
-    private func unlessStopped<Value: Sendable>(
-        _ operation: @escaping @Sendable () async throws -> Value
-    ) async throws -> Value? {
         let stopping = gate.stopping
-        return try await withThrowingTaskGroup(of: Value?.self) { group in
-            group.addTask { try await operation() }
-            group.addTask {
-                try await stopping.wait()
-                return nil
-            }
-            defer { group.cancelAll() }
-            return try await group.next() ?? nil
-        }
+        return try? await mode.client.run(untilDisconnectedAfter: { try await stopping.wait() }, operation)
     }
 }

@@ -24,8 +24,8 @@ struct GateStateMachine: Sendable {
 
     enum Event: Equatable {
         case session
-        /// The read znode stands, and no signal did after it; the last window left its record or there was none to leave.
-        case entered(lastWindowCrashed: Bool)
+        /// The read znode exists, and no signal did after it; whether a window has ended without a record.
+        case entered(windowCrashed: Bool)
         /// The read znode stands, and so does a signal.
         case enteredUnderSignal
         /// Nothing stands for certain: what may have been created is left to the clean-up.

@@ -35,7 +35,7 @@ extension GateLoop {
     mutating func enter() async -> GateStateMachine.Event {
         guard let session, !session.hasEnded else { return .sessionEnded }
         let uuid = gate.member.makeUUID(using: mode.client.randomness)
-        let base = "\(mode.locksPath)/\(ContenderName.base(uuid: uuid, kind: .read))"
+        let base = ZNodePath.child(ContenderName.base(uuid: uuid, kind: .read), of: mode.locksPath)
         let watch = SignalWatch(session, path: mode.signalPath)
         var requests: [SessionRequest] = [
             .create(path: base, data: processor(session).bytes, mode: .ephemeralSequential),
@@ -45,17 +45,17 @@ extension GateLoop {
         if memberEpoch != session.epoch {
             requests.append(memberCreation(session))
         }
-        let flight = requests
-        guard let results = await unlessAbandoned({ try await session.flight(flight) }) else {
+        let (flight, batch) = (requests, RequestBatch())
+        guard let results = await unlessAbandoned({ try await session.flight(flight, batch: batch) }) else {
             watch.giveUp()
             session.cleanUp(.prefix(ContenderName.prefix(uuid: uuid), parent: mode.locksPath))
             return .enterFailed
         }
         if results.count > 3 { await joinMembers(results[3], session) }
-        return await entered(results, uuid: uuid, watch: watch, session: session)
+        return await entered(results, batch, uuid: uuid, watch: watch, session: session)
     }
 
-    private var memberPath: String { "\(mode.membersPath)/\(gate.member.node)" }
+    private var memberPath: String { ZNodePath.child(gate.member.node, of: mode.membersPath) }
 
     private func memberCreation(_ session: LiveSession) -> SessionRequest {
         .create(path: memberPath, data: processor(session).bytes, mode: .ephemeral)
@@ -82,7 +82,7 @@ extension GateLoop {
     }
 
     private mutating func entered(
-        _ results: [SessionResult], uuid: String, watch: SignalWatch, session: LiveSession
+        _ results: [SessionResult], _ batch: RequestBatch, uuid: String, watch: SignalWatch, session: LiveSession
     ) async -> GateStateMachine.Event {
         let created: (path: String, stat: ZNodeStat)
         do {
@@ -98,14 +98,15 @@ extension GateLoop {
         }
         node = created.path
         openReport = nil
-        let grant = GateGrant(hold: session.hold(created.path, czxid: created.stat.czxid))
+        let grant = GateGrant(hold: session.hold(created.path, czxid: created.stat.czxid, seenBy: batch))
         self.grant = grant
         gate.prepare(grant)
         switch results[1] {
         case .failure(let error) where error.code == .noNode:
             self.watch(watch)
             gate.close(grant, on: watch)
-            return .entered(lastWindowCrashed: lastWindowCrashed(await records(results[2], session)))
+            let crashed = await hasWindowCrashed(before: created.stat, records: results[2], session)
+            return .entered(windowCrashed: crashed)
         case .failure(let error):
             watch.giveUp()
             note(error)
@@ -117,17 +118,55 @@ extension GateLoop {
         }
     }
 
-    /// The records of the last windows: read again if the answer was lost with its connection, which is no sign of a crash.
-    private mutating func records(_ result: SessionResult, _ session: LiveSession) async -> SessionResult {
-        var result = result
-        while expectedRecord != nil, case .failure(let error) = result, error.isPassing, !session.hasEnded {
-            let windowsPath = mode.windowsPath
+    /// Whether a window has ended without a record: it was requested before the read znode was created, and after that there
+    /// was no signal.
+    ///
+    /// Asked again if the answer was lost with its connection, which is no sign of a crash. What cannot be known is taken for
+    /// one only after a window that this gate has paused for.
+    private mutating func hasWindowCrashed(
+        before created: ZNodeStat, records: SessionResult, _ session: LiveSession
+    ) async -> Bool {
+        let (mode, node, interrupt) = (mode, grant?.hold.path ?? "", grant?.interrupt)
+        var records = records
+        // A signal ends this as well: the window waits for the read znode.
+        while !session.hasEnded, interrupt?.value == nil {
+            do {
+                let (data, stat) = try records.get().data
+                let found = await unlessAbandoned { () async -> Result<[UnfinishedWindow], any Error> in
+                    guard stat.childrenCount > 0 else { return .success([]) }
+                    do {
+                        return .success(
+                            try await mode.crashedWindows(
+                                before: created.czxid, of: node, in: session, records: WindowRecord.list(data)))
+                    } catch { return .failure(error) }
+                }
+                if let windows = try found?.get() {
+                    remember(windows.isEmpty ? nil : WindowCrash(windows: windows, noticed: created.ctime))
+                    return crash != nil
+                }
+            } catch let error as ZooKeeperError where error.isTransient {
+            } catch {
+                return hasPausedForWindow
+            }
             guard await backOff() != .stopped else { break }
-            let again = await unlessAbandoned { try await session.flight(.data(path: windowsPath)) }
-            guard let again else { break }
-            result = again[0]
+            let again = await unlessAbandoned {
+                try await session.flight(behindBarrierAt: node, [.data(path: mode.windowsPath)])
+            }
+            records = again?[0] ?? .failure(ZooKeeperError(.connectionLoss))
         }
-        return result
+        // What has interrupted the gate keeps it shut anyway.
+        return interrupt?.value == nil && hasPausedForWindow
+    }
+
+    /// Keeps a crash, and since when this gate knows of each window: the delay does not begin again after an interruption.
+    private mutating func remember(_ crash: WindowCrash?) {
+        let before = crashesSeen
+        let now = gate.clock.now
+        crashesSeen = [:]
+        for window in crash?.windows ?? [] {
+            crashesSeen[ZNodeName(window.text.id)] = before[ZNodeName(window.text.id)] ?? now
+        }
+        self.crash = crash
     }
 
     private mutating func enterFailed(
@@ -184,7 +223,7 @@ extension GateLoop {
 
     private func watchAgain(for grant: GateGrant) async -> SignalWatch? {
         let (clock, signalPath) = (gate.clock, mode.signalPath)
-        var backoff = Self.makeBackoff(gate)
+        var backoff = gate.mode.client.makeBackoff(.slow)
         while !grant.session.hasEnded {
             let watch = SignalWatch(grant.session, path: signalPath)
             gate.close(grant, on: watch)
@@ -203,96 +242,11 @@ extension GateLoop {
     }
 
     /// What cannot be asked or watched is tried again after a pause; the reason is told.
-    private func note(_ error: ZooKeeperError) {
-        guard !error.isPassing, error.code != .clientStopped else { return }
+    func note(_ error: ZooKeeperError) {
+        guard !error.isTransient, error.code != .clientStopped else { return }
         gate.logger.warning(
             "The gate cannot watch the signal, and tries again after a pause",
             metadata: ["zookeeper.path": "\(mode.signalPath)", "error": "\(error)"])
-    }
-
-    /// Whether the window that this gate paused for has ended without leaving its record.
-    ///
-    /// Such a window is remembered until the gate has waited for its sake: a loss in the meantime begins the wait anew.
-    private mutating func lastWindowCrashed(_ records: SessionResult) -> Bool {
-        guard let expected = expectedRecord else { return false }
-        guard case .success(.data(let data, _)) = records else { return true }
-        // A later window's record tells as much: few are kept, and this gate may have been away for many.
-        let ended = WindowRecord.list(data).filter { $0.outcome != .forcing }
-        guard ended.contains(where: { $0.id == expected.id || $0.token > expected.token }) else { return true }
-        expectedRecord = nil
-        return false
-    }
-
-    /// How long a gate drains before it looks whether the signal is still there: quick events save the request.
-    private static let lookDelay = Duration.milliseconds(100)
-
-    /// Waits until nobody is inside, and reports what it waits for when that takes long.
-    ///
-    /// Where it may reopen it watches the signal meanwhile: see ``reopen(_:)``.
-    mutating func drain(mayReopen: Bool) async -> GateStateMachine.Event {
-        if let grant { gate.shut(grant) }
-        if grant?.hold.lossReason == nil { gate.broadcast.send(.draining) }
-        let clock = gate.clock
-        let began = clock.now
-        var reportAt = began + mode.configuration.drainReportDelay
-        var lookAt = mayReopen ? began + Self.lookDelay : nil
-        var look: SignalLook?
-        while gate.counter.total > 0 {
-            await gate.drainWakeUp.wait(until: min(reportAt, look == nil ? lookAt ?? reportAt : reportAt), clock: clock)
-            let now = clock.now
-            switch look?.sight {
-            case nil: break
-            case .gone:
-                if reopen(look) { return .signalGone }
-                (look, lookAt) = (nil, nil)
-            case .changed: (look, lookAt) = (nil, now)
-            case .failed(let error):
-                note(error)
-                (look, lookAt) = (nil, now + backoff.pause())
-            case .sessionEnded: (look, lookAt) = (nil, nil)
-            }
-            if look == nil, let at = lookAt, at <= now { look = startLook() }
-            guard now >= reportAt, gate.counter.total > 0 else { continue }
-            reportDraining(now: now)
-            reportAt = now + .seconds(1)
-            // Servers tell nobody of the end of a znode that they may not read (CVE-2024-23944): a new look tells it.
-            if look?.isAnswered == true { look = startLook() }
-        }
-        return .drained
-    }
-
-    private mutating func startLook() -> SignalLook? {
-        guard let session else { return nil }
-        let look = SignalLook(session, path: mode.signalPath, wakes: gate.drainWakeUp)
-        watch(look.watch)
-        return look
-    }
-
-    /// Lets events in again with the read znode of before, after a look has found no signal and set a watch for the next.
-    ///
-    /// No window can have opened meanwhile, and none can open unnoticed: every window waits for the znodes in front of its
-    /// own. The read znode was created before the signal that this gate closed for, and its deletion has not been sent, so
-    /// all write znodes since then are behind it, those of later signals as well. A signal that comes after the look fires
-    /// the watch, which closes the gate again; one that was created between an earlier one's end and the look is found by
-    /// it. If the znode has been deleted by somebody, the grant is lost and the gate does not reopen; if that is not known
-    /// yet, the deadline protects the events as in any open gate.
-    private mutating func reopen(_ look: SignalLook?) -> Bool {
-        guard let look, let grant, grant.hold.lossReason == nil, gate.stopping.value == nil else { return false }
-        gate.logger.info("The window was given up: the gate opens again")
-        let again = GateGrant(hold: grant.hold)
-        self.grant = again
-        gate.prepare(again)
-        gate.close(again, on: look.watch)
-        return true
-    }
-
-    private mutating func reportDraining(now: MonotonicInstant) {
-        guard let session, let node else { return }
-        let text = report(session, now: now)
-        openReport = .reopened
-        gate.logger.info(
-            "Still draining", metadata: ["inside": "\(text.inside ?? 0)", "oldest": "\(text.oldest ?? .zero)"])
-        session.post(.setData(path: node, data: text.bytes))
     }
 
     /// Operators see why the gate stays shut.
@@ -311,24 +265,32 @@ extension GateLoop {
         var text = state == .reopened ? report(session, now: clock.now) : processor(session)
         text.state = state
         let bytes = text.bytes
-        var backoff = Self.makeBackoff(gate)
-        while !session.hasEnded {
-            guard let result = try? await session.flight(.setData(path: node, data: bytes))[0] else { return false }
-            switch result {
-            case .success: return true
-            case .failure(let error) where error.code == .noNode: return true
-            case .failure: break
-            }
-            guard (try? await clock.sleep(until: clock.now + backoff.pause())) != nil else { return false }
+        return await repeated {
+            let result = try await session.flight(.setData(path: node, data: bytes))[0]
+            if case .failure(let error) = result { return error.code == .noNode }
+            return true
         }
-        return true
     }
 
-    private func report(_ session: LiveSession, now: MonotonicInstant) -> ProcessorText {
-        var text = processor(session)
-        text.inside = gate.counter.total
-        text.oldest = gate.counter.busySince.map { .nanoseconds(now.nanoseconds - $0) }
-        return text
+    /// Writes the records of windows that crashed, after the resume delay, unless somebody else has; says whether that is done.
+    func record(_ crash: WindowCrash) async -> Bool {
+        guard let session else { return true }
+        return await repeated { try await mode.record(crash, in: session) }
+    }
+
+    /// Repeats something that is sent until it is done or cannot be done, which is told; pauses in between.
+    ///
+    /// Not done when the task is cancelled.
+    private func repeated(_ attempt: () async throws -> Bool) async -> Bool {
+        var backoff = gate.mode.client.makeBackoff(.slow)
+        while session?.hasEnded == false {
+            do {
+                if try await attempt() { return true }
+            } catch let error as ZooKeeperError where error.isTransient {
+            } catch { return !(error is CancellationError) }
+            guard (try? await gate.clock.sleep(until: gate.clock.now + backoff.pause())) != nil else { return false }
+        }
+        return true
     }
 
     /// Deletes the read znode, which acknowledges the pause, and reads the signal with a watch, in one flight.
@@ -348,8 +310,8 @@ extension GateLoop {
         self.node = nil
         if session.hasEnded { return .sessionEnded }
         switch results?[1] {
-        case .success(.data(let data, let stat)):
-            noteSignal(data, stat, watch: watch)
+        case .success(.data(let data, _)):
+            noteSignal(data, watch: watch)
             return .left(signalStands: true)
         case .failure(let error) where error.code == .noNode:
             self.watch(nil)
@@ -373,8 +335,8 @@ extension GateLoop {
                 try await session.flight(.data(path: signalPath, watch: watch.sink))
             }
             switch results?[0] {
-            case .success(.data(let data, let stat)):
-                noteSignal(data, stat, watch: watch)
+            case .success(.data(let data, _)):
+                noteSignal(data, watch: watch)
                 return .stands
             case .failure(let error) where error.code == .noNode: return .gone
             case .failure(let error) where error.code == .noAuth:
@@ -414,54 +376,14 @@ extension GateLoop {
         }
     }
 
-    private mutating func noteSignal(_ data: [UInt8], _ stat: ZNodeStat, watch: SignalWatch) {
+    private mutating func noteSignal(_ data: [UInt8], watch: SignalWatch) {
         self.watch(watch)
         backoff.reset()
-        let text = SignalText(data)
-        guard text.keepsRecords else { return }
-        expectedRecord = (text.id, FencingToken(rawValue: stat.czxid.rawValue))
+        if SignalText(data).keepsRecords { hasPausedForWindow = true }
     }
 
-    private func processor(_ session: LiveSession) -> ProcessorText {
+    func processor(_ session: LiveSession) -> ProcessorText {
         ProcessorText(member: gate.member.node, name: gate.name, sessionTimeout: session.timeout)
-    }
-}
-
-/// A look at the signal by a gate that drains, and the watch that it sets.
-final class SignalLook: Sendable {
-    enum Sight {
-        /// There is no signal; the watch fires when the next one is created.
-        case gone
-        /// There was one; since then it has changed or gone, or the watch was lost.
-        case changed
-        case failed(ZooKeeperError)
-        case sessionEnded
-    }
-
-    let watch: SignalWatch
-    private let answer = OneShot<SessionResult>()
-
-    /// Sends the look; the answer, and then the watch's event, wake the loop.
-    init(_ session: LiveSession, path: String, wakes loop: WakeUp) {
-        watch = SignalWatch(session, path: path)
-        watch.event.observe { _ in loop.signal() }
-        session.post(.exists(path: path, watch: watch.sink)) { [answer] in
-            answer.set($0)
-            loop.signal()
-        }
-    }
-
-    var isAnswered: Bool { answer.value != nil }
-
-    /// What has been seen; `nil` without an answer, and while the signal stays as it was.
-    var sight: Sight? {
-        switch answer.value {
-        case .failure(let error) where error.code == .noNode: .gone
-        case .failure(let error) where [.sessionExpired, .clientStopped].contains(error.code): .sessionEnded
-        case .failure(let error): .failed(error)
-        case .success: watch.event.value.map { $0.isSessionEnded ? .sessionEnded : .changed }
-        case nil: nil
-        }
     }
 }
 

@@ -23,7 +23,7 @@ internal import ZooKeeper
 /// cancels what is inside, waits for it, and joins again. One gate serves all tasks of a process.
 ///
 /// A permit inside a permit could wait for itself: the inner one for the gate, and the window, which keeps the gate shut,
-/// for the outer one. ``enter()`` and `withPermit` therefore fail with code `.nested` inside the operation of a
+/// for the outer one. ``enter()`` and `withPermit` therefore fail with code `.alreadyHeld` inside the operation of a
 /// `withPermit` or of an ``ExclusiveMode/run(reason:drain:ifBusy:operation:)`` of the same client and base path,
 /// whether or not the gate is open. Child tasks (`async let`, task groups) and tasks started with `Task {}` count as inside
 /// until the outer permit has been given back; a `Task.detached` never does. Permits from ``enter()``, ``tryEnter()`` and
@@ -104,7 +104,7 @@ public final class EventGate: Service, Sendable {
     /// has not been processed. While the gate is still open, events enter also during a shutdown.
     ///
     /// - Returns: A permit to give back with ``EventPermit/leave()``.
-    /// - Throws: `CancellationError`, or ``ExclusiveModeError`` with code `.gateStopped` or `.nested`.
+    /// - Throws: `CancellationError`, or ``RecipeError`` with code `.stopped` or `.alreadyHeld`.
     public func enter() async throws -> EventPermit {
         try ExclusiveScope.check(mode)
         while true {
@@ -117,7 +117,7 @@ public final class EventGate: Service, Sendable {
     ///
     /// Waits as ``enter()`` does.
     ///
-    /// - Throws: `CancellationError`, ``ExclusiveModeError`` with code `.gateStopped` or `.nested`, or the error of `work`.
+    /// - Throws: `CancellationError`, ``RecipeError`` with code `.stopped` or `.alreadyHeld`, or the error of `work`.
     public func withPermit<Result>(_ work: (EventPermit) throws -> Result) async throws -> Result {
         let permit = try await enter()
         defer { permit.leave() }
@@ -131,7 +131,7 @@ public final class EventGate: Service, Sendable {
     ///
     /// - Parameter operation: Processes an event; it runs in a task of its own, so that losing the permission can
     ///   cancel it, which costs about a microsecond more than work that does not suspend.
-    /// - Throws: `CancellationError`, ``ExclusiveModeError`` with code `.gateStopped`, `.nested`, or `.lost` when the
+    /// - Throws: `CancellationError`, ``RecipeError`` with code `.stopped`, `.alreadyHeld`, or `.lost` when the
     ///   operation ended with an error after the permission was lost, or the error of `operation`.
     public func withPermit<Result: Sendable>(
         _ operation: @escaping @Sendable (EventPermit) async throws -> Result
@@ -151,7 +151,7 @@ public final class EventGate: Service, Sendable {
         do {
             return try await runCancellably(permit, scope, operation)
         } catch {
-            if !permit.isValid { throw ExclusiveModeError(.lost, path: mode.path, reason: lossReason) }
+            if !permit.isValid { throw RecipeError(.lost, in: .exclusiveMode, path: mode.path, reason: lossReason) }
             throw error
         }
     }

@@ -15,12 +15,14 @@ extension ExclusiveMode {
     ///   - ifBusy: What to do when another window is wanted or open.
     ///   - operation: The work; its window gives the fencing token and tells whether it is still valid.
     /// - Returns: What `operation` returned.
-    /// - Throws: ``ExclusiveModeError`` with code `.busy`, `.notPaused` naming who has not, `.lost`, or `.nested` when the
-    ///   calling task is inside a permit or a window of the same base path and client;
+    /// - Throws: ``RecipeError`` with code `.notAvailable`, `.notPaused` naming who has not, `.lost`, or `.alreadyHeld` when the
+    ///   calling task is inside a permit or a window of the same base path and client. `.notPaused` also names the owner of a
+    ///   window that crashed, if the resume delay is longer than the policy's timeout;
     ///   `ZooKeeperError`, for instance `.noAuth` or `.clientStopped`; `CancellationError` when the calling task
     ///   was cancelled; or the error of `operation`. In every case nothing of the window is left, or, while the connection
     ///   is lost, what is left goes with the next one, at the latest with the session.
-    /// - Complexity: Five requests in one flight, one for each processor in another, one at the end.
+    /// - Complexity: Five requests in one round trip, one for each processor in another, one at the end. After a window that
+    ///   crashed two or three more.
     public func run<Result: Sendable>(
         reason: String,
         drain: DrainPolicy = .wait,
@@ -28,13 +30,13 @@ extension ExclusiveMode {
         operation: @escaping @Sendable (ExclusiveWindow) async throws -> Result
     ) async throws -> Result {
         if let patience = drain.patience, patience < .zero {
-            throw ExclusiveModeError(
-                .invalidArgument, path: path,
+            throw RecipeError(
+                .invalidArgument, in: .exclusiveMode, path: path,
                 message: "the drain policy's time is \(patience); it must not be negative")
         }
         try ExclusiveScope.check(self)
         var ownAttempts: Set<String> = []
-        var backoff = Backoff(initial: .milliseconds(10), cap: .seconds(1), seed: client.randomness.next())
+        var backoff = client.makeBackoff(.quick)
         while true {
             try Task.checkCancellation()
             let session = try await client.liveSession()
@@ -46,7 +48,9 @@ extension ExclusiveMode {
             case .busy(let owner, let id):
                 // An own attempt whose answer was lost is cleaned up soon.
                 guard ifBusy == .wait || ownAttempts.contains(id) else {
-                    throw ExclusiveModeError(.busy, path: path, who: [owner])
+                    throw RecipeError(
+                        .notAvailable, in: .exclusiveMode, path: path, participants: [owner],
+                        message: "another window is requested or open: \(owner)")
                 }
                 try await client.recipeSteps { try await attempt.awaitOtherWindow() }
             case .requested(let request):
@@ -73,6 +77,8 @@ struct WindowRequest: Sendable {
     var owner: String
     var reason: String
     var holds: WindowHolds
+    /// Keeps a client that is closing from closing its session before the window's end is recorded.
+    var reservation: HeldNode
     /// The requests that were answered on the connection on which the znodes were created.
     var batch: RequestBatch
     /// What the signal holds.
@@ -80,10 +86,15 @@ struct WindowRequest: Sendable {
     /// When it was asked for, by the ensemble's clock and by this machine's.
     var requestedAt: Duration
     var requested: MonotonicInstant
+    /// When its znodes were known to exist, by this machine's clock.
+    var answered: MonotonicInstant
     var listing: [String]
     var members: [String]
     var records: [WindowRecord]
     var recordsVersion: Int32
+
+    /// Whether other windows have left no record: they crashed, as their signal had gone when the own one was created.
+    var isAfterCrash: Bool
 
     var session: LiveSession { holds.session }
     /// The transaction that created the signal.
@@ -106,27 +117,35 @@ struct WindowAttempt {
     private let owner = ProcessIdentity.current.description
     /// What the signal holds; nobody else's does.
     let signal: [UInt8]
+    private let reservation: HeldNode
 
     init(mode: ExclusiveMode, session: LiveSession, reason: String) {
         self.mode = mode
         self.session = session
         self.reason = reason
         id = ContenderName.makeUUID(using: mode.client.randomness)
+        reservation = session.reserve(mode.signalPath)
         signal = SignalText(id: id, owner: owner, reason: reason, sessionTimeout: session.timeout).bytes
     }
 
-    /// Creates the signal and the write znode in one transaction, and reads what the window needs to know, in one flight.
+    /// Requests a window in one round trip.
+    ///
+    /// One transaction creates the signal, the write znode and the znode of the window without a record. The requests that
+    /// follow read what the window needs to know.
     func request() async throws -> Outcome {
-        let base = "\(mode.locksPath)/\(ContenderName.base(uuid: id, kind: .write))"
+        let base = ZNodePath.child(ContenderName.base(uuid: id, kind: .write), of: mode.locksPath)
         let began = mode.client.clock.now
         let requests: [SessionRequest] = [
             .multi([
                 .create(mode.signalPath, data: signal, mode: .ephemeral),
                 .create(base, data: Array(owner.utf8), mode: .ephemeralSequential),
+                .create(mode.unfinishedPath(id), data: signal),
             ]),
             .data(path: mode.signalPath), .children(path: mode.locksPath), .children(path: mode.membersPath),
             .data(path: mode.windowsPath),
         ]
+        var isRequested = false
+        defer { if !isRequested { reservation.release() } }
         let batch = RequestBatch()
         let results: [SessionResult]
         do {
@@ -135,7 +154,9 @@ struct WindowAttempt {
             await undo()
             throw error
         }
-        return try await requested(results, batch: batch, began: began)
+        let outcome = try await requested(results, batch: batch, began: began)
+        if case .requested = outcome { isRequested = true }
+        return outcome
     }
 
     private func requested(
@@ -156,7 +177,6 @@ struct WindowAttempt {
         do {
             guard case .multi(let created) = try results[0].get(), let write = created[1].path else { return .again }
             guard ContenderName(ZNodePath.name(of: write))?.isBeyondTheLimit != true else {
-                await undo()
                 throw mode.numbersExhausted
             }
             let found = try results[1].get().data
@@ -167,13 +187,16 @@ struct WindowAttempt {
                 WindowRequest(
                     id: id, owner: owner, reason: reason,
                     holds: WindowHolds(
-                        signal: session.hold(mode.signalPath, czxid: found.stat.czxid),
-                        write: session.hold(write, czxid: found.stat.czxid)),
-                    batch: batch, signal: signal, requestedAt: found.stat.ctime, requested: began, listing: listing,
+                        signal: session.hold(mode.signalPath, czxid: found.stat.czxid, seenBy: batch),
+                        write: session.hold(write, czxid: found.stat.czxid, seenBy: batch)),
+                    reservation: reservation, batch: batch, signal: signal, requestedAt: found.stat.ctime,
+                    requested: began, answered: mode.client.clock.now, listing: listing,
                     members: (try? results[3].get().children.names) ?? [],
-                    records: WindowRecord.list(records.data), recordsVersion: records.stat.dataVersion))
-        } catch let error as ZooKeeperError {
+                    records: WindowRecord.list(records.data), recordsVersion: records.stat.dataVersion,
+                    isAfterCrash: records.stat.childrenCount > 1))
+        } catch {
             await undo()
+            guard let error = error as? ZooKeeperError else { throw error }
             if error.code == .noNode { try await mode.createStructure() }
             if error.isOutcomeUnknown || [.connectionLoss, .noNode, .sessionExpired].contains(error.code) {
                 return .again
@@ -196,8 +219,9 @@ struct WindowAttempt {
     /// Removes what may have been created, for certain.
     private func undo() async {
         let prefix = ContenderName.prefix(uuid: id)
-        await session.cleanUpWhileConnected(
-            .prefixWith(prefix, parent: mode.locksPath, also: mode.signalPath, data: signal))
+        let job = CleanUp.prefixWith(
+            prefix, parent: mode.locksPath, also: mode.signalPath, data: signal, finally: mode.unfinishedPath(id))
+        await session.cleanUpWhileConnected(job, releasing: reservation)
     }
 
     /// Waits until the signal that is in the way has gone.

@@ -18,6 +18,7 @@ public import ZooKeeper
 /// BASE/locks/     a read-write lock in Curator's layout: a processor that may process holds read, a window write
 /// BASE/members/   one ephemeral znode a processor
 /// BASE/windows    records of the last windows
+/// BASE/windows/*  one persistent znode for a window that has no record so far
 /// ```
 public struct ExclusiveMode: Sendable {
     /// Settings that all participants of one base path should share.
@@ -26,9 +27,11 @@ public struct ExclusiveMode: Sendable {
         ///
         /// Must be shorter than the client's session timeout. Default: 100 ms.
         public var eventAllowance: Duration = .milliseconds(100)
-        /// How long processors stay paused after a window that ended without its record, because it crashed.
+        /// How long processors stay paused, and the next window's operation waits, after a window that ended without its
+        /// record, because it crashed.
         ///
-        /// Default: 5 s.
+        /// It gives an operation that was cancelled at its deadline, or killed, time to end. Processors that start after the
+        /// crash wait as well, and a window that follows does not shorten it. Default: 5 s.
         public var resumeDelay: Duration = .seconds(5)
         /// How long a gate drains before it publishes what it still waits for.
         ///
@@ -95,27 +98,28 @@ public struct ExclusiveMode: Sendable {
         EventGate(mode: self, name: name ?? ProcessIdentity.current.description)
     }
 
-    var signalPath: String { "\(path)/signal" }
-    var locksPath: String { "\(path)/locks" }
-    var membersPath: String { "\(path)/members" }
-    var windowsPath: String { "\(path)/windows" }
+    package var signalPath: String { ZNodePath.child("signal", of: path) }
+    package var locksPath: String { ZNodePath.child("locks", of: path) }
+    package var membersPath: String { ZNodePath.child("members", of: path) }
+    package var windowsPath: String { ZNodePath.child("windows", of: path) }
 }
 
 extension ExclusiveMode {
-    var numbersExhausted: ExclusiveModeError {
-        ExclusiveModeError(
-            .queueNumbersExhausted, path: path, message: "\(locksPath): \(ContenderName.beyondTheLimitMessage)")
+    var numbersExhausted: RecipeError {
+        RecipeError(
+            .queueNumbersExhausted, in: .exclusiveMode, path: path,
+            message: "\(locksPath): \(ContenderName.beyondTheLimitMessage)")
     }
 
     /// Creates what a gate or a window needs to stand.
     ///
-    /// The containers above the records may be reaped at any moment before the records are there (H63), but not for ever.
+    /// The containers above the records may be reaped at any moment before the records are there, but not for ever.
     func createStructure() async throws {
         var attempts = 0
         while true {
             do {
-                try await client.createParents(of: "\(locksPath)/x")
-                try await client.createParents(of: "\(membersPath)/x")
+                try await client.createParents(of: ZNodePath.child("x", of: locksPath))
+                try await client.createParents(of: ZNodePath.child("x", of: membersPath))
                 try await client.create(windowsPath)
                 return
             } catch let error as ZooKeeperError where error.code == .nodeExists {
@@ -124,13 +128,5 @@ extension ExclusiveMode {
                 attempts += 1
             }
         }
-    }
-}
-
-extension ZooKeeperError {
-    /// Whether it is about the connection, the session or the server's load, and not about the request itself.
-    var isPassing: Bool {
-        let passing: [Code] = [.connectionLoss, .operationTimeout, .sessionExpired, .sessionMoved, .throttled]
-        return isOutcomeUnknown || passing.contains(code)
     }
 }

@@ -36,13 +36,13 @@ final class ExclusiveScope: Sendable {
 
     /// Refuses a call that would wait for itself.
     ///
-    /// - Throws: Code `.nested` if the current task is inside a permit or window of the same base path and client.
-    static func check(_ mode: ExclusiveMode) throws(ExclusiveModeError) {
+    /// - Throws: Code `.alreadyHeld` if the current task is inside a permit or window of the same base path and client.
+    static func check(_ mode: ExclusiveMode) throws(RecipeError) {
         let scope = current.last { scope in
             scope.isLive && scope.client == ObjectIdentifier(mode.client) && scope.base == mode.base
         }
         guard let scope else { return }
-        throw ExclusiveModeError(.nested, path: mode.path, message: scope.explanation)
+        throw RecipeError(.alreadyHeld, in: .exclusiveMode, path: mode.path, message: scope.explanation)
     }
 
     private var explanation: String {

@@ -45,6 +45,9 @@ public struct ExclusiveStatus: Sendable, Hashable {
 
     /// The window that is wanted or open; `nil` when there is none.
     public var window: Window?
+    /// Windows that crashed, and for which nobody has waited so far: they have no records, and whoever processes or opens a
+    /// window next waits the resume delay first.
+    public var crashedWindows: [Window]
     /// The processors, by name.
     public var processors: [Processor]
     /// The last windows, the newest last.
@@ -57,11 +60,20 @@ public struct ExclusiveStatus: Sendable, Hashable {
     }
 }
 
+extension ExclusiveStatus.Window {
+    init(_ text: SignalText, _ stat: ZNodeStat) {
+        self.init(
+            owner: text.owner, reason: text.reason, requested: stat.ctime,
+            token: FencingToken(rawValue: stat.czxid.rawValue))
+    }
+}
+
 extension ExclusiveMode {
     /// Looks how the exclusive mode stands, without taking part.
     ///
     /// Not one instant: what changes meanwhile may show as before or after.
-    /// - Complexity: Four requests in one flight, and one for each processor in another.
+    /// - Complexity: Four requests in one round trip, and one for each processor in another. After a crash, one more and one for
+    ///   each window without a record.
     public func status() async throws -> ExclusiveStatus {
         let session = try await client.liveSession()
         let results = try await session.flight(
@@ -69,28 +81,29 @@ extension ExclusiveMode {
             .data(path: windowsPath))
         var window: ExclusiveStatus.Window?
         if let signal = try results[0].unlessMissing()?.data {
-            let text = SignalText(signal.data)
-            window = ExclusiveStatus.Window(
-                owner: text.owner, reason: text.reason, requested: signal.stat.ctime,
-                token: FencingToken(rawValue: signal.stat.czxid.rawValue))
+            window = ExclusiveStatus.Window(SignalText(signal.data), signal.stat)
         }
         let locks = try results[1].unlessMissing()?.children.names ?? []
         let members = try results[2].unlessMissing()?.children.names ?? []
-        let records = try results[3].unlessMissing()?.data.data ?? []
+        let stored = try results[3].unlessMissing()?.data
+        let records = WindowRecord.list(stored?.data ?? [])
+        let hasUnfinished = (stored?.stat.childrenCount ?? 0) > (window == nil ? 0 : 1)
+        let unfinished = hasUnfinished ? try await unfinishedWindows(session, records: records) : []
+        let windows = unfinished.map { ExclusiveStatus.Window($0.text, $0.stat) }
         return ExclusiveStatus(
-            window: window,
+            window: window, crashedWindows: windows.filter { $0.token != window?.token },
             processors: try await processors(
                 readers: locks.filter { ContenderName($0)?.kind == .read }, members: members,
                 isWindowWanted: window != nil, session: session),
-            lastWindows: WindowRecord.list(records))
+            lastWindows: records)
     }
 
     private func processors(
         readers: [String], members: [String], isWindowWanted: Bool, session: LiveSession
     ) async throws -> [ExclusiveStatus.Processor] {
         let requests =
-            readers.map { SessionRequest.data(path: "\(locksPath)/\($0)") }
-            + members.map { SessionRequest.data(path: "\(membersPath)/\($0)") }
+            readers.map { SessionRequest.data(path: ZNodePath.child($0, of: locksPath)) }
+            + members.map { SessionRequest.data(path: ZNodePath.child($0, of: membersPath)) }
         let results = try await session.flight(requests)
         var processors: [ExclusiveStatus.Processor] = []
         var seen: Set<ZNodeName> = []
@@ -134,7 +147,7 @@ extension SessionResult {
     }
 
     /// The reply, or `nil` when the znode does not stand.
-    fileprivate func unlessMissing() throws(ZooKeeperError) -> SessionReply? {
+    func unlessMissing() throws(ZooKeeperError) -> SessionReply? {
         switch self {
         case .success(let reply): return reply
         case .failure(let error) where error.code == .noNode: return nil

@@ -11,6 +11,9 @@ public struct ExclusiveWindow: Grant {
     /// From the request until every processor had paused.
     public let drained: Duration
     /// The processor that paused last.
+    ///
+    /// `nil` if all had paused before the window listed them, or if it then waited for something else, such as the sessions of
+    /// evicted processors.
     public let slowest: String?
 
     let holds: WindowHolds
@@ -26,7 +29,13 @@ public struct ExclusiveWindow: Grant {
     /// Until when the window surely stands, as far as is known now; moved while the session is proved.
     ///
     /// `nil` when it does not stand any more.
-    public var validUntil: ContinuousClock.Instant? { isValid ? clock.continuousInstant(holds.validUntil) : nil }
+    public var validUntil: ContinuousClock.Instant? { deadline.map(clock.continuousInstant) }
+
+    /// ``validUntil`` by the client's clock.
+    package var deadline: MonotonicInstant? { isValid ? holds.validUntil : nil }
+
+    /// The znodes that it stands on.
+    package var paths: [String] { [holds.signal.path, holds.write.path] }
 
     /// Waits until the window is lost, which cancels the operation's task; one that ends in order is not lost.
     ///
@@ -37,12 +46,11 @@ public struct ExclusiveWindow: Grant {
 
     /// Executes operations as one transaction that succeeds only while the window stands.
     ///
-    /// - Throws: ``ExclusiveModeError`` with code `.lost`, and nothing has happened; else as ``Grant/guarded(_:)``.
+    /// - Throws: ``RecipeError`` with code `.lost`, and nothing has happened; else as ``Grant/guarded(_:)``.
     /// - Complexity: One request.
     public func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] {
-        let znodes = [holds.signal.path, holds.write.path]
-        if let results = try await holds.session.guarded(by: znodes, operations) { return results }
-        throw ExclusiveModeError(.lost, path: path)
+        if let results = try await holds.session.guarded(by: paths, operations) { return results }
+        throw RecipeError(.lost, in: .exclusiveMode, path: path)
     }
 }
 
@@ -90,7 +98,7 @@ public struct DrainPolicy: Sendable, Hashable {
 public enum BusyPolicy: Sendable, Hashable {
     /// Wait for its end, then open this one.
     case wait
-    /// Fail with ``ExclusiveModeError`` of code `.busy`.
+    /// Fail with ``RecipeError`` of code `.notAvailable`.
     case fail
 }
 

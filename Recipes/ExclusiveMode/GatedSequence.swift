@@ -81,8 +81,8 @@ public struct GatedSequence<Base: AsyncSequence & Sendable>: AsyncSequence, Send
         /// shutdown of the surrounding service group ends the sequence while the gate is shut; an element that was taken is
         /// kept as well.
         ///
-        /// - Throws: The base sequence's error, `CancellationError`, or ``ExclusiveModeError`` with code `.gateStopped` or
-        ///   `.nested`.
+        /// - Throws: The base sequence's error, `CancellationError`, or ``RecipeError`` with code `.stopped` or
+        ///   `.alreadyHeld`.
         public mutating func next() async throws -> Element? {
             try await next(isolation: #isolation)
         }

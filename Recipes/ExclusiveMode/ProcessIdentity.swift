@@ -1,12 +1,5 @@
-internal import ZooKeeper
-
-#if canImport(Glibc)
 internal import Glibc
-#elseif canImport(Musl)
-internal import Musl
-#else
-internal import Darwin
-#endif
+internal import ZooKeeper
 
 /// Who a znode belongs to, for people to read.
 struct ProcessIdentity: Sendable, CustomStringConvertible {

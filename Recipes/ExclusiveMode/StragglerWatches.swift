@@ -59,7 +59,7 @@ final class StragglerWatches: Sendable {
 
     /// Reads what a contender says, and watches it.
     func look(at node: String) {
-        watch(node, at: "\(directory)/\(node)", .data) { [self] sink, path in
+        watch(node, at: ZNodePath.child(node, of: directory), .data) { [self] sink, path in
             let looks = currentLooks()
             session.post(.data(path: path, watch: sink), batch: looks.batch) { [self] result in
                 switch result {

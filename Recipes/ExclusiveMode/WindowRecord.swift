@@ -12,6 +12,10 @@ public struct WindowRecord: Sendable, Hashable {
         case aborted
         /// The window was lost while the operation ran.
         case lost
+        /// The window left no record: its process was killed, cut off or frozen for longer than its session, or somebody
+        /// deleted its znodes and it could not tell how it ended. Whoever waited the resume delay after that has written this
+        /// record. `ended` is when a processor or a later window noticed that, and not before its session had ended.
+        case crashed
         /// Places of processors were taken away, and nobody has waited so far until these had to stop.
         ///
         /// Stands beside the window's own record when that ended too early; the next window waits in its place.
@@ -34,7 +38,7 @@ public struct WindowRecord: Sendable, Hashable {
     public var ended: Duration
     /// How it ended.
     public var outcome: Outcome
-    /// The processor that paused last, and how long after the request.
+    /// The processor that paused last: see ``ExclusiveWindow/slowest``.
     public var slowest: String?
     /// Processors whose place was taken away because they did not pause.
     public var forced: [String]

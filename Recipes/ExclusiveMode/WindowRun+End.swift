@@ -13,21 +13,19 @@ extension WindowRun {
         let done = OneShot<Void>()
         // A client that is closing keeps its session until the record is written.
         request.holds.release(after: done)
+        request.reservation.release(after: done)
         Task {
             await remove(record, settled: drained?.settled ?? [])
             done.set(())
         }
         // Not cancelled with the caller.
         await Task { [clock, client = mode.client] in
-            await withTaskGroup(of: Void.self) { group in
-                group.addTask { _ = try? await done.wait() }
-                group.addTask {
+            await race(
+                { _ = try? await done.wait() },
+                {
                     for await state in client.states where !state.isConnected { break }
-                    try? await clock.sleep(until: patience)
-                }
-                await group.next()
-                group.cancelAll()
-            }
+                    _ = try? await clock.sleep(until: patience)
+                })
         }.value
     }
 
@@ -44,34 +42,45 @@ extension WindowRun {
 
     private func remove(_ record: WindowRecord, settled: Set<String>) async {
         var (records, version) = (request.records, request.recordsVersion)
+        var znodes: [TransactionOperation] = [.delete(request.holds.write.path)]
+        // Somebody has deleted it, and the next window may have created its own.
+        if request.holds.signal.lossReason != .znodeDeleted { znodes.append(.delete(request.holds.signal.path)) }
+        var unfinished: [TransactionOperation] = [.delete(mode.unfinishedPath(request.id))]
         for _ in 0..<Self.tries where !request.session.isGone {
-            let results = try? await request.session.flight(
-                .multi([
-                    .delete(request.holds.write.path), .delete(request.holds.signal.path),
-                    .setData(
-                        WindowRecord.bytes(records.without(forcesOf: settled) + [record]), at: mode.windowsPath,
-                        version: version),
-                ]))
-            guard case .failure(let error) = results?[0] else { return }
-            switch (error.code, error.failedOperation) {
-            case (.badVersion, 2):
-                guard let newer = try? await mode.client.data(at: mode.windowsPath) else { continue }
-                (records, version) = (WindowRecord.list(newer.data), newer.stat.dataVersion)
-            // By a try before, or by somebody's hand; the signal may stand all the same.
-            case (.noNode, 0): return await removeWithoutRecord()
+            let write = TransactionOperation.setData(
+                WindowRecord.bytes(records.without(forcesOf: settled) + [record]), at: mode.windowsPath,
+                version: version)
+            let result = try? await request.session.flight(.multi(znodes + [write] + unfinished))[0]
+            guard case .failure(let error) = result else { return }
+            switch (error.code, error.failedOperation.map { $0 - znodes.count }) {
+            case (.badVersion, 0):
+                // Also by a client that is closing.
+                let newer = try? await request.session.flightWhileClosing([.data(path: mode.windowsPath)])[0]
+                guard case .success(.data(let data, let stat)) = newer else { continue }
+                (records, version) = (WindowRecord.list(data), stat.dataVersion)
+            // By a try before, or by somebody's hand; the signal may stand all the same. The next try tells.
+            case (.noNode, let place?) where place < 0:
+                await removeZNodes()
+                znodes = []
+            // The own one is gone: a try before wrote the record, or who waited for the window in its place.
+            case (.noNode, 1): return await removeZNodes()
+            // It stays, and its record tells that it is over.
+            case (.noAuth, 1), (.notEmpty, 1): unfinished = []
             // It may have happened: then the next try finds nothing.
             case _ where error.isOutcomeUnknown: continue
-            default: return await removeWithoutRecord()
+            default: return await removeZNodes(finally: mode.unfinishedPath(request.id))
             }
         }
-        await removeWithoutRecord()
+        await removeZNodes(finally: mode.unfinishedPath(request.id))
     }
 
-    /// Processors wait the resume delay then, which is safe.
-    private func removeWithoutRecord() async {
+    /// Removes what exists of the window, for certain.
+    ///
+    /// - Parameter last: What is deleted after that, when there is no way to leave a record.
+    private func removeZNodes(finally last: String? = nil) async {
         let prefix = ContenderName.prefix(uuid: request.id)
         let job = CleanUp.prefixWith(
-            prefix, parent: mode.locksPath, also: mode.signalPath, data: request.signal)
+            prefix, parent: mode.locksPath, also: mode.signalPath, data: request.signal, finally: last)
         _ = try? await request.session.cleanUp(job).wait()
     }
 }

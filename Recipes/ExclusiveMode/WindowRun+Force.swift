@@ -1,3 +1,4 @@
+internal import Logging
 internal import ZooKeeper
 
 // How a window takes the places of those away who do not pause.
@@ -11,27 +12,61 @@ extension WindowRun {
     func force(_ tracker: inout DrainTracker) async throws {
         let (nodes, wait) = tracker.force(assumed: mode.configuration.assumedSessionTimeout)
         try await announce(wait, tracker)
-        for node in nodes { _ = try await insist(.delete("\(mode.locksPath)/\(node)"), mayFailWith: [.noNode]) }
+        for node in nodes {
+            _ = try await insist(.delete(ZNodePath.child(node, of: mode.locksPath)), mayFailWith: [.noNode])
+        }
         try await sleep(until: clock.now + wait)
     }
 
-    /// Waits in the place of windows that took places away and ended before those had to stop.
+    /// Waits for those that earlier windows have left running: processors whose places were taken away, and the operations
+    /// of windows that crashed, whose records are written then.
     ///
     /// Who gives up after a time gives up then, as with processors that do not pause.
-    /// - Returns: The windows that need not be waited for any more.
-    func settleForces(_ tracker: DrainTracker) async throws -> Set<String> {
+    /// - Returns: The windows whose taking away of places need not be waited for any more.
+    func awaitEarlierWindows(_ tracker: inout DrainTracker) async throws -> Set<String> {
+        let crashed = request.isAfterCrash ? try await crashedWindows() : []
         let records = tracker.isBehindAnother ? try await presentRecords().list : request.records
         let unsettled = records.filter { $0.outcome == .forcing && $0.id != request.id }
-        if let wait = unsettled.compactMap(\.forcedFor).max() {
-            let end = clock.now + wait
-            if case .abort(let patience) = drain.kind, request.requested + patience < end {
-                try await sleep(until: request.requested + patience)
-                let who = Set(unsettled.flatMap(\.forced)).sorted()
-                throw ExclusiveModeError(.notPaused, path: mode.path, who: who)
-            }
-            try await sleep(until: end)
+        var end = unsettled.compactMap(\.forcedFor).max().map { clock.now + $0 } ?? .distantPast
+        if !crashed.isEmpty { end = max(end, request.answered + mode.configuration.resumeDelay) }
+        if case .abort(let patience) = drain.kind, request.requested + patience < end, clock.now < end {
+            try await sleep(until: request.requested + patience)
+            let who = Set(unsettled.flatMap(\.forced) + crashed.map(\.text.owner)).sorted()
+            throw RecipeError(.notPaused, in: .exclusiveMode, path: mode.path, participants: who)
         }
+        if clock.now < end {
+            mode.logger.warning(
+                "The operation waits, because a window before it crashed or took places away",
+                metadata: ["zookeeper.owners": .array(crashed.map { "\(EscapedText.escaped($0.text.owner))" })])
+            try await sleep(until: end)
+            tracker.forgetSlowest()
+        }
+        if !crashed.isEmpty { try await record(crashed) }
         return Set(unsettled.map(\.id) + [request.id])
+    }
+
+    private func record(_ crashed: [UnfinishedWindow]) async throws {
+        let crash = WindowCrash(windows: crashed, noticed: request.requestedAt)
+        while true {
+            do {
+                if try await mode.record(crash, in: request.session) { return }
+                try await sleep(until: clock.now + .milliseconds(50))
+            } catch let error as ZooKeeperError {
+                try await pause(after: error)
+            }
+        }
+    }
+
+    private func crashedWindows() async throws -> [UnfinishedWindow] {
+        while true {
+            do {
+                return try await mode.crashedWindows(
+                    before: request.holds.signal.czxid, of: request.holds.write.path, in: request.session,
+                    records: request.records)
+            } catch let error as ZooKeeperError {
+                try await pause(after: error)
+            }
+        }
     }
 
     private func announce(_ wait: Duration, _ tracker: DrainTracker) async throws {
@@ -71,7 +106,7 @@ extension WindowRun {
             guard case .failure(let error) = result else { return true }
             switch error.failedOperation {
             case 0 where error.code == .noNode:
-                throw ExclusiveModeError(.lost, path: mode.path, reason: .znodeDeleted)
+                throw RecipeError(.lost, in: .exclusiveMode, path: mode.path, reason: .znodeDeleted)
             case 1 where codes.contains(error.code): return false
             default: try await pause(after: error)
             }
@@ -81,9 +116,10 @@ extension WindowRun {
     /// What was lost with its connection is tried again soon; other errors are final.
     private func pause(after error: ZooKeeperError) async throws {
         if error.code == .sessionExpired {
-            throw ExclusiveModeError(.lost, path: mode.path, reason: request.session.endReason ?? .sessionEnded)
+            throw RecipeError(
+                .lost, in: .exclusiveMode, path: mode.path, reason: request.session.endReason ?? .sessionEnded)
         }
-        guard error.isPassing else { throw error }
+        guard error.isTransient else { throw error }
         try await sleep(until: clock.now + .milliseconds(50))
     }
 }

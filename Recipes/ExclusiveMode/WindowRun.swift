@@ -64,7 +64,7 @@ struct WindowRun: Sendable {
         guard request.holds.isValid else {
             let reason = request.holds.lossReason ?? .deadlinePassed
             await finish(.lost, drained: drained)
-            throw ExclusiveModeError(.lost, path: mode.path, reason: reason)
+            throw RecipeError(.lost, in: .exclusiveMode, path: mode.path, reason: reason)
         }
         switch result {
         case .success: await finish(.completed, drained: drained)
@@ -111,7 +111,7 @@ struct WindowRun: Sendable {
                         continuation.yield(.lookAgain)
                     }
                 case .lookAgain: for node in refused.take() { watches.look(at: node) }
-                case .lost(let reason): throw ExclusiveModeError(.lost, path: mode.path, reason: reason)
+                case .lost(let reason): throw RecipeError(.lost, in: .exclusiveMode, path: mode.path, reason: reason)
                 case .patienceOver: isImpatient = true
                 }
                 // Whoever is evicted is waited for as long as its session may last, which its znode says.
@@ -120,14 +120,16 @@ struct WindowRun: Sendable {
                 }
             }
         }
-        let settled = try await settleForces(tracker)
+        let settled = try await awaitEarlierWindows(&tracker)
         try await awaitValidity()
         return Drained(tracker: tracker, duration: clock.now - request.requested, settled: settled)
     }
 
     private func losePatience(_ tracker: inout DrainTracker) async throws {
         let who = tracker.stragglers
-        guard case .proceed = drain.kind else { throw ExclusiveModeError(.notPaused, path: mode.path, who: who) }
+        guard case .proceed = drain.kind else {
+            throw RecipeError(.notPaused, in: .exclusiveMode, path: mode.path, participants: who)
+        }
         mode.logger.warning(
             "Taking away the place of processors that do not pause",
             metadata: ["zookeeper.processors": "\(EscapedText.escaped(who.joined(separator: ", ")))"])
@@ -137,17 +139,13 @@ struct WindowRun: Sendable {
     /// Waits; throws when the window is lost meanwhile.
     func sleep(until deadline: MonotonicInstant) async throws {
         let (clock, holds) = (clock, request.holds)
-        let reason = try await withThrowingTaskGroup(of: LossReason?.self) { group in
-            group.addTask {
+        let reason: LossReason? = try await race(
+            {
                 try await clock.sleep(until: deadline)
                 return nil
-            }
-            group.addTask { try await holds.signal.waitForLoss() }
-            group.addTask { try await holds.write.waitForLoss() }
-            defer { group.cancelAll() }
-            return try await group.next() ?? nil
-        }
-        if let reason { throw ExclusiveModeError(.lost, path: mode.path, reason: reason) }
+            },
+            { try await holds.signal.waitForLoss() }, { try await holds.write.waitForLoss() })
+        if let reason { throw RecipeError(.lost, in: .exclusiveMode, path: mode.path, reason: reason) }
     }
 
     /// A fresh connection that took long to come is proved a quarter of the session timeout later.
@@ -156,7 +154,7 @@ struct WindowRun: Sendable {
             let move = request.session.nextMove()
             if request.holds.isValid { return }
             if let reason = request.holds.lossReason {
-                throw ExclusiveModeError(.lost, path: mode.path, reason: reason)
+                throw RecipeError(.lost, in: .exclusiveMode, path: mode.path, reason: reason)
             }
             try await move.wait()
         }
@@ -171,17 +169,17 @@ private struct RefusedLooks {
 
     init(_ mode: ExclusiveMode) {
         self.mode = mode
-        backoff = Backoff(initial: .milliseconds(50), cap: .seconds(5), seed: mode.client.randomness.next())
+        backoff = mode.client.makeBackoff(.slow)
     }
 
     /// The pause to make, unless one is under way.
     mutating func add(_ node: String, _ error: ZooKeeperError) -> Duration? {
         nodes.append(node)
         guard nodes.count == 1 else { return nil }
-        if !error.isPassing {
+        if !error.isTransient {
             mode.logger.warning(
                 "The window cannot watch a processor that it waits for, and tries again after a pause",
-                metadata: ["zookeeper.path": "\(mode.locksPath)/\(node)", "error": "\(error)"])
+                metadata: ["zookeeper.path": "\(ZNodePath.child(node, of: mode.locksPath))", "error": "\(error)"])
         }
         return backoff.pause()
     }

@@ -1,10 +1,4 @@
-#if canImport(Glibc)
 internal import Glibc
-#elseif canImport(Musl)
-internal import Musl
-#else
-internal import Darwin
-#endif
 
 /// A fenced file and what stands beside it: blocking calls, for a thread of their own.
 struct FencedFiles: Sendable {
@@ -63,13 +57,7 @@ struct FencedFiles: Sendable {
         var rest = bytes[...]
         while !rest.isEmpty {
             let written = rest.withUnsafeBytes { buffer in
-                #if canImport(Glibc)
                 Glibc.write(file, buffer.baseAddress, buffer.count)
-                #elseif canImport(Musl)
-                Musl.write(file, buffer.baseAddress, buffer.count)
-                #else
-                Darwin.write(file, buffer.baseAddress, buffer.count)
-                #endif
             }
             if written < 0, errno == EINTR { continue }
             guard written > 0 else { throw failure("write", name) }

@@ -19,7 +19,7 @@ public import ZooKeeper
 /// - The own member is listed when its znode really stands, and marked by ``GroupMember/isSelf``.
 /// - The znode is kept as a ``PersistentNode`` keeps it. An id that somebody else stands under is respected: the membership
 ///   waits for it to go, as that of a crashed process does within its session timeout, and when it does not within
-///   ``Configuration-swift.struct/duplicatePatience``, `run()` fails with ``GroupError/Code-swift.struct/duplicate``, which names who it is.
+///   ``Configuration-swift.struct/duplicatePatience``, `run()` fails with ``RecipeError/Code/duplicate``, which names who it is.
 ///   A second membership of the same client is refused in the same way: it never writes or deletes the first one's znode.
 /// - At the end only the own znode is deleted.
 public final class GroupMembership: Service, Sendable {
@@ -105,14 +105,14 @@ public final class GroupMembership: Service, Sendable {
     /// Waits until the own znode stands, with the data that was set last.
     ///
     /// - Throws: `ZooKeeperError` if the ensemble refuses the znode, as ``PersistentNode/waitUntilStanding()`` does;
-    ///   ``GroupError`` with code `.stopped` when the membership has stopped; or `CancellationError`.
+    ///   ``RecipeError`` with code `.stopped` when the membership has stopped; or `CancellationError`.
     public func waitUntilJoined() async throws {
         try await node.waitUntilStanding()
     }
 
     /// Takes part until it is cancelled or shut down gracefully; leaves the group then.
     ///
-    /// - Throws: ``GroupError`` with code `.duplicate`; `ZooKeeperError` with code `.clientStopped` or
+    /// - Throws: ``RecipeError`` with code `.duplicate`; `ZooKeeperError` with code `.clientStopped` or
     ///   `.authenticationFailed` when the client ends first.
     public func run() async throws {
         let (node, observer) = (node, observer)
@@ -157,10 +157,10 @@ public final class GroupMembership: Service, Sendable {
         }
     }
 
-    private func duplicate(of znode: StandingZNode) -> GroupError {
+    private func duplicate(of znode: StandingZNode) -> RecipeError {
         let isOfClient = znode.stat.ephemeralOwner != nil && znode.stat.ephemeralOwner == node.client.session?.id
-        return GroupError(
-            .duplicate, path: node.path, occupant: znode,
+        return RecipeError(
+            .duplicate, in: .group, path: node.path, occupant: znode,
             message: isOfClient
                 ? "the znode was created by another part of this program, with the same client; "
                     + "two members must not have the same id"

@@ -26,7 +26,7 @@ struct PersistentNodeLoop {
     init(node: PersistentNode) {
         self.node = node
         let randomness = node.client.randomness
-        backoff = Backoff(initial: .milliseconds(50), cap: .seconds(5), seed: randomness.next())
+        backoff = Backoff(.slow, seed: randomness.next())
         pacing = RepairPacing(seed: randomness.next())
     }
 
@@ -269,16 +269,9 @@ extension PersistentNodeLoop {
 
     /// Sends requests; gives `nil` when the node is to stop and the connection is lost.
     private func flight(_ requests: [SessionRequest], in session: LiveSession) async -> [SessionResult]? {
-        let (client, stopping) = (node.client, node.stopping)
-        return await withTaskGroup(of: [SessionResult]?.self) { group in
-            group.addTask { try? await session.flight(requests) }
-            group.addTask {
-                guard (try? await stopping.wait()) != nil else { return nil }
-                for await state in client.states where !state.isConnected { break }
-                return nil
-            }
-            defer { group.cancelAll() }
-            return await group.next() ?? nil
+        let stopping = node.stopping
+        return try? await node.client.run(untilDisconnectedAfter: { try await stopping.wait() }) {
+            try await session.flight(requests)
         }
     }
 
@@ -322,20 +315,5 @@ extension PersistentNodeStateMachine.Sight {
         case .success: self = .failed(ZooKeeperError(.server))
         case .failure(let error): self = error.code == .noNode ? .absent : .failed(error)
         }
-    }
-}
-
-/// Waits for an operation, or for something that ends the wait, which gives `nil`.
-func unless<Value: Sendable>(
-    _ end: OneShot<Void>, _ operation: @escaping @Sendable () async throws -> Value
-) async throws -> Value? {
-    try await withThrowingTaskGroup(of: Value?.self) { group in
-        group.addTask { try await operation() }
-        group.addTask {
-            try await end.wait()
-            return nil
-        }
-        defer { group.cancelAll() }
-        return try await group.next() ?? nil
     }
 }

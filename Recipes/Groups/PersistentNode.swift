@@ -112,7 +112,7 @@ public final class PersistentNode: Service, Sendable {
     ///
     /// - Throws: `ZooKeeperError` if the ensemble refuses to have the znode created or written while this waits: `.noAuth`,
     ///   `.invalidACL`, `.dataTooLarge`, `.quotaExceeded`, `.noChildrenForEphemerals` below an ephemeral znode, `.noNode` if
-    ///   the chroot is missing; ``GroupError`` with code `.stopped` when the node has stopped; or `CancellationError`.
+    ///   the chroot is missing; ``RecipeError`` with code `.stopped` when the node has stopped; or `CancellationError`.
     public func waitUntilStanding() async throws {
         _ = try await standingZNode()
     }
@@ -130,7 +130,7 @@ public final class PersistentNode: Service, Sendable {
             isFirst = false
         }
         try Task.checkCancellation()
-        throw GroupError(.stopped, path: path)
+        throw RecipeError(.stopped, in: .group, path: path)
     }
 
     /// Keeps the znode standing until it is cancelled or shut down gracefully; deletes it then.
@@ -138,7 +138,7 @@ public final class PersistentNode: Service, Sendable {
     /// Before it returns the znode is deleted, as long as there is a connection; without one it is deleted on the next one
     /// or goes with its session.
     /// - Throws: `ZooKeeperError` with code `.clientStopped` or `.authenticationFailed` when the client ends first;
-    ///   ``GroupError`` with code `.invalidArgument` when it was run before.
+    ///   ``RecipeError`` with code `.invalidArgument` when it was run before.
     public func run() async throws {
         try begin()
         let loop = Task {
@@ -159,12 +159,14 @@ public final class PersistentNode: Service, Sendable {
         wakeUp.signal()
     }
 
-    private func begin() throws(GroupError) {
+    private func begin() throws(RecipeError) {
         let isFirst = shared.withLock { shared in
             defer { shared.isRunning = true }
             return !shared.isRunning
         }
-        guard isFirst else { throw GroupError(.invalidArgument, path: path, message: "a node is run once") }
+        guard isFirst else {
+            throw RecipeError(.invalidArgument, in: .group, path: path, message: "a node is run once")
+        }
     }
 }
 
@@ -260,7 +262,11 @@ public func withPersistentNode<Result: Sendable>(
 
 /// Runs a node beside an operation; its error, when it ends first, is the operation's.
 func running<Result>(_ node: PersistentNode, operation: () async throws -> Result) async throws -> Result {
-    try await withInnerService(node, reportsEnd: { ($0 as? GroupError)?.code == .stopped }) { _ in
+    func reportsEnd(_ error: any Error) -> Bool {
+        guard let error = error as? RecipeError else { return false }
+        return error.code == .stopped && error.recipe == .group
+    }
+    return try await withInnerService(node, reportsEnd: reportsEnd) { _ in
         try await operation()
     }
 }

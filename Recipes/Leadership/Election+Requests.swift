@@ -8,24 +8,24 @@ extension Election {
     func noteWrite(_ data: [UInt8], candidate: String, session: LiveSession?) {
         // Such as by Apache Curator's revocation, which a selector does not know.
         let own = Array(id.utf8)
-        if data != own { session?.post(.setData(path: "\(path)/\(candidate)", data: own)) }
+        if data != own { session?.post(.setData(path: ZNodePath.child(candidate, of: path), data: own)) }
         knocks.signal()
     }
 
     /// Answers requests until cancelled.
     func attend(_ answer: @Sendable () async throws -> Void) async {
-        var backoff = Backoff(initial: .milliseconds(20), cap: .seconds(1), seed: client.randomness.next())
+        var backoff = client.makeBackoff(.quick)
         while true {
             await knocks.wait(until: nil, clock: client.clock)
             if Task.isCancelled { return }
             do {
                 try await answer()
                 backoff.reset()
-            } catch let error as ZooKeeperError where error.mayPass {
+            } catch let error as ZooKeeperError where error.isTransientInSession {
                 try? await client.clock.sleep(until: client.clock.now + backoff.pause())
                 knocks.signal()
             } catch {
-                logger.debug("A request was not answered", metadata: ["reason": "\(error)"])
+                logger.debug("A request was not answered", metadata: ["zookeeper.reason": "\(error)"])
             }
         }
     }
@@ -74,8 +74,8 @@ extension Election {
                     "Hands over to a preferred participant",
                     metadata: ["zookeeper.leader": "\(EscapedText.escaped(request.asker))"])
                 return
-            } catch let error as LeadershipError {
-                logger.info("A preferred participant did not take over", metadata: ["reason": "\(error)"])
+            } catch let error as RecipeError {
+                logger.info("A preferred participant did not take over", metadata: ["zookeeper.reason": "\(error)"])
             }
         }
     }

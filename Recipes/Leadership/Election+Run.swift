@@ -52,7 +52,7 @@ struct ElectionLoop {
 
     private mutating func takeOffice() async -> Machine.Event {
         guard let grant else { return .officeLost }
-        var backoff = Backoff(initial: .milliseconds(10), cap: .seconds(1), seed: election.client.randomness.next())
+        var backoff = election.client.makeBackoff(.quick)
         while grant.held.lossReason == nil {
             do {
                 let election = election
@@ -62,7 +62,7 @@ struct ElectionLoop {
                 else { return election.stopping.value == nil ? .officeLost : .stopped }
                 term = election.makeTerm(grant, token: token)
                 return .inOffice
-            } catch let error as ZooKeeperError where error.mayPass {
+            } catch let error as ZooKeeperError where error.isTransientInSession {
                 try? await clock.sleep(until: clock.now + backoff.pause())
             } catch let error as ZooKeeperError where error.code == .noNode || error.code == .sessionExpired {
                 return .officeLost
@@ -90,18 +90,13 @@ struct ElectionLoop {
     private func pause(_ failure: LeadershipFailure) async -> Machine.Event {
         election.tell(.failed(failure))
         if failure.isShortTerm {
-            election.logger.info("Pauses between short terms", metadata: ["reason": "\(failure.reason)"])
+            election.logger.info("Pauses between short terms", metadata: ["zookeeper.reason": "\(failure.reason)"])
         } else {
-            election.logger.warning("Stands again after a failure", metadata: ["reason": "\(failure.reason)"])
+            election.logger.warning("Stands again after a failure", metadata: ["zookeeper.reason": "\(failure.reason)"])
         }
         let (clock, stopping) = (clock, election.stopping)
         let end = clock.now + failure.retriesAfter
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { try? await clock.sleep(until: end) }
-            group.addTask { _ = try? await stopping.wait() }
-            await group.next()
-            group.cancelAll()
-        }
+        await race({ _ = try? await clock.sleep(until: end) }, { _ = try? await stopping.wait() })
         return .paused
     }
 
@@ -127,18 +122,15 @@ extension Contender.Grant {
         or stop: OneShot<Void>, _ operation: @escaping @Sendable () async throws -> Value
     ) async throws -> Value? {
         let held = held
-        return try await withThrowingTaskGroup(of: Value?.self) { group in
-            group.addTask { try await operation() }
-            group.addTask {
+        return try await race(
+            { try await operation() },
+            {
                 _ = try await held.waitForLoss()
                 return nil
-            }
-            group.addTask {
+            },
+            {
                 try await stop.wait()
                 return nil
-            }
-            defer { group.cancelAll() }
-            return try await group.next() ?? nil
-        }
+            })
     }
 }

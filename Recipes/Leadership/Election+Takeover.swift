@@ -6,7 +6,7 @@ extension Election {
     /// Asks each leader that follows, once this participant is ready and has waited long enough; until cancelled.
     func seekTakeover() async {
         guard configuration.priority > 0 || hooks != nil else { return await untilCancelled() }
-        var backoff = Backoff(initial: .milliseconds(50), cap: .seconds(5), seed: client.randomness.next())
+        var backoff = client.makeBackoff(.slow)
         while !Task.isCancelled {
             do {
                 try await becomeEligible()
@@ -40,18 +40,15 @@ extension Election {
     @discardableResult
     private func whileReady(_ operation: @escaping @Sendable () async throws -> Void) async throws -> Bool {
         let readiness = readiness
-        return try await withThrowingTaskGroup(of: Bool.self) { group in
-            group.addTask {
+        return try await race(
+            {
                 try await operation()
                 return true
-            }
-            group.addTask {
+            },
+            {
                 for await isReady in readiness.follow() where !isReady { return false }
                 throw CancellationError()
-            }
-            defer { group.cancelAll() }
-            return try await group.next() ?? false
-        }
+            })
     }
 
     private func isInQueue() async throws {
@@ -91,13 +88,7 @@ extension Election {
     /// Until the watch has fired, or an instant.
     private func wait(for watch: Watch, until instant: MonotonicInstant?) async throws {
         guard let instant else { return _ = try await watch.event() }
-        let clock = client.clock
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { _ = try await watch.event() }
-            group.addTask { try await clock.sleep(until: instant) }
-            defer { group.cancelAll() }
-            try await group.next()
-        }
+        _ = try await client.clock.run(until: instant) { try await watch.event() }
     }
 
     private func watchEpoch() async throws -> (ElectionEpoch?, Watch) {

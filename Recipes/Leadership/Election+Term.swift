@@ -37,7 +37,7 @@ extension Election {
 
     private func makeContender() -> Contender {
         let contender = Contender(
-            client: client, directory: path, policy: .exclusive(kind), data: Array(id.utf8)
+            client: client, directory: path, recipe: .election, policy: .exclusive(kind), data: Array(id.utf8)
         ) { [weak self] candidate, data in
             guard let self else { return }
             noteWrite(data, candidate: candidate, session: shared.withLock { $0.waiting }?.session)

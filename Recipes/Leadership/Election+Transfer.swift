@@ -11,19 +11,21 @@ extension Election {
     /// Has a participant lead next, and ends the present term.
     func resign(to id: String, waitingAtMost patience: Duration) async throws {
         let deadline = client.clock.now + patience
-        guard let term else { throw LeadershipError(.notLeading, path: path) }
+        guard let term else { throw RecipeError(.notLeading, in: .election, path: path) }
         guard !id.hasBytes(of: self.id) else {
-            throw LeadershipError(.invalidArgument, path: path, message: "id is the leader's own, \"\(id)\"")
+            throw RecipeError(.invalidArgument, in: .election, path: path, message: "id is the leader's own, \"\(id)\"")
         }
         let participants = try await client.recipeSteps(until: deadline) { [client, path] in
             try await LeaderSelector.participants(at: path, client: client)
         }
         guard let others = participants else {
-            throw LeadershipError(.timedOut, path: path, message: "the ensemble did not answer within \(patience)")
+            throw RecipeError(
+                .timedOut, in: .election, path: path, message: "the ensemble did not answer within \(patience)")
         }
         let named = others.first { $0.id.hasBytes(of: id) }
         guard let candidate = named.flatMap({ ContenderName($0.candidate) }) else {
-            throw LeadershipError(.unknownParticipant, path: path, message: "nobody waits with the id \"\(id)\"")
+            throw RecipeError(
+                .unknownParticipant, in: .election, path: path, message: "nobody waits with the id \"\(id)\"")
         }
         try await handOver(to: candidate, in: term, until: deadline)
         try await term.over.wait()
@@ -31,19 +33,19 @@ extension Election {
 
     /// Offers the place to a candidate, and has the term end when that stands beside the own one.
     ///
-    /// - Throws: ``LeadershipError``, and the term goes on; `CancellationError`, and it does so as well.
+    /// - Throws: ``RecipeError``, and the term goes on; `CancellationError`, and it does so as well.
     func handOver(to candidate: ContenderName, in term: Term, until deadline: MonotonicInstant) async throws {
         let finished = try await beginTransfer(until: deadline)
         defer { finished.set(()) }
-        guard term.ending.value == nil else { throw LeadershipError(.notLeading, path: path) }
+        guard term.ending.value == nil else { throw RecipeError(.notLeading, in: .election, path: path) }
         let session = term.held.session
         let offer = ContenderRequest(.transfer, asker: id, details: ["holder": term.candidate.string])
-        let standsBeside = "\(path)/\(candidate.named(beside: term.candidate))"
+        let standsBeside = ZNodePath.child(candidate.named(beside: term.candidate), of: path)
         let request: String?
         do {
             request = try await offer.send(to: candidate.string, inQueue: path, client: client, session: session)
         } catch let error as ZooKeeperError where error.code == .sessionExpired {
-            throw LeadershipError(.lost, path: path, reason: .sessionEnded)
+            throw RecipeError(.lost, in: .election, path: path, reason: .sessionEnded)
         }
         let isAnswered: Bool
         do {
@@ -54,9 +56,9 @@ extension Election {
         }
         if try await exists(standsBeside, session: session) { return term.resign() }
         guard request != nil else {
-            throw LeadershipError(.unknownParticipant, path: path, message: "\(candidate) has gone")
+            throw RecipeError(.unknownParticipant, in: .election, path: path, message: "\(candidate) has gone")
         }
-        throw LeadershipError(isAnswered ? .transferRefused : .timedOut, path: path)
+        throw RecipeError(isAnswered ? .transferRefused : .timedOut, in: .election, path: path)
     }
 
     /// One transfer at a time; waits for the one before, but not beyond the deadline.
@@ -69,15 +71,9 @@ extension Election {
                 return nil
             }
             guard let before else { return mine }
-            let clock = client.clock
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { try await before.wait() }
-                group.addTask { try await clock.sleep(until: deadline) }
-                defer { group.cancelAll() }
-                try await group.next()
-            }
+            _ = try await client.clock.run(until: deadline) { try await before.wait() }
             guard before.value != nil else {
-                throw LeadershipError(.timedOut, path: path, message: "another transfer is under way")
+                throw RecipeError(.timedOut, in: .election, path: path, message: "another transfer is under way")
             }
         }
     }
@@ -88,20 +84,10 @@ extension Election {
     private func untilUsedUp(_ request: String?, session: LiveSession, deadline: MonotonicInstant) async throws -> Bool
     {
         guard let request else { return true }
-        let clock = client.clock
-        let isUsedUp = try await withThrowingTaskGroup(of: Bool.self) { group in
-            group.addTask {
-                try await Self.awaitEnd(of: request, session: session)
-                return true
-            }
-            group.addTask {
-                try await clock.sleep(until: deadline)
-                return false
-            }
-            defer { group.cancelAll() }
-            return try await group.next() ?? false
+        let isUsedUp: Void? = try await client.clock.run(until: deadline) {
+            try await Self.awaitEnd(of: request, session: session)
         }
-        if isUsedUp { return true }
+        if isUsedUp != nil { return true }
         return try await repeated {
             do {
                 _ = try await session.send(.delete(path: request))
@@ -121,7 +107,7 @@ extension Election {
                 try await event.wait()
             } catch let error as ZooKeeperError where error.code == .noNode {
                 return session.giveUp(sink, at: path, kind: .data)
-            } catch let error as ZooKeeperError where error.mayPass {
+            } catch let error as ZooKeeperError where error.isTransientInSession {
                 continue
             } catch {
                 session.giveUp(sink, at: path, kind: .data)
@@ -134,8 +120,7 @@ extension Election {
         try await repeated {
             do {
                 // The own server has to have seen what the participant did.
-                let results = try await session.flight(.barrier(at: path), .exists(path: path))
-                _ = try results[0].asBarrier(before: results[1]).get()
+                _ = try await session.flight(behindBarrierAt: path, [.exists(path: path)])[0].get()
                 return true
             } catch let error as ZooKeeperError where error.code == .noNode {
                 return false
@@ -145,14 +130,14 @@ extension Election {
 
     /// Repeats what a lost connection has failed, as long as the session lives.
     private func repeated(_ operation: () async throws -> Bool) async throws -> Bool {
-        var backoff = Backoff(initial: .milliseconds(10), cap: .seconds(1), seed: client.randomness.next())
+        var backoff = client.makeBackoff(.quick)
         while true {
             do {
                 return try await operation()
-            } catch let error as ZooKeeperError where error.mayPass {
+            } catch let error as ZooKeeperError where error.isTransientInSession {
                 try await client.clock.sleep(until: client.clock.now + backoff.pause())
             } catch let error as ZooKeeperError where error.code == .sessionExpired {
-                throw LeadershipError(.lost, path: path, reason: .sessionEnded)
+                throw RecipeError(.lost, in: .election, path: path, reason: .sessionEnded)
             }
         }
     }

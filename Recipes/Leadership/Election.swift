@@ -61,8 +61,9 @@ final class Election: Sendable {
         lead: @escaping @Sendable (Term) async throws -> Void
     ) throws {
         guard try ZNodePath(path).string != "/" else {
-            throw LeadershipError(
-                .invalidArgument, path: path, message: "path is the root; name a znode of its own, such as /app/leader")
+            throw RecipeError(
+                .invalidArgument, in: .election, path: path,
+                message: "path is the root; name a znode of its own, such as /app/leader")
         }
         try configuration.validate(path: path)
         self.client = client
@@ -117,18 +118,18 @@ final class Election: Sendable {
 
     /// Ends the present term by its leader's will, and waits for its end.
     func resign() async throws {
-        guard let term else { throw LeadershipError(.notLeading, path: path) }
+        guard let term else { throw RecipeError(.notLeading, in: .election, path: path) }
         term.resign()
         try await term.over.wait()
     }
 
-    private func begin() throws(LeadershipError) {
+    private func begin() throws(RecipeError) {
         let isFirst = shared.withLock { shared in
             defer { shared.hasRun = true }
             return !shared.hasRun
         }
         guard isFirst else {
-            throw LeadershipError(.invalidArgument, path: path, message: "a participant is run once")
+            throw RecipeError(.invalidArgument, in: .election, path: path, message: "a participant is run once")
         }
     }
 

@@ -54,12 +54,12 @@ extension LeaderSelector {
     ) async throws -> [ElectionParticipant] {
         while true {
             let names = try await Candidate.all(in: path, client: client)
-            let found = try await withThrowingTaskGroup(of: Candidate?.self) { group in
-                for name in names { group.addTask { try await Candidate.read(name, in: path, client: client) } }
-                var found: [Candidate] = []
-                for try await candidate in group { if let candidate { found.append(candidate) } }
-                return found.sorted()
-            }
+            let children = try await client.readChildren(names.map(\.string), of: path)
+            let found = try children.compactMap { child in
+                try ContenderName(child.name).map {
+                    Candidate(name: $0, data: try child.read(), stat: child.stat)
+                }
+            }.sorted()
             guard Candidate.areAll(found, of: names.inFront) else { continue }
             return found.enumerated().map { $1.participant(isLeader: $0 == 0) }
         }
@@ -81,6 +81,11 @@ struct Candidate: Sendable, Comparable {
     var id: String
     var stat: ZNodeStat
 
+    init(name: ContenderName, data: [UInt8], stat: ZNodeStat) {
+        (self.name, self.stat) = (name, stat)
+        id = String(decoding: data, as: UTF8.self)
+    }
+
     static func == (left: Candidate, right: Candidate) -> Bool { left.name == right.name && left.stat == right.stat }
 
     /// The order of the queue: a transferred place has its giver's number, and was created later.
@@ -94,12 +99,8 @@ struct Candidate: Sendable, Comparable {
 
     /// The names in an election's queue, in its order but for those of one number.
     static func all(in path: String, client: ZooKeeperClient) async throws -> [ContenderName] {
-        do {
-            return try await client.children(of: path).names.compactMap(ContenderName.init)
-                .sorted { ($0.number, ZNodeName($0.string)) < ($1.number, ZNodeName($1.string)) }
-        } catch let error as ZooKeeperError where error.code == .noNode {
-            return []
-        }
+        try await client.sortedChildren(of: path).compactMap(ContenderName.init)
+            .sorted { ($0.number, ZNodeName($0.string)) < ($1.number, ZNodeName($1.string)) }
     }
 
     /// Who stands in front.
@@ -122,11 +123,8 @@ struct Candidate: Sendable, Comparable {
 
     /// Reads one; `nil` when it has vanished.
     static func read(_ name: ContenderName, in path: String, client: ZooKeeperClient) async throws -> Candidate? {
-        do {
-            let (data, stat) = try await client.data(at: "\(path)/\(name)")
-            return Candidate(name: name, id: String(decoding: data, as: UTF8.self), stat: stat)
-        } catch let error as ZooKeeperError where error.code == .noNode {
-            return nil
+        try await client.dataIfPresent(at: ZNodePath.child(name, of: path)).map {
+            Candidate(name: name, data: $0.data, stat: $0.stat)
         }
     }
 }

@@ -45,7 +45,7 @@ public struct LeaderChanges: AsyncSequence, Sendable {
         init(path: String, client: ZooKeeperClient) {
             self.path = path
             self.client = client
-            backoff = Backoff(initial: .milliseconds(20), cap: .seconds(2), seed: client.randomness.next())
+            backoff = client.makeBackoff(.quick)
         }
 
         /// Waits for the next leader that differs from the last one; `nil` at the end.
@@ -81,13 +81,14 @@ public struct LeaderChanges: AsyncSequence, Sendable {
                 guard let leader = try await Candidate.first(in: path, client: client) else {
                     return try await lookForAnybody()
                 }
-                let (_, stat, watch) = try await client.watchData(at: "\(path)/\(leader.name)", share: nil)
+                let (_, stat, watch) = try await client.watchData(
+                    at: ZNodePath.child(leader.name, of: path), share: nil)
                 guard stat.czxid == leader.stat.czxid else { return .again }
                 self.watch = watch
                 return .leader(leader.participant(isLeader: true))
             } catch let error as ZooKeeperError where error.code == .noNode {
                 return .again
-            } catch let error as ZooKeeperError where error.isOutcomeUnknown || error.wasInterrupted {
+            } catch let error as ZooKeeperError where error.isTransient {
                 try await client.clock.sleep(until: client.clock.now + backoff.pause())
                 return .again
             }

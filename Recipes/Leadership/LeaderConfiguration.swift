@@ -56,9 +56,9 @@ public struct LeaderConfiguration: Sendable, Hashable {
     /// Makes a configuration with these defaults.
     public init() {}
 
-    func validate(path: String) throws(LeadershipError) {
-        func check(_ isRight: Bool, _ message: String) throws(LeadershipError) {
-            if !isRight { throw LeadershipError(.invalidArgument, path: path, message: message) }
+    func validate(path: String) throws(RecipeError) {
+        func check(_ isRight: Bool, _ message: String) throws(RecipeError) {
+            if !isRight { throw RecipeError(.invalidArgument, in: .election, path: path, message: message) }
         }
         try check(firstPause > .zero, "firstPause is \(firstPause); it must be over 0")
         try check(longestPause >= firstPause, "longestPause is \(longestPause), less than firstPause, \(firstPause)")

@@ -42,7 +42,7 @@ public final class LeaderLatch: Service, Sendable {
     ///   - id: Names the participant to others, in the data of its candidate; may be empty.
     ///   - configuration: Pauses and priority; with `.finishTerm` a latch that leads goes on until it is cancelled.
     ///   - logger: Where the participant tells what happens to it.
-    /// - Throws: `ZooKeeperError` with code `.invalidPath`; ``LeadershipError`` with code `.invalidArgument`.
+    /// - Throws: `ZooKeeperError` with code `.invalidPath`; ``RecipeError`` with code `.invalidArgument`.
     public init(
         client: ZooKeeperClient, path: String, id: String = "",
         configuration: LeaderConfiguration = LeaderConfiguration(), logger: Logger = .current
@@ -81,7 +81,7 @@ public final class LeaderLatch: Service, Sendable {
     /// Waits until this participant leads; returns at once while it does.
     ///
     /// - Returns: The term, valid when it was looked at.
-    /// - Throws: ``LeadershipError`` with code `.stopped` when the latch has ended or ends meanwhile;
+    /// - Throws: ``RecipeError`` with code `.stopped` when the latch has ended or ends meanwhile;
     ///   `CancellationError`.
     @discardableResult
     public func awaitLeadership() async throws -> Term {
@@ -89,7 +89,7 @@ public final class LeaderLatch: Service, Sendable {
             if let term { return term }
         }
         try Task.checkCancellation()
-        throw LeadershipError(.stopped, path: path)
+        throw RecipeError(.stopped, in: .election, path: path)
     }
 
     /// Takes part until stopped.
@@ -97,7 +97,7 @@ public final class LeaderLatch: Service, Sendable {
     /// On graceful shutdown and on cancellation the flag turns false and the candidate is deleted before this returns. While
     /// the connection is lost the candidate is not waited for: it is deleted on the next one, or goes with its session.
     /// - Throws: `ZooKeeperError` with code `.clientStopped` or `.authenticationFailed` when the client ended first;
-    ///   ``LeadershipError`` with code `.invalidArgument` when it was run before.
+    ///   ``RecipeError`` with code `.invalidArgument` when it was run before.
     public func run() async throws { try await election.run() }
 
     /// Leaves the election for good: ``run()`` returns.
@@ -114,7 +114,7 @@ public final class LeaderLatch: Service, Sendable {
     /// Gives the leadership up and stands again at the tail of the queue.
     ///
     /// Returns when the candidate is deleted, as far as the connection allows.
-    /// - Throws: ``LeadershipError`` with code `.notLeading`; `CancellationError`, and the term ends all the same.
+    /// - Throws: ``RecipeError`` with code `.notLeading`; `CancellationError`, and the term ends all the same.
     /// - Complexity: One request.
     public func resign() async throws { try await election.resign() }
 

@@ -40,7 +40,7 @@ public final class LeaderSelector: Service, Sendable {
     ///   - configuration: Pauses, shutdown, priority.
     ///   - logger: Where the participant tells what happens to it.
     ///   - lead: The term; runs as a child task of ``run()``, once for each term and never twice at a time.
-    /// - Throws: `ZooKeeperError` with code `.invalidPath`; ``LeadershipError`` with code `.invalidArgument` for an
+    /// - Throws: `ZooKeeperError` with code `.invalidPath`; ``RecipeError`` with code `.invalidArgument` for an
     ///   empty id, which Apache Curator would replace by an address, and for a configuration that cannot be.
     public convenience init(
         client: ZooKeeperClient,
@@ -60,13 +60,19 @@ public final class LeaderSelector: Service, Sendable {
         grace: Duration, lead: @escaping @Sendable (Term) async throws -> Void
     ) throws {
         guard !id.isEmpty else {
-            throw LeadershipError(
-                .invalidArgument, path: path,
+            throw RecipeError(
+                .invalidArgument, in: .election, path: path,
                 message: "id is empty; name the participant, as by its host and process: \"batch1-4711\"")
         }
         election = try Election(
             client: client, path: path, id: id, kind: .lock, configuration: configuration, logger: logger, grace: grace,
             lead: lead)
+    }
+
+    /// Leaves the election when something happens, as one who resigns.
+    package func leave(when signal: OneShot<Void>) {
+        // Weakly: the election keeps the closure of the term, which may keep the signal.
+        signal.observe { [weak election] in election?.stop(.atOnce, .resigned) }
     }
 
     /// The election's directory.
@@ -96,7 +102,7 @@ public final class LeaderSelector: Service, Sendable {
     /// candidate deleted before this returns. While the connection is lost the candidate is not waited for: it is deleted
     /// on the next one, or goes with its session.
     /// - Throws: `ZooKeeperError` with code `.clientStopped` or `.authenticationFailed` when the client ended first;
-    ///   ``LeadershipError`` with code `.invalidArgument` when it was run before. Everything else is told by
+    ///   ``RecipeError`` with code `.invalidArgument` when it was run before. Everything else is told by
     ///   ``states`` and tried again.
     public func run() async throws { try await election.run() }
 
@@ -104,7 +110,7 @@ public final class LeaderSelector: Service, Sendable {
     ///
     /// Returns when the closure has returned and the candidate is deleted, as far as the connection allows. Called within
     /// the closure it is cancelled with it: there, return or call ``Term/resign()``.
-    /// - Throws: ``LeadershipError`` with code `.notLeading`; `CancellationError`, and the term ends all the same.
+    /// - Throws: ``RecipeError`` with code `.notLeading`; `CancellationError`, and the term ends all the same.
     /// - Complexity: One request.
     public func resign() async throws { try await election.resign() }
 
@@ -120,7 +126,7 @@ public final class LeaderSelector: Service, Sendable {
     /// - Parameters:
     ///   - id: Who is to lead; the first in the queue's order when several have it.
     ///   - patience: How long the participant may take to come; the closure's end is not part of it.
-    /// - Throws: ``LeadershipError``: `.notLeading`; `.invalidArgument` for the own id; `.unknownParticipant`;
+    /// - Throws: ``RecipeError``: `.notLeading`; `.invalidArgument` for the own id; `.unknownParticipant`;
     ///   `.transferRefused`; `.timedOut`, and the participant cannot come any more. With each of them this leader goes on.
     ///   With `.lost` the term was lost meanwhile. `ZooKeeperError`, such as `.noAuth`; `CancellationError`, and the
     ///   participant may lead next.

@@ -13,6 +13,9 @@ public final class Term: Grant {
     /// follow the order of the queue.
     public let fencingToken: FencingToken
 
+    /// Why the term was lost; `nil` unless it was.
+    package var lossReason: LossReason? { held.lossReason }
+
     let path: String
     let held: HeldNode
     let candidate: ContenderName
@@ -71,14 +74,15 @@ public final class Term: Grant {
     ///
     /// A check of the own candidate goes in front: when somebody else may lead already, the ensemble refuses all of it.
     /// - Returns: One result for each operation, in their order.
-    /// - Throws: ``LeadershipError`` with code `.lost`, or `.notLeading` when the term has ended in order, and nothing has
+    /// - Throws: ``RecipeError`` with code `.lost`, or `.notLeading` when the term has ended in order, and nothing has
     ///   happened; `ZooKeeperError` of an operation; `CancellationError`.
     /// - Complexity: One request.
     @discardableResult
     public func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] {
-        guard !hasEnded.load(ordering: .acquiring) else { throw LeadershipError(.notLeading, path: path) }
+        guard !hasEnded.load(ordering: .acquiring) else { throw RecipeError(.notLeading, in: .election, path: path) }
         if let results = try await held.guarded(operations) { return results }
-        throw LeadershipError(.lost, path: path, reason: held.lossReason ?? held.session.endReason ?? .znodeDeleted)
+        throw RecipeError(
+            .lost, in: .election, path: path, reason: held.lossReason ?? held.session.endReason ?? .znodeDeleted)
     }
 
     /// Ends the term by the leader's own will: its closure is cancelled, and the participant stands again at the tail.

@@ -22,8 +22,8 @@ extension DistributedMutex {
     /// Waits for the place to hold by; the caller must leave it.
     func place(_ deadline: MonotonicInstant?, waits: Bool) async throws -> LockPlace {
         guard LockContext.place(key) == nil else {
-            throw LockError(
-                .alreadyHeld, path: path,
+            throw RecipeError(
+                .alreadyHeld, in: .lock, path: path,
                 message: "this task, or the task that started it, holds the mutex and would wait for itself; "
                     + "take it again by its lease, or ask for it in a Task.detached that the body does not wait for")
         }

@@ -13,7 +13,7 @@ public import ZooKeeper
 /// and who waits keeps the place as long as its session lives.
 ///
 /// The body of ``withLock(_:)`` runs as a child task. When the lock is lost (own znode deleted, session expired, or not
-/// proved in time) the body is cancelled and **awaited**, then ``LockError`` with code `.lost` is thrown; only then is the
+/// proved in time) the body is cancelled and **awaited**, then ``RecipeError`` with code `.lost` is thrown; only then is the
 /// place given up. ``acquire(waitingAtMost:)`` gives a handle instead, for locks that do not begin and end in one
 /// function: nothing is cancelled for it, and ``Lease/states`` tells before and at the loss.
 ///
@@ -60,7 +60,7 @@ public final class DistributedMutex: Sendable {
     ///
     /// - Parameter body: Runs as a child task; cancelled when the lock is lost or the calling task is cancelled.
     /// - Returns: What the body returned.
-    /// - Throws: The body's error; ``LockError`` with code `.lost`, `.alreadyHeld` or `.queueNumbersExhausted`;
+    /// - Throws: The body's error; ``RecipeError`` with code `.lost`, `.alreadyHeld` or `.queueNumbersExhausted`;
     ///   `ZooKeeperError`: `.noAuth`, `.clientStopped`; `CancellationError`. Nothing is held then.
     /// - Complexity: One flight of two requests when nobody is in front, and one request at the end.
     public func withLock<Result: Sendable>(
@@ -74,7 +74,7 @@ public final class DistributedMutex: Sendable {
     /// - Parameters:
     ///   - patience: Covers every step until the grant, also the wait for a connection.
     ///   - body: Runs as a child task; cancelled when the lock is lost or the calling task is cancelled.
-    /// - Throws: ``LockError`` with code `.timedOut`, else as ``withLock(_:)``.
+    /// - Throws: ``RecipeError`` with code `.timedOut`, else as ``withLock(_:)``.
     public func withLock<Result: Sendable>(
         waitingAtMost patience: Duration,
         _ body: @escaping @Sendable (Lease) async throws -> Result
@@ -84,7 +84,7 @@ public final class DistributedMutex: Sendable {
 
     /// Runs a body while the lock is held, if nobody holds it or waits for it.
     ///
-    /// - Throws: ``LockError`` with code `.notAvailable` when somebody does, `.timedOut` when the ensemble does not answer
+    /// - Throws: ``RecipeError`` with code `.notAvailable` when somebody does, `.timedOut` when the ensemble does not answer
     ///   within the client's time for a request; else as ``withLock(_:)``.
     /// - Complexity: One listing; nothing is created when somebody is there.
     public func tryWithLock<Result: Sendable>(
@@ -97,7 +97,7 @@ public final class DistributedMutex: Sendable {
     ///
     /// - Parameter patience: Covers every step until the grant, also the wait for a connection; `nil` waits without limit.
     /// - Returns: A handle, to be released by whichever task.
-    /// - Throws: ``LockError`` with code `.timedOut`, `.alreadyHeld` or `.queueNumbersExhausted`; `ZooKeeperError`:
+    /// - Throws: ``RecipeError`` with code `.timedOut`, `.alreadyHeld` or `.queueNumbersExhausted`; `ZooKeeperError`:
     ///   `.noAuth`, `.clientStopped`; `CancellationError`. Nothing is held then.
     /// - Complexity: One flight of two requests when nobody is in front.
     public func acquire(waitingAtMost patience: Duration? = nil) async throws -> Lease {
@@ -106,7 +106,7 @@ public final class DistributedMutex: Sendable {
 
     /// Acquires the lock, if nobody holds it or waits for it.
     ///
-    /// - Throws: ``LockError`` with code `.notAvailable` when somebody does, `.timedOut` when the ensemble does not answer
+    /// - Throws: ``RecipeError`` with code `.notAvailable` when somebody does, `.timedOut` when the ensemble does not answer
     ///   within the client's time for a request; else as ``acquire(waitingAtMost:)``.
     /// - Complexity: One listing; nothing is created when somebody is there.
     public func tryAcquire() async throws -> Lease {

@@ -9,7 +9,7 @@ extension DistributedSemaphore {
         try Task.checkCancellation()
         let deadline = patience.deadline(client)
         if !patience.waits { try await look(for: count, until: deadline) }
-        var backoff = Backoff(initial: .milliseconds(10), cap: .seconds(1), seed: client.randomness.next())
+        var backoff = client.makeBackoff(.quick)
         while true {
             let contender = Contender(
                 client: client, directory: locksPath, policy: .exclusive(.lock), data: lockData.bytes,
@@ -17,7 +17,7 @@ extension DistributedSemaphore {
             let mutex: Contender.Grant
             do {
                 mutex = try await contender.acquire(until: deadline)
-            } catch var error as LockError {
+            } catch var error as RecipeError {
                 error.path = path
                 throw error
             }
@@ -29,13 +29,13 @@ extension DistributedSemaphore {
                 await attempt.giveUp(atMost: .milliseconds(150))
                 try await client.clock.sleep(until: client.clock.now + backoff.pause())
             case .failure(let error):
-                await attempt.giveUp(atMost: error is LockError ? .milliseconds(150) : .seconds(2))
+                await attempt.giveUp(atMost: error is RecipeError ? .milliseconds(150) : .seconds(2))
                 throw error
             }
         }
     }
 
-    /// A try that is to fail creates nothing (H26).
+    /// A try that is to fail creates nothing.
     private func look(for count: Int, until deadline: MonotonicInstant?) async throws {
         let (leasesPath, limitPath, client) = (leasesPath, limitPath, client)
         let found = try await withDeadline(deadline) {
@@ -49,7 +49,7 @@ extension DistributedSemaphore {
         // What cannot be read now is not decided by it.
         guard case .success(let names) = found.0, case .success(let limit) = found.1 else { return }
         guard SemaphoreRoom(limit: try readLimit(limit), names: names).fits(count) else {
-            throw LockError(.notAvailable, path: path)
+            throw RecipeError(.notAvailable, in: .lock, path: path)
         }
     }
 
@@ -79,7 +79,7 @@ extension DistributedSemaphore {
                 }
                 group.cancelAll()
                 if case .failure(let error) = result, error is CancellationError, isLate {
-                    return .failure(LockError(.timedOut, path: path))
+                    return .failure(RecipeError(.timedOut, in: .lock, path: path))
                 }
                 return result
             }

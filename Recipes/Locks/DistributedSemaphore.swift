@@ -68,7 +68,7 @@ public final class DistributedSemaphore: Sendable {
     ///   - patience: Covers every step until the grant, also the wait for a connection; `nil` waits without limit.
     ///   - body: Runs as a child task; cancelled when a lease is lost or the calling task is cancelled.
     /// - Returns: What the body returned.
-    /// - Throws: The body's error; ``LockError`` with code `.lost`, `.timedOut`, `.limitUnreadable` or
+    /// - Throws: The body's error; ``RecipeError`` with code `.lost`, `.timedOut`, `.unreadable` or
     ///   `.queueNumbersExhausted`; `ZooKeeperError`: `.invalidArgument`, `.noAuth`, `.clientStopped`;
     ///   `CancellationError`. Nothing is held then.
     /// - Complexity: Seven requests, six of them in four flights, when nobody is in front and leases are free; one request
@@ -82,7 +82,7 @@ public final class DistributedSemaphore: Sendable {
 
     /// Runs a body while leases are held, if they are free and nobody waits.
     ///
-    /// - Throws: ``LockError`` with code `.notAvailable` when they are not, or when somebody is in front, if only for the
+    /// - Throws: ``RecipeError`` with code `.notAvailable` when they are not, or when somebody is in front, if only for the
     ///   moment that it takes to take a lease; `.timedOut` when the ensemble does not answer within the client's time for a
     ///   request; else as ``withLease(count:waitingAtMost:_:)``.
     /// - Complexity: Two requests in one flight; nothing is created when too few are free.
@@ -124,7 +124,7 @@ public final class DistributedSemaphore: Sendable {
     /// How many leases there may be at a time.
     ///
     /// - Returns: What the ensemble says; ``initialLimit`` as long as nobody has used the semaphore.
-    /// - Throws: ``LockError`` with code `.limitUnreadable`; `ZooKeeperError`; `CancellationError`.
+    /// - Throws: ``RecipeError`` with code `.unreadable`; `ZooKeeperError`; `CancellationError`.
     /// - Complexity: One request.
     public func limit() async throws -> Int {
         do {
@@ -176,10 +176,10 @@ public final class DistributedSemaphore: Sendable {
             }
     }
 
-    func readLimit(_ bytes: [UInt8]) throws(LockError) -> Int {
+    func readLimit(_ bytes: [UInt8]) throws(RecipeError) -> Int {
         guard let limit = SemaphoreRoom.limit(bytes) else {
-            throw LockError(
-                .limitUnreadable, path: limitPath, message: "\(bytes.count) bytes where four were expected")
+            throw RecipeError(
+                .unreadable, in: .lock, path: limitPath, message: "\(bytes.count) bytes where four were expected")
         }
         return limit
     }

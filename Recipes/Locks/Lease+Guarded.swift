@@ -8,7 +8,7 @@ extension Lease: Grant {
     ///
     /// - Parameter operations: As for `ZooKeeperClient.transaction(_:)`; at least one.
     /// - Returns: One result for each operation, in their order.
-    /// - Throws: ``LockError`` with code `.lost` or `.released`, and nothing has happened; `ZooKeeperError` of an operation
+    /// - Throws: ``RecipeError`` with code `.lost` or `.released`, and nothing has happened; `ZooKeeperError` of an operation
     ///   that failed, numbered as they were given, and nothing has happened; `ZooKeeperError` whose outcome is unknown, when
     ///   the answer was lost; `CancellationError`, and it may have happened.
     /// - Complexity: One request.

@@ -82,7 +82,7 @@ public final class Lease: Sendable {
     }
 
     /// The error of what needs the lock: it was lost, or this handle was released.
-    var notHeldError: LockError {
+    var notHeldError: RecipeError {
         stage.load(ordering: .acquiring) == .ended ? place.releasedError : place.lostError
     }
 
@@ -115,9 +115,9 @@ extension Lease {
     ///
     /// That is how the lock is taken again by who has it: by handle, whichever task or thread asks.
     ///
-    /// - Throws: ``LockError`` with code `.lost` if the lock was lost, or `.released` if this handle was released.
+    /// - Throws: ``RecipeError`` with code `.lost` if the lock was lost, or `.released` if this handle was released.
     /// - Complexity: Nothing is sent.
-    public func share() throws(LockError) -> Lease {
+    public func share() throws(RecipeError) -> Lease {
         guard stage.load(ordering: .acquiring) == .held, place.enter() else { throw notHeldError }
         return Lease(place)
     }
@@ -126,7 +126,7 @@ extension Lease {
     ///
     /// - Parameter body: Runs as a child task; cancelled when the lock is lost or the calling task is cancelled.
     /// - Returns: What the body returned.
-    /// - Throws: ``LockError`` with code `.lost`, or `.released` if this handle was released; the body's error;
+    /// - Throws: ``RecipeError`` with code `.lost`, or `.released` if this handle was released; the body's error;
     ///   `CancellationError`.
     /// - Complexity: Nothing is sent.
     public func withLock<Result: Sendable>(

@@ -16,14 +16,14 @@ protocol HeldForBody: Sendable {
     /// Whether it holds, or held until it was given up.
     var hasHeldOn: Bool { get }
     /// The error to end with when it does not.
-    var lostError: LockError { get }
+    var lostError: RecipeError { get }
     var lost: LossReason { get async throws }
     func end() async
 }
 
 extension Lease: HeldForBody {
     var places: [LockPlace] { [place] }
-    var lostError: LockError { place.lostError }
+    var lostError: RecipeError { place.lostError }
     func end() async { await release() }
 }
 

@@ -201,11 +201,12 @@ extension LockPlace {
     }
 
     /// The error of a lock that is not valid any more.
-    var lostError: LockError { LockError(.lost, path: key.path, reason: lossReason) }
+    var lostError: RecipeError { RecipeError(.lost, in: .lock, path: key.path, reason: lossReason) }
 
     /// The error of a lock that was released in order.
-    var releasedError: LockError {
-        LockError(.released, path: key.path, message: "the lease has been released; acquire the lock again")
+    var releasedError: RecipeError {
+        RecipeError(
+            .released, in: .lock, path: key.path, message: "the lease has been released; acquire the lock again")
     }
 }
 

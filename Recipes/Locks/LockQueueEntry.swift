@@ -69,18 +69,15 @@ extension LockQueueEntry {
     private static func read(
         _ directory: String, client: ZooKeeperClient, _ recognize: (String) -> Found?
     ) async throws -> [LockQueueEntry] {
-        let names: [String]
-        do {
-            names = try await client.children(of: directory).names
-        } catch let error as ZooKeeperError where error.code == .noNode {
-            return []
+        let children = try await client.childrenWithData(of: directory) { recognize($0) != nil }
+        let found = children.compactMap { child in
+            recognize(child.name).map { found in
+                var found = found
+                (found.data, found.stat) = (child.data ?? [], child.stat)
+                return found
+            }
         }
-        let all = names.compactMap(recognize)
-        return try await withThrowingTaskGroup(of: Found?.self) { group in
-            for one in all { group.addTask { try await one.read(in: directory, client: client) } }
-            let found = try await group.reduce(into: [Found]()) { $0 += [$1].compactMap(\.self) }
-            return entries(found, in: directory, session: client.session?.id)
-        }
+        return entries(found, in: directory, session: client.session?.id)
     }
 
     /// Somebody who was found in a directory; without a stat before it was read.
@@ -98,10 +95,11 @@ extension LockQueueEntry {
             (left.number, left.stat?.czxid.rawValue ?? 0, ZNodeName(left.name))
                 < (right.number, right.stat?.czxid.rawValue ?? 0, ZNodeName(right.name))
         }
-        var isBehindReaders = true
+        var kindsInFront: Set<ContenderName.Kind> = []
         return ordered.enumerated().map { position, found in
-            let isHolder = position == 0 || found.kind == .lease || (found.kind == .read && isBehindReaders)
-            if found.kind != .read { isBehindReaders = false }
+            let isHolder =
+                found.kind.policy.map { policy in !kindsInFront.contains { policy.conflicts(with: $0) } } ?? true
+            if let policy = found.kind.policy { kindsInFront.insert(policy.kind) }
             let text = LockData(found.data)
             return LockQueueEntry(
                 path: found.path(in: directory), kind: found.kind, position: position, isHolder: isHolder,
@@ -114,26 +112,21 @@ extension LockQueueEntry {
 }
 
 extension LockQueueEntry.Kind {
+    /// What it waits for; `nil` for a lease, which waits for nothing.
+    fileprivate var policy: ContenderPolicy? {
+        switch value {
+        case .mutex: .exclusive(.lock)
+        case .read: .read
+        case .write: .write
+        case .lease: nil
+        }
+    }
+
     init(_ kind: ContenderName.Kind) {
         self = kind == .read ? .read : kind == .write ? .write : .mutex
     }
 }
 
 extension LockQueueEntry.Found {
-    func path(in directory: String) -> String { directory == "/" ? "/\(name)" : "\(directory)/\(name)" }
-
-    /// - Returns: `nil` when it has vanished; without data when that may not be read.
-    fileprivate func read(in directory: String, client: ZooKeeperClient) async throws -> Self? {
-        var found = self
-        let path = path(in: directory)
-        do {
-            (found.data, found.stat) = try await client.data(at: path)
-        } catch let error as ZooKeeperError where error.code == .noNode {
-            return nil
-        } catch let error as ZooKeeperError where error.code == .noAuth {
-            guard let stat = try await client.exists(at: path) else { return nil }
-            found.stat = stat
-        }
-        return found
-    }
+    func path(in directory: String) -> String { ZNodePath.child(name, of: directory) }
 }

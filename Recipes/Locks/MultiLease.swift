@@ -6,13 +6,13 @@ public final class MultiLease: Sendable {
     public let leases: [Lease]
     /// The locks' paths, in their order.
     public var paths: [String] { leases.map(\.path) }
-    private let loss = OneShot<(LossReason, LockError)>()
+    private let loss = OneShot<(LossReason, RecipeError)>()
 
     init(_ leases: [Lease]) {
         self.leases = leases
         for lease in leases {
             lease.place.loss.observe { [loss, path = lease.path] reason in
-                loss.set((reason, LockError(.lost, path: path, reason: reason)))
+                loss.set((reason, RecipeError(.lost, in: .lock, path: path, reason: reason)))
             }
         }
     }
@@ -80,7 +80,7 @@ extension MultiLease: HeldForBody {
     var places: [LockPlace] { leases.map(\.place) }
     var hasHeldOn: Bool { leases.allSatisfy(\.hasHeldOn) }
 
-    var lostError: LockError {
+    var lostError: RecipeError {
         loss.value?.1 ?? (leases.first { !$0.hasHeldOn } ?? leases[0]).lostError
     }
 

@@ -65,7 +65,7 @@ public final class MultiLock: Sendable {
     ///   - patience: Covers all locks together, every step until the last grant; `nil` waits without limit.
     ///   - body: Runs as a child task; cancelled when a lock is lost or the calling task is cancelled.
     /// - Returns: What the body returned.
-    /// - Throws: The body's error; ``LockError`` of the lock that could not be had or was lost, by its path;
+    /// - Throws: The body's error; ``RecipeError`` of the lock that could not be had or was lost, by its path;
     ///   `ZooKeeperError`; `CancellationError`. Nothing is held then.
     /// - Complexity: What the locks cost one after the other; they are given up together.
     public func withLock<Result: Sendable>(
@@ -77,7 +77,7 @@ public final class MultiLock: Sendable {
 
     /// Runs a body while all locks are held, if all can be had without waiting for anybody.
     ///
-    /// - Throws: ``LockError`` with code `.notAvailable` and the path of the first that cannot; else as
+    /// - Throws: ``RecipeError`` with code `.notAvailable` and the path of the first that cannot; else as
     ///   ``withLock(waitingAtMost:_:)``.
     public func tryWithLock<Result: Sendable>(
         _ body: @escaping @Sendable (MultiLease) async throws -> Result
@@ -146,7 +146,7 @@ public final class MultiLock: Sendable {
                     guard let lost else { return lease }
                     await lease.release()
                     throw lost
-                case .failure(let error as LockError)? where error.code == .lost && lost == nil:
+                case .failure(let error as RecipeError)? where error.code == .lost && lost == nil:
                     lost = error
                     group.cancelAll()
                 case .failure(let error)?:

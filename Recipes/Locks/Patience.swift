@@ -20,7 +20,7 @@ enum Patience: Sendable {
         if case .none = self { false } else { true }
     }
 
-    /// When every step must be over (H36); one that does not wait for others gets the client's time for a request.
+    /// When every step must be over; one that does not wait for others gets the client's time for a request.
     func deadline(_ client: ZooKeeperClient) -> MonotonicInstant? {
         switch self {
         case .none: client.clock.now + client.configuration.retry.deadline

@@ -16,11 +16,11 @@ extension ReadWriteLock {
         return place
     }
 
-    /// A lock inside one that is held is a part of it, and is lost with it (H20).
+    /// A lock inside one that is held is a part of it, and is lost with it.
     private func nest(_ kind: ContenderName.Kind, in outer: LockPlace) throws -> LockPlace {
         if kind == .write, outer.kind == .read {
-            throw LockError(
-                .upgradeNotAllowed, path: path,
+            throw RecipeError(
+                .upgradeNotAllowed, in: .lock, path: path,
                 message: "this task, or the task that started it, holds the read lock and would wait for itself; take "
                     + "the write lock from the start, or ask for it in a Task.detached that the body does not wait for")
         }

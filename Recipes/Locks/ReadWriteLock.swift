@@ -13,7 +13,7 @@ public import ZooKeeper
 /// holder stays a holder until its deadline, and a waiting contender keeps its place as long as its session lives.
 ///
 /// The body runs as a child task. When the lock is lost (own znode deleted, session expired, or not proved in time) the
-/// body is cancelled and **awaited**, then ``LockError`` with code `.lost` is thrown; only then is the place given up.
+/// body is cancelled and **awaited**, then ``RecipeError`` with code `.lost` is thrown; only then is the place given up.
 /// A body that does not react to cancellation delays that; what it writes to refuses it by the ``Lease/fencingToken``.
 ///
 /// Within a body, the same task and its children may take the lock again: a read or write lock inside the write lock and
@@ -61,7 +61,7 @@ public final class ReadWriteLock: Sendable {
     ///
     /// - Parameter body: Runs as a child task; cancelled when the lock is lost or the calling task is cancelled.
     /// - Returns: What the body returned.
-    /// - Throws: The body's error; ``LockError`` with code `.lost` or `.queueNumbersExhausted`;
+    /// - Throws: The body's error; ``RecipeError`` with code `.lost` or `.queueNumbersExhausted`;
     ///   `ZooKeeperError`: `.noAuth`, `.clientStopped`; `CancellationError`. Nothing is held then.
     /// - Complexity: One flight of two requests when no writer is in front, and one request at the end; one listing when
     ///   the client holds a read lock already.
@@ -76,7 +76,7 @@ public final class ReadWriteLock: Sendable {
     /// - Parameters:
     ///   - patience: Covers every step until the grant, also the wait for a connection.
     ///   - body: Runs as a child task; cancelled when the lock is lost or the calling task is cancelled.
-    /// - Throws: ``LockError`` with code `.timedOut`, else as ``withReadLock(_:)``.
+    /// - Throws: ``RecipeError`` with code `.timedOut`, else as ``withReadLock(_:)``.
     public func withReadLock<Result: Sendable>(
         waitingAtMost patience: Duration,
         _ body: @escaping @Sendable (Lease) async throws -> Result
@@ -86,7 +86,7 @@ public final class ReadWriteLock: Sendable {
 
     /// Runs a body while a read lock is held, if no writer holds the lock or waits for it.
     ///
-    /// - Throws: ``LockError`` with code `.notAvailable` when there is a writer, `.timedOut` when the ensemble does not
+    /// - Throws: ``RecipeError`` with code `.notAvailable` when there is a writer, `.timedOut` when the ensemble does not
     ///   answer within the client's time for a request; else as ``withReadLock(_:)``.
     /// - Complexity: One listing; nothing is created when there is a writer.
     public func tryWithReadLock<Result: Sendable>(
@@ -99,7 +99,7 @@ public final class ReadWriteLock: Sendable {
     ///
     /// - Parameter body: Runs as a child task; cancelled when the lock is lost or the calling task is cancelled.
     /// - Returns: What the body returned.
-    /// - Throws: The body's error; ``LockError`` with code `.lost`, `.upgradeNotAllowed` or `.queueNumbersExhausted`;
+    /// - Throws: The body's error; ``RecipeError`` with code `.lost`, `.upgradeNotAllowed` or `.queueNumbersExhausted`;
     ///   `ZooKeeperError`: `.noAuth`, `.clientStopped`; `CancellationError`. Nothing is held then.
     /// - Complexity: One flight of two requests when nobody is in front, and one request at the end.
     public func withWriteLock<Result: Sendable>(
@@ -113,7 +113,7 @@ public final class ReadWriteLock: Sendable {
     /// - Parameters:
     ///   - patience: Covers every step until the grant, also the wait for a connection.
     ///   - body: Runs as a child task; cancelled when the lock is lost or the calling task is cancelled.
-    /// - Throws: ``LockError`` with code `.timedOut`, else as ``withWriteLock(_:)``.
+    /// - Throws: ``RecipeError`` with code `.timedOut`, else as ``withWriteLock(_:)``.
     public func withWriteLock<Result: Sendable>(
         waitingAtMost patience: Duration,
         _ body: @escaping @Sendable (Lease) async throws -> Result
@@ -123,7 +123,7 @@ public final class ReadWriteLock: Sendable {
 
     /// Runs a body while the write lock is held, if nobody holds the lock or waits for it.
     ///
-    /// - Throws: ``LockError`` with code `.notAvailable` when somebody does, `.timedOut` when the ensemble does not answer
+    /// - Throws: ``RecipeError`` with code `.notAvailable` when somebody does, `.timedOut` when the ensemble does not answer
     ///   within the client's time for a request; else as ``withWriteLock(_:)``.
     /// - Complexity: One listing; nothing is created when somebody is there.
     public func tryWithWriteLock<Result: Sendable>(

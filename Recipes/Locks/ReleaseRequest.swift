@@ -168,7 +168,7 @@ extension LockPlace {
     func hear(_ bytes: [UInt8], at path: String) {
         guard bytes != ReleaseRequest.curatorMessage else {
             requests.add([ReleaseRequest()])
-            // What was there belongs to the holder, and tells others who it is (H62).
+            // What was there belongs to the holder, and tells others who it is.
             return session.post(.setData(path: path, data: data))
         }
         let (queue, name) = path.asChild

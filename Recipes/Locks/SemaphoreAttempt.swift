@@ -10,6 +10,12 @@ final class SemaphoreAttempt: Sendable {
         /// Whether leases may stand.
         var hasAsked = false
         var isGranted = false
+        /// The looks at the leases.
+        ///
+        /// They are answered on the connection on which the mutex was granted, or after a barrier on a later one: a server that
+        /// is behind does not know all leases of those who had the mutex before.
+        var looks: RequestBatch
+        var needsBarrier = false
     }
 
     private let semaphore: DistributedSemaphore
@@ -21,7 +27,7 @@ final class SemaphoreAttempt: Sendable {
     private let changes = WakeUp()
     private let leases: RenewedWatch
     private let limit: RenewedWatch
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
     private var session: LiveSession { mutex.held.session }
     private var client: ZooKeeperClient { semaphore.client }
@@ -31,6 +37,7 @@ final class SemaphoreAttempt: Sendable {
         self.count = count
         self.mutex = mutex
         self.waits = waits
+        state = Mutex(State(looks: RequestBatch(on: mutex.held.connection)))
         prefix = ContenderName.prefix(uuid: ContenderName.makeUUID(using: semaphore.client.randomness))
         data = semaphore.lockData.bytes
         leases = RenewedWatch(semaphore.leasesPath, .children, changes)
@@ -38,10 +45,10 @@ final class SemaphoreAttempt: Sendable {
     }
 
     /// - Returns: `nil` when the mutex or its session was lost, so that everything begins again.
-    /// - Throws: ``LockError``, `ZooKeeperError`, `CancellationError`; then ``giveUp(atMost:)`` must follow.
+    /// - Throws: ``RecipeError``, `ZooKeeperError`, `CancellationError`; then ``giveUp(atMost:)`` must follow.
     func run() async throws -> LockPlace? {
         mutex.held.onLoss { [changes] _ in changes.signal() }
-        var backoff = Backoff(initial: .milliseconds(10), cap: .seconds(1), seed: client.randomness.next())
+        var backoff = client.makeBackoff(.quick)
         while !session.hasEnded, mutex.held.lossReason != .znodeDeleted {
             try Task.checkCancellation()
             do {
@@ -50,7 +57,7 @@ final class SemaphoreAttempt: Sendable {
                 return try await hold(paths)
             } catch let error as ZooKeeperError where error.code == .noNode || error.code == .badVersion {
                 try await createMissing()
-            } catch let error as ZooKeeperError where error.isTransient {
+            } catch let error as ZooKeeperError where error.isTransientInSession {
                 try await client.clock.sleep(until: client.clock.now + backoff.pause())
             } catch let error as ZooKeeperError where error.code == .sessionExpired {
                 return nil
@@ -63,15 +70,29 @@ final class SemaphoreAttempt: Sendable {
     ///
     /// - Returns: The version of the limit by which there is room, or `nil` after a wait.
     private func awaitRoom() async throws -> Int32? {
-        let results = try await session.flight(
-            .children(path: leases.path, watch: leases.renewed), .data(path: limit.path, watch: limit.renewed))
+        let (looks, needsBarrier) = state.withLock { ($0.looks, $0.needsBarrier) }
+        let barrier: [SessionRequest] = needsBarrier ? [.barrier(at: mutex.held.path)] : []
+        let answers = try await session.flight(
+            barrier + [
+                .children(path: leases.path, watch: leases.renewed), .data(path: limit.path, watch: limit.renewed),
+            ], batch: looks)
+        let results = Array(answers.suffix(2))
         leases.answered(results[0])
         limit.answered(results[1])
-        let names = try results[0].get().children.names
+        let listing = needsBarrier ? answers[0].asBarrier(before: results[0]) : results[0]
+        let isLost = [listing, results[1]].contains(where: \.isConnectionLoss)
+        state.withLock { state in
+            if isLost {
+                (state.looks, state.needsBarrier) = (RequestBatch(), true)
+            } else if case .success = listing {
+                state.needsBarrier = false
+            }
+        }
+        let names = try listing.get().children.names
         let (bytes, stat) = try results[1].get().data
         let room = SemaphoreRoom(limit: try semaphore.readLimit(bytes), names: names)
         if room.fits(count) { return stat.dataVersion }
-        guard waits else { throw LockError(.notAvailable, path: semaphore.path) }
+        guard waits else { throw RecipeError(.notAvailable, in: .lock, path: semaphore.path) }
         await changes.wait(until: nil, clock: client.clock)
         return nil
     }
@@ -87,7 +108,11 @@ final class SemaphoreAttempt: Sendable {
         let operations = [.delete(mutex.held.path), .check(limit.path, version: limitVersion)] + creates
         state.withLock { $0.hasAsked = true }
         do {
-            guard case .multi(let results) = try await session.send(.multi(operations)) else { return nil }
+            // The mutex is let go with the answer: nothing asks for its znode any more.
+            let reply = try await session.send(.multi(operations)) { [mutex] result in
+                if case .success = result { mutex.held.release() }
+            }
+            guard case .multi(let results) = reply else { return nil }
             return results.compactMap(\.path)
         } catch let error as ZooKeeperError where error.code == .noNode && error.failedOperation == 0 {
             return nil
@@ -98,19 +123,18 @@ final class SemaphoreAttempt: Sendable {
 
     /// The transaction's answer was lost: it has happened if the leases stand, and has not if the mutex does.
     private func find() async throws -> [String]? {
-        var backoff = Backoff(initial: .milliseconds(10), cap: .seconds(1), seed: client.randomness.next())
+        var backoff = client.makeBackoff(.quick)
         while true {
             let results = try await session.flight(
-                .barrier(at: "/"), .children(path: leases.path), .exists(path: mutex.held.path))
-            let listing = results[0].asBarrier(before: results[1])
-            switch (listing, results[2]) {
+                behindBarrierAt: "/", [.children(path: leases.path), .exists(path: mutex.held.path)])
+            switch (results[0], results[1]) {
             case (.success(let reply), _) where try own(in: reply).count == count: return try own(in: reply)
             // Not all of them stand: somebody has deleted one, and the rest goes with it.
             case (.success(let reply), _) where try !own(in: reply).isEmpty: return nil
             case (.success, .success): throw ZooKeeperError(.badVersion)
             case (.success, .failure(let error)) where error.code == .noNode: return nil
-            case (.failure(let error), _) where error.isTransient: break
-            case (_, .failure(let error)) where error.isTransient: break
+            case (.failure(let error), _) where error.isTransientInSession: break
+            case (_, .failure(let error)) where error.isTransientInSession: break
             case (.failure(let error), _), (_, .failure(let error)): throw error
             }
             try await client.clock.sleep(until: client.clock.now + backoff.pause())
@@ -118,25 +142,29 @@ final class SemaphoreAttempt: Sendable {
     }
 
     private func own(in reply: SessionReply) throws -> [String] {
-        try reply.children.names.filter { $0.hasBytePrefix(prefix) }.sortedByBytes().map { "\(leases.path)/\($0)" }
+        try reply.children.names.filter { $0.hasBytePrefix(prefix) }.sortedByBytes().map {
+            ZNodePath.child($0, of: leases.path)
+        }
     }
 
     /// Holds by the leases once the session is proved.
     private func hold(_ paths: [String]) async throws -> LockPlace? {
         while !session.hasEnded {
-            let results = try await session.flight(paths.map { .exists(path: $0) })
+            var batch = RequestBatch()
+            let results = try await session.flight(paths.map { .exists(path: $0) }, batch: batch)
             do {
                 let czxids = try results.map { try $0.get().stat.czxid }
                 if session.validUntil <= client.clock.now + session.timeout / 8 {
-                    _ = try await session.send(.multi(paths.map { .check($0) }))
+                    batch = RequestBatch()
+                    _ = try await session.flight([.multi(paths.map { .check($0) })], batch: batch)[0].get()
                 }
-                let held = zip(paths, czxids).map {
-                    session.hold($0, czxid: $1, watchingAfter: .milliseconds(20))
+                let held = zip(paths, czxids).map { [batch] in
+                    session.hold($0, czxid: $1, seenBy: batch, watchingAfter: .milliseconds(20))
                 }
                 if held.allSatisfy(\.isValid) { return place(held) }
                 for node in held { node.release() }
                 try await client.clock.sleep(until: client.clock.now + session.timeout / 8)
-            } catch let error as ZooKeeperError where error.isTransient {
+            } catch let error as ZooKeeperError where error.isTransientInSession {
                 try await client.clock.sleep(until: client.clock.now + .milliseconds(100))
             } catch let error as ZooKeeperError where error.code == .noNode {
                 return nil
@@ -166,7 +194,7 @@ final class SemaphoreAttempt: Sendable {
         limit.giveUp(session)
     }
 
-    /// Takes back whatever was begun: mutex and leases, seen or not (H58).
+    /// Takes back whatever was begun: mutex and leases, seen or not.
     func giveUp(atMost patience: Duration) async {
         let (hasAsked, isGranted) = state.withLock { ($0.hasAsked, $0.isGranted) }
         guard !isGranted else { return }
@@ -219,9 +247,8 @@ private final class RenewedWatch: Sendable {
     }
 }
 
-extension ZooKeeperError {
-    /// Whether the connection or the server's load has failed the request: it is worth to be repeated.
-    var isTransient: Bool {
-        [.connectionLoss, .sessionMoved, .operationTimeout, .throttled].contains(code)
+extension SessionResult {
+    fileprivate var isConnectionLoss: Bool {
+        if case .failure(let error) = self { error.code == .connectionLoss } else { false }
     }
 }

@@ -5,7 +5,7 @@ struct SemaphoreRoom: Sendable, Hashable {
     /// How many do.
     var taken: Int
 
-    /// - Parameter names: The children of the leases' directory; those of other names are no leases (H16).
+    /// - Parameter names: The children of the leases' directory; those of other names are no leases.
     init(limit: Int, names: [String]) {
         self.limit = limit
         taken = names.count(where: Self.isLease)

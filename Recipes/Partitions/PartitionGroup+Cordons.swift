@@ -3,7 +3,7 @@ public import ZooKeeper
 // What an operator says of a group's nodes, from outside and for good.
 extension PartitionGroup {
     /// Where the marks stand, one for each node that an operator has cordoned.
-    static func cordons(in path: String) -> String { "\(path)/cordons" }
+    static func cordons(in path: String) -> String { ZNodePath.child("cordons", of: path) }
 
     /// Has a node of a group take nothing more, and others come and take what it has, in order, until it is uncordoned.
     ///
@@ -23,7 +23,7 @@ extension PartitionGroup {
     ///   - note: Why, for those who look at the status.
     ///   - path: The group.
     ///   - client: A client.
-    /// - Throws: ``PartitionError`` with code `.invalidArgument` for a name that cannot be, `.noGroup` when there is no znode at
+    /// - Throws: ``RecipeError`` with code `.invalidArgument` for a name that cannot be, `.notFound` when there is no znode at
     ///   the path; `ZooKeeperError` such as `.noAuth`; `CancellationError`.
     /// - Complexity: Two requests, three for a node that has a mark, four for the group's first; every running node lists the
     ///   marks once.
@@ -77,7 +77,8 @@ extension PartitionGroup {
     private static func requireGroup(at path: String, client: ZooKeeperClient) async throws {
         let stat = try await client.recipeSteps { try await client.exists(at: ZNodePath(path).string) }
         guard stat == nil else { return }
-        throw PartitionError(
-            .noGroup, path: path, message: "nothing stands there: no node of a group has ever run there")
+        throw RecipeError(
+            .notFound, in: .partitionGroup, path: path,
+            message: "nothing stands there: no node of a group has ever run there")
     }
 }

@@ -118,7 +118,7 @@ struct PartitionGroupLoop: Sendable {
                 } catch {
                     group.logger.warning(
                         "A partition's warm-up failed",
-                        metadata: ["zookeeper.partition": "\(partition)", "reason": "\(error)"])
+                        metadata: ["zookeeper.partition": "\(partition)", "zookeeper.reason": "\(error)"])
                     group.post(.warmedUp(partition.id, isDone: false))
                 }
             }
@@ -141,7 +141,7 @@ struct PartitionGroupLoop: Sendable {
             // The others must not suffer from it, and a shutdown must not wait for it.
             group.logger.error(
                 "A partition cannot be started, and is left to other nodes",
-                metadata: ["zookeeper.partition": "\(partition)", "reason": "\(error)"])
+                metadata: ["zookeeper.partition": "\(partition)", "zookeeper.reason": "\(error)"])
             return group.post(.notStarted(id))
         }
         group.shared.withLock { $0.elections[id] = election }
@@ -159,10 +159,10 @@ struct PartitionGroupLoop: Sendable {
             let patience = max(.seconds(5), term.held.session.timeout)
             try await election.handOver(to: candidate, in: term, until: clock.now + patience)
             return .done
-        } catch let error as LeadershipError where error.code == .unknownParticipant {
+        } catch let error as RecipeError where error.code == .unknownParticipant {
             return .gone
         } catch {
-            group.logger.info("A partition was not handed over", metadata: ["reason": "\(error)"])
+            group.logger.info("A partition was not handed over", metadata: ["zookeeper.reason": "\(error)"])
             return .failed
         }
     }
@@ -230,7 +230,7 @@ extension [Partition] {
             if ignored.insert(partition.id) {
                 logger.warning(
                     "A child cannot be a partition and is ignored",
-                    metadata: ["zookeeper.path": "\(path)", "reason": "\(problem)"])
+                    metadata: ["zookeeper.path": "\(path)", "zookeeper.reason": "\(problem)"])
             }
             return false
         }

@@ -78,7 +78,7 @@ public final class PartitionGroup: Service, Sendable {
     ///   - warmUp: Gets ready for a partition that should be here and is owned by another node, which goes on until this
     ///     has returned; it is called again, after a pause, when it throws. A partition that nobody owns is not waited with.
     ///   - worker: Works on a partition while this node owns it; never twice at a time for one partition.
-    /// - Throws: `ZooKeeperError` with code `.invalidPath`; ``PartitionError`` with code `.invalidArgument` for names and
+    /// - Throws: `ZooKeeperError` with code `.invalidPath`; ``RecipeError`` with code `.invalidArgument` for names and
     ///   numbers that cannot be, and for a path that is the root.
     public init(
         client: ZooKeeperClient,
@@ -111,20 +111,22 @@ public final class PartitionGroup: Service, Sendable {
         }
         for partition in list { try Self.check(partition.problem, path) }
         membership = try GroupMembership(
-            "\(path)/members", memberID: node.name, data: node.bytes, client: client, logger: logger)
+            ZNodePath.child("members", of: path), memberID: node.name, data: node.bytes, client: client, logger: logger)
         broadcast = Broadcast(PartitionGroupState(node: node))
         shared = Mutex(Shared(own: node, partitions: list))
         // What a partition's election would refuse is refused now.
         _ = try makeElection(Partition("0"))
     }
 
-    static func check(_ problem: String?, _ path: String) throws(PartitionError) {
-        if let problem { throw PartitionError(.invalidArgument, path: path, message: problem) }
+    static func check(_ problem: String?, _ path: String) throws(RecipeError) {
+        if let problem { throw RecipeError(.invalidArgument, in: .partitionGroup, path: path, message: problem) }
     }
 
     /// The group's own znodes are no partitions.
     private static func problem(ofSource source: String, in path: String) -> String? {
-        let own = [path, "\(path)/members", "\(path)/partitions", cordons(in: path)]
+        let own = [
+            path, ZNodePath.child("members", of: path), ZNodePath.child("partitions", of: path), cordons(in: path),
+        ]
         guard own.containsBytes(of: source) else { return nil }
         return "the children of \"\(source)\" are the group's own; name a znode of the partitions, such as \(path)-list"
     }
@@ -148,7 +150,7 @@ public final class PartitionGroup: Service, Sendable {
     /// Has other partitions shared out from now on, at any time.
     ///
     /// Workers of those that are not in the list any more are cancelled; what stays is not disturbed.
-    /// - Throws: ``PartitionError`` with code `.invalidArgument` for an id that cannot be a znode's name, or when the
+    /// - Throws: ``RecipeError`` with code `.invalidArgument` for an id that cannot be a znode's name, or when the
     ///   partitions are the children of a znode; nothing is changed then.
     public func setPartitions(_ partitions: [Partition]) throws {
         if case .children(let source) = source {
@@ -169,7 +171,7 @@ public final class PartitionGroup: Service, Sendable {
 
     /// Changes how much this node takes, compared with the others.
     ///
-    /// - Throws: ``PartitionError`` with code `.invalidArgument` for what cannot be.
+    /// - Throws: ``RecipeError`` with code `.invalidArgument` for what cannot be.
     public func setWeight(_ weight: Double, capacity: Int? = nil) throws {
         try Self.check(PartitionNode(name, weight: weight, capacity: capacity).problem, path)
         setOwn { ($0.weight, $0.capacity) = (weight, capacity) }
@@ -177,12 +179,12 @@ public final class PartitionGroup: Service, Sendable {
 
     /// Cordons this node, and waits until it owns nothing.
     ///
-    /// - Throws: ``PartitionError`` with code `.stopped` when ``run()`` ends first; `CancellationError`.
+    /// - Throws: ``RecipeError`` with code `.stopped` when ``run()`` ends first; `CancellationError`.
     public func drain() async throws {
         cordon()
         for await state in states where state.isCordoned && state.owned.isEmpty { return }
         try Task.checkCancellation()
-        throw PartitionError(.stopped, path: path)
+        throw RecipeError(.stopped, in: .partitionGroup, path: path)
     }
 
     private func setOwn(_ change: (inout PartitionNode) -> Void) {
@@ -198,8 +200,8 @@ public final class PartitionGroup: Service, Sendable {
     ///
     /// Then all workers end as ``PartitionConfiguration/terms`` say, and are awaited; each partition goes to the next in line
     /// at once.
-    /// - Throws: ``GroupError`` with code `.duplicate` when another node has this one's name; `ZooKeeperError` with code
-    ///   `.clientStopped` or `.authenticationFailed` when the client ended first; ``PartitionError`` with code
+    /// - Throws: ``RecipeError`` with code `.duplicate` when another node has this one's name; `ZooKeeperError` with code
+    ///   `.clientStopped` or `.authenticationFailed` when the client ended first; ``RecipeError`` with code
     ///   `.invalidArgument` when it was run before.
     public func run() async throws {
         let isFirst = shared.withLock { shared in

@@ -75,12 +75,10 @@ extension PartitionGroup {
     private static func read(
         at path: String, partitions: PartitionSource?, client: ZooKeeperClient
     ) async throws -> PartitionStatus {
-        let members = try await client.names(below: "\(path)/members")
         let cordons = try await cordons(at: path, client: client)
-        let nodes = try await inChunks(members) { name -> PartitionNode? in
-            guard let told = try await client.dataIfThere(at: "\(path)/members/\(name)") else { return nil }
-            var node = PartitionNode(name: name, data: told.data)
-            node.isCordonedByOperator = cordons[name] != nil
+        let nodes = try await client.childrenWithData(of: ZNodePath.child("members", of: path)).map { member in
+            var node = PartitionNode(name: member.name, data: try member.read())
+            node.isCordonedByOperator = cordons[member.name] != nil
             return node
         }
         let all = try await list(partitions, path: path, client: client)
@@ -92,11 +90,8 @@ extension PartitionGroup {
     }
 
     private static func cordons(at path: String, client: ZooKeeperClient) async throws -> [ZNodeName: String] {
-        let marks = cordons(in: path)
-        let notes = try await inChunks(client.names(below: marks)) { name -> (ZNodeName, String)? in
-            try await client.dataIfThere(at: "\(marks)/\(name)").map {
-                (ZNodeName(name), NodeText($0.data)["note"] ?? "")
-            }
+        let notes = try await client.childrenWithData(of: cordons(in: path)).map { mark in
+            (ZNodeName(mark.name), NodeText(try mark.read())["note"] ?? "")
         }
         return Dictionary(notes) { first, _ in first }
     }
@@ -108,13 +103,12 @@ extension PartitionGroup {
         case .list(let partitions): return partitions
         case .children(let source):
             var ignored: Set<ZNodeName> = []
-            return try await inChunks(client.names(below: source)) { name -> Partition? in
-                try await client.dataIfThere(at: "\(source)/\(name)").map { Partition(id: name, data: $0.data) }
+            return try await client.childrenWithData(of: source).map {
+                Partition(id: $0.name, data: try $0.read())
             }.possible(in: source, ignored: &ignored, logger: client.logger)
         case nil:
-            return try await client.names(below: "\(path)/partitions").map { Partition($0) }.filter {
-                $0.problem == nil
-            }
+            return try await client.sortedChildren(of: ZNodePath.child("partitions", of: path)).map { Partition($0) }
+                .filter { $0.problem == nil }
         }
     }
 
@@ -123,7 +117,7 @@ extension PartitionGroup {
     ) async throws -> PartitionStatus.Entry {
         let queue = queue(of: partition, in: path)
         let owner = try await Candidate.first(in: queue, client: client)
-        let written = try await client.dataIfThere(at: ElectionEpoch.path(of: queue))
+        let written = try await client.dataIfPresent(at: ElectionEpoch.path(of: queue))
         let epoch = written.flatMap { ElectionEpoch($0.data) }
         let isInOffice = owner.map { epoch?.candidate.hasBytes(of: $0.name.string) ?? false } ?? false
         return PartitionStatus.Entry(
@@ -144,25 +138,6 @@ extension PartitionGroup {
             }
             for try await (done, value) in group { found[done] = value }
             return found.compactMap { $0 }
-        }
-    }
-}
-
-extension ZooKeeperClient {
-    /// The names of a znode's children in order; none when it does not stand.
-    fileprivate func names(below path: String) async throws -> [String] {
-        do {
-            return try await children(of: path).names.sortedByBytes()
-        } catch let error as ZooKeeperError where error.code == .noNode {
-            return []
-        }
-    }
-
-    fileprivate func dataIfThere(at path: String) async throws -> (data: [UInt8], stat: ZNodeStat)? {
-        do {
-            return try await data(at: path)
-        } catch let error as ZooKeeperError where error.code == .noNode {
-            return nil
         }
     }
 }

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import ZooKeeperRecipes
 
 // A record as it is stored: `key=value` lines, for people and other languages.
 extension RunRecord {
@@ -20,6 +21,7 @@ extension RunRecord {
         text["started"] = started.map(UniversalTime.preciseText)
         text["ended"] = ended.map(UniversalTime.preciseText)
         text["explanation"] = explanation.map { String($0.prefix(Self.longest)) }
+        text["from"] = leavesOutFrom
         text["checkpoint"] = checkpoint
         for attempt in previous.suffix(Self.keptAttempts) { text["attempt.\(attempt.number)"] = attempt.line }
         window?.write(to: &text)
@@ -44,7 +46,8 @@ extension RunRecord {
             node: text["node"] ?? "", term: term, token: FencingToken(text: text["token"]),
             attempt: text["attempt"].flatMap { Int(digits: $0.utf8) } ?? 1, claimed: date("claimed"),
             started: date("started"), ended: date("ended"), explanation: text["explanation"],
-            checkpoint: text["checkpoint"], previous: text.fields.compactMap { Attempt(key: $0.key, line: $0.value) },
+            leavesOutFrom: text["from"], checkpoint: text["checkpoint"],
+            previous: text.fields.compactMap { Attempt(key: $0.key, line: $0.value) },
             window: Window(text))
     }
 }

@@ -1,4 +1,5 @@
 public import Foundation
+public import ZooKeeperRecipes
 
 /// What is kept of the run of one period: who, when, with which token, and how it ended.
 public struct RunRecord: Sendable, Hashable {
@@ -98,6 +99,8 @@ public struct RunRecord: Sendable, Hashable {
     public var ended: Date?
     /// Why it is late, was left out or was given up, or the task's error.
     public var explanation: String?
+    /// The first of the periods that this record leaves out, when it does so for several: they have no records of their own.
+    public var leavesOutFrom: String?
     /// What the task noted last.
     public var checkpoint: String?
     /// The attempts before the last one.
@@ -105,7 +108,7 @@ public struct RunRecord: Sendable, Hashable {
     /// What the pause of the processors cost.
     public var window: Window?
 
-    /// From the last beginning of the task to its end.
+    /// From the last beginning of the task to its end, in whole milliseconds.
     public var duration: Duration? {
         guard let started, let ended else { return nil }
         return Duration(nearest: ended.timeIntervalSince(started))
@@ -117,7 +120,7 @@ extension RunRecord {
         self.init(
             period: period.id, kind: kind, start: period.start, end: period.end, remark: period.remark, state: state,
             node: node, term: term, token: nil, attempt: 0, claimed: nil, started: nil, ended: nil, explanation: nil,
-            checkpoint: nil, previous: [], window: nil)
+            leavesOutFrom: nil, checkpoint: nil, previous: [], window: nil)
     }
 
     /// Whether it decides about a period of the schedule, and all that begin before it.

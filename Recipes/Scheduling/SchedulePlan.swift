@@ -1,4 +1,5 @@
 internal import Foundation
+internal import ZooKeeperRecipes
 
 /// Decides what a scheduled task's leader does next: a pure function of the time, the records and what operators want.
 ///
@@ -261,9 +262,9 @@ extension SchedulePlan {
     private func skipped(_ period: Schedule.Period, _ why: String, _ situation: Situation) -> RunRecord {
         var record = RunRecord(period, kind: .scheduled, state: .skipped, node: node, term: situation.term)
         record.ended = situation.now
-        let first = schedule.next(after: watermark(situation))
-        let others = first.map { $0.start < period.start ? ", as were those from \($0.id) on" : "" } ?? ""
-        record.explanation = why + others
+        let first = schedule.next(after: watermark(situation)).flatMap { $0.start < period.start ? $0.id : nil }
+        record.leavesOutFrom = first
+        record.explanation = why + (first.map { ", as were those from \($0) on" } ?? "")
         return record
     }
 
@@ -282,8 +283,9 @@ extension Duration {
         Double(components.seconds) + Double(components.attoseconds) / 1e18
     }
 
-    /// The nearest duration within 30,000 years, to the millisecond from a day on; zero for what is no number.
+    /// The nearest duration in whole milliseconds within 30,000 years; zero for what is not a number.
     init(nearest seconds: Double) {
-        self = .seconds(seconds.isNaN ? 0 : min(max(seconds, -1e12), 1e12))
+        let known = seconds.isNaN ? 0 : min(max(seconds, -1e12), 1e12)
+        self = .milliseconds(Int64((known * 1000).rounded()))
     }
 }

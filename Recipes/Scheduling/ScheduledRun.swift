@@ -1,4 +1,5 @@
 public import ZooKeeper
+public import ZooKeeperRecipes
 
 /// One run of a scheduled task, while it is on.
 public struct ScheduledRun: Grant {
@@ -47,41 +48,36 @@ public struct ScheduledRun: Grant {
     public var lost: LossReason {
         get async throws {
             let (term, window) = (term, window)
-            return try await withThrowingTaskGroup(of: LossReason.self) { group in
-                group.addTask { try await term.lost }
-                if let window { group.addTask { try await window.lost } }
-                defer { group.cancelAll() }
-                guard let reason = try await group.next() else { throw CancellationError() }
-                return reason
-            }
+            guard let window else { return try await term.lost }
+            return try await race({ try await term.lost }, { try await window.lost })
         }
     }
 
     /// Executes operations as one transaction that succeeds only while this node leads and the window stands.
     ///
     /// - Returns: One result for each operation, in their order.
-    /// - Throws: ``ScheduledTaskError`` with code `.lost`, or `.notRunning` when the run has ended, and nothing has
+    /// - Throws: `RecipeError` with code `.lost`, or `.notRunning` when the run has ended, and nothing has
     ///   happened; `ZooKeeperError` of an operation; `CancellationError`.
     /// - Complexity: One request.
     @discardableResult
     public func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] {
-        guard isOn else { throw ScheduledTaskError(.notRunning, path: scheduler.path) }
+        guard isOn else { throw RecipeError(.notRunning, in: .scheduledTask, path: scheduler.path) }
         return try await scheduler.guarded(operations, window: window)
     }
 
     /// Notes how far the task has come, for an attempt that resumes, in the run's record.
     ///
     /// - Parameter note: Replaces the one before; a few kilobytes at most, for each leader reads the records.
-    /// - Throws: ``ScheduledTaskError`` with code `.lost` or `.notRunning`, and nothing is noted; `.invalidArgument` for more
+    /// - Throws: `RecipeError` with code `.lost` or `.notRunning`, and nothing is noted; `.invalidArgument` for more
     ///   than 100,000 bytes; `ZooKeeperError`, such as `.noAuth`; `CancellationError`.
     /// - Complexity: One write.
     public func checkpoint(_ note: String) async throws {
         guard note.utf8.count <= 100_000 else {
-            throw ScheduledTaskError(
-                .invalidArgument, path: scheduler.path,
+            throw RecipeError(
+                .invalidArgument, in: .scheduledTask, path: scheduler.path,
                 message: "a checkpoint of \(note.utf8.count) bytes; keep it elsewhere and note where")
         }
-        guard isOn else { throw ScheduledTaskError(.notRunning, path: scheduler.path) }
+        guard isOn else { throw RecipeError(.notRunning, in: .scheduledTask, path: scheduler.path) }
         try await scheduler.checkpoint(note, period: period.id, attempt: attempt, window: window)
     }
 

@@ -2,6 +2,7 @@ internal import Logging
 internal import ServiceLifecycle
 internal import Synchronization
 internal import ZooKeeper
+internal import ZooKeeperRecipes
 
 extension ScheduledTask {
     /// Takes part until stopped.
@@ -11,11 +12,12 @@ extension ScheduledTask {
     /// ``ScheduledTaskConfiguration/onGracefulShutdown`` lets the run finish first.
     ///
     /// - Throws: `ZooKeeperError` with code `.clientStopped` or `.authenticationFailed` when the client ended first;
-    ///   ``ScheduledTaskError`` with code `.invalidArgument` when it was run before. Everything else is told by ``states``
+    ///   `RecipeError` with code `.invalidArgument` when it was run before. Everything else is told by ``states``
     ///   and tried again.
     public func run() async throws {
         guard !hasRun.exchange(true, ordering: .relaxed) else {
-            throw ScheduledTaskError(.invalidArgument, path: path, message: "a node's part of a task is run once")
+            throw RecipeError(
+                .invalidArgument, in: .scheduledTask, path: path, message: "a node's part of a task is run once")
         }
         defer { broadcast.finish(.stopped) }
         while !Task.isCancelled, !Task.isShuttingDownGracefully {
@@ -29,7 +31,7 @@ extension ScheduledTask {
 
     /// Compares clocks; when they differ too much, waits before it is done again.
     private func mayStand() async throws -> Bool {
-        var backoff = Backoff(initial: .milliseconds(50), cap: .seconds(10), seed: client.randomness.next())
+        var backoff = client.makeBackoff(.slow)
         while true {
             do {
                 return try await cancelWhenGracefulShutdown {
@@ -68,17 +70,17 @@ extension ScheduledTask {
 
     /// Takes part in the election until stopped, or until the clocks differ too much.
     private func stand() async throws {
-        let selector = OneShot<LeaderSelector>()
+        let refused = OneShot<Void>()
         let participant = try makeSelector { term in
             let scheduler = Scheduler(task: self, term: term)
             do {
                 try await scheduler.run()
             } catch let error as ClockSkewError {
                 self.tell(.refused(error.skew))
-                selector.value?.election.stop(.atOnce, .resigned)
+                refused.set(())
             }
         }
-        selector.set(participant)
+        participant.leave(when: refused)
         let states = participant.states
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {

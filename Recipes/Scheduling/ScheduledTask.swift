@@ -3,6 +3,7 @@ public import Logging
 public import ServiceLifecycle
 internal import Synchronization
 public import ZooKeeper
+internal import ZooKeeperRecipes
 
 /// Runs a task once a period, on exactly one of the nodes that run the same program.
 ///
@@ -73,9 +74,8 @@ public final class ScheduledTask: Service, Sendable {
     ///   - configuration: Takeover, missed periods, overlap, windows, clocks; the same on every node.
     ///   - logger: Where the node tells what happens to it.
     ///   - body: The task; never twice at a time in this process.
-    /// - Throws: `ZooKeeperError` with code `.invalidPath`; ``ScheduledTaskError`` with code `.invalidArgument` for policies
-    ///   that contradict each other; ``LeadershipError`` with code `.invalidArgument` for an empty node or a leadership
-    ///   configuration that cannot be.
+    /// - Throws: `ZooKeeperError` with code `.invalidPath`; `RecipeError` with code `.invalidArgument` for the
+    ///   root, for an empty node, and for policies or a leadership configuration that cannot be.
     public convenience init(
         name: String, schedule: Schedule, client: ZooKeeperClient, path: String, node: String, delivery: TaskDelivery,
         configuration: ScheduledTaskConfiguration = ScheduledTaskConfiguration(), logger: Logger = .current,
@@ -96,6 +96,11 @@ public final class ScheduledTask: Service, Sendable {
         body: @escaping @Sendable (ScheduledRun) async throws -> Void
     ) throws {
         try configuration.validate(delivery, path: path)
+        guard path != "/" else {
+            throw RecipeError(
+                .invalidArgument, in: .scheduledTask, path: path,
+                message: "path is the root; name a znode of its own, such as /app/settle")
+        }
         self.name = name
         self.schedule = schedule
         self.client = client
@@ -151,9 +156,9 @@ struct TaskPaths: Sendable {
 
     init(_ path: String) { self.path = path }
 
-    var leader: String { "\(path)/leader" }
-    var runs: String { "\(path)/runs" }
-    var control: String { "\(path)/control" }
-    var clock: String { "\(path)/clock" }
-    func run(_ period: String) -> String { "\(runs)/\(period)" }
+    var leader: String { ZNodePath.child("leader", of: path) }
+    var runs: String { ZNodePath.child("runs", of: path) }
+    var control: String { ZNodePath.child("control", of: path) }
+    var clock: String { ZNodePath.child("clock", of: path) }
+    func run(_ period: String) -> String { ZNodePath.child(period, of: runs) }
 }

@@ -1,3 +1,5 @@
+public import ZooKeeperRecipes
+
 /// How often a task may be begun for one period.
 public enum TaskDelivery: String, Sendable, Hashable, CaseIterable {
     /// Never twice: a run whose runner died after it had begun is not begun again.
@@ -99,9 +101,9 @@ public struct ScheduledTaskConfiguration: Sendable {
     /// Makes a configuration with these defaults.
     public init() {}
 
-    func validate(_ delivery: TaskDelivery, path: String) throws(ScheduledTaskError) {
-        func check(_ isRight: Bool, _ message: String) throws(ScheduledTaskError) {
-            if !isRight { throw ScheduledTaskError(.invalidArgument, path: path, message: message) }
+    func validate(_ delivery: TaskDelivery, path: String) throws(RecipeError) {
+        func check(_ isRight: Bool, _ message: String) throws(RecipeError) {
+            if !isRight { throw RecipeError(.invalidArgument, in: .scheduledTask, path: path, message: message) }
         }
         let beginsAgain = takeover == .rerun || takeover == .resume
         try check(

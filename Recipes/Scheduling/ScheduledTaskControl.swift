@@ -1,5 +1,6 @@
 public import Foundation
 public import ZooKeeper
+internal import ZooKeeperRecipes
 
 /// What operators do with a scheduled task, from anywhere.
 ///
@@ -28,7 +29,7 @@ public struct ScheduledTaskControl: Sendable {
 
     /// What is wanted of the task now.
     ///
-    /// - Throws: ``ScheduledTaskError`` with code `.noTask`; `ZooKeeperError`; `CancellationError`.
+    /// - Throws: `RecipeError` with code `.notFound`; `ZooKeeperError`; `CancellationError`.
     /// - Complexity: Two requests.
     public func wishes() async throws -> TaskWishes {
         try await client.recipeSteps { try await read() }.wishes
@@ -67,19 +68,20 @@ public struct ScheduledTaskControl: Sendable {
     ///
     /// They run when nothing else is to be done, one after the other. Replaces a range that is not done. Whether a period is
     /// completed its record says: one whose record was pruned is run.
-    /// - Throws: ``ScheduledTaskError`` with code `.invalidArgument` when the range ends before it begins; as ``change(_:)``.
+    /// - Throws: `RecipeError` with code `.invalidArgument` when the range ends before it begins; as ``change(_:)``.
     public func backfill(from: Date, through: Date) async throws {
         guard from <= through else {
             let (from, through) = (UniversalTime.text(from), UniversalTime.text(through))
-            throw ScheduledTaskError(
-                .invalidArgument, path: path, message: "the range ends at \(through), before it begins at \(from)")
+            throw RecipeError(
+                .invalidArgument, in: .scheduledTask, path: path,
+                message: "the range ends at \(through), before it begins at \(from)")
         }
         try await change { $0.backfill = TaskWishes.Backfill(from: from, through: through, by: self.operator) }
     }
 
     /// Decides what becomes of a run whose runner died.
     ///
-    /// - Throws: ``ScheduledTaskError`` with code `.notAsked` when the period's run does not wait for an answer; as
+    /// - Throws: `RecipeError` with code `.notAsked` when the period's run does not wait for an answer; as
     ///   ``change(_:)``.
     /// - Complexity: One request, and those of ``change(_:)``.
     public func answer(_ period: String, _ answer: TaskWishes.Answer) async throws {
@@ -87,8 +89,8 @@ public struct ScheduledTaskControl: Sendable {
         guard record?.state == .awaitingOperator else {
             // Where nothing has led, that is what is wrong.
             if record == nil { _ = try await wishes() }
-            throw ScheduledTaskError(
-                .notAsked, path: path,
+            throw RecipeError(
+                .notAsked, in: .scheduledTask, path: path,
                 message: "\(period) is \(record?.state.rawValue ?? "unknown"), and waits for no decision")
         }
         try await change { $0.answers[period] = answer }
@@ -97,7 +99,7 @@ public struct ScheduledTaskControl: Sendable {
     /// Changes what is wanted, again and again until nobody else has changed it in between.
     ///
     /// - Parameter edit: May be called several times.
-    /// - Throws: ``ScheduledTaskError`` with code `.noTask`, or `.tooOften` after a hundred tries; `ZooKeeperError`, such as
+    /// - Throws: `RecipeError` with code `.notFound`, or `.conflict` after a hundred tries; `ZooKeeperError`, such as
     ///   `.noAuth`, or with `isOutcomeUnknown` when the answer was lost: then look at ``wishes()``; `CancellationError`.
     /// - Complexity: Three requests a try.
     public func change(_ edit: @Sendable (inout TaskWishes) -> Void) async throws {
@@ -114,7 +116,7 @@ public struct ScheduledTaskControl: Sendable {
                 continue
             }
         }
-        throw ScheduledTaskError(.tooOften, path: path)
+        throw RecipeError(.conflict, in: .scheduledTask, path: path)
     }
 
     private func read() async throws -> (wishes: TaskWishes, version: Int32) {
@@ -124,8 +126,9 @@ public struct ScheduledTaskControl: Sendable {
             let (data, stat) = try await client.data(at: control)
             return (TaskWishes(data), stat.dataVersion)
         } catch let error as ZooKeeperError where error.code == .noNode {
-            throw ScheduledTaskError(
-                .noTask, path: path, message: "nothing has led there yet: run the task once before, or mind the path")
+            throw RecipeError(
+                .notFound, in: .scheduledTask, path: path,
+                message: "nothing has led there yet: run the task once before, or mind the path")
         }
     }
 }

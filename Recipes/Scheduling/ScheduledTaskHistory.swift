@@ -1,5 +1,6 @@
 internal import Foundation
 public import ZooKeeper
+public import ZooKeeperRecipes
 
 /// Reads what a scheduled task has done, without taking part in it.
 ///
@@ -24,18 +25,13 @@ public struct ScheduledTaskHistory: Sendable {
     /// The records that are kept, by the beginnings of their periods, the newest last.
     ///
     /// A record that cannot be read is left out.
-    /// - Throws: `ZooKeeperError`, such as `.noAuth`; `CancellationError`. No task at the path has no runs.
-    /// - Complexity: A listing, and all records in one flight.
+    /// - Throws: `ZooKeeperError`, such as `.noAuth`; `CancellationError`. Without a task at the path the list is empty.
+    /// - Complexity: A listing, and a read for each record, up to 64 in flight.
     public func runs() async throws -> [RunRecord] {
         let paths = TaskPaths(path)
-        do {
-            let names = try await client.recipeSteps { try await client.children(of: paths.runs) }.names
-            let results = try await client.liveSession().flight(names.map { .data(path: paths.run($0)) })
-            return try results.compactMap { try Self.record($0) }
-                .sorted { ($0.start, $0.period) < ($1.start, $1.period) }
-        } catch let error as ZooKeeperError where error.code == .noNode {
-            return []
-        }
+        let children = try await client.recipeSteps { try await client.childrenWithData(of: paths.runs) }
+        return try children.compactMap { Self.record(try $0.read(), $0.stat) }
+            .sorted { ($0.start, $0.period) < ($1.start, $1.period) }
     }
 
     /// The record of one period; `nil` when there is none.
@@ -43,12 +39,8 @@ public struct ScheduledTaskHistory: Sendable {
     /// - Throws: `ZooKeeperError`, such as `.noAuth`; `CancellationError`.
     /// - Complexity: One request.
     public func run(_ period: String) async throws -> RunRecord? {
-        do {
-            let (data, _) = try await client.recipeSteps { try await client.data(at: TaskPaths(path).run(period)) }
-            return RunRecord(data)
-        } catch let error as ZooKeeperError where error.code == .noNode {
-            return nil
-        }
+        try await client.recipeSteps { try await client.dataIfPresent(at: TaskPaths(path).run(period)) }
+            .flatMap { RunRecord($0.data) }
     }
 
     /// Who stands for the task, the leader first.
@@ -59,16 +51,10 @@ public struct ScheduledTaskHistory: Sendable {
         try await LeaderSelector.participants(at: TaskPaths(path).leader, client: client)
     }
 
-    /// One that was deleted meanwhile is left out.
-    private static func record(_ result: SessionResult) throws(ZooKeeperError) -> RunRecord? {
-        switch result {
-        case .failure(let error) where error.code == .noNode: return nil
-        case .failure(let error): throw error
-        case .success(let reply):
-            let (data, stat) = try reply.data
-            guard var record = RunRecord(data) else { return nil }
-            if record.state == .claimed { record.token = FencingToken(rawValue: stat.mzxid.rawValue) }
-            return record
-        }
+    /// A claimed run has its token from the transaction that claimed it.
+    private static func record(_ data: [UInt8], _ stat: ZNodeStat) -> RunRecord? {
+        guard var record = RunRecord(data) else { return nil }
+        if record.state == .claimed { record.token = FencingToken(rawValue: stat.mzxid.rawValue) }
+        return record
     }
 }

@@ -1,4 +1,5 @@
 public import Foundation
+public import ZooKeeperRecipes
 
 /// Where a node stands that runs a ``ScheduledTask``.
 public enum ScheduledTaskState: Sendable, Hashable, CustomStringConvertible {

@@ -2,6 +2,7 @@ internal import Foundation
 internal import Logging
 internal import Synchronization
 internal import ZooKeeper
+internal import ZooKeeperRecipes
 
 /// What is in the ensemble is not what was thought: read it again and decide anew.
 struct StoreConflict: Error {}
@@ -45,18 +46,10 @@ extension Scheduler {
     }
 
     private func readRecords() async throws -> [String: Stored] {
-        let names = try await client.children(of: paths.runs).names.sorted()
-        let results = try await client.liveSession().flight(names.map { .data(path: paths.run($0)) })
+        let names = try await client.children(of: paths.runs).names
         var records: [String: Stored] = [:]
-        for (name, result) in zip(names, results) {
-            switch result {
-            case .success(let reply):
-                let (data, stat) = try reply.data
-                records[name] = stored(name, data, stat)
-            // Deleted meanwhile.
-            case .failure(let error) where error.code == .noNode: continue
-            case .failure(let error): throw error
-            }
+        for child in try await client.readChildren(names, of: paths.runs) {
+            records[child.name] = stored(child.name, try child.read(), child.stat)
         }
         return records
     }
@@ -102,7 +95,7 @@ extension Scheduler {
 
     /// Keeps what operators want up to date, until cancelled.
     func followWishes() async {
-        var backoff = Backoff(initial: .milliseconds(20), cap: .seconds(5), seed: client.randomness.next())
+        var backoff = client.makeBackoff(.slow)
         while !Task.isCancelled {
             do {
                 let (data, stat, watch) = try await client.watchData(at: paths.control, share: nil)
@@ -118,16 +111,26 @@ extension Scheduler {
     // MARK: Writing
 
     /// Executes operations if this node leads, and the window stands.
+    ///
+    /// - Throws: `RecipeError` with code `.lost`, also if the leadership has ended and there is no connection.
     func guarded(_ operations: [TransactionOperation], window: ExclusiveWindow?) async throws -> [TransactionResult] {
         let checks = (window?.paths ?? []).map { TransactionOperation.check($0) }
         do {
-            return Array(try await term.guarded(checks + operations).dropFirst(checks.count))
-        } catch let error as LeadershipError {
-            throw ScheduledTaskError(.lost, path: path, reason: error.reason)
+            let term = term
+            let results = try await client.run(untilDisconnectedAfter: { _ = try await term.lost }) {
+                try await term.guarded(checks + operations)
+            }
+            guard let results else {
+                throw RecipeError(.lost, in: .scheduledTask, path: path, reason: term.lossReason ?? .deadlinePassed)
+            }
+            return Array(results.dropFirst(checks.count))
+        } catch let error as RecipeError {
+            throw RecipeError(.lost, in: .scheduledTask, path: path, reason: error.reason)
         } catch var error as ZooKeeperError {
             guard let failed = error.failedOperation else { throw error }
             if failed < checks.count {
-                throw ScheduledTaskError(.lost, path: path, reason: .znodeDeleted, message: "the window was lost")
+                throw RecipeError(
+                    .lost, in: .scheduledTask, path: path, reason: .znodeDeleted, message: "the window was lost")
             }
             error.failedOperation = failed - checks.count
             throw error
@@ -137,7 +140,7 @@ extension Scheduler {
     /// Writes a record, and what is still wanted with it, if this node leads and nobody has written either meanwhile.
     ///
     /// Goes on until it is known to have happened or not.
-    /// - Throws: ``StoreConflict``; ``ScheduledTaskError`` with code `.lost`; `ZooKeeperError`, such as `.noAuth`;
+    /// - Throws: ``StoreConflict``; `RecipeError` with code `.lost`; `ZooKeeperError`, such as `.noAuth`;
     ///   `CancellationError`.
     /// - Complexity: One write.
     func store(_ record: RunRecord, wishes: TaskWishes? = nil, window: ExclusiveWindow? = nil) async throws -> ZNodeStat
@@ -184,14 +187,16 @@ extension Scheduler {
         _ operations: [TransactionOperation], window: ExclusiveWindow?,
         find: @Sendable () async throws -> ZNodeStat?
     ) async throws -> [ZNodeStat] {
-        var backoff = Backoff(initial: .milliseconds(10), cap: .seconds(1), seed: client.randomness.next())
+        var backoff = client.makeBackoff(.quick)
         var mayHaveHappened = false
         while true {
             do {
                 return try await guarded(operations, window: window).compactMap(\.stat)
-            } catch let error as ZooKeeperError where error.mayPass {
+            } catch let error as ZooKeeperError where error.isTransientInSession {
                 mayHaveHappened = mayHaveHappened || error.isOutcomeUnknown
-                if let reason = term.held.lossReason { throw ScheduledTaskError(.lost, path: path, reason: reason) }
+                if let reason = term.lossReason {
+                    throw RecipeError(.lost, in: .scheduledTask, path: path, reason: reason)
+                }
                 try await client.clock.sleep(until: client.clock.now + backoff.pause())
             } catch let error as ZooKeeperError
                 where [.nodeExists, .badVersion, .noNode].contains(error.code)
@@ -231,9 +236,4 @@ extension [String: Scheduler.Stored] {
             .sorted { ($0.ended ?? $0.start, $0.period) < ($1.ended ?? $1.start, $1.period) }
         return oldestFirst.prefix(Swift.max(0, closed.count - keep)).map(\.period)
     }
-}
-
-extension ExclusiveWindow {
-    /// The znodes that it stands on.
-    var paths: [String] { [holds.signal.path, holds.write.path] }
 }

@@ -2,6 +2,7 @@ internal import Foundation
 internal import Logging
 internal import Synchronization
 internal import ZooKeeper
+internal import ZooKeeperRecipes
 
 // One run, from its claim to its record.
 extension Scheduler {
@@ -109,7 +110,7 @@ extension Scheduler {
             pauses = configuration.pauseOnFailure
         }
         task.logger.warning(
-            "\(state.rawValue): \(record.period)", metadata: ["reason": "\(EscapedText.escaped("\(why)"))"])
+            "\(state.rawValue): \(record.period)", metadata: ["zookeeper.reason": "\(EscapedText.escaped("\(why)"))"])
         let ended = now
         await recordEnd(record, pausing: pauses ? "\(record.period) failed: \(why)" : nil) { record in
             record.state = state
@@ -126,7 +127,7 @@ extension Scheduler {
             try await change(record.period, attempt: record.attempt, pausing: note, edit)
             await prune()
         } catch {
-            task.logger.warning("A run's end was not recorded", metadata: ["reason": "\(error)"])
+            task.logger.warning("A run's end was not recorded", metadata: ["zookeeper.reason": "\(error)"])
         }
     }
 
@@ -134,7 +135,7 @@ extension Scheduler {
     ///
     /// - Parameter note: Pauses the task with this note, in the same transaction.
     /// - Returns: The record as it is written.
-    /// - Throws: ``ScheduledTaskError`` with code `.lost`, or `.notRunning` when the record is about another attempt.
+    /// - Throws: `RecipeError` with code `.lost`, or `.notRunning` when the record is about another attempt.
     @discardableResult
     private func change(
         _ period: String, attempt: Int, window: ExclusiveWindow? = nil, pausing note: String? = nil,
@@ -143,12 +144,12 @@ extension Scheduler {
         while true {
             let (known, present) = state.withLock { ($0.records[period]?.record, $0.wishes) }
             guard var record = known, record.attempt == attempt, record.term == term.fencingToken else {
-                throw ScheduledTaskError(.notRunning, path: path)
+                throw RecipeError(.notRunning, in: .scheduledTask, path: path)
             }
             let before = record.state
             edit(&record)
             // An end that was written stays, also when its answer was lost and this does not know of it.
-            if !before.isOpen, before != record.state { throw ScheduledTaskError(.notRunning, path: path) }
+            if !before.isOpen, before != record.state { throw RecipeError(.notRunning, in: .scheduledTask, path: path) }
             var wishes: TaskWishes?
             if let note, present.pause == nil {
                 wishes = present
@@ -176,7 +177,7 @@ extension RunRecord.Window {
 extension Error {
     /// The leadership or the window was lost: nothing was wrong with the task.
     fileprivate var isLoss: Bool {
-        (self as? ScheduledTaskError)?.code == .lost || (self as? ExclusiveModeError)?.code == .lost
-            || (self as? LeadershipError)?.code == .lost
+        guard let error = self as? RecipeError else { return false }
+        return error.code == .lost && [.scheduledTask, .election, .exclusiveMode].contains(error.recipe)
     }
 }

@@ -3,6 +3,7 @@ internal import Logging
 internal import ServiceLifecycle
 internal import Synchronization
 internal import ZooKeeper
+internal import ZooKeeperRecipes
 
 /// One term's scheduler: reads what there is, asks the plan what to do, and does it.
 final class Scheduler: Sendable {
@@ -105,7 +106,7 @@ final class Scheduler: Sendable {
         } catch is StoreConflict {
             state.withLock { $0.isStale = true }
             try await sleep(.milliseconds(20))
-        } catch let error as ZooKeeperError where error.mayPass {
+        } catch let error as ZooKeeperError where error.isTransientInSession {
             try await sleep(.milliseconds(50))
         }
         return nil
@@ -141,7 +142,7 @@ final class Scheduler: Sendable {
         case .settle(let record, let wishes):
             task.logger.notice(
                 "\(record.state.rawValue): \(record.period)",
-                metadata: ["reason": "\(EscapedText.escaped(record.explanation ?? ""))"])
+                metadata: ["zookeeper.reason": "\(EscapedText.escaped(record.explanation ?? ""))"])
             _ = try await store(record, wishes: wishes)
             await prune()
         case .wish(let wishes): try await store(wishes)

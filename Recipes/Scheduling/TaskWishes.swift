@@ -1,4 +1,5 @@
 public import Foundation
+internal import ZooKeeperRecipes
 
 /// What operators want of a scheduled task, beside its schedule; the content of `PATH/control`.
 public struct TaskWishes: Sendable, Hashable {

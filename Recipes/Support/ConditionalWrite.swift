@@ -26,7 +26,7 @@ extension ZooKeeperClient {
         _ data: [UInt8], at path: String, replacing known: VersionedValue?, countsEqualAsWritten: Bool = false,
         _ commit: () async throws -> ZNodeStat?
     ) async throws -> ConditionalWriteResult {
-        var backoff = Backoff(initial: .milliseconds(10), cap: .seconds(1), seed: randomness.next())
+        var backoff = makeBackoff(.quick)
         var isUncertain = false
         while true {
             let failure: any Error
@@ -55,12 +55,11 @@ extension ZooKeeperClient {
 
     /// Reads a znode after everything that this client has sent before is decided; `nil` if there is none.
     private func valueBehindBarrier(at path: String) async throws -> VersionedValue? {
-        var backoff = Backoff(initial: .milliseconds(2), cap: .seconds(1), seed: randomness.next())
+        var backoff = makeBackoff(.quick)
         while true {
-            let results = try await flight(.barrier(at: path), .data(path: path))
-            switch results[0].asBarrier(before: results[1]) {
+            switch try await liveSession().flight(behindBarrierAt: path, [.data(path: path)])[0] {
             case .success(.data(let data, let stat)): return VersionedValue(data: data, stat: stat)
-            case .failure(let error) where error.wasInterrupted:
+            case .failure(let error) where error.isTransient:
                 try await clock.sleep(until: clock.now + backoff.pause())
             case .failure(let error) where error.code != .noNode: throw error
             default: return nil

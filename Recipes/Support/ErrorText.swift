@@ -1,7 +1,7 @@
 internal import ZooKeeper
 
 /// A recipe's error in one line: what went wrong, where, and what more is known; text of others is escaped.
-func errorText(
+package func errorText(
     _ code: some CustomStringConvertible, at path: String, detail: (some CustomStringConvertible)? = String?.none,
     message: String?
 ) -> String {

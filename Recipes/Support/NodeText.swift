@@ -3,16 +3,16 @@ internal import ZooKeeper
 /// Data of znodes that people and other languages can read: one `key=value` a line.
 ///
 /// Line breaks and backslashes in values are escaped with a backslash.
-struct NodeText: Sendable, Equatable {
-    private(set) var fields: [(key: String, value: String)] = []
+package struct NodeText: Sendable, Equatable {
+    package private(set) var fields: [(key: String, value: String)] = []
 
-    static func == (left: NodeText, right: NodeText) -> Bool {
+    package static func == (left: NodeText, right: NodeText) -> Bool {
         left.fields.elementsEqual(right.fields) { $0.key.hasBytes(of: $1.key) && $0.value.hasBytes(of: $1.value) }
     }
 
-    init() {}
+    package init() {}
 
-    init(_ bytes: [UInt8]) {
+    package init(_ bytes: [UInt8]) {
         // By scalars: a value may begin with one that makes a single character of itself and the sign before it.
         for line in String(decoding: bytes, as: UTF8.self).unicodeScalars.split(separator: "\n") {
             guard let equals = line.firstIndex(of: "=") else { continue }
@@ -20,7 +20,7 @@ struct NodeText: Sendable, Equatable {
         }
     }
 
-    subscript(key: String) -> String? {
+    package subscript(key: String) -> String? {
         get { fields.last { $0.key.hasBytes(of: key) }?.value }
         set {
             fields.removeAll { $0.key.hasBytes(of: key) }
@@ -29,11 +29,11 @@ struct NodeText: Sendable, Equatable {
     }
 
     /// Adds a field for each value; a key may stand several times.
-    mutating func append(_ key: String, _ values: [String]) {
+    package mutating func append(_ key: String, _ values: [String]) {
         fields += values.map { (key, $0) }
     }
 
-    var bytes: [UInt8] {
+    package var bytes: [UInt8] {
         Array(fields.map { "\($0.key)=\(Self.escaped($0.value))\n" }.joined().utf8)
     }
 
@@ -69,9 +69,9 @@ struct NodeText: Sendable, Equatable {
 
 extension Duration {
     /// Whole milliseconds as text.
-    var inMilliseconds: String { String(milliseconds) }
+    package var inMilliseconds: String { String(milliseconds) }
 
-    init?(milliseconds text: String?) {
+    package init?(milliseconds text: String?) {
         guard let text, let number = Int64(text) else { return nil }
         self = .milliseconds(number)
     }

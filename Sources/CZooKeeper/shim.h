@@ -98,12 +98,15 @@ static inline void zkb_cut_before_farewell(const char *line) {
 }
 
 // Closes a handle whose session another handle will resume. The library's log level must be INFO or higher meanwhile.
+// Returns 1 if the log line was written, as on every path through zookeeper_close. Returns 0 if it was not: then the connection
+// was not cut, and the server may have ended the session.
 static inline int zkb_close_keeping_session(zhandle_t *handle) {
     zoo_set_log_callback(handle, zkb_cut_before_farewell);
     *zkb_kept() = handle;
-    int code = zookeeper_close(handle);
+    zookeeper_close(handle);
+    int told = *zkb_kept() == NULL;
     *zkb_kept() = NULL;
-    return code;
+    return told;
 }
 
 // The library declares a pointer to the completion where it wants the completion itself.

@@ -181,7 +181,7 @@ static int guardCommand(pid_t command, int channel, int64_t grace, CommandDeadli
     enum { running, ending, killing } phase = running;
     sigset_t none;
     sigemptyset(&none);
-    bool hasEnded = false;
+    bool hasEnded = false, hasReported = false;
     int result = 0;
     int64_t graceEnd = 0;
     // All descriptors but the channel are closed, so that there is room for one.
@@ -201,6 +201,10 @@ static int guardCommand(pid_t command, int channel, int64_t grace, CommandDeadli
 
         int64_t time = now();
         bool mustTerminate = phase == running && time >= deadline.terminate;
+        if (!hasReported && (mustTerminate || (phase != killing && time >= deadline.kill))) {
+            hasReported = true;
+            report(channel, CommandReportDeadline, 0);
+        }
         if (phase != killing && (time >= deadline.kill || (phase == ending && time >= graceEnd))) phase = killing;
         // Descendants that another user has become cannot be signalled.
         if (phase == killing && signalDescendants(hasEnded ? 0 : command, SIGKILL) == 0 && hasEnded) return result;

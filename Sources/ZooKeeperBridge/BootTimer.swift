@@ -1,4 +1,3 @@
-#if os(Linux)
 internal import CZooKeeper
 
 /// A timer on the clock that counts the time in which the machine is suspended, for one thread to sleep on.
@@ -29,4 +28,3 @@ package struct BootTimer: Sendable {
 package func beginThread(named name: String) {
     unsafe zkb_begin_thread(name)
 }
-#endif

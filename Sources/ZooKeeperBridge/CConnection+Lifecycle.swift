@@ -14,18 +14,18 @@ extension CConnection {
         }
     }
 
-    func close(_ end: TransportClose) async {
+    func close(_ end: TransportClose) async -> Bool {
         state.withLock { state in
             if state.phase != .closed { state.phase = .closing }
         }
-        await withCheckedContinuation { continuation in
+        return await withCheckedContinuation { continuation in
             queue.async {
-                self.destroyHandle(end)
+                let isKept = self.destroyHandle(end)
                 self.state.withLock { state in
                     state.phase = .closed
                     state.receive = nil
                 }
-                continuation.resume()
+                continuation.resume(returning: isKept)
             }
         }
     }
@@ -86,13 +86,18 @@ extension CConnection {
     /// Blocks until the handle and its threads are gone, then completes what they left unanswered.
     ///
     /// The phase is one that lets no call begin.
-    func destroyHandle(_ end: TransportClose) {
+    ///
+    /// - Returns: `true` if the session was certainly not ended at the server by this call.
+    @discardableResult
+    func destroyHandle(_ end: TransportClose) -> Bool {
+        var isKept = end == .keepSession
         let (handle, calls) = state.withLock { state in (state.handle, state.waitForCalls()) }
         calls?.wait()
         if let handle {
             switch end {
             case .endSession: unsafe _ = zookeeper_close(handle.pointer)
-            case .keepSession: CLibrary.keepingSession { unsafe _ = zkb_close_keeping_session(handle.pointer) }
+            case .keepSession:
+                CLibrary.keepingSession { unsafe isKept = zkb_close_keeping_session(handle.pointer) == 1 }
             }
         }
         credentials.withLock { $0 = Credentials() }
@@ -104,6 +109,7 @@ extension CConnection {
         if handle != nil {
             unsafe Unmanaged.passUnretained(self).release()
         }
+        return isKept
     }
 }
 

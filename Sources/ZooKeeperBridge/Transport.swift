@@ -27,7 +27,10 @@ package protocol TransportConnection: AnyObject, Sendable {
     func submit(_ request: TransportRequest, completion: @escaping @Sendable (TransportReply) -> Void)
 
     /// Ends the connection. When it returns, every request has completed and no event will come any more.
-    func close(_ end: TransportClose) async
+    ///
+    /// - Returns: `true` if the session was certainly not ended at the server by this call.
+    @discardableResult
+    func close(_ end: TransportClose) async -> Bool
 }
 
 /// What becomes of the session when its connection is closed.

@@ -1,9 +1,11 @@
 import ArgumentParser
+import CommandLineSupport
 import Testing
 import ZooKeeper
 import ZooKeeperRecipes
 
 @testable import zkrecipes
+@testable import zkrecipes_dev
 
 /// What the command line refuses before anything is asked for.
 @Suite struct ArgumentTests {
@@ -19,11 +21,17 @@ import ZooKeeperRecipes
         var testDescription: String { arguments.joined(separator: " ") }
     }
 
+    /// The program that has a command.
+    private static func root(of arguments: [String]) -> any RootCommand.Type {
+        ["demo", "server"].contains(arguments.first) ? ZKRecipesDev.self : ZKRecipes.self
+    }
+
     private func check(_ refusal: Refusal) {
-        let error = #expect(throws: (any Error).self) { try ZKRecipes.parseAsRoot(refusal.arguments) }
+        let root = Self.root(of: refusal.arguments)
+        let error = #expect(throws: (any Error).self) { try root.parseAsRoot(refusal.arguments) }
         guard let error else { return }
-        let message = ZKRecipes.message(for: error)
-        #expect(ZKRecipes.exitCode(for: error).rawValue == 64)
+        let message = root.message(for: error)
+        #expect(root.exitCode(for: error).rawValue == 64)
         for part in refusal.parts { #expect(part.isEmpty || message.contains(part), "\(message)") }
     }
 
@@ -151,13 +159,13 @@ import ZooKeeperRecipes
             ["partitions", "cordon", "/g", "web 1"], ["server", "--port", "65535"],
             ["demo", "--windows", "0", "--fault"],
         ]
-        for command in commands { _ = try ZKRecipes.parseAsRoot(command) }
+        for command in commands { _ = try Self.root(of: command).parseAsRoot(command) }
     }
 
     @Test func `an argument that only the library finds wrong is refused alike`() {
-        #expect(ZKRecipes.isRefusal(PartitionError(.invalidArgument, path: "/g")))
+        #expect(ZKRecipes.isRefusal(RecipeError(.invalidArgument, in: .partitionGroup, path: "/g")))
         #expect(ZKRecipes.isRefusal(ZooKeeperError(.invalidPath, path: "/g")))
-        #expect(!ZKRecipes.isRefusal(PartitionError(.noGroup, path: "/g")))
+        #expect(!ZKRecipes.isRefusal(RecipeError(.notFound, in: .partitionGroup, path: "/g")))
         #expect(!ZKRecipes.isRefusal(ZooKeeperError(.noAuth)))
         #expect(!ZKRecipes.isRefusal(ZooKeeperError(.invalidArgument, serverCode: -8)))
     }
@@ -169,10 +177,8 @@ import ZooKeeperRecipes
     }
 
     @Test func `the help of each command tells its exit statuses`() {
-        let groups: [any ParsableCommand.Type] = [
-            DemoCommand.self, ServerCommand.self, ExclusiveCommand.self, LockCommand.self, LeaderCommand.self,
-            PartitionsCommand.self, ScheduleCommand.self,
-        ]
+        let all = ZKRecipes.configuration.subcommands + ZKRecipesDev.configuration.subcommands
+        let groups = all.filter { $0.configuration.shouldDisplay && !($0 is any DevelopmentCommand.Type) }
         for command in groups.flatMap(Self.commands) {
             let words = ZKRecipes.helpMessage(for: command).split(whereSeparator: \.isWhitespace).joined(separator: " ")
             #expect(words.contains("Exit status"), "\(command)")

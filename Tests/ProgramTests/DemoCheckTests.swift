@@ -1,6 +1,6 @@
 import Testing
 
-@testable import zkrecipes
+@testable import zkrecipes_dev
 
 /// What the demo's logs prove, for logs made up by hand: a window with token 50 runs from 1000 to 2000.
 @Suite struct DemoCheckTests {

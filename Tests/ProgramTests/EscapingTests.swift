@@ -1,8 +1,10 @@
+import CommandLineSupport
 import Testing
 import ZooKeeper
 
 @testable import ZooKeeperRecipes
 @testable import zkrecipes
+@testable import zkrecipes_dev
 
 /// What a terminal gets to see of text that anybody may have written.
 @Suite struct EscapingTests {
@@ -35,6 +37,9 @@ import ZooKeeper
 
     private static let status = ExclusiveStatus(
         window: .init(owner: hostile, reason: hostile, requested: .seconds(1), token: FencingToken(rawValue: 1)),
+        crashedWindows: [
+            .init(owner: hostile, reason: hostile, requested: .seconds(1), token: FencingToken(rawValue: 1))
+        ],
         processors: [.init(name: hostile, host: hostile, pid: 1, activity: .running)], lastWindows: [])
 
     @Test func `JSON has the same values with everything escaped`() throws {

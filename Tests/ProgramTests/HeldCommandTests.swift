@@ -1,5 +1,6 @@
 import Glibc
 import Synchronization
+import SystemSupport
 import Testing
 import ZooKeeper
 import ZooKeeperRecipes
@@ -8,7 +9,7 @@ import ZooKeeperTestKit
 @testable import zkrecipes
 
 /// Commands below their guard, without a server.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct HeldCommandTests {
     /// A grant that lasts for ever.
     private struct Held: Grant {
@@ -32,10 +33,50 @@ struct HeldCommandTests {
     @Test(arguments: [.zero, .milliseconds(300)] as [Duration])
     func `a command is killed at its deadline, however long its grace is`(left: Duration) async throws {
         let command = HeldCommand(words: ["/bin/sh", "-c", "trap '' TERM; exec sleep 600"], grace: .seconds(600))
-        let failure = try await #require(throws: CommandFailure.self) {
+        await #expect(throws: DeadlineReached.self) {
             try await command.run(under: Ending(end: .now + left), variables: [:])
         }
-        #expect(failure.ending == .signalled(SIGKILL))
+        #expect(command.status == 128 + SIGKILL)
+    }
+
+    /// A grant that is lost, with a reason.
+    private struct Lost: Grant {
+        let reason: LossReason
+        var isValid: Bool { false }
+        var validUntil: ContinuousClock.Instant? { nil }
+        var fencingToken: FencingToken { FencingToken(rawValue: 7) }
+        var lost: LossReason { get async throws { reason } }
+        func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] { [] }
+    }
+
+    @Test(arguments: [(.znodeDeleted, false), (.sessionEnded, false), (.deadlinePassed, true)] as [(LossReason, Bool)])
+    func `a loss other than the deadline's is left to its own error`(reason: LossReason, isReported: Bool) async throws
+    {
+        let command = HeldCommand(words: ["/bin/sh", "-c", "exec sleep 600"], grace: .zero)
+        await #expect(throws: DeadlineReached.self) {
+            try await command.run(under: Lost(reason: reason), variables: [:])
+        }
+        #expect(command.hasReportedDeadline.load(ordering: .acquiring) == isReported)
+    }
+
+    @Test(
+        arguments: [("no-such-command", 127), ("/no/such", 127), ("/etc/passwd", 126), ("/tmp", 126)]
+            as [(String, Int32)])
+    func `a command that cannot be run is refused before anything is held for it`(name: String, status: Int32) throws {
+        let refusal = try #require(throws: CommandRefusal.self) { try HeldCommand.requireExecutable(name) }
+        #expect(refusal.status == status && refusal.name == name)
+        try HeldCommand.requireExecutable("sh")
+    }
+
+    @Test(arguments: [0, 9] as [Int32])
+    func `a command that ends in order at its deadline has not succeeded`(status: Int32) async throws {
+        let script = "trap 'exit \(status)' TERM; while :; do sleep 0.01; done"
+        let command = HeldCommand(words: ["/bin/sh", "-c", script], grace: .seconds(600))
+        let error = try await #require(throws: DeadlineReached.self) {
+            try await command.run(under: Ending(end: .now + .seconds(2)), variables: [:])
+        }
+        #expect(command.status == status)
+        #expect(command.exitStatus(of: error, otherwise: nil) == 122)
     }
 
     @Test func `an order that comes when the command ends does not hide how it ended`() async throws {
@@ -51,10 +92,10 @@ struct HeldCommandTests {
                     await Task.yield()
                 }
             }
-            let ending = try await onOwnThread { try process.awaitEnd { _ in } }
+            let result = try await onOwnThread { try process.awaitEnd { _ in } }
             sender.cancel()
             await sender.value
-            #expect(ending == .exited(3))
+            #expect(result.ending == .exited(3) && !result.isAtDeadline)
         }
     }
 
@@ -103,12 +144,12 @@ struct HeldCommandTests {
             let refusal = try await #require(throws: CommandRefusal.self) { try await run(name) }
             #expect(refusal.status == status)
         }
-        let failures: [(String, ZooKeeperTestKit.ExitStatus, Int32)] = [
+        let failures: [(String, CommandEnding, Int32)] = [
             ("exit 3", .exited(3), 3), ("exit 126", .exited(126), 126), ("kill -9 $$", .signalled(9), 137),
         ]
         for (text, ending, status) in failures {
-            let failure = try await #require(throws: CommandFailure.self) { try await run("/bin/sh", "-c", text) }
-            #expect(failure.ending == ending && failure.status == status)
+            let failure = try await #require(throws: CommandEnding.self) { try await run("/bin/sh", "-c", text) }
+            #expect(failure == ending && failure.status == status)
         }
     }
 

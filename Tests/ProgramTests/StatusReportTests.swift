@@ -4,14 +4,17 @@ import Testing
 @testable import zkrecipes
 
 @Suite struct StatusReportTests {
-    private func report(_ activity: ExclusiveStatus.Processor.Activity, isWindowWanted: Bool) -> StatusReport {
+    private func report(
+        _ activity: ExclusiveStatus.Processor.Activity, isWindowWanted: Bool, isAfterCrash: Bool = false
+    ) -> StatusReport {
         let window = ExclusiveStatus.Window(
             owner: "operator", reason: "test", requested: .zero, token: FencingToken(rawValue: 1))
         let processor = ExclusiveStatus.Processor(name: "one", host: "host", pid: 7, activity: activity)
         return StatusReport(
             base: "/orders",
             status: ExclusiveStatus(
-                window: isWindowWanted ? window : nil, processors: [processor], lastWindows: []))
+                window: isWindowWanted ? window : nil, crashedWindows: isAfterCrash ? [window] : [],
+                processors: [processor], lastWindows: []))
     }
 
     @Test func `a gate that waits for events is shown with what it reports, with a window and without`() {
@@ -23,6 +26,32 @@ import Testing
         let unwanted = report(draining, isWindowWanted: false)
         #expect(unwanted.lines.contains { $0.contains("draining: 2 inside, the oldest for") })
         #expect(unwanted.json.contains(#""notPaused":[]"#) && unwanted.json.contains(#""oldest":12000"#))
+    }
+
+    @Test func `a window that crashed is shown until somebody has waited for it`() {
+        let crashed = report(.paused, isWindowWanted: false, isAfterCrash: true)
+        #expect(crashed.lines[1].contains("A window crashed"))
+        #expect(crashed.lines[2].contains("by operator since"))
+        #expect(crashed.json.contains(#""crashedWindows":[{"#))
+        let next = report(.paused, isWindowWanted: true, isAfterCrash: true)
+        #expect(next.lines[0].contains("a window waits, because one before it crashed"))
+        #expect(report(.paused, isWindowWanted: true).lines[0].contains("a window is open"))
+    }
+
+    @Test func `a window that evicts processors is shown as waiting for them, not as one that has ended`() {
+        var report = report(.paused, isWindowWanted: true)
+        var record = WindowRecord(
+            id: "1", token: FencingToken(rawValue: 1), owner: "operator", reason: "test", requested: .seconds(60),
+            drained: .seconds(30), ended: .seconds(1), outcome: .forcing, slowest: nil, forced: ["two"])
+        report.status.lastWindows = [record]
+        #expect(report.lines[0].contains("a window opens at 1970-01-01T00:01:30Z"))
+        #expect(report.lines[0].contains("evicted processors have ended: two"))
+        #expect(report.lines.contains("No window has ended yet."))
+        // One that ended too early is for the next window to wait for.
+        record.token = FencingToken(rawValue: 0)
+        report.status.lastWindows = [record]
+        #expect(report.lines[0].contains("a window is open"))
+        #expect(report.lines.contains { $0.contains("forcing") && $0.contains("two") })
     }
 
     @Test func `a gate that opened again is shown with what was inside then`() {

@@ -1,7 +1,9 @@
+import CommandLineSupport
 import Testing
 import ZooKeeperRecipes
 
 @testable import zkrecipes
+@testable import zkrecipes_dev
 
 @Suite struct TextTests {
     @Test func `numbers are rounded and grouped`() {

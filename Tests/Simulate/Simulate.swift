@@ -1,7 +1,7 @@
 import ArgumentParser
 import Simulations
 import Synchronization
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 /// Runs schedules of the scenarios; for `make simulate` and `make mutants`.
 @main

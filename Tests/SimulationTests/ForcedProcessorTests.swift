@@ -2,7 +2,7 @@ import Simulations
 import Testing
 import ZooKeeper
 import ZooKeeperRecipes
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 /// A processor whose place was taken away, and that has not heard of it.
 @Suite struct ForcedProcessorTests {
@@ -57,11 +57,12 @@ import ZooKeeperTestKit
         simulation.run(until: simulation.now + .seconds(1)) { first.isRunning }
         try #require(!first.isRunning && ensemble.children(of: "/mode/locks").isEmpty && opened.all.isEmpty)
         // One that has less patience than it takes gives up in time, and leaves the wait as it found it.
-        let (refusal, asked) = (OneShot<ExclusiveModeError>(), simulation.now)
+        let (refusal, asked) = (OneShot<RecipeError>(), simulation.now)
         let hasty = try startOperator(
             "hasty", simulation, ensemble, opened, drain: .abort(after: .seconds(1)), refusal: refusal)
         simulation.run(until: simulation.now + .seconds(5)) { hasty.isRunning }
-        try #require(refusal.value?.code == .notPaused && refusal.value?.who == ["processor"] && opened.all.isEmpty)
+        try #require(
+            refusal.value?.code == .notPaused && refusal.value?.participants == ["processor"] && opened.all.isEmpty)
         try #require(simulation.now - asked < .milliseconds(1500))
         let second = try startOperator("second", simulation, ensemble, opened)
         simulation.run(until: simulation.now + .seconds(30)) { second.isRunning }
@@ -75,7 +76,7 @@ import ZooKeeperTestKit
     /// Runs one window, which by default takes the place of those away who do not pause at once.
     private static func startOperator(
         _ name: String, _ simulation: Simulation, _ ensemble: SimulatedEnsemble, _ opened: Ticks,
-        drain: DrainPolicy = .proceed(after: .milliseconds(100)), refusal: OneShot<ExclusiveModeError> = OneShot()
+        drain: DrainPolicy = .proceed(after: .milliseconds(100)), refusal: OneShot<RecipeError> = OneShot()
     ) throws -> SimulatedProcess {
         let process = SimulatedProcess(name, in: simulation)
         let client = try makeClient(process, ensemble)
@@ -85,7 +86,7 @@ import ZooKeeperTestKit
                 let mode = try ExclusiveMode(client: client, path: "/mode")
                 do {
                     try await mode.run(reason: name, drain: drain) { _ in opened.note(clock.now) }
-                } catch let error as ExclusiveModeError {
+                } catch let error as RecipeError {
                     refusal.set(error)
                 }
             }

@@ -1,7 +1,7 @@
 import Simulations
 import Synchronization
 import Testing
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 @testable import ZooKeeper
 @testable import ZooKeeperRecipes
@@ -14,7 +14,7 @@ import ZooKeeperTestKit
     @Test(arguments: End.allCases)
     func `a gate with a long event inside admits others again when the window was given up`(end: End) async throws {
         let admitted = try await onSimulationThread {
-            let scene = try Scene(end == .deletedSignal ? .seconds(30) : .seconds(6))
+            let scene = try ExclusiveScene(end == .deletedSignal ? .seconds(30) : .seconds(6))
             let processor = try scene.startProcessor(longEvent: .seconds(60))
             scene.run(.seconds(2))
             let windowOperator = try scene.startOperator(drain: end == .abort ? .abort(after: .seconds(1)) : .wait)
@@ -46,7 +46,7 @@ import ZooKeeperTestKit
 
     @Test func `a window that comes after one that was given up waits for the long event`() async throws {
         let (opened, longEnded, admitted) = try await onSimulationThread {
-            let scene = try Scene()
+            let scene = try ExclusiveScene()
             _ = try scene.startProcessor(longEvent: .seconds(30))
             scene.run(.seconds(2))
             for _ in 0..<3 {
@@ -68,7 +68,7 @@ import ZooKeeperTestKit
 
     @Test func `a signal that is created again at once keeps the gate shut`() async throws {
         let (before, after) = try await onSimulationThread {
-            let scene = try Scene()
+            let scene = try ExclusiveScene()
             _ = try scene.startProcessor(longEvent: .seconds(60))
             scene.run(.seconds(2))
             // Deleted and created in one transaction, or one after the other: nobody could open in between.
@@ -106,7 +106,7 @@ import ZooKeeperTestKit
 
     @Test func `the status shows what a gate reports of itself`() async throws {
         let statuses = try await onSimulationThread {
-            let scene = try Scene()
+            let scene = try ExclusiveScene()
             let statuses = Broadcast<[ExclusiveStatus]>([])
             _ = try scene.startProcessor(longEvent: .seconds(60))
             _ = try scene.start("observer") { client in
@@ -142,7 +142,7 @@ import ZooKeeperTestKit
     @Test(arguments: End.allCases.filter { $0 != .kill })
     func `a window that has ended watches nobody`(end: End) async throws {
         let watches = try await onSimulationThread {
-            let scene = try Scene()
+            let scene = try ExclusiveScene()
             _ = try scene.startProcessor(longEvent: .seconds(60))
             scene.run(.seconds(2))
             let watches = Broadcast<Int?>(nil)
@@ -170,7 +170,7 @@ import ZooKeeperTestKit
     @Test func `a gate that was lost again and again keeps one watch on the signal and one on its znode`() async throws
     {
         let watches = try await onSimulationThread {
-            let scene = try Scene()
+            let scene = try ExclusiveScene()
             let watches = Broadcast<Int?>(nil)
             _ = try scene.start("processor") { client in
                 let mode = try ExclusiveMode(client: client, path: "/mode")
@@ -198,7 +198,7 @@ import ZooKeeperTestKit
 
     @Test func `what a window held is not kept in memory`() async throws {
         let kept = try await onSimulationThread {
-            let scene = try Scene()
+            let scene = try ExclusiveScene()
             _ = try scene.startProcessor(longEvent: .milliseconds(1))
             let kept = Broadcast<[Int]>([])
             _ = try scene.start("operator") { client in
@@ -226,7 +226,7 @@ import ZooKeeperTestKit
 
     @Test func `a gate that may not watch the signal tries again with pauses, and opens when it may`() async throws {
         let (steps, isOpen) = try await onSimulationThread {
-            let scene = try Scene()
+            let scene = try ExclusiveScene()
             let state = Broadcast<GateState>(.starting)
             _ = try scene.start("processor") { client in
                 let gate = try ExclusiveMode(client: client, path: "/mode").gate(name: "processor")
@@ -251,7 +251,7 @@ import ZooKeeperTestKit
     @Test func `a window that may not watch a processor tries again with pauses, and is given up in time`() async throws
     {
         let (steps, error) = try await onSimulationThread {
-            let scene = try Scene()
+            let scene = try ExclusiveScene()
             _ = try scene.startProcessor(longEvent: .seconds(60))
             scene.run(.seconds(2))
             let error = Broadcast<(any Error)?>(nil)
@@ -271,7 +271,7 @@ import ZooKeeperTestKit
             return (scene.simulation.steps - before, error.current)
         }
         #expect(steps < 4000)
-        #expect((error as? ExclusiveModeError)?.code == .notPaused)
+        #expect((error as? RecipeError)?.code == .notPaused)
     }
 
     /// Leaves no room for another watch, as caches of many long names may.
@@ -284,7 +284,7 @@ import ZooKeeperTestKit
 
     @Test func `a window or an event inside a window is refused, afterwards it is not`() async throws {
         let codes = try await onSimulationThread {
-            let scene = try Scene()
+            let scene = try ExclusiveScene()
             let codes = Broadcast<[String]>([])
             _ = try scene.start("both") { client in
                 let mode = try ExclusiveMode(client: client, path: "/mode")
@@ -293,7 +293,7 @@ import ZooKeeperTestKit
                     do {
                         try await call()
                         codes.send(codes.current + ["\(name): done"])
-                    } catch let error as ExclusiveModeError {
+                    } catch let error as RecipeError {
                         codes.send(codes.current + ["\(name): \(error.code)"])
                     } catch {
                         codes.send(codes.current + ["\(name): \(error)"])
@@ -328,79 +328,11 @@ import ZooKeeperTestKit
         }
         #expect(
             codes == [
-                "window in window: nested", "busy window in window: nested", "event in window: nested",
-                "handle in window: nested", "other window: done", "event after window: done", "window in event: nested",
+                "window in window: alreadyHeld", "busy window in window: alreadyHeld", "event in window: alreadyHeld",
+                "handle in window: alreadyHeld", "other window: done", "event after window: done",
+                "window in event: alreadyHeld",
                 "window after event: done",
             ])
-    }
-}
-
-/// An ensemble that nothing happens to, processes, and what they have noted.
-private final class Scene {
-    let simulation = Simulation(seed: 1)
-    let ensemble: SimulatedEnsemble
-    let sessionTimeout: Duration
-    /// When the processor let short events in, when its long event was over, and when a window opened.
-    let (entered, longEnded, opened) = (Ticks(), Ticks(), Ticks())
-    let tokens = Broadcast<[FencingToken]>([])
-
-    init(_ sessionTimeout: Duration = .seconds(6)) throws {
-        self.sessionTimeout = sessionTimeout
-        ensemble = SimulatedEnsemble(in: simulation)
-    }
-
-    func run(_ span: Duration) { simulation.run(until: simulation.now + span) }
-
-    func admitted(from start: MonotonicInstant, to end: MonotonicInstant) -> Int {
-        entered.all.count { start <= $0 && $0 < end }
-    }
-
-    func start(
-        _ name: String, _ body: @escaping @Sendable (ZooKeeperClient) async throws -> Void
-    ) throws -> SimulatedProcess {
-        let process = SimulatedProcess(name, in: simulation)
-        var configuration = ZooKeeperClientConfiguration(servers: [ServerAddress(host: "10.0.0.1", port: 2181)])
-        configuration.sessionTimeout = sessionTimeout
-        let client = try process.makeClient(of: ensemble, configuration: configuration)
-        process.start { try? await client.running(body) }
-        return process
-    }
-
-    /// A processor with one long event, and short ones every 20 ms beside it.
-    func startProcessor(longEvent: Duration) throws -> SimulatedProcess {
-        let (entered, longEnded, tokens) = (entered, longEnded, tokens)
-        return try start("processor") { client in
-            let clock = client.clock
-            let gate = try ExclusiveMode(client: client, path: "/mode").gate(name: "processor")
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { try await gate.run() }
-                group.addTask {
-                    try await gate.withPermit { _ in try await clock.sleep(until: clock.now + longEvent) }
-                    longEnded.note(clock.now)
-                    try await OneShot<Void>().wait()
-                }
-                group.addTask {
-                    while true {
-                        if let permit = gate.tryEnter() {
-                            entered.note(clock.now)
-                            tokens.send(tokens.current + [permit.fencingToken])
-                            permit.leave()
-                        }
-                        try await clock.sleep(until: clock.now + .milliseconds(20))
-                    }
-                }
-                defer { group.cancelAll() }
-                try await group.next()
-            }
-        }
-    }
-
-    func startOperator(drain: DrainPolicy) throws -> SimulatedProcess {
-        let opened = opened
-        return try start("operator") { client in
-            let mode = try ExclusiveMode(client: client, path: "/mode")
-            try await mode.run(reason: "test", drain: drain) { _ in opened.note(client.clock.now) }
-        }
     }
 }
 

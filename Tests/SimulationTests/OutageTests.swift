@@ -2,7 +2,8 @@ import Foundation
 import Testing
 import ZooKeeper
 import ZooKeeperRecipes
-import ZooKeeperTestKit
+import ZooKeeperScheduling
+import ZooKeeperSimulator
 
 /// Calls of recipes while the ensemble is away for longer than the client's retry policy tries a single request.
 ///
@@ -17,6 +18,19 @@ import ZooKeeperTestKit
         var ended = MonotonicInstant(nanoseconds: 0)
     }
 
+    /// A server alone, and a process with a client.
+    private static func makeScene(
+        sessionTimeout: Duration
+    ) throws -> (Simulation, SimulatedEnsemble, SimulatedProcess, ZooKeeperClient) {
+        let simulation = Simulation(seed: 1)
+        let ensemble = SimulatedEnsemble(in: simulation)
+        let process = SimulatedProcess("p", in: simulation)
+        var configuration = ZooKeeperClientConfiguration(servers: [ServerAddress(host: "10.0.0.1", port: 2181)])
+        configuration.sessionTimeout = sessionTimeout
+        configuration.retry.deadline = .seconds(2)
+        return (simulation, ensemble, process, try process.makeClient(of: ensemble, configuration: configuration))
+    }
+
     /// Makes a call after the server has stopped.
     ///
     /// - Parameters:
@@ -28,13 +42,7 @@ import ZooKeeperTestKit
         _ call: @escaping @Sendable (ZooKeeperClient) async throws -> Void
     ) async throws -> (outcome: String, at: MonotonicInstant) {
         let report = try await onSimulationThread { () -> Report in
-            let simulation = Simulation(seed: 1)
-            let ensemble = SimulatedEnsemble(in: simulation)
-            let process = SimulatedProcess("p", in: simulation)
-            var configuration = ZooKeeperClientConfiguration(servers: [ServerAddress(host: "10.0.0.1", port: 2181)])
-            configuration.sessionTimeout = .seconds(60)
-            configuration.retry.deadline = .seconds(2)
-            let client = try process.makeClient(of: ensemble, configuration: configuration)
+            let (simulation, ensemble, process, client) = try makeScene(sessionTimeout: .seconds(60))
             let ended = Broadcast(Report())
             process.start {
                 try? await client.running { client in
@@ -202,5 +210,66 @@ import ZooKeeperTestKit
         let (outcome, end) = try await Self.call { _ = try await $0.data(at: "/a") }
         #expect(outcome.hasPrefix("operationTimeout"))
         #expect(end < Self.stops + .seconds(4))
+    }
+
+    // MARK: Ending without servers
+
+    private struct Holder: Sendable, CustomTestStringConvertible {
+        var name: String
+        /// Holds something until it is cancelled.
+        var run: @Sendable (ZooKeeperClient) async throws -> Void
+        var testDescription: String { name }
+    }
+
+    private static func untilCancelled() async throws { try await OneShot<Void>().wait() }
+
+    private static let holders = [
+        Holder(name: "DistributedMutex.withLock") {
+            try await DistributedMutex(client: $0, path: "/locks/one").withLock { _ in try await untilCancelled() }
+        },
+        Holder(name: "ExclusiveMode.run") {
+            try await ExclusiveMode(client: $0, path: "/base").run(reason: "test") { _ in try await untilCancelled() }
+        },
+        Holder(name: "EventGate") {
+            let gate = try ExclusiveMode(client: $0, path: "/base").gate(name: "one")
+            try await race({ try await gate.run() }, { try await gate.withPermit { _ in try await untilCancelled() } })
+        },
+        Holder(name: "LeaderSelector") {
+            try await LeaderSelector(client: $0, path: "/leader", id: "one") { _ in try await untilCancelled() }.run()
+        },
+        Holder(name: "PartitionGroup") {
+            try await PartitionGroup(
+                client: $0, path: "/group", node: PartitionNode("one"),
+                partitions: .list([Partition("a"), Partition("b")])
+            ) { _, _ in try await untilCancelled() }.run()
+        },
+        Holder(name: "GroupMembership") {
+            try await GroupMembership("/members", memberID: "one", client: $0).run()
+        },
+        Holder(name: "ScheduledTask, while it runs") { client in
+            let start = client.clock.now
+            try await ScheduledTask(
+                name: "task", schedule: .every(.seconds(2)), client: client, path: "/task", node: "one",
+                delivery: .atMostOnce, configuration: ScheduledTaskConfiguration(), logger: client.logger,
+                wallClock: { Date(timeIntervalSince1970: 1_750_000_000 + (client.clock.now - start) / .seconds(1)) },
+                body: { _ in try await untilCancelled() }
+            ).run()
+        },
+    ]
+
+    @Test(arguments: holders) private func `what is told to end ends, also when no server comes back`(
+        holder: Holder
+    ) async throws {
+        let ended = try await onSimulationThread { () -> MonotonicInstant in
+            let (simulation, ensemble, process, client) = try Self.makeScene(sessionTimeout: .seconds(4))
+            process.start { try? await client.running { try await holder.run($0) } }
+            simulation.at(Self.stops) { ensemble.stop(0) }
+            simulation.at(Self.stops + .seconds(3)) { process.cancel() }
+            simulation.run(until: Self.stops + .seconds(600)) { process.isRunning }
+            try #require(simulation.breakdown == nil)
+            return simulation.now
+        }
+        // The session timeout, and a few tries of requests that are given up after 2 s each.
+        #expect(ended < Self.stops + .seconds(15))
     }
 }

@@ -1,6 +1,6 @@
 import Simulations
 import Testing
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 /// Seeds that showed bugs of this package, which have been mended since.
 ///

@@ -1,7 +1,7 @@
 import Testing
 import ZooKeeper
 import ZooKeeperRecipes
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 /// What is at rest takes no time: in a simulated world every step of it can be counted.
 @Suite struct RestTests {

@@ -1,5 +1,6 @@
 import Simulations
 import Testing
+import ZooKeeperSimulator
 import ZooKeeperTestKit
 
 /// The recipes in simulated worlds, with a fixed set of seeds; `make simulate` runs any number of others.

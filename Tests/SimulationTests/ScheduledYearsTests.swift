@@ -1,6 +1,6 @@
 import Simulations
 import Testing
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 @Suite(.timeLimit(.minutes(10)))
 struct ScheduledYearsTests {

@@ -2,7 +2,7 @@ import Synchronization
 import Testing
 import ZooKeeper
 import ZooKeeperRecipes
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 /// How often a leader leads whose closure ends at once, and how soon it stops, in simulated time.
 @Suite struct ShortTermTests {

@@ -1,6 +1,6 @@
 import ZooKeeper
 import ZooKeeperRecipes
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 /// Those who enter and leave one double barrier in rounds, with and without patience, while sessions expire and other
 /// children exist below the barrier; through every fault.

@@ -1,6 +1,6 @@
 import ZooKeeper
 import ZooKeeperRecipes
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 /// Caches that follow a znode which is created, written and deleted, on servers that lag and fail.
 package struct CacheScenario: Scenario {

@@ -1,6 +1,6 @@
 import ZooKeeper
 import ZooKeeperRecipes
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 /// Caches of a znode's children and of the tree below it, while others change it.
 package struct ChildrenScenario: Scenario {
@@ -27,7 +27,7 @@ package struct ChildrenScenario: Scenario {
             }
         }
         if world.simulation.chance.oneIn(3) {
-            fallBackLater(world, until: world.simulation.now + world.profile.trouble)
+            world.keepMovingBehind(until: world.simulation.now + world.profile.trouble) { !$0.hasPrefix("writer") }
         }
         world.run(faultsFor: world.profile.trouble, rest: world.profile.sessionTimeout * 4 + .seconds(20))
         // On connections that last, watches are all that tells of a change.
@@ -40,16 +40,6 @@ package struct ChildrenScenario: Scenario {
         return failures
     }
 
-    /// Time and again a cache is moved to a server that has fallen behind what the cache knows.
-    private func fallBackLater(_ world: ScenarioWorld, until end: MonotonicInstant) {
-        let next = world.simulation.now + world.simulation.chance.duration(.milliseconds(500) ... .seconds(3))
-        guard next < end else { return }
-        world.simulation.at(next) {
-            let caches = world.members.filter { !$0.name.hasPrefix("writer") }
-            world.moveBehind(world.simulation.chance.pick(caches).process)
-            fallBackLater(world, until: end)
-        }
-    }
 }
 
 /// A process that follows the tree.

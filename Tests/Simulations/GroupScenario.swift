@@ -1,7 +1,7 @@
 import Logging
 import ZooKeeper
 import ZooKeeperRecipes
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 /// Members of a group that come and go, some under the same id, while an administrator lays hands on their znodes.
 ///

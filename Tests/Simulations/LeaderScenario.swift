@@ -1,6 +1,6 @@
 import ZooKeeper
 import ZooKeeperRecipes
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 /// Participants of one election: terms of all kinds, transfers, preferred participants, through every fault.
 package struct LeaderScenario: Scenario {
@@ -124,16 +124,21 @@ private struct Politician: Sendable {
 
     private struct Scandal: Error {}
 
+    /// The selector, which its closure must not keep in memory.
+    private struct Own: Sendable {
+        weak let selector: LeaderSelector?
+    }
+
     func main() async {
         let configuration = makeConfiguration()
         await participant.withClient { client in
-            let election = OneShot<LeaderSelector>()
+            let election = OneShot<Own>()
             let selector = try LeaderSelector(
                 client: client, path: LeaderScenario.path, id: id, configuration: configuration, logger: client.logger
             ) { term in
                 try await lead(term, client: client, election: election)
             }
-            election.set(selector)
+            election.set(Own(selector: selector))
             log.record(.waiting, by: participant)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await selector.run() }
@@ -159,7 +164,7 @@ private struct Politician: Sendable {
         return configuration
     }
 
-    private func lead(_ term: Term, client: ZooKeeperClient, election: OneShot<LeaderSelector>) async throws {
+    private func lead(_ term: Term, client: ZooKeeperClient, election: OneShot<Own>) async throws {
         let token = term.fencingToken.rawValue
         let holding = participant.beginHolding()
         defer { participant.endHolding(holding) }
@@ -174,7 +179,7 @@ private struct Politician: Sendable {
             switch participant.chance({ $0.below(16) }) {
             case 0: throw Scandal()
             case 1: term.resign()
-            case 2, 3: if let selector = election.value { await transfer(selector) }
+            case 2, 3: if let selector = election.value?.selector { await transfer(selector) }
             case 4, 5: await work(term, client: client)
             // Some heed the cancellation that comes with a loss, some do not.
             case 6, 7: await participant.stubbornPause(.zero ... .seconds(1))
@@ -193,7 +198,7 @@ private struct Politician: Sendable {
         }
         do {
             try await selector.resign(to: name, waitingAtMost: patience)
-        } catch let error as LeadershipError where error.code == .invalidArgument && name == id {
+        } catch let error as RecipeError where error.code == .invalidArgument && name == id {
             return
         } catch {
             participant.judge(error)

@@ -1,6 +1,6 @@
 import ZooKeeper
 import ZooKeeperRecipes
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 /// Readers and writers of one lock: in every way to take it, through every fault.
 package struct LockScenario: Scenario {

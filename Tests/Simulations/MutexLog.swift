@@ -1,7 +1,7 @@
 import ZooKeeper
 import ZooKeeperBridge
 import ZooKeeperRecipes
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 /// What the users of a mutex did, and what the ensemble took from them.
 struct MutexLog: Sendable {
@@ -11,6 +11,7 @@ struct MutexLog: Sendable {
         var store = FencedStore()
         let history = History<LockAction>()
         var writes = GuardedWrites()
+        var updates = Updates()
         unowned let world: ScenarioWorld
         init(_ world: ScenarioWorld) { self.world = world }
     }
@@ -20,19 +21,40 @@ struct MutexLog: Sendable {
         state = Confined(log)
         world.observe { transaction in
             log.world.failures += log.writes.violations(in: transaction)
+            log.updates.observe(transaction.change)
         }
         world.willDelete = { [unowned world] _, token in
             log.history.record(.disturbed(token: token), by: "admin", at: world.simulation.now)
+        }
+        world.didDelete = { [unowned world] token in
+            log.history.record(.deleted(token: token), by: "admin", at: world.simulation.now)
         }
         world.willDie = { [unowned world] process in
             log.history.record(.crashed, by: process.name, at: world.simulation.now)
         }
     }
 
+    var updatesFencedNode: Bool { state.value.world.profile.isWide }
+
+    func nextLine() -> Int {
+        state.value.updates.lastLine += 1
+        return state.value.updates.lastLine
+    }
+
+    /// Notes what an update said of itself.
+    func noteUpdate(_ line: Int, isWritten: Bool, by participant: Participant) {
+        guard participant.isAlive else { return }
+        participant.note("update \(line) \(isWritten ? "written" : "refused")")
+        state.value.updates.told[line] = isWritten
+    }
+
+    var updateFailures: [String] { state.value.updates.failures }
+
     /// Longer than a session lives unheard; short once nothing strikes any more, so that everybody has a turn.
     var longPause: Duration {
         let world = state.value.world
-        return world.isMended ? .milliseconds(300) : world.profile.sessionTimeout * 2
+        // A client that stops waits for handles, but not for ever.
+        return world.isMended ? .milliseconds(300) : min(world.profile.sessionTimeout * 2, .seconds(25))
     }
 
     func record(_ action: LockAction, by participant: Participant) {
@@ -61,7 +83,40 @@ struct MutexLog: Sendable {
         }
     }
 
-    var failures: [String] { FencedMutexChecker().violations(in: state.value.history.entries).map(\.description) }
+    var failures: [String] {
+        FencedMutexChecker(deletionNoticedWithin: state.value.world.profile.deletionNoticedWithin)
+            .violations(in: state.value.history.entries).map(\.description)
+    }
+}
+
+/// Judges updates of a fenced node: each line is added once if the update said so, and not at all if it was refused.
+private struct Updates {
+    var lastLine = 0
+    /// What updates said of themselves; nothing of those whose outcome is not known.
+    var told: [Int: Bool] = [:]
+    private var content: [Int] = []
+    private var repeated: Set<Int> = []
+
+    mutating func observe(_ change: TreeChange) {
+        switch change {
+        case .create(let creation) where creation.path == MutexScenario.updated: note(creation.data)
+        case .setData(MutexScenario.updated, let data, _): note(data)
+        case .multi(let changes): for change in changes { observe(change) }
+        default: break
+        }
+    }
+
+    private mutating func note(_ data: [UInt8]?) {
+        content = String(decoding: data ?? [], as: UTF8.self).split(separator: "\n").compactMap { Int($0) }
+        repeated.formUnion(Dictionary(grouping: content) { $0 }.filter { $1.count > 1 }.keys)
+    }
+
+    var failures: [String] {
+        repeated.sorted().map { "update \($0) was applied twice" }
+            + told.sorted { $0.key < $1.key }.filter { content.contains($0.key) != $0.value }.map {
+                "update \($0.key) said that it was \($0.value ? "written" : "refused"), which is not so"
+            }
+    }
 }
 
 /// Judges the guarded writes by what the ensemble committed, whatever their writers believed.

@@ -1,12 +1,14 @@
 import ZooKeeper
 import ZooKeeperRecipes
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 /// Those who take a mutex: by body and by handle, guarded and asked to let go, through every fault.
 package struct MutexScenario: Scenario {
     package static let name = "mutex"
     static let path = "/locks/mutex"
     static let guarded = "/guarded"
+    /// A fenced node to which every update adds a line of its own.
+    static let updated = "/updated"
 
     package init() {}
 
@@ -21,7 +23,7 @@ package struct MutexScenario: Scenario {
         let left = [Self.path, Self.path + "-requests"].flatMap { directory in
             world.ensemble.children(of: directory).sorted().map { "left behind: \(directory)/\($0)" }
         }
-        return log.failures + left
+        return log.failures + log.updateFailures + left
     }
 }
 
@@ -108,6 +110,7 @@ private struct MutexUser: Sendable {
         for _ in 0..<participant.chance({ $0.below(4) }) {
             log.act(lease, by: participant)
             if participant.chance({ $0.oneIn(2) }) { try await write(lease, client) }
+            if log.updatesFencedNode { try await update(lease, client) }
             try await participant.pause(
                 .zero...participant.chance { $0.oneIn(8) ? .seconds(3) : .milliseconds(300) })
         }
@@ -122,6 +125,19 @@ private struct MutexUser: Sendable {
             guard participant.chance({ $0.oneIn(4) }) else { continue }
             await participant.stubbornPause(
                 .zero...(participant.chance { $0.oneIn(8) } ? log.longPause : .milliseconds(20)))
+        }
+    }
+
+    /// Adds a line that nobody else adds, once.
+    private func update(_ lease: Lease, _ client: ZooKeeperClient) async throws {
+        let line = log.nextLine()
+        let node = try FencedNode(client: client, path: MutexScenario.updated)
+        do {
+            try await node.update(token: lease.fencingToken) { ($0 ?? []) + Array("\(line)\n".utf8) }
+            log.noteUpdate(line, isWritten: true, by: participant)
+        } catch let error as FencingError where error.code == .staleToken {
+            log.noteUpdate(line, isWritten: false, by: participant)
+        } catch let error as FencingError where error.code == .outcomeUnknown {
         }
     }
 

@@ -1,6 +1,6 @@
 import ZooKeeper
 import ZooKeeperRecipes
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 /// What a simulated process's code is given.
 struct Participant: Sendable {
@@ -65,6 +65,11 @@ struct Participant: Sendable {
         }
     }
 
+    /// Starts a process beside this one: see ``ScenarioWorld/startChild(_:of:_:)``.
+    func startChild(_ main: @escaping @Sendable (SimulatedClock) async -> Void) {
+        world.value.startChild("\(name)/command", of: process.value, main)
+    }
+
     func note(_ text: @autoclosure () -> String) {
         process.value.simulation.note(text())
     }
@@ -82,7 +87,7 @@ struct Participant: Sendable {
     /// An error that a fault may cause passes; any other is a failure.
     func judge(_ error: any Error) {
         // Who has a window is told with the real process's number, which is another in each run.
-        note("error \((error as? ExclusiveModeError).map { "\($0.code)" } ?? "\(error)")")
+        note("error \((error as? RecipeError).map { "\($0.code)" } ?? "\(error)")")
         guard !(error is CancellationError), !world.value.isExpected(error) else { return }
         fail("unexpected error: \(error)")
     }

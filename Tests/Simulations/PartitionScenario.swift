@@ -1,6 +1,6 @@
 import ZooKeeper
 import ZooKeeperRecipes
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 /// Nodes that share partitions out, while some fail, are cordoned, and hear of other lists.
 ///
@@ -113,7 +113,7 @@ private struct PartitionHost: Sendable {
             while !Task.isCancelled {
                 do {
                     try await takePart(client)
-                } catch is GroupError {
+                } catch is RecipeError {
                     // Its earlier life stands for as long as nobody notices its end.
                     try await participant.pause(.zero ... .seconds(1))
                 }

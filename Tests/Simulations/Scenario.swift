@@ -1,4 +1,4 @@
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 /// Something that processes do in a simulated world, and what must hold of it.
 package protocol Scenario: Sendable {
@@ -35,6 +35,7 @@ package struct Schedule: Sendable {
         var failures = scenario.init().run(in: world)
         failures += world.end()
         if let breakdown = simulation.breakdown { failures.append(breakdown) }
+        simulation.end()
         return Schedule(
             scenario: scenario.name, seed: seed, failures: failures, steps: simulation.steps,
             fingerprint: simulation.trace.fingerprint, trace: simulation.trace.lines)

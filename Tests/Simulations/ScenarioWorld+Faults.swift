@@ -1,6 +1,6 @@
 import ZooKeeper
 import ZooKeeperBridge
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 // What strikes in a simulated world, and its end.
 extension ScenarioWorld {
@@ -27,7 +27,7 @@ extension ScenarioWorld {
         case .cutOff:
             process.cutOff(silently: simulation.chance.oneIn(2))
             simulation.after(span) { process.reconnect() }
-        case .move: move(process)
+        case .move: if profile.isWide, simulation.chance.oneIn(2) { moveBehind(process) } else { move(process) }
         case .freeze:
             process.freeze()
             simulation.after(span) { if !process.isDead { process.thaw() } }
@@ -39,6 +39,8 @@ extension ScenarioWorld {
         case .touchedNode: touchNode()
         case .reaping: _ = ensemble.reapContainers()
         case .stop: stop(index, cancelAfter: span / 4)
+        case .pausedServer: pauseServer(for: span)
+        case .gap: leaveGap(in: process, for: span / 4)
         }
     }
 
@@ -55,6 +57,22 @@ extension ScenarioWorld {
         }
     }
 
+    private func pauseServer(for span: Duration) {
+        let leader = simulation.chance.oneIn(3) ? nil : ensemble.leader
+        let server = leader ?? simulation.chance.below(profile.servers)
+        ensemble.freeze(server)
+        simulation.after(span) { self.ensemble.thaw(server) }
+    }
+
+    /// One direction of each connection waits for a packet; the connection survives.
+    private func leaveGap(in process: SimulatedProcess, for span: Duration) {
+        let toServer = simulation.chance.oneIn(2)
+        simulation.note("a packet \(toServer ? "from" : "to") \(process.name) is lost and sent again after \(span)")
+        let connections = process.connections
+        for connection in connections { connection.hold(toServer: toServer, toClient: !toServer) }
+        simulation.after(span) { for connection in connections { connection.release() } }
+    }
+
     /// Moves a process to a server that is far behind, and back to all of them.
     func moveBehind(_ process: SimulatedProcess) {
         guard profile.servers > 1 else { return }
@@ -65,6 +83,16 @@ extension ScenarioWorld {
         use([servers[server]], by: process, after: simulation.chance.duration(.zero...lag))
         simulation.after(profile.tick * 2) { self.ensemble.setLag(server, nil) }
         use(servers, by: process, after: profile.tick * 4)
+    }
+
+    /// Time and again a process is moved to a server that has fallen behind what the process knows.
+    func keepMovingBehind(until end: MonotonicInstant, _ isMoved: @escaping (String) -> Bool = { _ in true }) {
+        let next = simulation.now + simulation.chance.duration(.milliseconds(500) ... .seconds(3))
+        guard next < end else { return }
+        simulation.at(next) { [self] in
+            moveBehind(simulation.chance.pick(members.filter { isMoved($0.name) }).process)
+            keepMovingBehind(until: end, isMoved)
+        }
     }
 
     private func use(_ servers: [ServerAddress], by process: SimulatedProcess, after span: Duration) {
@@ -85,6 +113,7 @@ extension ScenarioWorld {
         member.process.kill()
         willDie(member.process)
         simulation.after(span) { [self] in
+            guard !isStopping else { return }
             members[index].process = startProcess(member.name, member.main)
         }
     }
@@ -102,7 +131,7 @@ extension ScenarioWorld {
     /// Starts a member's next process when the one that was told to end has ended.
     private func restart(_ index: Int, after process: SimulatedProcess) {
         simulation.after(.milliseconds(100)) { [self] in
-            guard members[index].process === process, !process.isDead else { return }
+            guard members[index].process === process, !process.isDead, !isStopping else { return }
             if process.isRunning { return restart(index, after: process) }
             members[index].process = startProcess(members[index].name, members[index].main)
         }
@@ -154,6 +183,8 @@ extension ScenarioWorld {
         guard let node = ensemble.node(path) else { return }
         simulation.note("an administrator deletes \(path)")
         willDelete(path, node.stat.czxid)
+        deletions[path] = node.stat.czxid
+        disturbedSessions.insert(node.stat.ephemeralOwner)
         _ = ensemble.delete(path)
     }
 
@@ -164,6 +195,7 @@ extension ScenarioWorld {
         ensemble.setPeerLatency(Self.quick)
         for server in 0..<profile.servers {
             ensemble.setLag(server, nil)
+            ensemble.thaw(server)
             if !ensemble.isRunning(server) { ensemble.start(server) }
         }
         for member in members where !member.process.isDead {

@@ -1,7 +1,7 @@
 import ZooKeeper
 import ZooKeeperBridge
 import ZooKeeperRecipes
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 /// A simulated world with an ensemble, participants, and the faults that strike them.
 package final class ScenarioWorld {
@@ -13,10 +13,18 @@ package final class ScenarioWorld {
     var progress: [String: Int] = [:]
     /// Called before an administrator deletes a znode.
     var willDelete: (_ path: String, _ token: Int64) -> Void = { _, _ in }
+    /// Called when the deletion was committed.
+    var didDelete: (_ token: Int64) -> Void = { _ in }
+    /// What an administrator deletes, by path, and its token.
+    var deletions: [String: Int64] = [:]
+    /// Sessions of which an administrator has deleted a znode.
+    var disturbedSessions: Set<Int64> = []
     /// Called when a process is killed.
     var willDie: (SimulatedProcess) -> Void = { _ in }
     /// Nothing strikes or freezes any more, and the network is quick, also for those who start only now.
     var isMended = false
+    /// Everybody was told to end: nobody is started any more.
+    var isStopping = false
     static let quick = Latency(usual: .microseconds(50) ... .milliseconds(1))
     /// Directories whose children an administrator may delete.
     var deletable: [String] = []
@@ -25,8 +33,15 @@ package final class ScenarioWorld {
     /// How much is done under grants of each session, valid or not.
     var held: [Int64: Int] = [:]
     private let validity = History<ValidityAction>()
+    private var witnesses: [Witness] = []
     var members: [Member] = []
     private(set) var processes: [SimulatedProcess] = []
+
+    /// A client, or one of its sessions, which holds all that was granted in it.
+    private struct Witness {
+        weak var object: AnyObject?
+        var description: String
+    }
 
     /// A participant, through all of its processes.
     struct Member {
@@ -37,13 +52,19 @@ package final class ScenarioWorld {
 
     init(_ simulation: Simulation) {
         self.simulation = simulation
-        profile = Profile(&simulation.chance, stopsClients: simulation.seed % 8 == 4)
-        ensemble = SimulatedEnsemble(
-            in: simulation,
-            settings: EnsembleSettings(
-                servers: profile.servers, tick: profile.tick, syncLimit: profile.syncLimit,
-                peerLatency: profile.quorumLatency))
+        profile = Profile(seed: simulation.seed, &simulation.chance)
+        var settings = EnsembleSettings(
+            servers: profile.servers, tick: profile.tick, syncLimit: profile.syncLimit,
+            peerLatency: profile.quorumLatency)
+        settings.clockRates = profile.serverClockRates
+        settings.minimumSessionTimeouts = profile.sessionMinimums
+        ensemble = SimulatedEnsemble(in: simulation, settings: settings)
         observe { [unowned self] transaction in
+            if case .delete(let path) = transaction.change, transaction.session == 0,
+                let token = deletions.removeValue(forKey: path)
+            {
+                didDelete(token)
+            }
             guard case .closeSession = transaction.change else { return }
             let session = SessionID(rawValue: transaction.session)
             validity.record(.sessionEnded(session), by: "ensemble", at: self.simulation.now)
@@ -70,14 +91,15 @@ package final class ScenarioWorld {
 
     func makeClient(for process: SimulatedProcess) throws -> ZooKeeperClient {
         var configuration = ZooKeeperClientConfiguration(servers: servers)
-        configuration.sessionTimeout = profile.sessionTimeout
+        configuration.sessionTimeout = profile.requestedTimeout
         let client = try process.makeClient(of: ensemble, configuration: configuration, library: profile.library)
         clients[process.number] = client
         process.willEndSession = { [unowned self] session in
             // With a deleted znode there is nothing left to protect.
-            guard held[session, default: 0] > 0, !profile.faults.contains(.deletedNode) else { return }
+            guard held[session, default: 0] > 0, !disturbedSessions.contains(session) else { return }
             failures.append("\(process.name) closed a session in which it still held something")
         }
+        witnesses.append(Witness(object: client, description: "a client of \(process.name)"))
         ask(client, of: process)
         return client
     }
@@ -87,6 +109,9 @@ package final class ScenarioWorld {
         let span = simulation.chance.duration(.zero ... .milliseconds(300))
         simulation.after(span, by: process) { [self, weak client] in
             guard let client, !process.isDead, !client.state.isClosed else { return }
+            if let session = client.presentConnection?.session, !witnesses.contains(where: { $0.object === session }) {
+                witnesses.append(Witness(object: session, description: "a session of \(process.name)"))
+            }
             if let session = client.session, client.isValid, client.session?.id == session.id {
                 validity.record(.claimedValid(session.id), by: process.name, at: simulation.now)
             }
@@ -120,6 +145,16 @@ package final class ScenarioWorld {
         return process
     }
 
+    /// Starts a process that runs beside another one, on its machine: it is frozen by nothing, and ends by itself.
+    func startChild(
+        _ name: String, of parent: SimulatedProcess, _ main: @escaping @Sendable (SimulatedClock) async -> Void
+    ) {
+        let process = SimulatedProcess(name, in: simulation, clockRate: parent.clockRate)
+        processes.append(process)
+        let clock = SimulatedClock(process)
+        process.start { await main(clock) }
+    }
+
     // MARK: The run
 
     /// Lets faults strike for a time, mends everything, and gives the world time to come to rest.
@@ -143,6 +178,7 @@ package final class ScenarioWorld {
     /// Tells everybody to end, and waits for it; then for what is left of the dead.
     func stop() {
         simulation.note("stop")
+        isStopping = true
         for member in members { member.process.cancel() }
         let limit = simulation.now + profile.sessionTimeout * 2 + .seconds(10)
         let living = members.map(\.process)
@@ -164,20 +200,25 @@ package final class ScenarioWorld {
         }
         simulation.run(until: simulation.now + .seconds(60)) { self.processes.contains { $0.isRunning } }
         let stuck = processes.filter(\.isRunning).map { "\($0.name) never ended, cancelled as it was" }
-        return failures + stuck + ValidityChecker().violations(in: validity.entries).map(\.description)
+        // What is on its way holds what it is for.
+        simulation.run(until: simulation.now + .seconds(10))
+        clients = [:]
+        let kept = witnesses.filter { $0.object != nil }.map { "\($0.description) is still in memory" }
+        let claims = ValidityChecker().violations(in: validity.entries).map(\.description)
+        return failures + stuck + (stuck.isEmpty ? kept : []) + claims
     }
 
     /// Errors that faults cause, and that a program has to expect.
     func isExpected(_ error: any Error) -> Bool {
         switch error {
-        case let error as LockError:
-            return [.lost, .timedOut, .notAvailable].contains(error.code)
-        case let error as ExclusiveModeError:
-            return [.busy, .notPaused, .lost, .gateStopped].contains(error.code)
-        case let error as CoordinationError:
-            return error.code == .timedOut
-        case let error as LeadershipError:
-            return error.code != .invalidArgument
+        case let error as RecipeError:
+            return switch error.recipe {
+            case .lock: [.lost, .timedOut, .notAvailable].contains(error.code)
+            case .exclusiveMode: [.notAvailable, .notPaused, .lost, .stopped].contains(error.code)
+            case .barrier, .sharedValue: error.code == .timedOut
+            case .election: error.code != .invalidArgument
+            case .group, .partitionGroup, .scheduledTask: false
+            }
         case let error as ZooKeeperError:
             return error.isOutcomeUnknown
                 || [.connectionLoss, .sessionExpired, .clientStopped, .operationTimeout].contains(error.code)

@@ -2,7 +2,8 @@ import Foundation
 import ZooKeeper
 import ZooKeeperBridge
 import ZooKeeperRecipes
-import ZooKeeperTestKit
+import ZooKeeperScheduling
+import ZooKeeperSimulator
 
 /// Years of a daily schedule in a zone with daylight saving, in virtual time: five nodes with clocks of their own, a crash of
 /// the runner in one run of five, and a sixth node whose clock is wrong.
@@ -32,7 +33,7 @@ package struct ScheduledYears: Sendable {
         simulation.run(until: end) { world.failure == nil }
         if let breakdown = simulation.breakdown { failures.append(breakdown) }
         if let failure = world.failure { failures.append(failure) }
-        guard let since = world.since else { throw TestKitError(.misuse, "the task never began in \(years) years") }
+        guard let since = world.since else { throw NeverBegun(years: years) }
         let settled = world.date.addingTimeInterval(-4 * 86_400)
         let schedule = try YearsWorld.makeSchedule()
         for period in schedule.periods(after: since, through: settled) {
@@ -58,7 +59,7 @@ private final class YearsWorld {
         var claimedByWrong = false
     }
 
-    static func makeSchedule() throws -> ZooKeeperRecipes.Schedule {
+    static func makeSchedule() throws -> ZooKeeperScheduling.Schedule {
         try .daily(at: TimeOfDay(hour: 2, minute: 30), in: "America/New_York")
     }
 
@@ -172,4 +173,11 @@ private final class YearsWorld {
         for process in processes { process.bury() }
         simulation.run(until: simulation.now + .seconds(60)) { self.processes.contains { $0.isRunning } }
     }
+}
+
+/// The task of simulated years never began.
+private struct NeverBegun: Error, CustomStringConvertible {
+    var years: Int
+
+    var description: String { "the task never began in \(years) years" }
 }

@@ -1,7 +1,7 @@
 import ZooKeeper
 import ZooKeeperBridge
 import ZooKeeperRecipes
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 /// Those who take leases of a semaphore, one or several at a time, while others change its limit; through every fault.
 package struct SemaphoreScenario: Scenario {
@@ -20,6 +20,7 @@ package struct SemaphoreScenario: Scenario {
                 await SemaphoreUser(participant: participant, log: log, changesLimit: changesLimit).main()
             }
         }
+        if world.profile.isWide { world.keepMovingBehind(until: world.simulation.now + world.profile.trouble) }
         world.run(faultsFor: world.profile.trouble, rest: world.profile.sessionTimeout * 4 + .seconds(40))
         world.stop()
         // All have left: nothing may take room any more.

@@ -1,6 +1,6 @@
 import ZooKeeper
 import ZooKeeperRecipes
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 /// What caches of several znodes showed, and what really happened to each of these.
 struct SubtreeLog: Sendable {

@@ -112,7 +112,8 @@ import Testing
             session.post(number, .sync(path: "/"))
         }
         #expect(answerAtOnce(session, .sync(path: "/")) == ReplyCode.marshallingError)
-        #expect(session.replies.isEmpty)
+        let early = session.replies.count
+        #expect(early == 0)
         await session.connection.close(.endSession)
         #expect(session.replies.count == CConnection.requestsInFlightLimit)
         #expect(Set(session.replies.map(\.reply.code)) == [ReplyCode.closing])

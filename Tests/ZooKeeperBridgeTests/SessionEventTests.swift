@@ -2,7 +2,7 @@ import Testing
 
 @testable import ZooKeeperBridge
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct SessionEventTests {
     @Test func `a granted session comes with its id, password and timeout`() async throws {
         let server = try #require(

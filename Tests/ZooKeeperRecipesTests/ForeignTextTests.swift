@@ -15,10 +15,10 @@ import ZooKeeper
     private static var descriptions: [String] {
         [
             znode.description, "\(PersistentNodeState.occupied(znode))",
-            "\(GroupError(.duplicate, path: "/a", occupant: znode))",
-            "\(ExclusiveModeError(.notPaused, path: "/a", who: [hostile]))",
+            "\(RecipeError(.duplicate, in: .group, path: "/a", occupant: znode))",
+            "\(RecipeError(.notPaused, in: .exclusiveMode, path: "/a", participants: [hostile]))",
             "\(ZooKeeperError(.noNode, path: "/\(hostile)"))",
-            "\(LockError(.limitUnreadable, path: "/a", message: hostile))",
+            "\(RecipeError(.unreadable, in: .lock, path: "/a", message: hostile))",
             "\(FencingError(.unreadable, target: hostile))",
         ]
     }

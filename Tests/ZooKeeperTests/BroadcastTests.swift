@@ -2,7 +2,7 @@ import Testing
 
 @testable import ZooKeeper
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct BroadcastTests {
     private func all<Value>(_ sequence: AsyncStream<Value>) async -> [Value] {
         var values: [Value] = []

@@ -4,7 +4,7 @@ import Testing
 
 @testable import ZooKeeper
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct NameResolverTests {
     /// Answers from a table, and counts.
     private final class TableResolver: NameResolver {

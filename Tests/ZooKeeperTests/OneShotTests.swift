@@ -3,7 +3,7 @@ import Testing
 
 @testable import ZooKeeper
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct OneShotTests {
     @Test func `the first value wins`() async throws {
         let shot = OneShot<Int>()

@@ -5,7 +5,7 @@ import Tracing
 
 @testable import ZooKeeper
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct TracingTests {
     @Test func `each operation is a span that names it, its path and its error`() async throws {
         let tracer = InMemoryTracer()

@@ -2,7 +2,7 @@ import Testing
 
 @testable import ZooKeeper
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct WakeUpTests {
     @Test func `a signal before the wait is not lost`() async {
         let wakeUp = WakeUp()

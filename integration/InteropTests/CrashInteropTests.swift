@@ -1,6 +1,6 @@
 import Testing
 import ZooKeeper
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 extension InteropTests {
     /// What a process held when it was killed passes on to the other maker's, when its session has ended.

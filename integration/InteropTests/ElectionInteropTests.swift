@@ -1,5 +1,5 @@
 import Testing
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 extension InteropTests {
     /// Elections in which both makers stand.

@@ -1,5 +1,5 @@
 import ZooKeeper
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 /// Something that a peer did, with the instant at which it did it: `~ NANOSECONDS WHO DEED ...`.
 ///
@@ -13,6 +13,7 @@ struct Evidence: Sendable {
         case entered(event: Int, token: Int64)
         case worked(event: Int, isValid: Bool)
         case left(event: Int)
+        case barrier(BarrierStep)
         case failed(String)
     }
 
@@ -34,7 +35,9 @@ struct Evidence: Sendable {
         case "entered": deed = .entered(event: Int(number), token: Int64(last) ?? 0)
         case "worked": deed = .worked(event: Int(number), isValid: last == "valid")
         case "left": deed = .left(event: Int(number))
-        default: deed = .failed(words.dropFirst(3).joined(separator: " "))
+        default:
+            let failure = Deed.failed(words.dropFirst(3).joined(separator: " "))
+            deed = BarrierStep(rawValue: words[3]).map { .barrier($0) } ?? failure
         }
     }
 

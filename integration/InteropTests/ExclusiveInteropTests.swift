@@ -1,5 +1,5 @@
 import Testing
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 extension InteropTests {
     /// Exclusive mode with processors and operators in the JVM: Curator's read-write lock and node cache.

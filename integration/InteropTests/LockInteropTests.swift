@@ -1,6 +1,6 @@
 import Testing
 import ZooKeeper
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 extension InteropTests {
     /// Who holds a lock, when processes of different makers want it.

@@ -86,7 +86,7 @@ struct Makers: Sendable {
 
     private static func javaSources() throws -> [String] {
         let names = [
-            "Cache", "CuratorPeer", "Elections", "Grant", "Holding", "Loop", "Member", "Processor", "Window",
+            "Barrier", "Cache", "CuratorPeer", "Elections", "Grant", "Holding", "Loop", "Member", "Processor", "Window",
         ]
         return names.map { "\(root)/integration/Interop/curator/\($0).java" }
     }

@@ -1,5 +1,5 @@
 import Testing
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 extension InteropTests {
     /// Semaphores whose leases both makers take.

@@ -53,6 +53,8 @@ enum {
     CommandReportStarted,
     // The command could not be started; the value is the error's number.
     CommandReportRefused,
+    // The command has reached its deadline: the guard ends it.
+    CommandReportDeadline,
     // The value is the status as waitpid has it. The last report.
     CommandReportEnded,
 };

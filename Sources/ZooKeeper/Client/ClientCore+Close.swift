@@ -30,7 +30,7 @@ extension ClientCore {
     /// All grants become invalid, waiting participants fail with `.clientStopped`, and new requests are refused. The session
     /// lives on, with its heartbeats, until every holder has let go, so that nobody else can be granted what a body still
     /// winds down under. It is closed then, which deletes what is left of its ephemeral znodes. Without a connection, holders are
-    /// waited for as long as the server may keep the session.
+    /// waited for as long as the server may keep the session, which then ends by itself.
     ///
     /// Returns at once; ``run()`` returns when it is done. Another call can only shorten the wait.
     func close(_ mode: CloseMode) {
@@ -91,13 +91,14 @@ extension ClientCore {
             return state.retries
         }
         _ = retries
-        let (live, waiting, watches, unreleased, isFirst) = state.withLock { state in
+        let (live, waiting, watches, unreleased, isFirst, isLost) = state.withLock { state in
             let isFirst = state.phase != .stopped
+            let isLost = !state.isConnected && state.closing.mode != .atOnce
             state.phase = .stopped
             defer { (state.outbox, state.deadlines, state.unreleased) = ([], [], [:]) }
             return (
                 state.live, state.outbox.map(\.pending), state.watches.removeAllWithPaths(),
-                state.unreleasedHolds, isFirst
+                state.unreleasedHolds, isFirst, isLost
             )
         }
         guard isFirst else { return }
@@ -106,7 +107,8 @@ extension ClientCore {
         live?.markGone(.clientStopped)
         for (path, sink) in watches { sink.fire(WatchEvent(kind: .sessionEnded, path: encoder.stripped(path))) }
         for request in waiting { finish(request, .failure(ZooKeeperError(.clientStopped))) }
-        decide { $0.stop() }
+        // A connection may come just now: it must not end a session under which somebody still winds down.
+        decide { $0.stop(keepsSession: isLost && unreleased.contains { !$0.isLetGo }) }
         stopping.set(())
     }
 }
@@ -116,7 +118,7 @@ extension ClientCore {
         guard !holds.isEmpty else { return }
         logger(for: session?.publicSession).warning(
             "The session is closed although \(why)",
-            metadata: ["zookeeper.paths": .array(holds.map { "\($0.path)" })])
+            metadata: ["zookeeper.paths": .array(Set(names: holds.map(\.path)).sorted().strings.map { "\($0)" })])
     }
 }
 
@@ -145,6 +147,8 @@ extension ClientCore.State {
 
     fileprivate var unreleasedHolds: [HeldNode] { unreleased.values.compactMap(\.hold) }
 
-    /// When the server ends the session if it does not hear from it again, as far as is known here.
-    private var sessionMayEndAt: MonotonicInstant { establishedAfter + validity.timeout }
+    /// When the server ends the session if it does not hear from it again.
+    ///
+    /// Attempts to reconnect do not count: they go on as long as the client does.
+    private var sessionMayEndAt: MonotonicInstant { aliveAt + validity.timeout }
 }

@@ -13,6 +13,8 @@ extension ClientCore {
         var refusal = ZooKeeperError(.sessionExpired)
         var watchers: [(sink: WatchSink, event: WatchEvent)] = []
         var wakesLoops = false
+        /// Whose validity has moved.
+        var moved: LiveSession?
         /// The place of its states among all that are told.
         var number = 0
     }
@@ -23,13 +25,16 @@ extension ClientCore {
         let aftermath = state.withLock { state -> Aftermath? in
             guard connectionNumber == state.connectionNumber else { return nil }
             switch event {
-            case .connected(let session): return apply(state.machine.connected(session), to: &state)
+            case .connected(let session):
+                // Also if the state machine ignores it: earlier requests may be answered on this connection.
+                state.establishments += 1
+                return apply(state.machine.connected(session), to: &state)
             case .disconnected:
                 return apply(state.machine.disconnected(now: now), to: &state)
             case .expired: return apply(state.machine.expired(), to: &state)
             case .authenticationFailed: return apply(state.machine.authenticationFailed(), to: &state)
             case .openFailed(let text):
-                logger.warning("Cannot open a connection", metadata: ["reason": "\(text)"])
+                logger.warning("Cannot open a connection", metadata: ["zookeeper.reason": "\(text)"])
                 return apply(state.machine.openFailed(text, now: now), to: &state)
             case .watch(let event): return watchersOf(event, in: &state)
             }
@@ -77,9 +82,10 @@ extension ClientCore {
 
     private func connected(_ session: Session, _ state: inout State, _ aftermath: inout Aftermath) {
         state.isConnected = true
-        state.establishments += 1
+        state.aliveAt = max(state.aliveAt, state.establishedAfter)
         state.validity.connected(since: state.establishedAfter, timeout: session.timeout)
         state.live?.extend(to: state.validity.validUntil, timeout: state.validity.timeout)
+        aftermath.moved = state.live
         state.lastSent = .distantPast
         state.lastProofSent = .distantPast
         state.heartbeatPausedUntil = .distantPast
@@ -127,6 +133,7 @@ extension ClientCore {
         // What was held ends before anybody learns of the state, and before anything new can be granted.
         for (session, reason) in aftermath.ended { session.markGone(reason) }
         for (hold, reason) in aftermath.lostHolds { hold.lose(reason) }
+        aftermath.moved?.tellMove()
         for (sink, event) in aftermath.watchers { sink.fire(event) }
         for request in aftermath.refused { finish(request, .failure(aftermath.refusal)) }
         if !aftermath.states.isEmpty { publish(aftermath.states, number: aftermath.number) }

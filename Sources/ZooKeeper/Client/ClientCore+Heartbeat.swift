@@ -87,7 +87,7 @@ extension ClientCore {
             "An own znode could not be watched: what was held by it is not valid any more",
             metadata: [
                 "zookeeper.path": "\(hold.path)",
-                "reason": "\(hold.watchProblem.map { "\($0)" } ?? "no answer in time")",
+                "zookeeper.reason": "\(hold.watchProblem.map { "\($0)" } ?? "no answer in time")",
             ])
         hold.lose(.notWatched)
     }

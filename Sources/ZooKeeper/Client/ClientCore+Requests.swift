@@ -39,13 +39,17 @@ extension ClientCore {
     ///   - deadline: When to give them up.
     ///   - batch: Earlier requests that these belong to; several requests are a batch of their own.
     ///   - whileClosing: Whether they are sent even when the client is closing. What only gives something up always is.
+    ///   - whenAnswered: Called with each result on the thread that brings it, unless the waiting task has given up.
     func submit(
         _ requests: [SessionRequest], epoch: Int? = nil, deadline: MonotonicInstant? = nil,
-        batch: RequestBatch? = nil, whileClosing: Bool = false
+        batch: RequestBatch? = nil, whileClosing: Bool = false,
+        whenAnswered: (@Sendable (SessionResult) -> Void)? = nil
     ) -> [PendingRequest] {
         let now = clock.now
         let batch = batch ?? (requests.count > 1 ? RequestBatch() : nil)
-        let pending = requests.map { PendingRequest($0, epoch: epoch, created: now, batch: batch) }
+        let pending = requests.map {
+            PendingRequest($0, epoch: epoch, created: now, batch: batch, whenAnswered: whenAnswered)
+        }
         submit(pending, deadline: deadline, whileClosing: whileClosing)
         return pending
     }
@@ -192,6 +196,8 @@ extension ClientCore {
         var unwatched: WatchTable.Key?
         /// A watch that went with its session while the answer was on its way.
         var lostWatch: (sink: WatchSink, path: String)?
+        /// Whose validity has moved.
+        var moved: LiveSession?
         var hasMore = false
         var mayStop = false
         /// Requests of this size are refused from now on.
@@ -212,12 +218,14 @@ extension ClientCore {
             if connectionNumber == state.connectionNumber, state.phase != .stopped {
                 if reply.isAnswer {
                     state.answered(sentAt: sent, at: clock.now, as: reply.code == 0 ? request.shows : .activity)
+                    consequences.moved = state.live
                 }
                 if reply.isRefusal, outgoing.pending.isPassing { state.isStalled = true }
             }
             if reply.isAnswer {
                 // The C client may have reconnected before it sent the request.
                 consequences.isMisplaced = outgoing.pending.batch != nil && establishment != state.establishments
+                if !consequences.isMisplaced { outgoing.pending.batch?.answered(sureUntil: state.validity.validUntil) }
                 state.packetLimit.recordAnswer(toSize: outgoing.encoded.encodedSize)
             } else if reply.isConnectionLoss, !outgoing.pending.isPassing {
                 let isNew = state.packetLimit.recordLoss(
@@ -235,6 +243,7 @@ extension ClientCore {
             consequences.mayStop = state.phase == .closing && state.isDrained
             return consequences
         }
+        consequences.moved?.tellMove()
         let result =
             consequences.isMisplaced
             ? .failure(.otherConnection(request, isSent: true)) : encoder.decode(reply, to: request)
@@ -253,7 +262,7 @@ extension ClientCore {
             "Connections were lost while large requests were unanswered; requests of this size are refused for a minute",
             metadata: [
                 "zookeeper.request.size": "\(size)",
-                "reason": "the servers' jute.maxbuffer is probably smaller than maximumPacketSize",
+                "zookeeper.reason": "the servers' jute.maxbuffer is probably smaller than maximumPacketSize",
             ])
     }
 
@@ -276,6 +285,7 @@ extension ClientCore.State {
         if answer == .proof { lastProofSent = max(lastProofSent, sent) }
         // Whatever connection follows this one is established after it.
         establishedAfter = max(establishedAfter, sent)
+        aliveAt = max(aliveAt, sent)
         validity.answered(sentAt: sent, at: now, as: answer)
         live?.extend(to: validity.validUntil, timeout: validity.timeout)
     }

@@ -82,25 +82,24 @@ extension ClientCore {
             defer { state.unresolved = Set(failures) }
             return failures.filter { !state.unresolved.contains($0) }
         }
-        for failure in new { logger.warning("Cannot resolve a server's name", metadata: ["reason": "\(failure)"]) }
+        for failure in new {
+            logger.warning("Cannot resolve a server's name", metadata: ["zookeeper.reason": "\(failure)"])
+        }
     }
 
     /// A name service that does not answer must not keep the client from stopping: `nil` when it is to stop.
     private func resolveUnlessStopped(_ servers: [ServerAddress]) async -> Resolution? {
-        await withTaskGroup(of: Resolution?.self) { group in
-            group.addTask {
+        await race(
+            {
                 var generator = self.randomness
                 let (addresses, failures) = await resolveServers(
                     servers, using: self.resolver, generator: &generator)
                 return Resolution(addresses: addresses, failures: failures)
-            }
-            group.addTask {
+            },
+            {
                 _ = try? await self.stopping.wait()
                 return nil
-            }
-            defer { group.cancelAll() }
-            return await group.next() ?? nil
-        }
+            })
     }
 
     private func open(addresses: [String], session: TransportSession?) {
@@ -109,9 +108,11 @@ extension ClientCore {
             guard state.machine.willOpen(now: now) else { return nil }
             state.connectionNumber += 1
             let number = state.connectionNumber
+            // As the C client does on its next connection: a server with a lower limit does not shorten the session.
+            let timeout = session?.timeout ?? Int32(clamping: configuration.sessionTimeout.milliseconds)
             let endpoint = TransportEndpoint(
                 servers: addresses,
-                sessionTimeout: Int32(clamping: configuration.sessionTimeout.milliseconds),
+                sessionTimeout: timeout,
                 session: session,
                 credentials: state.credentials.map {
                     TransportCredential(scheme: $0.scheme, credential: $0.credential)
@@ -133,10 +134,11 @@ extension ClientCore {
             state.isConnected = false
             return state.connection
         }
-        await connection?.close(end)
-        state.withLock { state in
-            state.connection = nil
-            state.machine.closed()
+        let isKept = await connection?.close(end) ?? true
+        if end == .keepSession, !isKept {
+            logger.warning("The session may have been ended with its connection, and counts as ended")
         }
+        state.withLock { $0.connection = nil }
+        decide { $0.closed(isKept: isKept) }
     }
 }

@@ -44,25 +44,40 @@ extension ClientCore {
         guard let session else { return }
         logger(for: session).warning(
             "A watch was refused; caches read at intervals instead, and locks and elections may fail",
-            metadata: ["reason": "\(error)"])
+            metadata: ["zookeeper.reason": "\(error)"])
     }
 
     // MARK: Own znodes
 
-    func hold(_ path: String, czxid: ZXID, session: LiveSession, watchDue: MonotonicInstant) -> HeldNode {
-        let hold = HeldNode(path: path, czxid: czxid, session: session, core: self, watchDue: watchDue)
-        let reason = state.withLock { state -> LossReason? in
-            guard state.phase == .idle || state.phase == .running else { return .clientStopped }
-            guard state.live === session else { return session.endReason ?? .sessionEnded }
+    func hold(
+        _ path: String, czxid: ZXID, session: LiveSession, sureUntil: MonotonicInstant, watchDue: MonotonicInstant
+    ) -> HeldNode {
+        let (hold, reason) = state.withLock { state -> (HeldNode, LossReason?) in
+            let hold = HeldNode(
+                path: path, czxid: czxid, session: session, core: self, sureUntil: sureUntil,
+                connection: state.establishments, watchDue: watchDue)
+            guard state.phase == .idle || state.phase == .running else { return (hold, .clientStopped) }
+            guard state.live === session else { return (hold, session.endReason ?? .sessionEnded) }
             state.holds[ObjectIdentifier(hold)] = hold
             state.unreleased[ObjectIdentifier(hold)] = WeakHold(hold: hold)
-            return nil
+            return (hold, nil)
         }
         if let reason {
             hold.lose(reason)
         } else {
             if hold.isWatchDue(now: clock.now) { hold.watch() }
             heartbeatWakeUp.signal()
+        }
+        return hold
+    }
+
+    /// Makes a closing client wait until the returned node is released, although it holds nothing yet.
+    func reserve(_ path: String, session: LiveSession) -> HeldNode {
+        let hold = HeldNode(
+            path: path, czxid: ZXID(rawValue: 0), session: session, core: self, sureUntil: .distantPast)
+        state.withLock { state in
+            guard state.phase != .stopped, state.live === session else { return }
+            state.unreleased[ObjectIdentifier(hold)] = WeakHold(hold: hold)
         }
         return hold
     }

@@ -27,6 +27,8 @@ final class ClientCore: Sendable {
         var establishments = 0
         /// After this the present connection was established for certain.
         var establishedAfter = MonotonicInstant.distantPast
+        /// When the session is known to have been alive at the servers: unlike ``establishedAfter``, attempts do not count.
+        var aliveAt = MonotonicInstant.distantPast
         var live: LiveSession?
         var outbox: Deque<Outgoing> = []
         /// When the outbox has grown to this, what was given up in it is thrown away.

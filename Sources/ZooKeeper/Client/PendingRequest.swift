@@ -17,20 +17,25 @@ final class PendingRequest: Sendable {
     let batch: RequestBatch?
     /// When the request began to count for latency.
     let created: MonotonicInstant
+    private let whenAnswered: (@Sendable (SessionResult) -> Void)?
     private let state: Mutex<State>
     private enum Passage { static let waiting: UInt8 = 0, passing: UInt8 = 1, passed: UInt8 = 2 }
     private let passage = Atomic(Passage.waiting)
 
-    /// - Parameter observer: Called with the result on the thread that finishes the request, before that delivers anything
-    ///   else: known from the beginning, because the answer may come while the request is still being handed in.
+    /// - Parameters:
+    ///   - observer: Called with the result on the thread that finishes the request, before that delivers anything else: known
+    ///     from the beginning, because the answer may come while the request is still being handed in.
+    ///   - whenAnswered: The same for a request whose result a task waits for, unless that has given it up.
     init(
         _ request: SessionRequest, epoch: Int?, created: MonotonicInstant, batch: RequestBatch? = nil,
-        observer: (@Sendable (SessionResult) -> Void)? = nil
+        observer: (@Sendable (SessionResult) -> Void)? = nil,
+        whenAnswered: (@Sendable (SessionResult) -> Void)? = nil
     ) {
         self.request = request
         self.epoch = epoch
         self.batch = batch
         self.created = created
+        self.whenAnswered = whenAnswered
         state = Mutex(observer.map { .observed($0) } ?? .pending)
     }
 
@@ -57,8 +62,10 @@ final class PendingRequest: Sendable {
     func finish(_ result: SessionResult) -> Bool {
         let previous = replace(with: .finished(result))
         switch previous {
-        case .pending: return true
-        case .waiting(let continuation): continuation.resume(returning: result)
+        case .pending: whenAnswered?(result)
+        case .waiting(let continuation):
+            whenAnswered?(result)
+            continuation.resume(returning: result)
         case .observed(let observer): observer(result)
         case .finished: return false
         }

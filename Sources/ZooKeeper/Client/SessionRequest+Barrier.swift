@@ -22,3 +22,20 @@ extension SessionResult {
         }
     }
 }
+
+extension LiveSession {
+    /// Sends a barrier and requests behind it, all in one batch.
+    ///
+    /// - Parameters:
+    ///   - node: The znode that the barrier checks; it does not have to exist.
+    ///   - whileClosing: Whether a closing client sends them as well.
+    /// - Returns: One result a request; the barrier's error in place of each if it failed.
+    /// - Throws: `CancellationError` if the task is cancelled.
+    package func flight(
+        behindBarrierAt node: String, _ requests: [SessionRequest], batch: RequestBatch? = nil,
+        whileClosing: Bool = false
+    ) async throws -> [SessionResult] {
+        let results = try await flight([.barrier(at: node)] + requests, batch: batch, whileClosing: whileClosing)
+        return results.dropFirst().map { results[0].asBarrier(before: $0) }
+    }
+}

@@ -73,6 +73,18 @@ extension ZooKeeperClient {
         try await core.perform(.data(path: path)).data
     }
 
+    /// Reads a znode's data; `nil` if there is no such znode.
+    ///
+    /// - Throws: ``ZooKeeperError``: `.noAuth`; or `CancellationError`.
+    /// - Complexity: One round trip.
+    public func dataIfPresent(at path: String) async throws -> (data: [UInt8], stat: ZNodeStat)? {
+        do {
+            return try await data(at: path)
+        } catch let error as ZooKeeperError where error.code == .noNode {
+            return nil
+        }
+    }
+
     /// Writes a znode's data.
     ///
     /// - Parameters:
@@ -134,7 +146,7 @@ extension ZooKeeperClient {
     private func deleteChildren(of path: String) async throws {
         let children: [String]
         do {
-            children = try await self.children(of: path).names.map { path == "/" ? "/\($0)" : "\(path)/\($0)" }
+            children = try await self.children(of: path).names.map { ZNodePath.child($0, of: path) }
         } catch let error as ZooKeeperError where error.code == .noNode {
             return
         }
@@ -157,6 +169,65 @@ extension ZooKeeperClient {
     /// - Complexity: One round trip.
     public func children(of path: String) async throws -> (names: [String], stat: ZNodeStat) {
         try await core.perform(.children(path: path)).children
+    }
+
+    /// Lists a znode's children in the order of their names' bytes; empty if there is no such znode.
+    package func sortedChildren(of path: String) async throws -> [String] {
+        do {
+            return try await children(of: path).names.sortedByBytes()
+        } catch let error as ZooKeeperError where error.code == .noNode {
+            return []
+        }
+    }
+
+    /// Reads a znode's children with their data, in the order of their names' bytes; empty if there is no such znode.
+    ///
+    /// Children that are deleted meanwhile are left out. The answers are of different moments.
+    ///
+    /// - Parameters:
+    ///   - path: The znode.
+    ///   - isIncluded: Which children to read, by their names.
+    /// - Throws: ``ZooKeeperError``: `.noAuth` if the children may not be listed; or `CancellationError`.
+    /// - Complexity: One listing, and a read for each child, up to 64 in flight; another request for each child whose data may
+    ///   not be read.
+    public func childrenWithData(
+        of path: String, where isIncluded: (String) -> Bool = { _ in true }
+    ) async throws -> [ZNodeChild] {
+        try await readChildren(sortedChildren(of: path).filter(isIncluded), of: path)
+    }
+
+    /// Reads some of a znode's children, as ``childrenWithData(of:where:)``.
+    package func readChildren(_ names: [String], of path: String) async throws -> [ZNodeChild] {
+        let deadline = core.requestDeadline
+        var found: [ZNodeChild] = []
+        var names = names[...]
+        while !names.isEmpty {
+            let some = names.prefix(64)
+            names = names.dropFirst(64)
+            let paths = some.map { ZNodePath.child($0, of: path) }
+            let reads = core.submit(paths.map { .data(path: $0) }, deadline: deadline)
+            for (index, name) in some.enumerated() {
+                var result = try await reads[index].value()
+                // A lost connection takes all that are in flight with it.
+                if case .failure(let error) = result, error.isTransient {
+                    do { result = .success(try await core.perform(.data(path: paths[index]), until: deadline)) } catch {
+                        guard let error = error as? ZooKeeperError else { throw error }
+                        result = .failure(error)
+                    }
+                }
+                switch result {
+                case .success(let reply):
+                    let (data, stat) = try reply.data
+                    found.append(ZNodeChild(path: paths[index], name: name, data: data, stat: stat))
+                case .failure(let error) where error.code == .noNode: continue
+                case .failure(let error) where error.code == .noAuth:
+                    guard let stat = try await exists(at: paths[index]) else { continue }
+                    found.append(ZNodeChild(path: paths[index], name: name, data: nil, stat: stat))
+                case .failure(let error): throw error
+                }
+            }
+        }
+        return found
     }
 
     /// Reads a znode's access control list.
@@ -218,5 +289,25 @@ extension ZooKeeperClient {
     public func ensembleConfiguration() async throws -> (text: String, stat: ZNodeStat) {
         let (data, stat) = try await core.perform(.ensembleConfiguration).data
         return (String(decoding: data, as: UTF8.self), stat)
+    }
+}
+
+/// A child of a znode, as ``ZooKeeperClient/childrenWithData(of:where:)`` has read it.
+public struct ZNodeChild: Sendable, Hashable {
+    /// Its path.
+    @ZNodeName public var path: String
+    /// Its name, the last part of the path.
+    @ZNodeName public var name: String
+    /// Its data; `nil` if it may not be read.
+    public var data: [UInt8]?
+    /// Its stat.
+    public var stat: ZNodeStat
+
+    /// Its data.
+    ///
+    /// - Throws: ``ZooKeeperError`` with code `.noAuth` if it may not be read.
+    package func read() throws(ZooKeeperError) -> [UInt8] {
+        guard let data else { throw ZooKeeperError(.noAuth, path: path) }
+        return data
     }
 }

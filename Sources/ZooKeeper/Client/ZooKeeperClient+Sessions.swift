@@ -16,20 +16,18 @@ extension ZooKeeperClient {
     /// - Throws: ``ZooKeeperError`` with code `.clientStopped` or `.authenticationFailed`, or `CancellationError`.
     package func liveSession() async throws -> LiveSession {
         if let session = presentConnection?.session { return session }
-        let session = await withTaskGroup(of: LiveSession?.self) { [core] group in
-            group.addTask {
+        let core = core
+        let session: LiveSession? = await race(
+            {
                 for await _ in core.states.follow() {
                     if let session = core.state.withLock({ $0.grantingSession }) { return session }
                 }
                 return nil
-            }
-            group.addTask {
+            },
+            {
                 try? await core.closing.wait()
                 return nil
-            }
-            defer { group.cancelAll() }
-            return await group.next() ?? nil
-        }
+            })
         if let session { return session }
         if let failure = core.state.withLock({ $0.failure }) { throw failure }
         try Task.checkCancellation()

@@ -45,7 +45,12 @@ public struct ZNodePath: Sendable, Hashable, Comparable, CustomStringConvertible
     ///   ``ZNodeName/init(validating:)``.
     public func appending(_ name: String) throws(ZooKeeperError) -> ZNodePath {
         let name = try ZNodeName(validating: name)
-        return ZNodePath(unchecked: isRoot ? "/\(name)" : "\(string)/\(name)")
+        return ZNodePath(unchecked: Self.child(name, of: string))
+    }
+
+    /// The path of a child, where both parts are known to be valid.
+    package static func child(_ name: some CustomStringConvertible, of parent: String) -> String {
+        parent == "/" ? "/\(name)" : "\(parent)/\(name)"
     }
 
     /// Whether it is the root.

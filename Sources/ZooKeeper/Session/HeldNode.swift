@@ -13,6 +13,8 @@ package final class HeldNode: Sendable {
     private let isReleased = Atomic(false)
     private let isHeldByHandle = Atomic(false)
     private let created: MonotonicInstant
+    /// The number of the connection on which the znode was known to exist.
+    package let connection: Int
     /// When the watch is to be set.
     let watchDue: MonotonicInstant
     private let isWatched = Atomic(false)
@@ -30,13 +32,18 @@ package final class HeldNode: Sendable {
         var untold: [UInt8]?
     }
 
-    init(path: String, czxid: ZXID, session: LiveSession, core: ClientCore, watchDue: MonotonicInstant = .distantPast) {
+    /// - Parameter sureUntil: What was sure when the znode was known to exist.
+    init(
+        path: String, czxid: ZXID, session: LiveSession, core: ClientCore, sureUntil: MonotonicInstant,
+        connection: Int = 0, watchDue: MonotonicInstant = .distantPast
+    ) {
+        self.connection = connection
         self.watchDue = watchDue
         self.path = path
         self.czxid = czxid
         self.session = session
         self.core = core
-        capNanoseconds = Atomic(session.validUntil.nanoseconds)
+        capNanoseconds = Atomic(sureUntil.nanoseconds)
         created = core.clock.now
     }
 
@@ -122,13 +129,37 @@ package final class HeldNode: Sendable {
     /// Whether the watch has never been set.
     var needsWatch: Bool { !isWatched.load(ordering: .acquiring) }
 
-    /// Sets the watch on the znode, and looks whether it is still the same.
-    func watch() {
+    /// Reads the znode, checks that it is still the same, and sets the watch.
+    func watch() { read(behindBarrier: false) }
+
+    /// One read of the znode, which also sets the watch.
+    private final class Read: Sendable {
+        let barrier: OneShot<SessionResult>?
+        /// Whether the read found the znode.
+        let hasFound = Atomic(false)
+
+        init(behindBarrier: Bool) { barrier = behindBarrier ? OneShot() : nil }
+
+        func result(_ read: SessionResult) -> SessionResult { barrier?.value?.asBarrier(before: read) ?? read }
+    }
+
+    /// - Parameter behindBarrier: Whether to wait for a commit first. A server that lags, to which a new connection may lead,
+    ///   does not know the znode yet.
+    private func read(behindBarrier: Bool) {
         isWatched.store(true, ordering: .releasing)
         guard loss.value == nil, !isReleased.load(ordering: .acquiring) else { return }
-        let sink = WatchSink { [weak self] event in self?.handle(event) }
-        self.sink.withLock { $0 = sink }
-        session.post(.data(path: path, watch: sink)) { [weak self] in self?.handle($0) }
+        let (read, batch) = (Read(behindBarrier: behindBarrier), behindBarrier ? RequestBatch() : nil)
+        let sink = WatchSink { [weak self] event in self?.handle(event, of: read) }
+        let previous = self.sink.withLock { current in
+            defer { current = sink }
+            return current
+        }
+        if let barrier = read.barrier { session.post(.barrier(at: path), batch: batch) { barrier.set($0) } }
+        session.post(.data(path: path, watch: sink), batch: batch) { [weak self] in
+            self?.handle(read.result($0), of: read)
+        }
+        // The previous read may have set it on another znode of this path, or on another connection than its barrier.
+        if let previous, !previous.isFinished { session.giveUp(previous, at: path, kind: .data) }
     }
 
     /// Why the watch could not be set when it was last tried.
@@ -140,14 +171,15 @@ package final class HeldNode: Sendable {
         return deadline <= now && deadline > created
     }
 
-    private func handle(_ result: SessionResult) {
+    private func handle(_ result: SessionResult, of read: Read) {
         switch result {
         case .success(.data(let data, let stat)):
             problem.withLock { $0 = nil }
-            guard stat.czxid == czxid else { return lose(.znodeDeleted) }
+            guard stat.czxid == czxid else { return handleAbsence(in: read, isReplaced: stat.czxid > czxid) }
+            read.hasFound.store(true, ordering: .relaxed)
             uncap()
             tell(data, version: stat.dataVersion)
-        case .failure(let error) where error.code == .noNode: lose(.znodeDeleted)
+        case .failure(let error) where error.code == .noNode: handleAbsence(in: read)
         case .failure(let error) where error.code == .noAuth:
             problem.withLock { $0 = error }
             core.warnUnreadable(self)
@@ -162,6 +194,14 @@ package final class HeldNode: Sendable {
         }
     }
 
+    /// Without a barrier, the server may only lag.
+    ///
+    /// A newer znode at the same path is proof of the deletion.
+    private func handleAbsence(in read: Read, isReplaced: Bool = false) {
+        guard !isLetGo else { return }
+        if read.barrier != nil || isReplaced { lose(.znodeDeleted) } else { self.read(behindBarrier: true) }
+    }
+
     /// Whether the znode may be checked in a proof: that takes the right to read it.
     var allowsChecks: Bool { !refusesChecks.load(ordering: .relaxed) }
 
@@ -169,9 +209,10 @@ package final class HeldNode: Sendable {
         refusesChecks.store(true, ordering: .relaxed)
     }
 
-    private func handle(_ event: WatchEvent) {
+    private func handle(_ event: WatchEvent, of read: Read) {
         switch event.kind {
-        case .deleted: lose(.znodeDeleted)
+        case .deleted where read.hasFound.load(ordering: .relaxed): lose(.znodeDeleted)
+        case .deleted: handleAbsence(in: read)
         case .created, .dataChanged, .childrenChanged, .interrupted:
             freeze()
             watch()

@@ -6,9 +6,9 @@ package enum CleanUp: Sendable {
     case node(path: String)
     /// Whatever stands below a parent with this prefix in its name, also when its creation's answer was lost.
     case prefix(String, parent: String)
-    /// The same, and a znode of a shared name that was created with them: it is the own one as long as one of them
-    /// stands, or while it holds this data, which must be unique.
-    case prefixWith(String, parent: String, also: String, data: [UInt8])
+    /// The same, and a znode of a shared name that was created with them: it is the own one while it holds this data, which
+    /// must be unique. After these a znode of a unique name, which stays if it cannot be deleted.
+    case prefixWith(String, parent: String, also: String, data: [UInt8], finally: String? = nil)
     /// One ephemeral znode of a shared name, if it belongs to the session and was created by this transaction; `nil` means
     /// any, for a creation whose answer was lost.
     case owned(path: String, czxid: ZXID?)
@@ -61,12 +61,12 @@ struct Janitor: Sendable {
     private func perform(_ job: Job) async {
         defer { job.done.set(()) }
         _ = try? await job.after?.wait()
-        var backoff = Backoff(initial: .milliseconds(20), cap: .seconds(2), seed: randomness.next())
+        var backoff = Backoff(.quick, seed: randomness.next())
         var hasWarned = false
         while !job.session.isGone, !Task.isCancelled {
             do {
                 if try await attempt(job) { return }
-            } catch let error as ZooKeeperError where !error.isOutcomeUnknown && !error.mayPassWithConnection {
+            } catch let error as ZooKeeperError where error.isAboutZNode && !error.isOutcomeUnknown {
                 if !hasWarned { warn(error.path ?? job.work.path, error) }
                 hasWarned = true
             } catch {}
@@ -77,7 +77,7 @@ struct Janitor: Sendable {
     private func warn(_ path: String, _ error: ZooKeeperError) {
         logger.warning(
             "Cannot delete an own znode: it exists until this succeeds or the session ends",
-            metadata: ["zookeeper.path": "\(path)", "reason": "\(error)"])
+            metadata: ["zookeeper.path": "\(path)", "zookeeper.reason": "\(error)"])
     }
 
     /// Of a znode that may not be read nobody can tell whose it is: it may be another session's.
@@ -90,11 +90,19 @@ struct Janitor: Sendable {
     private func attempt(_ job: Job) async throws -> Bool {
         switch job.work {
         case .node(let path):
-            return try isGone(try await job.session.cleaning([.delete(path: path)])[0])
+            return try isGone(try await job.session.flightWhileClosing([.delete(path: path)])[0])
         case .prefix(let prefix, let parent):
             return try await deleteAll(with: prefix, in: parent, session: job.session)
-        case .prefixWith(let prefix, let parent, let also, let data):
-            return try await deleteAll(with: prefix, in: parent, also: also, data: data, session: job.session)
+        case .prefixWith(let prefix, let parent, let also, let data, let last):
+            guard try await deleteAll(with: prefix, in: parent, also: also, data: data, session: job.session) else {
+                return false
+            }
+            guard let last else { return true }
+            let result = try await job.session.flightWhileClosing([.delete(path: last)])[0]
+            if case .failure(let error) = result, [.noAuth, .notEmpty].contains(error.code) {
+                return giveUp(last, error)
+            }
+            return try isGone(result)
         case .owned(let path, let czxid):
             return try await deleteOwned(path, czxid: czxid, session: job.session)
         }
@@ -103,7 +111,7 @@ struct Janitor: Sendable {
     private func deleteAll(with prefix: String, in parent: String, session: LiveSession) async throws -> Bool {
         let deletes = try await own(prefix, in: parent, session: session).map { SessionRequest.delete(path: $0) }
         guard !deletes.isEmpty else { return true }
-        return try await session.cleaning(deletes).allSatisfy(isGone)
+        return try await session.flightWhileClosing(deletes).allSatisfy(isGone)
     }
 
     private func deleteAll(
@@ -112,20 +120,30 @@ struct Janitor: Sendable {
         guard let first = try await own(prefix, in: parent, session: session).first else {
             return try await delete(shared, ifItHolds: data, session: session)
         }
-        let result = try await session.cleaning([.multi([.delete(first), .delete(shared)])])[0]
+        // Somebody may have deleted it, and somebody else may have created theirs.
+        let version: Int32?
+        switch try await session.flightWhileClosing([.data(path: shared)])[0] {
+        case .success(.data(data, let stat)): version = stat.dataVersion
+        case .failure(let error) where error.code == .noAuth: version = -1
+        case .failure(let error) where error.code != .noNode: throw error
+        default: version = nil
+        }
+        guard let version else { return try isGone(try await session.flightWhileClosing([.delete(path: first)])[0]) }
+        let deletions: [TransactionOperation] = [.delete(first), .delete(shared, version: version)]
+        let result = try await session.flightWhileClosing([.multi(deletions)])[0]
         guard case .failure(let error) = result else { return true }
-        // With the shared one gone the first still stands; with the first gone the next look decides about the shared one.
-        guard error.code == .noNode else { throw error }
-        guard error.failedOperation == 1 else { return false }
-        return try isGone(try await session.cleaning([.delete(path: first)])[0])
+        // With either of them gone, or changed, the next look decides.
+        guard error.code == .noNode || error.code == .badVersion else { throw error }
+        return false
     }
 
     /// Deletes a znode of a shared name whose companion is gone, by somebody's hand.
     private func delete(_ shared: String, ifItHolds data: [UInt8], session: LiveSession) async throws -> Bool {
-        let result = try await session.cleaning([.data(path: shared)])[0]
+        let result = try await session.flightWhileClosing([.data(path: shared)])[0]
         switch result {
         case .success(.data(data, let stat)):
-            return try isGone(try await session.cleaning([.delete(path: shared, version: stat.dataVersion)])[0])
+            return try isGone(
+                try await session.flightWhileClosing([.delete(path: shared, version: stat.dataVersion)])[0])
         case .failure(let error) where error.code == .noAuth: return giveUp(shared, error)
         case .failure(let error): return try isGone(.failure(error))
         default: return true
@@ -136,11 +154,10 @@ struct Janitor: Sendable {
     ///
     /// Without the barrier one whose creation is on its way might not be seen.
     private func deleteOwned(_ path: String, czxid: ZXID?, session: LiveSession) async throws -> Bool {
-        let results = try await session.cleaning([.barrier(at: path), .data(path: path)])
-        switch results[0].asBarrier(before: results[1]) {
+        switch try await session.flight(behindBarrierAt: path, [.data(path: path)], whileClosing: true)[0] {
         case .success(.data(_, let stat))
         where stat.ephemeralOwner == session.id && (czxid == nil || stat.czxid == czxid):
-            return try isGone(try await session.cleaning([.delete(path: path, version: stat.dataVersion)])[0])
+            return try isGone(try await session.flightWhileClosing([.delete(path: path, version: stat.dataVersion)])[0])
         case .failure(let error) where error.code == .noAuth: return giveUp(path, error)
         case .failure(let error): return try isGone(.failure(error))
         default: return true
@@ -149,11 +166,11 @@ struct Janitor: Sendable {
 
     /// The znodes with a prefix; without the barrier one whose creation is on its way might not be seen.
     private func own(_ prefix: String, in parent: String, session: LiveSession) async throws -> [String] {
-        let results = try await session.cleaning([.barrier(at: parent), .children(path: parent)])
-        let listing = results[0].asBarrier(before: results[1])
+        let listing = try await session.flight(
+            behindBarrierAt: parent, [.children(path: parent)], whileClosing: true)[0]
         if case .failure(let error) = listing, error.code == .noNode { return [] }
         return try listing.get().children.names
-            .filter { $0.hasBytePrefix(prefix) }.map { parent == "/" ? "/\($0)" : "\(parent)/\($0)" }
+            .filter { $0.hasBytePrefix(prefix) }.map { ZNodePath.child($0, of: parent) }
     }
 
     /// Whether a znode does not exist any more.
@@ -173,21 +190,14 @@ extension CleanUp {
     /// The path that a message names.
     fileprivate var path: String {
         switch self {
-        case .node(let path), .owned(let path, _), .prefix(let path, _), .prefixWith(let path, _, _, _): path
+        case .node(let path), .owned(let path, _), .prefix(let path, _), .prefixWith(let path, _, _, _, _): path
         }
-    }
-}
-
-extension ZooKeeperError {
-    /// Whether the reason is the connection or the session, and not the request.
-    fileprivate var mayPassWithConnection: Bool {
-        [.connectionLoss, .sessionExpired, .sessionMoved, .operationTimeout, .throttled, .clientStopped].contains(code)
     }
 }
 
 extension LiveSession {
     /// Sends requests that a client which is closing sends as well.
-    fileprivate func cleaning(_ requests: [SessionRequest]) async throws -> [SessionResult] {
+    package func flightWhileClosing(_ requests: [SessionRequest]) async throws -> [SessionResult] {
         try await flight(requests, whileClosing: true)
     }
 }

@@ -86,6 +86,16 @@ package final class LiveSession: Sendable {
         try await flight(request)[0].get()
     }
 
+    /// Sends one request in this session, and calls a closure with its result before anything else is delivered.
+    ///
+    /// - Parameter whenAnswered: Not called if the task has been cancelled first.
+    /// - Throws: ``ZooKeeperError``, or `CancellationError`.
+    package func send(
+        _ request: SessionRequest, whenAnswered: @escaping @Sendable (SessionResult) -> Void
+    ) async throws -> SessionReply {
+        try await core.submit([request], epoch: epoch, whenAnswered: whenAnswered)[0].value().get()
+    }
+
     /// Sends a request and calls a closure with the result, on the delivering thread.
     ///
     /// What the server tells after the answer, such as the event of a watch that the request has set, is delivered after it.
@@ -113,14 +123,28 @@ package final class LiveSession: Sendable {
     /// Watches over an own znode, for as long as something is granted by it.
     ///
     /// - Parameters:
-    ///   - path: The znode, which was seen to stand in this session.
+    ///   - path: The znode, which was seen to exist in this session.
     ///   - czxid: The transaction that created it.
+    ///   - batch: The requests whose first answer has shown it. A task may run long after that answer: what the session
+    ///     has proved meanwhile says nothing of the znode. Without a batch, call this on the thread that delivers the answer.
     ///   - delay: How long to wait before the znode is watched: what is released sooner has saved a request. Until then
     ///     its deletion by somebody else is not noticed; the validity does not grow beyond what is sure now.
     /// - Complexity: One request in the background, and a part of the session's heartbeat, a `sync` and a proof, every 3/10 of
     ///   the timeout.
-    package func hold(_ path: String, czxid: ZXID, watchingAfter delay: Duration = .zero) -> HeldNode {
-        core.hold(path, czxid: czxid, session: self, watchDue: core.clock.now + delay)
+    package func hold(
+        _ path: String, czxid: ZXID, seenBy batch: RequestBatch? = nil, watchingAfter delay: Duration = .zero
+    ) -> HeldNode {
+        core.hold(
+            path, czxid: czxid, session: self, sureUntil: batch?.sureUntil ?? validUntil,
+            watchDue: core.clock.now + delay)
+    }
+
+    /// Makes a closing client wait until the returned node is released.
+    ///
+    /// Reserve before a transaction that also creates a persistent znode: the client can then undo it before its session is
+    /// closed. Nothing is sent.
+    package func reserve(_ path: String) -> HeldNode {
+        core.reserve(path, session: self)
     }
 
     /// Has own znodes deleted, for certain: repeated until done or the session is gone, whatever becomes of the caller.
@@ -155,24 +179,24 @@ package final class LiveSession: Sendable {
     /// Has own znodes deleted, and waits for it as long as the connection stands; after that it goes on by itself.
     ///
     /// The wait is not ended by the cancellation of the calling task.
-    package func cleanUpWhileConnected(_ job: CleanUp) async {
+    ///
+    /// - Parameter held: What is released when it is done.
+    package func cleanUpWhileConnected(_ job: CleanUp, releasing held: HeldNode? = nil) async {
         let done = cleanUp(job)
+        held?.release(after: done)
         let core = core
         await Task {
-            await withTaskGroup(of: Void.self) { group in
-                group.addTask { _ = try? await done.wait() }
-                group.addTask { for await state in core.states.follow() where !state.isConnected { return } }
-                await group.next()
-                group.cancelAll()
-            }
+            await race(
+                { _ = try? await done.wait() },
+                { for await state in core.states.follow() where !state.isConnected { return } })
         }.value
     }
 
+    /// Moves the validity; the caller calls ``tellMove()`` when it has left its lock.
     func extend(to instant: MonotonicInstant, timeout: Duration) {
         guard !hasEnded else { return }
         validNanoseconds.store(instant.nanoseconds, ordering: .releasing)
         timeoutNanoseconds.store(timeout.nanoseconds, ordering: .relaxed)
-        tellMove()
     }
 
     func markGone(_ reason: LossReason) {

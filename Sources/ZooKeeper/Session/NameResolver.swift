@@ -1,13 +1,6 @@
 internal import Dispatch
-internal import Synchronization
-
-#if canImport(Glibc)
 internal import Glibc
-#elseif canImport(Musl)
-internal import Musl
-#else
-internal import Darwin
-#endif
+internal import Synchronization
 
 /// Turns host names into addresses: the system's resolver, or a test's.
 package protocol NameResolver: Sendable {
@@ -98,11 +91,7 @@ extension SystemNameResolver {
         return .success(addresses)
     }
 
-    #if canImport(Glibc)
     private static let streamType = Int32(SOCK_STREAM.rawValue)
-    #else
-    private static let streamType = SOCK_STREAM
-    #endif
 
     private static func numericHost(of entry: addrinfo) -> String? {
         var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))

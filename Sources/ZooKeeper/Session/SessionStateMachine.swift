@@ -57,6 +57,7 @@ struct SessionStateMachine: Sendable {
     private var pausedUntil: MonotonicInstant?
     private var failure: ZooKeeperError?
     private var isStopping = false
+    private var keepsSession = false
 
     /// - Parameter seed: What the pauses between rounds are shortened by.
     init(requestedTimeout: Duration, seed: UInt64) {
@@ -76,7 +77,7 @@ struct SessionStateMachine: Sendable {
     mutating func nextStep(now: MonotonicInstant) -> Step {
         if isStopping || failure != nil {
             if link == .none { return .finish(failure) }
-            link = .condemned(.endSession)
+            link = .condemned(keepsSession ? .keepSession : .endSession)
         }
         switch link {
         case .none:
@@ -122,8 +123,14 @@ struct SessionStateMachine: Sendable {
         return true
     }
 
-    mutating func closed() {
-        link = .none
+    /// The connection is closed.
+    ///
+    /// - Parameter isKept: Whether the session was certainly not ended at the server by the close.
+    mutating func closed(isKept: Bool) -> [Effect] {
+        defer { link = .none }
+        guard !isKept, link == .condemned(.keepSession), let ended = session else { return [] }
+        session = nil
+        return [.endSession(publicSession(ended))]
     }
 
     // MARK: Events
@@ -185,8 +192,10 @@ struct SessionStateMachine: Sendable {
         return lost + [.wake]
     }
 
-    mutating func stop() -> [Effect] {
+    /// - Parameter keepsSession: Whether the server is told nothing, so that the session ends by itself.
+    mutating func stop(keepsSession: Bool = false) -> [Effect] {
         isStopping = true
+        self.keepsSession = keepsSession
         return [.wake]
     }
 

@@ -1,10 +1,4 @@
-#if canImport(Glibc)
 internal import Glibc
-#elseif canImport(Musl)
-internal import Musl
-#else
-internal import Darwin
-#endif
 
 /// A point in time on a clock that never goes back and that counts the time a machine or a process was suspended.
 ///
@@ -70,15 +64,10 @@ package struct SystemMonotonicClock: MonotonicClock {
 
     package var now: MonotonicInstant {
         var time = timespec()
-        #if os(Linux)
         unsafe clock_gettime(CLOCK_BOOTTIME, &time)
-        #else
-        unsafe clock_gettime(CLOCK_MONOTONIC_RAW, &time)
-        #endif
         return MonotonicInstant(nanoseconds: Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec))
     }
 
-    #if os(Linux)
     package var upkeepExecutor: (any TaskExecutor)? { UpkeepThread.shared }
 
     /// Waits on the process's own timer thread.
@@ -93,9 +82,4 @@ package struct SystemMonotonicClock: MonotonicClock {
         defer { timer.cancel() }
         try await end.wait()
     }
-    #else
-    package func sleep(until deadline: MonotonicInstant) async throws {
-        try await ContinuousClock().sleep(until: ContinuousClock.now.advanced(by: deadline - now))
-    }
-    #endif
 }

@@ -164,12 +164,7 @@ package final class WakeUp: Sendable {
             await next()
             return
         }
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.next() }
-            group.addTask { try? await clock.sleep(until: deadline) }
-            await group.next()
-            group.cancelAll()
-        }
+        await race({ await self.next() }, { _ = try? await clock.sleep(until: deadline) })
     }
 
     /// A wait that is cancelled, as each one is that its deadline ends, must leave the next one unharmed.

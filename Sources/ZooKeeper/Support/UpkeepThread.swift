@@ -1,10 +1,5 @@
-#if os(Linux)
-#if canImport(Glibc)
-internal import Glibc
-#else
-internal import Musl
-#endif
 internal import DequeModule
+internal import Glibc
 internal import HeapModule
 internal import Synchronization
 internal import ZooKeeperBridge
@@ -142,4 +137,3 @@ package final class UpkeepThread: TaskExecutor {
 extension UpkeepThread.Entry {
     var isPending: Bool { call.withLock { $0 != nil } }
 }
-#endif

@@ -1,5 +1,6 @@
 import Glibc
 import Synchronization
+import SystemSupport
 
 /// A process that ends with this one, however this one ends.
 ///
@@ -68,6 +69,24 @@ final class ChildProcess: Sendable {
     func send(_ signal: Int32) -> Bool {
         // Under the lock the id cannot be reaped, so it cannot be anybody else's.
         self.reaped.withLock { reaped in !reaped && Glibc.kill(self.id, signal) == 0 }
+    }
+
+    /// Stops the process, and returns when none of its threads runs any more.
+    ///
+    /// A signal is only pending when `kill` returns: on a busy machine a thread runs on for a moment. The wait for its last
+    /// thread takes microseconds, so that it may block.
+    ///
+    /// Returns false when the process has ended already.
+    func freeze() -> Bool {
+        // Under the lock nobody lets it go on before it has been seen to stop.
+        self.reaped.withLock { reaped in
+            guard !reaped, Glibc.kill(self.id, SIGSTOP) == 0 else { return false }
+            var information = siginfo_t()
+            while waitid(P_PID, id_t(self.id), &information, WSTOPPED | WEXITED | WNOWAIT) != 0 {
+                guard errno == EINTR else { return false }
+            }
+            return information.si_code == CLD_STOPPED
+        }
     }
 
     /// Waits for the end, also in a cancelled task: for processes that have been killed.

@@ -1,5 +1,6 @@
 import Glibc
 import Synchronization
+import SystemSupport
 
 /// A process that a test starts, watches, freezes and kills, such as a program of the package itself.
 ///
@@ -68,11 +69,7 @@ public final class TestProcess: Sendable, CustomStringConvertible {
     /// The path of a program that was built together with the running tests.
     ///
     /// SwiftPM puts them into one folder.
-    public static func path(ofProduct name: String) -> String {
-        let own = linkTarget(of: "/proc/self/exe")
-        let folder = own.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
-        return "\(folder)/\(name)"
-    }
+    public static func path(ofProduct name: String) -> String { siblingProgram(name) }
 
     /// The process id, valid while the process lives.
     public var id: Int32 { self.child.id }
@@ -96,23 +93,25 @@ public final class TestProcess: Sendable, CustomStringConvertible {
 
     /// Freezes the process (SIGSTOP).
     ///
+    /// It stands still when this returns.
+    ///
     /// - Throws: ``TestKitError`` with code `.misuse` when it has ended.
-    public func pause() throws { try self.send(SIGSTOP) }
+    public func pause() throws { try self.require { $0.freeze() } }
 
     /// Lets a frozen process go on (SIGCONT).
     ///
     /// - Throws: ``TestKitError`` with code `.misuse` when it has ended.
-    public func resume() throws { try self.send(SIGCONT) }
+    public func resume() throws { try self.require { $0.send(SIGCONT) } }
 
     /// Asks the process to end (SIGTERM).
     ///
     /// - Throws: ``TestKitError`` with code `.misuse` when it has ended.
-    public func terminate() throws { try self.send(SIGTERM) }
+    public func terminate() throws { try self.require { $0.send(SIGTERM) } }
 
     /// Interrupts the process (SIGINT), as a terminal does.
     ///
     /// - Throws: ``TestKitError`` with code `.misuse` when it has ended.
-    public func interrupt() throws { try self.send(SIGINT) }
+    public func interrupt() throws { try self.require { $0.send(SIGINT) } }
 
     /// Kills the process (SIGKILL), and waits until it has ended.
     @discardableResult
@@ -140,8 +139,8 @@ public final class TestProcess: Sendable, CustomStringConvertible {
         return found
     }
 
-    private func send(_ signal: Int32) throws {
-        guard self.child.send(signal) else { throw TestKitError(.misuse, "\(self) has ended") }
+    private func require(_ action: (ChildProcess) -> Bool) throws {
+        guard action(self.child) else { throw TestKitError(.misuse, "\(self) has ended") }
     }
 
     private static func read(_ source: Int32, into output: Observed<Output>) {

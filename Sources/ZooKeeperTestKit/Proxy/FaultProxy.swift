@@ -1,3 +1,5 @@
+import SystemSupport
+
 /// A TCP proxy on loopback that does to a connection what networks do: cut, refuse, hold, lose, delay, throttle.
 ///
 /// A client connects to ``connectionString`` in place of the server's. The proxy reads ZooKeeper's frames, so that it can

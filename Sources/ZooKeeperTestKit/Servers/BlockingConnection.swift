@@ -1,4 +1,5 @@
 import Glibc
+import SystemSupport
 
 /// A plain TCP connection for a few bytes.
 ///

@@ -1,4 +1,5 @@
 import Glibc
+import SystemSupport
 
 /// The Java runtime and the jars from which servers are started.
 package struct JavaRuntime: Sendable {

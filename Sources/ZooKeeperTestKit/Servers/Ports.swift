@@ -1,5 +1,6 @@
 import Glibc
 import Synchronization
+import SystemSupport
 
 /// Finds ports on loopback that nobody listens on.
 enum Ports {

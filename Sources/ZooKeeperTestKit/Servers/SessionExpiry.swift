@@ -1,3 +1,5 @@
+import SystemSupport
+
 /// Ends a session for real, as if its client had gone away for longer than its timeout.
 ///
 /// A second connection takes the session over and closes it. Its ephemeral nodes are gone when this returns, and its own

@@ -158,13 +158,15 @@ extension TestServer {
 
     /// Freezes the server's process (SIGSTOP): its connections stay, but nothing is answered.
     ///
+    /// It stands still when this returns.
+    ///
     /// - Throws: ``TestKitError`` with code `.misuse` when it does not run.
-    public func pause() throws { try self.send(SIGSTOP) }
+    public func pause() throws { try self.require { $0.freeze() } }
 
     /// Lets a frozen server go on (SIGCONT).
     ///
     /// - Throws: ``TestKitError`` with code `.misuse` when it does not run.
-    public func resume() throws { try self.send(SIGCONT) }
+    public func resume() throws { try self.require { $0.send(SIGCONT) } }
 
     /// Ends the process and removes its data.
     ///
@@ -180,8 +182,8 @@ extension TestServer {
         return self.running
     }
 
-    private func send(_ signal: Int32) throws {
-        guard let process = self.running, process.send(signal) else {
+    private func require(_ action: (ChildProcess) -> Bool) throws {
+        guard let process = self.running, action(process) else {
             throw TestKitError(.misuse, "\(self) is not running")
         }
     }

@@ -46,10 +46,3 @@ func readFile(_ path: String) -> String {
         text += buffer[..<count]
     }
 }
-
-/// What a symbolic link points to; empty when it cannot be read.
-func linkTarget(of path: String) -> String {
-    var target = [CChar](repeating: 0, count: Int(PATH_MAX))
-    let count = readlink(path, &target, target.count)
-    return String(decoding: target.prefix(max(count, 0)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
-}

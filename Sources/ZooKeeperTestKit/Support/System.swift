@@ -7,25 +7,6 @@ extension TestKitError {
     }
 }
 
-/// Calls `body` with the strings as C has them: an array of pointers that ends with a null pointer.
-package func withCStrings<Result>(_ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Result) -> Result {
-    let copies = strings.map { strdup($0) }
-    defer { for copy in copies { free(copy) } }
-    return body(copies + [nil])
-}
-
-/// The environment of this process.
-package func inheritedEnvironment() -> [String: String] {
-    var variables: [String: String] = [:]
-    var entry = environ
-    while let line = entry.pointee {
-        let parts = String(cString: line).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-        if parts.count == 2 { variables[String(parts[0])] = String(parts[1]) }
-        entry += 1
-    }
-    return variables
-}
-
 /// A variable of this process's environment; an empty one counts as absent.
 func environmentVariable(_ name: String) -> String? {
     guard let value = getenv(name), value.pointee != 0 else { return nil }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CommandLineSupport
 import Synchronization
 import ZooKeeper
 import ZooKeeperRecipes
@@ -73,13 +74,19 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
         let busy: BusyPolicy = failIfBusy ? .fail : .wait
         let status: Int32
         do {
+            try HeldCommand.requireExecutable(command[0])
             try await runProgram(with: connection) { client in
                 let mode = try ExclusiveMode(client: client, path: base)
-                try await mode.run(reason: reason, drain: drain, ifBusy: busy) { window in
-                    if window.participants.isEmpty {
-                        Output.note("zkrecipes: no processor takes part at \(base): nothing is paused for the command")
+                let hasOpened = OneShot<Void>()
+                try await alongside({ await Self.reportWait(for: mode, at: base, until: hasOpened) }) {
+                    try await mode.run(reason: reason, drain: drain, ifBusy: busy) { window in
+                        hasOpened.set(())
+                        if window.participants.isEmpty {
+                            Output.note(
+                                "zkrecipes: no processor takes part at \(base): nothing is paused for the command")
+                        }
+                        return try await windowed.run(under: window, variables: ["ZK_EXCLUSIVE_BASE": base])
                     }
-                    return try await windowed.run(under: window, variables: ["ZK_EXCLUSIVE_BASE": base])
                 }
             }
             status = 0
@@ -87,10 +94,23 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
             throw error
         } catch {
             status = windowed.exitStatus(
-                of: error, otherwise: (error as? ExclusiveModeError).flatMap { Self.codes[$0.code] })
+                of: error, otherwise: (error as? RecipeError).flatMap { Self.codes[$0.code] })
         }
         if status != 0 { throw ExitCode(status) }
     }
 
-    private static let codes: [ExclusiveModeError.Code: Int32] = [.busy: 120, .notPaused: 121, .lost: 122]
+    /// Reports on standard error what the window waits for: after five seconds, and later when that has changed.
+    private static func reportWait(
+        for mode: ExclusiveMode, at base: String, until hasOpened: OneShot<Void>
+    ) async {
+        var last: [String] = []
+        while let _: Void = try? await unless(hasOpened, { try await Task.sleep(for: .seconds(5)) }) {
+            guard let status = try? await mode.status(), hasOpened.value == nil else { continue }
+            let lines = Array(StatusReport(base: base, status: status).lines.prefix(2))
+            if lines != last { Output.note(lines: "zkrecipes: waiting; " + lines.joined(separator: "\n")) }
+            last = lines
+        }
+    }
+
+    private static let codes: [RecipeError.Code: Int32] = [.notAvailable: 120, .notPaused: 121, .lost: 122]
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CommandLineSupport
 import ZooKeeper
 import ZooKeeperRecipes
 
@@ -40,7 +41,7 @@ struct ExclusiveStatusCommand: AsyncParsableCommand {
                     }
                     return command.show(status)
                 }
-                let changes = StatusChanges(client: client, base: command.base)
+                let changes = StatusChanges(client: client, mode: mode)
                 try await changes.follow { command.show(try await mode.status()) }
             }
         } catch is CancellationError where watch {
@@ -58,13 +59,15 @@ struct ExclusiveStatusCommand: AsyncParsableCommand {
 
 extension ExclusiveStatus {
     /// Whether there is nothing that makes a path an exclusive mode's.
-    fileprivate var isEmpty: Bool { window == nil && processors.isEmpty && lastWindows.isEmpty }
+    fileprivate var isEmpty: Bool {
+        window == nil && crashedWindows.isEmpty && processors.isEmpty && lastWindows.isEmpty
+    }
 }
 
 /// Waits for changes of an exclusive mode's znodes.
 struct StatusChanges {
     let client: ZooKeeperClient
-    let base: String
+    let mode: ExclusiveMode
 
     /// Calls a closure now and after every change, until cancelled.
     ///
@@ -83,16 +86,17 @@ struct StatusChanges {
 
     /// Set before the znodes are read, so that no change falls between.
     private func watches() async throws -> [Watch] {
-        var watches = [try await client.watchExistence(at: "\(base)/signal").watch]
-        watches.append(try await client.watchExistence(at: "\(base)/windows").watch)
-        for folder in ["locks", "members"] {
-            let path = "\(base)/\(folder)"
+        var watches = [try await client.watchExistence(at: mode.signalPath).watch]
+        watches.append(try await client.watchExistence(at: mode.windowsPath).watch)
+        for path in [mode.locksPath, mode.membersPath] {
             do {
                 let (names, _, watch) = try await client.watchChildren(of: path)
                 watches.append(watch)
-                guard folder == "locks" else { continue }
+                guard path == mode.locksPath else { continue }
                 // Processors that drain say so in their read znode's data.
-                for name in names { watches.append(try await client.watchExistence(at: "\(path)/\(name)").watch) }
+                for name in names {
+                    watches.append(try await client.watchExistence(at: ZNodePath.child(name, of: path)).watch)
+                }
             } catch let error as ZooKeeperError where error.code == .noNode {
                 watches.append(try await client.watchExistence(at: path).watch)
             }

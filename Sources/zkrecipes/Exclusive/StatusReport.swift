@@ -1,3 +1,4 @@
+import CommandLineSupport
 import FoundationEssentials
 import ZooKeeper
 import ZooKeeperRecipes
@@ -9,16 +10,37 @@ struct StatusReport {
 
     // MARK: For people
 
-    var lines: [String] { window + [""] + processors + [""] + lastWindows }
+    var lines: [String] { window + crashed + [""] + processors + [""] + lastWindows }
 
     private var window: [String] {
         guard let window = status.window else { return ["\(base): no window is wanted."] }
         let waiting = status.notPaused.map(\.name)
-        let stands = waiting.isEmpty ? "a window is open" : "a window waits for \(waiting.joined(separator: ", "))"
-        return [
-            "\(base): \(stands).",
-            "  by \(window.owner) since \(Self.date(window.requested)), token \(window.token): \(window.reason)",
-        ]
+        let state =
+            if !waiting.isEmpty {
+                "a window waits for \(waiting.joined(separator: ", "))"
+            } else if !status.crashedWindows.isEmpty {
+                "a window waits, because one before it crashed"
+            } else if let forcing, let until = forcing.drained {
+                "a window opens at \(Self.date(forcing.requested + until)), when the sessions of evicted processors have "
+                    + "ended: \(forcing.forced.joined(separator: ", "))"
+            } else {
+                "a window is open"
+            }
+        return ["\(base): \(state).", line(window)]
+    }
+
+    /// The current window's own record of the processors that it evicted.
+    private var forcing: WindowRecord? {
+        status.lastWindows.last { $0.outcome == .forcing && $0.token == status.window?.token }
+    }
+
+    private var crashed: [String] {
+        guard !status.crashedWindows.isEmpty else { return [] }
+        return ["A window crashed, and the resume delay after it is not over:"] + status.crashedWindows.map(line)
+    }
+
+    private func line(_ window: ExclusiveStatus.Window) -> String {
+        "  by \(window.owner) since \(Self.date(window.requested)), token \(window.token): \(window.reason)"
     }
 
     private var processors: [String] {
@@ -30,8 +52,9 @@ struct StatusReport {
     }
 
     private var lastWindows: [String] {
-        guard !status.lastWindows.isEmpty else { return ["No window has ended yet."] }
-        let rows = status.lastWindows.suffix(10).map { record in
+        let ended = status.lastWindows.filter { $0 != forcing }
+        guard !ended.isEmpty else { return ["No window has ended yet."] }
+        let rows = ended.suffix(10).map { record in
             [
                 Self.date(record.requested), record.outcome.rawValue, record.drained.map(Text.time) ?? "-",
                 Text.time(record.ended), record.slowest ?? "", record.forced.joined(separator: ", "), record.owner,
@@ -97,16 +120,15 @@ struct StatusReport {
 
         var base: String
         var window: Window?
+        var crashedWindows: [Window]
         var processors: [Processor]
         var notPaused: [String]
         var lastWindows: [Record]
 
         init(_ base: String, _ status: ExclusiveStatus) {
             self.base = base
-            window = status.window.map {
-                Window(
-                    owner: $0.owner, reason: $0.reason, requested: $0.requested.milliseconds, token: $0.token.rawValue)
-            }
+            window = status.window.map(Self.window)
+            crashedWindows = status.crashedWindows.map(Self.window)
             processors = status.processors.map(Self.processor)
             notPaused = status.notPaused.map(\.name)
             lastWindows = status.lastWindows.map {
@@ -115,6 +137,12 @@ struct StatusReport {
                     requested: $0.requested.milliseconds, ended: $0.ended.milliseconds, token: $0.token.rawValue,
                     drained: $0.drained?.milliseconds, slowest: $0.slowest, forced: $0.forced)
             }
+        }
+
+        private static func window(_ window: ExclusiveStatus.Window) -> Window {
+            Window(
+                owner: window.owner, reason: window.reason, requested: window.requested.milliseconds,
+                token: window.token.rawValue)
         }
 
         private static func processor(_ processor: ExclusiveStatus.Processor) -> Processor {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CommandLineSupport
 
 struct LeaderCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

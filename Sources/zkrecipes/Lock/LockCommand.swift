@@ -1,4 +1,5 @@
 import ArgumentParser
+import CommandLineSupport
 import ZooKeeper
 import ZooKeeperRecipes
 
@@ -53,6 +54,7 @@ struct LockCommand: AsyncParsableCommand {
         }
         let status: Int32
         do {
+            try HeldCommand.requireExecutable(command[0])
             try await runProgram(with: connection) { client in
                 let mutex = try DistributedMutex(client: client, path: path, ownerName: owner)
                 switch wait {
@@ -65,10 +67,10 @@ struct LockCommand: AsyncParsableCommand {
         } catch  where ZKRecipes.isRefusal(error) {
             throw error
         } catch {
-            status = held.exitStatus(of: error, otherwise: (error as? LockError).flatMap { Self.codes[$0.code] })
+            status = held.exitStatus(of: error, otherwise: (error as? RecipeError).flatMap { Self.codes[$0.code] })
         }
         if status != 0 { throw ExitCode(status) }
     }
 
-    private static let codes: [LockError.Code: Int32] = [.timedOut: 121, .notAvailable: 121, .lost: 122]
+    private static let codes: [RecipeError.Code: Int32] = [.timedOut: 121, .notAvailable: 121, .lost: 122]
 }

@@ -1,6 +1,8 @@
 import ArgumentParser
+import CommandLineSupport
 import Foundation
 import ZooKeeperRecipes
+import ZooKeeperScheduling
 
 struct ScheduleCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,7 +1,9 @@
 import ArgumentParser
+import CommandLineSupport
 import Foundation
 import ZooKeeper
 import ZooKeeperRecipes
+import ZooKeeperScheduling
 
 /// Which task.
 struct ScheduleTarget: ParsableArguments {
@@ -158,8 +160,9 @@ extension RunRecord {
         if let duration { columns.append("\(duration.milliseconds) ms") }
         if let window {
             let resumed = window.resumed.map { ", resumed after \($0.milliseconds) ms" } ?? ""
+            let processors = window.processors == 1 ? "1 processor" : "\(window.processors) processors"
             columns.append(
-                "\(window.processors) processors paused within \(window.drained.milliseconds) ms"
+                "\(processors) paused within \(window.drained.milliseconds) ms"
                     + (window.slowest.map { ", \($0) last" } ?? "") + resumed)
         }
         columns += previous.map { "attempt \($0.number) by \($0.node): \($0.reason)" }

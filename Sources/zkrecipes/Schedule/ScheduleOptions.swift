@@ -1,6 +1,8 @@
 import ArgumentParser
+import CommandLineSupport
 import Foundation
 import ZooKeeperRecipes
+import ZooKeeperScheduling
 
 /// When a task runs.
 struct ScheduleOptions: ParsableArguments {
@@ -127,17 +129,6 @@ struct SchedulePolicyOptions: ParsableArguments {
         }
         return .all(within: .seconds(seconds))
     }
-}
-
-/// Reads a value of one or several words: `ask-operator` is `askOperator`.
-func parseWords<Value: RawRepresentable<String> & CaseIterable>(_ argument: String) throws -> Value {
-    let words = argument.split(separator: "-")
-    let name = (words.first.map(String.init) ?? "") + words.dropFirst().map(\.capitalized).joined()
-    if let value = Value(rawValue: name) { return value }
-    let known = Value.allCases.map { value in
-        value.rawValue.map { $0.isUppercase ? "-\($0.lowercased())" : "\($0)" }.joined()
-    }
-    throw ValidationError("it is one of \(known.joined(separator: ", "))")
 }
 
 /// Reads an instant.

@@ -1,7 +1,9 @@
 import ArgumentParser
+import CommandLineSupport
 import Foundation
 import ZooKeeper
 import ZooKeeperRecipes
+import ZooKeeperScheduling
 
 struct ScheduleRunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -18,7 +20,7 @@ struct ScheduleRunCommand: AsyncParsableCommand {
 
             \(HeldCommand.help(holding: "leadership"))
 
-            \(ProgramSignals.statusHelp)
+            \(ProgramSignals.statusHelp) 126 the command cannot be run; 127 there is no such command.
             """)
 
     @Argument(help: "The task's znode.", transform: { try parsePath($0, name: "PATH", example: "/app/settle") })
@@ -61,7 +63,11 @@ struct ScheduleRunCommand: AsyncParsableCommand {
     func run() async throws {
         let command = self
         do {
+            if rehearse == nil { try HeldCommand.requireExecutable(self.command[0]) }
             try await runProgram(with: connection) { client in try await command.take(part: client) }
+        } catch let refusal as CommandRefusal {
+            Output.note("zkrecipes: \(refusal)")
+            throw ExitCode(refusal.status)
         } catch is CancellationError {
             // Interrupted, which is how it ends.
         }

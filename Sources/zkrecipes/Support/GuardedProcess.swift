@@ -1,14 +1,15 @@
 import CommandGuard
+import CommandLineSupport
 import Glibc
 import Synchronization
+import SystemSupport
 import ZooKeeper
-import ZooKeeperTestKit
 
 /// A command below a guard, a process that kills the command if this one dies.
 ///
 /// The command has a session of its own and therefore no terminal. It keeps the descriptors that this program was
 /// started with, and no other.
-final class GuardedProcess: Sendable {
+final class GuardedProcess: SignalledProcess {
     enum Order: Sendable {
         /// Sends SIGTERM to the command and its descendants, and SIGKILL after the grace.
         case terminate
@@ -78,6 +79,12 @@ final class GuardedProcess: Sendable {
         channel.withLock { if let descriptor = $0 { _ = close(descriptor) } }
     }
 
+    func stop() { send(.stop) }
+
+    func proceed() { send(.proceed) }
+
+    func kill() { send(.kill) }
+
     /// Gives an order; nothing happens if the command has ended.
     func send(_ order: Order) {
         var message = CommandOrder()
@@ -101,13 +108,15 @@ final class GuardedProcess: Sendable {
     /// Waits for the end on the calling thread.
     ///
     /// - Parameter line: Is called with each line that the command writes to its checkpoint file.
+    /// - Returns: How it ended, and whether the guard has ended it at its deadline.
     /// - Throws: ``CommandRefusal`` if the command could not be started; ``GuardLost``.
-    func awaitEnd(_ line: (String) -> Void) throws -> ExitStatus {
+    func awaitEnd(_ line: (String) -> Void) throws -> (ending: CommandEnding, isAtDeadline: Bool) {
         guard let descriptor = channel.withLock({ $0 }) else { throw GuardLost() }
         defer { release() }
         var reader = LineReader(descriptor: checkpoints)
         var command: pid_t?
         var refusal: Int32?
+        var isAtDeadline = false
         while true {
             var polled = [
                 pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
@@ -122,17 +131,18 @@ final class GuardedProcess: Sendable {
             if count < 0, errno == EINTR || errno == ECONNRESET { continue }
             guard count == MemoryLayout<CommandReport>.size else {
                 // The kernel has killed the command itself; this is for those of its children that are in its group.
-                if let command { kill(-command, SIGKILL) }
+                if let command { Glibc.kill(-command, SIGKILL) }
                 throw GuardLost()
             }
             switch Int(report.kind) {
             case CommandReportStarted: command = report.value
             case CommandReportRefused: refusal = report.value
+            case CommandReportDeadline: isAtDeadline = true
             default:
                 if let refusal { throw CommandRefusal(name: name, code: refusal) }
                 reader.finish(line)
                 let signal = report.value & 0x7f
-                return signal == 0 ? .exited((report.value >> 8) & 0xff) : .signalled(signal)
+                return (signal == 0 ? .exited((report.value >> 8) & 0xff) : .signalled(signal), isAtDeadline)
             }
         }
     }

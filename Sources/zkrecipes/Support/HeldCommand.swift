@@ -1,25 +1,28 @@
 import ArgumentParser
+import CommandLineSupport
 import Glibc
 import Synchronization
+import SystemSupport
 import ZooKeeper
 import ZooKeeperRecipes
-import ZooKeeperTestKit
 
-/// A command that did not succeed.
-struct CommandFailure: Error, Equatable, CustomStringConvertible {
-    /// How it ended.
-    var ending: ExitStatus
+/// How a command ended, which is an error unless it succeeded.
+enum CommandEnding: Error, Hashable, CustomStringConvertible {
+    /// It returned this status, 0 for success.
+    case exited(Int32)
+    /// It was ended by this signal.
+    case signalled(Int32)
 
     /// The status that a shell reports: the exit status, or 128 and the signal's number.
     var status: Int32 {
-        switch ending {
+        switch self {
         case .exited(let status): status
         case .signalled(let number): 128 + number
         }
     }
 
     var description: String {
-        switch ending {
+        switch self {
         case .exited(let status): "the command ended with exit status \(status)"
         case .signalled(let number): "the command was ended by signal \(number) (\(String(cString: strsignal(number))))"
         }
@@ -38,12 +41,24 @@ struct CommandRefusal: Error, CustomStringConvertible {
     var description: String { "the command \"\(name)\" cannot be run: \(String(cString: strerror(code)))" }
 }
 
+/// A command was ended at its deadline, whatever it made of that.
+struct DeadlineReached: Error, CustomStringConvertible {
+    /// The status for something that was lost.
+    static let status: Int32 = 122
+
+    var description: String {
+        "the command was ended at its deadline: no server confirmed in time what it ran under, or its guard was stopped"
+    }
+}
+
 /// A command that runs while this process holds something: it is ended when that is lost, and it never outlives this
 /// process.
 final class HeldCommand: Sendable {
     private let words: [String]
     private let grace: Duration
     private let ended = Mutex<Int32?>(nil)
+    /// Whether the end at a deadline was reported.
+    let hasReportedDeadline = Atomic(false)
 
     /// - Parameters:
     ///   - words: The command and its arguments.
@@ -56,15 +71,32 @@ final class HeldCommand: Sendable {
     /// How it ended, once it has.
     var status: Int32? { ended.withLock { $0 } }
 
+    /// Reports at once that the command was ended because the servers did not confirm the grant in time.
+    ///
+    /// Without a server it takes up to a session timeout until the program ends. Any other loss is reported by its own error.
+    private func reportDeadline(_ grant: some Grant) async {
+        let clock = SystemMonotonicClock()
+        if grant.validUntil == nil {
+            let reason = try? await clock.run(until: clock.now + .seconds(1)) { try await grant.lost }
+            guard reason == nil || reason == .some(.deadlinePassed) else { return }
+        }
+        hasReportedDeadline.store(true, ordering: .releasing)
+        Output.note("zkrecipes: \(DeadlineReached())")
+    }
+
     /// Returns the status to end with after an error, and explains an error that is not the command's own.
     ///
     /// - Parameter otherwise: The status for an error about what was held; `nil` for 125.
     func exitStatus(of error: any Error, otherwise: Int32?) -> Int32 {
         switch error {
-        case let error as CommandFailure: return error.status
+        case let error as CommandEnding: return error.status
+        case is DeadlineReached:
+            if !hasReportedDeadline.load(ordering: .acquiring) { Output.note("zkrecipes: \(error)") }
+            return DeadlineReached.status
         case is CancellationError: return status ?? 128 + (ProgramSignals.shared.endSignal.value ?? SIGTERM)
         default:
-            Output.note("zkrecipes: \(error)")
+            // The loss was reported when the command was ended.
+            if !hasReportedDeadline.load(ordering: .acquiring) { Output.note("zkrecipes: \(error)") }
             return (error as? CommandRefusal)?.status ?? otherwise ?? 125
         }
     }
@@ -84,10 +116,11 @@ final class HeldCommand: Sendable {
         itself, processes that it has left in the background go on, without the \(held). A process that runs as \
         another user cannot be signalled.
 
-        The command never runs beside the next holder, also if this program is stopped (SIGSTOP) or frozen: the guard, a \
+        If this program alone is stopped (SIGSTOP) or frozen, the command does not run beside the next holder: the guard, a \
         process of its own, sends SIGTERM about a twentieth of the session timeout before the \(held) could be given away, and \
-        SIGKILL at that instant, even if --grace would last longer. A write that is on its way at that instant may still \
-        arrive: a store that checks ZK_FENCING_TOKEN refuses it.
+        SIGKILL at that instant, even if --grace would last longer. If the guard or the whole machine is stopped as well, the \
+        command is ended when they continue. A write that is on its way at that instant may still arrive: a store that checks \
+        ZK_FENCING_TOKEN refuses it.
 
         The command runs in a session of its own, without a terminal: /dev/tty cannot be opened, and standard input is \
         empty if it would be a terminal.
@@ -117,6 +150,26 @@ final class HeldCommand: Sendable {
         throw ValidationError("\(option) is \(seconds); it must be from 0 to 86400 seconds.")
     }
 
+    /// Checks that there is such a command, before processors pause or others wait for it.
+    ///
+    /// Searches the directories of `PATH`, as `execvp` does.
+    static func requireExecutable(_ name: String) throws(CommandRefusal) {
+        let directories = getenv("PATH").map { String(cString: $0) } ?? "/bin:/usr/bin"
+        let candidates =
+            name.contains("/")
+            ? [name]
+            : directories.split(separator: ":", omittingEmptySubsequences: false)
+                .map { $0.isEmpty ? name : "\($0)/\(name)" }
+        var code = ENOENT
+        for candidate in candidates {
+            var info = stat()
+            guard stat(candidate, &info) == 0 else { continue }
+            if info.st_mode & S_IFMT != S_IFDIR, access(candidate, X_OK) == 0 { return }
+            code = EACCES
+        }
+        throw CommandRefusal(name: name, code: code)
+    }
+
     /// Runs the command until it ends; in a cancelled task it is terminated.
     ///
     /// - Parameters:
@@ -124,8 +177,8 @@ final class HeldCommand: Sendable {
     ///   - variables: Further variables for the command; `nil` removes an inherited one.
     ///   - checkpoint: Is called with each line that the command writes to the file ZK_CHECKPOINT_FILE; of lines that
     ///     arrive in the meantime, only the last. Without it there is no such file.
-    /// - Throws: ``CommandFailure`` if the command did not succeed; ``CommandRefusal`` if it could not be started;
-    ///   `CancellationError` if it was terminated here.
+    /// - Throws: ``CommandEnding`` if the command did not succeed; ``CommandRefusal`` if it could not be started;
+    ///   ``DeadlineReached`` if the guard has ended it; `CancellationError` if it was terminated here.
     func run(
         under grant: some Grant, variables: [String: String?],
         checkpoint: (@Sendable (String) async throws -> Void)? = nil
@@ -152,7 +205,7 @@ final class HeldCommand: Sendable {
         }
         // Not cancelled with this task: while the command winds down, it may do so as long as the grant is valid.
         let sender = Task { [deadlines] in await deadlines.send(to: process) }
-        let result: Result<ExitStatus, any Error>
+        let result: Result<(ending: CommandEnding, isAtDeadline: Bool), any Error>
         do {
             result = .success(
                 try await withTaskCancellationHandler {
@@ -167,11 +220,16 @@ final class HeldCommand: Sendable {
         await sender.value
         input.finish()
         await recorder.value
-        let ending = try result.get()
-        let failure = CommandFailure(ending: ending)
-        ended.withLock { $0 = failure.status }
+        let (ending, isAtDeadline) = try result.get()
+        ended.withLock { $0 = ending.status }
+        if isAtDeadline { await reportDeadline(grant) }
         try Task.checkCancellation()
-        guard ending.isSuccess else { throw failure }
+        if isAtDeadline {
+            // A little before it: if it is lost, that is what is told.
+            if let until = grant.validUntil { try await Task.sleep(until: until, clock: .continuous) }
+            throw DeadlineReached()
+        }
+        guard ending.status == 0 else { throw ending }
     }
 }
 

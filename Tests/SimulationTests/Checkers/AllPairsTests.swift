@@ -1,6 +1,6 @@
 import Testing
 import ZooKeeper
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 /// The lock checker's sweep beside the plain definition, on histories of pure chance.
 @Suite struct AllPairsTests {

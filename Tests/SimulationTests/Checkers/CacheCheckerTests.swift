@@ -1,6 +1,6 @@
 import Testing
 import ZooKeeper
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 @Suite struct CacheCheckerTests {
     @Test func `an empty history breaks nothing`() {

@@ -1,5 +1,5 @@
 import Testing
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 @Suite struct ExclusiveModeCheckerTests {
     private static let rules = ExclusiveModeChecker.rules
@@ -145,6 +145,35 @@ import ZooKeeperTestKit
             (1310, "a", .eventAsked(id: 3)), (1320, "world", .ending), (2000, "a", .eventGaveUp(id: 3)),
         ]
         #expect(ExclusiveModeChecker(admissionWithin: .milliseconds(100)).violations(in: history(good)) == [])
+    }
+
+    /// Judged with a resume delay of 100 ms.
+    static let hasty: [Planted<ExclusiveAction>] = [
+        Planted(
+            "gate does not wait after a crashed window", breaks: ExclusiveModeChecker.resumption,
+            in: [(1, "op", .windowCrashed(token: 20)), (100, "a", .eventEntered(id: 1, token: 30))]),
+        Planted(
+            "window does not wait after a crashed one", breaks: ExclusiveModeChecker.resumption,
+            in: [(1, "op", .windowCrashed(token: 20)), (100, "op2", .windowBegan(token: 30))]),
+        Planted(
+            "second window lets a gate forget the crashed one", breaks: ExclusiveModeChecker.resumption,
+            in: [
+                (1, "op", .windowCrashed(token: 20)), (10, "op2", .windowWanted(true)),
+                (20, "op2", .windowWanted(false)),
+                (50, "a", .eventEntered(id: 1, token: 40)),
+            ]),
+    ]
+
+    @Test(arguments: hasty) func `what begins too early after a crash is found`(planted: Planted<ExclusiveAction>) {
+        planted.expectRejection(by: ExclusiveModeChecker(resumeDelay: .milliseconds(100)))
+    }
+
+    @Test func `after a crash older places go on at once and later ones after the delay`() {
+        let good: [Deed<ExclusiveAction>] = [
+            (1, "op", .windowCrashed(token: 20)), (2, "a", .eventEntered(id: 1, token: 10)),
+            (101, "b", .eventEntered(id: 1, token: 30)), (102, "op2", .windowBegan(token: 40)),
+        ]
+        #expect(ExclusiveModeChecker(resumeDelay: .milliseconds(100)).violations(in: history(good)) == [])
     }
 
     @Test(arguments: bugs) func `a bug in exclusive mode is found`(planted: Planted<ExclusiveAction>) {

@@ -1,5 +1,5 @@
 import Testing
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 @Suite struct FencedMutexCheckerTests {
     private static let rules = FencedMutexChecker.rules

@@ -1,6 +1,6 @@
 import Testing
 import ZooKeeper
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 @Suite struct HistoryTests {
     @Test func `what is recorded is kept in the order of recording`() {

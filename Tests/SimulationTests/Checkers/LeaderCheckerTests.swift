@@ -1,5 +1,5 @@
 import Testing
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 /// The bound is 100 ms.
 @Suite struct LeaderCheckerTests {

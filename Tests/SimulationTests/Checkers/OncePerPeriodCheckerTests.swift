@@ -1,5 +1,5 @@
 import Testing
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 @Suite struct OncePerPeriodCheckerTests {
     private static let checker = OncePerPeriodChecker(periods: ["mon", "tue"])

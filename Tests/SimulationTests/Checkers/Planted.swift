@@ -1,6 +1,6 @@
 import Testing
 import ZooKeeper
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 /// A deed of a made-up history: milliseconds, who, what.
 typealias Deed<Action> = (Int64, String, Action)

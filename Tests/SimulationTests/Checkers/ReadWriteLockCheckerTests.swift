@@ -1,5 +1,5 @@
 import Testing
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 @Suite struct ReadWriteLockCheckerTests {
     private static let rules = ReadWriteLockChecker.rules

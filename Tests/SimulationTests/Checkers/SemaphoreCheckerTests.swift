@@ -1,5 +1,5 @@
 import Testing
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 @Suite struct SemaphoreCheckerTests {
     @Test func `leases up to the limit are accepted, with all that may befall them`() {

@@ -1,6 +1,6 @@
 import Testing
 import ZooKeeper
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 /// Sessions have a timeout of 100 ms.
 @Suite struct ValidityCheckerTests {

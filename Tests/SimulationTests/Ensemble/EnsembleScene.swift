@@ -1,6 +1,6 @@
 import ZooKeeper
 import ZooKeeperBridge
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 /// An ensemble in a world of its own, with clients that speak the protocol and nothing else.
 final class EnsembleScene {

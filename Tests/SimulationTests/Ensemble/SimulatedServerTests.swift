@@ -1,7 +1,7 @@
 import Testing
 import ZooKeeper
 import ZooKeeperBridge
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 /// One server alone.
 @Suite struct SimulatedServerTests {

@@ -1,6 +1,6 @@
 import Testing
 import ZooKeeper
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 @Suite struct LinkTests {
     /// Runs a world with one link; gives what had arrived by each instant that was asked for.

@@ -1,6 +1,6 @@
 import Testing
 import ZooKeeper
-import ZooKeeperTestKit
+import ZooKeeperSimulator
 
 @Suite struct SimulationTests {
     /// Three processes that sleep, wake one another's tasks and write to one list.

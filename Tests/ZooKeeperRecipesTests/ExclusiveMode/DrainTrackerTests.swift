@@ -67,6 +67,17 @@ import Testing
         #expect(tracker.paused == ["one", "two"])
     }
 
+    @Test func `nobody is the slowest when something else was waited for at last`() throws {
+        let (first, second) = (node(.read, 1, tag: "00000001"), node(.read, 2, tag: "00000002"))
+        var tracker = DrainTracker(
+            listing: [first, second], own: try own, members: ["one-00000001", "two-00000002"])
+        tracker.gone(first)
+        #expect(tracker.slowest == "one")
+        _ = tracker.force(assumed: .seconds(1))
+        #expect(tracker.slowest == nil)
+        #expect(tracker.forced == ["two"])
+    }
+
     @Test func `what a gate reported when it reopened says nothing about a later window`() throws {
         let name = node(.read, 1, tag: "00000001")
         var tracker = DrainTracker(listing: [name], own: try own, members: [])

@@ -1,4 +1,3 @@
-import Logging
 import Synchronization
 import Testing
 
@@ -7,7 +6,7 @@ import Testing
 @testable import ZooKeeperRecipes
 
 /// Who is let in and when, without an ensemble: sessions and what they prove are made by hand.
-@Suite(.timeLimit(.minutes(2))) struct EventGateAdmissionTests {
+@Suite(.timeLimit(.minutes(5))) struct EventGateAdmissionTests {
     /// A gate, and the session that its grants are of.
     private struct Scene {
         let clock = StillClock()
@@ -16,24 +15,19 @@ import Testing
         let session: LiveSession
 
         init() throws {
-            client = try ZooKeeperClient(
-                configuration: .init(connectionString: "127.0.0.1:1"), transport: NoTransport(),
-                resolver: SystemNameResolver(), clock: clock, logger: Logger(label: "test"))
+            client = try .withoutServer(clock: clock)
             gate = try ExclusiveMode(client: client, path: "/base").gate(name: "one")
-            session = LiveSession(
-                Session(id: SessionID(rawValue: 1), epoch: 1, timeout: .seconds(4)), core: client.core)
+            session = .handMade(of: client)
         }
 
         func prove(until seconds: Int) {
             session.extend(to: MonotonicInstant(nanoseconds: 0) + .seconds(seconds), timeout: .seconds(4))
+            session.tellMove()
         }
 
         /// A grant that is watched: as far as its znode goes it is valid without limit.
         func grant(_ token: Int64) -> GateGrant {
-            let hold = HeldNode(
-                path: "/base/locks/\(token)", czxid: ZXID(rawValue: token), session: session, core: client.core)
-            hold.confirm()
-            return GateGrant(hold: hold)
+            GateGrant(hold: session.holdWatched("/base/locks/\(token)", czxid: token, of: client))
         }
 
         func openGate(_ token: Int64) -> GateGrant {
@@ -282,8 +276,8 @@ import Testing
         waiting.cancel()
         await #expect(throws: CancellationError.self) { try await waiting.value }
         scene.gate.shared.withLock { $0.isStopped = true }
-        let error = await #expect(throws: ExclusiveModeError.self) { try await scene.gate.enter() }
-        #expect(error?.code == .gateStopped)
+        let error = await #expect(throws: RecipeError.self) { try await scene.gate.enter() }
+        #expect(error?.code == .stopped)
     }
 
     @Test func `an operation inside is cancelled by the loss, and awaited`() async throws {
@@ -305,7 +299,7 @@ import Testing
         }
         _ = try await began.wait()
         grant.hold.lose(.deadlinePassed)
-        let error = await #expect(throws: ExclusiveModeError.self) { try await work.value }
+        let error = await #expect(throws: RecipeError.self) { try await work.value }
         #expect(error?.code == .lost)
         #expect(error?.reason == .deadlinePassed)
         #expect(ended.value == true)
@@ -392,8 +386,8 @@ import Testing
             gate.shared.withLock { $0.isStopped = true }
         }
         let gated = events.gated(by: gate)
-        let error = await #expect(throws: ExclusiveModeError.self) { for try await _ in gated {} }
-        #expect(error?.code == .gateStopped)
+        let error = await #expect(throws: RecipeError.self) { for try await _ in gated {} }
+        #expect(error?.code == .stopped)
         #expect(gated.takeKept() == [1])
         #expect(gated.takeKept().isEmpty)
     }
@@ -408,7 +402,7 @@ import Testing
         let second = gate.mode.gate(name: "second gate")
         let codes = try await gate.withPermit { _ async throws in
             async let child = Self.code { try await gate.withPermit { _ in } }
-            let grandchild = await withTaskGroup(of: ExclusiveModeError.Code?.self) { group in
+            let grandchild = await withTaskGroup(of: RecipeError.Code?.self) { group in
                 group.addTask { await Self.code { try await gate.withPermit { _ async throws in } } }
                 return await group.next() ?? nil
             }
@@ -417,7 +411,7 @@ import Testing
             let sameMode = await Self.code { try await second.enter().leave() }
             return [await child, grandchild, inherited, sequence, sameMode]
         }
-        #expect(codes == Array(repeating: .nested, count: 5))
+        #expect(codes == Array(repeating: .alreadyHeld, count: 5))
         #expect(gate.counter.total == 0)
     }
 
@@ -430,7 +424,7 @@ import Testing
         let (gate, otherGate, left) = (scene.gate, other.gate, OneShot<Void>())
         let late = try await gate.withPermit { _ async throws in
             try await otherGate.withPermit { _ async throws in
-                #expect(await Self.code { try await gate.enter().leave() } == .nested)
+                #expect(await Self.code { try await gate.enter().leave() } == .alreadyHeld)
             }
             let detached = Task.detached { await Self.code { try await gate.withPermit { _ async throws in } } }
             #expect(await detached.value == nil)
@@ -438,7 +432,7 @@ import Testing
             return Task {
                 try await left.wait()
                 try await gate.withPermit { _ async throws in
-                    #expect(await Self.code { try await gate.enter().leave() } == .nested)
+                    #expect(await Self.code { try await gate.enter().leave() } == .alreadyHeld)
                 }
             }
         }
@@ -447,12 +441,12 @@ import Testing
         #expect(gate.counter.total == 0)
     }
 
-    private static func code(_ call: () async throws -> Void) async -> ExclusiveModeError.Code? {
+    private static func code(_ call: () async throws -> Void) async -> RecipeError.Code? {
         do {
             try await call()
             return nil
         } catch {
-            return (error as? ExclusiveModeError)?.code
+            return (error as? RecipeError)?.code
         }
     }
 
@@ -524,38 +518,4 @@ private final class Poll: Sendable {
         isOver.store(true, ordering: .relaxed)
         return counted
     }
-}
-
-/// Stands still until it is set; nobody sleeps on it.
-private final class StillClock: MonotonicClock {
-    private let nanoseconds = Atomic<Int64>(0)
-
-    var now: MonotonicInstant { MonotonicInstant(nanoseconds: nanoseconds.load(ordering: .sequentiallyConsistent)) }
-
-    func set(_ time: Duration) {
-        nanoseconds.store(
-            (MonotonicInstant(nanoseconds: 0) + time).nanoseconds, ordering: .sequentiallyConsistent)
-    }
-
-    func sleep(until deadline: MonotonicInstant) async throws {
-        try await OneShot<Void>().wait()
-    }
-}
-
-/// Connects to nothing.
-private struct NoTransport: Transport {
-    func makeConnection(
-        to endpoint: TransportEndpoint, receive: @escaping @Sendable (TransportEvent) -> Void
-    ) -> any TransportConnection { NoConnection() }
-}
-
-private final class NoConnection: TransportConnection {
-    func open() {}
-    func submit(_ request: TransportRequest, completion: @escaping @Sendable (TransportReply) -> Void) {}
-    func close(_ end: TransportClose) async {}
-}
-
-extension HeldNode {
-    /// Takes the znode for watched, as its first read's answer does.
-    fileprivate func confirm() { uncap() }
 }

@@ -17,13 +17,13 @@ import Testing
     private static let ways: [(name: String, events: [Machine.Event], action: Machine.Action)] = [
         ("idle", [], .awaitSession),
         ("entering", [.session], .enter),
-        ("open", [.session, .entered(lastWindowCrashed: false)], .open),
-        ("recovering", [.session, .entered(lastWindowCrashed: true)], .recover),
-        ("draining", [.session, .entered(lastWindowCrashed: false), .signalled], .drain(mayReopen: true)),
-        ("draining to leave", [.session, .entered(lastWindowCrashed: false), .stopped], .drain(mayReopen: false)),
+        ("open", [.session, .entered(windowCrashed: false)], .open),
+        ("recovering", [.session, .entered(windowCrashed: true)], .recover),
+        ("draining", [.session, .entered(windowCrashed: false), .signalled], .drain(mayReopen: true)),
+        ("draining to leave", [.session, .entered(windowCrashed: false), .stopped], .drain(mayReopen: false)),
         (
             "draining without a session",
-            [.session, .entered(lastWindowCrashed: false), .lost(hasSession: false)], .drain(mayReopen: false)
+            [.session, .entered(windowCrashed: false), .lost(hasSession: false)], .drain(mayReopen: false)
         ),
         ("leaving", [.session, .enteredUnderSignal], .leave),
         ("paused", [.session, .enteredUnderSignal, .left(signalStands: true)], .awaitSignalGone),
@@ -43,16 +43,16 @@ import Testing
         var machine = Machine()
         #expect(machine.start() == .awaitSession)
         #expect(machine.handle(.session) == .enter)
-        #expect(machine.handle(.entered(lastWindowCrashed: false)) == .open)
+        #expect(machine.handle(.entered(windowCrashed: false)) == .open)
         #expect(machine.handle(.signalled) == .drain(mayReopen: true))
         #expect(machine.handle(.drained) == .leave)
         #expect(machine.handle(.left(signalStands: true)) == .awaitSignalGone)
         #expect(machine.handle(.signalGone) == .enter)
-        #expect(machine.handle(.entered(lastWindowCrashed: false)) == .open)
+        #expect(machine.handle(.entered(windowCrashed: false)) == .open)
     }
 
     @Test func `a gate that drains opens again when the signal has gone, for every signal that it outlasts`() {
-        var (machine, _) = machine(.session, .entered(lastWindowCrashed: false))
+        var (machine, _) = machine(.session, .entered(windowCrashed: false))
         for _ in 0..<3 {
             #expect(machine.handle(.signalled) == .drain(mayReopen: true))
             #expect(machine.handle(.signalGone) == .open)
@@ -66,18 +66,18 @@ import Testing
             (Machine.Event.lost(hasSession: true), Machine.Action.leave), (.lost(hasSession: false), .awaitSession),
             (.stopped, .leave),
         ] {
-            var (machine, _) = machine(.session, .entered(lastWindowCrashed: false), .signalled, .signalGone)
+            var (machine, _) = machine(.session, .entered(windowCrashed: false), .signalled, .signalGone)
             #expect(machine.handle(event) == .drain(mayReopen: false))
             #expect(machine.handle(.drained) == drain)
         }
     }
 
     @Test func `a gate that stops, or that recovered from a crash, does not reopen`() {
-        var (stopping, _) = machine(.session, .entered(lastWindowCrashed: false), .signalled)
+        var (stopping, _) = machine(.session, .entered(windowCrashed: false), .signalled)
         stopping.stop()
         #expect(stopping.handle(.signalGone) == .drain(mayReopen: false))
         #expect(stopping.handle(.drained) == .leave)
-        var (recovering, action) = machine(.session, .entered(lastWindowCrashed: true), .signalled)
+        var (recovering, action) = machine(.session, .entered(windowCrashed: true), .signalled)
         #expect(action == .drain(mayReopen: false))
         #expect(recovering.handle(.signalGone) == .drain(mayReopen: false))
     }
@@ -94,13 +94,13 @@ import Testing
     }
 
     @Test func `after a window that crashed the gate waits before it opens`() {
-        var (machine, action) = machine(.session, .entered(lastWindowCrashed: true))
+        var (machine, action) = machine(.session, .entered(windowCrashed: true))
         #expect(action == .recover)
         #expect(machine.handle(.recovered) == .open)
     }
 
     @Test func `a window may come while the gate recovers`() {
-        var (machine, _) = machine(.session, .entered(lastWindowCrashed: true))
+        var (machine, _) = machine(.session, .entered(windowCrashed: true))
         #expect(machine.handle(.signalled) == .drain(mayReopen: false))
         #expect(machine.handle(.drained) == .leave)
     }
@@ -108,7 +108,7 @@ import Testing
     @Test(arguments: [true, false])
     func `lost with its session alive the node is deleted first, else it is gone with it`(crashed: Bool) {
         for hasSession in [true, false] {
-            var (machine, _) = machine(.session, .entered(lastWindowCrashed: crashed))
+            var (machine, _) = machine(.session, .entered(windowCrashed: crashed))
             #expect(machine.handle(.lost(hasSession: hasSession)) == .drain(mayReopen: false))
             #expect(machine.handle(.drained) == (hasSession ? .leave : .awaitSession))
         }
@@ -141,19 +141,19 @@ import Testing
 
     @Test func `stopped in each state, the gate leaves no node`() {
         expectEnd(after: [], event: .stopped, actions: [])
-        expectEnd(after: [.session], event: .entered(lastWindowCrashed: false), actions: [.leave])
-        expectEnd(after: [.session], event: .entered(lastWindowCrashed: true), actions: [.leave])
+        expectEnd(after: [.session], event: .entered(windowCrashed: false), actions: [.leave])
+        expectEnd(after: [.session], event: .entered(windowCrashed: true), actions: [.leave])
         expectEnd(after: [.session], event: .enteredUnderSignal, actions: [.leave])
         expectEnd(after: [.session], event: .enterFailed, actions: [])
         expectEnd(after: [.session], event: .sessionEnded, actions: [])
-        let open: [Machine.Event] = [.session, .entered(lastWindowCrashed: false)]
+        let open: [Machine.Event] = [.session, .entered(windowCrashed: false)]
         expectEnd(after: open, event: .stopped, actions: [Self.drain, .leave])
         expectEnd(after: open, event: .signalled, actions: [Self.drain, .leave])
         expectEnd(after: open, event: .lost(hasSession: true), actions: [Self.drain, .leave])
         expectEnd(after: open, event: .lost(hasSession: false), actions: [Self.drain])
         expectEnd(after: open + [.signalled], event: .drained, actions: [.leave])
         expectEnd(after: open + [.signalled], event: .signalGone, actions: [Self.drain, .leave])
-        let recovering: [Machine.Event] = [.session, .entered(lastWindowCrashed: true)]
+        let recovering: [Machine.Event] = [.session, .entered(windowCrashed: true)]
         expectEnd(after: recovering, event: .recovered, actions: [.leave])
         expectEnd(after: recovering, event: .stopped, actions: [Self.drain, .leave])
         let leaving: [Machine.Event] = [.session, .enteredUnderSignal]
@@ -241,10 +241,10 @@ import Testing
                 return .enteredUnderSignal
             case 3:
                 hasNode = true
-                return .entered(lastWindowCrashed: true)
+                return .entered(windowCrashed: true)
             default:
                 (hasNode, mayOpen) = (true, true)
-                return .entered(lastWindowCrashed: false)
+                return .entered(windowCrashed: false)
             }
         }
 

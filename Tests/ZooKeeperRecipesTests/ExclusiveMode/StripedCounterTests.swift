@@ -1,15 +1,8 @@
+import Glibc
 import Synchronization
 import Testing
 
 @testable import ZooKeeperRecipes
-
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#else
-import Darwin
-#endif
 
 @Suite(.timeLimit(.minutes(5))) struct StripedCounterTests {
     @Test func `counts per stripe and in all`() {

@@ -1,11 +1,6 @@
+import Glibc
 import Testing
 import ZooKeeperRecipes
-
-#if canImport(Glibc)
-import Glibc
-#else
-import Darwin
-#endif
 
 @Suite struct FencedFileTests {
     private func token(_ number: Int64) -> FencingToken { FencingToken(rawValue: number) }
@@ -32,7 +27,6 @@ import Darwin
         return String(decoding: buffer.prefix(count), as: UTF8.self)
     }
 
-    #if os(Linux)
     @Test func `many writes at once need no thread each`() async {
         // In a process of its own: no other test starts threads there.
         await #expect(processExitsWith: .success) {
@@ -49,7 +43,6 @@ import Darwin
             }
         }
     }
-    #endif
 
     @Test func `a lower token than the highest is refused, and counted`() async throws {
         try await withFile { file in
@@ -109,7 +102,6 @@ import Darwin
     }
 }
 
-#if os(Linux)
 /// The threads of this process.
 private func threadCount() throws -> Int {
     let tasks = try #require(opendir("/proc/self/task"))
@@ -118,4 +110,3 @@ private func threadCount() throws -> Int {
     while readdir(tasks) != nil { count += 1 }
     return count
 }
-#endif

@@ -2,6 +2,7 @@ import Foundation
 import Testing
 
 @testable import ZooKeeperRecipes
+@testable import ZooKeeperScheduling
 
 @Suite struct CronExpressionTests {
     /// The days of a month that an expression names.

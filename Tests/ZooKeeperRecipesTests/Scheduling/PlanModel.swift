@@ -2,6 +2,7 @@ import Foundation
 import ZooKeeper
 
 @testable import ZooKeeperRecipes
+@testable import ZooKeeperScheduling
 
 /// One leader after another, a clock and what the ensemble keeps, with no server: decisions are carried out as they are made.
 final class PlanModel {

@@ -3,6 +3,7 @@ import Testing
 import ZooKeeper
 
 @testable import ZooKeeperRecipes
+@testable import ZooKeeperScheduling
 
 @Suite struct RunRecordTests {
     private func record() throws -> RunRecord {

@@ -2,6 +2,7 @@ import Foundation
 import Testing
 
 @testable import ZooKeeperRecipes
+@testable import ZooKeeperScheduling
 
 /// Schedules against an oracle that looks at every minute, where clocks change.
 @Suite struct ScheduleOracleTests {

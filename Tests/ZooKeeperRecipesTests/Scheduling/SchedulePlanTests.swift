@@ -3,6 +3,7 @@ import Testing
 import ZooKeeper
 
 @testable import ZooKeeperRecipes
+@testable import ZooKeeperScheduling
 
 @Suite struct SchedulePlanTests {
     private let day = "2026-05-04"
@@ -102,15 +103,15 @@ import ZooKeeper
     @Test func `policies that contradict each other are refused with what would be right`() throws {
         var configuration = ScheduledTaskConfiguration()
         configuration.takeover = .rerun
-        let error = try #require(throws: ScheduledTaskError.self) {
+        let error = try #require(throws: RecipeError.self) {
             try configuration.validate(.atMostOnce, path: "/t")
         }
         #expect(error.message?.contains("choose .skip or .askOperator, or .atLeastOnce") == true)
         configuration.takeover = .resume
-        #expect(throws: ScheduledTaskError.self) { try configuration.validate(.atMostOnce, path: "/t") }
+        #expect(throws: RecipeError.self) { try configuration.validate(.atMostOnce, path: "/t") }
         try configuration.validate(.atLeastOnce, path: "/t")
         configuration.missed = .all(within: .seconds(1))
-        #expect(throws: ScheduledTaskError.self) { try configuration.validate(.atLeastOnce, path: "/t") }
+        #expect(throws: RecipeError.self) { try configuration.validate(.atLeastOnce, path: "/t") }
     }
 
     // MARK: Missed periods
@@ -354,7 +355,7 @@ import ZooKeeper
                 var configuration = ScheduledTaskConfiguration()
                 configuration.missed = .all(within: .seconds(Int64.max))
                 configuration[keyPath: path] = value
-                let error = try #require(throws: ScheduledTaskError.self) {
+                let error = try #require(throws: RecipeError.self) {
                     try configuration.validate(.atLeastOnce, path: "/t")
                 }
                 #expect(error.message?.contains(name) == true)

@@ -2,6 +2,7 @@ import Foundation
 import Testing
 
 @testable import ZooKeeperRecipes
+@testable import ZooKeeperScheduling
 
 @Suite struct ScheduleTests {
     private let newYork = "America/New_York"

@@ -3,6 +3,7 @@ import Testing
 import ZooKeeper
 
 @testable import ZooKeeperRecipes
+@testable import ZooKeeperScheduling
 
 /// Ten years of a daily schedule, decided by the plan alone: five nodes, a crash in one run of five.
 @Suite struct TenYearsTests {

@@ -6,7 +6,7 @@ import ZooKeeperBridge
 @testable import ZooKeeper
 
 /// A client that stops keeps its session until everybody who holds something in it has let go.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct ClientCloseTests {
     /// A client that runs and holds one znode.
     private struct Scene {
@@ -118,6 +118,30 @@ struct ClientCloseTests {
         scene.scripted.clock.advance(by: .seconds(10))
         try await scene.running.value
         #expect(scene.held.lossReason == .clientStopped)
+    }
+
+    @Test func `attempts to reconnect do not prolong the wait`() async throws {
+        let scene = try await Scene()
+        let clock = scene.scripted.clock
+        let end = clock.now + .seconds(10)
+        scene.running.cancel()
+        _ = try await scene.held.waitForLoss()
+        scene.connection.lose()
+        clock.advance(by: .seconds(7))
+        // After a pause, another connection is opened. No server answers.
+        let hasOpened = OneShot<Void>()
+        let opening = Task {
+            _ = try await scene.scripted.transport.connection(2)
+            hasOpened.set(())
+        }
+        while hasOpened.value == nil, clock.now < end - .seconds(1) {
+            clock.advance(by: .milliseconds(1))
+            await Task.yield()
+        }
+        try await opening.value
+        clock.advance(by: end - clock.now)
+        try await scene.running.value
+        #expect(clock.now == end)
     }
 
     @Test func `an expired session is not waited for`() async throws {

@@ -4,7 +4,7 @@ import ZooKeeperBridge
 
 @testable import ZooKeeper
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct ClientCoreTests {
     // MARK: Deadlines
 
@@ -65,6 +65,73 @@ struct ClientCoreTests {
             }
             #expect(error?.code == .invalidArgument)
             #expect(connection.waiting.isEmpty)
+        }
+    }
+
+    @Test func `a new connection asks for the timeout that its session has`() async throws {
+        try await ScriptedClient.run({ $0.sessionTimeout = .seconds(4) }) { scripted in
+            let first = try await scripted.transport.connection(1)
+            #expect(first.endpoint.sessionTimeout == 4_000)
+            first.connect(timeout: 10_000)
+            _ = try await scripted.client.liveSession()
+            try scripted.client.updateServers([ServerAddress(host: "127.0.0.2", port: 2181)])
+            #expect(try await scripted.transport.connection(2).endpoint.sessionTimeout == 10_000)
+        }
+    }
+
+    @Test func `a flight that spans a reconnection fails, also while the connection is being closed`() async throws {
+        try await ScriptedClient.run { scripted in
+            let connection = try await scripted.connected()
+            let session = try await scripted.client.liveSession()
+            async let results = session.flight(.data(path: "/a"), .data(path: "/b"))
+            await connection.next { $0.isRead(of: "/a") }.answer(0, .data([1], .test()))
+            let second = await connection.next { $0.isRead(of: "/b") }
+            connection.beforeClose {
+                connection.say(.disconnected)
+                connection.connect()
+                second.answer(0, .data([2], .test()))
+            }
+            try scripted.client.updateServers([ServerAddress(host: "127.0.0.2", port: 2181)])
+            let all = try await results
+            #expect(try all[0].get().data.data == [1])
+            #expect(#expect(throws: ZooKeeperError.self) { try all[1].get() }?.code == .connectionLoss)
+        }
+    }
+
+    @Test func `a write that is given up before it is sent is not sent, and its answer is not reported`() async throws {
+        try await ScriptedClient.run { scripted in
+            let connection = try await scripted.connected()
+            let session = try await scripted.client.liveSession()
+            let (answered, given) = (OneShot<Bool>(), OneShot<Bool>())
+            func write(_ path: String, _ answered: OneShot<Bool>) -> Task<SessionReply, any Error> {
+                Task {
+                    try await session.send(.setData(path: path, data: [1])) { result in
+                        answered.set((try? result.get()) != nil)
+                    }
+                }
+            }
+            let kept = write("/kept", answered)
+            await connection.next(where: \.isSetData).answer(0, .stat(.test()))
+            _ = try await kept.value
+            // Before the task that waits for it runs.
+            #expect(answered.value == true)
+
+            connection.lose()
+            let dropped = write("/dropped", given)
+            await scripted.waitForOutbox(1)
+            dropped.cancel()
+            await #expect(throws: CancellationError.self) { try await dropped.value }
+            connection.connect()
+            // The outbox is sent in order.
+            let last = Task { try await scripted.client.setData([2], at: "/last") }
+            let sent = await connection.next(where: \.isSetData)
+            guard case .setData("/last", _, _) = sent.request else {
+                Issue.record("\(sent.request) was sent")
+                return
+            }
+            sent.answer(0, .stat(.test()))
+            _ = try await last.value
+            #expect(given.value == nil)
         }
     }
 

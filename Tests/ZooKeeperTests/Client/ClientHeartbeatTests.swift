@@ -3,7 +3,7 @@ import ZooKeeperBridge
 
 @testable import ZooKeeper
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct ClientHeartbeatTests {
     @Test func `a proof is sent when the sync before it is answered, and not sooner`() async throws {
         try await ScriptedClient.run { scripted in

@@ -5,7 +5,7 @@ import ZooKeeperBridge
 @testable import ZooKeeper
 
 /// Each test moves the clock by the session timeout at most, so that a client that waits longer never ends.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct ClientShutdownTests {
     private let sessionTimeout = Duration.seconds(10)
 

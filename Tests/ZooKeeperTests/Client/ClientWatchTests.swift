@@ -5,7 +5,7 @@ import ZooKeeperBridge
 @testable import ZooKeeper
 
 /// Watches as the client keeps them: told in order, and taken away from the server when nobody waits any more.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct ClientWatchTests {
     @Test func `the last waiter's end takes a watch away, and only the last one's`() async throws {
         try await ScriptedClient.run { scripted in

@@ -4,7 +4,7 @@ import ZooKeeperBridge
 
 @testable import ZooKeeper
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct ZooKeeperMetricsTests {
     private let metrics = TestMetrics()
 

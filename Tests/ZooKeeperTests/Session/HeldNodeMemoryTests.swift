@@ -1,4 +1,3 @@
-#if os(Linux)
 import Glibc
 import Testing
 
@@ -53,4 +52,3 @@ private func residentKilobytes() -> Int {
     }
     return 0
 }
-#endif

@@ -36,7 +36,8 @@ private struct Driven {
     /// Closes, as the machine asks for.
     mutating func close(_ end: TransportClose) {
         #expect(step == .close(end))
-        machine.closed()
+        let effects = machine.closed(isKept: end == .keepSession)
+        #expect(effects == [])
     }
 
     /// Waits as the machine asks for; how long.
@@ -57,6 +58,30 @@ private func session(_ id: Int64, epoch: Int, timeout: Duration = .seconds(10)) 
 
 @Suite
 struct SessionStateMachineTests {
+    @Test func `a client that stops while somebody still holds tells the server nothing`() {
+        var driven = Driven()
+        driven.connect()
+        #expect(driven.machine.stop(keepsSession: true) == [.wake])
+        driven.close(.keepSession)
+        #expect(driven.step == .finish(nil))
+    }
+
+    @Test func `a connection that may have ended the session with it ends it here as well`() {
+        var driven = Driven()
+        driven.connect()
+        let lost = driven.machine.replaceConnection()
+        #expect(lost == [.suspend(session(1, epoch: 1)), .wake])
+        #expect(driven.step == .close(.keepSession))
+        let ended = driven.machine.closed(isKept: false)
+        #expect(ended == [.endSession(session(1, epoch: 1))])
+        let again = driven.machine.closed(isKept: false)
+        #expect(again == [])
+        // The next one asks for a new session.
+        driven.open(session: nil)
+        let begun = driven.machine.connected(granted(2))
+        #expect(begun == [.beginSession(session(2, epoch: 2)), .wake])
+    }
+
     // MARK: Connecting
 
     @Test func `a first connection begins a session`() {
@@ -170,7 +195,8 @@ struct SessionStateMachineTests {
         #expect(driven.machine.current == nil && driven.machine.credential == nil)
         driven.close(.keepSession)
         driven.open()
-        #expect(driven.machine.connected(granted(2)) == [.beginSession(session(2, epoch: 2)), .wake])
+        let begun = driven.machine.connected(granted(2))
+        #expect(begun == [.beginSession(session(2, epoch: 2)), .wake])
     }
 
     @Test func `a session that expires while another connection takes it over ends as well`() {
@@ -310,7 +336,7 @@ struct SessionStateMachineInterruptionTests {
         driven.now = driven.roundEnd
         #expect(driven.step == .close(.keepSession))
         #expect(driven.machine.connected(granted(1)) == [])
-        driven.machine.closed()
+        #expect(driven.machine.closed(isKept: true) == [])
         #expect(driven.sitOut() != nil)
     }
 

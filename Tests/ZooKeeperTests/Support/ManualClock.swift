@@ -44,11 +44,16 @@ final class ManualClock: MonotonicClock {
         for sleeper in due { sleeper.end.set(()) }
     }
 
+    /// Whether somebody sleeps until exactly this instant.
+    func isSleeper(until deadline: MonotonicInstant) -> Bool {
+        state.withLock { state in state.sleepers.contains { $0.deadline == deadline } }
+    }
+
     /// Returns when somebody sleeps until exactly this instant.
     func waitForSleeper(until deadline: MonotonicInstant) async {
         // Each sleep is told, also when the number of sleepers stays the same.
         for await _ in sleeperCount.follow() {
-            if state.withLock({ state in state.sleepers.contains { $0.deadline == deadline } }) { return }
+            if isSleeper(until: deadline) { return }
         }
     }
 

@@ -94,11 +94,12 @@ final class ScriptedConnection: TransportConnection {
         work?()
     }
 
-    func close(_ end: TransportClose) async {
+    func close(_ end: TransportClose) async -> Bool {
         let (code, work) = state.withLock { ($0.closeCode, $0.beforeClose) }
         work?()
         for submission in takeAll() { submission.answer(code, code == 0 ? .data([], .test()) : .none) }
         closed.set(end)
+        return end == .keepSession
     }
 
     // MARK: What the test does

@@ -93,6 +93,13 @@ public final class CuratorPeer {
                 tickets.put(words[2], holding);
                 return Long.toString(holding.take());
             }
+            case "enter": {
+                Barrier barrier = new Barrier(
+                    client(0), words[3], Integer.parseInt(words[4]), name + "/" + words[2]);
+                tickets.put(words[2], barrier);
+                barrier.enter();
+                return "";
+            }
             case "process": return keep(words[2], new Processor(client(0), words[3], name + "/" + words[2]));
             case "join": return keep(words[2], new Member(client(0), words[3], words[4], words[5]));
             case "cache": return keep(words[2], new Cache(client(0), words[3]));

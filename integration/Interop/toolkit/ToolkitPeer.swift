@@ -1,5 +1,6 @@
 import Logging
 import Synchronization
+import SystemSupport
 import ZooKeeper
 import ZooKeeperRecipes
 import ZooKeeperTestKit
@@ -63,6 +64,11 @@ struct ToolkitPeer {
             let holding = Holding(recipe, who: "\(name)/\(words[0])")
             tickets[words[0]] = holding
             return try await holding.token()
+        case "enter":
+            let barrier = try BarrierTicket(
+                client: await clients[0], path: words[1], participants: Int(words[2]) ?? 0, who: "\(name)/\(words[0])")
+            tickets[words[0]] = barrier
+            try await barrier.enter()
         case "process":
             tickets[words[0]] = try ProcessorTicket(
                 client: await clients[0], base: words[1], who: "\(name)/\(words[0])")

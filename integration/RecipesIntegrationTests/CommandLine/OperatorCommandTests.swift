@@ -129,7 +129,7 @@ struct OperatorCommandTests {
             }
         }()
         #expect(history.lines.contains { $0.contains("the command ended with exit status 3") }, "\(history)")
-        #expect(!history.lines.contains { $0.contains("CommandFailure") }, "\(history)")
+        #expect(!history.lines.contains { $0.contains("CommandEnding") }, "\(history)")
         try task.terminate()
         try await task.waitForEnd()
     }

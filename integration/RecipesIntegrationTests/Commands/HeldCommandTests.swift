@@ -5,7 +5,7 @@ import ZooKeeperRecipes
 import ZooKeeperTestKit
 import ZooKeeperTestKitTraits
 
-@testable import zkrecipes
+@testable import zkrecipes_dev
 
 /// Commands that run under a mutex, in the situations in which people start, stop and kill such programs.
 @Suite(.zooKeeperServer, .serialized, .timeLimit(.minutes(5)))
@@ -34,6 +34,37 @@ struct HeldCommandTests {
 
     private func wait(until condition: () -> Bool) async throws {
         while !condition() { try await Task.sleep(for: .milliseconds(5)) }
+    }
+
+    // MARK: What the program reports
+
+    @Test func `a lost connection is reported, and that it is back`() async throws {
+        try await withTestServer { server in
+            let process = try TestProcess(
+                "/bin/sh",
+                arguments: [
+                    "-c", "exec \"$0\" leader run /one --id a --session-timeout 4 --connect \"$1\" 2>&1",
+                    TestProcess.path(ofProduct: "zkrecipes"), server.connectionString,
+                ])
+            try await process.line { $0.hasPrefix("leading") }
+            await server.kill()
+            try await process.line { $0.contains("the connection is lost") }
+            try await server.start()
+            try await process.line { $0.contains("connected again") }
+            try process.terminate()
+            #expect(try await process.waitForEnd() == .exited(0))
+        }
+    }
+
+    @Test func `a window that waits reports for what`() async throws {
+        let first = try shell("exec \"$0\" exclusive run /waiting -- /bin/sh -c 'echo open; exec sleep 600'")
+        try await first.line { $0 == "open" }
+        let second = try shell("exec \"$0\" exclusive run /waiting -- echo second 2>&1")
+        let line = try await second.line { $0.contains("waiting;") }
+        #expect(line.contains("/waiting: a window is open"))
+        try first.terminate()
+        try await second.line { $0 == "second" }
+        #expect(try await second.waitForEnd() == .exited(0))
     }
 
     // MARK: The program is killed
@@ -91,7 +122,7 @@ struct HeldCommandTests {
                 "trap 'echo told' TERM; echo $$; \(Self.loop)",
             ])
         let id = try #require(Int32(try await process.line { Int32($0) != nil }))
-        #expect(kill(process.id, SIGSTOP) == 0)
+        try process.pause()
         try await withZooKeeperClient(configuration: .init(connectionString: connection)) { client in
             try await held.next(client, path) { #expect(state(of: id) == nil) }
         }

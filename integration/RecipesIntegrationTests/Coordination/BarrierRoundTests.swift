@@ -78,7 +78,7 @@ struct BarrierRoundTests {
             try await near.inside.wait()
             try await far.inside.wait()
             near.letGo.set(())
-            await #expect(throws: CoordinationError.self) { try await near.task.value }
+            await #expect(throws: RecipeError.self) { try await near.task.value }
             let again = try Visit(scene.client)
             try await scene.members(2, at: Self.path)
             // A third one makes the next round complete; it still waits for the one inside.

@@ -44,11 +44,11 @@ struct DistributedBarrierTests {
             do {
                 try await barrier.wait(waitingAtMost: .milliseconds(100))
                 Issue.record("passed")
-            } catch let error as CoordinationError {
+            } catch let error as RecipeError {
                 #expect(error.code == .timedOut)
             }
             let waiting = Task { try await barrier.wait() }
-            _ = try await scene.proxy.nextRequest { $0.operation == .sync }
+            _ = try await scene.proxy.nextRequest { $0.operation == .multi }
             waiting.cancel()
             await #expect(throws: CancellationError.self) { try await waiting.value }
             let early = Task {
@@ -125,7 +125,7 @@ struct DoubleBarrierTests {
             let near = try barrier(scene.client)
             do {
                 try await near.withBarrier(waitingAtMost: .milliseconds(300)) { _ = Issue.record("passed alone") }
-            } catch let error as CoordinationError {
+            } catch let error as RecipeError {
                 #expect(error.code == .timedOut)
             }
             #expect(try await scene.other.children(of: Self.path).names == ["ready"])
@@ -145,7 +145,7 @@ struct DoubleBarrierTests {
             do {
                 try await near.withBarrier(leavingAtMost: .milliseconds(300)) {}
                 Issue.record("left alone")
-            } catch let error as CoordinationError {
+            } catch let error as RecipeError {
                 #expect(error.code == .timedOut)
             }
             #expect(try await scene.other.children(of: Self.path).names.count == 2)

@@ -37,7 +37,7 @@ struct SharedCounterTests {
                 do {
                     try await counter.add(1)
                     Issue.record("no overflow")
-                } catch let error as CoordinationError {
+                } catch let error as RecipeError {
                     #expect(error.code == .overflow)
                 }
                 #expect(try await counter.number() == before)
@@ -46,8 +46,8 @@ struct SharedCounterTests {
             do {
                 _ = try await small.number()
                 Issue.record("three bytes are no number")
-            } catch let error as CoordinationError {
-                #expect(error.code == .malformed)
+            } catch let error as RecipeError {
+                #expect(error.code == .unreadable)
             }
         }
     }
@@ -62,7 +62,7 @@ struct SharedCounterTests {
             do {
                 try await counter.add(1)
                 Issue.record("the outcome was taken for known")
-            } catch let error as CoordinationError {
+            } catch let error as RecipeError {
                 #expect(error.code == .outcomeUnknown)
                 #expect(error.present?.data == [0, 0, 0, 2])
             }
@@ -110,7 +110,7 @@ struct SharedCounterTests {
             do {
                 try await counter.add(1, waitingAtMost: .milliseconds(200))
                 Issue.record("it did not wait")
-            } catch let error as CoordinationError {
+            } catch let error as RecipeError {
                 #expect(error.code == .timedOut)
             }
             await scene.proxy.release()

@@ -49,7 +49,7 @@ struct GateFaultTests {
     @Test func `operators see that a gate waits after a crash, and that it runs again`() async throws {
         try await ExclusiveScene.with { scene in
             var configuration = ExclusiveMode.Configuration()
-            configuration.resumeDelay = .seconds(1)
+            configuration.resumeDelay = .seconds(4)
             let one = try await scene.processor(configuration: configuration)
             try await scene.crashWindow()
             try await scene.awaitActivity(.recovering)

@@ -25,7 +25,7 @@ struct GateShutdownTests {
             try await running.value
             #expect(try await scene.locks().isEmpty)
             #expect(gate.state == .stopped)
-            await #expect(throws: ExclusiveModeError.self) { try await gate.enter() }
+            await #expect(throws: RecipeError.self) { try await gate.enter() }
         }
     }
 
@@ -203,7 +203,7 @@ extension ExclusiveScene {
         }
         await began.wait()
         try await server.expireSession(of: crashing.client)
-        let error = await #expect(throws: ExclusiveModeError.self) { try await window.value }
+        let error = await #expect(throws: RecipeError.self) { try await window.value }
         #expect(error?.code == .lost)
     }
 }

@@ -2,7 +2,7 @@ import Testing
 import ZooKeeper
 import ZooKeeperTestKit
 
-@testable import zkrecipes
+@testable import zkrecipes_dev
 
 /// Processors and operators in processes of their own, on a server, under a base path of their own.
 final class ProcessScene: Sendable {

@@ -4,7 +4,7 @@ import ZooKeeperRecipes
 import ZooKeeperTestKit
 import ZooKeeperTestKitTraits
 
-@testable import zkrecipes
+@testable import zkrecipes_dev
 
 /// Windows among real processes that are frozen and killed.
 @Suite(.zooKeeperServer, .serialized, .timeLimit(.minutes(3)))

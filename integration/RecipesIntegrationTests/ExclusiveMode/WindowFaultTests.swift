@@ -43,7 +43,7 @@ struct WindowFaultTests {
             #expect(try await scene.admin.exists(at: scene.signal) != nil)
             #expect(!one.gate.state.isOpen)
             await op.proxy.release()
-            let error = await #expect(throws: ExclusiveModeError.self) { try await lost.value }
+            let error = await #expect(throws: RecipeError.self) { try await lost.value }
             #expect(error?.code == .lost)
             #expect(error?.reason == .deadlinePassed)
             try await scene.awaitSignal(stands: false)
@@ -69,7 +69,7 @@ struct WindowFaultTests {
             try await scene.server.expireSession(of: op.client)
             await cancelled.wait()
             mayEnd.happen()
-            let error = await #expect(throws: ExclusiveModeError.self) { try await window.value }
+            let error = await #expect(throws: RecipeError.self) { try await window.value }
             await ended.wait()
             #expect(error?.code == .lost)
             // What it hears of first.
@@ -88,7 +88,7 @@ struct WindowFaultTests {
             let one = try await scene.processor(timeout: .seconds(30), configuration: configuration)
             let token = await one.awaitOpen()
             let op = try await scene.windowOperator(timeout: .seconds(30))
-            let error = await #expect(throws: ExclusiveModeError.self) {
+            let error = await #expect(throws: RecipeError.self) {
                 try await op.window { _ in
                     let write = try #require(try await scene.locks().first { $0.kind == .write })
                     let node = which == "signal" ? scene.signal : "\(scene.path)/locks/\(write)"
@@ -204,9 +204,9 @@ struct WindowFaultTests {
             await op.proxy.refuse()
             await op.proxy.cut()
             for await state in op.client.states where !state.isConnected { break }
-            let error = await #expect(throws: ExclusiveModeError.self) { try await window.value }
+            let error = await #expect(throws: RecipeError.self) { try await window.value }
             #expect(error?.code == .notPaused)
-            #expect(error?.who.count == 1)
+            #expect(error?.participants.count == 1)
             #expect(!op.client.state.isConnected)
             permit.leave()
             await op.proxy.accept()

@@ -51,11 +51,11 @@ struct WindowPeersTests {
             let op = try await scene.windowOperator()
             let writers = ACL(permissions: [.delete, .write], scheme: "world", id: "anyone")
             try await scene.admin.create(scene.signal, mode: .ephemeral, acl: [writers])
-            let error = await #expect(throws: ExclusiveModeError.self) {
+            let error = await #expect(throws: RecipeError.self) {
                 try await op.window(ifBusy: .fail) { _ in }
             }
-            #expect(error?.code == .busy)
-            #expect(error?.who == ["unknown"])
+            #expect(error?.code == .notAvailable)
+            #expect(error?.participants == ["unknown"])
         }
     }
 
@@ -67,10 +67,10 @@ struct WindowPeersTests {
             let name = String(foreign.path.split(separator: "/").last ?? "")
             #expect(try await scene.windowOperator().mode.status().processors.map(\.name).contains(name))
             let op = try await scene.windowOperator()
-            let error = await #expect(throws: ExclusiveModeError.self) {
+            let error = await #expect(throws: RecipeError.self) {
                 try await op.window(drain: .abort(after: .milliseconds(300))) { _ in }
             }
-            #expect(error?.who == [name])
+            #expect(error?.participants == [name])
             await one.awaitState(\.isOpen)
             let window = Task { try await op.window { $0.participants } }
             await one.awaitState { $0 == .paused }

@@ -97,7 +97,7 @@ struct FencedNodeTests {
             try await node.write([1], under: lease)
             #expect(try await node.read()?.registers.highest == lease.fencingToken)
             try await scene.other.delete(scene.path(scene.contenders()[0]))
-            let error = await #expect(throws: LockError.self) { try await node.write([2], under: lease) }
+            let error = await #expect(throws: RecipeError.self) { try await node.write([2], under: lease) }
             #expect(error?.code == .lost)
             #expect(try await node.read()?.value == [1])
             await lease.release()

@@ -77,7 +77,7 @@ struct GroupMembershipTests {
             do {
                 try await second.task.value
                 Issue.record("the duplicate was not refused")
-            } catch let error as GroupError {
+            } catch let error as RecipeError {
                 #expect(error.code == .duplicate)
                 #expect(error.occupant?.stat.ephemeralOwner == scene.other.session?.id)
                 #expect(error.description.contains("host a"))

@@ -23,7 +23,7 @@ struct NodeOwnershipTests {
             let secondRun = Task { try await second.run() }
             await second.node.state { if case .occupied = $0 { true } else { false } }
             #expect(second.current["one"]?.isSelf != true)
-            let error = await #expect(throws: GroupError.self) { try await secondRun.value }
+            let error = await #expect(throws: RecipeError.self) { try await secondRun.value }
             #expect(error?.code == .duplicate)
             #expect(error?.occupant?.stat.czxid == stat.czxid)
             #expect(error?.description.contains("same client") == true)

@@ -202,8 +202,8 @@ struct PersistentNodeTests {
             try await run
             #expect(try await scene.other.exists(at: "/one") == nil)
             #expect(node.state == .stopped)
-            await #expect(throws: GroupError.self) { try await node.waitUntilStanding() }
-            await #expect(throws: GroupError.self) { try await node.run() }
+            await #expect(throws: RecipeError.self) { try await node.waitUntilStanding() }
+            await #expect(throws: RecipeError.self) { try await node.run() }
         }
     }
 

@@ -52,10 +52,10 @@ extension HazardTests {
                         Issue.record("the operation ran although an event was inside")
                     }
                     Issue.record("the window opened")
-                } catch let error as ExclusiveModeError {
+                } catch let error as RecipeError {
                     #expect(error.code == .notPaused)
-                    #expect(error.who.count == 1)
-                    #expect(error.who.first?.hasPrefix("processor-1") == true)
+                    #expect(error.participants.count == 1)
+                    #expect(error.participants.first?.hasPrefix("processor-1") == true)
                 }
                 permit.leave()
                 for processor in processors { await processor.awaitState(\.isOpen) }
@@ -103,12 +103,12 @@ extension HazardTests {
         try await ExclusiveScene.with { scene in
             let (first, second) = (try await scene.windowOperator(), try await scene.windowOperator())
             let waiting = try await first.window { _ in
-                let error = await #expect(throws: ExclusiveModeError.self) {
+                let error = await #expect(throws: RecipeError.self) {
                     try await second.window(ifBusy: .fail) { _ in Issue.record("two windows") }
                 }
-                #expect(error?.code == .busy)
+                #expect(error?.code == .notAvailable)
                 let owner = try await first.mode.status().window?.owner
-                #expect(error?.who.first == owner)
+                #expect(error?.participants.first == owner)
                 let waiting = Task { try await second.window("second") { $0.fencingToken } }
                 try await second.proxy.nextRequest { $0.operation == .exists && $0.path == scene.signal }
                 return waiting

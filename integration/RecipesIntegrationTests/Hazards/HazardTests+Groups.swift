@@ -35,7 +35,7 @@ extension HazardTests {
             try await first.waitUntilJoined()
             let second = try GroupMembership(
                 path, memberID: "one", data: [2], client: scene.client, configuration: configuration)
-            let error = await #expect(throws: GroupError.self) { try await second.run() }
+            let error = await #expect(throws: RecipeError.self) { try await second.run() }
             #expect(error?.code == .duplicate)
             let (data, stat) = try await scene.other.data(at: "\(path)/one")
             #expect(data == [1])
@@ -99,7 +99,7 @@ extension HazardTests {
             let value = try SharedValue(client: scene.client, path: "/value", initial: [1])
             var known = try await value.value()
             known.stat.dataVersion = -1
-            await #expect(throws: CoordinationError.self) { try await value.set([9], replacing: known) }
+            await #expect(throws: RecipeError.self) { try await value.set([9], replacing: known) }
             #expect(try await value.value().data == [1])
         }
     }

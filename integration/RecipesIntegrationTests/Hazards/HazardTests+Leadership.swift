@@ -89,7 +89,7 @@ extension HazardTests {
             }
             let last = try await one.leads(term: 21)
             first.resign()
-            let late = await #expect(throws: LeadershipError.self) { try await first.guarded([.check("/")]) }
+            let late = await #expect(throws: RecipeError.self) { try await first.guarded([.check("/")]) }
             #expect(late != nil)
             _ = try await last.guarded([.check("/")])
             #expect(last.isValid && one.selector.term === last)

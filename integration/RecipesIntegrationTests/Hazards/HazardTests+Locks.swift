@@ -54,10 +54,12 @@ extension HazardTests {
             let (near, far) = (try LockPair(scene.client), try LockPair(scene.other))
             let holder = Holder.writes(far.second)
             _ = try await holder.lease
-            await #expect(throws: LockError(.timedOut, path: "/b")) {
+            await #expect(throws: RecipeError(.timedOut, in: .lock, path: "/b")) {
                 try await near.multi.acquire(waitingAtMost: .milliseconds(300))
             }
-            await #expect(throws: LockError(.notAvailable, path: "/b")) { try await near.multi.tryWithLock { _ in } }
+            await #expect(throws: RecipeError(.notAvailable, in: .lock, path: "/b")) {
+                try await near.multi.tryWithLock { _ in }
+            }
             #expect(try await far.first.queue().isEmpty)
             #expect(try await far.second.queue().count == 1)
             try await holder.finish()

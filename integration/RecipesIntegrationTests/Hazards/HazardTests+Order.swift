@@ -18,7 +18,7 @@ extension HazardTests {
                 try await scene.lock.withWriteLock { #expect($0.isValid) }
             }
             for lock in [scene.lock, scene.otherLock, scene.lock] {
-                let error = await #expect(throws: LockError.self) {
+                let error = await #expect(throws: RecipeError.self) {
                     try await lock.withWriteLock { _ in Issue.record("granted beyond the counter's end") }
                 }
                 #expect(error?.code == .queueNumbersExhausted)
@@ -186,7 +186,7 @@ extension HazardTests {
             _ = try await holder.lease
             scene.proxy.forgetRequests()
             for _ in 0..<1000 {
-                let error = await #expect(throws: LockError.self) {
+                let error = await #expect(throws: RecipeError.self) {
                     try await scene.lock.tryWithWriteLock { _ in }
                 }
                 #expect(error?.code == .notAvailable)

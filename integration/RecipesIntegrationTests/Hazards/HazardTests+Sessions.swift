@@ -82,7 +82,8 @@ extension HazardTests {
             try await scene.other.delete(scene.path(scene.contenders()[0]))
             #expect(try await lease.lost == .znodeDeleted)
             #expect(!lease.isValid)
-            #expect(await holder.lockError() == LockError(.lost, path: LockScene.path, reason: .znodeDeleted))
+            #expect(
+                await holder.lockError() == RecipeError(.lost, in: .lock, path: LockScene.path, reason: .znodeDeleted))
         }
     }
 

@@ -40,7 +40,7 @@ extension HazardTests {
         try await LockScene.with { scene in
             try await scene.lock.withReadLock { _ in
                 _ = try await scene.requests()
-                let error = await #expect(throws: LockError.self) {
+                let error = await #expect(throws: RecipeError.self) {
                     try await scene.lock.withWriteLock { _ in }
                 }
                 #expect(error?.code == .upgradeNotAllowed)
@@ -94,9 +94,9 @@ extension HazardTests {
             _ = try await lease.lost
             goOn.set(())
             let error = try await nested.wait()
-            #expect((error as? LockError)?.code == .lost)
+            #expect((error as? RecipeError)?.code == .lost)
             #expect(try await other.lease.isValid)
-            let outer = await #expect(throws: LockError.self) { try await holder.value }
+            let outer = await #expect(throws: RecipeError.self) { try await holder.value }
             #expect(outer?.code == .lost)
             try await other.finish()
         }

@@ -3,7 +3,7 @@ import ZooKeeper
 import ZooKeeperRecipes
 import ZooKeeperTestKit
 
-@testable import zkrecipes
+@testable import zkrecipes_dev
 
 /// Section 1.3: processes that stop, networks that are silent, clocks that jump, waits that have an end.
 extension HazardTests {
@@ -41,7 +41,9 @@ extension HazardTests {
             #expect(try await scene.contenders().count == 1)
             try await holder.cancelled.wait()
             await scene.proxy.release(.both)
-            #expect(await holder.lockError() == LockError(.lost, path: LockScene.path, reason: .deadlinePassed))
+            #expect(
+                await holder.lockError() == RecipeError(.lost, in: .lock, path: LockScene.path, reason: .deadlinePassed)
+            )
             try await scene.contenders { $0.isEmpty }
         }
     }
@@ -86,7 +88,7 @@ extension HazardTests {
             await scene.proxy.refuse()
             await scene.proxy.cut()
             let start = ContinuousClock.now
-            let error = await #expect(throws: LockError.self) {
+            let error = await #expect(throws: RecipeError.self) {
                 try await scene.lock.withWriteLock(waitingAtMost: .seconds(1)) { _ in }
             }
             #expect(error?.code == .timedOut)

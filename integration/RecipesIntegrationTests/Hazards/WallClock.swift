@@ -2,7 +2,7 @@ import Glibc
 import Testing
 import ZooKeeperTestKit
 
-@testable import zkrecipes
+@testable import zkrecipes_dev
 
 /// The wall clock of child processes, which can be made to jump while they run.
 ///

@@ -60,7 +60,7 @@ struct LeaderFaultTests {
             // Whatever it hears of first: that its candidate is gone, that its session is, or nothing until its deadline.
             #expect([.znodeDeleted, .sessionEnded, .deadlinePassed].contains(try await term.lost))
             #expect(!term.isValid)
-            let error = await #expect(throws: LeadershipError.self) { try await term.guarded([.check("/")]) }
+            let error = await #expect(throws: RecipeError.self) { try await term.guarded([.check("/")]) }
             #expect(error?.code == .lost || error?.code == .notLeading)
             try await scene.candidates { $0.count == 2 && !$0.contains { $0.prefix == old.prefix } }
             try await next.stop()

@@ -35,7 +35,7 @@ struct LeaderLatchTests {
             try await two.latch.close()
             try await two.task.value
             #expect(try await scene.candidates().isEmpty)
-            let error = await #expect(throws: LeadershipError.self) { try await two.latch.awaitLeadership() }
+            let error = await #expect(throws: RecipeError.self) { try await two.latch.awaitLeadership() }
             #expect(error?.code == .stopped)
         }
     }

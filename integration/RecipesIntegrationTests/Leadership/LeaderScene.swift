@@ -102,7 +102,7 @@ struct Contestant: Sendable {
         for await state in selector.states {
             if state.isLeading, let term = selector.term, term.number >= number { return term }
         }
-        throw LeadershipError(.stopped, path: selector.path)
+        throw RecipeError(.stopped, in: .election, path: selector.path)
     }
 
     /// Waits for a state.

@@ -83,17 +83,17 @@ struct LeaderSelectorTests {
 
     @Test func `an empty id is refused, and so is what cannot be`() async throws {
         try await LeaderScene.with { scene in
-            let error = #expect(throws: LeadershipError.self) { try scene.near("") }
+            let error = #expect(throws: RecipeError.self) { try scene.near("") }
             #expect(error?.code == .invalidArgument)
             #expect(error?.message?.hasPrefix("id is empty") == true)
             var configuration = LeaderConfiguration()
             configuration.longestPause = .zero
-            #expect(throws: LeadershipError.self) { try scene.near("near", configuration) }
-            #expect(throws: LeadershipError.self) { try Contestant(client: scene.client, path: "/", id: "near") }
+            #expect(throws: RecipeError.self) { try scene.near("near", configuration) }
+            #expect(throws: RecipeError.self) { try Contestant(client: scene.client, path: "/", id: "near") }
             #expect(throws: ZooKeeperError.self) { try Contestant(client: scene.client, path: "app", id: "near") }
             let one = try scene.near()
             try await one.leads()
-            await #expect(throws: LeadershipError.self) { try await one.selector.run() }
+            await #expect(throws: RecipeError.self) { try await one.selector.run() }
             try await one.stop()
         }
     }
@@ -104,7 +104,7 @@ struct LeaderSelectorTests {
             let term = try await one.leads()
             let two = try scene.far("two")
             await two.waits()
-            let error = await #expect(throws: LeadershipError.self) { try await two.selector.resign() }
+            let error = await #expect(throws: RecipeError.self) { try await two.selector.resign() }
             #expect(error?.code == .notLeading)
             try await one.selector.resign()
             #expect(!term.isValid && !one.selector.isLeader)
@@ -131,7 +131,7 @@ struct LeaderSelectorTests {
             }
             #expect(failed?.code == .nodeExists && failed?.failedOperation == 1)
             try await one.stop()
-            let over = await #expect(throws: LeadershipError.self) {
+            let over = await #expect(throws: RecipeError.self) {
                 try await term.guarded([.setData([3], at: "/work")])
             }
             #expect(over?.code == .notLeading)

@@ -69,8 +69,8 @@ struct LeaderTransferTests {
             unwilling.acceptsTransfers = false
             let other = try scene.far("other", unwilling)
             await other.waits()
-            func code(of id: String, from contestant: Contestant) async -> LeadershipError.Code? {
-                await #expect(throws: LeadershipError.self) { try await contestant.selector.resign(to: id) }?.code
+            func code(of id: String, from contestant: Contestant) async -> RecipeError.Code? {
+                await #expect(throws: RecipeError.self) { try await contestant.selector.resign(to: id) }?.code
             }
             #expect(await code(of: "leader", from: leader) == .invalidArgument)
             #expect(await code(of: "nobody", from: leader) == .unknownParticipant)
@@ -92,7 +92,7 @@ struct LeaderTransferTests {
             let silent = try scene.near("silent")
             await silent.waits()
             await scene.proxy.hold(.both)
-            let error = await #expect(throws: LeadershipError.self) {
+            let error = await #expect(throws: RecipeError.self) {
                 try await leader.selector.resign(to: "silent", waitingAtMost: .milliseconds(300))
             }
             #expect(error?.code == .timedOut)
@@ -113,7 +113,7 @@ struct LeaderTransferTests {
             let name = ContenderName.base(uuid: ContenderName.makeUUID(using: Randomness()), kind: .lock)
             try await scene.other.create(
                 "\(LeaderScene.path)/\(name)", data: Array("jvm".utf8), mode: .ephemeralSequential)
-            let error = await #expect(throws: LeadershipError.self) {
+            let error = await #expect(throws: RecipeError.self) {
                 try await leader.selector.resign(to: "jvm", waitingAtMost: .milliseconds(200))
             }
             #expect(error?.code == .timedOut && term.isValid)

@@ -81,7 +81,8 @@ struct LockHolderFaultTests {
             let holder = Holder.writes(scene.lock)
             let lease = try await holder.lease
             scene.client.triggerGracefulShutdown()
-            #expect(await holder.lockError() == LockError(.lost, path: LockScene.path, reason: .clientStopped))
+            #expect(
+                await holder.lockError() == RecipeError(.lost, in: .lock, path: LockScene.path, reason: .clientStopped))
             #expect(!lease.isValid)
             try await scene.contenders { $0.isEmpty }
         }

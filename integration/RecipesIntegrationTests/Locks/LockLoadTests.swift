@@ -122,7 +122,7 @@ struct LockLoadTests {
         }
         do {
             try await task.value
-        } catch let error as LockError where [.timedOut, .notAvailable].contains(error.code) {
+        } catch let error as RecipeError where [.timedOut, .notAvailable].contains(error.code) {
         } catch is CancellationError where way == 2 {
         }
     }

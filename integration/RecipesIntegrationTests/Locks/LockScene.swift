@@ -158,7 +158,7 @@ extension Holder {
     var isCancelled: Bool { cancelled.value != nil }
 
     /// The error of the lock that the acquisition ended with.
-    func lockError() async -> LockError? { await error() as? LockError }
+    func lockError() async -> RecipeError? { await error() as? RecipeError }
 }
 
 extension ZooKeeperClient {

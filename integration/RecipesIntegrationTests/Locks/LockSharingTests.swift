@@ -59,7 +59,7 @@ struct LockSharingTests {
 
     @Test func `a downgraded lock is lost with its read znode`() async throws {
         try await LockScene.with { scene in
-            let error = await #expect(throws: LockError.self) {
+            let error = await #expect(throws: RecipeError.self) {
                 try await scene.lock.withWriteLock { lease in
                     try await lease.downgrade()
                     let names = try await scene.contenders { $0.count == 1 && $0[0].kind == .read }
@@ -68,7 +68,7 @@ struct LockSharingTests {
                     #expect(try await lease.lost == .znodeDeleted)
                 }
             }
-            #expect(error == LockError(.lost, path: LockScene.path, reason: .znodeDeleted))
+            #expect(error == RecipeError(.lost, in: .lock, path: LockScene.path, reason: .znodeDeleted))
         }
     }
 }

@@ -59,7 +59,7 @@ struct LockWaiterFaultTests {
         try await LockScene.with { scene in
             let holder = Holder.writes(scene.otherLock)
             _ = try await holder.lease
-            let error = await #expect(throws: LockError.self) {
+            let error = await #expect(throws: RecipeError.self) {
                 try await scene.lock.withReadLock(waitingAtMost: .milliseconds(300)) { _ in }
             }
             #expect(error?.code == .timedOut)
@@ -73,7 +73,7 @@ struct LockWaiterFaultTests {
             try await scene.lock.withWriteLock { _ in }
             await scene.proxy.hold(.toClient)
             let start = ContinuousClock.now
-            let error = await #expect(throws: LockError.self) {
+            let error = await #expect(throws: RecipeError.self) {
                 try await scene.lock.withWriteLock(waitingAtMost: .seconds(1)) { _ in }
             }
             #expect(error?.code == .timedOut)

@@ -28,8 +28,10 @@ struct MultiLockTests {
                 #expect(leases.isValid && leases.timeLeft > .zero && leases.validUntil != nil)
                 #expect(leases.fencingToken(at: "/a") == leases.leases[0].fencingToken)
                 #expect(leases.fencingToken(at: "/c") == nil)
-                await #expect(throws: LockError(.notAvailable, path: "/a")) { try await far.first.tryAcquire() }
-                await #expect(throws: LockError(.notAvailable, path: "/b")) {
+                await #expect(throws: RecipeError(.notAvailable, in: .lock, path: "/a")) {
+                    try await far.first.tryAcquire()
+                }
+                await #expect(throws: RecipeError(.notAvailable, in: .lock, path: "/b")) {
                     try await far.second.tryWithReadLock { _ in }
                 }
                 let results = try await leases.guarded([.create("/written")])
@@ -37,7 +39,7 @@ struct MultiLockTests {
             }
             let leases = try await far.multi.tryAcquire()
             #expect(await leases.release().values.allSatisfy(\.isDeleted))
-            await #expect(throws: LockError.self) { try await leases.guarded([.check("/")]) }
+            await #expect(throws: RecipeError.self) { try await leases.guarded([.check("/")]) }
         }
     }
 
@@ -79,7 +81,9 @@ struct MultiLockTests {
             let task = Task { try await near.multi.acquire() }
             while try await far.second.queue().count < 2 {}
             try await scene.other.delete(try await far.first.queue()[0].path)
-            await #expect(throws: LockError(.lost, path: "/a", reason: .znodeDeleted)) { try await task.value }
+            await #expect(throws: RecipeError(.lost, in: .lock, path: "/a", reason: .znodeDeleted)) {
+                try await task.value
+            }
             #expect(try await far.second.queue().count == 1)
             try await lease.finish()
         }
@@ -99,7 +103,9 @@ struct MultiLockTests {
             try await scene.other.delete(try await far.second.queue()[0].path)
             #expect(try await leases.lost == .znodeDeleted)
             #expect(!leases.isValid && leases.validUntil == nil)
-            await #expect(throws: LockError(.lost, path: "/b", reason: .znodeDeleted)) { try await task.value }
+            await #expect(throws: RecipeError(.lost, in: .lock, path: "/b", reason: .znodeDeleted)) {
+                try await task.value
+            }
             #expect(cancelled.value != nil)
             #expect(try await far.first.queue().isEmpty)
         }

@@ -71,7 +71,7 @@ struct MutexTests {
     @Test func `a mutex cannot be downgraded, says so, and stays held`() async throws {
         try await LockScene.with { scene in
             let lease = try await scene.mutex.acquire()
-            let error = await #expect(throws: LockError.self) { try await lease.downgrade() }
+            let error = await #expect(throws: RecipeError.self) { try await lease.downgrade() }
             #expect(error?.code == .notReadWrite)
             #expect(lease.isValid)
             #expect(await lease.release().isDeleted)
@@ -101,8 +101,10 @@ struct MutexTests {
             let lease = try await scene.otherMutex.acquire()
             scene.proxy.forgetRequests()
             for _ in 0..<100 {
-                await #expect(throws: LockError(.notAvailable, path: LockScene.path)) { try await mutex.tryAcquire() }
-                await #expect(throws: LockError(.notAvailable, path: LockScene.path)) {
+                await #expect(throws: RecipeError(.notAvailable, in: .lock, path: LockScene.path)) {
+                    try await mutex.tryAcquire()
+                }
+                await #expect(throws: RecipeError(.notAvailable, in: .lock, path: LockScene.path)) {
                     try await mutex.tryWithLock { _ in }
                 }
             }
@@ -128,7 +130,7 @@ struct MutexTests {
     @Test func `time that runs out leaves nothing behind`() async throws {
         try await LockScene.with { scene in
             let lease = try await scene.otherMutex.acquire()
-            let error = await #expect(throws: LockError.self) {
+            let error = await #expect(throws: RecipeError.self) {
                 try await scene.mutex.acquire(waitingAtMost: .milliseconds(100))
             }
             #expect(error?.code == .timedOut)
@@ -152,7 +154,7 @@ struct LeaseHandleTests {
             #expect(value == 7)
             #expect(await lease.release().isStillShared)
             #expect(!lease.isValid && second.isValid)
-            #expect(throws: LockError.self) { try lease.share() }
+            #expect(throws: RecipeError.self) { try lease.share() }
             #expect(try await scene.contenders().count == 1)
             #expect(await second.release().isDeleted)
             #expect(try await scene.contenders().isEmpty)
@@ -163,9 +165,9 @@ struct LeaseHandleTests {
         try await LockScene.with { scene in
             let (mutex, same) = (try scene.mutex, try scene.mutex)
             try await mutex.withLock { lease in
-                let nested = await #expect(throws: LockError.self) { try await same.withLock { _ in } }
+                let nested = await #expect(throws: RecipeError.self) { try await same.withLock { _ in } }
                 #expect(nested?.code == .alreadyHeld)
-                let handle = await #expect(throws: LockError.self) { try await mutex.acquire() }
+                let handle = await #expect(throws: RecipeError.self) { try await mutex.acquire() }
                 #expect(handle?.code == .alreadyHeld)
                 try await lease.withLock { #expect($0.isValid) }
             }
@@ -269,7 +271,7 @@ struct GuardedTests {
             #expect(results.count == 2 && results[0].path?.hasPrefix("/written") == true)
             #expect(results[1].stat?.dataLength == 1)
             await lease.release()
-            let error = await #expect(throws: LockError.self) { try await lease.guarded([.check("/")]) }
+            let error = await #expect(throws: RecipeError.self) { try await lease.guarded([.check("/")]) }
             #expect(error?.code == .released)
         }
     }
@@ -295,7 +297,7 @@ struct GuardedTests {
             let write = Task { try await lease.guarded([.create("/written")]) }
             try await scene.proxy.nextRequest { $0.operation == .multi }
             await scene.proxy.release(.both)
-            await #expect(throws: LockError(.lost, path: LockScene.path, reason: .znodeDeleted)) {
+            await #expect(throws: RecipeError(.lost, in: .lock, path: LockScene.path, reason: .znodeDeleted)) {
                 try await write.value
             }
             #expect(try await scene.other.exists(at: "/written") == nil)

@@ -70,10 +70,10 @@ struct SemaphoreFaultTests {
     @Test func `time that runs out frees the mutex and leaves nothing behind`() async throws {
         try await LockScene.with(sessionTimeout: .seconds(10)) { scene in
             let holder = try await scene.otherSemaphore(1).acquire()
-            let error = await #expect(throws: LockError.self) {
+            let error = await #expect(throws: RecipeError.self) {
                 try await scene.semaphore(1).acquire(waitingAtMost: .milliseconds(300))
             }
-            #expect(error == LockError(.timedOut, path: LockScene.semaphorePath))
+            #expect(error == RecipeError(.timedOut, in: .lock, path: LockScene.semaphorePath))
             await holder.release()
             try await scene.expectFullCapacity(1)
         }
@@ -84,7 +84,7 @@ struct SemaphoreFaultTests {
             await scene.server.kill()
             await scene.client.state { $0.isSuspended }
             let start = ContinuousClock.now
-            let error = await #expect(throws: LockError.self) {
+            let error = await #expect(throws: RecipeError.self) {
                 try await scene.semaphore(1).acquire(waitingAtMost: .seconds(1))
             }
             #expect(error?.code == .timedOut)
@@ -240,7 +240,7 @@ struct SemaphoreFaultTests {
             for _ in 0..<turns { await Task.yield() }
             crowd.state.withLock { $0.inside -= count }
             await lease.release()
-        } catch let error as LockError where [.timedOut, .notAvailable].contains(error.code) {
+        } catch let error as RecipeError where [.timedOut, .notAvailable].contains(error.code) {
         } catch is CancellationError where way == 2 {
         }
     }

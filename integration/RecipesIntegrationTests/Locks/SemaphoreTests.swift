@@ -70,7 +70,7 @@ struct SemaphoreTests {
             #expect(try await second.lease.isValid)
             try await far.setLimit(0)
             #expect(lease.isValid)
-            let error = await #expect(throws: LockError.self) { try await near.tryAcquire() }
+            let error = await #expect(throws: RecipeError.self) { try await near.tryAcquire() }
             #expect(error?.code == .notAvailable)
             try await first.finish()
             try await second.finish()
@@ -89,8 +89,8 @@ struct SemaphoreTests {
             try await near.withLease { _ in }
             #expect(try await scene.other.data(at: LockScene.semaphorePath + "-limit").data == [0, 0, 1, 2])
             try await scene.other.setData([1], at: LockScene.semaphorePath + "-limit")
-            let error = await #expect(throws: LockError.self) { try await near.acquire() }
-            #expect(error?.code == .limitUnreadable)
+            let error = await #expect(throws: RecipeError.self) { try await near.acquire() }
+            #expect(error?.code == .unreadable)
             try await near.setLimit(1)
             try await scene.expectFullCapacity(1)
         }
@@ -102,8 +102,8 @@ struct SemaphoreTests {
             let lease = try await far.acquire()
             scene.proxy.forgetRequests()
             for _ in 0..<100 {
-                let error = await #expect(throws: LockError.self) { try await near.tryWithLease { _ in } }
-                #expect(error == LockError(.notAvailable, path: LockScene.semaphorePath))
+                let error = await #expect(throws: RecipeError.self) { try await near.tryWithLease { _ in } }
+                #expect(error == RecipeError(.notAvailable, in: .lock, path: LockScene.semaphorePath))
             }
             let requests = try await scene.requests()
             #expect(requests.count == 200 && requests.allSatisfy { $0 == .getChildrenWithStat || $0 == .getData })

@@ -33,7 +33,7 @@ struct NameTests {
                     #expect(lease.path.hasBytes(of: "/locks/\(Self.decomposed)"))
                     for path in Self.both {
                         let writer = try ReadWriteLock(client: other, path: "/locks/\(path)")
-                        let error = await #expect(throws: LockError.self) {
+                        let error = await #expect(throws: RecipeError.self) {
                             try await writer.tryWithWriteLock { _ in }
                         }
                         #expect(error?.code == .notAvailable)
@@ -49,7 +49,7 @@ struct NameTests {
             try await mutexes[0].withLock { _ in
                 try await mutexes[1].withLock { lease in #expect(lease.isValid) }
             }
-            let error = await #expect(throws: LockError.self) {
+            let error = await #expect(throws: RecipeError.self) {
                 try await mutexes[0].withLock { _ in try await mutexes[0].withLock { _ in } }
             }
             #expect(error?.code == .alreadyHeld)
@@ -193,7 +193,7 @@ struct NameTests {
             let node = try scene.node("web1", ["a", "b"])
             await node.state { $0.isSettled && $0.owned == ["a", "b"] }
             for id in ["c\u{1f600}", "", "..", "a/b", String(repeating: "a", count: 5000)] {
-                let error = #expect(throws: PartitionError.self) { try node.group.setPartitions(["a", Partition(id)]) }
+                let error = #expect(throws: RecipeError.self) { try node.group.setPartitions(["a", Partition(id)]) }
                 #expect(error?.code == .invalidArgument && error?.message?.hasPrefix("partition id") == true)
             }
             try node.group.setPartitions(["a", "b", "c"])

@@ -92,11 +92,11 @@ struct PartitionCordonTests {
             #expect(try await PartitionGroup.uncordon("web9", at: Self.path, client: client) == false)
             #expect(try await scene.status().cordons.isEmpty)
             for (node, path, code) in [
-                ("a/b", Self.path, PartitionError.Code.invalidArgument), ("a", "/", .invalidArgument),
-                ("a", "/app/nobody", .noGroup),
+                ("a/b", Self.path, RecipeError.Code.invalidArgument), ("a", "/", .invalidArgument),
+                ("a", "/app/nobody", .notFound),
             ] {
                 for change in [Self.cordon, Self.uncordon] {
-                    let error = await #expect(throws: PartitionError.self) { try await change(node, path, client) }
+                    let error = await #expect(throws: RecipeError.self) { try await change(node, path, client) }
                     #expect(error?.code == code && error?.path == path)
                     if path == Self.path { #expect(error?.message?.contains("\"a/b\"") == true) }
                 }

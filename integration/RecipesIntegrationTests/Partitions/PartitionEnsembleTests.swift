@@ -1,6 +1,7 @@
 import Testing
 import ZooKeeper
 import ZooKeeperRecipes
+import ZooKeeperSimulator
 import ZooKeeperTestKit
 import ZooKeeperTestKitTraits
 

@@ -128,7 +128,7 @@ struct PartitionFaultTests {
         let node = GroupNode(client: client, group: group)
         try await node.stop()
         #expect(group.state.owned.isEmpty && group.state.plan == nil)
-        await #expect(throws: PartitionError.self) { try await group.drain() }
+        await #expect(throws: RecipeError.self) { try await group.drain() }
     }
 
     @Test func `a node whose client stops ends with that error`() async throws {

@@ -1,6 +1,7 @@
 import Testing
 import ZooKeeper
 import ZooKeeperRecipes
+import ZooKeeperSimulator
 import ZooKeeperTestKit
 
 /// The processes that are nodes of one group, in all their lives, and what their workers wrote down.

@@ -103,7 +103,7 @@ struct PartitionGroupTests {
             for node in nodes { try node.group.setPartitions(all) }
             await nodes.settle(all)
             for partition in all[0..<4] { #expect(nodes.tokens[partition.id]! > before[partition.id]!) }
-            #expect(throws: PartitionError.self) { try nodes[0].group.setPartitions(["a-epoch"]) }
+            #expect(throws: RecipeError.self) { try nodes[0].group.setPartitions(["a-epoch"]) }
             try await nodes.stop()
             #expect(scene.violations().isEmpty)
         }
@@ -130,7 +130,7 @@ struct PartitionGroupTests {
                 await nodes.settle([one, two])
                 try await client.delete("/app/tenants/one")
                 await nodes.settle([two])
-                #expect(throws: PartitionError.self) { try nodes[0].group.setPartitions([two]) }
+                #expect(throws: RecipeError.self) { try nodes[0].group.setPartitions([two]) }
                 let status = try await scene.status(.children(of: "/app/tenants"))
                 #expect(status.partitions.map(\.partition) == ["two"])
                 try await nodes.stop()
@@ -172,7 +172,7 @@ struct PartitionGroupTests {
             await nodes[0].state { $0.owned.count <= 1 }
             for node in nodes { await node.state { $0.nodes[0].capacity == 1 && $0.isSettled } }
             #expect(nodes.owners.count == 20 && nodes.owners.values.allSatisfy { $0.count == 1 })
-            #expect(throws: PartitionError.self) { try nodes[0].group.setWeight(0) }
+            #expect(throws: RecipeError.self) { try nodes[0].group.setWeight(0) }
             try await nodes.stop()
             #expect(scene.violations().isEmpty)
         }
@@ -200,7 +200,7 @@ struct PartitionGroupTests {
             // After its pause it asks again.
             await first.state { $0.owned == ["a"] && $0.moves.began == 2 }
             let twin = try scene.node("web1", .list(partitions), session: .seconds(4))
-            let error = await #expect(throws: GroupError.self) { try await twin.running.value }
+            let error = await #expect(throws: RecipeError.self) { try await twin.running.value }
             #expect(error?.code == .duplicate)
             #expect(first.group.state.owned == ["a"])
             try await [first, second].stop()
@@ -233,7 +233,7 @@ struct PartitionGroupTests {
             #expect(!owned.isEmpty && notes.all.sorted() == owned)
             await other.state { $0.owned.count == 6 }
             #expect(node.state.owned.isEmpty)
-            await #expect(throws: PartitionError.self) { try await node.run() }
+            await #expect(throws: RecipeError.self) { try await node.run() }
             try await other.stop()
         }
     }
@@ -274,24 +274,24 @@ struct PartitionGroupTests {
             ) { _, _ in }
         }
         try make()
-        #expect(throws: PartitionError.self) { try make("/") }
+        #expect(throws: RecipeError.self) { try make("/") }
         #expect(throws: ZooKeeperError.self) { try make("app") }
-        #expect(throws: PartitionError.self) { try make("/app", "a/b") }
-        #expect(throws: PartitionError.self) { try make("/app", PartitionNode("a", weight: 0)) }
-        #expect(throws: PartitionError.self) { try make("/app", "a", ["b-requests"]) }
+        #expect(throws: RecipeError.self) { try make("/app", "a/b") }
+        #expect(throws: RecipeError.self) { try make("/app", PartitionNode("a", weight: 0)) }
+        #expect(throws: RecipeError.self) { try make("/app", "a", ["b-requests"]) }
         #expect(throws: ZooKeeperError.self) { try make("/app", "a", .children(of: "b")) }
         try make("/app", "a", .children(of: "/app/list"))
         for own in ["/app", "/app/members", "/app/partitions", "/app/cordons"] {
-            #expect(throws: PartitionError.self) { try make("/app", "a", .children(of: own)) }
+            #expect(throws: RecipeError.self) { try make("/app", "a", .children(of: own)) }
         }
         var configuration = PartitionConfiguration()
         configuration.movesPerMinute = 0
-        #expect(throws: PartitionError.self) { try make("/app", "a", ["b"], configuration) }
+        #expect(throws: RecipeError.self) { try make("/app", "a", ["b"], configuration) }
         configuration.movesPerMinute = 1
         configuration.watchBudget = 0
-        #expect(throws: PartitionError.self) { try make("/app", "a", ["b"], configuration) }
+        #expect(throws: RecipeError.self) { try make("/app", "a", ["b"], configuration) }
         configuration.watchBudget = 1
         configuration.terms.longestPause = .zero
-        #expect(throws: LeadershipError.self) { try make("/app", "a", ["b"], configuration) }
+        #expect(throws: RecipeError.self) { try make("/app", "a", ["b"], configuration) }
     }
 }

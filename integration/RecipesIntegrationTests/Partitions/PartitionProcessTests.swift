@@ -1,6 +1,7 @@
 import Testing
 import ZooKeeper
 import ZooKeeperRecipes
+import ZooKeeperSimulator
 import ZooKeeperTestKit
 
 /// Nodes in processes of their own, which are frozen and killed.

@@ -1,6 +1,7 @@
 import Logging
 import ServiceLifecycle
 import ZooKeeper
+import ZooKeeperSimulator
 import ZooKeeperTestKit
 
 @testable import ZooKeeperRecipes

@@ -18,14 +18,14 @@ struct BarrierCountTests {
             try await near.remove()
             #expect(try await asked.all(2) == ["create", "delete"])
             try await near.wait()
-            #expect(try await asked.all(2) == ["sync", "read"])
+            #expect(try await asked.all(2) == ["multi", "read"])
             try await far.set()
             async let wait: Void = near.wait()
-            #expect(try await asked.all(2) == ["sync", "read"])
+            #expect(try await asked.all(2) == ["multi", "read"])
             try await far.remove()
             try await wait
             // The event is no proof: it looks again.
-            #expect(try await asked.all(2) == ["sync", "read"])
+            #expect(try await asked.all(2) == ["multi", "read"])
         }
     }
 
@@ -60,12 +60,12 @@ struct BarrierCountTests {
             #expect(try await asked.all(3) == ["exists", "list", "unwatch"])
             near.letGo.set(())
             // Its own znode goes; then it waits for the other one.
-            #expect(try await asked.all(7) == ["multi", "read", "delete", "sync", "exists", "list", "exists"])
+            #expect(try await asked.all(7) == ["multi", "read", "delete", "multi", "exists", "list", "exists"])
             // The other one, which sees the barrier empty as well, is kept from being quicker.
             far.letGo.set(())
             try await near.hasLeft()
             let last = try await asked.all(3)
-            #expect(last.starts(with: ["sync", "exists", "list"]) && last.dropFirst(3).allSatisfy { $0 == "delete" })
+            #expect(last.starts(with: ["multi", "exists", "list"]) && last.dropFirst(3).allSatisfy { $0 == "delete" })
             try await far.hasLeft()
         }
     }
@@ -87,7 +87,7 @@ struct BarrierCountTests {
             near.letGo.set(())
             try await near.hasLeft()
             let left = try await asked.all(6)
-            #expect(left.starts(with: ["multi", "read", "delete", "sync", "exists", "list"]))
+            #expect(left.starts(with: ["multi", "read", "delete", "multi", "exists", "list"]))
             #expect(left.dropFirst(6).allSatisfy { $0 == "delete" })
             try await far.hasLeft()
         }

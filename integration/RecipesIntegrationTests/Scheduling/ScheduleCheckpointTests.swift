@@ -1,6 +1,7 @@
 import Testing
 import ZooKeeper
 import ZooKeeperRecipes
+import ZooKeeperScheduling
 import ZooKeeperTestKit
 
 /// Checkpoints that commands set.

@@ -1,6 +1,7 @@
 import Testing
 import ZooKeeper
 import ZooKeeperRecipes
+import ZooKeeperScheduling
 import ZooKeeperTestKit
 
 /// Nodes in processes of their own on an ensemble of three, whose leading server ends together with the runner.

@@ -2,6 +2,7 @@ import Foundation
 import Testing
 import ZooKeeper
 import ZooKeeperRecipes
+import ZooKeeperScheduling
 import ZooKeeperTestKit
 
 /// What becomes of a run when something fails in the middle of it.

@@ -2,6 +2,7 @@ import Foundation
 import Testing
 import ZooKeeper
 import ZooKeeperRecipes
+import ZooKeeperScheduling
 import ZooKeeperTestKit
 import ZooKeeperTestKitTraits
 
@@ -171,7 +172,7 @@ struct ScheduleOperatorTests {
     func `a path with no task is told`(_ words: [String]) async throws {
         let said = try await say([words[0], "/app/setle"] + words.dropFirst())
         #expect(said.status == .exited(1), "\(said)")
-        #expect(said.text.hasPrefix("Error: noTask at \"/app/setle\""), "\(said)")
+        #expect(said.text.hasPrefix("Error: notFound at \"/app/setle\""), "\(said)")
     }
 
     /// Words of a command line, and what the error has to name.

@@ -2,6 +2,7 @@ import Foundation
 import Testing
 import ZooKeeper
 import ZooKeeperRecipes
+import ZooKeeperScheduling
 import ZooKeeperTestKit
 
 /// What becomes of periods that begin while a run is on, or while nobody is there.
@@ -55,8 +56,17 @@ struct SchedulePolicyTests {
                 throw CancellationError()
             }
             await node.leads()
-            try await scene.control().runNow()
-            let cancelled = try await scene.run { $0.kind == .requested && !$0.state.isOpen }
+            // A run that is requested just before a period begins may be cancelled before its body is called.
+            var ended: [RunRecord] = []
+            repeat {
+                try await scene.control().runNow()
+                let earlier = Set(ended.map(\.period))
+                let run = try await scene.run {
+                    $0.kind == .requested && !$0.state.isOpen && !earlier.contains($0.period)
+                }
+                ended.append(run)
+            } while ended.last.map { !notes.all.contains($0.period) } ?? true
+            let cancelled = try #require(ended.last)
             #expect(cancelled.state == .abandoned && cancelled.attempt == 1)
             let words = try #require(cancelled.explanation).split(separator: " ")
             try #require(words.count == 3 && words[0] == "cancelled:" && words[2] == "began")

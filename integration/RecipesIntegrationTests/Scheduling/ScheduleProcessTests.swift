@@ -2,6 +2,7 @@ import Foundation
 import Testing
 import ZooKeeper
 import ZooKeeperRecipes
+import ZooKeeperScheduling
 import ZooKeeperTestKit
 
 /// Nodes in processes of their own, which are killed and frozen.

@@ -3,6 +3,7 @@ import ServiceLifecycle
 import Testing
 import ZooKeeper
 import ZooKeeperRecipes
+import ZooKeeperScheduling
 import ZooKeeperTestKit
 import ZooKeeperTestKitTraits
 

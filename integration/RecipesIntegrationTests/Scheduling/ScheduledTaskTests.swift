@@ -2,6 +2,7 @@ import Foundation
 import Testing
 import ZooKeeper
 import ZooKeeperRecipes
+import ZooKeeperScheduling
 import ZooKeeperTestKit
 
 /// What a scheduled task does when nothing fails.
@@ -75,7 +76,7 @@ struct ScheduledTaskTests {
             let notes = Notes()
             let node = try scene.near(.never) { notes.add($0.period.id) }
             await node.leads()
-            await #expect(throws: ScheduledTaskError.self) { try await scene.control().answer("2026-01-01", .skip) }
+            await #expect(throws: RecipeError.self) { try await scene.control().answer("2026-01-01", .skip) }
             try await scene.control().runNow()
             let run = try await scene.run { $0.state == .completed }
             #expect(run.kind == .requested && run.remark == "asked for by ada" && notes.all == [run.period])
@@ -207,14 +208,18 @@ struct ScheduledTaskTests {
         try await ScheduleScene.with { scene in
             var configuration = ScheduledTaskConfiguration()
             configuration.takeover = .resume
-            let error = #expect(throws: ScheduledTaskError.self) {
+            let error = #expect(throws: RecipeError.self) {
                 _ = try scene.near(.never, .atMostOnce, configuration) { _ in }
             }
             #expect(error?.code == .invalidArgument)
-            #expect(throws: LeadershipError.self) {
-                _ = try ScheduledTask(
-                    name: "x", schedule: .never, client: scene.client, path: "/x", node: "", delivery: .atMostOnce
-                ) { _ in }
+            for (path, node) in [("/x", ""), ("/", "near")] {
+                let error = #expect(throws: RecipeError.self) {
+                    _ = try ScheduledTask(
+                        name: "x", schedule: .never, client: scene.client, path: path, node: node,
+                        delivery: .atMostOnce
+                    ) { _ in }
+                }
+                #expect(error?.code == .invalidArgument)
             }
         }
     }

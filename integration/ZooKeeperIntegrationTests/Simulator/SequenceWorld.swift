@@ -1,6 +1,7 @@
 import Logging
 import ZooKeeper
 import ZooKeeperBridge
+import ZooKeeperSimulator
 import ZooKeeperTestKit
 
 /// The servers that a sequence runs against, and the network between.

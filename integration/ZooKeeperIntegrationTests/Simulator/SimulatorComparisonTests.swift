@@ -1,6 +1,7 @@
 import Testing
 import ZooKeeper
 import ZooKeeperBridge
+import ZooKeeperSimulator
 import ZooKeeperTestKit
 import ZooKeeperTestKitTraits
 

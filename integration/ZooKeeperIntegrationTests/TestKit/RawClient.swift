@@ -1,3 +1,4 @@
+import SystemSupport
 import ZooKeeperTestKit
 
 /// A session without the client under test, so that the test kit is tested by itself.

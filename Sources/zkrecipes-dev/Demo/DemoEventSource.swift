@@ -1,0 +1,110 @@
+import CommandLineSupport
+import ServiceLifecycle
+import ZooKeeper
+import ZooKeeperRecipes
+
+/// Makes events at a rate and processes them behind a gate: each event writes one record, inside its permit.
+///
+/// Of the events of each tick the last takes two milliseconds, so that there is something to drain. What falls into a
+/// pause is not made up for.
+final class DemoEventSource: Service {
+    /// The time from one tick to the next.
+    private static let tick = Duration.milliseconds(5)
+    private static let longEvent = Duration.milliseconds(2)
+
+    private let gate: EventGate
+    private let rate: Int
+    private let log: EventLog
+
+    init(gate: EventGate, rate: Int, log: consuming EventLog) {
+        self.gate = gate
+        self.rate = rate
+        self.log = log
+    }
+
+    func run() async throws {
+        do {
+            try await cancelWhenGracefulShutdown { try await self.processEvents() }
+        } catch is CancellationError {
+            // Stopped, as asked.
+        } catch let error as RecipeError where error.code == .stopped {
+            // The gate stopped first.
+        }
+    }
+
+    private func processEvents() async throws {
+        let clock = ContinuousClock()
+        var (last, due) = (clock.now, 0.0)
+        var reporter = PassingReporter()
+        while true {
+            try await clock.sleep(until: last + Self.tick)
+            let now = clock.now
+            // After a pause the stream goes on as before it.
+            due += min((now - last) / .seconds(1), 0.05) * Double(rate)
+            last = now
+            let count = Int(due)
+            due -= Double(count)
+            for _ in 0..<max(0, count - 1) {
+                reporter.passed(try await gate.withPermit { permit in self.process(permit) })
+            }
+            if count > 0, let event = try await processSlowly() { reporter.passed(event) }
+        }
+    }
+
+    private func process(_ permit: EventPermit) -> EventRecord {
+        let begin = EventRecord.now
+        let event = EventRecord(begin: begin, end: EventRecord.now, token: permit.fencingToken.rawValue)
+        log.append(event)
+        return event
+    }
+
+    /// An event that takes a while; `nil` when it was given up.
+    private func processSlowly() async throws -> EventRecord? {
+        do {
+            return try await gate.withPermit { permit async throws in
+                // The gate let it in, but the process may have been stopped since.
+                guard permit.isValid else { return nil }
+                let begin = EventRecord.now
+                try await Task.sleep(for: Self.longEvent)
+                let event = EventRecord(begin: begin, end: EventRecord.now, token: permit.fencingToken.rawValue)
+                self.log.append(event)
+                return event
+            }
+        } catch let error as RecipeError where error.code == .lost {
+            // The event was cancelled before it had any effect.
+            return nil
+        }
+    }
+}
+
+/// Tells the demo that events pass: with the first event of each token, and a few times a second after that.
+private struct PassingReporter {
+    private static let interval: Int64 = 250_000_000
+    private var last = EventRecord(begin: 0, end: 0, token: 0)
+
+    mutating func passed(_ event: EventRecord) {
+        guard event.token != last.token || event.begin - last.begin > Self.interval else { return }
+        last = event
+        Output.line(PassingReport(token: event.token, at: event.begin).line)
+    }
+}
+
+/// A line that says that events pass.
+struct PassingReport: Sendable, Equatable {
+    var token: Int64
+    var at: Int64
+
+    init(token: Int64, at: Int64) {
+        (self.token, self.at) = (token, at)
+    }
+
+    init?(line: String) {
+        let words = line.split(separator: " ")
+        guard words.count == 3, words[0] == "passing", let token = Int64(words[1]), let at = Int64(words[2]) else {
+            return nil
+        }
+        self.init(token: token, at: at)
+    }
+
+    var line: String { "passing \(token) \(at)" }
+}

@@ -1,0 +1,48 @@
+import ArgumentParser
+import CommandLineSupport
+import ZooKeeper
+import ZooKeeperRecipes
+
+/// One window of the demo, in a process of its own.
+struct DemoOperatorCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "demo-operator", abstract: "A window of the demo.", shouldDisplay: false)
+
+    @OptionGroup var connection: ConnectionOptions
+    @Option var reason = "demo"
+    @Option var taskSeconds = 2.0
+    /// Where the window is logged.
+    @Option var log: String
+    @Option var base = "/zkrecipes-demo"
+    @Option var errors: String?
+
+    func run() async throws {
+        if let errors { Output.redirectErrors(to: errors) }
+        let (base, reason, seconds) = (base, reason, taskSeconds)
+        let log = Shared(try WindowLog(path: log))
+        do {
+            try await runProgram(with: connection) { client in
+                let mode = try ExclusiveMode(client: client, path: base)
+                log.value.append(.asked(at: EventRecord.now))
+                try await mode.run(reason: reason) { window in
+                    log.value.append(
+                        .open(
+                            at: EventRecord.now, token: window.fencingToken.rawValue,
+                            drained: window.drained.nanoseconds))
+                    defer { log.value.append(.closed(at: EventRecord.now)) }
+                    try await Task.sleep(for: .seconds(seconds))
+                }
+            }
+        } catch {
+            log.value.append(.failed("\(error)"))
+            throw ExitCode.failure
+        }
+    }
+}
+
+/// Something that cannot be copied, for several closures.
+private final class Shared<Value: ~Copyable & Sendable>: Sendable {
+    let value: Value
+
+    init(_ value: consuming Value) { self.value = value }
+}

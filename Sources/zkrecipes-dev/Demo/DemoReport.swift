@@ -1,0 +1,105 @@
+import CommandLineSupport
+
+/// What a demo has found, for people and for machines.
+struct DemoReport: Sendable {
+    var evidence: DemoEvidence
+    var findings: DemoFindings
+    var steady: SteadyTraffic?
+    var plan: DemoPlan
+    /// What kept the demo from its end.
+    var failure: String?
+
+    var isSuccess: Bool { findings.promiseHeld && failure == nil }
+
+    // MARK: For people
+
+    /// The summary: a table of windows, the counts, the verdict.
+    var lines: [String] {
+        [""] + windowTable.map { "  " + $0 } + [""] + counts.map { "  " + $0 } + ["", "  " + verdict]
+    }
+
+    private var windowTable: [String] {
+        var rows = [["window", "fault", "all paused after", "task ran", "resumed after"]]
+        for (found, seen) in zip(findings.windows, evidence.windows) {
+            let resumed = found.resumed
+            let range =
+                resumed.isEmpty ? "-" : "\(Text.time(resumed[0])) … \(Text.time(resumed[resumed.count - 1]))"
+            rows.append([
+                String(found.number), seen.fault?.rawValue ?? "", found.paused.map(Text.time) ?? "-",
+                found.ran.map(Text.time) ?? "-", seen.failure == nil ? range : "\(range) (lost)",
+            ])
+        }
+        return Text.table(rows, rightAligned: [0, 2, 3])
+    }
+
+    private var counts: [String] {
+        var rows = [
+            ["events processed", Text.grouped(findings.processed), ""],
+            ["events inside a window", Text.grouped(findings.insideWindows), "must be 0"],
+            ["events let in with an old token", Text.grouped(findings.withOldToken), "must be 0"],
+            [
+                "events refused by token", Text.grouped(findings.refusedByToken),
+                findings.refusedByToken == 0 ? "" : "frozen in the middle, then too late",
+            ],
+        ]
+        if let steady {
+            rows.append([
+                "requests in steady state", Text.fixed(steady.perProcessorAndSecond, 2),
+                "a second from each processor",
+            ])
+        }
+        return Text.table(rows, rightAligned: [1])
+    }
+
+    private var verdict: String {
+        if let failure { return "The demo did not get to its end: \(failure)" }
+        guard findings.promiseHeld else {
+            return "THE PROMISE WAS BROKEN: events were processed while a task ran alone."
+        }
+        return "The promise held: no event was processed while a task ran alone."
+    }
+
+    // MARK: For machines
+
+    /// One JSON object in one line.
+    var json: String { Text.json(JSONForm(self)) }
+
+    /// The object's form: times in milliseconds.
+    private struct JSONForm: Encodable {
+        struct Window: Encodable {
+            var number: Int
+            var fault: String?
+            var pausedAfter: Double?
+            var ran: Double?
+            var resumedAfter: [Double]
+            var failure: String?
+        }
+
+        var promiseHeld: Bool
+        var eventsProcessed: Int
+        var eventsInsideWindows: Int
+        var eventsWithOldToken: Int
+        var eventsRefusedByToken: Int
+        var requestsPerProcessorAndSecond: Double?
+        var windows: [Window]
+        var failure: String?
+
+        init(_ report: DemoReport) {
+            let findings = report.findings
+            promiseHeld = findings.promiseHeld
+            eventsProcessed = findings.processed
+            eventsInsideWindows = findings.insideWindows
+            eventsWithOldToken = findings.withOldToken
+            eventsRefusedByToken = findings.refusedByToken
+            requestsPerProcessorAndSecond = report.steady?.perProcessorAndSecond
+            failure = report.failure
+            windows = zip(findings.windows, report.evidence.windows).map { found, seen in
+                Window(
+                    number: found.number, fault: seen.fault?.rawValue,
+                    pausedAfter: found.paused.map { $0 / .milliseconds(1) },
+                    ran: found.ran.map { $0 / .milliseconds(1) },
+                    resumedAfter: found.resumed.map { $0 / .milliseconds(1) }, failure: seen.failure)
+            }
+        }
+    }
+}
