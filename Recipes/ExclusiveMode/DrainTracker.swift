@@ -17,7 +17,7 @@ struct DrainTracker: Sendable {
     private(set) var waiting: [ZNodeName: Straggler] = [:]
     /// Whoever takes part and does not process: also a processor that was quicker to pause than the listing was taken.
     private(set) var paused: Set<String> = []
-    private(set) var forced: Set<String> = []
+    private(set) var evicted: Set<String> = []
     /// The processor that paused last; `nil` if none was waited for, or if something else was waited for after it.
     private(set) var slowest: String?
     /// Whether another window stood in front: it may have left a record since the own request.
@@ -74,11 +74,13 @@ struct DrainTracker: Sendable {
         paused.insert(straggler.name)
     }
 
-    /// The places that are taken away, and the longest time that their sessions may go on.
-    mutating func force(assumed: Duration) -> (nodes: [String], wait: Duration) {
+    /// Evicts everybody who has not paused.
+    ///
+    /// - Returns: Their read znodes, and the longest time for which their sessions may go on.
+    mutating func evict(assumed: Duration) -> (nodes: [String], wait: Duration) {
         let nodes = waiting.keys.sorted().strings
         let wait = waiting.values.map { $0.sessionTimeout ?? assumed }.max() ?? .zero
-        forced.formUnion(waiting.values.map(\.name))
+        evicted.formUnion(waiting.values.map(\.name))
         waiting = [:]
         forgetSlowest()
         return (nodes, wait)

@@ -73,7 +73,23 @@ extension ExclusiveMode {
 
 /// A window that has been asked for: its znodes stand.
 struct WindowRequest: Sendable {
-    var id: String
+    /// What is known when its znodes exist.
+    struct Facts: Sendable {
+        /// Names the window.
+        var id: String
+        /// The own write znode.
+        var own: ContenderName
+        /// The children of `BASE/locks` and `BASE/members`.
+        var listing: [String]
+        var members: [String]
+        /// When it was asked for, and when the answer came, by this machine's clock.
+        var requested: MonotonicInstant
+        var answered: MonotonicInstant
+        /// Whether other windows have left no record: they crashed, as their signal had gone when the own one was created.
+        var isAfterCrash: Bool
+    }
+
+    var facts: Facts
     var owner: String
     var reason: String
     var holds: WindowHolds
@@ -83,23 +99,15 @@ struct WindowRequest: Sendable {
     var batch: RequestBatch
     /// What the signal holds.
     var signal: [UInt8]
-    /// When it was asked for, by the ensemble's clock and by this machine's.
+    /// When it was asked for, by the ensemble's clock.
     var requestedAt: Duration
-    var requested: MonotonicInstant
-    /// When its znodes were known to exist, by this machine's clock.
-    var answered: MonotonicInstant
-    var listing: [String]
-    var members: [String]
     var records: [WindowRecord]
     var recordsVersion: Int32
 
-    /// Whether other windows have left no record: they crashed, as their signal had gone when the own one was created.
-    var isAfterCrash: Bool
-
+    var id: String { facts.id }
     var session: LiveSession { holds.session }
     /// The transaction that created the signal.
     var token: FencingToken { FencingToken(rawValue: holds.signal.czxid.rawValue) }
-    var own: ContenderName? { ContenderName(ZNodePath.name(of: holds.write.path)) }
 }
 
 /// One try to ask for a window, in one session.
@@ -175,25 +183,25 @@ struct WindowAttempt {
         case .failure(let error): throw error
         }
         do {
-            guard case .multi(let created) = try results[0].get(), let write = created[1].path else { return .again }
-            guard ContenderName(ZNodePath.name(of: write))?.isBeyondTheLimit != true else {
-                throw mode.numbersExhausted
-            }
+            guard case .multi(let created) = try results[0].get(), let write = created[1].path,
+                let own = ContenderName(ZNodePath.name(of: write))
+            else { return .again }
+            guard !own.isBeyondTheLimit else { throw mode.numbersExhausted }
             let found = try results[1].get().data
             guard found.data == signal else { throw ZooKeeperError(.connectionLoss) }
-            let listing = try results[2].get().children.names
             let records = try results[4].get().data
+            let facts = WindowRequest.Facts(
+                id: id, own: own, listing: try results[2].get().children.names,
+                members: (try? results[3].get().children.names) ?? [], requested: began,
+                answered: mode.client.clock.now, isAfterCrash: records.stat.childrenCount > 1)
             return .requested(
                 WindowRequest(
-                    id: id, owner: owner, reason: reason,
+                    facts: facts, owner: owner, reason: reason,
                     holds: WindowHolds(
                         signal: session.hold(mode.signalPath, czxid: found.stat.czxid, seenBy: batch),
                         write: session.hold(write, czxid: found.stat.czxid, seenBy: batch)),
                     reservation: reservation, batch: batch, signal: signal, requestedAt: found.stat.ctime,
-                    requested: began, answered: mode.client.clock.now, listing: listing,
-                    members: (try? results[3].get().children.names) ?? [],
-                    records: WindowRecord.list(records.data), recordsVersion: records.stat.dataVersion,
-                    isAfterCrash: records.stat.childrenCount > 1))
+                    records: WindowRecord.list(records.data), recordsVersion: records.stat.dataVersion))
         } catch {
             await undo()
             guard let error = error as? ZooKeeperError else { throw error }

@@ -7,7 +7,7 @@ internal import ZooKeeper
 /// does not know the znode *yet*. The creation of the window's own znodes is such a write. After a reconnect a barrier goes
 /// in front of the next look.
 final class StragglerWatches: Sendable {
-    enum Sighting: Sendable {
+    enum Sighting: Sendable, Equatable {
         case seen(String, data: [UInt8])
         case gone(String)
         /// It exists and may not be read.
@@ -24,6 +24,8 @@ final class StragglerWatches: Sendable {
 
     private struct State {
         var isOver = false
+        /// What nobody has taken so far.
+        var sightings: [Sighting] = []
         var lastNumber = 0
         var watches: [Int: Watch] = [:]
         /// The requests that are answered on one connection, after a commit on it.
@@ -46,15 +48,28 @@ final class StragglerWatches: Sendable {
     private let session: LiveSession
     private let directory: String
     private let own: String
-    private let tell: @Sendable (Sighting) -> Void
+    private let wakeUp: WakeUp
     private let state: Mutex<State>
 
-    /// - Parameter tell: Called on the delivering thread.
-    init(of request: WindowRequest, in directory: String, tell: @escaping @Sendable (Sighting) -> Void) {
+    /// - Parameter wakeUp: Signalled when there is something to take.
+    init(of request: WindowRequest, in directory: String, wakeUp: WakeUp) {
         self.directory = directory
-        self.tell = tell
+        self.wakeUp = wakeUp
         (session, own) = (request.session, request.holds.write.path)
         state = Mutex(State(looks: Looks(request.batch, isCommitted: true)))
+    }
+
+    /// Returns what was seen since the last call.
+    func take() -> [Sighting] {
+        state.withLock { state in
+            defer { state.sightings = [] }
+            return state.sightings
+        }
+    }
+
+    private func tell(_ sighting: Sighting) {
+        state.withLock { $0.sightings.append(sighting) }
+        wakeUp.signal()
     }
 
     /// Reads what a contender says, and watches it.

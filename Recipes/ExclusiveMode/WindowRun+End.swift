@@ -33,8 +33,9 @@ extension WindowRun {
     func record(_ outcome: WindowRecord.Outcome, drained: Duration?, tracker: DrainTracker?) -> WindowRecord {
         WindowRecord(
             id: request.id, token: request.token, owner: request.owner, reason: request.reason,
-            requested: request.requestedAt, drained: drained, ended: clock.now - request.requested, outcome: outcome,
-            slowest: tracker?.slowest, forced: tracker?.forced.sorted() ?? [])
+            requested: request.requestedAt, drained: drained, ended: clock.now - request.facts.requested,
+            outcome: outcome,
+            slowest: tracker?.slowest, forced: tracker?.evicted.sorted() ?? [])
     }
 
     /// The most tries to remove the znodes together with writing the record.

@@ -1,28 +1,21 @@
 internal import Logging
-internal import Synchronization
 internal import ZooKeeper
 
-/// A window from its request to its end.
+/// A window from its request to its end: performs what its state machine decides, and runs the operation.
 struct WindowRun: Sendable {
-    /// What is heard while waiting for the processors.
-    private enum Event: Sendable {
-        case sighting(StragglerWatches.Sighting)
-        case lookAgain
-        case lost(LossReason)
-        case patienceOver
-    }
-
     /// How the processors were paused.
     struct Drained {
         var tracker: DrainTracker
         var duration: Duration
-        /// The windows, this one among them, whose taking away of places has been waited for.
+        /// The windows, this one among them, whose evictions have been waited for.
         var settled: Set<String>
     }
 
     let mode: ExclusiveMode
     let request: WindowRequest
     let drain: DrainPolicy
+    /// Signalled when a contender was seen, and when the window is lost.
+    let wakeUp = WakeUp()
 
     var clock: any MonotonicClock { mode.client.clock }
 
@@ -44,7 +37,7 @@ struct WindowRun: Sendable {
         }
         let window = ExclusiveWindow(
             fencingToken: request.token, participants: drained.tracker.paused.sorted(),
-            forced: drained.tracker.forced.sorted(), drained: drained.duration, slowest: drained.tracker.slowest,
+            forced: drained.tracker.evicted.sorted(), drained: drained.duration, slowest: drained.tracker.slowest,
             holds: request.holds, loss: loss, path: mode.path, clock: clock)
         let scope = ExclusiveScope(.window, of: mode)
         defer { scope.end() }
@@ -62,9 +55,8 @@ struct WindowRun: Sendable {
         _ result: Swift.Result<Result, any Error>, drained: Drained
     ) async throws -> Result {
         guard request.holds.isValid else {
-            let reason = request.holds.lossReason ?? .deadlinePassed
             await finish(.lost, drained: drained)
-            throw RecipeError(.lost, in: .exclusiveMode, path: mode.path, reason: reason)
+            throw lost(request.holds.lossReason ?? .deadlinePassed)
         }
         switch result {
         case .success: await finish(.completed, drained: drained)
@@ -73,124 +65,36 @@ struct WindowRun: Sendable {
         return try result.get()
     }
 
-    // MARK: Pausing
-
-    /// Waits until everybody who stood in front of the window has gone, as the drain policy wants it.
+    /// Waits until everybody in front of the window has paused, as the drain policy wants it.
     private func pauseEverybody() async throws -> Drained {
-        guard let own = request.own else { throw ZooKeeperError(.server, message: "a window without a number") }
-        let (events, continuation) = AsyncStream.makeStream(of: Event.self)
-        defer { continuation.finish() }
-        var tracker = DrainTracker(listing: request.listing, own: own, members: request.members)
-        request.holds.onLoss { continuation.yield(.lost($0)) }
-        let watches = StragglerWatches(of: request, in: mode.locksPath) { continuation.yield(.sighting($0)) }
+        let watches = StragglerWatches(of: request, in: mode.locksPath, wakeUp: wakeUp)
         defer { watches.end() }
-        for node in tracker.waiting.keys.sorted().strings { watches.look(at: node) }
-        try await withThrowingTaskGroup(of: Void.self) { [clock] group in
-            defer { group.cancelAll() }
-            if let patience = drain.patience {
-                let until = request.requested + patience
-                group.addTask {
-                    try await clock.sleep(until: until)
-                    continuation.yield(.patienceOver)
-                }
-            }
-            var (iterator, refused) = (events.makeAsyncIterator(), RefusedLooks(mode))
-            var isImpatient = false
-            while !tracker.isDrained {
-                guard let event = await iterator.next() else { throw CancellationError() }
-                switch event {
-                case .sighting(.seen(let node, let data)):
-                    tracker.seen(node, data: data)
-                    refused.reset()
-                case .sighting(.unreadable(let node)): tracker.unreadable(node)
-                case .sighting(.gone(let node)): tracker.gone(node)
-                case .sighting(.failed(let node, let error)):
-                    guard let pause = refused.add(node, error) else { continue }
-                    group.addTask {
-                        try await clock.sleep(until: clock.now + pause)
-                        continuation.yield(.lookAgain)
-                    }
-                case .lookAgain: for node in refused.take() { watches.look(at: node) }
-                case .lost(let reason): throw RecipeError(.lost, in: .exclusiveMode, path: mode.path, reason: reason)
-                case .patienceOver: isImpatient = true
-                }
-                // Whoever is evicted is waited for as long as its session may last, which its znode says.
-                if isImpatient, !tracker.isDrained, !drain.evicts || tracker.isKnown {
-                    try await losePatience(&tracker)
-                }
-            }
+        request.holds.onLoss { [weak wakeUp] _ in wakeUp?.signal() }
+        var steps = WindowSteps(run: self, watches: watches)
+        var machine = WindowStateMachine(
+            request.facts, drain: drain, configuration: mode.configuration, seed: mode.client.randomness.next())
+        var action = machine.start()
+        while action != .open {
+            action = machine.handle(try await steps.perform(action, machine.tracker), now: clock.now)
         }
-        let settled = try await awaitEarlierWindows(&tracker)
-        try await awaitValidity()
-        return Drained(tracker: tracker, duration: clock.now - request.requested, settled: settled)
+        return Drained(
+            tracker: machine.tracker, duration: clock.now - request.facts.requested, settled: machine.settled)
     }
 
-    private func losePatience(_ tracker: inout DrainTracker) async throws {
-        let who = tracker.stragglers
-        guard case .proceed = drain.kind else {
-            throw RecipeError(.notPaused, in: .exclusiveMode, path: mode.path, participants: who)
-        }
-        mode.logger.warning(
-            "Taking away the place of processors that do not pause",
-            metadata: ["zookeeper.processors": "\(EscapedText.escaped(who.joined(separator: ", ")))"])
-        try await force(&tracker)
-    }
-
-    /// Waits; throws when the window is lost meanwhile.
-    func sleep(until deadline: MonotonicInstant) async throws {
-        let (clock, holds) = (clock, request.holds)
-        let reason: LossReason? = try await race(
-            {
-                try await clock.sleep(until: deadline)
-                return nil
-            },
-            { try await holds.signal.waitForLoss() }, { try await holds.write.waitForLoss() })
-        if let reason { throw RecipeError(.lost, in: .exclusiveMode, path: mode.path, reason: reason) }
-    }
-
-    /// A fresh connection that took long to come is proved a quarter of the session timeout later.
-    private func awaitValidity() async throws {
+    /// Waits until an instant; throws if the window is lost or the task is cancelled meanwhile.
+    ///
+    /// - Parameter isOver: Whether to return earlier, asked after each signal.
+    func wait(until deadline: MonotonicInstant?, unless isOver: () -> Bool = { false }) async throws {
         while true {
-            let move = request.session.nextMove()
-            if request.holds.isValid { return }
-            if let reason = request.holds.lossReason {
-                throw RecipeError(.lost, in: .exclusiveMode, path: mode.path, reason: reason)
-            }
-            try await move.wait()
+            if let reason = request.holds.lossReason { throw lost(reason) }
+            try Task.checkCancellation()
+            if isOver() { return }
+            if let deadline, deadline <= clock.now { return }
+            await wakeUp.wait(until: deadline, clock: clock)
         }
     }
-}
 
-/// Contenders that could not be read or watched, until they are looked at again.
-private struct RefusedLooks {
-    private let mode: ExclusiveMode
-    private var nodes: [String] = []
-    private var backoff: Backoff
-
-    init(_ mode: ExclusiveMode) {
-        self.mode = mode
-        backoff = mode.client.makeBackoff(.slow)
-    }
-
-    /// The pause to make, unless one is under way.
-    mutating func add(_ node: String, _ error: ZooKeeperError) -> Duration? {
-        nodes.append(node)
-        guard nodes.count == 1 else { return nil }
-        if !error.isTransient {
-            mode.logger.warning(
-                "The window cannot watch a processor that it waits for, and tries again after a pause",
-                metadata: ["zookeeper.path": "\(ZNodePath.child(node, of: mode.locksPath))", "error": "\(error)"])
-        }
-        return backoff.pause()
-    }
-
-    mutating func take() -> [String] {
-        defer { nodes = [] }
-        return nodes
-    }
-
-    /// One could be looked at: unless others could not, the next pause is short again.
-    mutating func reset() {
-        if nodes.isEmpty { backoff.reset() }
+    func lost(_ reason: LossReason) -> RecipeError {
+        RecipeError(.lost, in: .exclusiveMode, path: mode.path, reason: reason)
     }
 }

@@ -73,9 +73,9 @@ import Testing
             listing: [first, second], own: try own, members: ["one-00000001", "two-00000002"])
         tracker.gone(first)
         #expect(tracker.slowest == "one")
-        _ = tracker.force(assumed: .seconds(1))
+        _ = tracker.evict(assumed: .seconds(1))
         #expect(tracker.slowest == nil)
-        #expect(tracker.forced == ["two"])
+        #expect(tracker.evicted == ["two"])
     }
 
     @Test func `what a gate reported when it reopened says nothing about a later window`() throws {
@@ -107,16 +107,16 @@ import Testing
         tracker.seen(
             known, data: ProcessorText(member: "m", name: "known", sessionTimeout: .seconds(70)).bytes)
         var other = tracker
-        #expect(tracker.force(assumed: .seconds(60)).wait == .seconds(70))
-        #expect(other.force(assumed: .seconds(90)).wait == .seconds(90))
+        #expect(tracker.evict(assumed: .seconds(60)).wait == .seconds(70))
+        #expect(other.evict(assumed: .seconds(90)).wait == .seconds(90))
         #expect(tracker.isDrained)
-        #expect(tracker.forced == ["known", foreign])
+        #expect(tracker.evicted == ["known", foreign])
         #expect(tracker.paused.isEmpty)
     }
 
     @Test func `forcing nobody waits for nothing`() throws {
         var tracker = DrainTracker(listing: [], own: try own, members: [])
-        let (nodes, wait) = tracker.force(assumed: .seconds(60))
+        let (nodes, wait) = tracker.evict(assumed: .seconds(60))
         #expect(nodes.isEmpty)
         #expect(wait == .zero)
     }
@@ -137,6 +137,6 @@ import Testing
         #expect(!tracker.isKnown)
         tracker.unreadable(second)
         #expect(tracker.isKnown)
-        #expect(tracker.force(assumed: .seconds(60)).wait == .seconds(115))
+        #expect(tracker.evict(assumed: .seconds(60)).wait == .seconds(115))
     }
 }

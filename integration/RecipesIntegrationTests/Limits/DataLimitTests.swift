@@ -49,18 +49,19 @@ struct DataLimitTests {
     }
 
     @Test(arguments: Writer.allCases)
-    func `data over the server's limit is refused after a few lost connections`(writer: Writer) async throws {
+    func `data over the server's limit is sent a few times at most, and refused then`(writer: Writer) async throws {
         var configuration = TestServerConfiguration()
         configuration.systemProperties["jute.maxbuffer"] = "8192"
         try await LockScene.with(configuration: configuration) { scene in
             _ = try await scene.client.exists(at: "/")
-            let before = scene.proxy.counters.connections
+            let before = scene.proxy.counters.bytesToServer
             let error = await #expect(throws: ZooKeeperError.self) { try await writer.write(scene.client) }
             #expect(error?.code == .dataTooLarge)
-            #expect(scene.proxy.counters.connections - before <= 4)
             // Everything else goes on.
             try await scene.client.create("/small", data: [1])
-            #expect(scene.proxy.counters.connections - before <= 4)
+            // Not connections: a busy machine loses some for other reasons.
+            let largeRequests = (scene.proxy.counters.bytesToServer - before) / Self.large.count
+            #expect((1...4).contains(largeRequests))
         }
     }
 
@@ -76,7 +77,7 @@ struct DataLimitTests {
                 }
                 #expect(error?.isOutcomeUnknown == true)
             }
-            let before = scene.proxy.counters.connections
+            let before = scene.proxy.counters.bytesToServer
             for _ in 0..<100 {
                 let error = await #expect(throws: ZooKeeperError.self) {
                     try await scene.client.create("/large", data: Self.large)
@@ -84,7 +85,7 @@ struct DataLimitTests {
                 #expect(error?.code == .dataTooLarge && error?.isOutcomeUnknown == false)
             }
             try await scene.client.create("/fits", data: [UInt8](repeating: 1, count: 8000))
-            #expect(scene.proxy.counters.connections == before + 1)
+            #expect(scene.proxy.counters.bytesToServer - before < Self.large.count)
         }
     }
 }

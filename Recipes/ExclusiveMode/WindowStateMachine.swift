@@ -1,0 +1,187 @@
+internal import ZooKeeper
+
+/// Decides what a window does after its request, until its operation may start.
+///
+/// One action at a time, each followed by the event that reports its outcome. A failed request is repeated after a pause.
+struct WindowStateMachine: Sendable {
+    enum Action: Equatable {
+        /// Read the data of these contenders, and watch them.
+        case look([String])
+        /// Wait until a contender was seen, at most until an instant.
+        case awaitSighting(until: MonotonicInstant?)
+        /// Record that the processors that have not paused are evicted, and how long their sessions may go on.
+        case recordEviction(Duration)
+        /// Delete the read znode of a processor.
+        case evict(String)
+        /// Wait until evicted processors must have stopped.
+        case awaitEvicted(until: MonotonicInstant)
+        /// Read which earlier windows crashed, and the records as they are now.
+        case findEarlierWindows(crashed: Bool, records: Bool)
+        /// Wait for what earlier windows left running.
+        case awaitEarlierWindows(until: MonotonicInstant)
+        /// Write the records of the windows that crashed.
+        case recordCrashes
+        /// Wait until the window is valid on the current connection.
+        case awaitValidity
+        case pause(until: MonotonicInstant)
+        /// Run the operation.
+        case open
+        /// Give up, because these did not pause in time.
+        case abort([String])
+        case fail(ZooKeeperError)
+    }
+
+    enum Event {
+        case sightings([StragglerWatches.Sighting])
+        /// The action was performed, or its wait has ended.
+        case done
+        /// Somebody else wrote in between.
+        case conflict
+        case failed(ZooKeeperError)
+        /// The owners of the windows that crashed, and the records.
+        case earlierWindows(crashed: [String], records: [WindowRecord])
+    }
+
+    private let request: WindowRequest.Facts
+    private let drain: DrainPolicy
+    private let configuration: ExclusiveMode.Configuration
+    private var action = Action.look([])
+    /// What is performed after a pause.
+    private var postponed = Action.look([])
+    private(set) var tracker: DrainTracker
+    /// Contenders that could not be read or watched, and when they are looked at again.
+    private var refused: [String] = []
+    private var lookAgainAt: MonotonicInstant?
+    private var lookBackoff: Backoff
+    private var requestBackoff: Backoff
+    private var evicting: [String] = []
+    private var evictedFor = Duration.zero
+    /// Who is named when the time is up before earlier windows are over, and when it is.
+    private var aborting: (participants: [String], at: MonotonicInstant)?
+    private var hasCrashes = false
+    /// The windows, this one among them, whose evictions have been waited for.
+    private(set) var settled: Set<String>
+
+    init(
+        _ request: WindowRequest.Facts, drain: DrainPolicy, configuration: ExclusiveMode.Configuration, seed: UInt64
+    ) {
+        self.request = request
+        self.drain = drain
+        self.configuration = configuration
+        tracker = DrainTracker(listing: request.listing, own: request.own, members: request.members)
+        lookBackoff = Backoff(.slow, seed: seed)
+        requestBackoff = Backoff(.quick, seed: seed)
+        settled = [request.id]
+    }
+
+    mutating func start() -> Action {
+        go(.look(tracker.waiting.keys.sorted().strings))
+    }
+
+    mutating func handle(_ event: Event, now: MonotonicInstant) -> Action {
+        switch (action, event) {
+        case (_, .failed(let error)) where !error.isTransientInSession: return go(.fail(error))
+        case (_, .failed), (_, .conflict):
+            postponed = action
+            return go(.pause(until: now + requestBackoff.pause()))
+        case (.pause, _): return go(postponed)
+        default:
+            requestBackoff.reset()
+            return proceed(event, now: now)
+        }
+    }
+
+    private mutating func proceed(_ event: Event, now: MonotonicInstant) -> Action {
+        switch (action, event) {
+        case (.awaitSighting, .sightings(let sightings)):
+            for sighting in sightings { note(sighting, now: now) }
+            return awaitPauses(now: now)
+        case (.look, _), (.awaitSighting, _): return awaitPauses(now: now)
+        case (.recordEviction, _): return evictNext(now: now)
+        case (.evict, _):
+            evicting.removeFirst()
+            return evictNext(now: now)
+        case (.awaitEvicted, _): return findEarlierWindows()
+        case (.findEarlierWindows, .earlierWindows(let crashed, let records)):
+            return awaitEarlierWindows(crashed: crashed, records: records, now: now)
+        case (.awaitEarlierWindows, _):
+            if let aborting, aborting.at <= now { return go(.abort(aborting.participants)) }
+            tracker.forgetSlowest()
+            return recordCrashes()
+        case (.recordCrashes, _): return go(.awaitValidity)
+        case (.awaitValidity, _): return go(.open)
+        default: return action
+        }
+    }
+
+    // MARK: Processors
+
+    private mutating func note(_ sighting: StragglerWatches.Sighting, now: MonotonicInstant) {
+        switch sighting {
+        case .seen(let node, let data):
+            tracker.seen(node, data: data)
+            // Unless others could not be looked at, the next pause is short again.
+            if refused.isEmpty { lookBackoff.reset() }
+        case .unreadable(let node): tracker.unreadable(node)
+        case .gone(let node): tracker.gone(node)
+        case .failed(let node, _):
+            refused.append(node)
+            lookAgainAt = lookAgainAt ?? now + lookBackoff.pause()
+        }
+    }
+
+    private mutating func awaitPauses(now: MonotonicInstant) -> Action {
+        guard !tracker.isDrained else { return findEarlierWindows() }
+        let limit = drain.patience.map { request.requested + $0 }
+        // Whoever is evicted is waited for as long as its session may last, which its znode says.
+        if let limit, limit <= now, !drain.evicts || tracker.isKnown {
+            guard drain.evicts else { return go(.abort(tracker.stragglers)) }
+            (evicting, evictedFor) = tracker.evict(assumed: configuration.assumedSessionTimeout)
+            return go(.recordEviction(evictedFor))
+        }
+        if let at = lookAgainAt, at <= now {
+            defer { (refused, lookAgainAt) = ([], nil) }
+            return go(.look(refused))
+        }
+        return go(.awaitSighting(until: [limit, lookAgainAt].compactMap { $0 }.filter { $0 > now }.min()))
+    }
+
+    /// From the deletion of its read znode on, a processor's heartbeats fail; what they proved before ends within its
+    /// session timeout.
+    private mutating func evictNext(now: MonotonicInstant) -> Action {
+        go(evicting.first.map { .evict($0) } ?? .awaitEvicted(until: now + evictedFor))
+    }
+
+    // MARK: Earlier windows
+
+    private mutating func findEarlierWindows() -> Action {
+        go(.findEarlierWindows(crashed: request.isAfterCrash, records: tracker.isBehindAnother))
+    }
+
+    /// Waits for those that earlier windows left running: evicted processors, and the operations of windows that crashed,
+    /// whose records are written then.
+    private mutating func awaitEarlierWindows(
+        crashed: [String], records: [WindowRecord], now: MonotonicInstant
+    ) -> Action {
+        let unsettled = records.filter { $0.outcome == .forcing && $0.id != request.id }
+        var end = unsettled.compactMap(\.forcedFor).max().map { now + $0 } ?? .distantPast
+        if !crashed.isEmpty { end = max(end, request.answered + configuration.resumeDelay) }
+        settled.formUnion(unsettled.map(\.id))
+        hasCrashes = !crashed.isEmpty
+        guard now < end else { return recordCrashes() }
+        if case .abort(let timeout) = drain.kind, request.requested + timeout < end {
+            end = request.requested + timeout
+            aborting = (Set(unsettled.flatMap(\.forced) + crashed).sorted(), end)
+        }
+        return go(.awaitEarlierWindows(until: end))
+    }
+
+    private mutating func recordCrashes() -> Action {
+        go(hasCrashes ? .recordCrashes : .awaitValidity)
+    }
+
+    private mutating func go(_ action: Action) -> Action {
+        self.action = action
+        return action
+    }
+}

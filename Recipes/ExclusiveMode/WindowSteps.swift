@@ -1,0 +1,148 @@
+internal import Logging
+internal import ZooKeeper
+
+/// Performs the actions of a window's state machine, each once.
+struct WindowSteps {
+    let run: WindowRun
+    let watches: StragglerWatches
+    /// The windows whose operations are waited for.
+    private var crashed: [UnfinishedWindow] = []
+
+    init(run: WindowRun, watches: StragglerWatches) {
+        self.run = run
+        self.watches = watches
+    }
+
+    private var mode: ExclusiveMode { run.mode }
+    private var request: WindowRequest { run.request }
+
+    /// - Returns: The outcome; a `ZooKeeperError` is one.
+    /// - Throws: When the window ends: it is lost, given up, cancelled, or cannot go on.
+    mutating func perform(
+        _ action: WindowStateMachine.Action, _ tracker: DrainTracker
+    ) async throws -> WindowStateMachine.Event {
+        do {
+            return try await attempt(action, tracker)
+        } catch let error as ZooKeeperError {
+            guard error.code == .sessionExpired else { return .failed(error) }
+            throw run.lost(request.session.endReason ?? .sessionEnded)
+        }
+    }
+
+    private mutating func attempt(
+        _ action: WindowStateMachine.Action, _ tracker: DrainTracker
+    ) async throws -> WindowStateMachine.Event {
+        switch action {
+        case .look(let nodes): for node in nodes { watches.look(at: node) }
+        case .awaitSighting(let deadline): return try await awaitSighting(until: deadline)
+        case .recordEviction(let duration): return try await recordEviction(duration, tracker)
+        case .evict(let node):
+            _ = try await execute(.delete(ZNodePath.child(node, of: mode.locksPath)), mayFailWith: [.noNode])
+        case .awaitEvicted(let end), .pause(let end): try await run.wait(until: end)
+        case .findEarlierWindows(let crashed, let records): return try await findEarlierWindows(crashed, records)
+        case .awaitEarlierWindows(let end):
+            mode.logger.warning(
+                "The operation waits, because a window before it crashed or evicted processors",
+                metadata: ["zookeeper.owners": .array(crashed.map { "\(EscapedText.escaped($0.text.owner))" })])
+            try await run.wait(until: end)
+        case .recordCrashes:
+            let crash = WindowCrash(windows: crashed, noticed: request.requestedAt)
+            return try await mode.record(crash, in: request.session) ? .done : .conflict
+        case .awaitValidity: try await awaitValidity()
+        case .open: break
+        case .abort(let participants):
+            throw RecipeError(.notPaused, in: .exclusiveMode, path: mode.path, participants: participants)
+        case .fail(let error): throw error
+        }
+        return .done
+    }
+
+    private func awaitSighting(until deadline: MonotonicInstant?) async throws -> WindowStateMachine.Event {
+        var sightings: [StragglerWatches.Sighting] = []
+        try await run.wait(until: deadline) {
+            sightings = watches.take()
+            return !sightings.isEmpty
+        }
+        for case .failed(let node, let error) in sightings where !error.isTransient {
+            mode.logger.warning(
+                "The window cannot watch a processor that it waits for, and tries again after a pause",
+                metadata: ["zookeeper.path": "\(ZNodePath.child(node, of: mode.locksPath))", "error": "\(error)"])
+        }
+        return .sightings(sightings)
+    }
+
+    /// Records an eviction before it happens.
+    ///
+    /// A window that ends before the evicted processors must have stopped, crashed, cancelled or lost, would leave them to a
+    /// next one that sees no trace of them. It is recorded and done only while the own write znode exists, for which a next
+    /// window waits.
+    private func recordEviction(
+        _ duration: Duration, _ tracker: DrainTracker
+    ) async throws -> WindowStateMachine.Event {
+        guard let (records, version) = try await currentRecords() else { return .conflict }
+        // An answer may have been lost.
+        if !records.contains(where: { $0.id == request.id && $0.outcome == .forcing }) {
+            var record = run.record(.forcing, drained: nil, tracker: tracker)
+            record.drained = record.ended + duration
+            let write = TransactionOperation.setData(
+                WindowRecord.bytes(records + [record]), at: mode.windowsPath, version: version)
+            guard try await execute(write, mayFailWith: [.badVersion, .noNode]) else { return .conflict }
+        }
+        mode.logger.warning(
+            "Evicting processors that do not pause",
+            metadata: [
+                "zookeeper.processors": "\(EscapedText.escaped(tracker.evicted.sorted().joined(separator: ", ")))"
+            ])
+        return .done
+    }
+
+    private mutating func findEarlierWindows(
+        _ searchesCrashed: Bool, _ readsRecords: Bool
+    ) async throws -> WindowStateMachine.Event {
+        var records = request.records
+        if searchesCrashed {
+            crashed = try await mode.crashedWindows(
+                before: request.holds.signal.czxid, of: request.holds.write.path, in: request.session, records: records)
+        }
+        if readsRecords {
+            guard let current = try await currentRecords() else { return .conflict }
+            records = current.list
+        }
+        return .earlierWindows(crashed: crashed.map(\.text.owner), records: records)
+    }
+
+    /// The records as they are now; `nil` if somebody had deleted them, and they have been created again.
+    private func currentRecords() async throws -> (list: [WindowRecord], version: Int32)? {
+        let result = try await request.session.flight(.data(path: mode.windowsPath))[0]
+        guard let (data, stat) = try result.unlessMissing()?.data else {
+            try await mode.createStructure()
+            return nil
+        }
+        return (WindowRecord.list(data), stat.dataVersion)
+    }
+
+    /// Executes an operation while the own write znode exists.
+    ///
+    /// - Returns: Whether it succeeded; `false` if it failed with one of the codes.
+    private func execute(
+        _ operation: TransactionOperation, mayFailWith codes: [ZooKeeperError.Code]
+    ) async throws -> Bool {
+        let result = try await request.session.flight(.multi([.check(request.holds.write.path), operation]))[0]
+        guard case .failure(let error) = result else { return true }
+        switch error.failedOperation {
+        case 0 where error.code == .noNode: throw run.lost(.znodeDeleted)
+        case 1 where codes.contains(error.code): return false
+        default: throw error
+        }
+    }
+
+    /// A new connection that took long to come is proved a quarter of the session timeout later.
+    private func awaitValidity() async throws {
+        while true {
+            let move = request.session.nextMove()
+            if request.holds.isValid { return }
+            if let reason = request.holds.lossReason { throw run.lost(reason) }
+            try await move.wait()
+        }
+    }
+}
