@@ -23,7 +23,7 @@ package final class Contender: Sendable {
         var cleanUp: OneShot<Void>?
     }
 
-    struct State {
+    struct State: Combining {
         var machine: ContenderStateMachine
         var session: LiveSession?
         var held: HeldNode?
@@ -155,25 +155,13 @@ extension Contender {
     ///
     /// A second thread, and an answer that comes within a performance, leave their event to the one that is at it.
     func handle(_ event: @escaping @Sendable (inout ContenderStateMachine) -> ContenderStateMachine.Action?) {
-        let isMine = state.withLock { state in
-            state.events.append(event)
-            defer { state.isPerforming = true }
-            return !state.isPerforming
-        }
-        guard isMine else { return }
-        while let (action, step) = nextAction() {
-            if let action { perform(action, step: step) }
-        }
-    }
-
-    private func nextAction() -> (ContenderStateMachine.Action?, Int)? {
-        state.withLock { state in
-            guard !state.events.isEmpty else {
-                state.isPerforming = false
-                return nil
-            }
+        state.withLock { $0.events.append(event) }
+        state.combine { state -> (ContenderStateMachine.Action?, Int)? in
+            guard !state.events.isEmpty else { return nil }
             let action = state.events.removeFirst()(&state.machine)
             return (action, state.machine.step)
+        } perform: { action, step in
+            if let action { perform(action, step: step) }
         }
     }
 }

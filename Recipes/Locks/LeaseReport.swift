@@ -64,14 +64,15 @@ final class LeaseReport: Sendable {
     /// - Returns: When to look again; `nil` when nothing can be at risk any more.
     @discardableResult
     private func look(_ validUntil: MonotonicInstant) -> MonotonicInstant? {
-        state.withLock { state in
+        defer { states.deliver() }
+        return state.withLock { state in
             guard !state.isOver else { return nil }
             let (now, timeout) = (client.clock.now, session.timeout)
             let isAtRisk = state.risk.look(
                 now: now, validUntil: validUntil, timeout: timeout, isConnected: client.isConnected)
             let told = states.current
-            if isAtRisk, !told.isAtRisk { states.send(.atRisk(until: client.clock.continuousInstant(validUntil))) }
-            if !isAtRisk, told.isAtRisk { states.send(.held) }
+            if isAtRisk, !told.isAtRisk { states.enqueue(.atRisk(until: client.clock.continuousInstant(validUntil))) }
+            if !isAtRisk, told.isAtRisk { states.enqueue(.held) }
             return state.risk.nextLook(now: now, validUntil: validUntil, timeout: timeout)
         }
     }
@@ -84,17 +85,18 @@ final class LeaseReport: Sendable {
         }
     }
 
-    func lost(_ reason: LossReason) { end { $0.send(.lost(reason)) } }
-    func releasing() { end { $0.send(.releasing) } }
-    func finish(_ last: LeaseState) { end { $0.finish(last) } }
+    func lost(_ reason: LossReason) { end { $0.enqueue(.lost(reason)) } }
+    func releasing() { end { $0.enqueue(.releasing) } }
+    func finish(_ last: LeaseState) { end { $0.enqueueEnd(last) } }
 
-    private func end(_ tell: (Broadcast<LeaseState>) -> Void) {
+    private func end(_ enqueue: (Broadcast<LeaseState>) -> Void) {
         let lookout = state.withLock { state in
             state.isOver = true
-            tell(states)
+            enqueue(states)
             defer { state.lookout = nil }
             return state.lookout
         }
+        states.deliver()
         lookout?.cancel()
     }
 }

@@ -108,12 +108,13 @@ extension String {
 ///
 /// Those of before anybody followed are kept; of very many the newest.
 final class ReceivedRequests: Sendable {
-    private struct State {
+    private struct State: Combining {
         var received: [ReleaseRequest] = []
         var isOver = false
         var nextFollower = 0
         var followers: [Int: AsyncStream<ReleaseRequest>.Continuation] = [:]
         var deliveries = Deliveries<ReleaseRequest>()
+        var isPerforming = false
     }
 
     private static let kept = 64
@@ -159,7 +160,11 @@ final class ReceivedRequests: Sendable {
     }
 
     private func deliver() {
-        Deliveries.perform { isUnderWay in state.withLock { $0.deliveries.next(isUnderWay: isUnderWay) } }
+        state.combine {
+            $0.deliveries.next()
+        } perform: {
+            $0.perform()
+        }
     }
 }
 

@@ -53,6 +53,18 @@ struct BroadcastTests {
         #expect(await all(follower) == [10])
     }
 
+    @Test func `what was enqueued is current at once, and delivered later in order`() async {
+        let broadcast = Broadcast(0)
+        let follower = broadcast.follow()
+        broadcast.enqueue(1)
+        broadcast.enqueueEnd(2)
+        #expect(broadcast.current == 2)
+        let late = broadcast.follow()
+        broadcast.send(3)
+        #expect(await all(follower) == [0, 1, 2])
+        #expect(await all(late) == [2])
+    }
+
     @Test func `many followers on many tasks all see the same order`() async {
         let broadcast = Broadcast(0)
         let followers = (0..<50).map { _ in broadcast.follow() }

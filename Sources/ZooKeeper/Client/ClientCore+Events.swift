@@ -74,8 +74,7 @@ extension ClientCore {
             }
         }
         if !aftermath.states.isEmpty {
-            state.lastNumber += 1
-            aftermath.number = state.lastNumber
+            aftermath.number = state.announcements.reserve()
         }
         return aftermath
     }
@@ -147,9 +146,10 @@ extension ClientCore {
 
     /// Tells states in the order in which they were decided, whichever thread comes first.
     private func publish(_ new: [SessionState], number: Int) {
-        announcements.withLock { announcements in
-            for state in announcements.take(new, number: number) { states.send(state) }
+        state.withLock { core in
+            for state in core.announcements.take(new, number: number) { states.enqueue(state) }
         }
+        states.deliver()
         for state in new {
             logger(for: state.session).info("ZooKeeper session is \(state.kind)")
             metrics.changed("\(state.kind)")
@@ -157,10 +157,18 @@ extension ClientCore {
     }
 }
 
-/// States that were decided and not told, because those decided before them are still on their way.
+/// The order of states: each is told after its side effects, and after the states that were decided before it.
 struct Announcements {
+    private var lastReserved = 0
     private var last = 0
+    /// States whose side effects are done before those of earlier ones.
     private var early: [Int: [SessionState]] = [:]
+
+    /// The number of states that are decided now.
+    mutating func reserve() -> Int {
+        lastReserved += 1
+        return lastReserved
+    }
 
     /// Takes new states in; gives all that can be told now.
     mutating func take(_ states: [SessionState], number: Int) -> [SessionState] {

@@ -108,18 +108,11 @@ extension ClientCore {
 
     /// Sends what can be sent; one thread does so at a time, which keeps the order.
     func pump() {
-        var isMine = false
-        while true {
-            let (departure, mayStop) = state.withLock { state -> (Departure?, Bool) in
-                if !isMine, state.isPumping { return (nil, false) }
-                let departure = nextDeparture(&state)
-                state.isPumping = departure != nil
-                // What was waiting may have been given up, or gone with its session.
-                return (departure, state.phase == .closing && state.isDrained)
-            }
-            if mayStop { stopIfDone() }
-            guard let departure else { return }
-            isMine = true
+        var mayStop = false
+        state.combine { state in
+            defer { mayStop = state.phase == .closing && state.isDrained }
+            return nextDeparture(&state)
+        } perform: { departure in
             for (request, error) in departure.refused {
                 if error.isWatchRefusal { warn(ofWatchRefusal: error) }
                 finish(request, .failure(error))
@@ -127,6 +120,8 @@ extension ClientCore {
             for outgoing in departure.requests { send(outgoing, departure) }
             for evicted in departure.evicted { interrupt(evicted) }
         }
+        // What was waiting may have been given up, or gone with its session.
+        if mayStop { stopIfDone() }
     }
 
     private func nextDeparture(_ state: inout State) -> Departure? {

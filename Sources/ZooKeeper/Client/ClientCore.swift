@@ -9,7 +9,7 @@ internal import ZooKeeperBridge
 /// time; they are handled here on its thread, in order, so that a proof of the session never overtakes the deletion that
 /// came before it.
 final class ClientCore: Sendable {
-    struct State {
+    struct State: Combining {
         enum Phase { case idle, running, closing, stopped }
 
         var phase = Phase.idle
@@ -33,7 +33,8 @@ final class ClientCore: Sendable {
         var outbox: Deque<Outgoing> = []
         /// When the outbox has grown to this, what was given up in it is thrown away.
         var pruneOutboxAt = State.leastPruned
-        var isPumping = false
+        /// Whether a thread is sending requests.
+        var isPerforming = false
         /// Requests were refused at once: none is sent before the transport has said what has become of the connection.
         var isStalled = false
         var inFlight = 0
@@ -60,8 +61,7 @@ final class ClientCore: Sendable {
         var deadlines: Deque<RequestDeadline> = []
         /// Until when the heartbeat loop sleeps; `nil` for until it is woken.
         var nextLook: MonotonicInstant?
-        /// Counts what has states to tell; they are told in this order.
-        var lastNumber = 0
+        var announcements = Announcements()
         var failure: ZooKeeperError?
         /// The names that could not be resolved the last time, with the reasons: each is logged once.
         var unresolved: Set<String> = []
@@ -100,7 +100,6 @@ final class ClientCore: Sendable {
     /// Whether `run()` has begun: before that nobody watches deadlines.
     let hasBegun = Atomic(false)
     let state: Mutex<State>
-    let announcements = Mutex(Announcements())
 
     init(
         configuration: ZooKeeperClientConfiguration, transport: any Transport, resolver: any NameResolver,

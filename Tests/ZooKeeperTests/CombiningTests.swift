@@ -1,0 +1,67 @@
+import Synchronization
+import Testing
+
+@testable import ZooKeeper
+
+@Suite(.timeLimit(.minutes(5)))
+struct CombiningTests {
+    private struct Numbers: Combining {
+        var waiting: [Int] = []
+        var isPerforming = false
+
+        mutating func next() -> Int? { waiting.isEmpty ? nil : waiting.removeFirst() }
+    }
+
+    private final class Worker: Sendable {
+        let numbers = Mutex(Numbers())
+        let performed = Mutex<[Int]>([])
+
+        func add(_ number: Int, _ inside: (Int) -> Void = { _ in }) {
+            numbers.withLock { $0.waiting.append(number) }
+            numbers.combine(next: { $0.next() }) { number in
+                performed.withLock { $0.append(number) }
+                inside(number)
+            }
+        }
+    }
+
+    @Test func `work that is added inside a performance is performed after it, without a recursion`() {
+        let worker = Worker()
+        worker.add(1) { number in
+            guard number < 4 else { return }
+            worker.add(number + 1)
+            #expect(worker.performed.withLock { $0 } == Array(1...number))
+        }
+        #expect(worker.performed.withLock { $0 } == [1, 2, 3, 4])
+    }
+
+    @Test func `no lock is held during a performance`() {
+        let worker = Worker()
+        worker.add(1) { _ in #expect(worker.numbers.withLock(\.isPerforming)) }
+        #expect(!worker.numbers.withLock(\.isPerforming))
+    }
+
+    @Test func `work of many threads is performed one at a time, in the order in which it was added`() async {
+        let worker = Worker()
+        let (isBusy, added) = (Atomic(false), Mutex<[Int]>([]))
+        await withTaskGroup(of: Void.self) { group in
+            for thread in 0..<4 {
+                group.addTask {
+                    for number in 0..<500 {
+                        let number = thread * 1000 + number
+                        worker.numbers.withLock { numbers in
+                            numbers.waiting.append(number)
+                            added.withLock { $0.append(number) }
+                        }
+                        worker.numbers.combine(next: { $0.next() }) { number in
+                            #expect(!isBusy.exchange(true, ordering: .relaxed))
+                            worker.performed.withLock { $0.append(number) }
+                            isBusy.store(false, ordering: .relaxed)
+                        }
+                    }
+                }
+            }
+        }
+        #expect(worker.performed.withLock { $0 } == added.withLock { $0 })
+    }
+}
