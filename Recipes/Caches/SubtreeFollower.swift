@@ -9,15 +9,9 @@ final class SubtreeFollower: Sendable {
 
     struct State {
         var machine: Machine
-        var sinks: [Int: Sink] = [:]
+        /// The watches that are set, or are being set, by the numbers of their reads.
+        var watches: [Int: OneShotWatch] = [:]
         var hasRun = false
-    }
-
-    /// A watch that is set, or is being set.
-    struct Sink {
-        var watch: Machine.Watch
-        var sink: WatchSink
-        var session: LiveSession
     }
 
     let client: ZooKeeperClient
@@ -84,27 +78,22 @@ final class SubtreeFollower: Sendable {
 
     /// Takes the watches away; nothing comes after this.
     private func end() {
-        let sinks = state.withLock { state in
+        let watches = state.withLock { state in
             state.machine.finish(now: client.clock.now)
             let entry = Self.entry(of: state.machine, connection: nil, clock: client.clock)
             entries.finish(entry)
             updates.finish(CacheUpdate(entry: entry, changes: []))
-            defer { state.sinks = [:] }
-            return state.sinks.values.sorted { $0.watch.number < $1.watch.number }
+            defer { state.watches = [:] }
+            return state.watches.orderedValues
         }
-        for one in sinks { giveUp(one) }
-    }
-
-    private func giveUp(_ sink: Sink) {
-        let path = sink.watch.key.path(below: scope.root)
-        sink.session.giveUp(sink.sink, at: path, kind: sink.watch.part == .data ? .data : .children)
+        for watch in watches { watch.giveUp() }
     }
 
     /// What was decided on, with whom to send it to.
     private struct Batch: Sendable {
         var actions: Machine.Actions
         var connection: (session: LiveSession, number: Int)?
-        var sinks: [Int: WatchSink] = [:]
+        var watches: [Int: OneShotWatch] = [:]
     }
 
     /// Has the machine decide about something that happened, and performs it.
@@ -112,22 +101,24 @@ final class SubtreeFollower: Sendable {
     /// Also called on the thread that delivers answers and events. The connection is looked up under the lock, so that no
     /// decision about an older one comes after a decision about a newer one.
     private func handle(_ decide: (inout Machine, Machine.Connection?, MonotonicInstant) -> Machine.Actions) {
-        let (batch, givenUp, isWakeUpNew) = state.withLock { state -> (Batch, [Sink], Bool) in
+        let (batch, givenUp, isWakeUpNew) = state.withLock { state -> (Batch, [OneShotWatch], Bool) in
             let wakeUpAt = state.machine.wakeUpAt
             let connection = client.presentConnection
             let present = connection.map(Machine.Connection.init)
             let actions = decide(&state.machine, present, client.clock.now)
             publish(&state, present)
             var batch = Batch(actions: actions, connection: connection)
-            let givenUp = actions.givenUp.compactMap { state.sinks.removeValue(forKey: $0.number) }
-            if let session = connection?.session {
+            let givenUp = actions.givenUp.compactMap { state.watches.removeValue(forKey: $0.number) }
+            if connection != nil {
                 for read in actions.reads where read.setsWatch {
-                    batch.sinks[read.number] = addSink(for: read, session: session, to: &state)
+                    let watch = watch(for: read)
+                    batch.watches[read.number] = watch
+                    state.watches[read.number] = watch
                 }
             }
             return (batch, givenUp, state.machine.wakeUpAt != wakeUpAt)
         }
-        for one in givenUp { giveUp(one) }
+        for watch in givenUp { watch.giveUp() }
         send(batch)
         // Only then: the loop that wakes up comes through here as well, and must not wake itself.
         if isWakeUpNew { wakeUp.signal() }
@@ -142,14 +133,13 @@ final class SubtreeFollower: Sendable {
         entries.send(entry)
     }
 
-    private func addSink(for read: Machine.Read, session: LiveSession, to state: inout State) -> WatchSink {
+    private func watch(for read: Machine.Read) -> OneShotWatch {
         let watch = Machine.Watch(number: read.number, key: read.key, part: read.part)
-        // Without the root's watch there is no cache: that one is as vital as a lock's.
-        let sink = WatchSink(share: read.key == .root ? nil : share) { [weak self] event in
-            self?.fired(watch, event)
-        }
-        state.sinks[read.number] = Sink(watch: watch, sink: sink, session: session)
-        return sink
+        return OneShotWatch(
+            client, path: read.key.path(below: scope.root), kind: read.part == .data ? .data : .children,
+            // Without the root's watch there is no cache: that one is as vital as a lock's.
+            share: read.key == .root ? nil : share
+        ) { [weak self] event in self?.fired(watch, event) }
     }
 
     private func send(_ batch: Batch) {
@@ -163,18 +153,18 @@ final class SubtreeFollower: Sendable {
             }
         }
         for read in batch.actions.reads {
-            session.post(request(for: read, sink: batch.sinks[read.number])) { [weak self] result in
+            session.post(request(for: read, watch: batch.watches[read.number])) { [weak self] result in
                 self?.answered(read, Machine.Answer(result))
             }
         }
     }
 
-    private func request(for read: Machine.Read, sink: WatchSink?) -> SessionRequest {
-        let path = read.key.path(below: scope.root)
+    private func request(for read: Machine.Read, watch: OneShotWatch?) -> SessionRequest {
+        let path = watch?.path ?? read.key.path(below: scope.root)
         return switch read.question {
-        case .data: .data(path: path, watch: sink)
-        case .existence: .exists(path: path, watch: sink)
-        case .children: .children(path: path, watch: sink)
+        case .data: .data(path: path, watch: watch?.sink)
+        case .existence: .exists(path: path, watch: watch?.sink)
+        case .children: .children(path: path, watch: watch?.sink)
         }
     }
 
@@ -185,13 +175,13 @@ final class SubtreeFollower: Sendable {
                 metadata: ["zookeeper.path": "\(read.key.path(below: scope.root))", "zookeeper.reason": "\(error)"])
         }
         if read.setsWatch, !answer.setsWatch(of: read) {
-            state.withLock { _ = $0.sinks.removeValue(forKey: read.number) }
+            state.withLock { _ = $0.watches.removeValue(forKey: read.number) }
         }
         handle { machine, connection, now in machine.answered(answer, to: read, on: connection, now: now) }
     }
 
     private func fired(_ watch: Machine.Watch, _ event: WatchEvent) {
-        state.withLock { _ = $0.sinks.removeValue(forKey: watch.number) }
+        state.withLock { _ = $0.watches.removeValue(forKey: watch.number) }
         handle { machine, connection, now in
             machine.fired(watch, Machine.Notice(event), on: connection, now: now)
         }

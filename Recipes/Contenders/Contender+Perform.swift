@@ -161,9 +161,9 @@ extension Contender {
     private func watch(_ name: String, own: String, step: Int) {
         let (onPlace, inFront) = state.withLock { ($0.onPlace, $0.machine.inFront) }
         onPlace?(own, inFront)
-        let predecessor = predecessorSink(path(name), step: step)
-        replaceSinks([(predecessor, path(name), .data)])
-        post([.data(path: path(name), watch: predecessor)]) { contender, results in
+        let predecessor = predecessorWatch(path(name), .data, step: step)
+        replaceWatches([predecessor])
+        post([.data(path: predecessor.path, watch: predecessor.sink)]) { contender, results in
             let stat = results[0].part { reply throws(ZooKeeperError) in try reply.data.stat }
             contender.receive(.watched(stat), step: step)
             contender.handle { $0.receiveMissedOffer() }
@@ -178,12 +178,12 @@ extension Contender {
             state.ownWatches += 1
             return state.ownWatches
         }
-        let sink = WatchSink { [weak self] event in
+        let watch = OneShotWatch(client, path: path) { [weak self] event in
             if event.isDeleted { self?.handle { $0.receiveOwnGone(own) } }
             if event.isDataChanged { self?.watchOwnAgain(own, after: number) }
         }
-        state.withLock { $0.sinks.append((sink, path, .data)) }
-        post([.data(path: path, watch: sink)]) { contender, results in
+        state.withLock { $0.watches.append(watch) }
+        post([.data(path: path, watch: watch.sink)]) { contender, results in
             switch results[0] {
             case .success(.data(let data, let stat)): contender.tellOfWrite(own, data, version: stat.dataVersion)
             case .failure(let error) where error.code == .noNode: contender.handle { $0.receiveOwnGone(own) }
@@ -201,9 +201,9 @@ extension Contender {
     private func watchOwnAgain(_ own: String, after number: Int) {
         let isWaiting = state.withLock { state in
             guard number == state.ownWatches else { return false }
-            let count = state.sinks.count
-            state.sinks.removeAll { $0.path == path(own) }
-            return state.sinks.count < count
+            let count = state.watches.count
+            state.watches.removeAll { $0.path == path(own) }
+            return state.watches.count < count
         }
         if isWaiting, end.value == nil { watchOwn(own) }
     }
@@ -218,9 +218,9 @@ extension Contender {
 
     /// Servers since 3.8.4 tell nobody of a znode's deletion who may not read it, whatever watch was set.
     private func watchDirectory(_ name: String, step: Int) {
-        let sink = predecessorSink(directory, step: step)
-        state.withLock { $0.sinks.append((sink, directory, .children)) }
-        post([.children(path: directory, watch: sink)]) { contender, results in
+        let watch = predecessorWatch(directory, .children, step: step)
+        state.withLock { $0.watches.append(watch) }
+        post([.children(path: directory, watch: watch.sink)]) { contender, results in
             let stat = results[0].part { reply throws(ZooKeeperError) in
                 let (names, stat) = try reply.children
                 guard names.containsBytes(of: name) else { throw ZooKeeperError(.noNode) }
@@ -230,20 +230,20 @@ extension Contender {
         }
     }
 
-    private func predecessorSink(_ path: String, step: Int) -> WatchSink {
-        WatchSink { [weak self] event in
+    private func predecessorWatch(_ path: String, _ kind: WatchedKind, step: Int) -> OneShotWatch {
+        OneShotWatch(client, path: path, kind: kind) { [weak self] event in
             let event: Machine.PredecessorEvent =
                 event.isSessionEnded ? .sessionEnded : event.isDataChanged ? .changed : .gone
             self?.receive(.predecessorEvent(event), step: step)
         }
     }
 
-    private func replaceSinks(_ sinks: [(sink: WatchSink, path: String, kind: WatchedKind)]) {
-        let (old, session) = state.withLock { state in
-            defer { state.sinks = sinks }
-            return (state.sinks, state.session)
+    private func replaceWatches(_ watches: [OneShotWatch]) {
+        let old = state.withLock { state in
+            defer { state.watches = watches }
+            return state.watches
         }
-        for (sink, path, kind) in old { session?.giveUp(sink, at: path, kind: kind) }
+        for watch in old { watch.giveUp() }
     }
 }
 
@@ -251,7 +251,7 @@ extension Contender {
 
 extension Contender {
     private func finish(_ outcome: Machine.Outcome, cleanUp: Machine.CleanUpKind?) {
-        replaceSinks([])
+        replaceWatches([])
         let (held, session, task, needsPrefix) = state.withLock { state in
             (state.held, state.session, state.waiting, state.machine.needsPrefixCleanUp)
         }

@@ -27,7 +27,7 @@ package final class Contender: Sendable {
         var machine: ContenderStateMachine
         var session: LiveSession?
         var held: HeldNode?
-        var sinks: [(sink: WatchSink, path: String, kind: WatchedKind)] = []
+        var watches: [OneShotWatch] = []
         var waiting: Task<Void, Never>?
         var backoff: Backoff
         var events: [@Sendable (inout ContenderStateMachine) -> ContenderStateMachine.Action?] = []

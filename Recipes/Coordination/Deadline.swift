@@ -36,45 +36,13 @@ extension ZooKeeperClient {
     /// The same with requests that set a watch on a znode; a cancelled flight gives it up.
     func flight(
         watching path: String, _ requests: (WatchSink) -> [SessionRequest]
-    ) async throws -> (results: [SessionResult], watch: AwaitedWatch) {
-        let watch = AwaitedWatch(path: path, session: try await liveSession())
+    ) async throws -> (results: [SessionResult], watch: OneShotWatch) {
+        let watch = OneShotWatch(self, path: path)
         do {
-            return (try await watch.session.flight(requests(watch.sink)), watch)
+            return (try await liveSession().flight(requests(watch.sink)), watch)
         } catch {
             watch.giveUp()
             throw error
         }
-    }
-}
-
-/// A watch whose event is awaited, and which is given up when the wait is.
-struct AwaitedWatch: Sendable {
-    let path: String
-    let session: LiveSession
-    let sink: WatchSink
-    private let event: OneShot<WatchEvent>
-
-    init(path: String, session: LiveSession) {
-        let event = OneShot<WatchEvent>()
-        self.path = path
-        self.session = session
-        self.event = event
-        sink = WatchSink { event.set($0) }
-    }
-
-    /// Waits for the event, whatever it is.
-    ///
-    /// - Throws: `CancellationError`; the watch has been given up then.
-    func wait() async throws {
-        do {
-            _ = try await event.wait()
-        } catch {
-            giveUp()
-            throw error
-        }
-    }
-
-    func giveUp() {
-        session.giveUp(sink, at: path, kind: .data)
     }
 }

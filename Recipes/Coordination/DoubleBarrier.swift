@@ -160,7 +160,7 @@ public final class DoubleBarrier: Sendable {
         /// Another look will find something else.
         case changed
         /// Nothing, until one of these watches fires.
-        case waiting([AwaitedWatch])
+        case waiting([OneShotWatch])
     }
 
     /// Looks whether the round has begun, and begins it if everybody is there.
@@ -199,7 +199,7 @@ public final class DoubleBarrier: Sendable {
     /// looks.
     ///
     /// - Throws: The error for which the ensemble refuses to have the own znode created again.
-    private func wait(for watches: [AwaitedWatch], orAnother node: PersistentNode, than own: ZXID) async throws {
+    private func wait(for watches: [OneShotWatch], orAnother node: PersistentNode, than own: ZXID) async throws {
         defer { for watch in watches { watch.giveUp() } }
         var waits: [@Sendable () async throws -> Void] = watches.map { watch in { try await watch.wait() } }
         waits.append {

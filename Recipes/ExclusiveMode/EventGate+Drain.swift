@@ -43,7 +43,7 @@ extension GateLoop {
 
     private mutating func startLook() -> SignalLook? {
         guard let session else { return nil }
-        let look = SignalLook(session, path: mode.signalPath, wakes: gate.drainWakeUp)
+        let look = SignalLook(session, of: mode, wakes: gate.drainWakeUp)
         watch(look.watch)
         return look
     }
@@ -94,14 +94,13 @@ final class SignalLook: Sendable {
         case sessionEnded
     }
 
-    let watch: SignalWatch
+    let watch: OneShotWatch
     private let answer = OneShot<SessionResult>()
 
     /// Sends the look; the answer, and then the watch's event, wake the loop.
-    init(_ session: LiveSession, path: String, wakes loop: WakeUp) {
-        watch = SignalWatch(session, path: path)
-        watch.event.observe { _ in loop.signal() }
-        session.post(.exists(path: path, watch: watch.sink)) { [answer] in
+    init(_ session: LiveSession, of mode: ExclusiveMode, wakes loop: WakeUp) {
+        watch = OneShotWatch(mode.client, path: mode.signalPath) { _ in loop.signal() }
+        session.post(.exists(path: watch.path, watch: watch.sink)) { [answer] in
             answer.set($0)
             loop.signal()
         }

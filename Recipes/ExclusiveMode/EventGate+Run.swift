@@ -69,7 +69,7 @@ struct GateLoop {
     /// Since when this gate knows of the windows that have crashed.
     var crashesSeen: [ZNodeName: MonotonicInstant] = [:]
     /// The one watch on the signal that is set, or may be.
-    var signal: SignalWatch?
+    var signal: OneShotWatch?
     var backoff: Backoff
     var failure: (any Error)?
 
@@ -148,7 +148,7 @@ struct GateLoop {
 
     private enum Waited: Sendable {
         case over(GateGrant.Interrupt?)
-        case watch(SignalWatch?)
+        case watch(OneShotWatch?)
         case reported(Bool)
         case recorded(Bool)
     }

@@ -1,28 +1,6 @@
 internal import Logging
 internal import ZooKeeper
 
-/// A watch on the signal znode, and its event.
-final class SignalWatch: Sendable {
-    let event = OneShot<WatchEvent>()
-    let sink: WatchSink
-    private let session: LiveSession
-    private let path: String
-    private let kind: WatchedKind
-
-    /// - Parameter path: The signal, or its parent where the children are watched.
-    init(_ session: LiveSession, path: String, kind: WatchedKind = .data) {
-        self.session = session
-        self.path = path
-        self.kind = kind
-        sink = WatchSink { [event] in event.set($0) }
-    }
-
-    /// Gives the watch up; when its event has come, or it was never set, nothing is sent.
-    func giveUp() {
-        session.giveUp(sink, at: path, kind: kind)
-    }
-}
-
 /// What a look at the signal showed.
 enum SignalSight { case stands, gone, sessionEnded }
 
@@ -36,7 +14,7 @@ extension GateLoop {
         guard let session, !session.hasEnded else { return .sessionEnded }
         let uuid = gate.member.makeUUID(using: mode.client.randomness)
         let base = ZNodePath.child(ContenderName.base(uuid: uuid, kind: .read), of: mode.locksPath)
-        let watch = SignalWatch(session, path: mode.signalPath)
+        let watch = OneShotWatch(mode.client, path: mode.signalPath)
         var requests: [SessionRequest] = [
             .create(path: base, data: processor(session).bytes, mode: .ephemeralSequential),
             .exists(path: mode.signalPath, watch: watch.sink),
@@ -82,7 +60,7 @@ extension GateLoop {
     }
 
     private mutating func entered(
-        _ results: [SessionResult], _ batch: RequestBatch, uuid: String, watch: SignalWatch, session: LiveSession
+        _ results: [SessionResult], _ batch: RequestBatch, uuid: String, watch: OneShotWatch, session: LiveSession
     ) async -> GateStateMachine.Event {
         let created: (path: String, stat: ZNodeStat)
         do {
@@ -170,7 +148,7 @@ extension GateLoop {
     }
 
     private mutating func enterFailed(
-        _ error: any Error, uuid: String, watch: SignalWatch, session: LiveSession
+        _ error: any Error, uuid: String, watch: OneShotWatch, session: LiveSession
     ) async -> GateStateMachine.Event {
         watch.giveUp()
         guard let error = error as? ZooKeeperError else { return .enterFailed }
@@ -198,7 +176,7 @@ extension GateLoop {
     }
 
     /// Takes up a watch in place of the one before, which is given up.
-    mutating func watch(_ next: SignalWatch?) {
+    mutating func watch(_ next: OneShotWatch?) {
         signal?.giveUp()
         signal = next
     }
@@ -209,7 +187,7 @@ extension GateLoop {
     /// read znode, which exists.
     ///
     /// - Returns: The watch that is set in the end.
-    func follow(_ first: SignalWatch?, for grant: GateGrant) async -> SignalWatch? {
+    func follow(_ first: OneShotWatch?, for grant: GateGrant) async -> OneShotWatch? {
         var current = first
         while true {
             if let watch = current {
@@ -221,11 +199,11 @@ extension GateLoop {
         }
     }
 
-    private func watchAgain(for grant: GateGrant) async -> SignalWatch? {
+    private func watchAgain(for grant: GateGrant) async -> OneShotWatch? {
         let (clock, signalPath) = (gate.clock, mode.signalPath)
         var backoff = gate.mode.client.makeBackoff(.slow)
         while !grant.session.hasEnded {
-            let watch = SignalWatch(grant.session, path: signalPath)
+            let watch = OneShotWatch(mode.client, path: signalPath)
             gate.close(grant, on: watch)
             let result = try? await grant.session.flight(.exists(path: signalPath, watch: watch.sink))[0]
             if case .failure(let error) = result, error.code == .noNode { return watch }
@@ -298,7 +276,7 @@ extension GateLoop {
         grant?.hold.release()
         guard let session, let node, !session.isGone else { return .sessionEnded }
         let signalPath = mode.signalPath
-        let watch = SignalWatch(session, path: signalPath)
+        let watch = OneShotWatch(mode.client, path: signalPath)
         let results = await unlessAbandoned {
             try await session.flight(.delete(path: node), .data(path: signalPath, watch: watch.sink))
         }
@@ -330,7 +308,7 @@ extension GateLoop {
     mutating func look(_ session: LiveSession) async -> SignalSight {
         let signalPath = mode.signalPath
         while !session.hasEnded {
-            let watch = SignalWatch(session, path: signalPath)
+            let watch = OneShotWatch(mode.client, path: signalPath)
             let results = await unlessAbandoned {
                 try await session.flight(.data(path: signalPath, watch: watch.sink))
             }
@@ -356,7 +334,7 @@ extension GateLoop {
     /// - Returns: `nil` when there was no answer.
     private mutating func lookWithoutReading(_ session: LiveSession) async -> SignalSight? {
         let (path, name) = (mode.path, ZNodePath.name(of: mode.signalPath))
-        let watch = SignalWatch(session, path: path, kind: .children)
+        let watch = OneShotWatch(mode.client, path: path, kind: .children)
         let result = await unlessAbandoned {
             try await session.flight(.children(path: path, watch: watch.sink))
         }?[0]
@@ -376,7 +354,7 @@ extension GateLoop {
         }
     }
 
-    private mutating func noteSignal(_ data: [UInt8], watch: SignalWatch) {
+    private mutating func noteSignal(_ data: [UInt8], watch: OneShotWatch) {
         self.watch(watch)
         backoff.reset()
         if SignalText(data).keepsRecords { hasPausedForWindow = true }
@@ -389,7 +367,7 @@ extension GateLoop {
 
 extension EventGate {
     /// Has the signal's creation shut the gate, on the thread that delivers it.
-    func close(_ grant: GateGrant, on watch: SignalWatch) {
+    func close(_ grant: GateGrant, on watch: OneShotWatch) {
         watch.event.observe { [weak self] event in
             if !event.isInterrupted, !event.isSessionEnded { self?.close(grant, .signalled) }
         }

@@ -11,7 +11,7 @@ struct PersistentNodeLoop {
     private var earlierSessions: [SessionID] = []
     /// How many earlier sessions are remembered: a server shows their znodes only for a moment.
     private static let rememberedSessions = 4
-    private var watch: NodeWatch?
+    private var watch: OneShotWatch?
     private var backoff: Backoff
     private var pacing: RepairPacing
     /// The data that the own znode was last seen to hold as it should.
@@ -215,10 +215,10 @@ extension PersistentNodeLoop {
         _ step: Machine.Step, data: [UInt8], in session: LiveSession
     ) async -> (sight: Machine.Sight, outcome: Machine.Outcome) {
         let earlier = watch
-        let watch = NodeWatch(wakeUp: node.wakeUp)
+        let watch = OneShotWatch(node.client, path: node.path) { [wakeUp = node.wakeUp] _ in wakeUp.signal() }
         self.watch = watch
         // Only when the new one is set: else the server would be told to forget it.
-        defer { giveUp(earlier, in: session) }
+        defer { earlier?.giveUp() }
         let look = SessionRequest.data(path: node.path, watch: watch.sink)
         let requests = operation(of: step, data: data).map { [$0, look] } ?? [look]
         if requests.count > 1 { mayStand = true }
@@ -275,37 +275,21 @@ extension PersistentNodeLoop {
         }
     }
 
-    private func giveUp(_ watch: NodeWatch?, in session: LiveSession) {
-        if let watch, !watch.hasFired { session.giveUp(watch.sink, at: node.path, kind: .data) }
-    }
-
     /// Deletes the own znode.
     ///
     /// Its creation may still be in progress: what comes of that is looked for after it.
     private mutating func leave() async {
         guard let session, !session.isGone else { return }
         // What somebody else has created in the same session is not deleted.
-        guard mayStand, creation.isUncertain || creation.transaction != nil else { return giveUp(watch, in: session) }
+        guard mayStand, creation.isUncertain || creation.transaction != nil else {
+            watch?.giveUp()
+            return
+        }
         // The deletion of the znode uses its watch up.
         let transaction = creation.isUncertain ? nil : creation.transaction
         await session.cleanUpWhileConnected(.owned(path: node.path, czxid: transaction))
-        giveUp(watch, in: session)
+        watch?.giveUp()
     }
-}
-
-/// A watch on the znode, which wakes the loop.
-private final class NodeWatch: Sendable {
-    private let fired = OneShot<Void>()
-    let sink: WatchSink
-
-    init(wakeUp: WakeUp) {
-        sink = WatchSink { [fired] _ in
-            fired.set(())
-            wakeUp.signal()
-        }
-    }
-
-    var hasFired: Bool { fired.value != nil }
 }
 
 extension PersistentNodeStateMachine.Sight {

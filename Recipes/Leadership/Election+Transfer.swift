@@ -85,7 +85,7 @@ extension Election {
     {
         guard let request else { return true }
         let isUsedUp: Void? = try await client.clock.run(until: deadline) {
-            try await Self.awaitEnd(of: request, session: session)
+            try await self.awaitEnd(of: request, session: session)
         }
         if isUsedUp != nil { return true }
         return try await repeated {
@@ -98,19 +98,18 @@ extension Election {
         }
     }
 
-    private static func awaitEnd(of path: String, session: LiveSession) async throws {
+    private func awaitEnd(of path: String, session: LiveSession) async throws {
         while !session.hasEnded {
-            let event = OneShot<Void>()
-            let sink = WatchSink { _ in event.set(()) }
+            let watch = OneShotWatch(client, path: path)
             do {
-                _ = try await session.send(.exists(path: path, watch: sink))
-                try await event.wait()
+                _ = try await session.send(.exists(path: path, watch: watch.sink))
+                try await watch.wait()
             } catch let error as ZooKeeperError where error.code == .noNode {
-                return session.giveUp(sink, at: path, kind: .data)
+                return watch.giveUp()
             } catch let error as ZooKeeperError where error.isTransientInSession {
                 continue
             } catch {
-                session.giveUp(sink, at: path, kind: .data)
+                watch.giveUp()
                 throw error
             }
         }

@@ -40,8 +40,8 @@ final class SemaphoreAttempt: Sendable {
         state = Mutex(State(looks: RequestBatch(on: mutex.held.connection)))
         prefix = ContenderName.prefix(uuid: ContenderName.makeUUID(using: semaphore.client.randomness))
         data = semaphore.lockData.bytes
-        leases = RenewedWatch(semaphore.leasesPath, .children, changes)
-        limit = RenewedWatch(semaphore.limitPath, .data, changes)
+        leases = RenewedWatch(semaphore.client, semaphore.leasesPath, .children, changes)
+        limit = RenewedWatch(semaphore.client, semaphore.limitPath, .data, changes)
     }
 
     /// - Returns: `nil` when the mutex or its session was lost, so that everything begins again.
@@ -190,8 +190,8 @@ final class SemaphoreAttempt: Sendable {
     }
 
     private func forgetWatches() {
-        leases.giveUp(session)
-        limit.giveUp(session)
+        leases.giveUp()
+        limit.giveUp()
     }
 
     /// Takes back whatever was begun: mutex and leases, seen or not.
@@ -210,40 +210,41 @@ final class SemaphoreAttempt: Sendable {
 /// A watch that is set again with a read when it has been used up, and not before.
 private final class RenewedWatch: Sendable {
     let path: String
+    private let client: ZooKeeperClient
     private let kind: WatchedKind
     private let changes: WakeUp
-    private let sink = Mutex<(sink: WatchSink?, isNew: Bool)>((nil, false))
+    private let watch = Mutex<(set: OneShotWatch?, isNew: Bool)>((nil, false))
 
-    init(_ path: String, _ kind: WatchedKind, _ changes: WakeUp) {
-        (self.path, self.kind, self.changes) = (path, kind, changes)
+    init(_ client: ZooKeeperClient, _ path: String, _ kind: WatchedKind, _ changes: WakeUp) {
+        (self.client, self.path, self.kind, self.changes) = (client, path, kind, changes)
     }
 
     /// What the next read is to set; `nil` when the watch stands.
     var renewed: WatchSink? {
-        sink.withLock { state in
-            state.isNew = state.sink == nil
+        watch.withLock { state in
+            state.isNew = state.set == nil
             guard state.isNew else { return nil }
-            let sink = WatchSink { [weak self] _ in
-                self?.sink.withLock { $0.sink = nil }
+            let watch = OneShotWatch(client, path: path, kind: kind) { [weak self] _ in
+                self?.watch.withLock { $0.set = nil }
                 self?.changes.signal()
             }
-            state.sink = sink
-            return sink
+            state.set = watch
+            return watch.sink
         }
     }
 
     /// A read that failed has set nothing.
     func answered(_ result: SessionResult) {
         guard case .failure = result else { return }
-        sink.withLock { if $0.isNew { $0.sink = nil } }
+        watch.withLock { if $0.isNew { $0.set = nil } }
     }
 
-    func giveUp(_ session: LiveSession) {
-        let old = sink.withLock { state in
-            defer { state.sink = nil }
-            return state.sink
+    func giveUp() {
+        let old = watch.withLock { state in
+            defer { state.set = nil }
+            return state.set
         }
-        if let old { session.giveUp(old, at: path, kind: kind) }
+        old?.giveUp()
     }
 }
 

@@ -63,11 +63,9 @@ extension ZooKeeperClient {
     private func watching(
         _ path: String, kind: WatchedKind, _ share: WatchShare?, request: (WatchSink) -> SessionRequest
     ) async throws -> (SessionReply, Watch) {
-        let outcome = OneShot<WatchEvent>()
-        let sink = WatchSink(share: share) { outcome.set($0) }
-        let core = core
-        let watch = Watch(path: path, outcome: outcome) { core.giveUp(sink, path: path, kind: kind) }
-        let request = request(sink)
+        let oneShot = OneShotWatch(core, path: path, kind: kind, share: share)
+        let watch = Watch(oneShot)
+        let request = request(oneShot.sink)
         do {
             return (try await core.perform(request), watch)
         } catch let error as ZooKeeperError where error.code == .noNode {

@@ -21,7 +21,7 @@ package final class HeldNode: Sendable {
     private let refusesChecks = Atomic(false)
     private let problem = Mutex<ZooKeeperError?>(nil)
     private static let lost = Int64.min
-    private let sink = Mutex<WatchSink?>(nil)
+    private let watching = Mutex<OneShotWatch?>(nil)
     private let writes = Mutex(Writes())
 
     /// What was written into the znode since it was created.
@@ -149,17 +149,17 @@ package final class HeldNode: Sendable {
         isWatched.store(true, ordering: .releasing)
         guard loss.value == nil, !isReleased.load(ordering: .acquiring) else { return }
         let (read, batch) = (Read(behindBarrier: behindBarrier), behindBarrier ? RequestBatch() : nil)
-        let sink = WatchSink { [weak self] event in self?.handle(event, of: read) }
-        let previous = self.sink.withLock { current in
-            defer { current = sink }
+        let watch = OneShotWatch(core, path: path) { [weak self] event in self?.handle(event, of: read) }
+        let previous = watching.withLock { current in
+            defer { current = watch }
             return current
         }
         if let barrier = read.barrier { session.post(.barrier(at: path), batch: batch) { barrier.set($0) } }
-        session.post(.data(path: path, watch: sink), batch: batch) { [weak self] in
+        session.post(.data(path: path, watch: watch.sink), batch: batch) { [weak self] in
             self?.handle(read.result($0), of: read)
         }
         // The previous read may have set it on another znode of this path, or on another connection than its barrier.
-        if let previous, !previous.isFinished { session.giveUp(previous, at: path, kind: .data) }
+        previous?.giveUp()
     }
 
     /// Why the watch could not be set when it was last tried.

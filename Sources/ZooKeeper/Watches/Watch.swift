@@ -33,28 +33,23 @@ public struct WatchEvent: Sendable, Hashable, CustomStringConvertible {
 /// The watch is taken away from the server when the task that waits for its event is cancelled, when ``cancel()`` is
 /// called, or when the last reference to it goes.
 public final class Watch: Sendable {
+    private let watch: OneShotWatch
     /// The znode that is watched.
-    public let path: String
-    private let outcome: OneShot<WatchEvent>
-    private let giveUp: @Sendable () -> Void
+    public var path: String { watch.path }
 
-    init(path: String, outcome: OneShot<WatchEvent>, giveUp: @escaping @Sendable () -> Void) {
-        self.path = path
-        self.outcome = outcome
-        self.giveUp = giveUp
+    init(_ watch: OneShotWatch) {
+        self.watch = watch
     }
 
     deinit {
-        if outcome.value == nil { giveUp() }
+        if !watch.hasFired { watch.giveUp() }
     }
 
     /// Waits for the event; returns at once when it has come already.
     ///
     /// - Throws: `CancellationError` when the task is cancelled; the watch is gone then.
     public func event() async throws -> WatchEvent {
-        do {
-            return try await outcome.wait()
-        } catch {
+        do { return try await watch.event.wait() } catch {
             cancel()
             throw error
         }
@@ -64,6 +59,6 @@ public final class Watch: Sendable {
     ///
     /// Costs one request when nobody else watches the same znode in this client.
     public func cancel() {
-        if outcome.set(WatchEvent(kind: .interrupted, path: path)) { giveUp() }
+        if watch.event.set(WatchEvent(kind: .interrupted, path: path)) { watch.giveUp() }
     }
 }
