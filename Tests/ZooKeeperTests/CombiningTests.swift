@@ -15,6 +15,10 @@ struct CombiningTests {
     private final class Worker: Sendable {
         let numbers = Mutex(Numbers())
         let performed = Mutex<[Int]>([])
+        let added = Mutex<[Int]>([])
+        let isBusy = Atomic(false)
+
+        var isPerforming: Bool { numbers.withLock { $0.isPerforming } }
 
         func add(_ number: Int, _ inside: (Int) -> Void = { _ in }) {
             numbers.withLock { $0.waiting.append(number) }
@@ -37,13 +41,12 @@ struct CombiningTests {
 
     @Test func `no lock is held during a performance`() {
         let worker = Worker()
-        worker.add(1) { _ in #expect(worker.numbers.withLock(\.isPerforming)) }
-        #expect(!worker.numbers.withLock(\.isPerforming))
+        worker.add(1) { _ in #expect(worker.isPerforming) }
+        #expect(!worker.isPerforming)
     }
 
     @Test func `work of many threads is performed one at a time, in the order in which it was added`() async {
         let worker = Worker()
-        let (isBusy, added) = (Atomic(false), Mutex<[Int]>([]))
         await withTaskGroup(of: Void.self) { group in
             for thread in 0..<4 {
                 group.addTask {
@@ -51,17 +54,18 @@ struct CombiningTests {
                         let number = thread * 1000 + number
                         worker.numbers.withLock { numbers in
                             numbers.waiting.append(number)
-                            added.withLock { $0.append(number) }
+                            worker.added.withLock { $0.append(number) }
                         }
                         worker.numbers.combine(next: { $0.next() }) { number in
-                            #expect(!isBusy.exchange(true, ordering: .relaxed))
+                            let wasBusy = worker.isBusy.exchange(true, ordering: .relaxed)
+                            #expect(!wasBusy)
                             worker.performed.withLock { $0.append(number) }
-                            isBusy.store(false, ordering: .relaxed)
+                            worker.isBusy.store(false, ordering: .relaxed)
                         }
                     }
                 }
             }
         }
-        #expect(worker.performed.withLock { $0 } == added.withLock { $0 })
+        #expect(worker.performed.withLock { $0 } == worker.added.withLock { $0 })
     }
 }
