@@ -16,18 +16,12 @@ final class StragglerWatches: Sendable {
         case failed(String, ZooKeeperError)
     }
 
-    private struct Watch {
-        var sink: WatchSink
-        var path: String
-        var kind: WatchedKind
-    }
-
     private struct State {
         var isOver = false
         /// What nobody has taken so far.
         var sightings: [Sighting] = []
         var lastNumber = 0
-        var watches: [Int: Watch] = [:]
+        var watches: [Int: OneShotWatch] = [:]
         /// The requests that are answered on one connection, after a commit on it.
         var looks: Looks
     }
@@ -45,6 +39,7 @@ final class StragglerWatches: Sendable {
         }
     }
 
+    private let client: ZooKeeperClient
     private let session: LiveSession
     private let directory: String
     private let own: String
@@ -52,8 +47,8 @@ final class StragglerWatches: Sendable {
     private let state: Mutex<State>
 
     /// - Parameter wakeUp: Signalled when there is something to take.
-    init(of request: WindowRequest, in directory: String, wakeUp: WakeUp) {
-        self.directory = directory
+    init(of request: WindowRequest, in mode: ExclusiveMode, wakeUp: WakeUp) {
+        (client, directory) = (mode.client, mode.locksPath)
         self.wakeUp = wakeUp
         (session, own) = (request.session, request.holds.write.path)
         state = Mutex(State(looks: Looks(request.batch, isCommitted: true)))
@@ -74,9 +69,9 @@ final class StragglerWatches: Sendable {
 
     /// Reads what a contender says, and watches it.
     func look(at node: String) {
-        watch(node, at: ZNodePath.child(node, of: directory), .data) { [self] sink, path in
+        watch(node, at: ZNodePath.child(node, of: directory), .data) { [self] watch in
             let looks = currentLooks()
-            session.post(.data(path: path, watch: sink), batch: looks.batch) { [self] result in
+            session.post(.data(path: watch.path, watch: watch.sink), batch: looks.batch) { [self] result in
                 switch result {
                 case .success(.data(let data, _)): tell(.seen(node, data: data))
                 case .failure(let error) where error.code == .noNode: tellAbsence(of: node, looks)
@@ -90,9 +85,9 @@ final class StragglerWatches: Sendable {
 
     /// Servers tell nobody of the end of a znode that they may not read (CVE-2024-23944); its directory tells it.
     private func lookInDirectory(for node: String) {
-        watch(node, at: directory, .children) { [self] sink, path in
+        watch(node, at: directory, .children) { [self] watch in
             let looks = currentLooks()
-            session.post(.children(path: path, watch: sink), batch: looks.batch) { [self] result in
+            session.post(.children(path: watch.path, watch: watch.sink), batch: looks.batch) { [self] result in
                 switch result {
                 case .success(.children(let names, _)) where names.containsBytes(of: node): tell(.unreadable(node))
                 case .failure(let error) where error.code != .noNode: tellFailure(error, of: node, looks)
@@ -138,19 +133,21 @@ final class StragglerWatches: Sendable {
             defer { state.watches = [:] }
             return state.watches.orderedValues
         }
-        for watch in watches { session.giveUp(watch.sink, at: watch.path, kind: watch.kind) }
+        for watch in watches { watch.giveUp() }
     }
 
-    private func watch(_ node: String, at path: String, _ kind: WatchedKind, ask: (WatchSink, String) -> Void) {
-        let sink: WatchSink? = state.withLock { state in
+    private func watch(_ node: String, at path: String, _ kind: WatchedKind, ask: (OneShotWatch) -> Void) {
+        let watch: OneShotWatch? = state.withLock { state in
             guard !state.isOver else { return nil }
             state.lastNumber += 1
             let number = state.lastNumber
-            let sink = WatchSink { [weak self] event in self?.fired(number, event, on: node) }
-            state.watches[number] = Watch(sink: sink, path: path, kind: kind)
-            return sink
+            let watch = OneShotWatch(client, path: path, kind: kind) { [weak self] event in
+                self?.fired(number, event, on: node)
+            }
+            state.watches[number] = watch
+            return watch
         }
-        if let sink { ask(sink, path) }
+        if let watch { ask(watch) }
     }
 
     private func fired(_ number: Int, _ event: WatchEvent, on node: String) {

@@ -67,7 +67,7 @@ struct WindowRun: Sendable {
 
     /// Waits until everybody in front of the window has paused, as the drain policy wants it.
     private func pauseEverybody() async throws -> Drained {
-        let watches = StragglerWatches(of: request, in: mode.locksPath, wakeUp: wakeUp)
+        let watches = StragglerWatches(of: request, in: mode, wakeUp: wakeUp)
         defer { watches.end() }
         request.holds.onLoss { [weak wakeUp] _ in wakeUp?.signal() }
         var steps = WindowSteps(run: self, watches: watches)
