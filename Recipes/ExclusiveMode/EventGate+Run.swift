@@ -1,5 +1,4 @@
 internal import Logging
-internal import ServiceLifecycle
 internal import Synchronization
 internal import ZooKeeper
 
@@ -13,33 +12,18 @@ extension EventGate {
     ///   it needs, `.dataTooLarge` when its name does not fit into a request, `.clientStopped` or `.authenticationFailed` when the client has ended;
     ///   ``RecipeError`` with code `.queueNumbersExhausted`, or `.invalidArgument` when it was run before.
     public func run() async throws {
-        try begin()
-        let loop = Task {
+        try runOnce.begin("a gate", in: .exclusiveMode, path: mode.path)
+        let failure = await runOnce.run {
             var loop = GateLoop(gate: self)
             return await loop.run()
-        }
-        let failure = await withGracefulShutdownHandler {
-            await withTaskCancellationHandler {
-                await loop.value
-            } onCancel: {
-                stop()
-                cancelInside()
-            }
+        } onCancel: {
+            self.stop()
+            self.cancelInside()
         } onGracefulShutdown: {
             self.stop()
         }
         end()
         if let failure { throw failure }
-    }
-
-    private func begin() throws(RecipeError) {
-        let isFirst = shared.withLock { shared in
-            defer { shared.isRunning = true }
-            return !shared.isRunning
-        }
-        guard isFirst else {
-            throw RecipeError(.invalidArgument, in: .exclusiveMode, path: mode.path, message: "a gate is run once")
-        }
     }
 
     private func end() {

@@ -40,7 +40,6 @@ public final class EventGate: Service, Sendable {
         var grant: GateGrant?
         /// Set when the gate opens, and replaced when it closes.
         var opening = OneShot<Void>()
-        var isRunning = false
         var isStopped = false
         var nextTask = 0
         var tasks: [Int: @Sendable () -> Void] = [:]
@@ -57,6 +56,7 @@ public final class EventGate: Service, Sendable {
     let token = Atomic<Int64>(0)
     let shared = Mutex(Shared())
     let drainWakeUp = WakeUp()
+    let runOnce = RunOnce()
     let stopping = OneShot<Void>()
     let broadcast = Broadcast<GateState>(.starting)
 

@@ -38,7 +38,6 @@ public final class PersistentNode: Service, Sendable {
 
     struct Shared {
         var data: [UInt8]
-        var isRunning = false
         /// The own znode's creation, and the session that it belongs to; `nil` while it is being created.
         var creation: (transaction: ZXID, session: LiveSession)?
         /// The one creation that is kept; see ``PersistentNode/keepOnly(_:)``.
@@ -52,6 +51,7 @@ public final class PersistentNode: Service, Sendable {
     let broadcast = Broadcast(PersistentNodeState.absent)
     let shared: Mutex<Shared>
     let wakeUp = WakeUp()
+    let runOnce = RunOnce()
     let stopping = OneShot<Void>()
     let lost = OneShot<Void>()
 
@@ -140,14 +140,13 @@ public final class PersistentNode: Service, Sendable {
     /// - Throws: `ZooKeeperError` with code `.clientStopped` or `.authenticationFailed` when the client ends first;
     ///   ``RecipeError`` with code `.invalidArgument` when it was run before.
     public func run() async throws {
-        try begin()
-        let loop = Task {
+        try runOnce.begin("a node", in: .group, path: path)
+        let failure = await runOnce.run {
             var loop = PersistentNodeLoop(node: self)
             return await loop.run()
-        }
-        let failure = await withTaskCancellationOrGracefulShutdownHandler {
-            await loop.value
-        } onCancelOrGracefulShutdown: {
+        } onCancel: {
+            self.stop()
+        } onGracefulShutdown: {
             self.stop()
         }
         broadcast.finish(.stopped)
@@ -157,16 +156,6 @@ public final class PersistentNode: Service, Sendable {
     private func stop() {
         stopping.set(())
         wakeUp.signal()
-    }
-
-    private func begin() throws(RecipeError) {
-        let isFirst = shared.withLock { shared in
-            defer { shared.isRunning = true }
-            return !shared.isRunning
-        }
-        guard isFirst else {
-            throw RecipeError(.invalidArgument, in: .group, path: path, message: "a node is run once")
-        }
     }
 }
 

@@ -1,5 +1,4 @@
 internal import Logging
-internal import ServiceLifecycle
 internal import Synchronization
 internal import ZooKeeper
 
@@ -13,7 +12,6 @@ final class Election: Sendable {
     }
 
     struct Shared {
-        var hasRun = false
         var stop = Stop.no
         /// How a term ends that begins when it should not.
         var ending = Term.Ending.cancelled
@@ -48,6 +46,7 @@ final class Election: Sendable {
 
     let broadcast = Broadcast<LeaderState>(.waiting(position: nil))
     let readiness: Broadcast<Bool>
+    let runOnce = RunOnce()
     let stopping = OneShot<Void>()
     /// Somebody may have asked something of this participant.
     let knocks = WakeUp()
@@ -87,17 +86,12 @@ final class Election: Sendable {
     }
 
     func run() async throws {
-        try begin()
-        let loop = Task {
+        try runOnce.begin("a participant", in: .election, path: path)
+        let failure = await runOnce.run {
             var loop = ElectionLoop(election: self)
             return await loop.run()
-        }
-        let failure = await withGracefulShutdownHandler {
-            await withTaskCancellationHandler {
-                await loop.value
-            } onCancel: {
-                stop(.atOnce, .cancelled)
-            }
+        } onCancel: {
+            self.stop(.atOnce, .cancelled)
         } onGracefulShutdown: {
             self.stop(self.configuration.onGracefulShutdown == .cancelTerm ? .atOnce : .afterTerm, .shutdown)
         }
@@ -121,16 +115,6 @@ final class Election: Sendable {
         guard let term else { throw RecipeError(.notLeading, in: .election, path: path) }
         term.resign()
         try await term.over.wait()
-    }
-
-    private func begin() throws(RecipeError) {
-        let isFirst = shared.withLock { shared in
-            defer { shared.hasRun = true }
-            return !shared.hasRun
-        }
-        guard isFirst else {
-            throw RecipeError(.invalidArgument, in: .election, path: path, message: "a participant is run once")
-        }
     }
 
     private func end() {

@@ -108,7 +108,7 @@ public final class LeaderLatch: Service, Sendable {
     public func close(_ mode: CloseMode = .silent) async throws {
         if mode.isSilent { election.broadcast.finish() }
         election.stop(.atOnce, .cancelled)
-        if election.shared.withLock({ $0.hasRun }) { try await election.ended.wait() }
+        if election.runOnce.hasBegun { try await election.ended.wait() }
     }
 
     /// Gives the leadership up and stands again at the tail of the queue.

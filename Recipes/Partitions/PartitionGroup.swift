@@ -42,7 +42,6 @@ public final class PartitionGroup: Service, Sendable {
     public typealias Worker = @Sendable (_ partition: Partition, _ term: Term) async throws -> Void
 
     struct Shared {
-        var hasRun = false
         var own: PartitionNode
         var partitions: [Partition]
         var inputs: [PartitionGroupStateMachine.Input] = []
@@ -65,6 +64,7 @@ public final class PartitionGroup: Service, Sendable {
     let broadcast: Broadcast<PartitionGroupState>
     let shared: Mutex<Shared>
     let wakeUp = WakeUp()
+    let runOnce = RunOnce()
 
     /// Makes a node of a group; nothing is sent before it runs.
     ///
@@ -204,20 +204,13 @@ public final class PartitionGroup: Service, Sendable {
     ///   `.clientStopped` or `.authenticationFailed` when the client ended first; ``RecipeError`` with code
     ///   `.invalidArgument` when it was run before.
     public func run() async throws {
-        let isFirst = shared.withLock { shared in
-            defer { shared.hasRun = true }
-            return !shared.hasRun
-        }
-        try Self.check(isFirst ? nil : "a node is run once", path)
+        try runOnce.begin("a node", in: .partitionGroup, path: path)
         let cancelled = OneShot<Void>()
-        let loop = Task { await PartitionGroupLoop(group: self).run(until: cancelled) }
-        await withGracefulShutdownHandler {
-            await withTaskCancellationHandler {
-                await loop.value
-            } onCancel: {
-                cancelled.set(())
-                post(.stop)
-            }
+        await runOnce.run {
+            await PartitionGroupLoop(group: self).run(until: cancelled)
+        } onCancel: {
+            cancelled.set(())
+            self.post(.stop)
         } onGracefulShutdown: {
             self.post(.stop)
         }

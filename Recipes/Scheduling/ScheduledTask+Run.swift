@@ -1,6 +1,5 @@
 internal import Logging
 internal import ServiceLifecycle
-internal import Synchronization
 internal import ZooKeeper
 internal import ZooKeeperRecipes
 
@@ -15,10 +14,7 @@ extension ScheduledTask {
     ///   `RecipeError` with code `.invalidArgument` when it was run before. Everything else is told by ``states``
     ///   and tried again.
     public func run() async throws {
-        guard !hasRun.exchange(true, ordering: .relaxed) else {
-            throw RecipeError(
-                .invalidArgument, in: .scheduledTask, path: path, message: "a node's part of a task is run once")
-        }
+        try runOnce.begin("a node's part of a task", in: .scheduledTask, path: path)
         defer { broadcast.finish(.stopped) }
         while !Task.isCancelled, !Task.isShuttingDownGracefully {
             if try await mayStand() { try await stand() }

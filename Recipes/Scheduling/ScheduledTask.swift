@@ -1,7 +1,6 @@
 package import Foundation
 public import Logging
 public import ServiceLifecycle
-internal import Synchronization
 public import ZooKeeper
 internal import ZooKeeperRecipes
 
@@ -60,7 +59,7 @@ public final class ScheduledTask: Service, Sendable {
     /// Called at each step of a run, for tests that kill there.
     let atStep: @Sendable (TaskStep, RunRecord) async -> Void
     let broadcast = Broadcast<ScheduledTaskState>(.standby(position: nil))
-    let hasRun = Atomic(false)
+    let runOnce = RunOnce()
 
     /// Makes a node's part; nothing is sent before it runs.
     ///

@@ -145,3 +145,14 @@ public struct RecipeError: Error, Sendable, Hashable, CustomStringConvertible {
         return errorText(code, at: path, detail: detail, message: message ?? code.words.map { $0 + names })
     }
 }
+
+extension RunOnce {
+    /// Takes the only run of a recipe.
+    ///
+    /// - Parameter part: What is run, for the error.
+    package func begin(_ part: String, in recipe: RecipeError.Recipe, path: String) throws(RecipeError) {
+        guard begin() else {
+            throw RecipeError(.invalidArgument, in: recipe, path: path, message: "\(part) is run once")
+        }
+    }
+}

@@ -1,0 +1,41 @@
+internal import ServiceLifecycle
+internal import Synchronization
+
+/// Runs the loop of a service, once and to its end.
+///
+/// The loop runs in a task of its own, which is not cancelled with the caller: cancellation and graceful shutdown ask the loop
+/// to stop, and its end is awaited.
+package final class RunOnce: Sendable {
+    private let begun = Atomic(false)
+
+    package init() {}
+
+    /// Whether the run has begun, or ended.
+    package var hasBegun: Bool { begun.load(ordering: .sequentiallyConsistent) }
+
+    /// Takes the only run; `false` if it was taken before.
+    package func begin() -> Bool { !begun.exchange(true, ordering: .sequentiallyConsistent) }
+
+    /// Runs a loop after ``begin()``.
+    ///
+    /// - Parameters:
+    ///   - loop: Returns after a call of one of the others, or by itself.
+    ///   - onCancel: Called when the calling task is cancelled.
+    ///   - onGracefulShutdown: Called on graceful shutdown of the surrounding service group.
+    /// - Returns: What the loop returned.
+    package func run<Result: Sendable>(
+        _ loop: @escaping @Sendable () async -> Result, onCancel: @escaping @Sendable () -> Void,
+        onGracefulShutdown: @escaping @Sendable () -> Void
+    ) async -> Result {
+        let task = Task { await loop() }
+        return await withGracefulShutdownHandler {
+            await withTaskCancellationHandler {
+                await task.value
+            } onCancel: {
+                onCancel()
+            }
+        } onGracefulShutdown: {
+            onGracefulShutdown()
+        }
+    }
+}
