@@ -1,4 +1,3 @@
-internal import DequeModule
 internal import Logging
 internal import Synchronization
 internal import ZooKeeperBridge
@@ -44,13 +43,12 @@ extension ClientCore {
             if isFirst { state.closing.handlesUntil = now + configuration.handleReleaseTimeout }
             let drains = mode == .gracefully && state.isConnected
             state.closing.requestsUntil = drains ? now + configuration.sessionTimeout : now
-            defer { if !drains { state.outbox.removeAll { !$0.isSentWhileClosing } } }
             return SideEffects(
                 live: isFirst ? state.live : nil,
-                lost: isFirst ? state.holds(where: { _ in true }) : [],
+                lost: isFirst ? state.held.takeHeld() : [],
                 watches: isFirst ? state.watches.removeAllWithPaths() : [],
-                refused: drains ? [] : state.outbox.filter { !$0.isSentWhileClosing }.map(\.pending),
-                unreleased: isFirst ? state.unreleasedHolds : [])
+                refused: state.requests.close(drains: drains),
+                unreleased: isFirst ? state.held.nodesInUse : [])
         }
         guard let effects else { return }
         effects.live?.markEnded(.clientStopped)
@@ -95,10 +93,10 @@ extension ClientCore {
             let isFirst = state.phase != .stopped
             let isLost = !state.isConnected && state.closing.mode != .atOnce
             state.phase = .stopped
-            defer { (state.outbox, state.deadlines, state.unreleased) = ([], [], [:]) }
+            defer { state.held.forgetUsers() }
             return (
-                state.live, state.outbox.map(\.pending), state.watches.removeAllWithPaths(),
-                state.unreleasedHolds, isFirst, isLost
+                state.live, state.requests.end(ZooKeeperError(.clientStopped)), state.watches.removeAllWithPaths(),
+                state.held.nodesInUse, isFirst, isLost
             )
         }
         guard isFirst else { return }
@@ -127,7 +125,7 @@ extension ClientCore.State {
     func mayStop(now: MonotonicInstant) -> Bool {
         guard phase == .closing else { return false }
         if closing.mode == .atOnce { return true }
-        guard isDrained || closing.requestsUntil <= now else { return false }
+        guard requests.isDrained || closing.requestsUntil <= now else { return false }
         return !awaitsHolders(now: now)
     }
 
@@ -140,12 +138,8 @@ extension ClientCore.State {
 
     private func awaitsHolders(now: MonotonicInstant) -> Bool {
         guard live != nil, isConnected || now < sessionMayEndAt else { return false }
-        return unreleased.values.contains { weak in
-            weak.hold.map { !$0.isHandle || now < closing.handlesUntil } ?? false
-        }
+        return held.isInUse(now: now, handlesUntil: closing.handlesUntil)
     }
-
-    fileprivate var unreleasedHolds: [HeldNode] { unreleased.values.compactMap(\.hold) }
 
     /// When the server ends the session if it does not hear from it again.
     ///

@@ -1,4 +1,3 @@
-internal import DequeModule
 internal import Logging
 internal import Synchronization
 internal import ZooKeeperBridge
@@ -85,11 +84,8 @@ extension ClientCore {
         state.validity.connected(since: state.establishedAfter, timeout: session.timeout)
         state.live?.extend(to: state.validity.validUntil, timeout: state.validity.timeout)
         aftermath.moved = state.live
-        state.lastSent = .distantPast
-        state.lastProofSent = .distantPast
-        state.heartbeatPausedUntil = .distantPast
-        state.isHeartbeatInFlight = false
-        state.isStalled = false
+        state.heartbeat.connected()
+        state.requests.isStalled = false
         aftermath.states.append(.connected(session))
     }
 
@@ -105,10 +101,10 @@ extension ClientCore {
         guard let live = state.live else { return }
         state.live = nil
         aftermath.ended.append((live, .sessionEnded))
-        aftermath.lostHolds = state.holds(where: { _ in true }).map { ($0, .sessionEnded) }
+        aftermath.lostHolds = state.held.takeHeld().map { ($0, .sessionEnded) }
         // With the session goes all that it protected.
-        state.unreleased = [:]
-        aftermath.refused += state.takeOutbox(ofEpoch: live.epoch)
+        state.held.forgetUsers()
+        aftermath.refused += state.requests.takeAll(ofEpoch: live.epoch)
         interruptWatches(&state, &aftermath, kind: .sessionEnded)
         aftermath.states.append(.expired(session))
     }
@@ -117,8 +113,7 @@ extension ClientCore {
         state.failure = error
         state.isConnected = false
         aftermath.refusal = error
-        aftermath.refused += state.outbox.map(\.pending)
-        state.outbox = []
+        aftermath.refused += state.requests.end(error)
         aftermath.states.append(.authenticationFailed(aftermath.ended.first.map { $0.session.publicSession }))
     }
 

@@ -4,12 +4,12 @@ internal import Synchronization
 extension ClientCore {
     /// What the heartbeat loop has to do now, and when it should look again.
     private struct Duties {
-        var overdue: [PendingRequest] = []
+        var overdue: [PendingRequest]
         var lost: [HeldNode] = []
         var unwatched: [HeldNode] = []
         var retries: [@Sendable () -> Void] = []
         var beat: Beat?
-        var mayStop = false
+        var mayStop: Bool
         var nextLook: MonotonicInstant?
     }
 
@@ -39,30 +39,24 @@ extension ClientCore {
     }
 
     private func takeDuties(_ state: inout State, now: MonotonicInstant) -> Duties {
-        var duties = Duties(overdue: state.takeOverdue(now: now))
-        duties.lost = state.holds { $0.hasOutlivedDeadline(now: now) }
-        duties.unwatched = state.holds { $0.isWatchDue(now: now) }
-        let watchDue = state.holds.values.filter { $0.needsWatch && $0.watchDue > now }.map(\.watchDue).min()
-        duties.mayStop = state.mayStop(now: now)
+        var duties = Duties(overdue: state.requests.takeOverdue(now: now), mayStop: state.mayStop(now: now))
+        let due = state.held.takeDue(now: now, sessionValidUntil: state.live?.validUntil ?? .distantPast)
+        (duties.lost, duties.unwatched) = (due.lost, due.unwatched)
         if let retryAt = state.retryAt, retryAt <= now {
             duties.retries = state.retries
             (state.retries, state.retryAt) = ([], nil)
         }
-        let heldUntil = state.holds.values.map(\.validUntil).filter { $0 > now }.min()
         var beatAt: MonotonicInstant?
-        if state.phase != .stopped, state.isConnected, !state.isHeartbeatInFlight, let live = state.live {
-            beatAt = state.nextHeartbeat
-            if let due = beatAt, due <= now {
-                duties.beat = Beat(
-                    session: live, establishment: state.establishments, isProof: !state.holds.isEmpty)
-                state.isHeartbeatInFlight = true
-                beatAt = nil
+        if state.phase != .stopped, state.isConnected, let live = state.live {
+            let beat = Beat(session: live, establishment: state.establishments, isProof: !state.held.isEmpty)
+            switch state.heartbeat.next(now: now, isHolding: beat.isProof, validity: state.validity) {
+            case .wait(let instant): beatAt = instant
+            case .read, .proof: duties.beat = beat
             }
         }
-        let stopCheck = state.nextStopCheck(now: now)
-        duties.nextLook = [beatAt, heldUntil, watchDue, state.retryAt, stopCheck, state.deadlines.first?.instant]
-            .compactMap(\.self).min()
-        state.nextLook = duties.nextLook
+        duties.nextLook = state.heartbeat.sleep(
+            untilFirstOf: beatAt, due.nextLook, state.retryAt, state.nextStopCheck(now: now),
+            state.requests.deadlines.first?.instant)
         return duties
     }
 
@@ -103,9 +97,9 @@ extension ClientCore {
     /// A transaction of nothing but checks changes nothing, wakes nobody, and is committed by the quorum all the same.
     private func prove(_ beat: Beat) {
         let checks = state.withLock { state -> [HeldNode]? in
-            guard state.isUnderWay(beat.session, beat.establishment), !state.holds.isEmpty else { return nil }
-            let refusedSize = state.packetLimit.refusedSize
-            return state.nextChecks(atMost: Self.checksInProof) {
+            guard state.isUnderWay(beat.session, beat.establishment), !state.held.isEmpty else { return nil }
+            let refusedSize = state.requests.packetLimit.refusedSize
+            return state.held.nextChecks(atMost: Self.checksInProof) {
                 encoder.prefixThatFits(ofChecks: $0.map(\.path), refusedSize: refusedSize)
             }
         }
@@ -124,8 +118,8 @@ extension ClientCore {
     private func end(_ beat: Beat, _ result: SessionResult, checks: [HeldNode]) {
         let isUnderWay = state.withLock { state in
             guard state.isUnderWay(beat.session, beat.establishment) else { return false }
-            state.isHeartbeatInFlight = false
-            if case .failure = result { state.heartbeatPausedUntil = clock.now + state.validity.timeout / 16 }
+            let isFailure = if case .failure = result { true } else { false }
+            state.heartbeat.ended(isFailure: isFailure, now: clock.now, timeout: state.validity.timeout)
             return true
         }
         guard isUnderWay else { return }
@@ -140,40 +134,15 @@ extension ClientCore {
             default: break
             }
             // The others are still without their proof.
-            state.withLock { ($0.lastProofSent, $0.heartbeatPausedUntil) = (.distantPast, .distantPast) }
+            state.withLock { $0.heartbeat.repeatAtOnce() }
         }
         heartbeatWakeUp.signal()
     }
 }
 
 extension ClientCore.State {
-    /// The own znodes that are held, in the order of their paths.
-    func holds(where condition: (HeldNode) -> Bool) -> [HeldNode] {
-        holds.values.filter(condition).sorted { (ZNodeName($0.path), $0.czxid) < (ZNodeName($1.path), $1.czxid) }
-    }
-
     /// Whether a heartbeat that began in this session, on its connection of this number, is still the present one.
     fileprivate func isUnderWay(_ session: LiveSession, _ establishment: Int) -> Bool {
         live === session && establishments == establishment
-    }
-
-    /// When the session needs a request of its own.
-    fileprivate var nextHeartbeat: MonotonicInstant {
-        if holds.isEmpty { return lastSent == .distantPast ? lastSent : lastSent + validity.timeout * 0.3 }
-        let due = lastProofSent == .distantPast ? lastProofSent : validity.nextHeartbeat(after: lastProofSent)
-        return max(due, heartbeatPausedUntil)
-    }
-
-    /// The own znodes whose turn it is to be checked.
-    ///
-    /// - Parameter prefixThatFits: How many of them fit into one packet.
-    fileprivate mutating func nextChecks(atMost limit: Int, prefixThatFits: ([HeldNode]) -> Int) -> [HeldNode] {
-        let all = holds(where: \.allowsChecks)
-        guard !all.isEmpty else { return [] }
-        let start = proofOffset % all.count
-        let turn = (0..<min(limit, all.count)).map { all[(start + $0) % all.count] }
-        let checks = Array(turn.prefix(prefixThatFits(turn)))
-        proofOffset = checks.count == all.count ? 0 : start + checks.count
-        return checks
     }
 }

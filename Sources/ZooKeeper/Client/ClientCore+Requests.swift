@@ -1,19 +1,9 @@
-internal import DequeModule
 internal import Logging
 internal import Synchronization
 internal import ZooKeeperBridge
 
-/// A request that has been checked and encoded, and waits for a connection or its turn.
-struct Outgoing: Sendable {
-    var pending: PendingRequest
-    var encoded: TransportRequest
-    var watchKey: WatchTable.Key?
-    /// Whether it is also sent by a client that is closing.
-    var isSentWhileClosing = false
-}
-
 extension ClientCore {
-    /// Requests taken from the outbox, and the connection that they go out on.
+    /// Requests taken from the queue, and the connection that they go out on.
     private struct Departure {
         var requests: [Outgoing] = []
         var refused: [(request: PendingRequest, error: ZooKeeperError)] = []
@@ -25,9 +15,8 @@ extension ClientCore {
         var establishment: Int
         var sent: MonotonicInstant
 
-        mutating func add(_ outgoing: Outgoing, to state: inout State) {
-            outgoing.pending.markPassing()
-            state.inFlight += 1
+        mutating func add(_ outgoing: Outgoing, from queue: inout RequestQueue) {
+            queue.willSend(outgoing)
             requests.append(outgoing)
         }
     }
@@ -82,24 +71,9 @@ extension ClientCore {
     }
 
     private func enqueue(_ outgoing: [Outgoing], deadline: MonotonicInstant?) {
-        var (refused, refusal) = ([Outgoing](), ZooKeeperError(.clientStopped))
-        let isEarlier = state.withLock { state -> Bool in
-            var accepted = outgoing
-            if let failure = state.failure {
-                (accepted, refused, refusal) = ([], outgoing, failure)
-            } else if state.phase == .closing {
-                accepted = outgoing.filter(\.isSentWhileClosing)
-                refused = outgoing.filter { !$0.isSentWhileClosing }
-            } else if state.phase == .stopped {
-                (accepted, refused) = ([], outgoing)
-            }
-            state.outbox.append(contentsOf: accepted)
-            state.pruneOutbox()
-            guard let deadline else { return false }
-            for one in accepted { state.addDeadline(deadline, for: one.pending) }
-            if let nextLook = state.nextLook, nextLook <= deadline { return false }
-            state.nextLook = deadline
-            return true
+        let (refused, refusal, isEarlier) = state.withLock { state in
+            let (refused, refusal) = state.requests.submit(outgoing, deadline: deadline)
+            return (refused, refusal, deadline.map { state.heartbeat.mustWake(for: $0) } ?? false)
         }
         for one in refused { finish(one.pending, .failure(refusal)) }
         pump()
@@ -110,7 +84,7 @@ extension ClientCore {
     func pump() {
         var mayStop = false
         state.combine { state in
-            defer { mayStop = state.phase == .closing && state.isDrained }
+            defer { mayStop = state.phase == .closing && state.requests.isDrained }
             return nextDeparture(&state)
         } perform: { departure in
             for (request, error) in departure.refused {
@@ -125,25 +99,17 @@ extension ClientCore {
     }
 
     private func nextDeparture(_ state: inout State) -> Departure? {
-        guard state.isConnected, !state.isStalled, let connection = state.connection, let live = state.live else {
+        guard state.isConnected, state.requests.maySend, let connection = state.connection, let live = state.live else {
             return nil
         }
-        guard !state.outbox.isEmpty, state.inFlight < configuration.maximumRequestsInFlight else { return nil }
         var departure = Departure(
             connection: connection, connectionNumber: state.connectionNumber,
             establishment: state.establishments, sent: clock.now)
-        while state.inFlight < configuration.maximumRequestsInFlight, departure.requests.count < 64 {
-            guard let next = state.outbox.popFirst() else { break }
-            if next.pending.isFinished { continue }
-            if let epoch = next.pending.epoch, epoch != live.epoch {
-                departure.refused.append((next.pending, ZooKeeperError(.sessionExpired)))
-                continue
-            }
-            if let batch = next.pending.batch, !batch.mayUse(departure.establishment) {
-                departure.refused.append((next.pending, .otherConnection(next.pending.request, isSent: false)))
-                continue
-            }
-            if let refusal = state.refusal(ofSizeOf: next, now: departure.sent) {
+        while state.requests.hasRoom, departure.requests.count < 64,
+            let (next, refusal) = state.requests.next(
+                epoch: live.epoch, establishment: departure.establishment, now: departure.sent)
+        {
+            if let refusal {
                 departure.refused.append((next.pending, refusal))
                 continue
             }
@@ -154,20 +120,20 @@ extension ClientCore {
             }
             if let key = next.watchKey, let sink = next.pending.request.watch {
                 guard let evicted = state.watches.willArm(key, for: sink) else {
-                    departure.refused.append((next.pending, refusal(of: next, sink, state)))
+                    departure.refused.append((next.pending, watchRefusal(of: next, sink, state)))
                     continue
                 }
                 // Sent first: when the new watch is set, those have gone.
-                for one in evicted { departure.add(removal(of: one.key, epoch: live.epoch), to: &state) }
+                for one in evicted { departure.add(removal(of: one.key, epoch: live.epoch), from: &state.requests) }
                 departure.evicted += evicted
             }
-            departure.add(next, to: &state)
+            departure.add(next, from: &state.requests)
         }
-        if !departure.requests.isEmpty { state.lastSent = departure.sent }
+        if !departure.requests.isEmpty { state.heartbeat.sent(at: departure.sent) }
         return departure
     }
 
-    private func refusal(of request: Outgoing, _ sink: WatchSink, _ state: State) -> ZooKeeperError {
+    private func watchRefusal(of request: Outgoing, _ sink: WatchSink, _ state: State) -> ZooKeeperError {
         .watchRefused(
             path: request.pending.request.path, isShared: sink.share != nil, size: state.watches.wireSize,
             maximumPacketSize: configuration.maximumPacketSize)
@@ -208,24 +174,19 @@ extension ClientCore {
     ) {
         let request = outgoing.pending.request
         let consequences = state.withLock { state in
-            state.inFlight -= 1
+            let now = clock.now
+            let isPresent = connectionNumber == state.connectionNumber && state.phase != .stopped
             var consequences = Consequences()
-            if connectionNumber == state.connectionNumber, state.phase != .stopped {
-                if reply.isAnswer {
-                    state.answered(sentAt: sent, at: clock.now, as: reply.code == 0 ? request.shows : .activity)
-                    consequences.moved = state.live
-                }
-                if reply.isRefusal, outgoing.pending.isPassing { state.isStalled = true }
+            if isPresent, reply.isAnswer {
+                state.answered(sentAt: sent, at: now, as: reply.code == 0 ? request.shows : .activity)
+                consequences.moved = state.live
             }
+            consequences.refusedSize = state.requests.settle(
+                outgoing, by: reply, isPresent: isPresent, establishment: establishment, now: now)
             if reply.isAnswer {
                 // The C client may have reconnected before it sent the request.
                 consequences.isMisplaced = outgoing.pending.batch != nil && establishment != state.establishments
                 if !consequences.isMisplaced { outgoing.pending.batch?.answered(sureUntil: state.validity.validUntil) }
-                state.packetLimit.recordAnswer(toSize: outgoing.encoded.encodedSize)
-            } else if reply.isConnectionLoss, !outgoing.pending.isPassing {
-                let isNew = state.packetLimit.recordLoss(
-                    ofSize: outgoing.encoded.encodedSize, establishment: establishment, now: clock.now)
-                if isNew { consequences.refusedSize = state.packetLimit.refusedSize }
             }
             if let key = outgoing.watchKey, let sink = request.watch {
                 switch state.watches.didArm(key, sink: sink, isSet: reply.setsWatch(of: outgoing.encoded)) {
@@ -234,8 +195,8 @@ extension ClientCore {
                 case .gone: consequences.lostWatch = (sink, key.path)
                 }
             }
-            consequences.hasMore = !state.outbox.isEmpty
-            consequences.mayStop = state.phase == .closing && state.isDrained
+            consequences.hasMore = !state.requests.waiting.isEmpty
+            consequences.mayStop = state.phase == .closing && state.requests.isDrained
             return consequences
         }
         consequences.moved?.tellMove()
@@ -269,62 +230,16 @@ extension ClientCore {
 }
 
 extension ClientCore.State {
-    static let leastPruned = 1024
-
-    var isDrained: Bool { inFlight == 0 && outbox.isEmpty }
-
     /// A server has answered on the present connection.
     fileprivate mutating func answered(
         sentAt sent: MonotonicInstant, at now: MonotonicInstant, as answer: SessionValidity.Answer
     ) {
-        if answer == .proof { lastProofSent = max(lastProofSent, sent) }
+        if answer == .proof { heartbeat.proved(sentAt: sent) }
         // Whatever connection follows this one is established after it.
         establishedAfter = max(establishedAfter, sent)
         aliveAt = max(aliveAt, sent)
         validity.answered(sentAt: sent, at: now, as: answer)
         live?.extend(to: validity.validUntil, timeout: validity.timeout)
-    }
-
-    /// Why a request is not sent to servers that probably refuse its size; `nil` if it is sent.
-    fileprivate func refusal(ofSizeOf outgoing: Outgoing, now: MonotonicInstant) -> ZooKeeperError? {
-        // The size is computed only where one is refused.
-        guard let limit = packetLimit.refusedSize, packetLimit.refuses(outgoing.encoded.encodedSize, now: now) else {
-            return nil
-        }
-        return .refusedByServer(path: outgoing.pending.request.path, size: limit)
-    }
-
-    /// Throws away what was given up while it waited: an outage may be long.
-    fileprivate mutating func pruneOutbox() {
-        guard outbox.count >= pruneOutboxAt else { return }
-        outbox.removeAll { $0.pending.isFinished }
-        deadlines.removeAll { $0.request.isFinished }
-        pruneOutboxAt = max(Self.leastPruned, 2 * outbox.count)
-    }
-
-    /// Keeps deadlines in order; what is finished goes when it comes to the front.
-    mutating func addDeadline(_ instant: MonotonicInstant, for request: PendingRequest) {
-        while let first = deadlines.first, first.request.isFinished { deadlines.removeFirst() }
-        var index = deadlines.endIndex
-        while index > deadlines.startIndex, deadlines[index - 1].instant > instant { index -= 1 }
-        deadlines.insert(ClientCore.RequestDeadline(instant: instant, request: request), at: index)
-    }
-
-    /// Requests whose time has run out.
-    mutating func takeOverdue(now: MonotonicInstant) -> [PendingRequest] {
-        var overdue: [PendingRequest] = []
-        while let first = deadlines.first, first.instant <= now || first.request.isFinished {
-            if !first.request.isFinished { overdue.append(first.request) }
-            deadlines.removeFirst()
-        }
-        return overdue
-    }
-
-    /// Takes the requests that belong to an ended session.
-    mutating func takeOutbox(ofEpoch epoch: Int) -> [PendingRequest] {
-        let ended = outbox.filter { $0.pending.epoch == epoch }.map(\.pending)
-        if !ended.isEmpty { outbox.removeAll { $0.pending.epoch == epoch } }
-        return ended
     }
 }
 
@@ -340,30 +255,10 @@ extension TransportRequest {
 }
 
 extension TransportReply {
-    /// Whether a server has answered: its own codes are 0 and those below -100 that are not about the connection.
-    fileprivate var isAnswer: Bool {
-        code == 0 || (code < -100 && ![-112, -113, -115, -116, -118].contains(code))
-    }
-
-    /// Whether the connection was lost before there was an answer.
-    fileprivate var isConnectionLoss: Bool { code == -4 }
-
-    /// Whether the transport may have refused the request for want of a connection.
-    fileprivate var isRefusal: Bool { [-4, -9, -116].contains(code) }
-
     /// The C client keeps the watch of a successful read, and of `exists` on a missing znode.
     fileprivate func setsWatch(of request: TransportRequest) -> Bool {
         if code == 0 { return true }
         if case .exists = request { return code == -101 }
         return false
-    }
-}
-
-extension ZooKeeperError {
-    /// A request of a batch that was not answered on the batch's connection.
-    fileprivate static func otherConnection(_ request: SessionRequest, isSent: Bool) -> ZooKeeperError {
-        ZooKeeperError(
-            .connectionLoss, path: request.path, message: "the connection changed within a batch of requests",
-            isOutcomeUnknown: isSent && !request.isRead)
     }
 }

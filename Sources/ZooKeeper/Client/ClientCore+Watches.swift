@@ -18,7 +18,7 @@ extension ClientCore {
         let isDue = state.withLock { state -> Bool in
             guard let live = state.live, state.phase != .stopped, !state.watches.isWanted(key) else { return false }
             state.watches.willLeave(key)
-            state.outbox.append(removal(of: key, epoch: live.epoch))
+            state.requests.append(removal(of: key, epoch: live.epoch))
             return true
         }
         if isDue { pump() }
@@ -58,8 +58,7 @@ extension ClientCore {
                 connection: state.establishments, watchDue: watchDue)
             guard state.phase == .idle || state.phase == .running else { return (hold, .clientStopped) }
             guard state.live === session else { return (hold, session.endReason ?? .sessionEnded) }
-            state.holds[ObjectIdentifier(hold)] = hold
-            state.unreleased[ObjectIdentifier(hold)] = WeakHold(hold: hold)
+            state.held.insert(hold)
             return (hold, nil)
         }
         if let reason {
@@ -77,7 +76,7 @@ extension ClientCore {
             path: path, czxid: ZXID(rawValue: 0), session: session, core: self, sureUntil: .distantPast)
         state.withLock { state in
             guard state.phase != .stopped, state.live === session else { return }
-            state.unreleased[ObjectIdentifier(hold)] = WeakHold(hold: hold)
+            state.held.reserve(hold)
         }
         return hold
     }
@@ -106,14 +105,18 @@ extension ClientCore {
     /// An own znode is not valid any more, while its holder may not have let go.
     func removeHold(_ hold: HeldNode) {
         // The caller keeps it, so that it does not end under the lock.
-        state.withLock { _ = $0.holds.removeValue(forKey: ObjectIdentifier(hold)) }
+        state.withLock { $0.held.remove(hold) }
+    }
+
+    /// An own znode may have a deadline of its own, before that of the session.
+    func unsettleHold(_ hold: HeldNode) {
+        state.withLock { $0.held.unsettle(hold) }
     }
 
     /// The session need not live on for the sake of this znode: its holder has let go, or it does not exist any more.
     func forgetHold(_ hold: HeldNode) {
         let mayStop = state.withLock { state in
-            state.holds.removeValue(forKey: ObjectIdentifier(hold))
-            state.unreleased.removeValue(forKey: ObjectIdentifier(hold))
+            state.held.forget(hold)
             return state.phase == .closing
         }
         if mayStop { stopIfDone() }

@@ -1,4 +1,3 @@
-internal import DequeModule
 internal import Logging
 internal import Synchronization
 internal import ZooKeeperBridge
@@ -30,50 +29,21 @@ final class ClientCore: Sendable {
         /// When the session is known to have been alive at the servers: unlike ``establishedAfter``, attempts do not count.
         var aliveAt = MonotonicInstant.distantPast
         var live: LiveSession?
-        var outbox: Deque<Outgoing> = []
-        /// When the outbox has grown to this, what was given up in it is thrown away.
-        var pruneOutboxAt = State.leastPruned
+        var requests: RequestQueue
         /// Whether a thread is sending requests.
         var isPerforming = false
-        /// Requests were refused at once: none is sent before the transport has said what has become of the connection.
-        var isStalled = false
-        var inFlight = 0
         var watches: WatchTable
-        var packetLimit = ServerPacketLimit()
-        /// The own znodes that are valid or may become so: what heartbeats check.
-        var holds: [ObjectIdentifier: HeldNode] = [:]
-        /// The own znodes whose holders have not let go, valid or not: the session is not closed before they have.
-        ///
-        /// One that nothing refers to any more has no holder.
-        var unreleased: [ObjectIdentifier: WeakHold] = [:]
-        var lastSent = MonotonicInstant.distantPast
-        /// When the last write that was answered was sent.
-        var lastProofSent = MonotonicInstant.distantPast
-        /// A heartbeat that failed is repeated after this.
-        var heartbeatPausedUntil = MonotonicInstant.distantPast
+        var held = HeldSet<HeldNode>()
+        var heartbeat = HeartbeatSchedule()
         /// What is to be tried once more after a pause, and when.
         var retries: [@Sendable () -> Void] = []
         var retryAt: MonotonicInstant?
         /// Whether it was logged that this session has no room for a watch.
         var hasToldWatchRefusal = false
-        var isHeartbeatInFlight = false
-        var proofOffset = 0
-        var deadlines: Deque<RequestDeadline> = []
-        /// Until when the heartbeat loop sleeps; `nil` for until it is woken.
-        var nextLook: MonotonicInstant?
         var announcements = Announcements()
         var failure: ZooKeeperError?
         /// The names that could not be resolved the last time, with the reasons: each is logged once.
         var unresolved: Set<String> = []
-    }
-
-    struct WeakHold {
-        weak var hold: HeldNode?
-    }
-
-    struct RequestDeadline {
-        var instant: MonotonicInstant
-        var request: PendingRequest
     }
 
     let configuration: ZooKeeperClientConfiguration
@@ -121,6 +91,7 @@ final class ClientCore: Sendable {
                 validity: SessionValidity(margin: configuration.validityMargin),
                 servers: configuration.servers,
                 credentials: configuration.auth,
+                requests: RequestQueue(maximumInFlight: configuration.maximumRequestsInFlight),
                 watches: WatchTable(maximumPacketSize: configuration.maximumPacketSize)
             ))
     }

@@ -119,7 +119,7 @@ public final class ZooKeeperClient: Service, Sendable {
         var changed = configuration
         changed.servers = servers
         try changed.validate()
-        core.state.withLock { ($0.servers, $0.packetLimit) = (servers, ServerPacketLimit()) }
+        core.state.withLock { ($0.servers, $0.requests.packetLimit) = (servers, ServerPacketLimit()) }
         core.decide { $0.replaceConnection() }
     }
 }

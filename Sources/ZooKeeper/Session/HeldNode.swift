@@ -1,7 +1,7 @@
 internal import Synchronization
 
 /// An own znode that something is granted by: standing, watched, and proved with its session.
-package final class HeldNode: Sendable {
+package final class HeldNode: Sendable, Holdable {
     package let path: String
     package let czxid: ZXID
     package let session: LiveSession
@@ -129,6 +129,9 @@ package final class HeldNode: Sendable {
     /// Whether the watch has never been set.
     var needsWatch: Bool { !isWatched.load(ordering: .acquiring) }
 
+    /// Whether it is watched, so that it is valid for as long as its session is.
+    var isSettled: Bool { !needsWatch && capNanoseconds.load(ordering: .acquiring) == .max }
+
     /// Reads the znode, checks that it is still the same, and sets the watch.
     func watch() { read(behindBarrier: false) }
 
@@ -234,6 +237,7 @@ package final class HeldNode: Sendable {
     private func freeze() {
         let known = session.validUntil.nanoseconds
         _ = capNanoseconds.compareExchange(expected: .max, desired: known, ordering: .acquiringAndReleasing)
+        core.unsettleHold(self)
     }
 
     /// The watch is set: from here on the session's validity is the znode's.

@@ -283,6 +283,6 @@ struct ClientCloseTests {
         scene.held.release()
         scene.running.cancel()
         try await scene.running.value
-        #expect(scene.client.core.state.withLock { $0.holds.isEmpty && $0.unreleased.isEmpty })
+        #expect(scene.client.core.state.withLock { $0.held.isEmpty && $0.held.unreleased.isEmpty })
     }
 }

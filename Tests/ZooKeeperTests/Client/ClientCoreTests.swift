@@ -50,9 +50,9 @@ struct ClientCoreTests {
                 reading.cancel()
                 _ = try? await reading.value
             }
-            let (outbox, deadlines) = scripted.client.core.state.withLock { ($0.outbox.count, $0.deadlines.count) }
-            #expect(outbox <= 1100)
-            #expect(deadlines <= 1100)
+            let requests = scripted.client.core.state.withLock { $0.requests }
+            #expect(requests.waiting.count <= 1100)
+            #expect(requests.deadlines.count <= 1100)
         }
     }
 
@@ -304,7 +304,7 @@ struct ClientCoreTests {
             let session = try await scripted.client.liveSession()
             first.say(.disconnected)
             let creating = Task { try await session.send(.create(path: "/own", data: [], mode: .ephemeral)) }
-            while scripted.client.core.state.withLock({ $0.outbox.isEmpty }) { await Task.yield() }
+            while scripted.client.core.state.withLock({ $0.requests.waiting.isEmpty }) { await Task.yield() }
             first.say(.expired)
             do {
                 _ = try await creating.value

@@ -22,7 +22,7 @@ struct ClientWatchRoomTests {
         let clock = scripted.clock
         clock.advance(by: .milliseconds(100))
         while true {
-            let nextLook = scripted.client.core.state.withLock { $0.nextLook }
+            let nextLook = scripted.client.core.state.withLock { $0.heartbeat.nextLook }
             if let nextLook, nextLook > clock.now, clock.isSleeper(until: nextLook) { return }
             await Task.yield()
         }

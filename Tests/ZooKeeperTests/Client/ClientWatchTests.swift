@@ -34,7 +34,7 @@ struct ClientWatchTests {
             async let blocking = client.data(at: "/busy")
             let busy = await connection.next { $0.isRead(of: "/busy") }
             async let second = client.watchData(at: "/a")
-            while client.core.state.withLock({ $0.outbox.isEmpty }) { await Task.yield() }
+            while client.core.state.withLock({ $0.requests.waiting.isEmpty }) { await Task.yield() }
             old.cancel()
             busy.answer(0, .data([], .test()))
             _ = try await blocking

@@ -209,7 +209,7 @@ struct ScriptedClient: Sendable {
 
     /// Returns when this many requests wait for a connection or their turn.
     func waitForOutbox(_ count: Int) async {
-        while client.core.state.withLock({ $0.outbox.count }) != count { await Task.yield() }
+        while client.core.state.withLock({ $0.requests.waiting.count }) != count { await Task.yield() }
     }
 
     /// A connection that stands, whose first heartbeat has been answered.
