@@ -14,11 +14,9 @@ struct CombiningTests {
 
     private final class Worker: Sendable {
         let numbers = Mutex(Numbers())
-        let performed = Mutex<[Int]>([])
         let added = Mutex<[Int]>([])
+        let performed = Mutex<[Int]>([])
         let isBusy = Atomic(false)
-
-        var isPerforming: Bool { numbers.withLock { $0.isPerforming } }
 
         func add(_ number: Int, _ inside: (Int) -> Void = { _ in }) {
             numbers.withLock { $0.waiting.append(number) }
@@ -34,15 +32,21 @@ struct CombiningTests {
         worker.add(1) { number in
             guard number < 4 else { return }
             worker.add(number + 1)
-            #expect(worker.performed.withLock { $0 } == Array(1...number))
+            let performed = worker.performed.withLock { $0 }
+            #expect(performed == Array(1...number))
         }
-        #expect(worker.performed.withLock { $0 } == [1, 2, 3, 4])
+        let performed = worker.performed.withLock { $0 }
+        #expect(performed == [1, 2, 3, 4])
     }
 
     @Test func `no lock is held during a performance`() {
         let worker = Worker()
-        worker.add(1) { _ in #expect(worker.isPerforming) }
-        #expect(!worker.isPerforming)
+        worker.add(1) { _ in
+            let isPerforming = worker.numbers.withLock(\.isPerforming)
+            #expect(isPerforming)
+        }
+        let isPerforming = worker.numbers.withLock(\.isPerforming)
+        #expect(!isPerforming)
     }
 
     @Test func `work of many threads is performed one at a time, in the order in which it was added`() async {
@@ -66,6 +70,7 @@ struct CombiningTests {
                 }
             }
         }
-        #expect(worker.performed.withLock { $0 } == worker.added.withLock { $0 })
+        let (performed, order) = (worker.performed.withLock { $0 }, worker.added.withLock { $0 })
+        #expect(performed == order)
     }
 }
