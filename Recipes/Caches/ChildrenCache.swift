@@ -65,7 +65,7 @@ public final class ChildrenCache: Service, Sendable {
 
     /// The znode whose children are followed.
     public let path: String
-    let follower: SubtreeFollower
+    let follower: SubtreeFollower<CacheEntry>
 
     /// Makes a cache; it knows nothing before it runs.
     ///
@@ -84,7 +84,7 @@ public final class ChildrenCache: Service, Sendable {
                 interval: configuration.interval),
             client: client
         ) { isIncluded(ZNodeKey.name(ofPath: $0)) }
-        follower = SubtreeFollower(scope, client: client, logger: logger)
+        follower = SubtreeFollower(scope, client: client, logger: logger) { $0 }
     }
 
     /// What is known now; from memory.

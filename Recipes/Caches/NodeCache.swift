@@ -1,6 +1,5 @@
 public import Logging
 public import ServiceLifecycle
-internal import Synchronization
 public import ZooKeeper
 
 /// Keeps the current value of one znode in memory.
@@ -76,50 +75,31 @@ public final class NodeCache: Service, Sendable {
     /// The znode.
     public let path: String
 
-    struct State {
-        var machine: NodeCacheStateMachine
-        var watch: (sink: WatchSink, session: LiveSession)?
-        var hasRun = false
-    }
-
-    let client: ZooKeeperClient
-    let logger: Logger
-    let share = WatchShare()
-    let published: Broadcast<Entry>
-    let retryWakeUp = WakeUp()
-    let state: Mutex<State>
+    let follower: SubtreeFollower<Entry>
 
     /// Makes a cache; it knows nothing before it runs.
     ///
     /// - Throws: `ZooKeeperError` with code `.invalidPath`.
     public init(_ path: String, client: ZooKeeperClient, logger: Logger = .current) throws(ZooKeeperError) {
         self.path = try ZNodePath(path).string
-        self.client = client
-        self.logger = logger
-        let machine = NodeCacheStateMachine(now: client.clock.now, seed: client.randomness.next())
-        published = Broadcast(Self.entry(of: machine, connection: nil, clock: client.clock))
-        state = Mutex(State(machine: machine))
+        follower = SubtreeFollower(.node(path), client: client, logger: logger) { Entry($0) }
     }
 
     /// What is known now; from memory.
-    public var current: Entry {
-        state.withLock { Self.entry(of: $0.machine, connection: client.presentConnection, clock: client.clock) }
-    }
+    public var current: Entry { follower.current }
 
     /// The current entry first, then each that differs from the one before.
     ///
     /// A slow reader skips to the newest. That a content is being read again is not told; that it has become stale with a
     /// lost connection, and live again, is. The sequence ends when the cache has stopped.
-    public var changes: AsyncStream<Entry> { published.follow(.bufferingNewest(1)) }
+    public var changes: AsyncStream<Entry> { follower.entries.follow(.bufferingNewest(1)) }
 
     /// Follows the znode until it is cancelled or shut down gracefully; takes its watch away from the server then.
     ///
     /// - Throws: `ZooKeeperError` with code `.clientStopped` when the client stops first, `.invalidArgument`
     ///   when it was run before.
     public func run() async throws {
-        try begin()
-        defer { end() }
-        try await cancelWhenGracefulShutdown { try await self.follow() }
+        try await follower.run()
     }
 }
 
@@ -141,4 +121,32 @@ public func withNodeCache<Result: Sendable>(
     let cache = try NodeCache(path, client: client, logger: logger)
     // A client that stops ends the cache's sequence; the operation is what counts.
     return try await withInnerService(cache, operation: operation)
+}
+
+extension NodeCache.Entry {
+    /// What is known of the root alone.
+    init(_ entry: CacheEntry) {
+        freshness = entry.freshness
+        content =
+            switch entry.content {
+            case .unknown: .unknown
+            case .absent: .absent
+            case .present(let snapshot):
+                if let data = snapshot[""]?.data, let stat = snapshot[""]?.stat {
+                    .present(data: data, stat: stat)
+                } else {
+                    .unknown
+                }
+            case .unreadable(let error): .unreadable(error)
+            }
+    }
+}
+
+extension SubtreeStateMachine.Scope {
+    /// One znode alone.
+    static func node(_ path: String) -> Self {
+        Self(
+            root: path, depth: 0, showsRoot: true, readsData: true, watchBudget: .max, pathOverhead: 0,
+            readsInFlight: 1, interval: .zero, isIncluded: { _ in false }, isRootVital: false)
+    }
 }

@@ -3,8 +3,8 @@ internal import ServiceLifecycle
 internal import Synchronization
 internal import ZooKeeper
 
-/// Performs what a subtree's state machine decides; `ChildrenCache` and `TreeCache` are two scopes of it.
-final class SubtreeFollower: Sendable {
+/// Performs what a subtree's state machine decides; `NodeCache`, `ChildrenCache` and `TreeCache` are three scopes of it.
+final class SubtreeFollower<Entry: Sendable>: Sendable {
     typealias Machine = SubtreeStateMachine
 
     struct State {
@@ -17,28 +17,35 @@ final class SubtreeFollower: Sendable {
     let client: ZooKeeperClient
     let logger: Logger
     let scope: Machine.Scope
-    let entries: Broadcast<CacheEntry>
+    let entries: Broadcast<Entry>
     let updates: Broadcast<CacheUpdate>
+    private let view: @Sendable (CacheEntry) -> Entry
     private let share = WatchShare()
     private let wakeUp = WakeUp()
     private let state: Mutex<State>
 
-    init(_ scope: Machine.Scope, client: ZooKeeperClient, logger: Logger) {
+    /// - Parameter view: What the cache shows of an entry.
+    init(
+        _ scope: Machine.Scope, client: ZooKeeperClient, logger: Logger,
+        view: @escaping @Sendable (CacheEntry) -> Entry
+    ) {
+        self.view = view
         self.client = client
         self.logger = logger
         self.scope = scope
         let machine = Machine(scope, now: client.clock.now, seed: client.randomness.next())
         let entry = Self.entry(of: machine, connection: nil, clock: client.clock)
-        entries = Broadcast(entry)
+        entries = Broadcast(view(entry))
         updates = Broadcast(CacheUpdate(entry: entry, changes: []))
         state = Mutex(State(machine: machine))
     }
 
-    var current: CacheEntry {
-        state.withLock {
-            Self.entry(
-                of: $0.machine, connection: client.presentConnection.map(Machine.Connection.init), clock: client.clock)
-        }
+    var current: Entry {
+        view(
+            state.withLock {
+                let connection = client.presentConnection.map(Machine.Connection.init)
+                return Self.entry(of: $0.machine, connection: connection, clock: client.clock)
+            })
     }
 
     func run() async throws {
@@ -81,7 +88,7 @@ final class SubtreeFollower: Sendable {
         let watches = state.withLock { state in
             state.machine.finish(now: client.clock.now)
             let entry = Self.entry(of: state.machine, connection: nil, clock: client.clock)
-            entries.finish(entry)
+            entries.finish(view(entry))
             updates.finish(CacheUpdate(entry: entry, changes: []))
             defer { state.watches = [:] }
             return state.watches.orderedValues
@@ -130,15 +137,15 @@ final class SubtreeFollower: Sendable {
         let entry = Self.entry(of: state.machine, connection: connection, clock: client.clock)
         // In this order: who has seen an entry finds its update.
         updates.send(CacheUpdate(entry: entry, changes: changes))
-        entries.send(entry)
+        entries.send(view(entry))
     }
 
     private func watch(for read: Machine.Read) -> OneShotWatch {
         let watch = Machine.Watch(number: read.number, key: read.key, part: read.part)
         return OneShotWatch(
             client, path: read.key.path(below: scope.root), kind: read.part == .data ? .data : .children,
-            // Without the root's watch there is no cache: that one is as vital as a lock's.
-            share: read.key == .root ? nil : share
+            // Without the root's watch there is no cache of what stands below it: that one is as vital as a lock's.
+            share: read.key == .root && scope.isRootVital ? nil : share
         ) { [weak self] event in self?.fired(watch, event) }
     }
 
@@ -204,5 +211,26 @@ extension SubtreeStateMachine.Answer {
         case .success: self = .exists
         case .failure(let error): self = error.code == .noNode ? .missing : .failed(error)
         }
+    }
+}
+
+extension SubtreeStateMachine.Connection {
+    fileprivate init(_ connection: (session: LiveSession, number: Int)) {
+        self.init(epoch: connection.session.epoch, number: connection.number)
+    }
+}
+
+extension SubtreeStateMachine.Notice {
+    fileprivate init(_ event: WatchEvent) {
+        self =
+            if event.isDeleted {
+                .deleted
+            } else if event.isInterrupted {
+                .interrupted
+            } else if event.isSessionEnded {
+                .sessionEnded
+            } else {
+                .changed
+            }
     }
 }

@@ -21,8 +21,12 @@ extension SubtreeStateMachine {
         _ data: [UInt8], _ stat: ZNodeStat, at place: Place, _ now: MonotonicInstant
     ) {
         guard let node = nodes[place.key] else { return }
-        if let known = snapshot.znodes[place.key]?.stat, stat.mzxid < known.mzxid { return fallBehind(place, now) }
-        if place.key == .root { knowRoot() }
+        let known = place.key == .root ? newestRoot : snapshot.znodes[place.key]?.stat?.mzxid
+        if let known, stat.mzxid < known { return fallBehind(place, now) }
+        if place.key == .root {
+            newestRoot = stat.mzxid
+            knowRoot()
+        }
         let isWatched = node.data.watch != nil || wantsWatch(place)
         show(
             CachedZNode(path: place.key.path(below: scope.root), data: data, stat: stat, isWatched: isWatched),
@@ -95,7 +99,8 @@ extension SubtreeStateMachine {
     }
 
     private mutating func takeFailure(_ error: ZooKeeperError, at place: Place, _ now: MonotonicInstant) {
-        if error.isWatchRefusal, place.key != .root, nodes[place.key]?[place.part].isWatchRefused == false {
+        let isVital = place.key == .root && scope.isRootVital
+        if error.isWatchRefusal, !isVital, nodes[place.key]?[place.part].isWatchRefused == false {
             nodes[place.key]?[place.part].isWatchRefused = true
             return mark(place.key, place.part, now)
         }
@@ -110,8 +115,8 @@ extension SubtreeStateMachine {
             for key in nodes[.root]?.names.sorted() ?? [] { remove(key) }
             hide(.root)
             nodes[.root]?.listed = nil
+            if case .unreadable(let known) = rootContent, known == error {} else { noteChange(nil) }
             (rootContent, loadsUpTo) = (.unreadable(error), .max)
-            noteChange(nil)
             return
         }
         var znode = snapshot.znodes[place.key] ?? CachedZNode(path: place.key.path(below: scope.root))
@@ -188,6 +193,7 @@ extension SubtreeStateMachine {
         }
         // An answer to its existence: nothing stands below what does not stand.
         for key in nodes[.root]?.names.sorted() ?? [] { remove(key) }
+        if let stat = snapshot.znodes[.root]?.stat { newestRoot = ZXID(rawValue: stat.mzxid.rawValue + 1) }
         hide(.root)
         if let watch = nodes[.root]?.children.watch {
             giveUp(Watch(number: watch, key: .root, part: .children))

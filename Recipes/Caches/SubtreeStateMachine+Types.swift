@@ -19,6 +19,22 @@ extension SubtreeStateMachine {
         /// The time between two looks at what is not watched.
         var interval: Duration
         var isIncluded: @Sendable (_ path: String) -> Bool
+        /// Whether the root's watch is as vital as a lock's; else the root is read at intervals if there is no room for it.
+        var isRootVital = true
+    }
+
+    /// A connection of the client: its session's epoch, and its number among all connections.
+    struct Connection: Sendable, Equatable {
+        var epoch: Int
+        var number: Int
+    }
+
+    /// What a watch has told.
+    enum Notice: Sendable {
+        case changed, deleted
+        /// The watch is gone with its connection, the session is not.
+        case interrupted
+        case sessionEnded
     }
 
     /// One request.

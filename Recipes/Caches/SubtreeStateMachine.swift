@@ -12,13 +12,12 @@ internal import ZooKeeper
 /// - After a change of the session, or of the servers under it, everything is read again, after a barrier.
 /// - Reads are in a bounded flight. Where watches would take too much room, parts are read again at intervals instead.
 struct SubtreeStateMachine: Sendable {
-    typealias Connection = NodeCacheStateMachine.Connection
-    typealias Notice = NodeCacheStateMachine.Notice
-
     let scope: Scope
     var nodes: [ZNodeKey: Node] = [:]
     /// Whether the root is thought to be missing, so that its existence is asked for.
     var isRootMissing = false
+    /// The root's last write that was seen, or the first instant after it once the root was missing.
+    var newestRoot: ZXID?
     /// What is known of the root when its snapshot is not.
     var rootContent: CacheEntry.Content? = .unknown
     var snapshot: CacheSnapshot
@@ -43,6 +42,8 @@ struct SubtreeStateMachine: Sendable {
     var loadsUpTo: Int? = .max
 
     private var failed: [Place] = []
+    /// Whether something that is due waits for the end of a pause.
+    private var isHeldUp = false
     private var backoff: Backoff
     private var retryAt: MonotonicInstant?
     private var unwatched: [Place] = []
@@ -78,10 +79,10 @@ struct SubtreeStateMachine: Sendable {
 
     /// Whether there is something to tell that was not told before, and which changes.
     ///
-    /// That something is being read again is not worth telling.
+    /// That something is being read again is not worth telling; that this has failed, and waits, is.
     mutating func takePublication() -> [CacheChange]? {
         let isLive = notices.isEmpty && connection != nil
-        let isRefreshing = !isLive && connection != nil && !isFinished
+        let isRefreshing = !isLive && connection != nil && !isHeldUp && catchUpAt == nil && !isFinished
         guard isChanged || isLive != isPublishedLive && (isLive || !isRefreshing) else { return nil }
         (isChanged, isPublishedLive) = (false, isLive)
         defer { changes = [] }
@@ -179,18 +180,20 @@ struct SubtreeStateMachine: Sendable {
 extension SubtreeStateMachine {
     /// A part is to be read.
     mutating func mark(_ key: ZNodeKey, _ part: Part, _ now: MonotonicInstant) {
-        guard var state = nodes[key]?[part] else { return }
-        if state.ticket == nil {
-            lastTicket += 1
-            state.ticket = lastTicket
-            open.insert(lastTicket)
-            notices.append((lastTicket, now))
-        }
-        if state.reading == nil, !state.isQueued {
-            state.isQueued = true
-            queue.append(Place(key: key, part: part))
-        }
-        nodes[key]?[part] = state
+        let place = Place(key: key, part: part)
+        becomeStale(place, now)
+        guard let state = nodes[key]?[part], state.reading == nil, !state.isQueued else { return }
+        nodes[key]?[part].isQueued = true
+        queue.append(place)
+    }
+
+    /// A part is not known to be the newest from here on.
+    private mutating func becomeStale(_ place: Place, _ now: MonotonicInstant) {
+        guard let state = nodes[place.key]?[place.part], state.ticket == nil else { return }
+        lastTicket += 1
+        nodes[place.key]?[place.part].ticket = lastTicket
+        open.insert(lastTicket)
+        notices.append((lastTicket, now))
     }
 
     /// The last notice so far.
@@ -217,17 +220,25 @@ extension SubtreeStateMachine {
         guard let state = nodes[place.key]?[place.part] else { return }
         if state.watch == nil {
             if wantsWatch(place) { return mark(place.key, place.part, now) }
+            if place.key == .root { return poll(place, now) }
             unwatched.append(place)
             lookAt = lookAt ?? now + scope.interval
         }
         close(place)
     }
 
+    /// The root finds no room for its watch: what is known is as old as this read, until the one after a pause.
+    private mutating func poll(_ place: Place, _ now: MonotonicInstant) {
+        nodes[place.key]?[place.part].isWatchRefused = false
+        close(place)
+        becomeStale(place, now)
+        fail(place, now)
+    }
+
     /// Whether a part is to be watched, and there is room for that.
     func wantsWatch(_ place: Place) -> Bool {
-        if place.key == .root { return true }
         guard nodes[place.key]?[place.part].isWatchRefused == false else { return false }
-        return watchedBytes + size(of: place.key) <= scope.watchBudget
+        return place.key == .root || watchedBytes + size(of: place.key) <= scope.watchBudget
     }
 
     func size(of key: ZNodeKey) -> Int {
@@ -237,12 +248,13 @@ extension SubtreeStateMachine {
     /// Something could not be read: it is asked again after a pause.
     mutating func fail(_ place: Place, _ now: MonotonicInstant) {
         failed.append(place)
+        if ticket(of: place) != nil { isHeldUp = true }
         retryAt = retryAt ?? now + backoff.pause()
     }
 
     private mutating func retry(_ now: MonotonicInstant) {
         let places = failed
-        (failed, retryAt) = ([], nil)
+        (failed, retryAt, isHeldUp) = ([], nil, false)
         for place in places { mark(place.key, place.part, now) }
     }
 
@@ -288,6 +300,7 @@ extension SubtreeStateMachine {
         (isCatchingUp, catchUpAt) = (false, nil)
         // Whatever was told is told before the root's next answer.
         markRoot(now)
+        askAgain()
         guard let connection else { return }
         let last = lastConnection
         lastConnection = connection
@@ -297,7 +310,6 @@ extension SubtreeStateMachine {
         } else if nodes[.root]?.data.watch == nil, nodes[.root]?.children.watch == nil {
             catchUpFirst()
         }
-        askAgain()
         retry(now)
         look(now)
     }

@@ -60,7 +60,7 @@ public final class TreeCache: Service, Sendable {
 
     /// The znode on top.
     public let path: String
-    let follower: SubtreeFollower
+    let follower: SubtreeFollower<CacheEntry>
 
     /// Makes a cache; it knows nothing before it runs.
     ///
@@ -77,7 +77,7 @@ public final class TreeCache: Service, Sendable {
                 watchBudget: configuration.watchBudget, readsInFlight: configuration.readsInFlight,
                 interval: configuration.interval),
             client: client, isIncluded: configuration.isIncluded)
-        follower = SubtreeFollower(scope, client: client, logger: logger)
+        follower = SubtreeFollower(scope, client: client, logger: logger) { $0 }
     }
 
     /// What is known now; from memory.

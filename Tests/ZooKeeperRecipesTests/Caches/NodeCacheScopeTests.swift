@@ -3,47 +3,79 @@ import ZooKeeper
 
 @testable import ZooKeeperRecipes
 
-/// The machine as an object, so that expectations can drive it.
+/// What a cache of one znode asks the server next.
+private struct Read: Equatable {
+    var kind: SubtreeStateMachine.Read.Question
+    var setsWatch: Bool
+    /// Whether a barrier was answered since the read before.
+    var catchesUp: Bool
+}
+
+/// The machine with the scope of one znode, as an object, so that expectations can drive it.
+///
+/// Barriers are answered at once. Answers are to the last read, and events of the last watch.
 private final class Machine {
-    private var machine: NodeCacheStateMachine
+    typealias Connection = SubtreeStateMachine.Connection
 
-    init(now: MonotonicInstant) { machine = NodeCacheStateMachine(now: now, seed: 1) }
+    private var machine: SubtreeStateMachine
+    private var read: SubtreeStateMachine.Read?
+    private var watch: SubtreeStateMachine.Watch?
+    private var hasCaughtUp = false
 
-    typealias Connection = NodeCacheStateMachine.Connection
-    typealias Read = NodeCacheStateMachine.Read
+    init(now: MonotonicInstant) { machine = SubtreeStateMachine(.node("/a"), now: now, seed: 1) }
 
-    var content: NodeCache.Content { machine.content }
-    var pausedUntil: MonotonicInstant? { machine.pausedUntil }
+    var content: NodeCache.Content { NodeCache.Entry(CacheEntry(content: machine.content, freshness: .live)).content }
+    var pausedUntil: MonotonicInstant? { machine.wakeUpAt }
 
     func staleSince(on connection: Connection?, now: MonotonicInstant) -> MonotonicInstant? {
         machine.staleSince(on: connection, now: now)
     }
 
-    func takePublication(on connection: Connection?) -> Bool { machine.takePublication(on: connection) }
+    func takePublication() -> Bool { machine.takePublication() != nil }
 
     func connectionChanged(to connection: Connection?, now: MonotonicInstant) -> Read? {
-        machine.connectionChanged(to: connection, now: now)
+        next(machine.connectionChanged(to: connection, now: now), connection, now)
     }
 
-    func fired(_ notice: NodeCacheStateMachine.Notice, on connection: Connection?, now: MonotonicInstant) -> Read? {
-        machine.fired(notice, on: connection, now: now)
+    func fired(_ notice: SubtreeStateMachine.Notice, on connection: Connection?, now: MonotonicInstant) -> Read? {
+        guard let watch else { return nil }
+        return next(machine.fired(watch, notice, on: connection, now: now), connection, now)
     }
 
-    func answered(
-        _ answer: NodeCacheStateMachine.Answer, on connection: Connection?, now: MonotonicInstant
-    ) -> Read? {
-        machine.answered(answer, on: connection, now: now)
+    func answered(_ answer: SubtreeStateMachine.Answer, on connection: Connection?, now: MonotonicInstant) -> Read? {
+        guard let read else { return nil }
+        if read.setsWatch, answer.setsWatch(of: read) {
+            watch = SubtreeStateMachine.Watch(number: read.number, key: read.key, part: read.part)
+        }
+        return next(machine.answered(answer, to: read, on: connection, now: now), connection, now)
     }
 
-    func retry(on connection: Connection?, now: MonotonicInstant) -> Read? { machine.retry(on: connection, now: now) }
+    func retry(on connection: Connection?, now: MonotonicInstant) -> Read? {
+        next(machine.wake(on: connection, now: now), connection, now)
+    }
 
     func finish(now: MonotonicInstant) { machine.finish(now: now) }
+
+    private func next(
+        _ actions: SubtreeStateMachine.Actions, _ connection: Connection?, _ now: MonotonicInstant
+    ) -> Read? {
+        if actions.catchesUp, let connection {
+            hasCaughtUp = true
+            return next(
+                machine.caughtUp(true, onConnection: connection.number, connection: connection, now: now),
+                connection, now)
+        }
+        #expect(actions.reads.count <= 1, "one read at a time")
+        guard let read = actions.reads.first else { return nil }
+        self.read = read
+        defer { hasCaughtUp = false }
+        return Read(kind: read.question, setsWatch: read.setsWatch, catchesUp: hasCaughtUp)
+    }
 }
 
 @Suite
-struct NodeCacheStateMachineTests {
-    private typealias Connection = NodeCacheStateMachine.Connection
-    private typealias Read = NodeCacheStateMachine.Read
+struct NodeCacheScopeTests {
+    private typealias Connection = SubtreeStateMachine.Connection
 
     private let first = Connection(epoch: 1, number: 1)
     private let second = Connection(epoch: 1, number: 2)
@@ -63,7 +95,7 @@ struct NodeCacheStateMachineTests {
         let machine = Machine(now: at(0))
         _ = machine.connectionChanged(to: first, now: at(0))
         _ = machine.answered(.data([1], stat(mzxid: mzxid)), on: first, now: at(0))
-        _ = machine.takePublication(on: first)
+        _ = machine.takePublication()
         return machine
     }
 
@@ -72,7 +104,7 @@ struct NodeCacheStateMachineTests {
         #expect(machine.connectionChanged(to: nil, now: at(2)) == nil)
         #expect(machine.content == .unknown)
         #expect(machine.staleSince(on: nil, now: at(9)) == at(1))
-        #expect(!machine.takePublication(on: nil))
+        #expect(!machine.takePublication())
     }
 
     @Test func `a znode that stands is live after one request`() {
@@ -81,8 +113,8 @@ struct NodeCacheStateMachineTests {
         #expect(machine.answered(.data([1], stat(mzxid: 10)), on: first, now: at(1)) == nil)
         #expect(machine.content == .present(data: [1], stat: stat(mzxid: 10)))
         #expect(machine.staleSince(on: first, now: at(2)) == nil)
-        #expect(machine.takePublication(on: first))
-        #expect(!machine.takePublication(on: first))
+        #expect(machine.takePublication())
+        #expect(!machine.takePublication())
     }
 
     @Test func `a missing znode is watched for its creation, and read when it comes`() {
@@ -111,14 +143,14 @@ struct NodeCacheStateMachineTests {
         #expect(machine.staleSince(on: first, now: at(6)) == at(5))
         #expect(machine.answered(.missing, on: first, now: at(6)) == nil)
         #expect(machine.content == .absent)
-        #expect(machine.takePublication(on: first))
+        #expect(machine.takePublication())
     }
 
     @Test func `a content that is being read again is stale, and nobody is told`() {
         let machine = live()
         #expect(machine.fired(.changed, on: first, now: at(5)) == dataAndWatch)
         #expect(machine.staleSince(on: first, now: at(6)) == at(5))
-        #expect(!machine.takePublication(on: first))
+        #expect(!machine.takePublication())
     }
 
     @Test func `with the connection lost the content is stale; on the next one it is read with the watch it has`() {
@@ -126,12 +158,12 @@ struct NodeCacheStateMachineTests {
         #expect(machine.staleSince(on: second, now: at(3)) == at(3))
         #expect(machine.connectionChanged(to: nil, now: at(4)) == nil)
         #expect(machine.staleSince(on: nil, now: at(9)) == at(4))
-        #expect(machine.takePublication(on: nil))
+        #expect(machine.takePublication())
         let read = machine.connectionChanged(to: second, now: at(9))
         #expect(read == Read(kind: .data, setsWatch: false, catchesUp: false))
         #expect(machine.answered(.data([1], stat(mzxid: 10)), on: second, now: at(9)) == nil)
         #expect(machine.staleSince(on: second, now: at(9)) == nil)
-        #expect(machine.takePublication(on: second))
+        #expect(machine.takePublication())
     }
 
     @Test func `a reconnect that is noticed late still has the znode read again`() {
@@ -179,7 +211,7 @@ struct NodeCacheStateMachineTests {
         let machine = live(mzxid: 10)
         _ = machine.fired(.changed, on: first, now: at(5))
         #expect(machine.answered(.data([1], stat(mzxid: 12, czxid: 12)), on: first, now: at(5)) == nil)
-        #expect(machine.takePublication(on: first))
+        #expect(machine.takePublication())
     }
 
     @Test func `an answer that was asked for on another connection is asked for again`() {
@@ -187,7 +219,7 @@ struct NodeCacheStateMachineTests {
         _ = machine.connectionChanged(to: first, now: at(0))
         #expect(machine.connectionChanged(to: second, now: at(1)) == nil)
         let read = machine.answered(.data([1], stat(mzxid: 10)), on: second, now: at(1))
-        #expect(read == Read(kind: .data, setsWatch: false, catchesUp: false))
+        #expect(read == Read(kind: .data, setsWatch: true, catchesUp: true))
         #expect(machine.content == .unknown)
     }
 
@@ -210,7 +242,7 @@ struct NodeCacheStateMachineTests {
         let machine = live()
         _ = machine.fired(.changed, on: first, now: at(5))
         #expect(machine.answered(.failed(ZooKeeperError(.connectionLoss)), on: nil, now: at(6)) == nil)
-        #expect(machine.takePublication(on: nil))
+        #expect(machine.takePublication())
         #expect(machine.pausedUntil == nil)
         #expect(machine.connectionChanged(to: second, now: at(7)) != nil)
     }
@@ -223,12 +255,22 @@ struct NodeCacheStateMachineTests {
         #expect(read == Read(kind: .data, setsWatch: true, catchesUp: true))
     }
 
+    @Test func `an answer that comes after its connection was lost makes nothing live`() {
+        let machine = live()
+        _ = machine.fired(.changed, on: first, now: at(5))
+        _ = machine.connectionChanged(to: nil, now: at(6))
+        #expect(machine.answered(.data([2], stat(mzxid: 11)), on: nil, now: at(7)) == nil)
+        #expect(machine.content == .present(data: [1], stat: stat(mzxid: 10)))
+        #expect(machine.staleSince(on: nil, now: at(8)) == at(5))
+    }
+
     @Test func `H54: without the right to read it is unreadable and asked again with growing pauses`() {
         let machine = Machine(now: at(0))
         _ = machine.connectionChanged(to: first, now: at(0))
         var now = at(0)
-        for _ in 0..<20 {
+        for round in 0..<20 {
             #expect(machine.answered(.failed(ZooKeeperError(.noAuth)), on: first, now: now) == nil)
+            #expect(machine.takePublication() == (round == 0), "the same refusal is told once")
             guard case .unreadable(let error) = machine.content, let until = machine.pausedUntil else {
                 Issue.record("neither unreadable nor pausing")
                 return
@@ -249,7 +291,7 @@ struct NodeCacheStateMachineTests {
         #expect(machine.answered(.failed(ZooKeeperError(.throttled)), on: first, now: at(6)) == nil)
         #expect(machine.content == .present(data: [1], stat: stat(mzxid: 10)))
         #expect(machine.pausedUntil != nil)
-        #expect(machine.takePublication(on: first))
+        #expect(machine.takePublication())
     }
 
     @Test func `after the end nothing is asked any more`() {
@@ -277,7 +319,7 @@ struct NodeCacheStateMachineTests {
             #expect(machine.answered(.data([UInt8(round)], stat(mzxid: Int64(round))), on: first, now: now) == nil)
             #expect(machine.content == .present(data: [UInt8(round)], stat: stat(mzxid: Int64(round))))
             #expect(machine.staleSince(on: first, now: now) == now, "what is not watched is as old as its last read")
-            #expect(machine.takePublication(on: first))
+            #expect(machine.takePublication())
             let until = machine.pausedUntil ?? now
             pauses.append(until - now)
             now = until
