@@ -88,11 +88,12 @@ final class SubtreeFollower<Entry: Sendable>: Sendable {
         let watches = state.withLock { state in
             state.machine.finish(now: client.clock.now)
             let entry = Self.entry(of: state.machine, connection: nil, clock: client.clock)
-            entries.finish(view(entry))
-            updates.finish(CacheUpdate(entry: entry, changes: []))
+            updates.enqueueEnd(CacheUpdate(entry: entry, changes: []))
+            entries.enqueueEnd(view(entry))
             defer { state.watches = [:] }
             return state.watches.orderedValues
         }
+        deliver()
         for watch in watches { watch.giveUp() }
     }
 
@@ -113,7 +114,7 @@ final class SubtreeFollower<Entry: Sendable>: Sendable {
             let connection = client.presentConnection
             let present = connection.map(Machine.Connection.init)
             let actions = decide(&state.machine, present, client.clock.now)
-            publish(&state, present)
+            enqueue(&state, present)
             var batch = Batch(actions: actions, connection: connection)
             let givenUp = actions.givenUp.compactMap { state.watches.removeValue(forKey: $0.number) }
             if connection != nil {
@@ -125,19 +126,25 @@ final class SubtreeFollower<Entry: Sendable>: Sendable {
             }
             return (batch, givenUp, state.machine.wakeUpAt != wakeUpAt)
         }
+        deliver()
         for watch in givenUp { watch.giveUp() }
         send(batch)
         // Only then: the loop that wakes up comes through here as well, and must not wake itself.
         if isWakeUpNew { wakeUp.signal() }
     }
 
-    /// Sent under the lock, which keeps the entries in order; nobody's code runs for it.
-    private func publish(_ state: inout State, _ connection: Machine.Connection?) {
+    /// Under the lock, which keeps the entries in order; ``deliver()`` comes after it.
+    private func enqueue(_ state: inout State, _ connection: Machine.Connection?) {
         guard let changes = state.machine.takePublication() else { return }
         let entry = Self.entry(of: state.machine, connection: connection, clock: client.clock)
-        // In this order: who has seen an entry finds its update.
-        updates.send(CacheUpdate(entry: entry, changes: changes))
-        entries.send(view(entry))
+        // In this order: whoever begins to follow the updates after an entry was seen finds them up to date with it.
+        updates.enqueue(CacheUpdate(entry: entry, changes: changes))
+        entries.enqueue(view(entry))
+    }
+
+    private func deliver() {
+        updates.deliver()
+        entries.deliver()
     }
 
     private func watch(for read: Machine.Read) -> OneShotWatch {
