@@ -115,11 +115,6 @@ package final class LiveSession: Sendable {
         core.retryLater(retry)
     }
 
-    /// Gives a watch up that was set in this session, and takes it away from the server when nobody else has it.
-    package func giveUp(_ sink: WatchSink, at path: String, kind: WatchedKind) {
-        core.giveUp(sink, path: path, kind: kind)
-    }
-
     /// Watches over an own znode, for as long as something is granted by it.
     ///
     /// - Parameters:
