@@ -76,7 +76,7 @@ private final class YearsWorld {
 
     init(seed: UInt64) {
         simulation = Simulation(seed: seed)
-        // Sessions of half a day, so that ten years are not all heartbeats.
+        // Sessions of half a day, so that years are not all heartbeats.
         ensemble = SimulatedEnsemble(
             in: simulation, settings: EnsembleSettings(tick: .seconds(6 * 3600), epoch: Int64(Self.epoch) * 1000))
         ensemble.didCommit = { [unowned self] transaction in
