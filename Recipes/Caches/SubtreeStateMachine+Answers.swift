@@ -188,6 +188,8 @@ extension SubtreeStateMachine {
 
     private mutating func takeMissingRoot(at place: Place, _ now: MonotonicInstant) {
         guard place.part == .data, isRootMissing else {
+            // Before the part is closed: a root that is missing is not loaded.
+            isRootMissing = true
             close(place)
             return missRoot(now)
         }

@@ -211,6 +211,8 @@ extension SubtreeStateMachine {
 
     private mutating func prune() {
         while let first = notices.first, !open.contains(first.ticket) { notices.removeFirst() }
+        // What had failed may have been deleted.
+        if notices.isEmpty { isHeldUp = false }
         guard let loadsUpTo, connection != nil else { return }
         if notices.first.map({ $0.ticket > loadsUpTo }) ?? true { loaded() }
     }

@@ -185,7 +185,7 @@ struct WindowAttempt {
         do {
             guard case .multi(let created) = try results[0].get(), let write = created[1].path,
                 let own = ContenderName(ZNodePath.name(of: write))
-            else { return .again }
+            else { throw ZooKeeperError(.server, path: mode.locksPath, message: "a window without a number") }
             guard !own.isBeyondTheLimit else { throw mode.numbersExhausted }
             let found = try results[1].get().data
             guard found.data == signal else { throw ZooKeeperError(.connectionLoss) }

@@ -55,8 +55,9 @@ struct WindowRun: Sendable {
         _ result: Swift.Result<Result, any Error>, drained: Drained
     ) async throws -> Result {
         guard request.holds.isValid else {
+            let reason = request.holds.lossReason ?? .deadlinePassed
             await finish(.lost, drained: drained)
-            throw lost(request.holds.lossReason ?? .deadlinePassed)
+            throw lost(reason)
         }
         switch result {
         case .success: await finish(.completed, drained: drained)

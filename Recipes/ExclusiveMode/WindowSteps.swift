@@ -7,6 +7,8 @@ struct WindowSteps {
     let watches: StragglerWatches
     /// The windows whose operations are waited for.
     private var crashed: [UnfinishedWindow] = []
+    /// Whether it was logged that a contender cannot be watched; of many it is logged once for each round of looks.
+    private var hasWarned = false
 
     init(run: WindowRun, watches: StragglerWatches) {
         self.run = run
@@ -33,7 +35,9 @@ struct WindowSteps {
         _ action: WindowStateMachine.Action, _ tracker: DrainTracker
     ) async throws -> WindowStateMachine.Event {
         switch action {
-        case .look(let nodes): for node in nodes { watches.look(at: node) }
+        case .look(let nodes):
+            hasWarned = false
+            for node in nodes { watches.look(at: node) }
         case .awaitSighting(let deadline): return try await awaitSighting(until: deadline)
         case .recordEviction(let duration): return try await recordEviction(duration, tracker)
         case .evict(let node):
@@ -57,13 +61,14 @@ struct WindowSteps {
         return .done
     }
 
-    private func awaitSighting(until deadline: MonotonicInstant?) async throws -> WindowStateMachine.Event {
+    private mutating func awaitSighting(until deadline: MonotonicInstant?) async throws -> WindowStateMachine.Event {
         var sightings: [StragglerWatches.Sighting] = []
         try await run.wait(until: deadline) {
             sightings = watches.take()
             return !sightings.isEmpty
         }
-        for case .failed(let node, let error) in sightings where !error.isTransient {
+        for case .failed(let node, let error) in sightings where !error.isTransient && !hasWarned {
+            hasWarned = true
             mode.logger.warning(
                 "The window cannot watch a processor that it waits for, and tries again after a pause",
                 metadata: ["zookeeper.path": "\(ZNodePath.child(node, of: mode.locksPath))", "error": "\(error)"])

@@ -92,13 +92,18 @@ struct HeldSet<Node: Holdable> {
         unreleased.values.contains { $0.node.map { !$0.isHandle || now < handlesUntil } ?? false }
     }
 
-    /// Looks at what may have become due.
+    /// Takes out what has outlived its deadline, and looks at what else may have become due.
     ///
     /// - Parameter sessionValidUntil: Until when what is settled is valid.
     mutating func takeDue(now: MonotonicInstant, sessionValidUntil: MonotonicInstant) -> Due {
         unsettled.removeAll { $0.isSettled }
         var due = Due()
         due.lost = (sessionValidUntil <= now ? held : unsettled).filter { $0.hasOutlivedDeadline(now: now) }
+        if !due.lost.isEmpty {
+            let lost = Set(due.lost.map(ObjectIdentifier.init))
+            held.removeAll { lost.contains(ObjectIdentifier($0)) }
+            unsettled.removeAll { lost.contains(ObjectIdentifier($0)) }
+        }
         due.unwatched = unsettled.filter { $0.needsWatch && $0.watchDue <= now }
         var looks = unsettled.map(\.validUntil) + unsettled.filter(\.needsWatch).map(\.watchDue)
         if !held.isEmpty { looks.append(sessionValidUntil) }

@@ -127,6 +127,35 @@ struct NodeCacheScopeTests {
         #expect(machine.fired(.changed, on: first, now: at(2)) == dataAndWatch)
     }
 
+    @Test func `a znode that has gone again when it is read leaves the cache as it was`() {
+        let machine = Machine(now: at(0))
+        _ = machine.connectionChanged(to: first, now: at(0))
+        #expect(machine.answered(.missing, on: first, now: at(1)) == existenceAndWatch)
+        #expect(machine.content == .unknown)
+        #expect(!machine.takePublication())
+        #expect(machine.answered(.missing, on: first, now: at(1)) == nil)
+        #expect(machine.takePublication())
+        #expect(machine.fired(.changed, on: first, now: at(2)) == dataAndWatch)
+        #expect(machine.answered(.missing, on: first, now: at(2)) == existenceAndWatch)
+        #expect(machine.content == .absent)
+        #expect(!machine.takePublication())
+        #expect(machine.answered(.missing, on: first, now: at(2)) == nil)
+        #expect(machine.content == .absent)
+        #expect(!machine.takePublication())
+    }
+
+    @Test func `a znode that may not be read and has gone is unreadable until it is known to be absent`() {
+        let machine = Machine(now: at(0))
+        _ = machine.connectionChanged(to: first, now: at(0))
+        _ = machine.answered(.failed(ZooKeeperError(.noAuth)), on: first, now: at(1))
+        #expect(machine.content == .unreadable(ZooKeeperError(.noAuth)))
+        #expect(machine.retry(on: first, now: at(9)) == dataAndWatch)
+        #expect(machine.answered(.missing, on: first, now: at(9)) == existenceAndWatch)
+        #expect(machine.content == .unreadable(ZooKeeperError(.noAuth)))
+        #expect(machine.answered(.missing, on: first, now: at(9)) == nil)
+        #expect(machine.content == .absent)
+    }
+
     @Test func `a znode that comes between two reads is read without another watch`() {
         let machine = Machine(now: at(0))
         _ = machine.connectionChanged(to: first, now: at(0))

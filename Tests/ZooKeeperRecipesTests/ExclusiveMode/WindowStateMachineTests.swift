@@ -218,7 +218,8 @@ import Testing
                 drain, processors: .random(in: 0..<4, using: &random), isAfterCrash: .random(using: &random))
             var inside = Set(scene.machine.tracker.waiting.keys.strings)
             var (recorded, evicted, mustWaitUntil) = (false, Set<String>(), scene.now)
-            var steps = 0
+            var (steps, hasCrash) = (0, false)
+            let began = scene.now
             while scene.action != .open {
                 steps += 1
                 #expect(steps < 10_000)
@@ -251,6 +252,7 @@ import Testing
                     mustWaitUntil = scene.now + .seconds(9)
                 case .findEarlierWindows(let crashed, _):
                     let owners = crashed ? ["crashed"] : []
+                    hasCrash = crashed
                     scene.after(.earlierWindows(crashed: owners, records: []))
                 case .recordCrashes, .awaitValidity: scene.after(.done)
                 case .pause, .awaitEvicted, .awaitEarlierWindows: try scene.wait()
@@ -260,6 +262,7 @@ import Testing
                 if case .abort = scene.action { break }
             }
             guard scene.action == .open else { continue }
+            if hasCrash { #expect(scene.now >= began + .seconds(5)) }
             #expect(inside.isSubset(of: evicted))
             #expect(evicted.isEmpty || scene.now >= mustWaitUntil)
         }

@@ -90,6 +90,7 @@ struct HeldSetTests {
         #expect(due(after: 9).lost.isEmpty)
         let last = due(after: 10)
         #expect(last.lost.map(\.path) == ["/a", "/b", "/c"] && last.nextLook == nil)
+        #expect(set.isEmpty)
     }
 
     @Test mutating func `a settled znode that is written is looked after again, and one that was released is not`() {
