@@ -69,15 +69,17 @@ let package = Package(
             name: "CZooKeeper",
             providers: [.apt(["libzookeeper-mt-dev"])]
         ),
+        // The seam between the client and what carries its requests.
+        .target(name: "ZooKeeperTransport", swiftSettings: strictSettings),
         .target(
             name: "ZooKeeperBridge",
-            dependencies: ["CZooKeeper", logging],
+            dependencies: ["CZooKeeper", "ZooKeeperTransport", logging],
             swiftSettings: strictSettings
         ),
         .target(
             name: "ZooKeeper",
             dependencies: [
-                "ZooKeeperBridge", logging, metrics, lifecycle, collections, heap,
+                "ZooKeeperBridge", "ZooKeeperTransport", logging, metrics, lifecycle, collections, heap,
                 tracing, configuration,
             ],
             swiftSettings: strictSettings
@@ -150,11 +152,12 @@ let package = Package(
 
         // No server, no sleep.
         .testTarget(
-            name: "ZooKeeperBridgeTests", dependencies: ["ZooKeeperBridge", logging], swiftSettings: settings),
+            name: "ZooKeeperBridgeTests", dependencies: ["ZooKeeperBridge", "ZooKeeperTransport", logging],
+            swiftSettings: settings),
         .testTarget(
             name: "ZooKeeperTests",
             dependencies: [
-                "ZooKeeper", "ZooKeeperBridge", logging, metrics, configuration, tracing,
+                "ZooKeeper", "ZooKeeperTransport", logging, metrics, configuration, tracing,
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
                 .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
                 .product(
@@ -165,13 +168,13 @@ let package = Package(
         ),
         .testTarget(
             name: "ZooKeeperRecipesTests",
-            dependencies: ["ZooKeeperRecipes", "ZooKeeperScheduling", "ZooKeeper", "ZooKeeperBridge", logging],
+            dependencies: ["ZooKeeperRecipes", "ZooKeeperScheduling", "ZooKeeper", "ZooKeeperTransport", logging],
             swiftSettings: settings
         ),
         // A world in virtual time, and the checkers that judge what was done in it or beside a real server.
         .target(
             name: "ZooKeeperSimulator",
-            dependencies: ["SystemSupport", "ZooKeeper", "ZooKeeperBridge", logging, metrics, lifecycle, heap],
+            dependencies: ["SystemSupport", "ZooKeeper", "ZooKeeperTransport", logging, metrics, lifecycle, heap],
             path: "Tests/Simulator",
             swiftSettings: settings
         ),
@@ -179,7 +182,7 @@ let package = Package(
         .target(
             name: "Simulations",
             dependencies: [
-                "ZooKeeper", "ZooKeeperBridge", "ZooKeeperRecipes", "ZooKeeperScheduling", "ZooKeeperSimulator",
+                "ZooKeeper", "ZooKeeperRecipes", "ZooKeeperScheduling", "ZooKeeperSimulator", "ZooKeeperTransport",
                 logging,
             ],
             path: "Tests/Simulations",
@@ -196,7 +199,7 @@ let package = Package(
         .testTarget(
             name: "SimulationTests",
             dependencies: [
-                "Simulations", "simulate", "ZooKeeperSimulator", "ZooKeeperTestKit", "ZooKeeper", "ZooKeeperBridge",
+                "Simulations", "simulate", "ZooKeeperSimulator", "ZooKeeperTestKit", "ZooKeeper", "ZooKeeperTransport",
                 "ZooKeeperRecipes", "ZooKeeperScheduling", logging,
             ],
             swiftSettings: settings
@@ -221,7 +224,7 @@ let package = Package(
             name: "ZooKeeperIntegrationTests",
             dependencies: [
                 "SystemSupport", "ZooKeeper", "ZooKeeperBridge", "ZooKeeperSimulator", "ZooKeeperTestKit",
-                "ZooKeeperTestKitTraits", "HoldServer", logging, lifecycle, metrics,
+                "ZooKeeperTestKitTraits", "ZooKeeperTransport", "HoldServer", logging, lifecycle, metrics,
             ],
             path: "integration/ZooKeeperIntegrationTests",
             swiftSettings: settings

@@ -11,7 +11,6 @@ final class SubtreeFollower<Entry: Sendable>: Sendable {
         var machine: Machine
         /// The watches that are set, or are being set, by the numbers of their reads.
         var watches: [Int: OneShotWatch] = [:]
-        var hasRun = false
     }
 
     let client: ZooKeeperClient
@@ -19,6 +18,7 @@ final class SubtreeFollower<Entry: Sendable>: Sendable {
     let scope: Machine.Scope
     let entries: Broadcast<Entry>
     let updates: Broadcast<CacheUpdate>
+    private let runOnce = RunOnce()
     private let view: @Sendable (CacheEntry) -> Entry
     private let share = WatchShare()
     private let wakeUp = WakeUp()
@@ -49,17 +49,9 @@ final class SubtreeFollower<Entry: Sendable>: Sendable {
     }
 
     func run() async throws {
-        try begin()
+        guard runOnce.begin() else { throw ZooKeeperError(.invalidArgument, message: "a cache runs once") }
         defer { end() }
         try await cancelWhenGracefulShutdown { try await self.follow() }
-    }
-
-    private func begin() throws(ZooKeeperError) {
-        let isFirst = state.withLock { state in
-            defer { state.hasRun = true }
-            return !state.hasRun
-        }
-        guard isFirst else { throw ZooKeeperError(.invalidArgument, message: "a cache runs once") }
     }
 
     /// Reads on every connection, until the task is cancelled.

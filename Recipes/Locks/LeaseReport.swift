@@ -41,21 +41,18 @@ final class LeaseReport: Sendable {
         state.withLock { state in
             guard state.lookout == nil, !state.isOver else { return }
             state.lookout = Task { [weak self, clock = client.clock, clientStates = client.states] in
-                await withTaskGroup(of: Void.self) { group in
-                    group.addTask {
+                await race(
+                    { [weak self] in
                         for await state in clientStates {
                             guard let until = validUntil(), self?.look(until) != nil else { return }
                             if state.isConnected { self?.prove(validUntil) }
                         }
-                    }
-                    group.addTask {
+                    },
+                    { [weak self] in
                         while let until = validUntil(), let next = self?.look(until) {
                             guard (try? await clock.sleep(until: next)) != nil else { return }
                         }
-                    }
-                    await group.next()
-                    group.cancelAll()
-                }
+                    })
             }
         }
         return states.follow()

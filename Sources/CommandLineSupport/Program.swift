@@ -119,16 +119,11 @@ package struct Overdue: Error, CustomStringConvertible {
 package func within<Result: Sendable>(
     _ limit: Duration, _ what: String, operation: @escaping @Sendable () async throws -> Result
 ) async throws -> Result {
-    try await withThrowingTaskGroup(of: Result.self) { group in
-        group.addTask { try await operation() }
-        group.addTask {
-            try await Task.sleep(for: limit)
-            throw Overdue(description: "not \(what) within \(Text.seconds(limit))")
-        }
-        defer { group.cancelAll() }
-        guard let result = try await group.next() else { throw CancellationError() }
-        return result
+    let clock = SystemMonotonicClock()
+    guard let result = try await clock.run(until: clock.now + limit, operation) else {
+        throw Overdue(description: "not \(what) within \(Text.seconds(limit))")
     }
+    return result
 }
 
 /// The level of the program's log lines.

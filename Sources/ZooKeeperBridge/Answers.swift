@@ -1,14 +1,15 @@
 import CZooKeeper
+import ZooKeeperTransport
 
 // The library's callbacks. They come on the connection's completion thread. Everything they are given dies when they
 // return, so they copy it.
 
 func voidAnswered(code: Int32, data: UnsafeRawPointer?) {
-    unsafe PendingRequest.from(data)?.finish(TransportReply(code: code))
+    unsafe PendingRequest.from(data)?.finish(TransportReply(code: ReplyCode(rawValue: code)))
 }
 
 func pathAnswered(code: Int32, path: UnsafePointer<CChar>?, data: UnsafeRawPointer?) {
-    unsafe PendingRequest.from(data)?.finish(TransportReply(code: code))
+    unsafe PendingRequest.from(data)?.finish(TransportReply(code: ReplyCode(rawValue: code)))
 }
 
 func statAnswered(code: Int32, stat: UnsafePointer<Stat>?, data: UnsafeRawPointer?) {
@@ -46,13 +47,15 @@ func aclAnswered(
 
 func transactionAnswered(code: Int32, data: UnsafeRawPointer?) {
     guard let request = unsafe PendingRequest.from(data) else { return }
+    let code = ReplyCode(rawValue: code)
     request.finish(TransportReply(code: code, body: request.results?.body(code: code) ?? .none))
 }
 
 private func reply(
     _ code: Int32, _ stat: UnsafePointer<Stat>?, _ body: (TransportStat) -> TransportBody
 ) -> TransportReply {
-    guard code == ReplyCode.ok, let stat = unsafe stat else { return TransportReply(code: code) }
+    let code = ReplyCode(rawValue: code)
+    guard code == .ok, let stat = unsafe stat else { return TransportReply(code: code) }
     return unsafe TransportReply(code: code, body: body(TransportStat(stat.pointee)))
 }
 

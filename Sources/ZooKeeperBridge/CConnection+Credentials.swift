@@ -1,6 +1,7 @@
 import CZooKeeper
 import Dispatch
 import Synchronization
+import ZooKeeperTransport
 
 extension CConnection {
     /// The credentials on their way to the server.
@@ -33,13 +34,13 @@ extension CConnection {
 
     func addAwaitingCredentials(to handle: Handle) {
         let refused = credentials.withLock { credentials in
-            var refused: [(PendingRequest, Int32)] = []
+            var refused: [(PendingRequest, ReplyCode)] = []
             while let (credential, request) = credentials.awaiting.first {
                 let code = Self.give(credential, request: request, to: handle)
-                if code == ReplyCode.invalidState, !handle.isUnrecoverable { break }
+                if code == .invalidState, !handle.isUnrecoverable { break }
                 credentials.awaiting.removeFirst()
                 switch code {
-                case ReplyCode.invalidState, ReplyCode.badArguments: refused.append((request, code))
+                case .invalidState, .badArguments: refused.append((request, code))
                 // With any other code the library has kept the credential, and will answer.
                 default: credentials.unanswered += 1
                 }
@@ -49,14 +50,17 @@ extension CConnection {
         for (request, code) in refused { request.finish(TransportReply(code: code)) }
     }
 
-    private static func give(_ credential: TransportCredential, request: PendingRequest, to handle: Handle) -> Int32 {
-        unsafe withData(credential.credential) { bytes, count in
+    private static func give(
+        _ credential: TransportCredential, request: PendingRequest, to handle: Handle
+    ) -> ReplyCode {
+        let code = unsafe withData(credential.credential) { bytes, count in
             unsafe zoo_add_auth(
                 handle.pointer, credential.scheme, bytes, count, credentialAnswered, request.context)
         }
+        return ReplyCode(rawValue: code)
     }
 
-    fileprivate func credentialWasAnswered(_ request: PendingRequest, code: Int32) {
+    fileprivate func credentialWasAnswered(_ request: PendingRequest, code: ReplyCode) {
         credentials.withLock { $0.unanswered = max($0.unanswered - 1, 0) }
         request.finish(TransportReply(code: code))
     }
@@ -66,6 +70,6 @@ extension CConnection {
 private func credentialAnswered(code: Int32, data: UnsafeRawPointer?) {
     guard let request = unsafe PendingRequest.from(data) else { return }
     request.connection.queue.async {
-        request.connection.credentialWasAnswered(request, code: code)
+        request.connection.credentialWasAnswered(request, code: ReplyCode(rawValue: code))
     }
 }

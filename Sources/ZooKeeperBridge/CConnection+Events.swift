@@ -1,6 +1,7 @@
 import CZooKeeper
 import Dispatch
 import Synchronization
+import ZooKeeperTransport
 
 extension CConnection {
     /// Passes an event of the library on, on its completion thread and in its order.
@@ -40,10 +41,10 @@ extension CConnection {
         case ZOO_CONNECTING_STATE:
             receive(.disconnected)
         case ZOO_EXPIRED_SESSION_STATE:
-            state.withLock { $0.finalCode = ReplyCode.sessionExpired }
+            state.withLock { $0.finalCode = .sessionExpired }
             receive(.expired)
         case ZOO_AUTH_FAILED_STATE:
-            state.withLock { $0.finalCode = ReplyCode.authenticationFailed }
+            state.withLock { $0.finalCode = .authenticationFailed }
             receive(.authenticationFailed)
         default:
             break
@@ -56,7 +57,7 @@ extension CConnection {
     private func failBecauseOfStranger() {
         let receive = state.withLock { state in
             if state.phase == .opening || state.phase == .open { state.phase = .failed }
-            state.finalCode = ReplyCode.connectionLoss
+            state.finalCode = .connectionLoss
             return state.receive.take()
         }
         guard let receive else { return }

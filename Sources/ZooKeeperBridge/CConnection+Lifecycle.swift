@@ -1,6 +1,7 @@
 import CZooKeeper
 import Dispatch
 import Synchronization
+import ZooKeeperTransport
 
 extension CConnection {
     func open() {

@@ -1,10 +1,15 @@
 import CZooKeeper
+import ZooKeeperTransport
 
 extension CConnection {
     /// Makes the library's call for a request.
     ///
     /// With the code 0 the library will answer; with any other it has sent nothing and will not.
-    func start(_ request: TransportRequest, pending: PendingRequest, on handle: Handle) -> Int32 {
+    func start(_ request: TransportRequest, pending: PendingRequest, on handle: Handle) -> ReplyCode {
+        ReplyCode(rawValue: call(request, pending: pending, on: handle))
+    }
+
+    private func call(_ request: TransportRequest, pending: PendingRequest, on handle: Handle) -> Int32 {
         switch request {
         case .create(let path, let data, let mode, let acl):
             unsafe create(path, data: data, mode: mode, acl: acl, context: pending.context, on: handle)
@@ -46,7 +51,7 @@ extension CConnection {
             let type = kind == .data ? ZWATCHTYPE_DATA : ZWATCHTYPE_CHILD
             return unsafe withPath(path) { unsafe zkb_remove_watches(zh, $0, type, voidAnswered, context) }
         case .create, .setACL, .multi, .addAuth:
-            return ReplyCode.badArguments
+            return ReplyCode.badArguments.rawValue
         }
     }
 
@@ -78,9 +83,9 @@ extension CConnection {
     }
 
     private func startAdding(_ credential: TransportCredential, pending: PendingRequest, on handle: Handle) -> Int32 {
-        if handle.isUnrecoverable { return ReplyCode.invalidState }
+        if handle.isUnrecoverable { return ReplyCode.invalidState.rawValue }
         add(credential, request: pending, to: handle)
-        return ReplyCode.ok
+        return ReplyCode.ok.rawValue
     }
 }
 
@@ -117,14 +122,14 @@ extension TransportCreateMode {
 /// One that holds a zero byte would reach C as another path, and is refused.
 func withPath(_ path: String, _ body: (UnsafePointer<CChar>) -> Int32) -> Int32 {
     unsafe path.withCString { text in
-        unsafe strlen(text) == path.utf8.count ? body(text) : ReplyCode.badArguments
+        unsafe strlen(text) == path.utf8.count ? body(text) : ReplyCode.badArguments.rawValue
     }
 }
 
 /// Lends data to a C call: a null pointer and -1 for none, a pointer that is not null for empty data.
 func withData(_ data: [UInt8]?, _ body: (UnsafePointer<CChar>?, Int32) -> Int32) -> Int32 {
     guard let data else { return body(nil, -1) }
-    guard let count = Int32(exactly: data.count) else { return ReplyCode.badArguments }
+    guard let count = Int32(exactly: data.count) else { return ReplyCode.badArguments.rawValue }
     if data.isEmpty {
         return unsafe withUnsafePointer(to: CChar(0)) { unsafe body($0, 0) }
     }

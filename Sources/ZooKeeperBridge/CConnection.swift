@@ -1,6 +1,7 @@
 import CZooKeeper
 import Dispatch
 import Synchronization
+import ZooKeeperTransport
 
 /// A connection over one handle of the C library.
 ///
@@ -46,7 +47,7 @@ final class CConnection: TransportConnection {
     }
 
     /// What a request gets that the server will not answer any more.
-    var finalCode: Int32 { state.withLock { $0.finalCode } }
+    var finalCode: ReplyCode { state.withLock { $0.finalCode } }
 
     /// Takes a request out of the registry; false if it is not there any more.
     func forget(_ pending: PendingRequest) -> Bool {
@@ -56,10 +57,10 @@ final class CConnection: TransportConnection {
     /// Ends a call on the handle.
     ///
     /// A call that the library refused will not be answered by it, so it is answered here.
-    private func leave(_ pending: PendingRequest, code: Int32) {
+    private func leave(_ pending: PendingRequest, code: ReplyCode) {
         let isRefused = state.withLock { state in
             state.leave()
-            return code != ReplyCode.ok && state.registry.remove(pending)
+            return code != .ok && state.registry.remove(pending)
         }
         if isRefused {
             pending.complete(TransportReply(code: code))
@@ -74,7 +75,7 @@ extension CConnection {
 
     enum Admission {
         case admitted(Handle, PendingRequest)
-        case refused(Int32)
+        case refused(ReplyCode)
     }
 
     /// The gate to the handle and the requests that went through it.
@@ -98,13 +99,13 @@ extension CConnection {
         /// Before there is a session to send it to the request fails as if its connection were lost; nothing was sent.
         mutating func admit(_ make: (_ slot: Int, _ number: UInt64) -> PendingRequest) -> Admission {
             switch phase {
-            case .made, .opening, .failed: return .refused(ReplyCode.connectionLoss)
-            case .closing, .closed: return .refused(ReplyCode.closing)
+            case .made, .opening, .failed: return .refused(.connectionLoss)
+            case .closing, .closed: return .refused(.closing)
             case .open: break
             }
-            guard let handle else { return .refused(ReplyCode.connectionLoss) }
+            guard let handle else { return .refused(.connectionLoss) }
             guard registry.count < CConnection.requestsInFlightLimit else {
-                return .refused(ReplyCode.marshallingError)
+                return .refused(.marshallingError)
             }
             callsInside += 1
             return .admitted(handle, registry.add(make))

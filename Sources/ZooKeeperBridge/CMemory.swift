@@ -1,4 +1,5 @@
 import CZooKeeper
+import ZooKeeperTransport
 
 /// Memory that C reads or writes, freed together.
 @safe final class CMemory {

@@ -1,4 +1,5 @@
 package import Logging
+package import ZooKeeperTransport
 
 /// The transport over the ZooKeeper C client.
 ///

@@ -1,4 +1,5 @@
 import CZooKeeper
+import ZooKeeperTransport
 
 /// The C library's handle of one connection.
 ///

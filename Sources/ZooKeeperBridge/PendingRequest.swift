@@ -1,3 +1,5 @@
+import ZooKeeperTransport
+
 /// A request that was given to the C library and has not been answered.
 ///
 /// Its address is the `data` of the C call. The connection's registry owns it until the library has called back, has
@@ -38,7 +40,7 @@ final class PendingRequest: Sendable {
     func finish(_ reply: @autoclosure () -> TransportReply) {
         guard connection.forget(self) else { return }
         let reply = reply()
-        completion(reply.code == ReplyCode.closing ? TransportReply(code: connection.finalCode) : reply)
+        completion(reply.code == .closing ? TransportReply(code: connection.finalCode) : reply)
     }
 
     /// Completes a request that the registry no longer holds.

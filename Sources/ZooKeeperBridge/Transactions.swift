@@ -1,5 +1,6 @@
 import CZooKeeper
 import Synchronization
+import ZooKeeperTransport
 
 extension CConnection {
     /// Makes the library's call for a transaction, if it is safe.
@@ -10,7 +11,7 @@ extension CConnection {
     /// with garbage: `ZBADARGUMENTS`, as for a transaction without operations.
     func startTransaction(_ operations: [TransportOperation], pending: PendingRequest, on handle: Handle) -> Int32 {
         guard let results = pending.results, !operations.isEmpty, operations.allSatisfy(\.isSafe) else {
-            return ReplyCode.badArguments
+            return ReplyCode.badArguments.rawValue
         }
         let memory = CMemory()
         let calls = unsafe memory.zeroed(zoo_op_t.self, count: operations.count)
@@ -19,7 +20,7 @@ extension CConnection {
         }
         return credentials.withLock { credentials in
             guard credentials.awaiting.isEmpty, credentials.unanswered == 0, handle.isConnected else {
-                return ReplyCode.connectionLoss
+                return ReplyCode.connectionLoss.rawValue
             }
             return withExtendedLifetime(memory) {
                 unsafe zoo_amulti(
@@ -64,10 +65,10 @@ extension CConnection {
     func stat(_ index: Int) -> UnsafeMutablePointer<Stat>? { unsafe stats[index] }
 
     /// The results, if a server gave any.
-    func body(code: Int32) -> TransportBody {
-        guard ReplyCode.isServerVerdict(code) else { return .none }
-        let codes = (0..<count).map { unsafe list[$0].err }
-        if code != ReplyCode.ok {
+    func body(code: ReplyCode) -> TransportBody {
+        guard code.isServerVerdict else { return .none }
+        let codes = (0..<count).map { unsafe ReplyCode(rawValue: list[$0].err) }
+        if code != .ok {
             guard Self.isFailure(codes, code: code) else { return .none }
             return .multi(codes.map { TransportOperationResult(code: $0) })
         }
@@ -81,10 +82,10 @@ extension CConnection {
     }
 
     /// Whether these are a failed transaction's results, and not a code that the library wrote into every one.
-    private static func isFailure(_ codes: [Int32], code: Int32) -> Bool {
-        guard let failed = codes.firstIndex(where: { $0 != ReplyCode.ok }) else { return false }
+    private static func isFailure(_ codes: [ReplyCode], code: ReplyCode) -> Bool {
+        guard let failed = codes.firstIndex(where: { $0 != .ok }) else { return false }
         return codes[failed] == code
-            && codes[(failed + 1)...].allSatisfy { $0 == ReplyCode.runtimeInconsistency }
+            && codes[(failed + 1)...].allSatisfy { $0 == .runtimeInconsistency }
     }
 }
 

@@ -1,4 +1,5 @@
 import CZooKeeper
+import ZooKeeperTransport
 
 extension TransportEndpoint {
     /// The servers as the C library takes them, or why it cannot.

@@ -5,7 +5,7 @@ import ZooKeeperTestKit
 
 /// The recipes in simulated worlds, with a fixed set of seeds; `make simulate` runs any number of others.
 @Suite struct ScenarioTests {
-    private static let seeds: ClosedRange<UInt64> = 1...60
+    private static let seeds: ClosedRange<UInt64> = 1...30
 
     @Test(arguments: allScenarios.map { $0.name })
     func `what participants did keeps every promise`(name: String) async throws {

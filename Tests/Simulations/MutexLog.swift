@@ -1,7 +1,7 @@
 import ZooKeeper
-import ZooKeeperBridge
 import ZooKeeperRecipes
 import ZooKeeperSimulator
+import ZooKeeperTransport
 
 /// What the users of a mutex did, and what the ensemble took from them.
 struct MutexLog: Sendable {

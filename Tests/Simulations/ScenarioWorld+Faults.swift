@@ -1,6 +1,6 @@
 import ZooKeeper
-import ZooKeeperBridge
 import ZooKeeperSimulator
+import ZooKeeperTransport
 
 // What strikes in a simulated world, and its end.
 extension ScenarioWorld {

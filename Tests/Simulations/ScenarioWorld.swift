@@ -1,7 +1,7 @@
 import ZooKeeper
-import ZooKeeperBridge
 import ZooKeeperRecipes
 import ZooKeeperSimulator
+import ZooKeeperTransport
 
 /// A simulated world with an ensemble, participants, and the faults that strike them.
 package final class ScenarioWorld {

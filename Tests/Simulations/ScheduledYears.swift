@@ -1,9 +1,9 @@
 import Foundation
 import ZooKeeper
-import ZooKeeperBridge
 import ZooKeeperRecipes
 import ZooKeeperScheduling
 import ZooKeeperSimulator
+import ZooKeeperTransport
 
 /// Years of a daily schedule in a zone with daylight saving, in virtual time: five nodes with clocks of their own, a crash of
 /// the runner in one run of five, and a sixth node whose clock is wrong.

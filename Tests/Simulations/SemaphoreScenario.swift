@@ -1,7 +1,7 @@
 import ZooKeeper
-import ZooKeeperBridge
 import ZooKeeperRecipes
 import ZooKeeperSimulator
+import ZooKeeperTransport
 
 /// Those who take leases of a semaphore, one or several at a time, while others change its limit; through every fault.
 package struct SemaphoreScenario: Scenario {

@@ -1,5 +1,6 @@
 import Logging
 import Synchronization
+import ZooKeeperTransport
 
 @testable import ZooKeeperBridge
 

@@ -1,4 +1,5 @@
 import Testing
+import ZooKeeperTransport
 
 @testable import ZooKeeperBridge
 

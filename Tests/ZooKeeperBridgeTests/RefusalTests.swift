@@ -1,12 +1,13 @@
 import Testing
+import ZooKeeperTransport
 
 @testable import ZooKeeperBridge
 
 /// Requests that are answered without a server.
 @Suite struct RefusalTests {
     /// The answer, if it came before `submit` returned.
-    private func answerAtOnce(_ session: BridgeSession, _ request: TransportRequest) -> Int32? {
-        let answers = Journal<Int32>()
+    private func answerAtOnce(_ session: BridgeSession, _ request: TransportRequest) -> ReplyCode? {
+        let answers = Journal<ReplyCode>()
         session.connection.submit(request) { answers.append($0.code) }
         return answers.entries.first
     }
@@ -124,7 +125,7 @@ import Testing
         let port = try #require(closedPort())
         let session = BridgeSession(to: [port], timeout: 1_000)
         session.connection.open()
-        var codes: Set<Int32> = []
+        var codes: Set<ReplyCode> = []
         for _ in 0..<20 { codes.insert(await session.send(.sync(path: "/")).code) }
         #expect(codes == [ReplyCode.connectionLoss])
         #expect(session.journal.entries.isEmpty)

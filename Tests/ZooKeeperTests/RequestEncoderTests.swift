@@ -1,5 +1,5 @@
 import Testing
-import ZooKeeperBridge
+import ZooKeeperTransport
 
 @testable import ZooKeeper
 
@@ -171,7 +171,7 @@ struct RequestEncoderTransactionTests {
     private let encoder = RequestEncoder(ZooKeeperClientConfiguration(servers: []))
     private let three: [TransactionOperation] = [.check("/a"), .create("/b"), .delete("/c")]
 
-    private func failure(_ code: Int32, _ codes: [Int32]) -> ZooKeeperError? {
+    private func failure(_ code: ReplyCode, _ codes: [ReplyCode]) -> ZooKeeperError? {
         let reply = TransportReply(code: code, body: .multi(codes.map { TransportOperationResult(code: $0) }))
         return zooKeeperError { _ = try encoder.decode(reply, to: .multi(three)).get() }
     }
@@ -208,8 +208,8 @@ struct RequestEncoderTransactionTests {
     @Test(
         arguments: [
             ([-101, -2, -2], 0, "/a"), ([0, -101, -2], 1, "/b"), ([0, 0, -101], 2, "/c"),
-        ] as [([Int32], Int, String)])
-    func `the operation that failed is named, with its path`(codes: [Int32], index: Int, path: String) {
+        ] as [([ReplyCode], Int, String)])
+    func `the operation that failed is named, with its path`(codes: [ReplyCode], index: Int, path: String) {
         let error = failure(-101, codes)
         #expect(error?.code == .noNode)
         #expect(error?.failedOperation == index)
@@ -217,8 +217,8 @@ struct RequestEncoderTransactionTests {
         #expect(error?.isOutcomeUnknown == false)
     }
 
-    @Test(arguments: [-4, -7, -112, -116, -118] as [Int32])
-    func `a transaction whose outcome is unknown has no failed operation`(code: Int32) {
+    @Test(arguments: [-4, -7, -112, -116, -118] as [ReplyCode])
+    func `a transaction whose outcome is unknown has no failed operation`(code: ReplyCode) {
         let error = failure(code, [code, -2, -2])
         #expect(error?.isOutcomeUnknown == true)
         #expect(error?.failedOperation == nil)

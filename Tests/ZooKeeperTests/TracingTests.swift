@@ -4,6 +4,7 @@ import Testing
 import Tracing
 
 @testable import ZooKeeper
+import ZooKeeperTransport
 
 @Suite(.timeLimit(.minutes(5)))
 struct TracingTests {

@@ -1,6 +1,6 @@
 internal import Logging
 internal import Synchronization
-internal import ZooKeeperBridge
+internal import ZooKeeperTransport
 
 /// What a client that is to end waits for before it closes its session.
 enum CloseMode: Int, Comparable {

@@ -1,6 +1,6 @@
 internal import Logging
 internal import Synchronization
-internal import ZooKeeperBridge
+internal import ZooKeeperTransport
 
 extension ClientCore {
     /// What to do outside of the lock after an event, in order.

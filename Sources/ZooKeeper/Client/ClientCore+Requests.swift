@@ -1,6 +1,6 @@
 internal import Logging
 internal import Synchronization
-internal import ZooKeeperBridge
+internal import ZooKeeperTransport
 
 extension ClientCore {
     /// Requests taken from the queue, and the connection that they go out on.
@@ -177,13 +177,13 @@ extension ClientCore {
             let now = clock.now
             let isPresent = connectionNumber == state.connectionNumber && state.phase != .stopped
             var consequences = Consequences()
-            if isPresent, reply.isAnswer {
-                state.answered(sentAt: sent, at: now, as: reply.code == 0 ? request.shows : .activity)
+            if isPresent, reply.code.isAnswer {
+                state.answered(sentAt: sent, at: now, as: reply.code == .ok ? request.shows : .activity)
                 consequences.moved = state.live
             }
             consequences.refusedSize = state.requests.settle(
                 outgoing, by: reply, isPresent: isPresent, establishment: establishment, now: now)
-            if reply.isAnswer {
+            if reply.code.isAnswer {
                 // The C client may have reconnected before it sent the request.
                 consequences.isMisplaced = outgoing.pending.batch != nil && establishment != state.establishments
                 if !consequences.isMisplaced { outgoing.pending.batch?.answered(sureUntil: state.validity.validUntil) }

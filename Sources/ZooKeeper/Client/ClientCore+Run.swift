@@ -1,7 +1,7 @@
 internal import DequeModule
 internal import Logging
 internal import Synchronization
-internal import ZooKeeperBridge
+internal import ZooKeeperTransport
 
 extension ClientCore {
     private struct Resolution: Sendable {

@@ -1,6 +1,6 @@
 internal import Logging
 internal import Synchronization
-internal import ZooKeeperBridge
+internal import ZooKeeperTransport
 
 extension ClientCore {
     /// Nobody waits for this watch any more.

@@ -1,6 +1,6 @@
 internal import Logging
 internal import Synchronization
-internal import ZooKeeperBridge
+internal import ZooKeeperTransport
 
 /// What all parts of a client share: its session, its requests, its watches, and what it holds.
 ///

@@ -1,5 +1,5 @@
 internal import DequeModule
-internal import ZooKeeperBridge
+internal import ZooKeeperTransport
 
 /// A request that has been checked and encoded, and waits for a connection or its turn.
 struct Outgoing: Sendable {
@@ -128,9 +128,9 @@ struct RequestQueue {
     ) -> Int? {
         inFlight -= 1
         let isPassing = outgoing.pending.isPassing
-        if isPresent, isPassing, reply.isRefusal { isStalled = true }
-        if reply.isAnswer { packetLimit.recordAnswer(toSize: outgoing.encoded.encodedSize) }
-        guard reply.isConnectionLoss, !isPassing else { return nil }
+        if isPresent, isPassing, reply.code.isRefusal { isStalled = true }
+        if reply.code.isAnswer { packetLimit.recordAnswer(toSize: outgoing.encoded.encodedSize) }
+        guard reply.code == .connectionLoss, !isPassing else { return nil }
         let isNew = packetLimit.recordLoss(
             ofSize: outgoing.encoded.encodedSize, establishment: establishment, now: now)
         return isNew ? packetLimit.refusedSize : nil
@@ -165,17 +165,9 @@ struct RequestQueue {
     }
 }
 
-extension TransportReply {
-    /// Whether a server has answered: its own codes are 0 and those below -100 that are not about the connection.
-    var isAnswer: Bool {
-        code == 0 || (code < -100 && ![-112, -113, -115, -116, -118].contains(code))
-    }
-
-    /// Whether the connection was lost before there was an answer.
-    fileprivate var isConnectionLoss: Bool { code == -4 }
-
+extension ReplyCode {
     /// Whether the transport may have refused the request for want of a connection.
-    fileprivate var isRefusal: Bool { [-4, -9, -116].contains(code) }
+    fileprivate var isRefusal: Bool { [.connectionLoss, .invalidState, .closing].contains(self) }
 }
 
 extension ZooKeeperError {

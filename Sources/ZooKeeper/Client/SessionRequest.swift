@@ -1,4 +1,4 @@
-internal import ZooKeeperBridge
+internal import ZooKeeperTransport
 
 /// One request to the ensemble; paths are the user's, below the chroot.
 package enum SessionRequest: Sendable {
@@ -203,7 +203,7 @@ struct RequestEncoder: Sendable {
 extension RequestEncoder {
     /// Turns a successful answer into its public form.
     func decode(_ reply: TransportReply, to request: SessionRequest) -> SessionResult {
-        guard reply.code == 0 else { return .failure(error(for: reply, request: request)) }
+        guard reply.code == .ok else { return .failure(error(for: reply, request: request)) }
         return switch reply.body {
         case .none: .success(.none)
         case .created(let path, let stat): .success(.created(path: stripped(path), stat: ZNodeStat(stat)))
@@ -220,10 +220,12 @@ extension RequestEncoder {
     }
 
     private func error(for reply: TransportReply, request: SessionRequest) -> ZooKeeperError {
-        var error = ZooKeeperError(serverCode: reply.code, path: request.path)
+        var error = ZooKeeperError(replyCode: reply.code, path: request.path)
         guard case .multi(let operations) = request, case .multi(let results) = reply.body else { return error }
-        // Operations before the failing one carry 0, those after it -2.
-        guard !error.isOutcomeUnknown, let index = results.firstIndex(where: { $0.code != 0 && $0.code != -2 }) else {
+        // Operations before the failing one have succeeded, those after it were not tried.
+        guard !error.isOutcomeUnknown,
+            let index = results.firstIndex(where: { ![.ok, .runtimeInconsistency].contains($0.code) })
+        else {
             return error
         }
         error.failedOperation = index

@@ -1,4 +1,4 @@
-internal import ZooKeeperBridge
+internal import ZooKeeperTransport
 
 /// One operation of a transaction: all of them happen, at one instant, or none.
 public struct TransactionOperation: Sendable {

@@ -1,4 +1,4 @@
-internal import ZooKeeperBridge
+internal import ZooKeeperTransport
 
 /// What a request takes on the wire, as the C client encodes it.
 ///

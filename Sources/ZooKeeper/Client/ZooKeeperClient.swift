@@ -2,7 +2,8 @@ public import Logging
 public import Metrics
 public import ServiceLifecycle
 internal import Synchronization
-package import ZooKeeperBridge
+internal import ZooKeeperBridge
+package import ZooKeeperTransport
 
 /// A client of a ZooKeeper ensemble.
 ///

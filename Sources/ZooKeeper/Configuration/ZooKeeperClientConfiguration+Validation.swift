@@ -1,4 +1,4 @@
-internal import ZooKeeperBridge
+internal import ZooKeeperTransport
 
 extension ZooKeeperClientConfiguration {
     static let possibleRequestsInFlight = 1...4096

@@ -1,3 +1,5 @@
+internal import ZooKeeperTransport
+
 /// What went wrong with a request, a session or an argument.
 public struct ZooKeeperError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The kind of an error.
@@ -117,31 +119,33 @@ extension ZooKeeperError {
     ///
     /// Lost, timed out, moved, closing and inconsistent all mean that the outcome is unknown, and so does every code
     /// that is not known to be a refusal.
-    init(serverCode: Int32, path: String?) {
+    init(replyCode: ReplyCode, path: String?) {
         let code: Code
         var unknown = false
-        switch serverCode {
-        case -101: code = .noNode
-        case -110: code = .nodeExists
-        case -103: code = .badVersion
-        case -111: code = .notEmpty
-        case -108: code = .noChildrenForEphemerals
-        case -102: code = .noAuth
-        case -114: code = .invalidACL
-        case -115, -113: code = .authenticationFailed
-        case -125: code = .quotaExceeded
-        case -127: code = .throttled
-        case -6: code = .unimplemented
-        case -8: code = .invalidArgument
-        case -121: code = .noWatch
-        case -4, -2, -116, -9, -5: (code, unknown) = (.connectionLoss, true)
-        case -7: (code, unknown) = (.operationTimeout, true)
-        case -118: (code, unknown) = (.sessionMoved, true)
-        case -112: (code, unknown) = (.sessionExpired, true)
-        // Reconfiguration refused, server or session of a kind that takes no such write, SASL demanded.
-        case -13, -14, -119, -120, -123, -124: code = .server
+        switch replyCode {
+        case .noNode: code = .noNode
+        case .nodeExists: code = .nodeExists
+        case .badVersion: code = .badVersion
+        case .notEmpty: code = .notEmpty
+        case .noChildrenForEphemerals: code = .noChildrenForEphemerals
+        case .noAuth: code = .noAuth
+        case .invalidACL: code = .invalidACL
+        case .authenticationFailed, .invalidCallback: code = .authenticationFailed
+        case .quotaExceeded: code = .quotaExceeded
+        case .throttled: code = .throttled
+        case .unimplemented: code = .unimplemented
+        case .badArguments: code = .invalidArgument
+        case .noWatch: code = .noWatch
+        case .connectionLoss, .runtimeInconsistency, .closing, .invalidState, .marshallingError:
+            (code, unknown) = (.connectionLoss, true)
+        case .operationTimeout: (code, unknown) = (.operationTimeout, true)
+        case .sessionMoved: (code, unknown) = (.sessionMoved, true)
+        case .sessionExpired: (code, unknown) = (.sessionExpired, true)
+        case .newConfigurationWithoutQuorum, .reconfigurationInProgress, .reconfigurationDisabled, .notReadOnly,
+            .ephemeralOnLocalSession, .saslRequired:
+            code = .server
         default: (code, unknown) = (.server, true)
         }
-        self.init(code, path: path, serverCode: serverCode, isOutcomeUnknown: unknown)
+        self.init(code, path: path, serverCode: replyCode.rawValue, isOutcomeUnknown: unknown)
     }
 }

@@ -1,4 +1,4 @@
-internal import ZooKeeperBridge
+internal import ZooKeeperTransport
 
 /// One entry of a znode's access control list: who may do what.
 public struct ACL: Sendable, Hashable {

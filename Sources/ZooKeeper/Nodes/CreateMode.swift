@@ -1,4 +1,4 @@
-internal import ZooKeeperBridge
+internal import ZooKeeperTransport
 
 /// How long a znode lives, and whether the server numbers its name.
 public struct CreateMode: Sendable, Hashable, CustomStringConvertible {

@@ -1,4 +1,4 @@
-internal import ZooKeeperBridge
+internal import ZooKeeperTransport
 
 /// What the server knows about a znode beside its data.
 public struct ZNodeStat: Sendable, Hashable {

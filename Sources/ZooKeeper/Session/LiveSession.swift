@@ -1,5 +1,5 @@
 internal import Synchronization
-internal import ZooKeeperBridge
+internal import ZooKeeperTransport
 
 /// One session of a client, from its grant to its end: what recipes build on.
 ///

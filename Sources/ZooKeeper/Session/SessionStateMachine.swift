@@ -1,4 +1,4 @@
-internal import ZooKeeperBridge
+internal import ZooKeeperTransport
 
 /// Decides how a client comes to a session and keeps it, through lost connections, absent servers and expiry.
 ///

@@ -1,5 +1,5 @@
 internal import Synchronization
-internal import ZooKeeperBridge
+internal import ZooKeeperTransport
 
 /// Where one watch's single event goes.
 ///

@@ -76,11 +76,7 @@ struct StatusChanges {
         while true {
             let watches = try await watches()
             try await body()
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                for watch in watches { group.addTask { _ = try await watch.event() } }
-                try await group.next()
-                group.cancelAll()
-            }
+            _ = try await race(among: watches.map { watch in { try await watch.event() } })
         }
     }
 

@@ -1,7 +1,7 @@
 import Synchronization
 import Testing
-import ZooKeeperBridge
 import ZooKeeperSimulator
+import ZooKeeperTransport
 
 /// What callers of the simulated client library hear, where it differs from what a server sends.
 @Suite struct ClientLibraryTests {

@@ -1,6 +1,6 @@
 import ZooKeeper
-import ZooKeeperBridge
 import ZooKeeperSimulator
+import ZooKeeperTransport
 
 /// An ensemble in a world of its own, with clients that speak the protocol and nothing else.
 final class EnsembleScene {

@@ -1,7 +1,7 @@
 import Testing
 import ZooKeeper
-import ZooKeeperBridge
 import ZooKeeperSimulator
+import ZooKeeperTransport
 
 /// Clients that write and read while servers die, lag and are cut off.
 @Suite struct SimulatedEnsembleChaosTests {

@@ -1,7 +1,7 @@
 import Testing
 import ZooKeeper
-import ZooKeeperBridge
 import ZooKeeperSimulator
+import ZooKeeperTransport
 
 /// Several servers, of which some are slow, cut off or dead.
 @Suite struct SimulatedEnsembleTests {

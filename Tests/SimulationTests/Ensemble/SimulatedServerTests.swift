@@ -1,7 +1,7 @@
 import Testing
 import ZooKeeper
-import ZooKeeperBridge
 import ZooKeeperSimulator
+import ZooKeeperTransport
 
 /// One server alone.
 @Suite struct SimulatedServerTests {

@@ -1,6 +1,6 @@
 import Testing
-import ZooKeeperBridge
 import ZooKeeperSimulator
+import ZooKeeperTransport
 
 @Suite struct SimulatedTreeTests {
     /// A tree to which each decided write is applied at once, as on a server alone.

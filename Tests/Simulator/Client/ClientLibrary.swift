@@ -1,5 +1,5 @@
 internal import ZooKeeper
-internal import ZooKeeperBridge
+internal import ZooKeeperTransport
 
 /// One handle of the C client, as far as a caller can tell.
 ///
@@ -24,7 +24,7 @@ package final class ClientLibrary {
         case connecting
         case connected
         /// The session is gone, or the handle is being closed; the code is what requests get from now on.
-        case ended(refusal: Int32)
+        case ended(refusal: ReplyCode)
     }
 
     private struct Pending {
@@ -89,13 +89,13 @@ package final class ClientLibrary {
 
     func submit(_ request: TransportRequest, completion: @escaping @Sendable (TransportReply) -> Void) {
         if let refusal = refusal(of: request) { return completion(TransportReply(code: refusal)) }
-        if case .addAuth = request { return call { completion(TransportReply(code: 0)) } }
+        if case .addAuth = request { return call { completion(TransportReply(code: .ok)) } }
         lastNumber += 1
         pending.append(Pending(number: lastNumber, request: request, completion: completion))
         if phase == .connected { send(.request(number: lastNumber, request)) }
     }
 
-    private func refusal(of request: TransportRequest) -> Int32? {
+    private func refusal(of request: TransportRequest) -> ReplyCode? {
         switch phase {
         case .made, .opening: return ReplyCode.connectionLoss
         case .ended(let refusal): return refusal
@@ -181,7 +181,7 @@ package final class ClientLibrary {
     }
 
     /// The connection, or the attempt to have one, has failed.
-    private func lost(_ attempt: Int, code: Int32) {
+    private func lost(_ attempt: Int, code: ReplyCode) {
         guard attempt == self.attempt else { return }
         let wasConnected = phase == .connected
         dropSocket()
@@ -258,7 +258,7 @@ package final class ClientLibrary {
 
     // MARK: Calling back
 
-    private func failPending(_ code: Int32) {
+    private func failPending(_ code: ReplyCode) {
         let failed = pending
         pending = []
         for request in failed { call { request.completion(TransportReply(code: code)) } }
@@ -275,13 +275,4 @@ package final class ClientLibrary {
     private func later(_ range: ClosedRange<Duration>, _ action: @escaping () -> Void) {
         simulation.after(simulation.chance.duration(range), by: process, action)
     }
-}
-
-/// The codes that the C client gives by itself.
-enum ReplyCode {
-    static let connectionLoss: Int32 = -4
-    static let operationTimeout: Int32 = -7
-    static let invalidState: Int32 = -9
-    static let sessionExpired: Int32 = -112
-    static let closing: Int32 = -116
 }

@@ -1,5 +1,5 @@
 internal import ZooKeeper
-internal import ZooKeeperBridge
+internal import ZooKeeperTransport
 
 /// The watches that the C client remembers, to dispatch events and to set them again on another connection.
 ///
@@ -16,16 +16,16 @@ struct LibraryWatches {
         (data.sorted().strings, missing.sorted().strings, children.sorted().strings)
     }
 
-    mutating func activate(_ request: TransportRequest, code: Int32) {
+    mutating func activate(_ request: TransportRequest, code: ReplyCode) {
         switch request {
         case .exists(let path, watch: true):
-            if code == 0 { data.insert(path) } else if code == Self.noNode { missing.insert(path) }
-        case .getData(let path, watch: true) where code == 0: data.insert(path)
-        case .getChildren(let path, watch: true) where code == 0: children.insert(path)
-        case .removeWatches(let path, .data) where code == 0:
+            if code == .ok { data.insert(path) } else if code == .noNode { missing.insert(path) }
+        case .getData(let path, watch: true) where code == .ok: data.insert(path)
+        case .getChildren(let path, watch: true) where code == .ok: children.insert(path)
+        case .removeWatches(let path, .data) where code == .ok:
             data.remove(path)
             missing.remove(path)
-        case .removeWatches(let path, .children) where code == 0: children.remove(path)
+        case .removeWatches(let path, .children) where code == .ok: children.remove(path)
         default: break
         }
     }
@@ -45,6 +45,4 @@ struct LibraryWatches {
         for table in tables where self[keyPath: table].remove(path) { wasThere = true }
         return wasThere
     }
-
-    private static let noNode: Int32 = -101
 }

@@ -1,5 +1,5 @@
 internal import ZooKeeper
-package import ZooKeeperBridge
+package import ZooKeeperTransport
 
 /// Where a simulated process's connections lead.
 package protocol SimulatedNetwork: AnyObject {

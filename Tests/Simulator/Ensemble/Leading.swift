@@ -1,5 +1,5 @@
 internal import ZooKeeper
-internal import ZooKeeperBridge
+internal import ZooKeeperTransport
 
 /// What a server knows while it leads: a term of office.
 final class Leading {
@@ -54,7 +54,7 @@ final class Leading {
         case .write(let request):
             let code = tracker.check(session, owner: origin.server)
             propose(session, origin, on: server) { zxid in
-                guard code == ServerCode.ok else { return Self.refusal(of: request, code) }
+                guard code == ReplyCode.ok else { return Self.refusal(of: request, code) }
                 return proposed.decide(request, by: session, zxid: zxid, in: server.tree)
             }
         case .createSession(let timeout):
@@ -92,10 +92,10 @@ final class Leading {
         commitWhatCan(on: server)
     }
 
-    private static func refusal(of request: TransportRequest, _ code: Int32) -> TreeChange {
+    private static func refusal(of request: TransportRequest, _ code: ReplyCode) -> TreeChange {
         guard case .multi(let operations) = request, !operations.isEmpty else { return .error(code) }
         return .failedMulti(
-            [code] + [Int32](repeating: ServerCode.runtimeInconsistency, count: operations.count - 1))
+            [code] + [ReplyCode](repeating: ReplyCode.runtimeInconsistency, count: operations.count - 1))
     }
 
     /// Commits, in order, what a quorum has logged.

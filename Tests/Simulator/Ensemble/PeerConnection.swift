@@ -1,5 +1,5 @@
 internal import ZooKeeper
-internal import ZooKeeperBridge
+internal import ZooKeeperTransport
 
 /// What a follower tells its leader.
 enum LearnerMessage {

@@ -1,5 +1,5 @@
 internal import ZooKeeper
-package import ZooKeeperBridge
+package import ZooKeeperTransport
 
 /// What a leader has proposed and not applied yet.
 ///
@@ -72,7 +72,7 @@ package struct ProposedChanges {
     /// An administrator's word on a sequence counter.
     mutating func decideSequence(of path: String, next: Int32, zxid: Int64, in tree: SimulatedTree) -> TreeChange {
         attempt.removeAll(keepingCapacity: true)
-        guard var node = outlook(path, tree) else { return .error(ServerCode.noNode) }
+        guard var node = outlook(path, tree) else { return .error(ReplyCode.noNode) }
         node.created = next
         attempt.append((path, node))
         keepAttempt(zxid)
@@ -82,8 +82,8 @@ package struct ProposedChanges {
     /// Takes away a container that nobody uses.
     mutating func decideReaping(_ path: String, zxid: Int64, in tree: SimulatedTree) -> TreeChange {
         attempt.removeAll(keepingCapacity: true)
-        guard let node = outlook(path, tree) else { return .error(ServerCode.noNode) }
-        guard node.childCount == 0 else { return .error(ServerCode.notEmpty) }
+        guard let node = outlook(path, tree) else { return .error(ReplyCode.noNode) }
+        guard node.childCount == 0 else { return .error(ReplyCode.notEmpty) }
         leaveParent(of: path, in: tree)
         attempt.append((path, nil))
         keepAttempt(zxid)
@@ -115,8 +115,8 @@ package struct ProposedChanges {
                 let after = operations.count - index - 1
                 attempt.removeAll(keepingCapacity: true)
                 return .failedMulti(
-                    [Int32](repeating: ServerCode.ok, count: index) + [error.code]
-                        + [Int32](repeating: ServerCode.runtimeInconsistency, count: after))
+                    [ReplyCode](repeating: ReplyCode.ok, count: index) + [error.code]
+                        + [ReplyCode](repeating: ReplyCode.runtimeInconsistency, count: after))
             }
         }
         keepAttempt(zxid)
@@ -141,7 +141,7 @@ package struct ProposedChanges {
     }
 
     private func existing(_ path: String, _ tree: SimulatedTree) throws(Refusal) -> Outlook {
-        guard let node = outlook(path, tree) else { throw Refusal(ServerCode.noNode) }
+        guard let node = outlook(path, tree) else { throw Refusal(ReplyCode.noNode) }
         return node
     }
 
@@ -154,16 +154,16 @@ package struct ProposedChanges {
         case .delete(let path, let version):
             return try delete(path, version: version, in: tree)
         case .setData(let path, let data, let version):
-            guard Path.isValid(path) else { throw Refusal(ServerCode.badArguments) }
+            guard Path.isValid(path) else { throw Refusal(ReplyCode.badArguments) }
             var node = try existing(path, tree)
-            guard allows(node.acl, Permission.write) else { throw Refusal(ServerCode.noAuth) }
+            guard allows(node.acl, Permission.write) else { throw Refusal(ReplyCode.noAuth) }
             node.version = try next(node.version, expected: version)
             attempt.append((path, node))
             return .setData(path: path, data: data, version: node.version)
         case .setACL(let path, let acl, let version):
             return try setACL(acl, of: path, version: version, in: tree)
         default:
-            throw Refusal(ServerCode.unimplemented)
+            throw Refusal(ReplyCode.unimplemented)
         }
     }
 
@@ -173,9 +173,9 @@ package struct ProposedChanges {
         switch request {
         case .write(let request): return try single(request, by: session, in: tree)
         case .check(let path, let version):
-            guard Path.isValid(path) else { throw Refusal(ServerCode.badArguments) }
+            guard Path.isValid(path) else { throw Refusal(ReplyCode.badArguments) }
             let node = try existing(path, tree)
-            guard allows(node.acl, Permission.read) else { throw Refusal(ServerCode.noAuth) }
+            guard allows(node.acl, Permission.read) else { throw Refusal(ReplyCode.noAuth) }
             _ = try next(node.version, expected: version)
             return .check
         }
@@ -186,15 +186,15 @@ package struct ProposedChanges {
         in tree: SimulatedTree
     ) throws(Refusal) -> TreeChange {
         let (isSequential, owner) = try kind(of: mode, session: session)
-        guard path.utf8.contains(UInt8(ascii: "/")) else { throw Refusal(ServerCode.badArguments) }
+        guard path.utf8.contains(UInt8(ascii: "/")) else { throw Refusal(ReplyCode.badArguments) }
         let acl = try checked(acl)
         let parent = Path.parent(of: path)
         var above = try existing(parent, tree)
-        guard allows(above.acl, Permission.create) else { throw Refusal(ServerCode.noAuth) }
+        guard allows(above.acl, Permission.create) else { throw Refusal(ReplyCode.noAuth) }
         let full = isSequential ? path + Self.sequence(above.created) : path
-        guard Path.isValid(full) else { throw Refusal(ServerCode.badArguments) }
-        guard outlook(full, tree) == nil else { throw Refusal(ServerCode.nodeExists) }
-        guard !above.isEphemeral else { throw Refusal(ServerCode.noChildrenForEphemerals) }
+        guard Path.isValid(full) else { throw Refusal(ReplyCode.badArguments) }
+        guard outlook(full, tree) == nil else { throw Refusal(ReplyCode.nodeExists) }
+        guard !above.isEphemeral else { throw Refusal(ReplyCode.noChildrenForEphemerals) }
         // It may go over the end here; a server that applies it keeps the greater number.
         let created = above.created &+ 1
         above.created = created
@@ -214,7 +214,7 @@ package struct ProposedChanges {
         case .persistentSequential: (true, 0)
         case .ephemeralSequential: (true, session)
         case .container: (false, Znode.container)
-        case .persistentWithTTL, .persistentSequentialWithTTL: throw Refusal(ServerCode.unimplemented)
+        case .persistentWithTTL, .persistentSequentialWithTTL: throw Refusal(ReplyCode.unimplemented)
         }
     }
 
@@ -222,13 +222,13 @@ package struct ProposedChanges {
         _ path: String, version: Int32, in tree: SimulatedTree
     ) throws(Refusal) -> TreeChange {
         guard path.utf8.contains(UInt8(ascii: "/")), !Path.isSpecial(path) else {
-            throw Refusal(ServerCode.badArguments)
+            throw Refusal(ReplyCode.badArguments)
         }
         let above = try existing(Path.parent(of: path), tree)
-        guard allows(above.acl, Permission.delete) else { throw Refusal(ServerCode.noAuth) }
+        guard allows(above.acl, Permission.delete) else { throw Refusal(ReplyCode.noAuth) }
         let node = try existing(path, tree)
         _ = try next(node.version, expected: version)
-        guard node.childCount == 0 else { throw Refusal(ServerCode.notEmpty) }
+        guard node.childCount == 0 else { throw Refusal(ReplyCode.notEmpty) }
         leaveParent(of: path, in: tree)
         attempt.append((path, nil))
         return .delete(path: path)
@@ -244,10 +244,10 @@ package struct ProposedChanges {
     private mutating func setACL(
         _ acl: [TransportACL], of path: String, version: Int32, in tree: SimulatedTree
     ) throws(Refusal) -> TreeChange {
-        guard Path.isValid(path) else { throw Refusal(ServerCode.badArguments) }
+        guard Path.isValid(path) else { throw Refusal(ReplyCode.badArguments) }
         let acl = try checked(acl)
         var node = try existing(path, tree)
-        guard allows(node.acl, Permission.admin) else { throw Refusal(ServerCode.noAuth) }
+        guard allows(node.acl, Permission.admin) else { throw Refusal(ReplyCode.noAuth) }
         // The list itself counts once it is applied: what is ordered until then is judged by the old one.
         node.aversion = try next(node.aversion, expected: version)
         attempt.append((path, node))
@@ -255,15 +255,15 @@ package struct ProposedChanges {
     }
 
     private func next(_ version: Int32, expected: Int32) throws(Refusal) -> Int32 {
-        guard expected == -1 || expected == version else { throw Refusal(ServerCode.badVersion) }
+        guard expected == -1 || expected == version else { throw Refusal(ReplyCode.badVersion) }
         return version &+ 1
     }
 
     /// The list without what stands in it twice; only entries for anybody are kept by the simulator.
     private func checked(_ acl: [TransportACL]) throws(Refusal) -> [TransportACL] {
-        guard !acl.isEmpty else { throw Refusal(ServerCode.invalidACL) }
+        guard !acl.isEmpty else { throw Refusal(ReplyCode.invalidACL) }
         guard acl.allSatisfy({ $0.scheme == "world" && $0.id == "anyone" }) else {
-            throw Refusal(ServerCode.unimplemented)
+            throw Refusal(ReplyCode.unimplemented)
         }
         if acl.count == 1 { return acl }
         var unique: [TransportACL] = []

@@ -1,5 +1,5 @@
 internal import ZooKeeper
-internal import ZooKeeperBridge
+internal import ZooKeeperTransport
 
 /// A server's side of a client's connection.
 final class ServerConnection {

@@ -1,4 +1,5 @@
 internal import ZooKeeper
+internal import ZooKeeperTransport
 
 /// A leader's memory of who lives: made anew with each term, every session with its full timeout.
 final class SessionTracker {
@@ -48,15 +49,15 @@ final class SessionTracker {
     }
 
     /// Whether a server may act for a session: 0, or why not.
-    func check(_ session: Int64, owner: Int) -> Int32 {
+    func check(_ session: Int64, owner: Int) -> ReplyCode {
         guard let index = tracked.index(forKey: session), !tracked.values[index].isClosing else {
-            return ServerCode.sessionExpired
+            return ReplyCode.sessionExpired
         }
         guard let present = tracked.values[index].owner else {
             tracked.values[index].owner = owner
-            return ServerCode.ok
+            return ReplyCode.ok
         }
-        return present == owner ? ServerCode.ok : ServerCode.sessionMoved
+        return present == owner ? ReplyCode.ok : ReplyCode.sessionMoved
     }
 
     func setOwner(of session: Int64, to owner: Int) {

@@ -1,5 +1,5 @@
 internal import ZooKeeper
-package import ZooKeeperBridge
+package import ZooKeeperTransport
 
 extension SimulatedEnsemble {
     /// Connects a client's socket to the server with an address.

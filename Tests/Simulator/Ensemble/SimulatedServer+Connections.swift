@@ -1,5 +1,5 @@
 internal import ZooKeeper
-internal import ZooKeeperBridge
+internal import ZooKeeperTransport
 
 extension SimulatedServer {
     /// Takes a client's connection.

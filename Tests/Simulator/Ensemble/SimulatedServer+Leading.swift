@@ -1,5 +1,5 @@
 internal import ZooKeeper
-internal import ZooKeeperBridge
+internal import ZooKeeperTransport
 
 extension SimulatedServer {
     /// Begins a term; it serves as soon as a quorum follows.

@@ -1,12 +1,12 @@
 internal import ZooKeeper
-internal import ZooKeeperBridge
+internal import ZooKeeperTransport
 
 extension SimulatedServer {
     func receive(_ request: TransportRequest, number: Int, from connection: ServerConnection) {
         switch request {
         case .addAuth:
             // Not in the order of the others.
-            reply(TransportReply(code: ServerCode.ok), to: number, on: connection, "addAuth")
+            reply(TransportReply(code: ReplyCode.ok), to: number, on: connection, "addAuth")
         case .create, .delete, .setData, .setACL, .multi:
             guard touch(connection) else { return }
             forward(.write(request), number: number, from: connection) { .write(ticket: $0) }
@@ -36,7 +36,7 @@ extension SimulatedServer {
     /// What this server answers by itself, in the session's turn.
     func local(_ kind: QueuedRequest.Kind, _ number: Int, _ connection: ServerConnection) {
         guard touch(connection) else { return }
-        if let leading, leading.tracker.check(connection.session, owner: index) == ServerCode.sessionMoved {
+        if let leading, leading.tracker.check(connection.session, owner: index) == ReplyCode.sessionMoved {
             note("#\(connection.number) closed: session moved")
             return close(connection)
         }
@@ -75,7 +75,7 @@ extension SimulatedServer {
             self.reply(reply, to: item.item.number, on: item.item.connection, "close session")
             close(item.item.connection)
         default:
-            if transaction.code == ServerCode.sessionMoved {
+            if transaction.code == ReplyCode.sessionMoved {
                 note("#\(item.item.connection.number) closed: session moved")
                 close(item.item.connection)
             } else {
@@ -89,7 +89,7 @@ extension SimulatedServer {
     /// Answers who waits for a sync.
     func synced(_ ticket: Int) {
         guard let (item, queue) = takeWaiting(ticket) else { return }
-        reply(TransportReply(code: ServerCode.ok), to: item.number, on: item.connection, "sync")
+        reply(TransportReply(code: ReplyCode.ok), to: item.number, on: item.connection, "sync")
         drain(queue)
     }
 
@@ -132,24 +132,24 @@ extension SimulatedServer {
 
     private func answer(_ request: TransportRequest, _ connection: ServerConnection) -> TransportReply {
         switch request {
-        case .sync: return TransportReply(code: ServerCode.ok)
+        case .sync: return TransportReply(code: ReplyCode.ok)
         case .removeWatches(let path, let kind):
             let isRemoved =
                 switch kind {
                 case .data: dataWatches.remove(connection, from: path)
                 case .children: childWatches.remove(connection, from: path)
                 }
-            return TransportReply(code: isRemoved ? ServerCode.ok : ServerCode.noWatch)
+            return TransportReply(code: isRemoved ? ReplyCode.ok : ReplyCode.noWatch)
         case .exists(let path, watch: true):
             dataWatches.add(connection, to: path)
             return tree.answer(request)
         case .getData(let path, watch: true):
             let reply = tree.answer(request)
-            if reply.code == ServerCode.ok { dataWatches.add(connection, to: path) }
+            if reply.code == ReplyCode.ok { dataWatches.add(connection, to: path) }
             return reply
         case .getChildren(let path, watch: true):
             let reply = tree.answer(request)
-            if reply.code == ServerCode.ok { childWatches.add(connection, to: path) }
+            if reply.code == ReplyCode.ok { childWatches.add(connection, to: path) }
             return reply
         default: return tree.answer(request)
         }

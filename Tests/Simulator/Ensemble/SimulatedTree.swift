@@ -1,5 +1,5 @@
 internal import ZooKeeper
-package import ZooKeeperBridge
+package import ZooKeeperTransport
 
 /// The znodes and sessions of one server, as its applied transactions left them.
 package struct SimulatedTree {
@@ -89,8 +89,8 @@ extension SimulatedTree {
     func answer(_ request: TransportRequest) -> TransportReply {
         switch request {
         case .exists(let path, _):
-            guard let node = nodes[path] else { return TransportReply(code: ServerCode.noNode) }
-            return TransportReply(code: ServerCode.ok, body: .stat(node.stat))
+            guard let node = nodes[path] else { return TransportReply(code: ReplyCode.noNode) }
+            return TransportReply(code: ReplyCode.ok, body: .stat(node.stat))
         case .getData(let path, _):
             return readable(path) { .data($0.data, $0.stat) }
         case .getChildren(let path, _):
@@ -98,16 +98,16 @@ extension SimulatedTree {
         case .getACL(let path):
             return readable(path, Permission.read | Permission.admin) { .acl($0.acl, $0.stat) }
         default:
-            return TransportReply(code: ServerCode.unimplemented)
+            return TransportReply(code: ReplyCode.unimplemented)
         }
     }
 
     private func readable(
         _ path: String, _ permission: Int32 = Permission.read, _ body: (Znode) -> TransportBody
     ) -> TransportReply {
-        guard let node = nodes[path] else { return TransportReply(code: ServerCode.noNode) }
-        guard allows(node.acl, permission) else { return TransportReply(code: ServerCode.noAuth) }
-        return TransportReply(code: ServerCode.ok, body: body(node))
+        guard let node = nodes[path] else { return TransportReply(code: ReplyCode.noNode) }
+        guard allows(node.acl, permission) else { return TransportReply(code: ReplyCode.noAuth) }
+        return TransportReply(code: ReplyCode.ok, body: body(node))
     }
 }
 
@@ -143,13 +143,13 @@ extension SimulatedTree {
                     kind: .created, path: creation.path, isReadable: allows(creation.acl, Permission.read),
                     isParentReadable: isReadable(Path.parent(of: creation.path))))
             let stat = nodes[creation.path].map(\.stat)
-            return TransportReply(code: ServerCode.ok, body: stat.map { .created(path: creation.path, $0) } ?? .none)
+            return TransportReply(code: ReplyCode.ok, body: stat.map { .created(path: creation.path, $0) } ?? .none)
         case .delete(let path):
             delete(path, zxid: transaction.zxid, events: &events)
         case .setData(let path, let data, let version):
             let stat = setData(data, of: path, version: version, by: transaction)
             events.append(TreeEvent(kind: .dataChanged, path: path, isReadable: isReadable(path)))
-            return TransportReply(code: ServerCode.ok, body: stat.map { .stat($0) } ?? .none)
+            return TransportReply(code: ReplyCode.ok, body: stat.map { .stat($0) } ?? .none)
         case .setACL(let path, let acl, let version):
             nodes[path]?.acl = acl
             nodes[path]?.aversion = version
@@ -166,14 +166,14 @@ extension SimulatedTree {
             return TransportReply(code: code)
         case .multi(let changes):
             return TransportReply(
-                code: ServerCode.ok,
+                code: ReplyCode.ok,
                 body: .multi(changes.map { result(apply($0, of: transaction, events: &events)) }))
         case .failedMulti(let codes):
             return TransportReply(
-                code: codes.first { $0 != ServerCode.ok } ?? ServerCode.ok,
+                code: codes.first { $0 != ReplyCode.ok } ?? ReplyCode.ok,
                 body: .multi(codes.map { TransportOperationResult(code: $0) }))
         }
-        return TransportReply(code: ServerCode.ok)
+        return TransportReply(code: ReplyCode.ok)
     }
 
     private func isReadable(_ path: String) -> Bool {

@@ -1,4 +1,4 @@
-package import ZooKeeperBridge
+package import ZooKeeperTransport
 
 /// A change that every server makes alike, decided by the leader before it was proposed.
 package enum TreeChange {
@@ -14,9 +14,9 @@ package enum TreeChange {
     /// An administrator's: the next sequence number among a node's children.
     case setSequence(path: String, next: Int32)
     /// A write that was refused; it takes its place among the others nonetheless.
-    case error(Int32)
+    case error(ReplyCode)
     case multi([TreeChange])
-    case failedMulti([Int32])
+    case failedMulti([ReplyCode])
 }
 
 /// A node that will be created.
@@ -56,11 +56,11 @@ package final class Transaction {
     }
 
     /// The code of a write that was refused.
-    var code: Int32 {
+    var code: ReplyCode {
         switch change {
         case .error(let code): code
-        case .failedMulti(let codes): codes.first { $0 != ServerCode.ok } ?? ServerCode.ok
-        default: ServerCode.ok
+        case .failedMulti(let codes): codes.first { $0 != ReplyCode.ok } ?? ReplyCode.ok
+        default: ReplyCode.ok
         }
     }
 }

@@ -1,5 +1,5 @@
 internal import ZooKeeper
-internal import ZooKeeperBridge
+internal import ZooKeeperTransport
 
 /// Who of a server's clients waits for what becomes of a path, once each.
 struct WatchTable {

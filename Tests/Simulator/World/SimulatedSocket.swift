@@ -1,5 +1,5 @@
 internal import ZooKeeper
-package import ZooKeeperBridge
+package import ZooKeeperTransport
 
 /// What a client sends to a server on one connection, in order.
 package enum ClientPacket {

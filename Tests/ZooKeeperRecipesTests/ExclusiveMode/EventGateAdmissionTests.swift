@@ -1,8 +1,8 @@
 import Synchronization
 import Testing
+import ZooKeeperTransport
 
 @testable import ZooKeeper
-@testable import ZooKeeperBridge
 @testable import ZooKeeperRecipes
 
 /// Who is let in and when, without an ensemble: sessions and what they prove are made by hand.

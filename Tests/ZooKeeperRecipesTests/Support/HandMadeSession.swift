@@ -1,8 +1,8 @@
 import Logging
 import Synchronization
+import ZooKeeperTransport
 
 @testable import ZooKeeper
-@testable import ZooKeeperBridge
 
 /// Stands still until it is set; nobody sleeps on it.
 final class StillClock: MonotonicClock {

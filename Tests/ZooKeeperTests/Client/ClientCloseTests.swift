@@ -1,7 +1,7 @@
 import ServiceLifecycleTestKit
 import Synchronization
 import Testing
-import ZooKeeperBridge
+import ZooKeeperTransport
 
 @testable import ZooKeeper
 

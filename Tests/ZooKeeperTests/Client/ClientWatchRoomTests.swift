@@ -1,6 +1,6 @@
 import Synchronization
 import Testing
-import ZooKeeperBridge
+import ZooKeeperTransport
 
 @testable import ZooKeeper
 
@@ -96,7 +96,7 @@ struct ClientWatchRoomTests {
     }
 
     @Test func `a watch is taken away once more after its removal was lost with the connection`() async throws {
-        for code: Int32 in [-4, -7] {
+        for code: ReplyCode in [-4, -7] {
             try await run { scripted in
                 let connection = try await scripted.connected()
                 async let watching = scripted.client.watchData(at: "/a")

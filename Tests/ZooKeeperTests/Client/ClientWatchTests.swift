@@ -1,6 +1,6 @@
 import Synchronization
 import Testing
-import ZooKeeperBridge
+import ZooKeeperTransport
 
 @testable import ZooKeeper
 

@@ -1,5 +1,5 @@
 import Testing
-import ZooKeeperBridge
+import ZooKeeperTransport
 
 @testable import ZooKeeper
 
@@ -42,7 +42,7 @@ struct RequestQueueTests {
 
     @discardableResult
     private mutating func settle(
-        _ outgoing: Outgoing, _ code: Int32, isPresent: Bool = true, establishment: Int = 1
+        _ outgoing: Outgoing, _ code: ReplyCode, isPresent: Bool = true, establishment: Int = 1
     ) -> Int? {
         queue.settle(
             outgoing, by: TransportReply(code: code), isPresent: isPresent, establishment: establishment, now: start)

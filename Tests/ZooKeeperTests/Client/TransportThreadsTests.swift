@@ -3,7 +3,7 @@ import Glibc
 import Logging
 import Synchronization
 import Testing
-import ZooKeeperBridge
+import ZooKeeperTransport
 
 @testable import ZooKeeper
 
@@ -219,12 +219,12 @@ private final class ThreadedConnection: TransportConnection {
             return TransportReply(code: 0, body: .data(Array("\(number)/\(attempt)".utf8), .test()))
         case .exists: return TransportReply(code: 0, body: .stat(.test()))
         case .multi(let operations):
-            let codes = operations.map { operation -> Int32 in
+            let codes = operations.map { operation -> ReplyCode in
                 if case .check(let path, _) = operation, transport.isDeleted(path) { return -101 }
                 return 0
             }
             let body = TransportBody.multi(codes.map { TransportOperationResult(code: $0) })
-            return TransportReply(code: codes.first { $0 != 0 } ?? 0, body: body)
+            return TransportReply(code: codes.first { $0 != .ok } ?? .ok, body: body)
         default: return TransportReply(code: 0)
         }
     }

@@ -1,6 +1,6 @@
 import MetricsTestKit
 import Testing
-import ZooKeeperBridge
+import ZooKeeperTransport
 
 @testable import ZooKeeper
 
@@ -29,9 +29,9 @@ struct ZooKeeperMetricsTests {
     @Test func `requests are counted by operation and outcome`() async throws {
         try await running { scripted, connection in
             let client = scripted.client
-            for code in [0, -101, 0] as [Int32] {
+            for code in [.ok, .noNode, .ok] as [ReplyCode] {
                 async let reading = client.data(at: "/a")
-                await connection.next { $0.isRead(of: "/a") }.answer(code, code == 0 ? .data([], .test()) : .none)
+                await connection.next { $0.isRead(of: "/a") }.answer(code, code == .ok ? .data([], .test()) : .none)
                 _ = try? await reading
             }
             async let writing = client.setData([1], at: "/a")

@@ -1,12 +1,12 @@
 import Logging
 import Testing
-import ZooKeeperBridge
+import ZooKeeperTransport
 
 @testable import ZooKeeper
 
 @Suite(.timeLimit(.minutes(5)))
 struct JanitorTests {
-    private let noAuth: Int32 = -102
+    private let noAuth: ReplyCode = .noAuth
 
     /// A client that runs, and a clean-up of one znode in its session.
     private func withCleanUp(

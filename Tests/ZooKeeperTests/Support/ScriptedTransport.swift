@@ -1,7 +1,7 @@
 import Logging
 import Metrics
 import Synchronization
-import ZooKeeperBridge
+import ZooKeeperTransport
 
 @testable import ZooKeeper
 
@@ -43,7 +43,7 @@ final class ScriptedConnection: TransportConnection {
         fileprivate let reply = OneShot<TransportReply>()
 
         /// Only the first answer counts: a connection that ends has answered everything.
-        func answer(_ code: Int32, _ body: TransportBody = .none) {
+        func answer(_ code: ReplyCode, _ body: TransportBody = .none) {
             reply.set(TransportReply(code: code, body: body))
         }
     }
@@ -55,9 +55,9 @@ final class ScriptedConnection: TransportConnection {
         var taken: [Submission] = []
         var beforeClose: (@Sendable () -> Void)?
         var whileSubmitting: (@Sendable () -> Void)?
-        var refusal: Int32?
+        var refusal: ReplyCode?
         var refusals = 0
-        var closeCode: Int32 = -116
+        var closeCode = ReplyCode.closing
     }
 
     let endpoint: TransportEndpoint
@@ -75,7 +75,7 @@ final class ScriptedConnection: TransportConnection {
     func open() { opened.set(()) }
 
     func submit(_ request: TransportRequest, completion: @escaping @Sendable (TransportReply) -> Void) {
-        let (refusal, work) = state.withLock { state -> (Int32?, (@Sendable () -> Void)?) in
+        let (refusal, work) = state.withLock { state -> (ReplyCode?, (@Sendable () -> Void)?) in
             // Whoever asks a thousand times in a row would ask for ever.
             if let refusal = state.refusal, state.refusals < 1000 {
                 state.refusals += 1
@@ -97,7 +97,7 @@ final class ScriptedConnection: TransportConnection {
     func close(_ end: TransportClose) async -> Bool {
         let (code, work) = state.withLock { ($0.closeCode, $0.beforeClose) }
         work?()
-        for submission in takeAll() { submission.answer(code, code == 0 ? .data([], .test()) : .none) }
+        for submission in takeAll() { submission.answer(code, code == .ok ? .data([], .test()) : .none) }
         closed.set(end)
         return end == .keepSession
     }
@@ -117,12 +117,12 @@ final class ScriptedConnection: TransportConnection {
     }
 
     /// From now on requests are refused on the submitting thread with this code.
-    func refuse(_ code: Int32?) { state.withLock { $0.refusal = code } }
+    func refuse(_ code: ReplyCode?) { state.withLock { $0.refusal = code } }
 
     var refusals: Int { state.withLock { $0.refusals } }
 
     /// What requests get that are unanswered when the connection is closed.
-    func answerAtClose(_ code: Int32) { state.withLock { $0.closeCode = code } }
+    func answerAtClose(_ code: ReplyCode) { state.withLock { $0.closeCode = code } }
 
     /// What happens with each request before the submitting thread goes on.
     func whileSubmitting(_ work: @escaping @Sendable () -> Void) { state.withLock { $0.whileSubmitting = work } }

@@ -1,6 +1,6 @@
 import Testing
-import ZooKeeperBridge
 import ZooKeeperTestKit
+import ZooKeeperTransport
 
 @Suite(.timeLimit(.minutes(3)))
 struct BridgeRequestTests {

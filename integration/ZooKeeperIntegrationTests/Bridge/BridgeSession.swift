@@ -1,6 +1,7 @@
 import Logging
 import Synchronization
 import ZooKeeperBridge
+import ZooKeeperTransport
 
 /// A connection of the C transport, and everything it has said.
 final class BridgeSession: Sendable {

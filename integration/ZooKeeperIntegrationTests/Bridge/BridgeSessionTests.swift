@@ -1,6 +1,6 @@
 import Testing
-import ZooKeeperBridge
 import ZooKeeperTestKit
+import ZooKeeperTransport
 
 @Suite(.timeLimit(.minutes(5)))
 struct BridgeSessionTests {
@@ -80,7 +80,7 @@ struct BridgeSessionTests {
         try await withTestServer { server in
             let session = BridgeSession(to: [server.connectionString])
             try await session.connect()
-            let code: Int32 = await withCheckedContinuation { continuation in
+            let code: ReplyCode = await withCheckedContinuation { continuation in
                 session.connection.submit(.addAuth(credential("someone:secret"))) { _ in
                     session.connection.submit(.getData(path: "/", watch: false)) { reply in
                         continuation.resume(returning: reply.code)

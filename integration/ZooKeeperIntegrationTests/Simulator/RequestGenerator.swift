@@ -1,5 +1,5 @@
-import ZooKeeperBridge
 import ZooKeeperSimulator
+import ZooKeeperTransport
 
 /// Chooses requests on few paths, so that they often meet what others have left there.
 struct RequestGenerator {

@@ -1,5 +1,5 @@
 import ZooKeeper
-import ZooKeeperBridge
+import ZooKeeperTransport
 
 /// One session of a sequence, and all that it was told.
 final class SequenceSession: Sendable {

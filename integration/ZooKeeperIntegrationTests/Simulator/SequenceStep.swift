@@ -1,5 +1,5 @@
-import ZooKeeperBridge
 import ZooKeeperSimulator
+import ZooKeeperTransport
 
 /// What happens next in a sequence; a slot is the place of one of the sessions.
 enum SequenceStep: Sendable {

@@ -1,4 +1,4 @@
-import ZooKeeperBridge
+import ZooKeeperTransport
 
 /// What one session of a sequence was told, without what two servers need not agree on.
 ///
@@ -8,7 +8,7 @@ import ZooKeeperBridge
 struct SequenceTranscript: Sendable {
     var lines: [String] = []
     /// Codes of answers and of operations in transactions.
-    var codes: Set<Int32> = []
+    var codes: Set<ReplyCode> = []
     var events: [TransportWatchEvent.Kind: Int] = [:]
 
     static func of(_ sessions: [SequenceSession]) -> [SequenceTranscript] {

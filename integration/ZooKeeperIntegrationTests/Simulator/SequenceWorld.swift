@@ -3,6 +3,7 @@ import ZooKeeper
 import ZooKeeperBridge
 import ZooKeeperSimulator
 import ZooKeeperTestKit
+import ZooKeeperTransport
 
 /// The servers that a sequence runs against, and the network between.
 protocol SequenceWorld: Sendable {

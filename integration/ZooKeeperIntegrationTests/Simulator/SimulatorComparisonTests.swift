@@ -1,9 +1,9 @@
 import Testing
 import ZooKeeper
-import ZooKeeperBridge
 import ZooKeeperSimulator
 import ZooKeeperTestKit
 import ZooKeeperTestKitTraits
+import ZooKeeperTransport
 
 /// No container is taken away in a test's time: when that happens is the server's own choice.
 private let withoutReaping: TestServerConfiguration = {
@@ -64,7 +64,7 @@ struct SimulatorComparisonTests {
     private struct Told {
         var operations = 0
         var losses = 0
-        var codes: Set<Int32> = []
+        var codes: Set<ReplyCode> = []
         var events: [TransportWatchEvent.Kind: Int] = [:]
     }
 

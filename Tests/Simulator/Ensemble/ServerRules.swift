@@ -1,26 +1,10 @@
-/// The codes that a server gives, as they stand on the wire.
-enum ServerCode {
-    static let ok: Int32 = 0
-    static let runtimeInconsistency: Int32 = -2
-    static let unimplemented: Int32 = -6
-    static let badArguments: Int32 = -8
-    static let noNode: Int32 = -101
-    static let noAuth: Int32 = -102
-    static let badVersion: Int32 = -103
-    static let noChildrenForEphemerals: Int32 = -108
-    static let nodeExists: Int32 = -110
-    static let notEmpty: Int32 = -111
-    static let sessionExpired: Int32 = -112
-    static let invalidACL: Int32 = -114
-    static let sessionMoved: Int32 = -118
-    static let noWatch: Int32 = -121
-}
+internal import ZooKeeperTransport
 
 /// Why a server refuses a request.
 struct Refusal: Error, Equatable {
-    var code: Int32
+    var code: ReplyCode
 
-    init(_ code: Int32) { self.code = code }
+    init(_ code: ReplyCode) { self.code = code }
 }
 
 /// What an entry of an access list allows.

@@ -163,12 +163,12 @@ package struct TransportACL: Sendable, Equatable {
     }
 }
 
-/// The answer to a request: the C library's code, 0 for success, and what came with it.
+/// The answer to a request: its code, and what came with it.
 package struct TransportReply: Sendable {
-    package var code: Int32
+    package var code: ReplyCode
     package var body: TransportBody
 
-    package init(code: Int32, body: TransportBody = .none) {
+    package init(code: ReplyCode, body: TransportBody = .none) {
         self.code = code
         self.body = body
     }
@@ -181,19 +181,19 @@ package enum TransportBody: Sendable {
     case data([UInt8]?, TransportStat)
     case children([String], TransportStat)
     case acl([TransportACL], TransportStat)
-    /// One result an operation, also when the transaction failed: then the failing one has its code, those before it 0
-    /// and those after it -2, and none was executed.
+    /// One result an operation, also when the transaction failed: then the failing one has its code, those before it `.ok`
+    /// and those after it `.runtimeInconsistency`, and none was executed.
     case multi([TransportOperationResult])
 }
 
 package struct TransportOperationResult: Sendable, Equatable {
-    package var code: Int32
+    package var code: ReplyCode
     /// The created node's path.
     package var path: String?
     /// The stat after `setData`.
     package var stat: TransportStat?
 
-    package init(code: Int32, path: String? = nil, stat: TransportStat? = nil) {
+    package init(code: ReplyCode, path: String? = nil, stat: TransportStat? = nil) {
         self.code = code
         self.path = path
         self.stat = stat
