@@ -46,7 +46,6 @@ struct ServerCommand: AsyncParsableCommand {
         var configuration = TestServerConfiguration()
         configuration.port = port
         configuration.tickTime = .seconds(tick)
-        configuration.maximumSessionTimeout = .seconds(600)
         let (settings, members) = (configuration, members)
         do {
             try await runProgram {

@@ -12,8 +12,8 @@ public struct TestServerConfiguration: Sendable {
     ///
     /// A session's end is noticed with a delay of up to one tick.
     public var tickTime: Duration = .milliseconds(500)
-    /// The longest session timeout that the server grants.
-    public var maximumSessionTimeout: Duration = .seconds(60)
+    /// The longest session timeout that the server grants: 10 min by default.
+    public var maximumSessionTimeout: Duration = .seconds(600)
     /// How many ticks a member of an ensemble may take to connect to its leader and catch up.
     public var initLimit = 20
     /// How many ticks a member may be out of touch with its leader before the two part: 5 s by default.

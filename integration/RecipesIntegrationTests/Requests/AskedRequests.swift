@@ -5,9 +5,9 @@ import ZooKeeperTestKit
 struct AskedRequests: Sendable {
     let scene: CacheScene
 
-    /// Runs a test in a scene whose session is not proved again while the test lasts.
+    /// Runs a test in a scene whose session is not proved again while the test lasts, which is 90 s at most.
     static func with(_ body: (CacheScene, AskedRequests) async throws -> Void) async throws {
-        try await CacheScene.with(sessionTimeout: .seconds(60)) { scene in
+        try await CacheScene.with(sessionTimeout: .seconds(300)) { scene in
             try await body(scene, AskedRequests(scene: scene))
         }
     }
