@@ -23,6 +23,7 @@ struct WindowSteps {
     mutating func perform(
         _ action: WindowStateMachine.Action, _ tracker: DrainTracker
     ) async throws -> WindowStateMachine.Event {
+        if case .fail(let error) = action { throw error }
         do {
             return try await attempt(action, tracker)
         } catch let error as ZooKeeperError {
@@ -53,10 +54,9 @@ struct WindowSteps {
             let crash = WindowCrash(windows: crashed, noticed: request.requestedAt)
             return try await mode.record(crash, in: request.session) ? .done : .conflict
         case .awaitValidity: try await awaitValidity()
-        case .open: break
+        case .open, .fail: break
         case .abort(let participants):
             throw RecipeError(.notPaused, in: .exclusiveMode, path: mode.path, participants: participants)
-        case .fail(let error): throw error
         }
         return .done
     }

@@ -46,6 +46,34 @@ import ZooKeeperSimulator
         #expect(opened == 2)
     }
 
+    @Test func `a window that may not record an eviction fails with that, and leaves nothing`() async throws {
+        let (code, locks, znodes) = try await onSimulationThread {
+            let scene = try Self.makeScene()
+            _ = try scene.startProcessor(longEvent: .seconds(60))
+            _ = try scene.start("admin") { client in
+                try await client.setACL(Self.acl(without: .write), at: "/mode/windows")
+            }
+            scene.run(.seconds(5))
+            let failure = OneShot<ZooKeeperError>()
+            _ = try scene.start("operator") { client in
+                let mode = try ExclusiveMode(client: client, path: "/mode")
+                do {
+                    try await mode.run(reason: "test", drain: .proceed(after: .milliseconds(100))) { _ in }
+                } catch let error as ZooKeeperError {
+                    failure.set(error)
+                }
+            }
+            scene.run(.seconds(20))
+            return (
+                failure.value?.code, scene.ensemble.children(of: "/mode/locks").count,
+                scene.ensemble.children(of: "/mode")
+            )
+        }
+        #expect(code == .noAuth)
+        #expect(locks == 1)
+        #expect(!znodes.contains("signal"))
+    }
+
     /// Why the znode of a window without a record cannot be deleted.
     enum Obstacle: CaseIterable { case noRight, child }
 
