@@ -143,7 +143,7 @@ final class SubtreeFollower<Entry: Sendable>: Sendable {
         let watch = Machine.Watch(number: read.number, key: read.key, part: read.part)
         return OneShotWatch(
             client, path: read.key.path(below: scope.root), kind: read.part == .data ? .data : .children,
-            // Without the root's watch there is no cache of what stands below it: that one is as vital as a lock's.
+            // Without its watch on the root, a cache of several znodes cannot work: that watch needs no room of the share.
             share: read.key == .root && scope.isRootVital ? nil : share
         ) { [weak self] event in self?.fired(watch, event) }
     }

@@ -69,9 +69,10 @@ final class StragglerWatches: Sendable {
 
     /// Reads what a contender says, and watches it.
     func look(at node: String) {
-        watch(node, at: ZNodePath.child(node, of: directory), .data) { [self] watch in
+        watch(node, at: ZNodePath.child(node, of: directory), .data) { [self] number, watch in
             let looks = currentLooks()
             session.post(.data(path: watch.path, watch: watch.sink), batch: looks.batch) { [self] result in
+                if case .failure = result { drop(number) }
                 switch result {
                 case .success(.data(let data, _)): tell(.seen(node, data: data))
                 case .failure(let error) where error.code == .noNode: tellAbsence(of: node, looks)
@@ -85,9 +86,10 @@ final class StragglerWatches: Sendable {
 
     /// Servers tell nobody of the end of a znode that they may not read (CVE-2024-23944); its directory tells it.
     private func lookInDirectory(for node: String) {
-        watch(node, at: directory, .children) { [self] watch in
+        watch(node, at: directory, .children) { [self] number, watch in
             let looks = currentLooks()
             session.post(.children(path: watch.path, watch: watch.sink), batch: looks.batch) { [self] result in
+                if case .failure = result { drop(number) }
                 switch result {
                 case .success(.children(let names, _)) where names.containsBytes(of: node): tell(.unreadable(node))
                 case .failure(let error) where error.code != .noNode: tellFailure(error, of: node, looks)
@@ -136,8 +138,8 @@ final class StragglerWatches: Sendable {
         for watch in watches { watch.giveUp() }
     }
 
-    private func watch(_ node: String, at path: String, _ kind: WatchedKind, ask: (OneShotWatch) -> Void) {
-        let watch: OneShotWatch? = state.withLock { state in
+    private func watch(_ node: String, at path: String, _ kind: WatchedKind, ask: (Int, OneShotWatch) -> Void) {
+        let new: (Int, OneShotWatch)? = state.withLock { state in
             guard !state.isOver else { return nil }
             state.lastNumber += 1
             let number = state.lastNumber
@@ -145,9 +147,14 @@ final class StragglerWatches: Sendable {
                 self?.fired(number, event, on: node)
             }
             state.watches[number] = watch
-            return watch
+            return (number, watch)
         }
-        if let watch { ask(watch) }
+        if let (number, watch) = new { ask(number, watch) }
+    }
+
+    /// A look that failed has set no watch: of many tries nothing is left.
+    private func drop(_ number: Int) {
+        state.withLock { $0.watches.removeValue(forKey: number) }?.giveUp()
     }
 
     private func fired(_ number: Int, _ event: WatchEvent, on node: String) {

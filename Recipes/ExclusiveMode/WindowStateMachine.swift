@@ -110,7 +110,8 @@ struct WindowStateMachine: Sendable {
             return recordCrashes()
         case (.recordCrashes, _): return go(.awaitValidity)
         case (.awaitValidity, _): return go(.open)
-        default: return action
+        // Not to be expected: to perform the same action again could go on for ever.
+        default: return go(.fail(ZooKeeperError(.server, message: "a window cannot go on from \(action)")))
         }
     }
 

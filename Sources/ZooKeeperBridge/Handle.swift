@@ -4,8 +4,8 @@ import ZooKeeperTransport
 /// The C library's handle of one connection.
 ///
 /// It may be used from every thread until it is closed; ``CConnection`` sees to it that nobody uses it longer.
+// Unchecked: the library guards the handle with its own locks. Only closing is exclusive, and the connection's gate makes it so.
 @safe struct Handle: @unchecked Sendable {
-    // The library guards the handle with its own locks. Only closing is exclusive, and the connection's gate makes it so.
     let pointer: OpaquePointer
 
     init(_ pointer: OpaquePointer) {

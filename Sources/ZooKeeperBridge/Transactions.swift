@@ -33,8 +33,7 @@ extension CConnection {
 /// Where the library writes a transaction's results.
 ///
 /// It must live until the library has answered.
-///
-/// Written by the library's completion thread alone and read in its callback, after which nobody writes any more.
+// Unchecked: the library's completion thread alone writes it, before it calls back; the callback alone reads it.
 @safe final class TransactionResults: @unchecked Sendable {
     let list: UnsafeMutablePointer<zoo_op_result_t>
     private let memory = CMemory()

@@ -257,8 +257,8 @@ extension TransportRequest {
 extension TransportReply {
     /// The C client keeps the watch of a successful read, and of `exists` on a missing znode.
     fileprivate func setsWatch(of request: TransportRequest) -> Bool {
-        if code == 0 { return true }
-        if case .exists = request { return code == -101 }
+        if code == .ok { return true }
+        if case .exists = request { return code == .noNode }
         return false
     }
 }

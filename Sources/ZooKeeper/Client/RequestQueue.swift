@@ -121,7 +121,7 @@ struct RequestQueue {
 
     /// A request was answered, or will not be.
     ///
-    /// - Parameter isPresent: Whether it was sent on the present connection.
+    /// - Parameter isPresent: Whether it was sent on the current connection.
     /// - Returns: The size of the requests that are refused from now on, if they were not before.
     mutating func settle(
         _ outgoing: Outgoing, by reply: TransportReply, isPresent: Bool, establishment: Int, now: MonotonicInstant

@@ -2,7 +2,7 @@
 protocol Holdable: AnyObject {
     var path: String { get }
     var czxid: ZXID { get }
-    /// Until when the grant surely holds.
+    /// The deadline until which the grant is valid.
     var validUntil: MonotonicInstant { get }
     /// When the watch is to be set.
     var watchDue: MonotonicInstant { get }

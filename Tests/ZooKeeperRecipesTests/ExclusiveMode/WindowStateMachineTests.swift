@@ -14,7 +14,7 @@ import Testing
         var action: Machine.Action
         var now = MonotonicInstant(nanoseconds: 0) + .seconds(100)
 
-        /// - Parameter processors: How many stand in front.
+        /// - Parameter processors: How many processors are in front of the window.
         init(_ drain: DrainPolicy = .wait, processors: Int32 = 0, isAfterCrash: Bool = false, writer: Bool = false) {
             let listing = (0..<processors).map(Self.processor) + (writer ? [Self.node(.write, 8)] : [])
             let own = Self.node(.write, 9)
@@ -82,6 +82,15 @@ import Testing
         #expect(scene.after(.done) == .findEarlierWindows(crashed: false, records: false))
         #expect(scene.after(none) == .awaitValidity)
         #expect(scene.after(.done) == .open)
+    }
+
+    @Test func `an event that does not belong to the action ends it, without a loop`() {
+        var scene = Scene()
+        scene.after(.done)
+        guard case .fail = scene.after(.done) else {
+            Issue.record("goes on with \(scene.action)")
+            return
+        }
     }
 
     @Test func `it waits until every processor has gone, without a limit if it has none`() {
