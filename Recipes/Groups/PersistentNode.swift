@@ -83,7 +83,8 @@ public final class PersistentNode: Service, Sendable {
 
     /// The current state first, then every change in order.
     ///
-    /// The sequence ends when the node has stopped.
+    /// A connection that was lost and is back before the node has reacted changes nothing and is not reported; follow
+    /// `ZooKeeperClient.states` to see every lost connection. The sequence ends when the node has stopped.
     public var states: AsyncStream<PersistentNodeState> { broadcast.follow() }
 
     /// What the znode holds, or is to hold.
