@@ -31,20 +31,56 @@ public protocol Grant: Sendable {
     func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult]
 }
 
-extension LiveSession {
-    /// Executes operations as one transaction that succeeds only while own znodes stand, in this session.
+/// The own znodes that a grant depends on, all of one session: the grant is lost with the first of them.
+///
+/// Every grant is a view of one: a lock has one znode, a semaphore one for each lease, a window the signal and a write znode.
+package struct Holding: Sendable {
+    package let nodes: [HeldNode]
+
+    /// - Parameter nodes: At least one.
+    package init(_ nodes: [HeldNode]) {
+        self.nodes = nodes
+    }
+
+    package var session: LiveSession { nodes[0].session }
+    package var paths: [String] { nodes.map(\.path) }
+
+    /// Whether the grant is certainly held at this moment.
+    package var isValid: Bool { nodes.allSatisfy(\.isValid) }
+
+    /// Until when it is certainly held; in the past once it is lost.
+    package var validUntil: MonotonicInstant { nodes.map(\.validUntil).min() ?? .distantPast }
+
+    /// The public form of ``validUntil``: `nil` if it is in the past.
+    func validUntil(by clock: any MonotonicClock) -> ContinuousClock.Instant? {
+        let deadline = validUntil
+        return deadline > clock.now ? clock.continuousInstant(deadline) : nil
+    }
+
+    /// Why it was lost, once it is.
+    package var lossReason: LossReason? { nodes.lazy.compactMap(\.lossReason).first ?? session.endReason }
+
+    /// Calls a closure at the loss of each znode, on the thread that notices it: it must not block.
+    package func onLoss(_ observer: @escaping @Sendable (LossReason) -> Void) {
+        for node in nodes { node.onLoss(observer) }
+    }
+
+    /// Ends the supervision of each znode, as ``HeldNode/release(after:)`` does.
+    package func release(after deletion: OneShot<Void>? = nil) {
+        for node in nodes { node.release(after: deletion) }
+    }
+
+    /// Executes operations as one transaction that succeeds only while the znodes exist, in their own session.
     ///
     /// - Returns: One result for each operation; `nil` when a znode or the session is gone, and nothing has happened.
     /// - Throws: `ZooKeeperError` of an operation, numbered as they were given; `CancellationError`.
-    package func guarded(
-        by paths: [String], _ operations: [TransactionOperation]
-    ) async throws -> [TransactionResult]? {
+    package func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult]? {
         guard !operations.isEmpty else {
             throw ZooKeeperError(.invalidArgument, message: "a transaction has at least one operation")
         }
         do {
             let checks = paths.map { TransactionOperation.check($0) }
-            guard case .multi(let results) = try await send(.multi(checks + operations)) else { return nil }
+            guard case .multi(let results) = try await session.send(.multi(checks + operations)) else { return nil }
             return Array(results.dropFirst(checks.count))
         } catch var error as ZooKeeperError {
             // One that was on the wire when the session ended may have happened before.
@@ -54,15 +90,5 @@ extension LiveSession {
             error.failedOperation = failed < paths.count ? nil : failed - paths.count
             throw error
         }
-    }
-}
-
-extension HeldNode {
-    /// Executes operations as one transaction that succeeds only while the own znode stands, in its own session.
-    ///
-    /// - Returns: One result for each operation; `nil` when the znode or its session is gone, and nothing has happened.
-    /// - Throws: `ZooKeeperError` of an operation, numbered as they were given; `CancellationError`.
-    package func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult]? {
-        try await session.guarded(by: [path], operations)
     }
 }

@@ -92,7 +92,9 @@ struct WindowRequest: Sendable {
     var facts: Facts
     var owner: String
     var reason: String
-    var holds: WindowHolds
+    /// Without the signal, processors would come in behind the write znode's back; without the write znode, readers of the
+    /// lock would.
+    var holding: Holding
     /// Keeps a client that is closing from closing its session before the window's end is recorded.
     var reservation: HeldNode
     /// The requests that were answered on the connection on which the znodes were created.
@@ -105,9 +107,11 @@ struct WindowRequest: Sendable {
     var recordsVersion: Int32
 
     var id: String { facts.id }
-    var session: LiveSession { holds.session }
+    var signalNode: HeldNode { holding.nodes[0] }
+    var writeNode: HeldNode { holding.nodes[1] }
+    var session: LiveSession { holding.session }
     /// The transaction that created the signal.
-    var token: FencingToken { FencingToken(rawValue: holds.signal.czxid.rawValue) }
+    var token: FencingToken { FencingToken(rawValue: signalNode.czxid.rawValue) }
 }
 
 /// One try to ask for a window, in one session.
@@ -197,9 +201,10 @@ struct WindowAttempt {
             return .requested(
                 WindowRequest(
                     facts: facts, owner: owner, reason: reason,
-                    holds: WindowHolds(
-                        signal: session.hold(mode.signalPath, czxid: found.stat.czxid, seenBy: batch),
-                        write: session.hold(write, czxid: found.stat.czxid, seenBy: batch)),
+                    holding: Holding([
+                        session.hold(mode.signalPath, czxid: found.stat.czxid, seenBy: batch),
+                        session.hold(write, czxid: found.stat.czxid, seenBy: batch),
+                    ]),
                     reservation: reservation, batch: batch, signal: signal, requestedAt: found.stat.ctime,
                     records: WindowRecord.list(records.data), recordsVersion: records.stat.dataVersion))
         } catch {

@@ -16,7 +16,7 @@ public struct ExclusiveWindow: Grant {
     /// evicted processors.
     public let slowest: String?
 
-    let holds: WindowHolds
+    let holding: Holding
     let loss: OneShot<LossReason>
     let path: String
     let clock: any MonotonicClock
@@ -24,18 +24,18 @@ public struct ExclusiveWindow: Grant {
     /// Whether no processor can be processing; from memory.
     ///
     /// Turns false, with no notice needed, before the ensemble can end the window. The operation's task is cancelled then.
-    public var isValid: Bool { holds.isValid }
+    public var isValid: Bool { holding.isValid }
 
     /// Until when the window surely stands, as far as is known now; moved while the session is proved.
     ///
     /// `nil` when it does not stand any more.
-    public var validUntil: ContinuousClock.Instant? { deadline.map(clock.continuousInstant) }
+    public var validUntil: ContinuousClock.Instant? { holding.validUntil(by: clock) }
 
     /// ``validUntil`` by the client's clock.
-    package var deadline: MonotonicInstant? { isValid ? holds.validUntil : nil }
+    package var deadline: MonotonicInstant? { isValid ? holding.validUntil : nil }
 
     /// The znodes that it stands on.
-    package var paths: [String] { [holds.signal.path, holds.write.path] }
+    package var paths: [String] { holding.paths }
 
     /// Waits until the window is lost, which cancels the operation's task; one that ends in order is not lost.
     ///
@@ -49,7 +49,7 @@ public struct ExclusiveWindow: Grant {
     /// - Throws: ``RecipeError`` with code `.lost`, and nothing has happened; else as ``Grant/guarded(_:)``.
     /// - Complexity: One request.
     public func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] {
-        if let results = try await holds.session.guarded(by: paths, operations) { return results }
+        if let results = try await holding.guarded(operations) { return results }
         throw RecipeError(.lost, in: .exclusiveMode, path: path)
     }
 }
@@ -100,27 +100,4 @@ public enum BusyPolicy: Sendable, Hashable {
     case wait
     /// Fail with ``RecipeError`` of code `.notAvailable`.
     case fail
-}
-
-/// The two znodes that a window stands on; it is lost with either.
-struct WindowHolds: Sendable {
-    /// Without the signal, processors would come in behind the write znode's back.
-    let signal: HeldNode
-    /// Without the write znode, readers of the lock would.
-    let write: HeldNode
-
-    var isValid: Bool { signal.isValid && write.isValid }
-    var validUntil: MonotonicInstant { min(signal.validUntil, write.validUntil) }
-    var session: LiveSession { write.session }
-    var lossReason: LossReason? { write.lossReason ?? signal.lossReason ?? session.endReason }
-
-    func onLoss(_ observer: @escaping @Sendable (LossReason) -> Void) {
-        signal.onLoss(observer)
-        write.onLoss(observer)
-    }
-
-    func release(after removal: OneShot<Void>) {
-        signal.release(after: removal)
-        write.release(after: removal)
-    }
 }

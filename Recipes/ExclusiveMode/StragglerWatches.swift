@@ -50,7 +50,7 @@ final class StragglerWatches: Sendable {
     init(of request: WindowRequest, in mode: ExclusiveMode, wakeUp: WakeUp) {
         (client, directory) = (mode.client, mode.locksPath)
         self.wakeUp = wakeUp
-        (session, own) = (request.session, request.holds.write.path)
+        (session, own) = (request.session, request.writeNode.path)
         state = Mutex(State(looks: Looks(request.batch, isCommitted: true)))
     }
 

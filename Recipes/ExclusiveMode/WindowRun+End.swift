@@ -9,10 +9,10 @@ extension WindowRun {
     /// removal goes on by itself.
     func finish(_ outcome: WindowRecord.Outcome, drained: Drained?) async {
         let record = record(outcome, drained: drained?.duration, tracker: drained?.tracker)
-        let patience = drained == nil ? clock.now : request.holds.validUntil
+        let patience = drained == nil ? clock.now : request.holding.validUntil
         let done = OneShot<Void>()
         // A client that is closing keeps its session until the record is written.
-        request.holds.release(after: done)
+        request.holding.release(after: done)
         request.reservation.release(after: done)
         Task {
             await remove(record, settled: drained?.settled ?? [])
@@ -43,9 +43,9 @@ extension WindowRun {
 
     private func remove(_ record: WindowRecord, settled: Set<String>) async {
         var (records, version) = (request.records, request.recordsVersion)
-        var znodes: [TransactionOperation] = [.delete(request.holds.write.path)]
+        var znodes: [TransactionOperation] = [.delete(request.writeNode.path)]
         // Somebody has deleted it, and the next window may have created its own.
-        if request.holds.signal.lossReason != .znodeDeleted { znodes.append(.delete(request.holds.signal.path)) }
+        if request.signalNode.lossReason != .znodeDeleted { znodes.append(.delete(request.signalNode.path)) }
         var unfinished: [TransactionOperation] = [.delete(mode.unfinishedPath(request.id))]
         for _ in 0..<Self.tries where !request.session.isGone {
             let write = TransactionOperation.setData(

@@ -31,14 +31,14 @@ struct WindowRun: Sendable {
         }
         let (loss, cancellation) = (OneShot<LossReason>(), OneShot<Void>())
         // Weakly: the operation's result may hold the window, and with it the znodes that are observed.
-        request.holds.onLoss { [weak loss, weak cancellation] reason in
+        request.holding.onLoss { [weak loss, weak cancellation] reason in
             loss?.set(reason)
             cancellation?.set(())
         }
         let window = ExclusiveWindow(
             fencingToken: request.token, participants: drained.tracker.paused.sorted(),
             forced: drained.tracker.evicted.sorted(), drained: drained.duration, slowest: drained.tracker.slowest,
-            holds: request.holds, loss: loss, path: mode.path, clock: clock)
+            holding: request.holding, loss: loss, path: mode.path, clock: clock)
         let scope = ExclusiveScope(.window, of: mode)
         defer { scope.end() }
         let task = scope.bind { Task { try await operation(window) } }
@@ -54,8 +54,8 @@ struct WindowRun: Sendable {
     private func conclude<Result: Sendable>(
         _ result: Swift.Result<Result, any Error>, drained: Drained
     ) async throws -> Result {
-        guard request.holds.isValid else {
-            let reason = request.holds.lossReason ?? .deadlinePassed
+        guard request.holding.isValid else {
+            let reason = request.holding.lossReason ?? .deadlinePassed
             await finish(.lost, drained: drained)
             throw lost(reason)
         }
@@ -70,7 +70,7 @@ struct WindowRun: Sendable {
     private func pauseEverybody() async throws -> Drained {
         let watches = StragglerWatches(of: request, in: mode, wakeUp: wakeUp)
         defer { watches.end() }
-        request.holds.onLoss { [weak wakeUp] _ in wakeUp?.signal() }
+        request.holding.onLoss { [weak wakeUp] _ in wakeUp?.signal() }
         var steps = WindowSteps(run: self, watches: watches)
         var machine = WindowStateMachine(
             request.facts, drain: drain, configuration: mode.configuration, seed: mode.client.randomness.next())
@@ -87,7 +87,7 @@ struct WindowRun: Sendable {
     /// - Parameter isOver: Whether to return earlier, asked after each signal.
     func wait(until deadline: MonotonicInstant?, unless isOver: () -> Bool = { false }) async throws {
         while true {
-            if let reason = request.holds.lossReason { throw lost(reason) }
+            if let reason = request.holding.lossReason { throw lost(reason) }
             try Task.checkCancellation()
             if isOver() { return }
             if let deadline, deadline <= clock.now { return }

@@ -107,7 +107,7 @@ struct WindowSteps {
         var records = request.records
         if searchesCrashed {
             crashed = try await mode.crashedWindows(
-                before: request.holds.signal.czxid, of: request.holds.write.path, in: request.session, records: records)
+                before: request.signalNode.czxid, of: request.writeNode.path, in: request.session, records: records)
         }
         if readsRecords {
             guard let current = try await currentRecords() else { return .conflict }
@@ -132,7 +132,7 @@ struct WindowSteps {
     private func execute(
         _ operation: TransactionOperation, mayFailWith codes: [ZooKeeperError.Code]
     ) async throws -> Bool {
-        let result = try await request.session.flight(.multi([.check(request.holds.write.path), operation]))[0]
+        let result = try await request.session.flight(.multi([.check(request.writeNode.path), operation]))[0]
         guard case .failure(let error) = result else { return true }
         switch error.failedOperation {
         case 0 where error.code == .noNode: throw run.lost(.znodeDeleted)
@@ -145,8 +145,8 @@ struct WindowSteps {
     private func awaitValidity() async throws {
         while true {
             let move = request.session.nextMove()
-            if request.holds.isValid { return }
-            if let reason = request.holds.lossReason { throw run.lost(reason) }
+            if request.holding.isValid { return }
+            if let reason = request.holding.lossReason { throw run.lost(reason) }
             try await move.wait()
         }
     }

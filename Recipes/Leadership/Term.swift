@@ -58,8 +58,7 @@ public final class Term: Grant {
     ///
     /// `nil` when it does not lead any more.
     public var validUntil: ContinuousClock.Instant? {
-        guard isValid else { return nil }
-        return clock.continuousInstant(held.validUntil)
+        hasEnded.load(ordering: .acquiring) ? nil : Holding([held]).validUntil(by: clock)
     }
 
     /// Waits until the term is lost.
@@ -80,7 +79,7 @@ public final class Term: Grant {
     @discardableResult
     public func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] {
         guard !hasEnded.load(ordering: .acquiring) else { throw RecipeError(.notLeading, in: .election, path: path) }
-        if let results = try await held.guarded(operations) { return results }
+        if let results = try await Holding([held]).guarded(operations) { return results }
         throw RecipeError(
             .lost, in: .election, path: path, reason: held.lossReason ?? held.session.endReason ?? .znodeDeleted)
     }

@@ -14,7 +14,7 @@ extension Lease: Grant {
     /// - Complexity: One request.
     @discardableResult
     public func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] {
-        guard isValid, let results = try await place.session.guarded(by: place.held.map(\.path), operations) else {
+        guard isValid, let results = try await place.holding.guarded(operations) else {
             throw notHeldError
         }
         return results

@@ -39,8 +39,7 @@ public final class Lease: Sendable {
     ///
     /// `nil` when it is not held any more.
     public var validUntil: ContinuousClock.Instant? {
-        guard isValid else { return nil }
-        return place.client.clock.continuousInstant(place.validUntil)
+        stage.load(ordering: .acquiring) == .held ? place.holding.validUntil(by: place.client.clock) : nil
     }
 
     /// How long the lock is surely held from now on if nothing more is heard of the ensemble; zero when it is not held.

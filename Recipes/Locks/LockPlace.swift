@@ -18,7 +18,7 @@ final class LockPlace: Sendable {
     }
 
     private struct State {
-        var held: [HeldNode]
+        var holding: Holding
         var kind: ContenderName.Kind?
         /// What has to be deleted at the end; at least one.
         var cleanUp: [CleanUp]
@@ -46,36 +46,35 @@ final class LockPlace: Sendable {
     /// Takes a grant of a queue over.
     convenience init(_ grant: Contender.Grant, key: Key, client: ZooKeeperClient, data: [UInt8]) {
         self.init(
-            [grant.held], name: grant.name, cleanUp: [grant.cleanUp], key: key, client: client, data: data)
+            Holding([grant.held]), name: grant.name, cleanUp: [grant.cleanUp], key: key, client: client, data: data)
     }
 
     /// - Parameters:
-    ///   - held: At least one, all of one session.
     ///   - cleanUp: What has to be deleted at the end.
     init(
-        _ held: [HeldNode], name: ContenderName?, cleanUp: [CleanUp], key: Key, client: ZooKeeperClient,
+        _ holding: Holding, name: ContenderName?, cleanUp: [CleanUp], key: Key, client: ZooKeeperClient,
         data: [UInt8]
     ) {
         self.data = data
         self.key = key
         self.client = client
         self.name = name
-        session = held[0].session
-        creation = held[0].czxid
-        report = LeaseReport(client: client, session: held[0].session)
-        state = Mutex(State(held: held, kind: name?.kind, cleanUp: cleanUp))
-        for node in held { attend(to: node) }
+        session = holding.session
+        creation = holding.nodes[0].czxid
+        report = LeaseReport(client: client, session: session)
+        state = Mutex(State(holding: holding, kind: name?.kind, cleanUp: cleanUp))
+        attend(to: holding)
         markHandles()
     }
 
-    var held: [HeldNode] { state.withLock { $0.held } }
+    var holding: Holding { state.withLock { $0.holding } }
     var kind: ContenderName.Kind? { state.withLock { $0.kind } }
     /// Others may hold a read lock, and leases of a semaphore, at the same time.
     var token: FencingToken {
         FencingToken(rawValue: creation.rawValue, kind: name == nil || kind == .read ? .shared : .exclusive)
     }
-    var isValid: Bool { held.allSatisfy(\.isValid) }
-    var validUntil: MonotonicInstant { held.map(\.validUntil).min() ?? .distantPast }
+    var isValid: Bool { holding.isValid }
+    var validUntil: MonotonicInstant { holding.validUntil }
     /// Whether somebody still holds by it, rightly or not.
     var isInUse: Bool { state.withLock { $0.users > 0 } }
 
@@ -84,7 +83,7 @@ final class LockPlace: Sendable {
     /// - Returns: `false` when everybody has left already, or when the lock is not valid any more.
     func enter() -> Bool {
         state.withLock { state in
-            guard state.users > 0, state.held.allSatisfy(\.isValid) else { return false }
+            guard state.users > 0, state.holding.isValid else { return false }
             state.users += 1
             return true
         }
@@ -111,7 +110,7 @@ final class LockPlace: Sendable {
         SharedPlaces.remove(self)
         requests.finish()
         let answered = OneShot<Void>()
-        for node in last.held { node.release(after: answered) }
+        last.holding.release(after: answered)
         loss.dropObservers()
         delete(last.cleanUp, answered)
         return answered
@@ -130,7 +129,7 @@ final class LockPlace: Sendable {
 
     private func markHandles() {
         state.withLock { state in
-            for node in state.held { node.isHandle = state.bodies == 0 }
+            for node in state.holding.nodes { node.isHandle = state.bodies == 0 }
         }
     }
 
@@ -150,20 +149,24 @@ final class LockPlace: Sendable {
     func downgrade(to held: HeldNode, cleanUp: CleanUp) -> Bool {
         let old = state.withLock { state -> HeldNode? in
             guard state.kind == .write, state.users > 0 else { return nil }
-            defer { (state.held, state.kind, state.cleanUp) = ([held], .read, [cleanUp]) }
-            return state.held.first
+            defer { (state.holding, state.kind, state.cleanUp) = (Holding([held]), .read, [cleanUp]) }
+            return state.holding.nodes[0]
         }
         guard let old else { return false }
-        attend(to: held)
+        attend(to: Holding([held]))
         markHandles()
         old.release()
         old.session.cleanUp(.node(path: old.path))
         return true
     }
 
+    private func attend(to holding: Holding) {
+        for node in holding.nodes { attend(to: node) }
+    }
+
     private func attend(to node: HeldNode) {
         node.onLoss { [weak self, weak node] reason in
-            guard let self, held.contains(where: { $0 === node }) else { return }
+            guard let self, self.holding.nodes.contains(where: { $0 === node }) else { return }
             // Whoever is woken by the loss finds it in the state as well.
             report.lost(reason)
             loss.set(reason)

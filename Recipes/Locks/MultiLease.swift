@@ -51,8 +51,8 @@ public final class MultiLease: Sendable {
     /// - Complexity: One request.
     @discardableResult
     public func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] {
-        let paths = leases.flatMap { $0.place.held.map(\.path) }
-        guard isValid, let results = try await leases[0].place.session.guarded(by: paths, operations) else {
+        let holding = Holding(leases.flatMap { $0.place.holding.nodes })
+        guard isValid, let results = try await holding.guarded(operations) else {
             throw leases.map(\.notHeldError).first { $0.code == .released } ?? lostError
         }
         return results

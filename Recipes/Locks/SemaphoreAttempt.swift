@@ -180,7 +180,7 @@ final class SemaphoreAttempt: Sendable {
         // There may be a second znode of the mutex, when the first one's creation was uncertain.
         if case .prefix = mutex.cleanUp { session.cleanUp(mutex.cleanUp) }
         return LockPlace(
-            held, name: nil, cleanUp: held.map { .node(path: $0.path) },
+            Holding(held), name: nil, cleanUp: held.map { .node(path: $0.path) },
             key: LockPlace.Key(client, semaphore.path), client: client, data: data)
     }
 

@@ -208,8 +208,8 @@ import ZooKeeperSimulator
                 for _ in 0..<20 {
                     // A result that holds its window.
                     _ = try await mode.run(reason: "held") { window in
-                        nodes.add(window.holds.signal)
-                        nodes.add(window.holds.write)
+                        nodes.add(window.holding.nodes[0])
+                        nodes.add(window.holding.nodes[1])
                         return window
                     }
                 }

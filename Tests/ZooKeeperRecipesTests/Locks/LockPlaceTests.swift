@@ -28,7 +28,8 @@ import Testing
                         + "0000000007"))
             let node = session.holdWatched("\(path)/\(name)", czxid: 7, of: client)
             return LockPlace(
-                [node], name: name, cleanUp: [.node(path: node.path)], key: LockPlace.Key(client, path), client: client,
+                Holding([node]), name: name, cleanUp: [.node(path: node.path)], key: LockPlace.Key(client, path),
+                client: client,
                 data: [])
         }
     }
@@ -49,7 +50,7 @@ import Testing
         let place = try Scene().place()
         let states = place.report.follow { [weak place] in place?.validUntil }
         #expect(place.enter())
-        place.held[0].lose(.znodeDeleted)
+        place.holding.nodes[0].lose(.znodeDeleted)
         #expect(!place.isValid && !place.enter())
         #expect(place.loss.value == .znodeDeleted && place.lossReason == .znodeDeleted)
         #expect(place.lostError == RecipeError(.lost, in: .lock, path: "/lock", reason: .znodeDeleted))
@@ -99,7 +100,7 @@ import Testing
         #expect(place.token == FencingToken(rawValue: 7, kind: .exclusive))
         let read = scene.session.holdWatched("/lock/read", czxid: 9, of: scene.client)
         #expect(place.downgrade(to: read, cleanUp: .node(path: read.path)))
-        #expect(place.kind == .read && place.held.map(\.path) == ["/lock/read"])
+        #expect(place.kind == .read && place.holding.nodes.map(\.path) == ["/lock/read"])
         #expect(place.token == FencingToken(rawValue: 7, kind: .shared))
         let again = scene.session.holdWatched("/lock/again", czxid: 10, of: scene.client)
         #expect(!place.downgrade(to: again, cleanUp: .node(path: again.path)))
@@ -109,13 +110,13 @@ import Testing
 
     @Test func `bodies are waited for without limit, handles are not`() throws {
         let place = try Scene().place()
-        #expect(place.held[0].isHandle)
+        #expect(place.holding.nodes[0].isHandle)
         place.beginBody()
         place.beginBody()
         place.endBody()
-        #expect(!place.held[0].isHandle)
+        #expect(!place.holding.nodes[0].isHandle)
         place.endBody()
-        #expect(place.held[0].isHandle)
+        #expect(place.holding.nodes[0].isHandle)
     }
 
     @Test func `a place without users is not in memory`() throws {
