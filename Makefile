@@ -33,6 +33,7 @@ build-demo: bootstrap
 test: test-unit test-integration
 	@echo "test: everything passed; the logs are $(report)/unit.log and $(report)/integration-*.log"
 	@grep -ah 'Test run with' $(report)/unit.log $(report)/integration-*.log
+	@cat $(report)/unstable.log 2>/dev/null || true
 
 # With all optional parts; the package that depends on this one builds without them.
 build-tests: bootstrap
