@@ -89,8 +89,8 @@ package struct Endpoint: Sendable {
             }
             defer { group.cancelAll() }
             do {
-                try await within(limit, "connected") { _ = try await client.liveSession() }
-            } catch is Overdue {
+                try await client.waitUntilConnected(timeout: limit)
+            } catch let error as ZooKeeperError where error.code == .operationTimeout {
                 throw Overdue(
                     description: "no connection to \(connectionString) within \(Text.seconds(limit)): check that its "
                         + "servers run and that --connect names them, or wait longer with --connect-timeout")

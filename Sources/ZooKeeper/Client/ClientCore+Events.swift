@@ -114,6 +114,8 @@ extension ClientCore {
         state.isConnected = false
         aftermath.refusal = error
         aftermath.refused += state.requests.end(error)
+        // Without a connection in time the state stays `connecting` until the client has stopped.
+        guard error.code == .authenticationFailed else { return }
         aftermath.states.append(.authenticationFailed(aftermath.ended.first.map { $0.session.publicSession }))
     }
 

@@ -67,14 +67,41 @@ extension ClientCore {
             case .open(let addresses, let session): open(addresses: addresses, session: session)
             case .close(let end): await close(end)
             case .wait(let deadline): await connectionWakeUp.wait(until: deadline, clock: clock)
+            case .reportOutage(let duration): reportOutage(lasting: duration)
+            case .giveUp(let limit): giveUp(after: limit)
             case .finish(let failure): return failure
             }
         }
     }
 
+    private func reportOutage(lasting duration: Duration) {
+        let (servers, session) = state.withLock { ($0.servers, $0.live?.publicSession) }
+        logger(for: session).warning(
+            "No connection to the ensemble; the client goes on trying",
+            metadata: [
+                "zookeeper.servers": "\(servers.map(\.description).joined(separator: ","))",
+                "zookeeper.outage": "\(duration)",
+            ])
+    }
+
+    private func giveUp(after limit: Duration) {
+        let error = noConnection(within: limit, "initialConnectionTimeout")
+        decide { $0.connectionTimedOut(error) }
+    }
+
+    /// The error of a connection that is not there in time.
+    func noConnection(within limit: Duration, _ setting: String) -> ZooKeeperError {
+        let servers = state.withLock { $0.servers.map(\.description).joined(separator: ",") }
+        return ZooKeeperError(
+            .operationTimeout,
+            message:
+                "no connection to \(servers) within \(limit): check the addresses and that the servers are running, or "
+                + "raise \(setting)")
+    }
+
     private func resolve() async {
-        let servers = state.withLock { $0.servers }
-        guard let resolution = await resolveUnlessStopped(servers) else { return }
+        let (servers, deadline) = state.withLock { ($0.servers, $0.machine.nextOutageStep) }
+        guard let resolution = await resolveUnlessStopped(servers, until: deadline) else { return }
         let now = clock.now
         let failures = resolution.failures.map { "\($0)" }
         let new = state.withLock { state in
@@ -87,8 +114,11 @@ extension ClientCore {
         }
     }
 
-    /// A name service that does not answer must not keep the client from stopping: `nil` when it is to stop.
-    private func resolveUnlessStopped(_ servers: [ServerAddress]) async -> Resolution? {
+    /// A name service that does not answer must not keep the client from stopping or from reporting an outage: `nil` when it
+    /// is to stop, or at the deadline.
+    private func resolveUnlessStopped(_ servers: [ServerAddress], until deadline: MonotonicInstant?) async
+        -> Resolution?
+    {
         await race(
             {
                 var generator = self.randomness
@@ -97,7 +127,11 @@ extension ClientCore {
                 return Resolution(addresses: addresses, failures: failures)
             },
             {
-                _ = try? await self.stopping.wait()
+                guard let deadline else {
+                    _ = try? await self.stopping.wait()
+                    return nil
+                }
+                _ = try? await self.clock.run(until: deadline) { try await self.stopping.wait() }
                 return nil
             })
     }

@@ -87,7 +87,9 @@ final class ClientCore: Sendable {
         state = Mutex(
             State(
                 machine: SessionStateMachine(
-                    requestedTimeout: configuration.sessionTimeout, seed: randomness.next()),
+                    requestedTimeout: configuration.sessionTimeout,
+                    initialConnectionTimeout: configuration.initialConnectionTimeout, reportDelay: .seconds(5),
+                    seed: randomness.next()),
                 validity: SessionValidity(margin: configuration.validityMargin),
                 servers: configuration.servers,
                 credentials: configuration.auth,

@@ -100,6 +100,23 @@ public final class ZooKeeperClient: Service, Sendable {
     /// The present session; `nil` before the first and between two.
     public var session: Session? { core.state.withLock { $0.live?.publicSession } }
 
+    /// Waits until the client is connected, and returns the current session.
+    ///
+    /// Call it at the start of a program that should fail at once when no server can be reached. Requests do not need it: they
+    /// wait for the session by themselves.
+    ///
+    /// - Parameter timeout: The limit for the wait; `nil` waits without limit.
+    /// - Throws: ``ZooKeeperError`` with code `.operationTimeout` and the addresses if there is no connection in time,
+    ///   `.authenticationFailed` or `.clientStopped`; `CancellationError`.
+    /// - Complexity: Sends no request.
+    @discardableResult
+    public func waitUntilConnected(timeout: Duration? = nil) async throws -> Session {
+        guard let timeout else { return try await liveSession().publicSession }
+        let connected = try await clock.run(until: clock.now + timeout) { try await self.liveSession().publicSession }
+        guard let connected else { throw core.noConnection(within: timeout, "timeout") }
+        return connected
+    }
+
     /// Until when the present session, and what it holds, is surely alive at the ensemble.
     ///
     /// Moved by answered writes only; while nothing is held, no writes are made for its sake and it runs out.

@@ -12,6 +12,7 @@ extension ZooKeeperClientConfiguration {
     /// - `servers` (string array): `host:port` each, IPv6 addresses in brackets.
     /// - `chroot` (string): the znode that stands for the root; not together with a chroot in `connectionString`.
     /// - `sessionTimeoutSeconds` (double, default 10): ``sessionTimeout``.
+    /// - `initialConnectionTimeoutSeconds` (double, default none): ``initialConnectionTimeout``.
     /// - `validityMargin` (double, default 0.05): ``validityMargin``.
     /// - `handleReleaseTimeoutSeconds` (double, default 30): ``handleReleaseTimeout``.
     /// - `retry.deadlineSeconds` (double, default 30): ``RetryPolicy/deadline``.
@@ -31,6 +32,7 @@ extension ZooKeeperClientConfiguration {
         let ensemble = try keys.ensemble()
         self.init(servers: ensemble.servers, chroot: ensemble.chroot)
         if let timeout = try keys.duration("sessionTimeoutSeconds") { sessionTimeout = timeout }
+        if let timeout = try keys.duration("initialConnectionTimeoutSeconds") { initialConnectionTimeout = timeout }
         if let margin = try keys.number("validityMargin") { validityMargin = margin }
         if let timeout = try keys.duration("handleReleaseTimeoutSeconds") { handleReleaseTimeout = timeout }
         if let deadline = try keys.duration("retry.deadlineSeconds") { retry.deadline = deadline }

@@ -43,6 +43,11 @@ extension ZooKeeperClientConfiguration {
         try require(
             handleReleaseTimeout >= .zero, "handleReleaseTimeout", "\(handleReleaseTimeout)",
             "at least 0, such as .seconds(30)")
+        if let limit = initialConnectionTimeout {
+            try require(
+                limit > .zero, "initialConnectionTimeout", "\(limit)",
+                "above 0, such as .seconds(15), or nil to wait without limit")
+        }
         try require(retry.deadline > .zero, "retry.deadline", "\(retry.deadline)", "above 0, such as .seconds(30)")
         try require(
             retry.initialPause > .zero, "retry.initialPause", "\(retry.initialPause)",

@@ -43,6 +43,12 @@ public struct ZooKeeperClientConfiguration: Sendable {
     ///
     /// Default: 1024.
     public var maximumRequestsInFlight: Int
+    /// The limit for the first connection, counted from the start of ``ZooKeeperClient/run()``; `nil` waits without limit.
+    ///
+    /// Default: `nil`. When it has passed, `run()` and all requests that wait throw `.operationTimeout`, with the addresses in
+    /// the message. It does not apply to later outages: a client that has had a session keeps trying to connect. Use
+    /// ``ZooKeeperClient/waitUntilConnected(timeout:)`` to limit a single wait.
+    public var initialConnectionTimeout: Duration?
     /// The largest packet that the client sends, in bytes; it may not be over the servers' `jute.maxbuffer`.
     ///
     /// Default: 1,048,575, which is the servers' default. A server closes the connection of a client that sends more. Where

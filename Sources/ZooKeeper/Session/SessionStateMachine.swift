@@ -31,6 +31,10 @@ struct SessionStateMachine: Sendable {
         case close(TransportClose)
         /// Wait for an event, at most until an instant.
         case wait(until: MonotonicInstant?)
+        /// Report that there has been no connection for a while.
+        case reportOutage(lasting: Duration)
+        /// Fail: there was no first connection within this limit.
+        case giveUp(after: Duration)
         case finish(ZooKeeperError?)
     }
 
@@ -45,7 +49,16 @@ struct SessionStateMachine: Sendable {
         case condemned(TransportClose)
     }
 
+    /// How long a client is without a connection.
+    private struct Outage {
+        let since: MonotonicInstant
+        var nextReport: MonotonicInstant
+    }
+
     private let requestedTimeout: Duration
+    private let initialConnectionTimeout: Duration?
+    private let reportDelay: Duration?
+    private var outage: Outage?
     private var link = Link.none
     private var session: TransportSession?
     private var epoch = 0
@@ -59,9 +72,17 @@ struct SessionStateMachine: Sendable {
     private var isStopping = false
     private var keepsSession = false
 
-    /// - Parameter seed: What the pauses between rounds are shortened by.
-    init(requestedTimeout: Duration, seed: UInt64) {
+    /// - Parameters:
+    ///   - initialConnectionTimeout: The limit for the first connection; `nil` waits without limit.
+    ///   - reportDelay: How long a client may be without a connection before that is reported; `nil` never reports it.
+    ///   - seed: What the pauses between rounds are shortened by.
+    init(
+        requestedTimeout: Duration, initialConnectionTimeout: Duration? = nil, reportDelay: Duration? = nil,
+        seed: UInt64
+    ) {
         self.requestedTimeout = requestedTimeout
+        self.initialConnectionTimeout = initialConnectionTimeout
+        self.reportDelay = reportDelay
         // A pause must not cost the session: the ensemble may come back at its beginning.
         backoff = Backoff(initial: .milliseconds(100), cap: min(.seconds(10), requestedTimeout / 3), seed: seed)
     }
@@ -79,9 +100,10 @@ struct SessionStateMachine: Sendable {
             if link == .none { return .finish(failure) }
             link = .condemned(keepsSession ? .keepSession : .endSession)
         }
+        if let step = outageStep(now: now) { return step }
         switch link {
         case .none:
-            if let pausedUntil, now < pausedUntil { return .wait(until: pausedUntil) }
+            if let pausedUntil, now < pausedUntil { return .wait(until: earlier(pausedUntil, nextOutageStep)) }
             guard let addresses else {
                 isResolving = true
                 return .resolve
@@ -89,7 +111,7 @@ struct SessionStateMachine: Sendable {
             return .open(addresses: addresses, session: session)
         case .opening(let since), .lost(let since):
             let giveUp = since + requestedTimeout * Self.round
-            guard now >= giveUp else { return .wait(until: giveUp) }
+            guard now >= giveUp else { return .wait(until: earlier(giveUp, nextOutageStep)) }
             pause(from: now)
             // What it says while it is being closed comes too late.
             link = .condemned(.keepSession)
@@ -97,6 +119,33 @@ struct SessionStateMachine: Sendable {
         case .connected: return .wait(until: nil)
         case .condemned(let end): return .close(end)
         }
+    }
+
+    /// How often an outage is reported after the first time.
+    private static let reportInterval = Duration.seconds(60)
+
+    private mutating func outageStep(now: MonotonicInstant) -> Step? {
+        guard link != .connected, !isStopping, failure == nil else { return nil }
+        if outage == nil { outage = Outage(since: now, nextReport: now + (reportDelay ?? .zero)) }
+        guard let outage else { return nil }
+        if epoch == 0, let initialConnectionTimeout, now >= outage.since + initialConnectionTimeout {
+            return .giveUp(after: initialConnectionTimeout)
+        }
+        guard reportDelay != nil, now >= outage.nextReport else { return nil }
+        self.outage?.nextReport = now + Self.reportInterval
+        return .reportOutage(lasting: now - outage.since)
+    }
+
+    /// When a client without a connection has to report that, or to give up.
+    var nextOutageStep: MonotonicInstant? {
+        guard let outage else { return nil }
+        let limit = epoch == 0 ? initialConnectionTimeout.map { outage.since + $0 } : nil
+        let report = reportDelay == nil ? nil : outage.nextReport
+        return limit.map { earlier($0, report) } ?? report
+    }
+
+    private func earlier(_ instant: MonotonicInstant, _ other: MonotonicInstant?) -> MonotonicInstant {
+        min(instant, other ?? instant)
     }
 
     /// The part of the timeout that a connection gets to come (back) before it is replaced: a little more than the C
@@ -147,6 +196,7 @@ struct SessionStateMachine: Sendable {
         session = granted
         hasConnectionOfSession = true
         link = .connected
+        outage = nil
         backoff.reset()
         pausedUntil = nil
         effects.append(
@@ -173,6 +223,9 @@ struct SessionStateMachine: Sendable {
     mutating func authenticationFailed() -> [Effect] {
         fail(ZooKeeperError(.authenticationFailed, message: "the server refused a credential"))
     }
+
+    /// There was no first connection in time.
+    mutating func connectionTimedOut(_ error: ZooKeeperError) -> [Effect] { fail(error) }
 
     mutating func openFailed(_ text: String, now: MonotonicInstant) -> [Effect] {
         guard isOpen else { return [] }

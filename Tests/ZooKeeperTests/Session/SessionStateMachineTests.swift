@@ -354,4 +354,75 @@ struct SessionStateMachineInterruptionTests {
         var driven = driven(to: place)
         #expect(driven.machine.disconnected(now: driven.now) == [])
     }
+
+    // MARK: Outages
+
+    /// Performs what the machine asks for until it reports an outage or gives up, with connections that never come.
+    private func untilReported(_ machine: inout SessionStateMachine, now: inout MonotonicInstant)
+        -> SessionStateMachine.Step
+    {
+        for _ in 0..<1000 {
+            let step = machine.nextStep(now: now)
+            switch step {
+            case .resolve: machine.resolved(["10.0.0.1:2181"], now: now)
+            case .open: _ = machine.willOpen(now: now)
+            case .close: _ = machine.closed(isKept: true)
+            case .wait(let end): now = end ?? now
+            case .reportOutage, .giveUp, .finish: return step
+            }
+        }
+        return .finish(nil)
+    }
+
+    private func connect(_ machine: inout SessionStateMachine, now: inout MonotonicInstant) {
+        while true {
+            switch machine.nextStep(now: now) {
+            case .resolve: machine.resolved(["10.0.0.1:2181"], now: now)
+            case .open:
+                _ = machine.willOpen(now: now)
+                _ = machine.connected(granted(1))
+                return
+            case .close: _ = machine.closed(isKept: true)
+            case .wait(let end): now = end ?? now
+            case .reportOutage: break
+            case .giveUp, .finish: return
+            }
+        }
+    }
+
+    @Test func `a client without a connection reports that after a while, then once a minute`() {
+        var machine = SessionStateMachine(requestedTimeout: .seconds(10), reportDelay: .seconds(5), seed: 1)
+        var now = MonotonicInstant(nanoseconds: 0)
+        #expect(untilReported(&machine, now: &now) == .reportOutage(lasting: .seconds(5)))
+        #expect(untilReported(&machine, now: &now) == .reportOutage(lasting: .seconds(65)))
+        // A connection ends the outage; the next one counts from its own beginning.
+        connect(&machine, now: &now)
+        let lost = now
+        _ = machine.disconnected(now: now)
+        #expect(untilReported(&machine, now: &now) == .reportOutage(lasting: .seconds(5)))
+        #expect(now == lost + .seconds(5))
+    }
+
+    @Test func `only the first connection has a limit`() {
+        var machine = SessionStateMachine(
+            requestedTimeout: .seconds(10), initialConnectionTimeout: .seconds(12), reportDelay: .seconds(5), seed: 1)
+        var now = MonotonicInstant(nanoseconds: 0)
+        #expect(untilReported(&machine, now: &now) == .reportOutage(lasting: .seconds(5)))
+        #expect(untilReported(&machine, now: &now) == .giveUp(after: .seconds(12)))
+        #expect(now == MonotonicInstant(nanoseconds: 0) + .seconds(12))
+        let error = ZooKeeperError(.operationTimeout)
+        #expect(machine.connectionTimedOut(error) == [.fail(error), .wake])
+        #expect(untilReported(&machine, now: &now) == .finish(error))
+
+        var connected = SessionStateMachine(
+            requestedTimeout: .seconds(10), initialConnectionTimeout: .seconds(12), seed: 1)
+        now = MonotonicInstant(nanoseconds: 0)
+        #expect(connected.nextStep(now: now) == .resolve)
+        connected.resolved(["10.0.0.1:2181"], now: now)
+        _ = connected.willOpen(now: now)
+        _ = connected.connected(granted(1))
+        _ = connected.disconnected(now: now)
+        #expect(untilReported(&connected, now: &now) == .finish(nil))
+        #expect(now > MonotonicInstant(nanoseconds: 0) + .seconds(100))
+    }
 }
