@@ -22,7 +22,7 @@ struct FirstProgram {
         let settings = try ZooKeeperClientConfiguration(connectionString: CommandLine.arguments[1])
         if CommandLine.arguments.last == "task" {
             try await withZooKeeperClient(configuration: settings) { client in
-                try await ExclusiveMode(client: client, path: "/orders").run(reason: "daily report") { window in
+                try await ExclusiveMode(client: client, path: "/orders").withWindow(reason: "daily report") { window in
                     print("alone, token \(window.fencingToken)")
                     try await Task.sleep(for: .seconds(3))
                 }

@@ -11,7 +11,7 @@ func exclusiveMode(client: ZooKeeperClient, store: Store, event: Event) async th
     }
 
     // The task.
-    try await mode.run(reason: "daily report", drain: .abort(after: .seconds(30))) { window in
+    try await mode.withWindow(reason: "daily report", drain: .abort(after: .seconds(30))) { window in
         try await report(token: window.fencingToken)
     }
 }

@@ -24,7 +24,7 @@ internal import ZooKeeper
 ///
 /// A permit inside a permit could wait for itself: the inner one for the gate, and the window, which keeps the gate shut,
 /// for the outer one. ``enter()`` and `withPermit` therefore fail with code `.alreadyHeld` inside the operation of a
-/// `withPermit` or of an ``ExclusiveMode/run(reason:drain:ifBusy:operation:)`` of the same client and base path,
+/// `withPermit` or of an ``ExclusiveMode/withWindow(id:reason:drain:timeout:_:)`` of the same client and base path,
 /// whether or not the gate is open. Child tasks (`async let`, task groups) and tasks started with `Task {}` count as inside
 /// until the outer permit has been given back; a `Task.detached` never does. Permits from ``enter()``, ``tryEnter()`` and
 /// `gated(by:)` belong to no task: a task that waits for a second one while it holds such a permit is not detected.

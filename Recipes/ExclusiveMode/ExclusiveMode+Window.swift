@@ -2,61 +2,103 @@ internal import Logging
 internal import ZooKeeper
 
 extension ExclusiveMode {
-    /// Runs an operation while every processor is paused.
+    /// Opens a window: runs an operation while every processor is paused.
     ///
-    /// Processors are asked to pause, each acknowledges when its events are finished, the operation runs, and they resume.
-    /// The operation runs in a child task. When the window is lost, because its session could not be proved in time, its
-    /// session has ended, or somebody deleted its znodes, the task is cancelled and awaited. A crash of this process ends
-    /// the window with its session; processors resume after the configured delay.
+    /// The window first waits until no other window is requested or open. Then it asks all processors to pause, waits until each
+    /// has finished its events and acknowledged the pause, runs the operation, and lets the processors resume.
+    ///
+    /// The operation runs in a task of its own. If the window is lost, the task is cancelled and awaited. A window is lost when
+    /// its session is not confirmed in time, when the session ends, or when somebody deletes its znodes. If this process
+    /// crashes, the window ends with its session, and processors resume ``Configuration/resumeDelay`` later.
     ///
     /// - Parameters:
-    ///   - reason: What the window is for, shown by ``status()`` and kept in its record.
+    ///   - id: The owner's name in ``status()`` and in the window's record; `nil` for the host name and process ID.
+    ///   - reason: The purpose of the window, shown by ``status()`` and kept in its record.
     ///   - drain: What to do about processors that do not pause.
-    ///   - ifBusy: What to do when another window is wanted or open.
-    ///   - operation: The work; its window gives the fencing token and tells whether it is still valid.
-    /// - Returns: What `operation` returned.
-    /// - Throws: ``RecipeError`` with code `.notAvailable`, `.notPaused` naming who has not, `.lost`, or `.alreadyHeld` when the
-    ///   calling task is inside a permit or a window of the same base path and client. `.notPaused` also names the owner of a
-    ///   window that crashed, if the resume delay is longer than the policy's timeout;
-    ///   `ZooKeeperError`, for instance `.noAuth` or `.clientStopped`; `CancellationError` when the calling task
-    ///   was cancelled; or the error of `operation`. In every case nothing of the window is left, or, while the connection
-    ///   is lost, what is left goes with the next one, at the latest with the session.
-    /// - Complexity: Five requests in one round trip, one for each processor in another, one at the end. After a window that
-    ///   crashed two or three more.
-    public func run<Result: Sendable>(
-        reason: String,
-        drain: DrainPolicy = .wait,
-        ifBusy: BusyPolicy = .wait,
-        operation: @escaping @Sendable (ExclusiveWindow) async throws -> Result
+    ///   - timeout: The limit for the wait for a session and for other windows; `nil` waits without limit. The wait for
+    ///     processors has its own limit, `drain`.
+    ///   - operation: The work to do alone. Its argument has the fencing token and the validity of the window.
+    /// - Returns: The result of `operation`.
+    /// - Throws: ``RecipeError`` with code `.timedOut`; `.notPaused` with the processors that have not paused in time, or with
+    ///   the owner of a window that crashed if the resume delay is longer than the limit of `drain`; `.lost`; `.alreadyHeld` if
+    ///   the calling task is inside a permit or a window of the same base path and client. `ZooKeeperError`, for instance
+    ///   `.noAuth` or `.clientStopped`. `CancellationError`. The error of `operation`. In every case all znodes of the window are
+    ///   deleted; without a connection they are deleted on the next one, at the latest when the session ends.
+    /// - Complexity: Five requests in one round trip, then one request for each processor in a second round trip, and one request
+    ///   at the end. After a window that crashed, two or three requests more.
+    public func withWindow<Result: Sendable>(
+        id: String? = nil, reason: String, drain: DrainPolicy = .wait, timeout: Duration? = nil,
+        _ operation: @escaping @Sendable (ExclusiveWindow) async throws -> Result
     ) async throws -> Result {
-        if let patience = drain.patience, patience < .zero {
+        let deadline = timeout.map { client.clock.now + $0 }
+        return try await window(id, reason, drain, until: deadline, waits: true, operation)
+    }
+
+    /// Opens a window if no other window is requested or open.
+    ///
+    /// - Parameters:
+    ///   - id: The owner's name in ``status()`` and in the window's record; `nil` for the host name and process ID.
+    ///   - reason: The purpose of the window, shown by ``status()`` and kept in its record.
+    ///   - drain: What to do about processors that do not pause.
+    ///   - operation: The work to do alone.
+    /// - Returns: The result of `operation`.
+    /// - Throws: ``RecipeError`` with code `.notAvailable` and the owner of the other window in
+    ///   ``RecipeError/participants``; otherwise as ``withWindow(id:reason:drain:timeout:_:)``.
+    /// - Complexity: As ``withWindow(id:reason:drain:timeout:_:)``; one round trip if there is another window.
+    public func tryWithWindow<Result: Sendable>(
+        id: String? = nil, reason: String, drain: DrainPolicy = .wait,
+        _ operation: @escaping @Sendable (ExclusiveWindow) async throws -> Result
+    ) async throws -> Result {
+        try await window(id, reason, drain, until: nil, waits: false, operation)
+    }
+
+    private func window<Result: Sendable>(
+        _ id: String?, _ reason: String, _ drain: DrainPolicy, until deadline: MonotonicInstant?, waits: Bool,
+        _ operation: @escaping @Sendable (ExclusiveWindow) async throws -> Result
+    ) async throws -> Result {
+        if let limit = drain.patience, limit < .zero {
             throw RecipeError(
                 .invalidArgument, in: .exclusiveMode, path: path,
-                message: "the drain policy's time is \(patience); it must not be negative")
+                message: "the limit of the drain policy is \(limit); it must not be negative")
         }
         try ExclusiveScope.check(self)
+        let owner = id ?? ProcessIdentity.current.description
         var ownAttempts: Set<String> = []
         var backoff = client.makeBackoff(.quick)
         while true {
             try Task.checkCancellation()
-            let session = try await client.liveSession()
-            let attempt = WindowAttempt(mode: self, session: session, reason: reason)
+            let session = try await until(deadline) { try await client.liveSession() }
+            let attempt = WindowAttempt(mode: self, session: session, owner: owner, reason: reason)
             switch try await client.recipeSteps({ try await attempt.request() }) {
             case .again:
                 ownAttempts.insert(attempt.id)
-                try await client.clock.sleep(until: client.clock.now + backoff.pause())
+                let pauseEnd = client.clock.now + backoff.pause()
+                try await until(deadline) { try await client.clock.sleep(until: pauseEnd) }
             case .busy(let owner, let id):
                 // An own attempt whose answer was lost is cleaned up soon.
-                guard ifBusy == .wait || ownAttempts.contains(id) else {
+                guard waits || ownAttempts.contains(id) else {
                     throw RecipeError(
                         .notAvailable, in: .exclusiveMode, path: path, participants: [owner],
                         message: "another window is requested or open: \(owner)")
                 }
-                try await client.recipeSteps { try await attempt.awaitOtherWindow() }
+                try await until(deadline) { try await client.recipeSteps { try await attempt.awaitOtherWindow() } }
             case .requested(let request):
                 return try await WindowRun(mode: self, request: request, drain: drain).run(operation)
             }
         }
+    }
+
+    /// Runs a step in which nothing has been requested, until a deadline.
+    private func until<Value: Sendable>(
+        _ deadline: MonotonicInstant?, _ step: @escaping @Sendable () async throws -> Value
+    ) async throws -> Value {
+        guard let deadline else { return try await step() }
+        guard let value = try await client.clock.run(until: deadline, step) else {
+            throw RecipeError(
+                .timedOut, in: .exclusiveMode, path: path,
+                message: "there was no session in time, or another window did not end in time")
+        }
+        return value
     }
 
     /// The records of the last windows, the newest last.
@@ -126,14 +168,15 @@ struct WindowAttempt {
     let session: LiveSession
     let reason: String
     let id: String
-    private let owner = ProcessIdentity.current.description
+    private let owner: String
     /// What the signal holds; nobody else's does.
     let signal: [UInt8]
     private let reservation: HeldNode
 
-    init(mode: ExclusiveMode, session: LiveSession, reason: String) {
+    init(mode: ExclusiveMode, session: LiveSession, owner: String, reason: String) {
         self.mode = mode
         self.session = session
+        self.owner = owner
         self.reason = reason
         id = ContenderName.makeUUID(using: mode.client.randomness)
         reservation = session.reserve(mode.signalPath)

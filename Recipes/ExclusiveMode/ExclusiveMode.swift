@@ -4,7 +4,7 @@ public import ZooKeeper
 /// A task that runs alone among processors that pause for it.
 ///
 /// Processors let each event through an ``EventGate``, which costs a few atomic operations and no request. An operator
-/// opens a window with ``run(reason:drain:ifBusy:operation:)``: every gate closes, finishes what is inside and says so by
+/// opens a window with ``withWindow(id:reason:drain:timeout:_:)``: every gate closes, finishes what is inside and says so by
 /// deleting its znode; then the operation runs; then the gates open again.
 ///
 /// Guaranteed, as far as clocks run at the same rate within the validity margin: no event is inside a gate while a

@@ -52,7 +52,7 @@ final class ExclusiveScope: Sendable {
                 + "Task.detached that the operation does not wait for"
         case .window:
             "the calling task is inside a window, and gates and other windows wait for its end; make the call after "
-                + "run(), or in a Task.detached that the operation does not wait for"
+                + "withWindow, or in a Task.detached that the operation does not wait for"
         }
     }
 }

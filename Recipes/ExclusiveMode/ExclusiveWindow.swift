@@ -93,11 +93,3 @@ public struct DrainPolicy: Sendable, Hashable {
         }
     }
 }
-
-/// What to do when another window is wanted or open.
-public enum BusyPolicy: Sendable, Hashable {
-    /// Wait for its end, then open this one.
-    case wait
-    /// Fail with ``RecipeError`` of code `.notAvailable`.
-    case fail
-}

@@ -36,8 +36,8 @@ extension Scheduler {
     private func perform(_ record: RunRecord) async throws {
         guard let mode = configuration.exclusive else { return try await attempt(record, window: nil) }
         let asked = client.clock.now
-        try await mode.run(
-            reason: "\(task.name) \(record.period)", drain: configuration.drain, ifBusy: .wait
+        try await mode.withWindow(
+            reason: "\(task.name) \(record.period)", drain: configuration.drain
         ) { window in
             try await self.attempt(record, window: window)
         }

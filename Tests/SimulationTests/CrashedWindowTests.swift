@@ -112,7 +112,7 @@ import ZooKeeperSimulator
             let hasty = try scene.start("hasty") { client in
                 let mode = try ExclusiveMode(client: client, path: "/mode")
                 do {
-                    try await mode.run(reason: "hasty", drain: .abort(after: .seconds(1))) { _ in }
+                    try await mode.withWindow(reason: "hasty", drain: .abort(after: .seconds(1))) { _ in }
                 } catch let thrown as RecipeError {
                     error.send(thrown)
                 }

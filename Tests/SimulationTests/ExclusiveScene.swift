@@ -79,7 +79,7 @@ final class ExclusiveScene {
         let opened = opened
         return try start(name) { client in
             let mode = try ExclusiveMode(client: client, path: "/mode")
-            try await mode.run(reason: "test", drain: drain) { _ in
+            try await mode.withWindow(reason: "test", drain: drain) { _ in
                 opened.note(client.clock.now)
                 try await operation(client)
             }

@@ -85,7 +85,7 @@ import ZooKeeperSimulator
             try? await client.running { client in
                 let mode = try ExclusiveMode(client: client, path: "/mode")
                 do {
-                    try await mode.run(reason: name, drain: drain) { _ in opened.note(clock.now) }
+                    try await mode.withWindow(reason: name, drain: drain) { _ in opened.note(clock.now) }
                 } catch let error as RecipeError {
                     refusal.set(error)
                 }

@@ -150,7 +150,7 @@ import ZooKeeperSimulator
                 let mode = try ExclusiveMode(client: client, path: "/mode")
                 let window = Task {
                     let drain: DrainPolicy = end == .abort ? .abort(after: .seconds(1)) : .wait
-                    try await mode.run(reason: "given up", drain: drain) { _ -> Void in
+                    try await mode.withWindow(reason: "given up", drain: drain) { _ -> Void in
                         Issue.record("the window opened")
                     }
                 }
@@ -207,7 +207,7 @@ import ZooKeeperSimulator
                 let nodes = WeakNodes()
                 for _ in 0..<20 {
                     // A result that holds its window.
-                    _ = try await mode.run(reason: "held") { window in
+                    _ = try await mode.withWindow(reason: "held") { window in
                         nodes.add(window.holding.nodes[0])
                         nodes.add(window.holding.nodes[1])
                         return window
@@ -260,7 +260,7 @@ import ZooKeeperSimulator
                 let watch = await Self.useUpWatches(of: client)
                 let mode = try ExclusiveMode(client: client, path: "/mode")
                 do {
-                    try await mode.run(reason: "refused", drain: .abort(after: .milliseconds(1500))) { _ in }
+                    try await mode.withWindow(reason: "refused", drain: .abort(after: .milliseconds(1500))) { _ in }
                 } catch let thrown {
                     error.send(thrown)
                 }
@@ -303,14 +303,14 @@ import ZooKeeperSimulator
                     defer { group.cancelAll() }
                     group.addTask { try await gate.run() }
                     for await state in gate.states where state.isOpen { break }
-                    let late = try await mode.run(reason: "outer") { _ in
-                        await note("window in window") { try await mode.run(reason: "inner") { _ in } }
+                    let late = try await mode.withWindow(reason: "outer") { _ in
+                        await note("window in window") { try await mode.withWindow(reason: "inner") { _ in } }
                         await note("busy window in window") {
-                            try await mode.run(reason: "inner", ifBusy: .fail) { _ in }
+                            try await mode.tryWithWindow(reason: "inner") { _ in }
                         }
                         await note("event in window") { try await gate.withPermit { _ in } }
                         await note("handle in window") { try await gate.enter().leave() }
-                        await note("other window") { try await other.run(reason: "other") { _ in } }
+                        await note("other window") { try await other.withWindow(reason: "other") { _ in } }
                         return Task {
                             try await client.clock.sleep(until: client.clock.now + .seconds(5))
                             await note("event after window") { try await gate.withPermit { _ in } }
@@ -318,9 +318,9 @@ import ZooKeeperSimulator
                     }
                     try await late.value
                     try await gate.withPermit { _ async throws in
-                        await note("window in event") { try await mode.run(reason: "inner") { _ in } }
+                        await note("window in event") { try await mode.withWindow(reason: "inner") { _ in } }
                     }
-                    await note("window after event") { try await mode.run(reason: "last") { _ in } }
+                    await note("window after event") { try await mode.withWindow(reason: "last") { _ in } }
                 }
             }
             scene.run(.seconds(60))

@@ -136,7 +136,7 @@ import ZooKeeperSimulator
             _ = try await PartitionGroup.status(at: "/group", client: $0)
         },
         Call(name: "ExclusiveMode.run") {
-            try await ExclusiveMode(client: $0, path: "/mode").run(reason: "test") { _ in }
+            try await ExclusiveMode(client: $0, path: "/mode").withWindow(reason: "test") { _ in }
         },
         Call(name: "ExclusiveMode.windows") { _ = try await ExclusiveMode(client: $0, path: "/mode").windows() },
         Call(name: "ExclusiveMode.status") { _ = try await ExclusiveMode(client: $0, path: "/mode").status() },
@@ -228,7 +228,9 @@ import ZooKeeperSimulator
             try await DistributedMutex(client: $0, path: "/locks/one").withLock { _ in try await untilCancelled() }
         },
         Holder(name: "ExclusiveMode.run") {
-            try await ExclusiveMode(client: $0, path: "/base").run(reason: "test") { _ in try await untilCancelled() }
+            try await ExclusiveMode(client: $0, path: "/base").withWindow(reason: "test") { _ in
+                try await untilCancelled()
+            }
         },
         Holder(name: "EventGate") {
             let gate = try ExclusiveMode(client: $0, path: "/base").gate(name: "one")

@@ -33,9 +33,9 @@ import ZooKeeperSimulator
             let (go, entered, opened) = (OneShot<Void>(), Ticks(), Ticks())
             let moved = try start("operator") { client in
                 let mode = try ExclusiveMode(client: client, path: "/mode")
-                try await mode.run(reason: "first") { _ in }
+                try await mode.withWindow(reason: "first") { _ in }
                 try await go.wait()
-                try await mode.run(reason: "second") { _ in opened.note(client.clock.now) }
+                try await mode.withWindow(reason: "second") { _ in opened.note(client.clock.now) }
             }
             run(.seconds(3))
             // The leader is cut off, and the others begin anew with another one.

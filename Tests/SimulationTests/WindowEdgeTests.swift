@@ -58,7 +58,7 @@ import ZooKeeperSimulator
             _ = try scene.start("operator") { client in
                 let mode = try ExclusiveMode(client: client, path: "/mode")
                 do {
-                    try await mode.run(reason: "test", drain: .proceed(after: .milliseconds(100))) { _ in }
+                    try await mode.withWindow(reason: "test", drain: .proceed(after: .milliseconds(100))) { _ in }
                 } catch let error as ZooKeeperError {
                     failure.set(error)
                 }
@@ -126,7 +126,8 @@ import ZooKeeperSimulator
                         group.addTask { try? await client.run() }
                         group.addTask {
                             try? await go.wait()
-                            try? await ExclusiveMode(client: client, path: "/mode").run(reason: "stopped") { _ in }
+                            try? await ExclusiveMode(client: client, path: "/mode").withWindow(reason: "stopped") { _ in
+                            }
                         }
                     }
                 }
@@ -198,7 +199,8 @@ import ZooKeeperSimulator
                     group.addTask { try? await client.run() }
                     group.addTask {
                         let mode = try? ExclusiveMode(client: client, path: "/mode")
-                        try? await mode?.run(reason: "stopped", drain: .proceed(after: .milliseconds(500))) { _ in
+                        try? await mode?.withWindow(reason: "stopped", drain: .proceed(after: .milliseconds(500))) {
+                            _ in
                             try await client.clock.sleep(until: client.clock.now + .seconds(60))
                         }
                     }
@@ -227,7 +229,7 @@ import ZooKeeperSimulator
             _ = try scene.start("hasty") { client in
                 let mode = try ExclusiveMode(client: client, path: "/mode")
                 while true {
-                    try? await mode.run(reason: "hasty", drain: .abort(after: .seconds(1))) { _ in }
+                    try? await mode.withWindow(reason: "hasty", drain: .abort(after: .seconds(1))) { _ in }
                     try await client.clock.sleep(until: client.clock.now + .seconds(3))
                 }
             }

@@ -324,23 +324,23 @@ private struct Operator: Sendable {
     private func runOnce(_ mode: ExclusiveMode) async throws {
         guard log.phase != .quiet else { return }
         let patience = participant.chance { $0.duration(.zero ... .seconds(3)) }
-        let ifBusy = participant.chance { $0.pick([BusyPolicy.wait, .fail]) }
+        let waits = participant.chance { $0.pick([true, false]) }
         let policies: [DrainPolicy] = [.wait, .abort(after: patience), .proceed(after: patience)]
         let drain = participant.chance { log.phase == .any ? $0.pick(policies) : policies[1] }
         // As a program that is told to end.
-        guard log.phase == .any ? participant.chance({ $0.oneIn(4) }) : ifBusy == .wait else {
-            return try await window(mode, drain, ifBusy)
+        guard log.phase == .any ? participant.chance({ $0.oneIn(4) }) : waits else {
+            return try await window(mode, drain, waits: waits)
         }
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await window(mode, drain, ifBusy) }
+            group.addTask { try await window(mode, drain, waits: waits) }
             group.addTask { try await participant.pause(patience...patience) }
             defer { group.cancelAll() }
             try await group.next()
         }
     }
 
-    private func window(_ mode: ExclusiveMode, _ drain: DrainPolicy, _ ifBusy: BusyPolicy) async throws {
-        try await mode.run(reason: "simulated", drain: drain, ifBusy: ifBusy) { window in
+    private func window(_ mode: ExclusiveMode, _ drain: DrainPolicy, waits: Bool) async throws {
+        let operation: @Sendable (ExclusiveWindow) async throws -> Void = { window in
             let token = window.fencingToken.rawValue
             log.record(.windowBegan(token: token), by: participant)
             defer { log.record(.windowEnded(token: token), by: participant) }
@@ -353,6 +353,11 @@ private struct Operator: Sendable {
                 try await participant.pause(.zero ... .milliseconds(500))
                 log.act(window, by: participant)
             }
+        }
+        if waits {
+            try await mode.withWindow(reason: "simulated", drain: drain, operation)
+        } else {
+            try await mode.tryWithWindow(reason: "simulated", drain: drain, operation)
         }
     }
 }

@@ -55,7 +55,7 @@ struct MemoryBenchmark: AsyncParsableCommand {
             ("write lock", { try await lock.withWriteLock { _ in } }),
             ("mutex, handle", { await (try await mutex.acquire()).release() }),
             ("semaphore lease", { try await semaphore.withLease { _ in } }),
-            ("window", { _ = try await mode.run(reason: "memory") { _ in } }),
+            ("window", { _ = try await mode.withWindow(reason: "memory") { _ in } }),
             ("window with a gate", { try await self.windowWithGate(mode) }),
             ("term of leadership", { try await self.term(client) }),
             ("cache read", { try await withNodeCache("/memory/exclusive", client: client) { _ = $0.current } }),
@@ -68,7 +68,7 @@ struct MemoryBenchmark: AsyncParsableCommand {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await gate.run() }
             for await state in gate.states where state.isOpen { break }
-            _ = try await mode.run(reason: "memory") { _ in }
+            _ = try await mode.withWindow(reason: "memory") { _ in }
             group.cancelAll()
         }
     }

@@ -36,7 +36,7 @@ struct WindowBenchmark: AsyncParsableCommand {
             for gate in gates { group.addTask { try await gate.run() } }
             defer { group.cancelAll() }
             await open(gates)
-            _ = try await mode.run(reason: "warm up") { _ in }
+            _ = try await mode.withWindow(reason: "warm up") { _ in }
             await open(gates)
             return try await windows(mode, gates, server)
         }
@@ -48,7 +48,7 @@ struct WindowBenchmark: AsyncParsableCommand {
         let before = try await server?.counters().packetsReceived ?? 0
         for _ in 0..<rounds {
             let asked = ContinuousClock.now
-            let (paused, ended) = try await mode.run(reason: "bench") { _ in
+            let (paused, ended) = try await mode.withWindow(reason: "bench") { _ in
                 let now = ContinuousClock.now
                 return (now, now)
             }

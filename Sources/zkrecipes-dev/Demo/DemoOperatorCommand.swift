@@ -24,7 +24,7 @@ struct DemoOperatorCommand: AsyncParsableCommand {
             try await runProgram(with: connection) { client in
                 let mode = try ExclusiveMode(client: client, path: base)
                 log.value.append(.asked(at: EventRecord.now))
-                try await mode.run(reason: reason) { window in
+                try await mode.withWindow(reason: reason) { window in
                     log.value.append(
                         .open(
                             at: EventRecord.now, token: window.fencingToken.rawValue,

@@ -71,7 +71,6 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
     func run() async throws {
         let (base, reason, drain) = (base, reason ?? command[0], drain)
         let windowed = HeldCommand(words: command, grace: .seconds(grace))
-        let busy: BusyPolicy = failIfBusy ? .fail : .wait
         let status: Int32
         do {
             try HeldCommand.requireExecutable(command[0])
@@ -79,13 +78,18 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
                 let mode = try ExclusiveMode(client: client, path: base)
                 let hasOpened = OneShot<Void>()
                 try await alongside({ await Self.reportWait(for: mode, at: base, until: hasOpened) }) {
-                    try await mode.run(reason: reason, drain: drain, ifBusy: busy) { window in
+                    let operation: @Sendable (ExclusiveWindow) async throws -> Void = { window in
                         hasOpened.set(())
                         if window.participants.isEmpty {
                             Output.note(
                                 "zkrecipes: no processor takes part at \(base): nothing is paused for the command")
                         }
-                        return try await windowed.run(under: window, variables: ["ZK_EXCLUSIVE_BASE": base])
+                        try await windowed.run(under: window, variables: ["ZK_EXCLUSIVE_BASE": base])
+                    }
+                    if failIfBusy {
+                        try await mode.tryWithWindow(reason: reason, drain: drain, operation)
+                    } else {
+                        try await mode.withWindow(reason: reason, drain: drain, operation)
                     }
                 }
             }

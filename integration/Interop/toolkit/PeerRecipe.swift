@@ -66,7 +66,7 @@ struct PeerRecipe: Sendable {
         case "window":
             let mode = try ExclusiveMode(client: client, path: path)
             hold = { body in
-                try await mode.run(reason: id) { window in
+                try await mode.withWindow(reason: id) { window in
                     let grant = PeerGrant(
                         token: window.fencingToken.rawValue, isWriter: true, isValid: { window.isValid })
                     try await body(grant)

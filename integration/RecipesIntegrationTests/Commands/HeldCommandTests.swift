@@ -105,7 +105,7 @@ struct HeldCommandTests {
         func next(_ client: ZooKeeperClient, _ path: String, _ body: @escaping @Sendable () -> Void) async throws {
             switch self {
             case .lock: try await DistributedMutex(client: client, path: path).withLock { _ in body() }
-            case .window: try await ExclusiveMode(client: client, path: path).run(reason: "next") { _ in body() }
+            case .window: try await ExclusiveMode(client: client, path: path).withWindow(reason: "next") { _ in body() }
             }
         }
     }

@@ -10,7 +10,7 @@ struct ExclusiveModeTests {
     @Test func `nobody processes while a window's operation runs, and everybody does again after it`() async throws {
         try await withTestServer { server in
             try await withProcessors(3, connection: server.connectionString) { processors, mode in
-                let tokens = try await mode.run(reason: "nightly") { window in
+                let tokens = try await mode.withWindow(reason: "nightly") { window in
                     #expect(window.isValid)
                     #expect(window.participants == ["processor-0", "processor-1", "processor-2"])
                     let before = processors.map { $0.processed.load(ordering: .sequentiallyConsistent) }
@@ -43,7 +43,8 @@ struct ExclusiveModeTests {
             try await withProcessors(2, connection: server.connectionString, sessionTimeout: timeout) {
                 processors, mode in
                 let stuck = try await processors[1].gate.enter()
-                let token = try await mode.run(reason: "forced", drain: .proceed(after: .milliseconds(200))) { window in
+                let token = try await mode.withWindow(reason: "forced", drain: .proceed(after: .milliseconds(200))) {
+                    window in
                     #expect(window.forced == ["processor-1"])
                     #expect(!stuck.isValid)
                     return window.fencingToken
@@ -66,7 +67,7 @@ struct ExclusiveModeTests {
                         acl: [.creatorAll])
                     try await withThrowingTaskGroup(of: Void.self) { group in
                         group.addTask {
-                            try await mode.run(reason: "behind a stranger") { window in
+                            try await mode.withWindow(reason: "behind a stranger") { window in
                                 let standing = try await stranger.exists(at: reader.path)
                                 #expect(standing == nil)
                                 #expect(window.isValid)

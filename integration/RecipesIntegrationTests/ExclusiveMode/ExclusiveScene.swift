@@ -285,10 +285,10 @@ final class Operator: Sendable {
 
     /// Opens a window and notes when its body ran: to its end, or to its cancellation if that came first.
     func window<Result: Sendable>(
-        _ reason: String = "test", drain: DrainPolicy = .wait, ifBusy: BusyPolicy = .wait,
+        _ reason: String = "test", drain: DrainPolicy = .wait, waits: Bool = true,
         body: @escaping @Sendable (ExclusiveWindow) async throws -> Result
     ) async throws -> Result {
-        try await mode.run(reason: reason, drain: drain, ifBusy: ifBusy) { [journal] window in
+        let operation: @Sendable (ExclusiveWindow) async throws -> Result = { [journal] window in
             let begin = ContinuousClock.now
             let cancelled = Mutex<ContinuousClock.Instant?>(nil)
             defer {
@@ -302,6 +302,9 @@ final class Operator: Sendable {
                 cancelled.withLock { $0 = .now }
             }
         }
+        return waits
+            ? try await mode.withWindow(reason: reason, drain: drain, operation)
+            : try await mode.tryWithWindow(reason: reason, drain: drain, operation)
     }
 }
 

@@ -59,7 +59,7 @@ struct GateShutdownTests {
             let (isOpen, letGo) = (Moment(), Moment())
             let mode = try ExclusiveMode(client: scene.admin, path: scene.path)
             let window = Task {
-                try await mode.run(reason: "long") { _ in
+                try await mode.withWindow(reason: "long") { _ in
                     isOpen.happen()
                     await letGo.wait()
                 }

@@ -144,14 +144,14 @@ struct WindowFaultTests {
         }
     }
 
-    @Test(arguments: [BusyPolicy.wait, .fail])
-    func `a request whose answer was lost leaves no orphan and the window opens`(policy: BusyPolicy) async throws {
+    @Test(arguments: [true, false])
+    func `a request whose answer was lost leaves no orphan and the window opens`(waits: Bool) async throws {
         try await ExclusiveScene.with { scene in
             let one = try await scene.processor()
             let token = await one.awaitOpen()
             let op = try await scene.windowOperator()
             await op.proxy.swallowNextReply(thenCut: true) { $0.operation == .multi }
-            let contenders = try await op.window(ifBusy: policy) { _ in try await scene.locks() }
+            let contenders = try await op.window(waits: waits) { _ in try await scene.locks() }
             let write = try #require(contenders.first { $0.kind == .write })
             // A reader that came in behind may be about to leave again.
             #expect(!contenders.contains { $0.isBefore(write) })

@@ -52,7 +52,7 @@ struct WindowPeersTests {
             let writers = ACL(permissions: [.delete, .write], scheme: "world", id: "anyone")
             try await scene.admin.create(scene.signal, mode: .ephemeral, acl: [writers])
             let error = await #expect(throws: RecipeError.self) {
-                try await op.window(ifBusy: .fail) { _ in }
+                try await op.window(waits: false) { _ in }
             }
             #expect(error?.code == .notAvailable)
             #expect(error?.participants == ["unknown"])

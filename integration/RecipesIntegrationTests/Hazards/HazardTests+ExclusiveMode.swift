@@ -48,7 +48,7 @@ extension HazardTests {
             try await withProcessors(2, connection: server.connectionString) { processors, mode in
                 let permit = try await processors[1].gate.enter()
                 do {
-                    _ = try await mode.run(reason: "early", drain: .abort(after: .milliseconds(300))) { _ in
+                    _ = try await mode.withWindow(reason: "early", drain: .abort(after: .milliseconds(300))) { _ in
                         Issue.record("the operation ran although an event was inside")
                     }
                     Issue.record("the window opened")
@@ -104,7 +104,7 @@ extension HazardTests {
             let (first, second) = (try await scene.windowOperator(), try await scene.windowOperator())
             let waiting = try await first.window { _ in
                 let error = await #expect(throws: RecipeError.self) {
-                    try await second.window(ifBusy: .fail) { _ in Issue.record("two windows") }
+                    try await second.window(waits: false) { _ in Issue.record("two windows") }
                 }
                 #expect(error?.code == .notAvailable)
                 let owner = try await first.mode.status().window?.owner
@@ -125,7 +125,7 @@ extension HazardTests {
         try await withTestServer { server in
             try await withProcessors(20, connection: server.connectionString) { processors, mode in
                 let before = try await server.counters().packetsReceived
-                let token = try await mode.run(reason: "herd") { window in
+                let token = try await mode.withWindow(reason: "herd") { window in
                     #expect(window.participants.count == 20)
                     return window.fencingToken
                 }

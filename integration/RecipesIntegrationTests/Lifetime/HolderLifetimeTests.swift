@@ -132,7 +132,7 @@ struct HolderLifetimeTests {
             let program = Task {
                 try await withZooKeeperClient(configuration: configuration) { client in
                     let mode = try ExclusiveMode(client: client, path: path)
-                    try await mode.run(reason: "test") { window in
+                    try await mode.withWindow(reason: "test") { window in
                         opened.set(client)
                         _ = try? await window.lost
                         await windDown(Self.grace)

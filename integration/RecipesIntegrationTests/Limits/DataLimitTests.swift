@@ -34,7 +34,7 @@ struct DataLimitTests {
                     throw ZooKeeperError(.dataTooLarge)
                 }
             case .window:
-                try await ExclusiveMode(client: client, path: "/a").run(reason: text) { _ in }
+                try await ExclusiveMode(client: client, path: "/a").withWindow(reason: text) { _ in }
             case .gate: try await ExclusiveMode(client: client, path: "/a").gate(name: text).run()
             case .fencedNode:
                 try await FencedNode(client: client, path: "/a").write(large, token: FencingToken(rawValue: 1))

@@ -105,7 +105,7 @@ struct WatchLimitTests {
         }
         await foreign.release()
         let second = try await waiting.value
-        try await ExclusiveMode(client: client, path: "/app/mode").run(reason: "test") { #expect($0.isValid) }
+        try await ExclusiveMode(client: client, path: "/app/mode").withWindow(reason: "test") { #expect($0.isValid) }
         try await scene.reconnect()
         try await outlive(client) {
             try #require(term.isValid && second.isValid && leases.allSatisfy { $0.isValid })
