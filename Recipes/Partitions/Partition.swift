@@ -1,43 +1,53 @@
 public import ZooKeeper
 
-/// One of the things that a group of nodes shares out among itself: a shard, a topic's partition, a tenant.
+/// A unit of work that a ``PartitionGroup`` assigns to one of its nodes: a shard, a partition of a topic, a tenant.
 ///
-/// A string literal is a partition without preferences:
+/// A string literal makes a partition without preferred nodes:
 ///
 /// ```swift
 /// let partitions: [Partition] = ["orders", Partition("billing", preferred: ["web3", "web4"])]
 /// ```
 public struct Partition: Sendable, Hashable, Identifiable, ExpressibleByStringLiteral, CustomStringConvertible {
-    /// What names it: a znode's name.
+    /// The partition's ID, which is also the name of its znode.
     @ZNodeName public var id: String
-    /// The nodes that it should be on, the best first, whatever their weights.
+    /// The participant IDs of the nodes that should own the partition, the most preferred first.
     ///
-    /// When none of them is there, or has room, it goes where its hash says.
+    /// Preferences take precedence over weights. If no preferred node is present and has room, the partition's hash
+    /// decides.
     public var preferred: [String]
 
-    /// Makes a partition.
+    /// Creates a partition.
+    ///
+    /// - Parameters:
+    ///   - id: The partition's ID: a valid znode name that does not end with `-epoch` or `-requests`. It is checked by
+    ///     ``PartitionGroup/init(client:path:node:partitions:configuration:logger:warmUp:worker:)`` and
+    ///     ``PartitionGroup/setPartitions(_:)``.
+    ///   - preferred: The participant IDs of the preferred nodes, the most preferred first. Default: none.
     public init(_ id: String, preferred: [String] = []) {
         self.id = id
         self.preferred = preferred
     }
 
-    /// Makes a partition without preferences.
+    /// Creates a partition without preferred nodes.
     public init(stringLiteral id: String) {
         self.init(id)
     }
 
-    /// The id.
+    /// The partition's ID.
     public var description: String { id }
 
-    /// Whether two partitions have the same bytes as ids and as preferred nodes.
+    /// Returns whether two partitions have the same ID and the same preferred nodes, compared byte by byte.
     public static func == (left: Partition, right: Partition) -> Bool {
         left._id == right._id && left.preferred.elementsEqual(right.preferred) { $0.hasBytes(of: $1) }
     }
 
-    /// Hashes the id's bytes.
+    /// Hashes the bytes of the ID.
     public func hash(into hasher: inout Hasher) { hasher.combine(_id) }
 
-    /// Why the id cannot be a partition's, or `nil`: it is a znode's name, and beside that are others made of it.
+    /// The reason why the ID is invalid, or `nil` if it is valid.
+    ///
+    /// An ID must be a valid znode name. It must not end like the znodes that are created next to a partition's
+    /// election.
     package var problem: String? {
         if let refusal = ZNodeName.refusal(of: id, as: "partition id") { return refusal }
         for ending in ["-epoch", "-requests"] where id.hasByteSuffix(ending) {
@@ -47,15 +57,15 @@ public struct Partition: Sendable, Hashable, Identifiable, ExpressibleByStringLi
     }
 }
 
-// What a partition's znode says, where the partitions are the children of one.
+// The content of a partition's znode, for groups whose partitions are the children of a znode.
 extension Partition {
     init(id: String, data: [UInt8]) {
         self.init(id, preferred: Self.names(NodeText(data)["preferred"]))
     }
 
-    /// The data of a znode that stands for this partition, below the one whose children are the partitions.
+    /// The data of this partition's znode, for groups whose partitions are the children of a znode.
     ///
-    /// One line `preferred=web3,web4`; nothing when there are no preferences.
+    /// The data is one line such as `preferred=web3,web4`. It is empty if the partition has no preferred nodes.
     public var nodeData: [UInt8] {
         guard !preferred.isEmpty else { return [] }
         var text = NodeText()
@@ -64,7 +74,8 @@ extension Partition {
     }
 
     private static func names(_ text: String?) -> [String] {
-        // By scalars: a name may begin with one that makes a single character of itself and the comma.
+        // Splits by Unicode scalars: if a name starts with a combining scalar, the comma and that scalar are one
+        // character.
         (text ?? "").unicodeScalars.split(separator: ",").map { name in
             String(String.UnicodeScalarView(name.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed()))
         }

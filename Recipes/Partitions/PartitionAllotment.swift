@@ -1,14 +1,16 @@
-/// Gives each partition to the best node that has room for it, and each node the partitions that fit it best.
+/// The assignment of partitions to nodes with limited capacity.
 ///
-/// Each partition asks its nodes in the order of its ranking; a node that is full takes it all the same if it fits better
-/// than the one there that fits least, which then asks its next node. In which order they ask makes no difference
-/// (deferred acceptance), so that every node of the group comes to the same result.
+/// Each partition gets the best node that has room for it, and each node keeps the partitions that fit it best.
+///
+/// Each partition applies to its nodes in the order of its ranking. A full node accepts a partition that fits it better
+/// than the worst one it has accepted, which then applies to its next node. The order of applications does not change
+/// the result (deferred acceptance), so every node of the group computes the same assignment.
 struct PartitionAllotment {
     private let plan: PartitionPlan
     private let capacities: [Int?]
-    /// Those a limited node has accepted, in a heap: the one that fits least is the first.
+    /// For each node with a capacity, the accepted partitions as a heap whose first element fits worst.
     private var accepted: [[Applicant]]
-    /// What is left of a partition's ranking, best last, once it was refused.
+    /// For each rejected partition, the rest of its ranking with the best node last.
     private var rest: [[PartitionPlan.Fit]?]
 
     private struct Applicant {
@@ -48,16 +50,19 @@ struct PartitionAllotment {
         return homes
     }
 
-    /// The best node that has not refused it yet.
+    /// Returns the best node that has not rejected the partition yet.
     private mutating func nextChoice(of partition: Int) -> PartitionPlan.Fit? {
         if rest[partition] == nil {
-            // All but the first, which has refused it.
+            // The first node of the ranking has already rejected the partition.
             rest[partition] = plan.fits(at: partition).sorted { $1 < $0 }.dropLast()
         }
         return rest[partition]?.popLast()
     }
 
-    /// - Returns: Who has to ask elsewhere: the applicant, the one that it has displaced, or nobody.
+    /// Applies to a node.
+    ///
+    /// - Returns: The partition that has to apply elsewhere: the applicant or the one it displaced; `nil` if there is
+    ///   none.
     private mutating func ask(_ applicant: Applicant) -> Int? {
         let node = applicant.fit.node
         guard let capacity = capacities[node] else { return nil }

@@ -1,53 +1,59 @@
-/// How patient a ``PartitionGroup`` is.
+/// The timing and the limits of one node of a ``PartitionGroup``.
 ///
-/// The nodes of a group should have the same; where they differ, partitions move at other times, and nothing else.
+/// All nodes of a group should use the same configuration. If configurations differ, partitions move at different
+/// times; nothing else changes.
 public struct PartitionConfiguration: Sendable, Hashable {
-    /// For how long a node that has gone is waited for.
+    /// How long the plan keeps the partitions of a node that has left the group.
     ///
-    /// Its partitions are active on the next in line at once, and go home when it comes back. Only after this time is it
-    /// left out of the plan. Without capacities that changes no owner; with them, what the node had spreads over the nodes
-    /// that have room. Counted from when this node saw the other one go. Default: 60 s.
+    /// The next nodes in line own these partitions at once, and return them if the node comes back. Only after this
+    /// time is the node removed from the plan. If no node has a capacity, the removal changes no owner. With
+    /// capacities, the node's partitions are then spread over the nodes that have room. The time counts from the moment
+    /// at which this node saw the other one leave. Default: 60 s.
     public var departureDelay: Duration = .seconds(60)
 
-    /// For how long a node has to be up before it asks the owners for the partitions that it should have.
+    /// How long a node must be in the group before it requests its partitions from their current owners.
     ///
-    /// The longer, the less does a node that comes and goes move. What nobody owns it takes at once. Default: 5 s.
+    /// A longer time means fewer moves when a node joins and leaves repeatedly. A node takes partitions without an
+    /// owner immediately. Default: 5 s.
     public var settleTime: Duration = .seconds(5)
 
-    /// For how long a node that has come looks who else is there before it takes anything.
+    /// How long a node that joins observes the other members before it takes any partition.
     ///
-    /// When a whole fleet is started, the first node would otherwise take every partition. Default: 0.
+    /// Without it, the first node of a fleet that starts together takes every partition. Default: 0 s.
     public var gatherTime: Duration = .zero
 
-    /// The most partitions that a node asks others for in any minute; `nil` for no limit.
+    /// The maximum number of partitions that this node requests from their owners in any 60 s; `nil` means no limit.
     ///
-    /// What falls to it because an owner has gone is not counted. Default: `nil`.
+    /// Partitions that this node gets because their owner has left do not count. Default: `nil`.
     public var movesPerMinute: Int?
 
-    /// After which time an owner that has not handed a partition over is asked once more, whatever else happens.
+    /// The interval after which this node repeats a request to an owner that has not handed its partition over.
     ///
-    /// Nothing should ever need it: an owner that is asked hands over as soon as its own plan says so, and one that goes on
-    /// is asked again after pauses that grow from 5 s to 5 min. Default: `nil`, those alone.
+    /// It is an additional safeguard that should not be necessary. An owner hands a partition over as soon as its own
+    /// plan agrees. An owner that keeps the partition is asked again after pauses that grow from 5 s to 5 min. If the
+    /// value is `nil`, only these pauses apply. Default: `nil`.
     public var asksAgainAfter: Duration?
 
-    /// What the watched paths of this node's places may take together, in bytes.
+    /// The maximum size of the watched paths of this node's candidates together, in bytes.
     ///
-    /// Never more than nine tenths of what the client can watch, which is about its
-    /// `ZooKeeperClientConfiguration.maximumPacketSize`. A partition that the node owns takes the length of its candidate's
-    /// path and four, one that it is next in line for twice that: with the default packet size, for `/app/shards` and ids of
-    /// ten characters, 10,000 owned ones fit. What does not is ``PartitionGroupState/refused`` here, and active on the next
-    /// in line. Caches of the same client make way. Default: `Int.max`, those nine tenths.
+    /// The effective limit is at most nine tenths of what the client can watch, which is about its
+    /// `ZooKeeperClientConfiguration.maximumPacketSize`. An owned partition takes the length of its candidate's path
+    /// plus 4 bytes. A partition for which this node is next in line takes twice as much. With the default packet size,
+    /// the path `/app/shards` and IDs of ten characters, the limit allows 10,000 owned partitions. Partitions beyond it
+    /// are listed in ``PartitionGroupState/refused`` and are active on the next node in line. Caches of the same client
+    /// give way to candidates. Default: `Int.max`, which means nine tenths of what the client can watch.
     public var watchBudget = Int.max
 
-    /// The pauses after a worker that has failed, and what becomes of terms at a graceful shutdown.
+    /// The pauses after a worker fails, and the handling of terms on graceful shutdown.
     ///
-    /// Priorities and transfers are the group's own affair and are left aside.
+    /// The group ignores the settings for priority, takeover delay, transfers and readiness, and uses its own. Default:
+    /// `LeaderConfiguration()`.
     public var terms = LeaderConfiguration()
 
-    /// Makes a configuration with these defaults.
+    /// Creates a configuration with the default values.
     public init() {}
 
-    /// What cannot be, or `nil`.
+    /// The validation error, or `nil` if the configuration is valid.
     var problem: String? {
         if departureDelay < .zero { return "departureDelay is \(departureDelay); it must not be negative" }
         if settleTime < .zero { return "settleTime is \(settleTime); it must not be negative" }
@@ -61,7 +67,7 @@ public struct PartitionConfiguration: Sendable, Hashable {
     }
 }
 
-/// Where a group learns which partitions there are.
+/// The source of a group's list of partitions.
 public struct PartitionSource: Sendable, Hashable, ExpressibleByArrayLiteral {
     enum Kind: Hashable {
         case list([Partition])
@@ -70,21 +76,26 @@ public struct PartitionSource: Sendable, Hashable, ExpressibleByArrayLiteral {
 
     let kind: Kind
 
-    /// The program says, and may say anew by ``PartitionGroup/setPartitions(_:)``.
+    /// Returns a source with a list that the program provides and can replace with
+    /// ``PartitionGroup/setPartitions(_:)``.
     ///
-    /// All nodes should say the same: a partition that neither its home nor the next in line knows is active nowhere.
+    /// All nodes should use the same list. A partition that is unknown to both its home node and the next node in line
+    /// is not active on any node.
     public static func list(_ partitions: [Partition]) -> PartitionSource { PartitionSource(kind: .list(partitions)) }
 
-    /// The children of a znode, each a partition, with ``Partition/nodeData`` as data; followed as they come and go.
+    /// Returns a source whose partitions are the children of a znode, and which follows the changes of these children.
     ///
-    /// A znode that does not stand has no partitions.
+    /// The data of each child is ``Partition/nodeData``. If the znode does not exist, there are no partitions.
+    ///
+    /// - Parameter path: The parent znode. It must not be the group's path, nor its `members`, `partitions` or
+    ///   `cordons`.
     public static func children(of path: String) -> PartitionSource { PartitionSource(kind: .children(path)) }
 
     init(kind: Kind) {
         self.kind = kind
     }
 
-    /// A list.
+    /// Creates a source with a fixed list.
     public init(arrayLiteral partitions: Partition...) {
         self.init(kind: .list(partitions))
     }

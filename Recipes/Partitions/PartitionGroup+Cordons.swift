@@ -1,32 +1,36 @@
 public import ZooKeeper
 
-// What an operator says of a group's nodes, from outside and for good.
+// Cordons that an operator sets from outside the group, and that outlive the nodes' processes.
 extension PartitionGroup {
-    /// Where the marks stand, one for each node that an operator has cordoned.
+    /// Returns the path of the operators' cordons, with one child for each cordoned node.
     static func cordons(in path: String) -> String { ZNodePath.child("cordons", of: path) }
 
-    /// Has a node of a group take nothing more, and others come and take what it has, in order, until it is uncordoned.
+    /// Cordons a node of a group until it is uncordoned: it takes no partitions, and the others take over those it
+    /// owns.
     ///
     /// ```swift
     /// try await PartitionGroup.cordon("web3", note: "a disk fails", at: "/app/shards", client: client)
     /// ```
     ///
-    /// The mark is a persistent znode, `PATH/cordons/<node>`: it outlives the node's restarts and the operator's session. The
-    /// node need not be there; one that is started owns nothing from its beginning. What nobody else can take a cordoned
-    /// node keeps. Cordoned twice, the later note counts. Beside it stands what a node says of itself
-    /// (``PartitionGroup/cordon()``): it takes part when neither says otherwise.
+    /// The cordon is a persistent znode, `PATH/cordons/<node>`, which outlives restarts of the node and the operator's
+    /// session. The node does not have to be running; a cordoned node that starts owns nothing from the beginning. A
+    /// cordoned node keeps partitions that no other node can take. If the node is cordoned already, the new note
+    /// replaces the old one. The node's own cordon (``PartitionGroup/cordon()``) is independent: a node takes
+    /// partitions only if neither is set.
     ///
-    /// After a lost connection it may be called again. Returns when the mark is set; ``status(at:partitions:client:)`` tells
-    /// who owns what since.
+    /// The method returns when the cordon is set, before the partitions have moved. Use
+    /// ``status(at:partitions:client:)`` to observe the owners. After a lost connection the call may be repeated.
+    ///
     /// - Parameters:
-    ///   - node: The node's name.
-    ///   - note: Why, for those who look at the status.
-    ///   - path: The group.
-    ///   - client: A client.
-    /// - Throws: ``RecipeError`` with code `.invalidArgument` for a name that cannot be, `.notFound` when there is no znode at
-    ///   the path; `ZooKeeperError` such as `.noAuth`; `CancellationError`.
-    /// - Complexity: Two requests, three for a node that has a mark, four for the group's first; every running node lists the
-    ///   marks once.
+    ///   - node: The node's participant ID.
+    ///   - note: The reason, which ``status(at:partitions:client:)`` returns. Default: empty.
+    ///   - path: The path of the group.
+    ///   - client: The client that sends the requests.
+    /// - Throws: ``RecipeError`` with code `.invalidArgument` if the participant ID is invalid or the path is the root,
+    ///   or `.notFound` if the group's znode does not exist; `ZooKeeperError`, such as `.invalidPath` or `.noAuth`;
+    ///   `CancellationError`.
+    /// - Complexity: 2 requests in 2 round trips; 3 if the node is cordoned already, 4 for the first cordon of a group.
+    ///   Every running node then lists the cordons once.
     public static func cordon(
         _ node: String, note: String = "", at path: String, client: ZooKeeperClient
     ) async throws {
@@ -44,17 +48,19 @@ extension PartitionGroup {
                     try await client.recipeSteps { _ = try await client.setData(data, at: mark) }
                     return
                 } catch let error as ZooKeeperError where error.code == .noNode {
-                    // Uncordoned at this very moment.
+                    // The node was uncordoned in between.
                 }
             }
         }
     }
 
-    /// Takes an operator's mark off a node: it gets its partitions back, as one that has come back does.
+    /// Removes an operator's cordon, so that the node gets its partitions back like a node that rejoins.
     ///
-    /// - Returns: Whether there was a mark. A node that has cordoned itself stays so.
-    /// - Throws: As ``cordon(_:note:at:client:)``.
-    /// - Complexity: One request, two when there is no mark; every running node lists the marks once.
+    /// The node's own cordon remains.
+    ///
+    /// - Returns: Whether the cordon existed.
+    /// - Throws: The same errors as ``cordon(_:note:at:client:)``.
+    /// - Complexity: 1 request; 2 if the cordon does not exist. Every running node then lists the cordons once.
     @discardableResult
     public static func uncordon(_ node: String, at path: String, client: ZooKeeperClient) async throws -> Bool {
         let mark = try mark(of: node, at: path)

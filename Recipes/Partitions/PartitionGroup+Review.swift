@@ -1,15 +1,18 @@
 internal import ZooKeeper
 
-// What follows from a plan, for each partition.
+// Applies a plan to each partition.
 extension PartitionGroupStateMachine {
-    /// - Returns: Whether there is one: not before the group is known, and this node in it.
+    /// Computes the plan when the group, the cordons and this node's own membership are known.
+    ///
+    /// - Returns: Whether there is a new plan.
     mutating func makePlan(now: MonotonicInstant) -> Bool {
         guard let planDue, planDue <= now else { return false }
         let plan = PartitionPlan(partitions: partitions, nodes: roster.counted, away: roster.awayNames.strings)
         self.plan = plan
         roles = Self.roles(of: name, in: plan)
-        // Others may not wait for the same nodes, as when they came later, and so think that somebody else has room: where
-        // this node would stand if nobody were waited for, it stands too, so that every partition has somebody.
+        // Other nodes may not keep partitions for the same absent nodes, for example if they joined later, and so may
+        // expect another node to have room. If this node would have a role without the absent nodes, it joins as next
+        // in line, so that every partition has a participant.
         if roster.isAnybodyAway, plan.nodes.contains(where: { $0.capacity != nil }) {
             let present = PartitionPlan(partitions: partitions, nodes: roster.present)
             roles.merge(Self.roles(of: name, in: present).mapValues { _ in .next }) { role, _ in role }
@@ -35,14 +38,16 @@ extension PartitionGroupStateMachine {
         for id in inOrder(Set(roles.keys).union(seats.keys)) { review(id, now: now) }
     }
 
-    /// By id, those that should be here first: so that their owners stand in the queues of a new fleet before others do.
+    /// Returns partition IDs in order, those that this node should own first.
+    ///
+    /// In a new fleet, the intended owners thereby enter the elections before the other nodes do.
     func inOrder(_ ids: Set<ZNodeName>) -> [String] {
         (ids.filter { roles[$0] == .owner }.sorted() + ids.filter { roles[$0] != .owner }.sorted()).strings
     }
 
-    /// Stands in a partition's queue, if there is room for one more.
+    /// Joins a partition's election if the watch budget allows it.
     private mutating func sit(_ partition: Partition, as role: Role) {
-        // Who is next in line watches its own candidate and the owner's.
+        // A node that is next in line watches its own candidate and the owner's.
         let bytes = (candidateBytes + partition.id.utf8.count) * (role == .next ? 2 : 1)
         guard watchedBytes + bytes <= configuration.watchBudget else {
             refused.insert(partition.id)
@@ -54,7 +59,7 @@ extension PartitionGroupStateMachine {
         actions.append(.start(partition))
     }
 
-    /// Says what is to be done about one partition, if anything is.
+    /// Decides on the actions for one partition.
     mutating func review(_ id: String, now: MonotonicInstant) {
         guard let plan, !isStopping else { return }
         let index = plan.index(of: id)
@@ -70,7 +75,9 @@ extension PartitionGroupStateMachine {
         seats[id] = seat
     }
 
-    /// Who owns a partition that it should not have goes on until the right one asks for it.
+    /// Leaves an election without a role for this node.
+    ///
+    /// An owner continues until the right node requests the partition.
     private mutating func leaveIfUnwanted(_ id: String, _ seat: inout PartitionSeat, exists: Bool) {
         let leaving: PartitionSeat.Leaving = !exists ? .atOnce : roles[id] == nil ? .afterTerm : .no
         guard leaving > seat.leaving else { return }
@@ -125,7 +132,7 @@ extension PartitionGroupStateMachine {
     }
 }
 
-/// A node's place in a partition's queue.
+/// This node's participation in the election of a partition.
 struct PartitionSeat: Sendable {
     enum Leaving: Int, Sendable, Comparable {
         case no, afterTerm, atOnce
@@ -136,24 +143,24 @@ struct PartitionSeat: Sendable {
     enum Warmth: Sendable { case cold, warming, warm }
 
     var partition: Partition
-    /// What its watches take, by the role that it was taken for.
+    /// The size of the watches for the role with which the node joined, in bytes.
     let watchedBytes: Int
     var state = LeaderState.waiting(position: nil)
-    /// That the election was told to end.
+    /// Whether, and how, the election has been told to end.
     var leaving = Leaving.no
     var warmth = Warmth.cold
     var isSeeking = false
-    /// Whether the budget of moves has been charged for the coming term.
+    /// Whether the move budget has been charged for the next term.
     var isPaidFor = false
     var askedAt: MonotonicInstant?
-    /// Who has asked for this place, with their candidates.
+    /// The candidates of the nodes that have requested the partition, by participant ID.
     var asks: [ZNodeName: ContenderName] = [:]
     var handingOverTo: ContenderName?
-    /// When to try again to hand over.
+    /// The time of the next attempt to hand the partition over.
     var retryAt: MonotonicInstant?
-    /// Not to be asked for before, because something has failed here.
+    /// The earliest time of the next request or warm-up, after a failure on this node.
     var notBefore: MonotonicInstant?
-    /// When there may be something to do.
+    /// The time of the next evaluation.
     var dueAt: MonotonicInstant?
     private var failures = 0
 
@@ -164,7 +171,7 @@ struct PartitionSeat: Sendable {
 
     var isLeading: Bool { state.isLeading }
 
-    /// Whether it stands in the queue, and somebody else in front of it.
+    /// Whether this node is in the queue behind another participant.
     var isBehindSomebody: Bool {
         if case .waiting(let position?) = state { position > 0 } else { false }
     }
@@ -190,29 +197,29 @@ struct PartitionSeat: Sendable {
     mutating func handedOver(_ end: PartitionGroupStateMachine.HandOver, now: MonotonicInstant) {
         guard isLeading, let candidate = handingOverTo else { return }
         switch end {
-        // The end of the term follows.
+        // The end of the term is reported later.
         case .done: return
-        // Who comes back asks anew, and may have done so by now.
+        // A participant that comes back sends a new request, and may have done so already.
         case .gone: asks = asks.filter { $0.value != candidate }
         case .failed: retryAt = now + pause()
         }
         handingOverTo = nil
     }
 
-    /// 1 s after the first failure, doubled with each that follows, at most 32 s.
+    /// Returns the next pause: 1 s after the first failure, doubled after each further one, at most 32 s.
     private mutating func pause() -> Duration {
         failures += 1
         return .seconds(1 << min(failures - 1, 5))
     }
 }
 
-/// How often partitions have come to a node and gone from it.
+/// The number of partitions that a node has gained and lost.
 public struct PartitionMoves: Sendable, Hashable {
-    /// How often this node has begun to own a partition.
+    /// The number of times that this node started to own a partition.
     public var began = 0
-    /// How often it has ceased to.
+    /// The number of times that this node stopped owning a partition.
     public var ended = 0
 
-    /// Makes a count of nothing.
+    /// Creates a count of zero moves.
     public init() {}
 }

@@ -3,13 +3,13 @@ internal import Synchronization
 internal import ZooKeeper
 
 extension PartitionGroup {
-    /// Tells the node's loop of something.
+    /// Queues an input for the node's loop.
     func post(_ input: PartitionGroupStateMachine.Input) {
         shared.withLock { $0.inputs.append(input) }
         wakeUp.signal()
     }
 
-    /// Ends the group for a reason of its own.
+    /// Ends the group with an error.
     func fail(_ error: any Error) {
         shared.withLock { shared in
             if shared.failure == nil { shared.failure = error }
@@ -17,7 +17,7 @@ extension PartitionGroup {
         post(.stop)
     }
 
-    /// Where the queues of the partitions stand.
+    /// Returns the path of a partition's election.
     static func queue(of partition: String, in path: String) -> String { "\(path)/partitions/\(partition)" }
 
     func makeElection(_ partition: Partition) throws -> Election {
@@ -36,8 +36,9 @@ extension PartitionGroup {
     }
 }
 
-/// Performs what a node's state machine decides: one task for all partitions, and one election for each that the node
-/// stands for.
+/// The loop that performs the decisions of a node's state machine.
+///
+/// There is one task for all partitions, and one election for each partition in which the node takes part.
 struct PartitionGroupLoop: Sendable {
     typealias Machine = PartitionGroupStateMachine
 
@@ -59,10 +60,10 @@ struct PartitionGroupLoop: Sendable {
                 let hadRoom = machine.refused.isEmpty
                 for action in machine.handle(inputs, now: clock.now) { perform(action, in: &tasks) }
                 if hadRoom, !machine.refused.isEmpty { tellRefused(machine) }
-                // What comes in a burst is told as one.
+                // Inputs that arrive together are reported as one state.
                 if group.shared.withLock({ $0.inputs.isEmpty }) { group.broadcast.send(PartitionGroupState(machine)) }
                 if !isCancelled, hasFailed || cancelled.value != nil {
-                    // Ends the elections at once.
+                    // Cancels the elections, so that they end at once.
                     tasks.cancelAll()
                     isCancelled = true
                 }
@@ -138,7 +139,7 @@ struct PartitionGroupLoop: Sendable {
         do {
             election = try group.makeElection(partition)
         } catch {
-            // The others must not suffer from it, and a shutdown must not wait for it.
+            // One partition must not affect the others or delay a shutdown.
             group.logger.error(
                 "A partition cannot be started, and is left to other nodes",
                 metadata: ["zookeeper.partition": "\(partition)", "zookeeper.reason": "\(error)"])
@@ -155,7 +156,7 @@ struct PartitionGroupLoop: Sendable {
     private func handOver(_ election: Election, to candidate: ContenderName) async -> Machine.HandOver {
         guard let term = election.term else { return .failed }
         do {
-            // One that is cut off comes back before its session ends, or not at all.
+            // A recipient without a connection reconnects before its session ends, or not at all.
             let patience = max(.seconds(5), term.held.session.timeout)
             try await election.handOver(to: candidate, in: term, until: clock.now + patience)
             return .done
@@ -168,7 +169,7 @@ struct PartitionGroupLoop: Sendable {
     }
 }
 
-// What the node follows.
+// Observation of members, cordons and partitions.
 extension PartitionGroupLoop {
     private func follow(in tasks: inout DiscardingTaskGroup) {
         let (group, membership) = (group, group.membership)
@@ -206,7 +207,7 @@ extension PartitionGroupLoop {
         }
     }
 
-    /// Tells of a znode's children until cancelled.
+    /// Observes a znode's children until the task is cancelled.
     private func children(of path: String, namesOnly: Bool = false, _ tell: (CacheEntry) -> Void) async {
         do {
             var configuration = ChildrenCache.Configuration()
@@ -223,7 +224,7 @@ extension PartitionGroupLoop {
 }
 
 extension [Partition] {
-    /// Those that can be partitions; each of the others is warned about once.
+    /// Returns the valid partitions, and logs one warning for each invalid one.
     func possible(in path: String, ignored: inout Set<ZNodeName>, logger: Logger) -> [Partition] {
         filter { partition in
             guard let problem = partition.problem else { return true }

@@ -1,64 +1,64 @@
 internal import ZooKeeper
 
-/// Decides for one node of a group: in which partitions' queues it stands, when it asks an owner for a partition, and when
-/// it hands one over.
+/// The decisions of one node of a group: which elections to join, when to request a partition, and when to hand one
+/// over.
 ///
-/// It is told what happens, in any order, and says what to do. What it remembers of a partition is a seat: the node's
-/// place in the partition's queue, from when it begins to stand there until the election has ended.
+/// The state machine receives inputs in any order and returns actions. For each partition whose election the node has
+/// joined, it keeps a ``PartitionSeat``, from the start of the election until its end.
 struct PartitionGroupStateMachine: Sendable {
     enum Input: Sendable {
-        /// Who is in the group, as is known for sure now.
+        /// The members of the group, from a live view.
         case members([PartitionNode])
-        /// Whom operators have cordoned, by name, as is known for sure now.
+        /// The participant IDs that operators have cordoned, from a live view.
         case cordons(Set<ZNodeName>)
-        /// The own member znode stands, by the transaction that created it; `nil` when it does not.
+        /// The transaction ID that created this node's member znode; `nil` if the znode does not exist.
         case standing(Int64?)
-        /// What this node says of itself.
+        /// This node's own description has changed.
         case own(PartitionNode)
         case partitions([Partition])
-        /// A partition's election has come to a state.
+        /// The state of a partition's election has changed.
         case election(String, LeaderState)
-        /// A partition's election has ended: the node is not in its queue any more.
+        /// A partition's election has ended, and this node is no longer in its queue.
         case ended(String)
-        /// A partition's election could not be started; it is tried again with the next plan.
+        /// A partition's election could not be started; the next plan tries again.
         case notStarted(String)
-        /// Another node asks for a partition that this one owns.
+        /// Another node requests a partition that this node owns.
         case asked(String, by: String, candidate: ContenderName)
         case warmedUp(String, isDone: Bool)
         case handedOver(String, HandOver)
         /// Time has passed.
         case time
-        /// Take nothing more: the elections are being ended.
+        /// The group is stopping: the elections are being ended, and no other may start.
         case stop
     }
 
-    /// How an attempt to hand a partition over has ended.
+    /// The outcome of an attempt to hand a partition over.
     enum HandOver: Sendable, Hashable {
         /// The term is ending.
         case done
-        /// Who asked does not stand in the queue any more.
+        /// The requesting participant is no longer in the queue.
         case gone
         case failed
     }
 
     enum Action: Sendable, Hashable {
-        /// Stand in a partition's queue.
+        /// Join a partition's election.
         case start(Partition)
-        /// Leave its queue: at once, or after the term if there is one.
+        /// Leave a partition's election: at once, or after the current term.
         case leave(String, atOnce: Bool)
-        /// Get ready for a partition that somebody else owns.
+        /// Prepare for a partition that another node owns.
         case warmUp(Partition)
-        /// Ask who owns the partition, now and each that follows.
+        /// Request the partition from its current owner and from each one that follows.
         case seek(String)
         case stopSeeking(String)
         case handOver(String, to: ContenderName)
     }
 
-    /// What a plan wants of this node for a partition.
+    /// The role that the plan assigns to this node for a partition.
     enum Role: Sendable, Hashable {
-        /// To own it.
+        /// The node should own the partition.
         case owner
-        /// To be next in line.
+        /// The node should be next in line.
         case next
     }
 
@@ -68,20 +68,21 @@ struct PartitionGroupStateMachine: Sendable {
     var roster: PartitionRoster
     var budget: MoveBudget
     var partitions: [Partition] = []
-    /// `nil` before the group is known.
+    /// The current plan; `nil` before the group is known.
     var plan: PartitionPlan?
-    /// By partition: those where this node is to stand.
+    /// The roles of this node, by partition.
     var roles: [ZNodeName: Role] = [:]
     var seats: [ZNodeName: PartitionSeat] = [:]
-    /// Those where this node is to stand, and cannot: the session could not watch that many znodes.
+    /// The partitions whose elections this node should join and cannot, because its session could not watch that many
+    /// znodes.
     var refused: Set<ZNodeName> = []
-    /// What the seats' watches take.
+    /// The size of all watches of ``seats``, in bytes.
     var watchedBytes = 0
-    /// What the watch of a candidate takes beside the partition's id.
+    /// The size of a candidate's watch without the partition's ID, in bytes.
     let candidateBytes: Int
     var moves = PartitionMoves()
     var knownSince: MonotonicInstant?
-    /// Which member znode stands, and since when.
+    /// The creating transaction of this node's member znode, and the time since when it is known to exist.
     var standing: (czxid: Int64, since: MonotonicInstant)?
     var hasStood = false
     var isStopping = false
@@ -96,7 +97,7 @@ struct PartitionGroupStateMachine: Sendable {
         budget = MoveBudget(limit: configuration.movesPerMinute)
     }
 
-    /// Takes what has happened, and says what is to be done about all of it.
+    /// Processes inputs and returns the resulting actions.
     mutating func handle(_ inputs: [Input], now: MonotonicInstant) -> [Action] {
         actions = []
         var needsPlan = roster.expire(now: now)
@@ -112,7 +113,7 @@ struct PartitionGroupStateMachine: Sendable {
         return actions
     }
 
-    /// When to be asked again if nothing happens before; `nil` for never.
+    /// The time of the next evaluation if there are no inputs before; `nil` if none is needed.
     var nextTime: MonotonicInstant? {
         if isStopping { return nil }
         var times = seats.values.compactMap(\.dueAt)
@@ -121,13 +122,15 @@ struct PartitionGroupStateMachine: Sendable {
         return times.min()
     }
 
-    /// When the first plan is due; `nil` while the group, the operators' marks or the own place in it are not known.
+    /// The time of the first plan; `nil` while the group, the cordons or this node's membership are unknown.
     var planDue: MonotonicInstant? {
         guard hasStood, roster.cordons != nil, let knownSince else { return nil }
         return knownSince + configuration.gatherTime
     }
 
-    /// - Returns: Whether there has to be a new plan.
+    /// Processes one input.
+    ///
+    /// - Returns: Whether the input requires a new plan.
     private mutating func take(_ input: Input, touched: inout Set<ZNodeName>, now: MonotonicInstant) -> Bool {
         switch input {
         case .members(let members):
@@ -149,11 +152,11 @@ struct PartitionGroupStateMachine: Sendable {
         case .notStarted(let id): removeSeat(id)
         case .ended(let id):
             removeSeat(id)
-            // There may be room for others now.
+            // The freed watch budget may allow other partitions.
             touched.formUnion(refused)
             touched.insert(id)
         case .asked(let id, let asker, let candidate):
-            // What is asked of a term that has ended is asked again of the next one.
+            // A request to a term that has ended is repeated to the next term.
             if seats[id]?.isLeading == true { seats[id]?.asks[asker] = candidate }
             touched.insert(id)
         case .warmedUp(let id, let isDone):
@@ -176,7 +179,7 @@ struct PartitionGroupStateMachine: Sendable {
 
     private mutating func note(standing czxid: Int64?, now: MonotonicInstant) {
         guard let czxid else { return standing = nil }
-        // One that is created anew, as in a new session, has to settle anew.
+        // If the member znode was created again, as in a new session, the settle time starts again.
         if standing?.czxid != czxid {
             standing = (czxid, now)
             for id in seats.keys.sorted().strings where seats[id]?.isSeeking == true {

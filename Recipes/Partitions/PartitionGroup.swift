@@ -3,7 +3,9 @@ public import ServiceLifecycle
 internal import Synchronization
 public import ZooKeeper
 
-/// Shares partitions out among nodes: each is active on exactly one, and goes home when its node comes back.
+/// A service that distributes partitions over the nodes of a group, each partition to exactly one node at a time.
+///
+/// When a node comes back, it gets its partitions back.
 ///
 /// ```swift
 /// let shards = (0..<64).map { Partition("shard-\($0)") }
@@ -16,29 +18,33 @@ public import ZooKeeper
 /// try await ServiceGroup(services: [client, group], logger: logger).run()
 /// ```
 ///
-/// Every node runs the same program. Each computes from the live members who should have what (``PartitionPlan``), and
-/// stands in the queue of a partition only where it should own it, is next in line, or still owns it. What makes a node the
-/// owner is that it leads the partition's election: the plan may differ between nodes for a moment, the owner cannot.
+/// Every node runs the same program. Each node computes from the live members which node should own which partition
+/// (``PartitionPlan``). A node joins the election of a partition only if it should own the partition, is next in line
+/// for it, or still owns it. The leader of a partition's election is its owner. The plans of two nodes may differ for a
+/// moment, but there is never more than one owner.
 ///
-/// - The worker runs while its node owns the partition. When the ownership is lost or handed over it is cancelled and
-///   **awaited**, and only then can the next owner begin. A worker that returns or throws gives its partition up; its node
-///   stands again, after a pause when it threw.
-/// - When an owner goes, the next in line follows: at once when it leaves in order, else with its session's end.
-/// - A node that comes back gets its partitions back: it is up for a while (``PartitionConfiguration/settleTime``), gets
-///   ready (`warmUp`), and asks each owner, which ends its worker and hands over directly. Nobody polls.
-/// - A node that has gone is waited for (``PartitionConfiguration/departureDelay``): meanwhile nothing moves but what it had.
+/// - The worker runs while its node owns the partition. If the ownership is lost or handed over, the worker is
+///   cancelled and **awaited**; only then can the next owner start. A worker that returns or throws releases its
+///   partition, and its node rejoins the election. It pauses first if the worker threw an error, or if terms shorter
+///   than ``LeaderConfiguration/minimumTermDuration`` follow one another.
+/// - If an owner leaves gracefully, the next node in line takes over at once; otherwise when the owner's session ends.
+/// - A node that comes back gets its partitions back. It waits for ``PartitionConfiguration/settleTime``, prepares with
+///   `warmUp`, and sends a request to each owner. The owner ends its worker and hands the partition over directly.
+///   Nothing polls.
+/// - The plan keeps the partitions of a node that has left for ``PartitionConfiguration/departureDelay``. During this
+///   time only the partitions of that node move.
 ///
-/// The znodes of a partition are those of a ``LeaderSelector`` at `PATH/partitions/<id>`, with the node's name as id, so that
-/// JVM processes can take part by Apache Curator's `LeaderSelector`; the members are those of a ``GroupMembership`` at
-/// `PATH/members`.
+/// A partition uses the znodes of a ``LeaderSelector`` at `PATH/partitions/<id>`, with the node's participant ID. JVM
+/// processes can therefore take part with Apache Curator's `LeaderSelector`. The members are those of a
+/// ``GroupMembership`` at `PATH/members`.
 ///
-/// What is not promised: a worker that ignores its cancellation may go on beside the next owner, which
-/// ``Term/fencingToken`` and ``Term/guarded(_:)`` are for.
+/// A worker that ignores its cancellation may continue in parallel with the next owner. Use ``Term/fencingToken`` and
+/// ``Term/guarded(_:)`` to reject its writes.
 ///
-/// Costs a member znode for each node and two candidates for each partition; nothing is sent periodically for a partition
-/// that is at home.
+/// A group takes one member znode for each node and two candidates for each partition. No periodic requests are sent
+/// for a partition that its home node owns.
 public final class PartitionGroup: Service, Sendable {
-    /// What a worker is: the partition and the time of owning it.
+    /// The work on one partition during one term of ownership.
     public typealias Worker = @Sendable (_ partition: Partition, _ term: Term) async throws -> Void
 
     struct Shared {
@@ -46,13 +52,13 @@ public final class PartitionGroup: Service, Sendable {
         var partitions: [Partition]
         var inputs: [PartitionGroupStateMachine.Input] = []
         var elections: [ZNodeName: Election] = [:]
-        /// What ended the group before it was stopped.
+        /// The error that ended the group before it was stopped.
         var failure: (any Error)?
     }
 
-    /// The group's znode.
+    /// The path of the group's znode.
     public let path: String
-    /// This node's name.
+    /// This node's participant ID.
     public let name: String
     let client: ZooKeeperClient
     let source: PartitionSource.Kind
@@ -66,20 +72,25 @@ public final class PartitionGroup: Service, Sendable {
     let wakeUp = WakeUp()
     let runOnce = RunOnce()
 
-    /// Makes a node of a group; nothing is sent before it runs.
+    /// Creates a node of a group.
+    ///
+    /// No request is sent before ``run()`` is called.
     ///
     /// - Parameters:
-    ///   - client: Whose session the node and what it owns live by; it must be running, else everything waits.
-    ///   - path: The group; it and its parents are created as needed.
-    ///   - node: This node: its name, weight and capacity. No two may have one name at a time.
-    ///   - partitions: What is shared out.
-    ///   - configuration: How patient the node is.
-    ///   - logger: Where the node tells what happens to it.
-    ///   - warmUp: Gets ready for a partition that should be here and is owned by another node, which goes on until this
-    ///     has returned; it is called again, after a pause, when it throws. A partition that nobody owns is not waited with.
-    ///   - worker: Works on a partition while this node owns it; never twice at a time for one partition.
-    /// - Throws: `ZooKeeperError` with code `.invalidPath`; ``RecipeError`` with code `.invalidArgument` for names and
-    ///   numbers that cannot be, and for a path that is the root.
+    ///   - client: The client whose session holds the member znode and the candidates. It must be running; until then,
+    ///     the group waits.
+    ///   - path: The path of the group. The znode and its parents are created as needed.
+    ///   - node: This node's participant ID, weight and capacity. The ID must be unique among the running nodes.
+    ///   - partitions: The partitions to distribute.
+    ///   - configuration: The timing and the limits of this node.
+    ///   - logger: The logger for the events of this node.
+    ///   - warmUp: Prepares for a partition that this node should own while another node owns it. The other node
+    ///     continues to own it until the closure has returned. If the closure throws, it is called again after a pause.
+    ///     It is not called for a partition without an owner. `nil` means that no preparation is necessary.
+    ///   - worker: Works on a partition while this node owns it. It never runs twice at a time for the same partition.
+    /// - Throws: `ZooKeeperError` with code `.invalidPath`; ``RecipeError`` with code `.invalidArgument` if a
+    ///   participant ID, a partition ID or a number is invalid, if the path is the root, or if the source is a znode of
+    ///   the group.
     public init(
         client: ZooKeeperClient,
         path: String,
@@ -114,7 +125,7 @@ public final class PartitionGroup: Service, Sendable {
             ZNodePath.child("members", of: path), memberID: node.name, data: node.bytes, client: client, logger: logger)
         broadcast = Broadcast(PartitionGroupState(node: node))
         shared = Mutex(Shared(own: node, partitions: list))
-        // What a partition's election would refuse is refused now.
+        // Reports an invalid configuration of the elections now, not when the first election starts.
         _ = try makeElection(Partition("0"))
     }
 
@@ -122,7 +133,7 @@ public final class PartitionGroup: Service, Sendable {
         if let problem { throw RecipeError(.invalidArgument, in: .partitionGroup, path: path, message: problem) }
     }
 
-    /// The group's own znodes are no partitions.
+    /// Returns the error for a source whose children are the group's own znodes, or `nil` if the source is valid.
     private static func problem(ofSource source: String, in path: String) -> String? {
         let own = [
             path, ZNodePath.child("members", of: path), ZNodePath.child("partitions", of: path), cordons(in: path),
@@ -131,27 +142,31 @@ public final class PartitionGroup: Service, Sendable {
         return "the children of \"\(source)\" are the group's own; name a znode of the partitions, such as \(path)-list"
     }
 
-    /// What this node knows and has: now.
+    /// The current state of this node.
     public var state: PartitionGroupState { broadcast.current }
 
-    /// What this node knows and has: the present state first, then each change; a slow reader skips to the newest.
+    /// The states of this node: the current one first, then each change.
     ///
-    /// The sequence ends when ``run()`` has.
+    /// A slow consumer skips intermediate states and gets the newest one. The sequence ends when ``run()`` ends.
     public var states: AsyncStream<PartitionGroupState> { broadcast.follow(.bufferingNewest(1)) }
 
-    /// The present term of a partition; `nil` while this node does not own it, judged from memory with the deadline in it.
+    /// Returns the current term of a partition; `nil` if this node does not own the partition.
+    ///
+    /// The answer comes from memory and takes the session's deadline into account. No request is sent.
     public func term(of partition: String) -> Term? {
         shared.withLock { $0.elections[partition] }?.term
     }
 
-    /// Why a partition belongs where it does, as this node sees it; `nil` for one that it does not know.
+    /// Explains the placement of a partition in this node's plan; `nil` if the plan does not contain the partition.
     public func explain(_ partition: String) -> String? { state.plan?.explain(partition) }
 
-    /// Has other partitions shared out from now on, at any time.
+    /// Replaces the list of partitions.
     ///
-    /// Workers of those that are not in the list any more are cancelled; what stays is not disturbed.
-    /// - Throws: ``RecipeError`` with code `.invalidArgument` for an id that cannot be a znode's name, or when the
-    ///   partitions are the children of a znode; nothing is changed then.
+    /// The method may be called at any time. The workers of removed partitions are cancelled. Partitions that remain in
+    /// the list are not affected.
+    ///
+    /// - Throws: ``RecipeError`` with code `.invalidArgument` if an ID is invalid, or if the partitions are the
+    ///   children of a znode. In both cases nothing changes.
     public func setPartitions(_ partitions: [Partition]) throws {
         if case .children(let source) = source {
             try Self.check("the partitions are the children of \"\(source)\"", path)
@@ -160,26 +175,33 @@ public final class PartitionGroup: Service, Sendable {
         post(.partitions(partitions))
     }
 
-    /// Has this node take nothing more, and others come and take what it has, in order; ``uncordon()`` ends it.
+    /// Cordons this node: it takes no more partitions, and the other nodes take over those it owns.
     ///
-    /// What nobody else can take it keeps. It lasts as long as this group runs; a mark that outlives the process is set by
-    /// ``cordon(_:note:at:client:)``.
+    /// Workers end as in any hand-over. The node keeps partitions that no other node can take. The cordon ends with
+    /// ``uncordon()`` or with this process. For a cordon that outlives the process, use ``cordon(_:note:at:client:)``.
     public func cordon() { setOwn { $0.isCordoned = true } }
 
-    /// Has this node take part again, unless an operator has cordoned it: that stays.
+    /// Uncordons this node, so that it takes partitions again.
+    ///
+    /// A cordon set by an operator remains.
     public func uncordon() { setOwn { $0.isCordoned = false } }
 
-    /// Changes how much this node takes, compared with the others.
+    /// Changes the weight and the capacity of this node.
     ///
-    /// - Throws: ``RecipeError`` with code `.invalidArgument` for what cannot be.
+    /// - Parameters:
+    ///   - weight: The new weight, relative to the other nodes; it must be over 0.
+    ///   - capacity: The maximum number of partitions; `nil` means no limit. Default: `nil`, which also removes an
+    ///     earlier limit.
+    /// - Throws: ``RecipeError`` with code `.invalidArgument` if one of the values is invalid.
     public func setWeight(_ weight: Double, capacity: Int? = nil) throws {
         try Self.check(PartitionNode(name, weight: weight, capacity: capacity).problem, path)
         setOwn { ($0.weight, $0.capacity) = (weight, capacity) }
     }
 
-    /// Cordons this node, and waits until it owns nothing.
+    /// Cordons this node and waits until it owns no partition.
     ///
-    /// - Throws: ``RecipeError`` with code `.stopped` when ``run()`` ends first; `CancellationError`.
+    /// - Throws: ``RecipeError`` with code `.stopped` if ``run()`` ends first; `CancellationError`.
+    /// - Complexity: One write of the member znode, and for each owned partition the requests of its hand-over.
     public func drain() async throws {
         cordon()
         for await state in states where state.isCordoned && state.owned.isEmpty { return }
@@ -196,13 +218,16 @@ public final class PartitionGroup: Service, Sendable {
         post(.own(own))
     }
 
-    /// Takes part until it is cancelled or shut down gracefully.
+    /// Takes part in the group until the task is cancelled or the process shuts down gracefully.
     ///
-    /// Then all workers end as ``PartitionConfiguration/terms`` say, and are awaited; each partition goes to the next in line
-    /// at once.
-    /// - Throws: ``RecipeError`` with code `.duplicate` when another node has this one's name; `ZooKeeperError` with code
-    ///   `.clientStopped` or `.authenticationFailed` when the client ended first; ``RecipeError`` with code
-    ///   `.invalidArgument` when it was run before.
+    /// At the end all workers stop as ``PartitionConfiguration/terms`` specifies, and are awaited. Each partition
+    /// passes to the next node in line at once.
+    ///
+    /// - Throws: ``RecipeError`` with code `.duplicate` if another node uses the same participant ID; `ZooKeeperError`
+    ///   with code `.clientStopped` or `.authenticationFailed` if the client ends first; ``RecipeError`` with code
+    ///   `.invalidArgument` if this method was called before.
+    /// - Complexity: 4 requests to be next in line for a partition, 5 to own a partition without an owner, and more
+    ///   while parent znodes are missing. No periodic requests for a partition that its home node owns.
     public func run() async throws {
         try runOnce.begin("a node", in: .partitionGroup, path: path)
         let cancelled = OneShot<Void>()

@@ -1,27 +1,30 @@
 internal import ZooKeeper
 
-/// What one node of a ``PartitionGroup`` knows and has at one moment.
+/// A snapshot of what one node of a ``PartitionGroup`` knows and owns.
 public struct PartitionGroupState: Sendable {
-    /// Who is in the group, this node among them, by name.
+    /// The members of the group including this node, sorted by participant ID.
     public var nodes: [PartitionNode] = []
-    /// The nodes that have gone and are waited for, by name.
+    /// The participant IDs of nodes that have left and whose partitions the plan still keeps, sorted.
     public var away: [String] = []
-    /// Who should have what; `nil` before this node has joined the group.
+    /// The current plan; `nil` before this node has joined the group.
     public var plan: PartitionPlan?
-    /// The partitions that this node owns, by id, as far as it knows; `isValid` of a ``Term`` is what counts.
+    /// The IDs of the partitions that this node owns, sorted.
+    ///
+    /// The list may be out of date. ``Term/isValid`` of a partition's term is authoritative.
     public var owned: [String] = []
-    /// The partitions in whose queues it stands, by id: those that it owns, and those that it is next in line for.
+    /// The IDs of the partitions in whose elections this node takes part, sorted: those it owns or waits for.
     public var standing: [String] = []
-    /// The partitions that should be here and are owned by others, by id.
+    /// The IDs of the partitions that this node should own and does not own yet, sorted.
     public var wanted: [String] = []
-    /// The partitions in whose queues it should stand and does not, by id, because a session cannot watch that many znodes:
-    /// ``PartitionConfiguration/watchBudget``.
+    /// The IDs of the partitions whose elections this node should join and cannot, sorted.
+    ///
+    /// The session cannot watch that many znodes; see ``PartitionConfiguration/watchBudget``.
     public var refused: [String] = []
-    /// How often partitions have come and gone.
+    /// The number of partitions that this node has gained and lost.
     public var moves = PartitionMoves()
     /// Whether this node is cordoned, by itself or by an operator.
     public var isCordoned: Bool
-    /// Whether this node owns what its plan wants it to, and nothing else.
+    /// Whether this node owns exactly the partitions that its plan assigns to it.
     public var isSettled = false
 
     init(node: PartitionNode) {
@@ -29,7 +32,7 @@ public struct PartitionGroupState: Sendable {
         isCordoned = !node.takesPartitions
     }
 
-    /// Makes a state of one node that has not joined yet, for tests.
+    /// Creates the state of a node that has not joined yet, for tests.
     public init() {
         isCordoned = false
     }

@@ -1,26 +1,34 @@
 public import ZooKeeper
 
-/// What a node says of itself to the others of its group.
+/// A node of a group: its participant ID, weight, capacity and cordons.
 ///
-/// A string literal is a node of weight 1 without a limit.
+/// A string literal makes a node with weight 1 and no capacity limit.
 public struct PartitionNode: Sendable, Hashable, ExpressibleByStringLiteral, CustomStringConvertible {
-    /// What names it: a znode's name, the same after a restart, so that it gets the same partitions again.
+    /// The node's participant ID: a valid znode name without commas.
+    ///
+    /// Use the same ID after a restart, so that the node gets the same partitions again.
     @ZNodeName public var name: String
-    /// How much it takes, compared with the others: a node of weight 2 gets twice the partitions of one of weight 1.
+    /// The node's share relative to the others: weight 2 gets twice as many partitions as weight 1.
     public var weight: Double
-    /// The most partitions that it is to have; `nil` for no limit.
+    /// The maximum number of partitions that the plan assigns to the node; `nil` means no limit.
     ///
-    /// What has no room goes to the next best node. For as long as a node that has gone is waited for, its partitions may
-    /// bring others over their capacity.
+    /// A partition that does not fit goes to its next best node. While the plan keeps the partitions of a node that has
+    /// left, those partitions may bring other nodes over their capacity.
     public var capacity: Int?
-    /// Whether it says itself that it is to have none: what it has moves away, in order.
+    /// Whether the node has cordoned itself: it takes no partitions, and hands over those it owns.
     public var isCordoned: Bool
-    /// Whether an operator says so, by ``PartitionGroup/cordon(_:note:at:client:)``.
+    /// Whether an operator has cordoned the node with ``PartitionGroup/cordon(_:note:at:client:)``.
     ///
-    /// It is no part of what a node tells of itself: a group's nodes find the mark beside it.
+    /// This value is not part of the member znode. The group's nodes read it from the operators' cordons.
     public var isCordonedByOperator = false
 
-    /// Makes a node that no operator has cordoned.
+    /// Creates a node that no operator has cordoned.
+    ///
+    /// - Parameters:
+    ///   - name: The node's participant ID.
+    ///   - weight: The node's share relative to the others; it must be over 0. Default: 1.
+    ///   - capacity: The maximum number of partitions; `nil` means no limit. Default: `nil`.
+    ///   - isCordoned: Whether the node cordons itself. Default: `false`.
     public init(_ name: String, weight: Double = 1, capacity: Int? = nil, isCordoned: Bool = false) {
         self.name = name
         self.weight = weight
@@ -28,15 +36,15 @@ public struct PartitionNode: Sendable, Hashable, ExpressibleByStringLiteral, Cus
         self.isCordoned = isCordoned
     }
 
-    /// Whether it may be given partitions: nobody has cordoned it.
+    /// Whether the plan may assign partitions to the node: neither the node nor an operator has cordoned it.
     public var takesPartitions: Bool { !isCordoned && !isCordonedByOperator }
 
-    /// Makes a node of weight 1 without a limit.
+    /// Creates a node with weight 1 and no capacity limit.
     public init(stringLiteral name: String) {
         self.init(name)
     }
 
-    /// The name, and what is not usual.
+    /// The participant ID, and all values that differ from their defaults.
     public var description: String {
         var text = name
         if weight != 1 { text += ", weight \(weight)" }
@@ -46,7 +54,7 @@ public struct PartitionNode: Sendable, Hashable, ExpressibleByStringLiteral, Cus
         return text
     }
 
-    /// What cannot be, or `nil`.
+    /// The validation error, or `nil` if the node is valid.
     var problem: String? {
         if let problem = Self.problem(ofName: name) { return problem }
         if !(weight.isFinite && weight > 0) { return "weight is \(weight); it must be over 0" }
@@ -54,7 +62,7 @@ public struct PartitionNode: Sendable, Hashable, ExpressibleByStringLiteral, Cus
         return nil
     }
 
-    /// Why a node cannot have a name, or `nil`.
+    /// Returns the reason why a participant ID is invalid, or `nil` if it is valid.
     package static func problem(ofName name: String) -> String? {
         if let refusal = ZNodeName.refusal(of: name, as: "node name") { return refusal }
         guard name.utf8.contains(UInt8(ascii: ",")) else { return nil }
@@ -62,9 +70,12 @@ public struct PartitionNode: Sendable, Hashable, ExpressibleByStringLiteral, Cus
     }
 }
 
-// What a member's znode says.
+// The content of a member znode.
 extension PartitionNode {
-    /// Reads what a member tells of itself; what it does not tell, or not rightly, is as usual.
+    /// Parses the data of a member znode.
+    ///
+    /// A missing or invalid weight is read as 1, a missing or invalid capacity as no limit. A negative capacity is read
+    /// as 0.
     init(name: String, data: [UInt8]) {
         let text = NodeText(data)
         self.init(

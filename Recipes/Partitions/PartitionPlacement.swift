@@ -1,16 +1,16 @@
 internal import ZooKeeper
 
-/// Where a ``PartitionPlan`` puts one partition, and why.
+/// The placement of one partition in a ``PartitionPlan``, and the reason for it.
 public struct PartitionPlacement: Sendable, CustomStringConvertible {
-    /// The rule by which a node was chosen.
+    /// The rule that selected the home node.
     public enum Rule: Sendable, Hashable {
-        /// The node is in the partition's list of preferred nodes, at this place, counted from 0.
+        /// The home node is in the partition's list of preferred nodes, at this index, which counts from 0.
         case preferred(Int)
-        /// The partition's hash fits the node best, of all nodes by their weights.
+        /// The home node is the best one by hash and weight.
         case hash
-        /// There is no node that may be given anything.
+        /// No node may take partitions: there is no node, or all are cordoned.
         case noNode
-        /// No node has room for it.
+        /// No node has room for the partition.
         case noRoom
     }
 
@@ -27,16 +27,16 @@ public struct PartitionPlacement: Sendable, CustomStringConvertible {
 
     /// The partition.
     public var partition: Partition { plan.partitions[index] }
-    /// Who should own it, which may be away; `nil` when nobody can.
+    /// The participant ID of the node that should own the partition, which may be absent; `nil` if no node can own it.
     public var home: String? { name(place.home) }
-    /// Who should own it of those that are there.
+    /// The participant ID of the node that should own the partition among the present nodes; `nil` if there is none.
     public var owner: String? { name(place.owner) }
-    /// Who is next in line of those that are there.
+    /// The participant ID of the next node in line among the present nodes; `nil` if there is none.
     public var next: String? { name(place.next) }
-    /// Whether the home has gone and is waited for.
+    /// Whether the home node has left, and the plan keeps its partitions.
     public var isHomeAway: Bool { place.home >= 0 && plan.isAway[place.home] }
 
-    /// The rule that chose the home.
+    /// The rule that selected the home node.
     ///
     /// - Complexity: O(*preferred nodes*).
     public var rule: Rule {
@@ -44,7 +44,7 @@ public struct PartitionPlacement: Sendable, CustomStringConvertible {
         return partition.preferred.firstIndex { $0.hasBytes(of: home) }.map { .preferred($0) } ?? .hash
     }
 
-    /// The nodes that fit it better than its home, but have no room.
+    /// The participant IDs of the nodes that fit the partition better than its home node, but have no room.
     ///
     /// - Complexity: O(*nodes*).
     public var full: [String] {
@@ -52,13 +52,13 @@ public struct PartitionPlacement: Sendable, CustomStringConvertible {
         return ranking.prefix { $0 != place.home }.map { plan.nodes[$0].name }
     }
 
-    /// The preferred nodes that come before the home, and are not in the group or cordoned.
+    /// The preferred nodes before the home node that are cordoned or not in the group.
     public var missing: [String] {
         let before = partition.preferred.prefix { name in home.map { !name.hasBytes(of: $0) } ?? true }
         return before.filter { plan.nodeIndices[$0] == nil }
     }
 
-    /// Where it belongs, who is next, and why, in one line.
+    /// The owner, the next node in line and the reason, in one line.
     public var description: String {
         guard let home else {
             return rule == .noNode

@@ -1,18 +1,20 @@
 internal import ZooKeeper
 
-// How a plan is made.
+// The computation of a plan.
 extension PartitionPlan {
-    /// How well a node fits a partition: the lower the cost, the better.
+    /// How well a node fits a partition: a lower cost is a better fit.
     struct Fit: Comparable {
-        /// Preferred nodes' are below 0, in their order.
+        /// The cost.
+        ///
+        /// Costs of preferred nodes are negative, in the order of preference.
         var cost: Double
-        /// Its place in the plan's list, which decides between equal ones.
+        /// The node's index in the plan, which decides between equal costs.
         var node: Int
 
-        /// What every node fits better than.
+        /// A fit that is worse than that of any node.
         static let none = Fit(cost: .infinity, node: .max)
 
-        /// The node as a ``Place`` has it.
+        /// The node's index for a ``Place``, or -1.
         var place: Int { node == .max ? -1 : node }
 
         static func < (left: Fit, right: Fit) -> Bool {
@@ -27,13 +29,13 @@ extension PartitionPlan {
         let homes = allotment.homes()
         let hasRoom = nodes.indices.map { allotment.hasRoom($0) }
         return partitions.indices.map { index in
-            // What nobody has room for is nobody's, so that it brings no node over its capacity.
+            // If no node has room, the partition gets no owner, so that no node exceeds its capacity.
             guard let home = homes[index] else { return Place() }
             return place(at: index, home: home, hasRoom: hasRoom)
         }
     }
 
-    /// Without limits the best node of all is the home.
+    /// Returns the placement if no node has a capacity: the best node is the home node.
     private func place(at index: Int) -> Place {
         var (home, owner, next) = (Fit.none, Fit.none, Fit.none)
         let preferred = preferredFits(at: index)
@@ -46,7 +48,7 @@ extension PartitionPlan {
         return Place(home: home.place, owner: owner.place, next: next.place)
     }
 
-    /// With limits those with room come after the home, and the others after them.
+    /// Returns the placement if nodes have capacities: after the home node come those with room, then the full ones.
     private func place(at index: Int, home: Int, hasRoom: [Bool]) -> Place {
         var (roomy, nextRoomy, full, nextFull) = (Fit.none, Fit.none, Fit.none, Fit.none)
         let preferred = preferredFits(at: index)
@@ -63,7 +65,9 @@ extension PartitionPlan {
         return Place(home: home, owner: line.first ?? -1, next: line.dropFirst().first ?? -1)
     }
 
-    /// The node that fits a partition best, whatever room it has; there is one.
+    /// Returns the node that fits a partition best, regardless of capacities.
+    ///
+    /// The plan must have at least one node.
     func best(at index: Int) -> Fit {
         var best = Fit.none
         let preferred = preferredFits(at: index)
@@ -73,13 +77,13 @@ extension PartitionPlan {
         return best
     }
 
-    /// All nodes, in the order of the plan.
+    /// Returns the fits of all nodes, in the order of the plan.
     func fits(at index: Int) -> [Fit] {
         let preferred = preferredFits(at: index)
         return nodes.indices.compactMap { fit(of: $0, at: index, preferred, betterThan: .none) }
     }
 
-    /// The nodes that a partition prefers.
+    /// Returns the fits of a partition's preferred nodes.
     private func preferredFits(at index: Int) -> [Fit] {
         let preferred = partitions[index].preferred
         return preferred.indices.compactMap { place in
@@ -87,7 +91,7 @@ extension PartitionPlan {
         }
     }
 
-    /// How well a node fits a partition; `nil` when that is not better than another fit.
+    /// Returns how well a node fits a partition; `nil` if the fit is not better than another one.
     @inline(__always)
     private func fit(of node: Int, at index: Int, _ preferred: [Fit], betterThan other: Fit) -> Fit? {
         if !preferred.isEmpty, let fit = preferred.first(where: { $0.node == node }) { return fit < other ? fit : nil }
@@ -98,6 +102,6 @@ extension PartitionPlan {
         return fit < other ? fit : nil
     }
 
-    /// The nodes by how well they fit a partition.
+    /// Returns the nodes, the one that fits the partition best first.
     func ranking(at index: Int) -> [Int] { fits(at: index).sorted().map(\.node) }
 }

@@ -1,50 +1,52 @@
 public import ZooKeeper
 
-/// Which node should have which partition: the same on every node that knows the same of the group.
+/// An assignment of partitions to nodes, which is the same on every node that has the same information about the group.
 ///
-/// A partition goes to the first of its preferred nodes that is there; else to the node where its hash puts it, in
-/// proportion to the weights (rendezvous hashing). A node that comes or goes moves only what it gets, or had. A node that
-/// has no room left keeps the partitions that prefer it most, or whose hash fits it best, and the others go to their next
-/// best node; that may displace others in turn, where those have no room either.
+/// A partition is assigned to the first of its preferred nodes that is present. If none is present, its hash decides,
+/// in proportion to the weights (rendezvous hashing). If a node joins or leaves, only the partitions that it gets or
+/// had move. A full node keeps the partitions that prefer it most, or whose hash fits it best. The other partitions go
+/// to their next best node, and may displace others there if that node is full, too.
 ///
-/// Every node computes it from what it knows, and it moves nothing by itself: a partition is active where its lock is held.
+/// Every node computes the plan from what it knows. The plan itself moves nothing: the owner of a partition is the node
+/// that leads its election.
 ///
 /// ```swift
 /// let plan = PartitionPlan(partitions: ["a", "b", "c"], nodes: ["web1", PartitionNode("web2", weight: 2)])
 /// print(plan["a"]?.owner ?? "nobody", plan.explain("a") ?? "")
 /// ```
 ///
-/// - Complexity: O(*partitions* × *nodes*); 10,000 partitions over 100 nodes take some hundredths of a second.
+/// - Complexity: O(*partitions* × *nodes*). 10,000 partitions over 100 nodes take a few hundredths of a second.
 public struct PartitionPlan: Sendable {
-    /// By id, each one once.
+    /// The partitions without duplicates, sorted by ID.
     let partitions: [Partition]
-    /// The nodes that may be given something, by name.
+    /// The nodes that may take partitions, sorted by participant ID.
     let nodes: [PartitionNode]
-    /// Of ``nodes``: those that are not there, but are waited for.
+    /// For each of ``nodes``, whether it has left and the plan keeps its partitions.
     let isAway: [Bool]
     let partitionHashes: [UInt64]
     let nodeHashes: [UInt64]
     let weights: [Double]
     let nodeIndices: [ZNodeName: Int]
-    /// Those that may be given nothing because they are cordoned, by name.
+    /// The participant IDs of the cordoned nodes, which may not take partitions.
     let cordoned: Set<ZNodeName>
-    /// Places in ``nodes``; one entry for each partition.
+    /// The placement of each partition, in the order of ``partitions``.
     private(set) var places: [Place] = []
 
-    /// Where a partition belongs: places in the list of nodes, -1 for nobody.
+    /// The placement of a partition as indices into ``nodes``; -1 stands for no node.
     struct Place: Sendable, Hashable {
         var home = -1
         var owner = -1
         var next = -1
     }
 
-    /// Makes the plan.
+    /// Computes the plan.
     ///
     /// - Parameters:
-    ///   - partitions: What is to be shared out; of several with one id the last counts.
-    ///   - nodes: The group's nodes; those that are cordoned get nothing. Of several with one name the last counts.
-    ///   - away: The names of nodes that have gone and are waited for: their places are kept, and meanwhile others own
-    ///     their partitions.
+    ///   - partitions: The partitions to assign. If several have the same ID, the last one counts.
+    ///   - nodes: The group's nodes. Cordoned nodes get no partitions. If several nodes have the same participant ID,
+    ///     the last one counts.
+    ///   - away: The participant IDs of nodes that have left and may come back. They stay the home nodes of their
+    ///     partitions, which other nodes own for the time being.
     public init(partitions: [Partition], nodes: [PartitionNode], away: some Sequence<String> = EmptyCollection()) {
         let away = Set(names: away)
         let byName = Dictionary(nodes.map { (ZNodeName($0.name), $0) }) { $1 }
@@ -60,17 +62,17 @@ public struct PartitionPlan: Sendable {
         places = computed()
     }
 
-    /// Where a partition belongs; `nil` for one that is not among the plan's.
+    /// Returns the placement of a partition; `nil` if the plan does not contain it.
     public subscript(partition: String) -> PartitionPlacement? {
         index(of: partition).map { PartitionPlacement(plan: self, index: $0) }
     }
 
-    /// All partitions' places, by their ids.
+    /// The placements of all partitions, sorted by partition ID.
     public var placements: [PartitionPlacement] {
         partitions.indices.map { PartitionPlacement(plan: self, index: $0) }
     }
 
-    /// How many partitions each node should own now, by its name; cordoned nodes are left out.
+    /// The number of partitions that each node should own now, by participant ID, without cordoned nodes.
     public var balance: [ZNodeName: Int] {
         var counts: [ZNodeName: Int] = [:]
         for index in nodes.indices where !isAway[index] { counts[nodes[index].name] = 0 }
@@ -78,10 +80,13 @@ public struct PartitionPlan: Sendable {
         return counts
     }
 
-    /// Why a partition belongs where it does, in words; `nil` for one that is not among the plan's.
+    /// Explains the placement of a partition in words; `nil` if the plan does not contain the partition.
     public func explain(_ partition: String) -> String? { self[partition]?.description }
 
-    /// The partition's nodes, those that are away included, the best first, whatever room they have.
+    /// Returns the participant IDs of a partition's nodes, the best one first, regardless of capacities.
+    ///
+    /// Nodes that have left and may come back are included. The result is empty if the plan does not contain the
+    /// partition.
     public func ranking(of partition: String) -> [String] {
         guard let index = index(of: partition) else { return [] }
         return ranking(at: index).map { nodes[$0].name }

@@ -1,13 +1,13 @@
 internal import ZooKeeper
 
-/// Who is in the group, and who has gone but is waited for.
+/// The nodes that are in the group, and those that have left and may come back.
 struct PartitionRoster: Sendable {
     private let delay: Duration
-    /// This node, which is always there for itself.
+    /// This node, which the roster always contains.
     var own: PartitionNode
     private(set) var others: [ZNodeName: PartitionNode] = [:]
     private var away: [ZNodeName: (node: PartitionNode, until: MonotonicInstant)] = [:]
-    /// The nodes that operators have cordoned, whether they are there or not; `nil` before that is known.
+    /// The participant IDs that operators have cordoned, present or not; `nil` before the cordons have been read.
     private(set) var cordons: Set<ZNodeName>?
 
     init(own: PartitionNode, delay: Duration) {
@@ -15,14 +15,14 @@ struct PartitionRoster: Sendable {
         self.delay = delay
     }
 
-    /// Takes a new list of who is there.
+    /// Replaces the list of present members.
     ///
     /// - Returns: Whether anything has changed.
     mutating func update(_ members: [PartitionNode], now: MonotonicInstant) -> Bool {
         var present = Dictionary(members.map { (ZNodeName($0.name), $0) }) { $1 }
         present[own.name] = nil
         guard present != others else { return false }
-        // A cordoned node had nothing that is to be kept for it.
+        // Nothing is kept for a cordoned node, because the plan has not assigned anything to it.
         for (name, node) in others where present[name] == nil && marked(node).takesPartitions && delay > .zero {
             away[name] = (node, now + delay)
         }
@@ -31,7 +31,7 @@ struct PartitionRoster: Sendable {
         return true
     }
 
-    /// Takes a new list of whom operators have cordoned.
+    /// Replaces the set of nodes that operators have cordoned.
     ///
     /// - Returns: Whether anything has changed.
     mutating func update(cordons: Set<ZNodeName>) -> Bool {
@@ -39,30 +39,30 @@ struct PartitionRoster: Sendable {
         return cordons != self.cordons
     }
 
-    /// Forgets those that have been away for too long.
+    /// Removes the nodes that have been away for too long.
     ///
-    /// - Returns: Whether there was one.
+    /// - Returns: Whether a node was removed.
     mutating func expire(now: MonotonicInstant) -> Bool {
         let gone = away.filter { $0.value.until <= now }
         for name in gone.keys { away[name] = nil }
         return !gone.isEmpty
     }
 
-    /// When the next one is forgotten.
+    /// The time at which the next absent node is removed.
     var nextExpiry: MonotonicInstant? { away.values.map(\.until).min() }
 
     var isAnybodyAway: Bool { !awayNames.isEmpty }
 
-    /// Those that are waited for: nothing is kept for one that has been cordoned since it went.
+    /// The participant IDs of the absent nodes whose partitions the plan keeps, without those cordoned since they left.
     var awayNames: Set<ZNodeName> { Set(away.keys).subtracting(cordons ?? []) }
 
-    /// This node, with what operators say of it.
+    /// This node, with the operators' cordon.
     var ownMarked: PartitionNode { marked(own) }
 
-    /// Those that are there, this node among them.
+    /// The present nodes including this one.
     var present: [PartitionNode] { (others.orderedValues + [own]).map(marked) }
 
-    /// Those that are there, and those that are waited for.
+    /// The present nodes, and the absent nodes whose partitions the plan keeps.
     var counted: [PartitionNode] { present + away.orderedValues.map { marked($0.node) } }
 
     private func marked(_ node: PartitionNode) -> PartitionNode {
@@ -72,17 +72,17 @@ struct PartitionRoster: Sendable {
     }
 }
 
-/// How many partitions may be asked for: a number in any minute.
+/// A limit on the number of requested partitions in any 60 s.
 struct MoveBudget: Sendable {
     private let limit: Int?
-    /// When the last ones were taken, oldest first.
+    /// The times of the last requests, oldest first.
     private var taken: [MonotonicInstant] = []
 
     init(limit: Int?) {
         self.limit = limit
     }
 
-    /// Takes one, if there is one.
+    /// Charges one request if the limit allows it, and returns whether it does.
     mutating func take(now: MonotonicInstant) -> Bool {
         guard let limit else { return true }
         taken.removeAll { $0 + .seconds(60) <= now }
@@ -91,6 +91,6 @@ struct MoveBudget: Sendable {
         return true
     }
 
-    /// When there is one again.
+    /// The time at which the next request is allowed if the limit is reached.
     var next: MonotonicInstant? { taken.first.map { $0 + .seconds(60) } }
 }

@@ -1,9 +1,11 @@
-/// Where the hash of a partition's and a node's names puts the partition: the same on every machine.
+/// The cost of a partition on a node, computed from the hashes of their names.
 ///
-/// FNV-1a of each name's UTF-8, 64 bits, mixed by SplitMix64; the two of a pair are mixed once more together. The cost is
-/// -ln(*h*) / *weight* for the hash *h* as a number between 0 and 1: a partition belongs where it is the least. That is
-/// weighted rendezvous hashing: nodes win in proportion to their weights, and a node that comes or goes changes the cost
-/// of no other.
+/// It is the same on every machine.
+///
+/// Each name is hashed with FNV-1a over its UTF-8 bytes, 64 bits, and mixed with SplitMix64. The two hashes of a pair
+/// are combined and mixed once more. The cost is -ln(*h*) / *weight* for the hash *h* as a number between 0 and 1. The
+/// node with the lowest cost gets the partition. This is weighted rendezvous hashing: nodes get partitions in
+/// proportion to their weights, and a node that joins or leaves does not change the cost of any other node.
 enum PartitionScore {
     static func hash(_ name: String) -> UInt64 {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
@@ -11,11 +13,11 @@ enum PartitionScore {
         return mixed(hash)
     }
 
-    /// What the partition costs on a node, by the hashes of both names; `nil` where it is surely over a limit, as most
-    /// nodes' costs are, which spares the logarithm.
+    /// Returns the cost of a partition on a node, from the hashes of both names; `nil` if it certainly exceeds a limit.
     ///
-    /// -ln(*h*) is at least 1 - *h*. The factor keeps what rounding does to either on the safe side, so that the nodes
-    /// chosen are those that the costs alone would choose.
+    /// The cost of most nodes exceeds the limit, so most calls avoid the logarithm: -ln(*h*) is at least 1 - *h*. The
+    /// factor compensates for rounding errors, so that the selected nodes are those that the exact comparison would
+    /// select.
     @inline(__always)
     static func cost(_ partition: UInt64, _ node: UInt64, weight: Double, limit: Double) -> Double? {
         let hash = uniform(partition, node)
@@ -23,7 +25,7 @@ enum PartitionScore {
         return -naturalLogarithm(hash) / weight
     }
 
-    /// A number over 0 and under 1, in steps that a double holds exactly.
+    /// Returns a number over 0 and under 1, in steps that a `Double` represents exactly.
     @inline(__always)
     private static func uniform(_ partition: UInt64, _ node: UInt64) -> Double {
         (Double(mixed(partition &+ (node ^ 0x9e37_79b9_7f4a_7c15)) >> 12) + 0.5) * 0x1p-52
@@ -37,9 +39,11 @@ enum PartitionScore {
         return mixed ^ (mixed >> 31)
     }
 
-    /// The logarithm by sums and products alone, which give the same bits everywhere; a C library's may not.
+    /// Returns the natural logarithm, computed only with sums and products, so that the bits are the same on every
+    /// machine.
     ///
-    /// The series of 2 artanh((m - 1) / (m + 1)) for m between 0.7 and 1.42, right to 13 digits.
+    /// The result of a C library may differ between machines. This is the series of 2 artanh((m - 1) / (m + 1)) for m
+    /// between 0.7 and 1.42, accurate to 13 digits.
     @inline(__always)
     static func naturalLogarithm(_ value: Double) -> Double {
         var exponent = Double(value.exponent)

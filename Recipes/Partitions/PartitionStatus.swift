@@ -1,22 +1,23 @@
 public import ZooKeeper
 
-/// Who owns which partition of a group, as the ensemble knows it.
+/// The owners of a group's partitions, as read from the ensemble.
 public struct PartitionStatus: Sendable {
-    /// One partition.
+    /// The status of one partition.
     public struct Entry: Sendable, Hashable {
-        /// The partition's id.
+        /// The partition's ID.
         @ZNodeName public var partition: String
-        /// Who stands in front of its queue; `nil` when nobody stands there.
+        /// The participant ID at the head of the partition's election; `nil` if there are no participants.
         public var owner: String?
-        /// The token of the owner's term; `nil` before it has taken office, and for a JVM process.
+        /// The fencing token of the owner's term; `nil` before the term has started, and for a JVM process.
         public var token: FencingToken?
-        /// How many terms there have been since the partition was first owned; each but the first is a move, or a return
-        /// of the same node.
+        /// The number of terms since the partition was first owned.
+        ///
+        /// Each term after the first is a move to another node, or a return of the same node.
         public var terms: Int
-        /// Where it should be, and why.
+        /// The node that should own the partition, and the reason, in words.
         public var reason: String
 
-        /// Makes an entry, for tests.
+        /// Creates an entry, for tests.
         public init(
             partition: String, owner: String? = nil, token: FencingToken? = nil, terms: Int = 0, reason: String = ""
         ) {
@@ -28,21 +29,21 @@ public struct PartitionStatus: Sendable {
         }
     }
 
-    /// Who is in the group, by name.
+    /// The members of the group, sorted by participant ID.
     public var nodes: [PartitionNode]
-    /// Whom operators have cordoned, in the group or not, with their notes.
+    /// The notes of the operators' cordons by participant ID, including nodes that are not in the group.
     public var cordons: [ZNodeName: String]
-    /// The partitions, by id.
+    /// The partitions, sorted by ID.
     public var partitions: [Entry]
 
-    /// Makes a status, for tests.
+    /// Creates a status, for tests.
     public init(nodes: [PartitionNode], cordons: [ZNodeName: String] = [:], partitions: [Entry]) {
         self.nodes = nodes
         self.cordons = cordons
         self.partitions = partitions
     }
 
-    /// How many partitions each node owns, by name; those in the group that own nothing are among them.
+    /// The number of partitions that each node owns, by participant ID; members that own none have the value 0.
     public var balance: [ZNodeName: Int] {
         var counts: [ZNodeName: Int] = [:]
         for node in nodes { counts[node.name] = 0 }
@@ -50,22 +51,25 @@ public struct PartitionStatus: Sendable {
         return counts
     }
 
-    /// How many terms there have been, of all partitions together.
+    /// The number of terms of all partitions together.
     public var terms: Int { partitions.reduce(0) { $0 + $1.terms } }
 }
 
 extension PartitionGroup {
-    /// Who owns which partition of a group, for those who are not in it.
+    /// Returns the owners of a group's partitions, for processes that are not in the group.
     ///
-    /// The answers are of different moments while partitions move. While the ensemble is away it waits, until it is cancelled.
+    /// The answers are from different moments, so they may be inconsistent while partitions move. If the ensemble is
+    /// not available, the method waits until it is, or until the task is cancelled.
+    ///
     /// - Parameters:
-    ///   - path: The group.
-    ///   - partitions: What is shared out, to tell where each should be; `nil` takes all that have ever been owned, without
-    ///     preferences. The children of a znode bring their own.
-    ///   - client: A client.
+    ///   - path: The path of the group.
+    ///   - partitions: The partitions, to determine the node that should own each of them. `nil` means all partitions
+    ///     that have ever been owned, without preferred nodes. Children of a znode include their preferred nodes.
+    ///   - client: The client that sends the requests.
     /// - Throws: `ZooKeeperError`, such as `.noAuth`; `CancellationError`.
-    /// - Complexity: Two listings and a read for each node and each mark of an operator, then a listing and two reads for each
-    ///   partition, up to 64 partitions at a time.
+    /// - Complexity: 2 listings, and a read for each node and each cordon. If `partitions` is not a list, 1 listing
+    ///   more, and for children of a znode a read for each of them. Then 1 listing and 2 reads for each partition, with
+    ///   up to 64 partitions at a time.
     public static func status(
         at path: String, partitions: PartitionSource? = nil, client: ZooKeeperClient
     ) async throws -> PartitionStatus {
@@ -126,7 +130,9 @@ extension PartitionGroup {
             terms: written.map { Int($0.stat.dataVersion) } ?? 0, reason: plan.explain(partition) ?? "")
     }
 
-    /// Asks for many things, some at a time; keeps their order and leaves out what is not there.
+    /// Reads values for many keys, up to 64 at a time.
+    ///
+    /// - Returns: The values in the order of their keys, without those that do not exist.
     private static func inChunks<Key: Sendable, Value: Sendable>(
         _ keys: [Key], _ read: @escaping @Sendable (Key) async throws -> Value?
     ) async throws -> [Value] {
