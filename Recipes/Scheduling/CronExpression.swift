@@ -1,6 +1,6 @@
-/// The local times that a schedule names: the five fields of cron.
+/// A cron expression: five fields that name local times.
 ///
-/// | field | values | besides `*`, lists, ranges and steps |
+/// | field | values | in addition to `*`, lists, ranges and steps |
 /// |---|---|---|
 /// | minute | 0-59 | |
 /// | hour | 0-23 | |
@@ -8,11 +8,11 @@
 /// | month | 1-12, JAN-DEC | |
 /// | day of the week | 0-7, SUN-SAT; 0 and 7 are Sunday | `FRI#2`, the second Friday; `5L` or `FRIL`, the last Friday |
 ///
-/// The two day fields are combined as in Vixie's cron. If one of them begins with `*`, a day must be in both: `0 0 */2 * MON`
-/// names the Mondays among the odd days of each month. Otherwise one of them is enough: `0 0 13 * FRI` names each 13th and
-/// each Friday.
+/// The two day fields are combined as in Vixie cron. If one of them starts with `*`, a day must match both: `0 0 */2 *
+/// MON` names the Mondays among the odd days of each month. Otherwise a match of either field is enough: `0 0 13 * FRI`
+/// names each 13th and each Friday.
 public struct CronExpression: Sendable, Hashable, CustomStringConvertible {
-    /// The expression as it was given.
+    /// The expression, with its fields separated by single spaces.
     public let description: String
 
     let minutes: ValueSet
@@ -20,12 +20,15 @@ public struct CronExpression: Sendable, Hashable, CustomStringConvertible {
     let days: DaysOfMonth
     let months: ValueSet
     let weekdays: DaysOfWeek
-    /// Whether the hour is left open: such a schedule means real time, and not certain hours of a local day.
+    /// Whether the hour field starts with `*`.
+    ///
+    /// The schedule then refers to real time, not to hours of a local day.
     let isAnyHour: Bool
 
-    /// Reads an expression.
+    /// Parses an expression.
     ///
-    /// - Throws: ``ScheduleError``, which names the field, what was wrong and what would be right.
+    /// - Parameter text: Five fields, separated by white space.
+    /// - Throws: ``ScheduleError``, which names the field, the error and the valid values.
     public init(_ text: String) throws(ScheduleError) {
         let fields = text.split(whereSeparator: \.isWhitespace).map(String.init)
         guard fields.count == 5 else {
@@ -42,7 +45,7 @@ public struct CronExpression: Sendable, Hashable, CustomStringConvertible {
         isAnyHour = fields[1].hasPrefix("*")
     }
 
-    /// Each day at one time.
+    /// Creates an expression for one time of each day.
     init(dailyAt time: TimeOfDay) {
         description = "\(time.minute) \(time.hour) * * *"
         minutes = ValueSet(CollectionOfOne(time.minute))
@@ -53,12 +56,12 @@ public struct CronExpression: Sendable, Hashable, CustomStringConvertible {
         isAnyHour = false
     }
 
-    /// Whether the schedule names a day.
+    /// Returns whether the expression includes a day.
     func includes(_ day: LocalDay) -> Bool {
         days(of: LocalMonth(year: day.year, month: day.month)).contains(day.day)
     }
 
-    /// The days of a month that the schedule names.
+    /// Returns the days of a month that the expression includes.
     private func days(of month: LocalMonth) -> ValueSet {
         guard months.contains(month.month) else { return ValueSet() }
         let byNumber = days.days(of: month)
@@ -69,14 +72,14 @@ public struct CronExpression: Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-// Local times are counted in minutes from 1970-01-01 00:00 in the same place.
+// Local times count minutes since 1970-01-01 00:00 in the same time zone.
 extension CronExpression {
-    /// The rarest days, a 29 February on a certain weekday, are at most 40 years apart.
+    /// The search horizon: the rarest days, a 29 February on a certain weekday, are at most 40 years apart.
     static let horizonInYears = 50
 
     private static let day = 1440
 
-    /// Returns the first minute that the schedule names, from one on; `nil` if there is none within 50 years.
+    /// Returns the first named minute at or after another; `nil` if there is none within 50 years.
     func first(from minute: Int) -> Int? {
         let (number, rest) = minute.dividedDown(by: Self.day)
         guard let day = firstDay(from: number) else { return nil }
@@ -85,7 +88,7 @@ extension CronExpression {
         return first(from: (number + 1) * Self.day)
     }
 
-    /// Returns the last minute that the schedule names, up to one; `nil` if there is none within 50 years.
+    /// Returns the last named minute at or before another; `nil` if there is none within 50 years.
     func last(through minute: Int) -> Int? {
         let (number, rest) = minute.dividedDown(by: Self.day)
         guard let day = lastDay(through: number) else { return nil }
@@ -141,9 +144,9 @@ extension CronExpression {
     }
 }
 
-/// The third field.
+/// The third field: days of the month.
 struct DaysOfMonth: Sendable, Hashable {
-    /// Whether the field begins with `*`.
+    /// Whether the field starts with `*`.
     let isStarred: Bool
     private let numbers: ValueSet
     private let includesLast: Bool
@@ -177,7 +180,7 @@ struct DaysOfMonth: Sendable, Hashable {
     }
 }
 
-/// The fifth field; days are 0, Sunday, to 6.
+/// The fifth field: days of the week, from 0 for Sunday to 6.
 struct DaysOfWeek: Sendable, Hashable {
     private struct Counted: Hashable {
         var weekday: Int
@@ -185,7 +188,7 @@ struct DaysOfWeek: Sendable, Hashable {
         var number: Int?
     }
 
-    /// Whether the field begins with `*`.
+    /// Whether the field starts with `*`.
     let isStarred: Bool
     private let weekdays: ValueSet
     private let counted: Set<Counted>
@@ -220,12 +223,12 @@ struct DaysOfWeek: Sendable, Hashable {
         self.init(isStarred: text.hasPrefix("*"), weekdays: weekdays, counted: counted)
     }
 
-    /// Whether every day of every month is named.
+    /// Whether the field includes every day of every month.
     var isEveryDay: Bool { weekdays == Self.all.weekdays }
 
     func days(of month: LocalMonth) -> ValueSet {
         let (length, weekday) = (month.length, LocalDay(number: month.firstNumber).weekday)
-        /// The first day of the month that is a certain day of the week.
+        /// Returns the first day of the month that falls on a weekday.
         func first(_ wanted: Int) -> Int { 1 + (wanted - weekday + 7) % 7 }
         var days = ValueSet()
         for wanted in weekdays {

@@ -1,4 +1,4 @@
-/// A set of numbers from 0 to 63, in order.
+/// A set of numbers from 0 to 63, in ascending order.
 struct ValueSet: Sendable, Hashable, Sequence, IteratorProtocol {
     private var bits: UInt64 = 0
 
@@ -8,7 +8,7 @@ struct ValueSet: Sendable, Hashable, Sequence, IteratorProtocol {
         for value in values { insert(value) }
     }
 
-    /// The numbers from 1 to one under 63.
+    /// Returns the numbers from 1 to `last`, which must be under 63.
     static func upTo(_ last: Int) -> ValueSet { ValueSet(bits: (1 << (last + 1)) - 2) }
 
     var isEmpty: Bool { bits == 0 }
@@ -20,13 +20,13 @@ struct ValueSet: Sendable, Hashable, Sequence, IteratorProtocol {
     func union(_ other: ValueSet) -> ValueSet { ValueSet(bits: bits | other.bits) }
     func intersection(_ other: ValueSet) -> ValueSet { ValueSet(bits: bits & other.bits) }
 
-    /// Returns the lowest number that is as high as another or higher.
+    /// Returns the lowest number that is at least `value`.
     func first(from value: Int) -> Int? {
         let rest = (bits >> value) << value
         return rest == 0 ? nil : rest.trailingZeroBitCount
     }
 
-    /// Returns the highest number that is as low as another or lower.
+    /// Returns the highest number that is at most `value`.
     func last(through value: Int) -> Int? {
         let rest = (bits << (63 - value)) >> (63 - value)
         return rest == 0 ? nil : 63 - rest.leadingZeroBitCount
@@ -41,17 +41,17 @@ struct ValueSet: Sendable, Hashable, Sequence, IteratorProtocol {
     private init(bits: UInt64) { self.bits = bits }
 }
 
-/// One field of a cron expression: its range, its names, and how it is read.
+/// One field of a cron expression: its range, its names, and its parser.
 struct CronField {
     let name: String
     let range: ClosedRange<Int>
-    /// Names of the values, from the range's lower bound on.
+    /// The names of the values, starting with the lower bound of the range.
     var names: [String] = []
 
     static let months = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
     static let weekdays = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
 
-    /// Reads a list of values, ranges and steps.
+    /// Parses a list of values, ranges and steps.
     func values(_ text: String) throws(ScheduleError) -> ValueSet {
         var values = ValueSet()
         for part in text.split(separator: ",", omittingEmptySubsequences: false) {
@@ -60,9 +60,9 @@ struct CronField {
         return values
     }
 
-    /// Reads one value, by number or by name.
+    /// Parses one value, given as a number or as a name.
     func value(_ text: String) throws(ScheduleError) -> Int {
-        // Some letters beyond ASCII have capitals within it.
+        // Some non-ASCII letters have ASCII capitals.
         if text.allSatisfy(\.isASCII), let index = names.firstIndex(of: text.uppercased()) {
             return range.lowerBound + index
         }
@@ -70,7 +70,7 @@ struct CronField {
         return value
     }
 
-    /// `*`, `3`, `3-5`, `*/10`, `3-50/10` or `3/10`, which goes on to the end of the range.
+    /// Parses `*`, `3`, `3-5`, `*/10`, `3-50/10` or `3/10`, which extends to the end of the range.
     private func span(_ text: String) throws(ScheduleError) -> ValueSet {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
         guard parts.count <= 2 else { throw error(text) }
@@ -106,9 +106,9 @@ struct CronField {
     }
 }
 
-/// An invalid schedule, or a part of one: an expression, an interval, a time zone, a date.
+/// An error in a schedule or in one of its parts: an expression, an interval, a time zone or a date.
 public struct ScheduleError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// Names the input, what was wrong and what would be right.
+    /// The input, the error and the remedy, in words.
     public let description: String
 
     init(_ description: String) {

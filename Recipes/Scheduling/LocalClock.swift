@@ -1,15 +1,17 @@
 package import Foundation
 
-/// What clocks show in a time zone, and when they show it.
+/// The conversion between instants and the local times of a time zone.
 ///
-/// Counts seconds since 1970: of instants in UTC, of local times in the same place. Looks at the zone's offsets alone, which
-/// change at most once in two days in every zone that there is.
+/// Instants are seconds since 1970 in UTC, and local times are seconds since 1970 in local time. The conversion uses
+/// only the zone's offsets. It relies on the fact that no time zone changes its offset more than once in two days.
 package struct LocalClock: Sendable {
     let zone: TimeZone
 
     private static let day = 86_400
 
-    /// - Throws: ``ScheduleError`` if the zone is not known.
+    /// Creates a clock for a time zone.
+    ///
+    /// - Throws: ``ScheduleError`` if the time zone is unknown.
     package init(zone name: String) throws(ScheduleError) {
         guard let zone = TimeZone(identifier: name) else {
             throw ScheduleError("\"\(name)\" is no time zone here; one is called as Europe/Berlin or UTC")
@@ -19,15 +21,18 @@ package struct LocalClock: Sendable {
 
     init(_ zone: TimeZone) { self.zone = zone }
 
-    /// How far clocks are ahead of UTC.
+    /// Returns how many seconds local time is ahead of UTC.
     func offset(at instant: Int) -> Int {
         zone.secondsFromGMT(for: Date(timeIntervalSince1970: Double(instant)))
     }
 
-    /// Returns the first instant with the offset of the upper bound, if the one of the lower bound is another.
+    /// Returns the instant at which the offset changes in a range; `nil` if the offsets at both ends are equal.
+    ///
+    /// The result is the first instant with the offset of the upper bound.
     ///
     /// - Parameters:
-    ///   - lower: At most two days before `upper`.
+    ///   - lower: The lower bound, at most two days before `upper`.
+    ///   - upper: The upper bound.
     func change(after lower: Int, through upper: Int) -> Int? {
         let old = offset(at: lower)
         guard offset(at: upper) != old else { return nil }
@@ -39,16 +44,18 @@ package struct LocalClock: Sendable {
         return after
     }
 
-    /// Returns the latest local time that clocks have shown until an instant: more than they show after they were set back.
+    /// Returns the latest local time that clocks have shown up to an instant.
+    ///
+    /// If clocks were set back recently, it is later than the time they show at that instant.
     func latestShown(through instant: Int) -> Int {
         let shown = instant + offset(at: instant)
         guard let change = change(after: instant - 2 * Self.day, through: instant) else { return shown }
         return max(shown, change - 1 + offset(at: change - 1))
     }
 
-    /// Returns when clocks show a local time.
+    /// Returns the instants at which clocks show a local time.
     func instant(of local: Int) -> LocalInstant {
-        // Offsets are under a day.
+        // Offsets are less than a day.
         let (lower, upper) = (local - Self.day, local + Self.day)
         guard let change = change(after: lower, through: upper) else { return .once(local - offset(at: lower)) }
         let (before, after) = (local - offset(at: lower), local - offset(at: upper))
@@ -73,9 +80,9 @@ package struct LocalClock: Sendable {
         return UniversalTime.stem(seconds + offset) + (offset == 0 ? "Z" : (offset < 0 ? "-" : "+") + digits)
     }
 
-    /// Reads a day, `2026-03-07`, and returns its first instant.
+    /// Parses a day such as `2026-03-07`, and returns its first instant.
     ///
-    /// - Throws: ``ScheduleError``, which names what was wrong and what would be right.
+    /// - Throws: ``ScheduleError``, which names the error and the valid form.
     package func beginning(ofDay text: String) throws(ScheduleError) -> Date {
         let wrong = { (why: String) in ScheduleError("\"\(text)\" as a day: \(why)") }
         var scanner = DigitScanner(text)
@@ -98,9 +105,9 @@ package struct LocalClock: Sendable {
 /// The instants at which clocks show a local time, in seconds since 1970.
 enum LocalInstant: Equatable {
     case once(Int)
-    /// Clocks are set back: the time comes twice.
+    /// Clocks are set back, and the time occurs twice.
     case twice(first: Int, second: Int)
-    /// Clocks are set forward over the time: the first instant after it, and the local times that are left out.
+    /// Clocks are set forward over the time: the first instant after the gap, and the skipped local times.
     case never(then: Int, skipped: Range<Int>)
 
     /// The first instant at which clocks show the time or a later one.
@@ -112,7 +119,7 @@ enum LocalInstant: Equatable {
 }
 
 extension Range<Int> {
-    /// Whether all local times of a day are among these.
+    /// Returns whether the range contains all local times of a day.
     func contains(wholeDay number: Int) -> Bool {
         lowerBound <= number * 86_400 && (number + 1) * 86_400 <= upperBound
     }

@@ -1,13 +1,16 @@
 /// A time of a local day, to the minute.
 public struct TimeOfDay: Sendable, Hashable, Comparable, CustomStringConvertible {
-    /// From 0 to 23.
+    /// The hour, from 0 to 23.
     public let hour: Int
-    /// From 0 to 59.
+    /// The minute, from 0 to 59.
     public let minute: Int
 
-    /// Makes a time.
+    /// Creates a time of day.
     ///
-    /// - Throws: ``ScheduleError`` when there is no such time.
+    /// - Parameters:
+    ///   - hour: The hour, from 0 to 23.
+    ///   - minute: The minute, from 0 to 59. Default: 0.
+    /// - Throws: ``ScheduleError`` if a value is out of range.
     public init(hour: Int, minute: Int = 0) throws(ScheduleError) {
         guard (0...23).contains(hour), (0...59).contains(minute) else {
             throw ScheduleError("\(hour):\(minute) as a time of day: hours are 0 to 23, minutes 0 to 59")
@@ -20,10 +23,10 @@ public struct TimeOfDay: Sendable, Hashable, Comparable, CustomStringConvertible
         self.minute = minute
     }
 
-    /// As `02:30`.
+    /// The time in the form `02:30`.
     public var description: String { "\(twoDigits(hour)):\(twoDigits(minute))" }
 
-    /// Earlier on the same day.
+    /// Returns whether a time is earlier on the same day than another.
     public static func < (left: TimeOfDay, right: TimeOfDay) -> Bool {
         (left.hour, left.minute) < (right.hour, right.minute)
     }
@@ -33,9 +36,9 @@ public struct TimeOfDay: Sendable, Hashable, Comparable, CustomStringConvertible
     }
 }
 
-/// A day by its date, wherever it is.
+/// A calendar day, independent of time zones.
 struct LocalDay: Sendable, Hashable, CustomStringConvertible {
-    /// Days since 1970-01-01.
+    /// The number of days since 1970-01-01.
     let number: Int
     let year: Int
     let month: Int
@@ -46,9 +49,10 @@ struct LocalDay: Sendable, Hashable, CustomStringConvertible {
         (year, month, day) = Self.date(number)
     }
 
-    /// The date in the Gregorian calendar, by arithmetic: plans look at thousands of days, and calendars take their time.
+    /// Returns the date in the Gregorian calendar, by arithmetic: plans evaluate thousands of days, and calendars are
+    /// slow.
     ///
-    /// Counts in years that begin on 1 March, so that the day that comes and goes is the last, and in eras of 400 years,
+    /// Years start on 1 March, so that the leap day is the last day of a year. They are counted in eras of 400 years,
     /// which all have 146,097 days.
     private static func date(_ number: Int) -> (year: Int, month: Int, day: Int) {
         let shifted = number + 719_468
@@ -62,7 +66,8 @@ struct LocalDay: Sendable, Hashable, CustomStringConvertible {
         return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, day)
     }
 
-    /// Days since 1970-01-01 of a date; a day beyond the month's end counts on into the next month.
+    /// Returns the number of days from 1970-01-01 to a date; a day after the end of the month continues in the next
+    /// month.
     fileprivate static func number(_ year: Int, _ month: Int, _ day: Int) -> Int {
         let shiftedYear = month <= 2 ? year - 1 : year
         let era = (shiftedYear >= 0 ? shiftedYear : shiftedYear - 399) / 400
@@ -72,7 +77,7 @@ struct LocalDay: Sendable, Hashable, CustomStringConvertible {
         return era * 146_097 + dayOfEra - 719_468
     }
 
-    /// `nil` if there is no such day in the years 1 to 9999.
+    /// Creates a day; `nil` if there is no such day in the years 1 to 9999.
     init?(year: Int, month: Int, day: Int) {
         guard (1...9999).contains(year), (1...12).contains(month),
             (1...LocalMonth(year: year, month: month).length).contains(day)
@@ -80,7 +85,9 @@ struct LocalDay: Sendable, Hashable, CustomStringConvertible {
         self.init(number: Self.number(year, month, day))
     }
 
-    /// - Throws: ``ScheduleError``, which names the part of the date that was wrong.
+    /// Creates a day from a date.
+    ///
+    /// - Throws: ``ScheduleError``, which names the invalid part of the date.
     init(checking date: (year: Int, month: Int, day: Int)) throws(ScheduleError) {
         guard date.year >= 1 else { throw ScheduleError("years are 0001 to 9999") }
         guard (1...12).contains(date.month) else { throw ScheduleError("months are 01 to 12") }
@@ -93,7 +100,7 @@ struct LocalDay: Sendable, Hashable, CustomStringConvertible {
 
     var next: LocalDay { LocalDay(number: number + 1) }
     var previous: LocalDay { LocalDay(number: number - 1) }
-    /// From 0, Sunday, to 6; the first day of 1970 was a Thursday.
+    /// From 0 for Sunday to 6; the first day of 1970 was a Thursday.
     var weekday: Int { (number + 4).dividedDown(by: 7).rest }
     var isLastOfMonth: Bool { next.month != month }
     var description: String { "\(fourDigits(year))-\(twoDigits(month))-\(twoDigits(day))" }
@@ -104,7 +111,7 @@ struct LocalMonth: Sendable, Hashable {
     var year: Int
     var month: Int
 
-    /// The number of its first day.
+    /// The number of its first day, in days since 1970-01-01.
     var firstNumber: Int { LocalDay.number(year, month, 1) }
     var length: Int {
         switch month {

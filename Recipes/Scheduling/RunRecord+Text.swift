@@ -1,7 +1,7 @@
 internal import Foundation
 internal import ZooKeeperRecipes
 
-// A record as it is stored: `key=value` lines, for people and other languages.
+// The stored form of a record: `key=value` lines, which people and programs in any language can read.
 extension RunRecord {
     var bytes: [UInt8] { text.bytes }
 
@@ -28,11 +28,12 @@ extension RunRecord {
         return text
     }
 
-    /// The most characters of an error or an explanation, and the most attempts, that are kept.
+    /// The maximum number of characters of an explanation, and the maximum number of previous attempts, that are
+    /// stored.
     private static let longest = 2000
     private static let keptAttempts = 20
 
-    /// Reads a record; `nil` when it is none.
+    /// Parses a record; `nil` if the data is not one.
     init?(_ data: [UInt8]) {
         let text = NodeText(data)
         guard let period = text["period"], let kind = text["kind"].flatMap(Kind.init(rawValue:)),
@@ -53,7 +54,9 @@ extension RunRecord {
 }
 
 extension RunRecord.Attempt {
-    /// `node` is last but the reason, which is all the rest: both are free text, and a tab is in neither.
+    /// The stored form of the attempt.
+    ///
+    /// The reason is last and takes the rest of the line. The node comes before it, with tabs replaced by spaces.
     fileprivate var line: String {
         "\(token?.description ?? "-")\t\(String(String.UnicodeScalarView(node.unicodeScalars.map { $0 == "\t" ? " " : $0 })))\t\(reason)"
     }

@@ -1,40 +1,41 @@
 public import Foundation
 public import ZooKeeperRecipes
 
-/// What is kept of the run of one period: who, when, with which token, and how it ended.
+/// The record of one period's run: its node, its times, its fencing token and its outcome.
 public struct RunRecord: Sendable, Hashable {
-    /// Why there is a run.
+    /// The reason for a run.
     public enum Kind: String, Sendable, Hashable {
-        /// The schedule struck.
+        /// An occurrence of the schedule.
         case scheduled
-        /// An operator asked for it now.
+        /// An operator's request for a run now.
         case requested
-        /// An operator asked for a range of past periods.
+        /// An operator's request to backfill a range of past periods.
         case backfill
-        /// A node took the leadership, with ``Schedule/startsWithLeadership``.
+        /// The start of a term of leadership, with ``Schedule/startsWithLeadership``.
         case term
     }
 
-    /// How far a run has come.
+    /// The progress of a run.
     public enum State: String, Sendable, Hashable {
-        /// A node has taken it and not begun it.
+        /// A node has claimed the run and has not started it.
         case claimed
-        /// The task was begun.
+        /// The task has started.
         case started
-        /// The task was begun and stopped with its node's leadership; the takeover policy decides what follows.
+        /// The task started and was stopped by a shutdown or a loss of leadership; the takeover policy decides about
+        /// it.
         case interrupted
-        /// An operator must decide what follows.
+        /// The run waits for an operator's decision.
         case awaitingOperator
         /// The task returned.
         case completed
         /// The task threw an error.
         case failed
-        /// It was never begun.
+        /// The run was never started.
         case skipped
-        /// It was begun and will not be ended.
+        /// The run was started and will not be completed.
         case abandoned
 
-        /// Whether something is still to be done about it.
+        /// Whether a decision or an action for the run is still pending.
         public var isOpen: Bool {
             switch self {
             case .claimed, .started, .interrupted, .awaitingOperator: true
@@ -45,70 +46,72 @@ public struct RunRecord: Sendable, Hashable {
 
     /// An attempt that was followed by another one.
     public struct Attempt: Sendable, Hashable {
-        /// From 1.
+        /// The number of the attempt, from 1.
         public var number: Int
-        /// Who made it.
+        /// The participant ID of the node that made the attempt.
         public var node: String
-        /// Its token.
+        /// The fencing token of the attempt.
         public var token: FencingToken?
-        /// Why there was another one.
+        /// The reason for the next attempt.
         public var reason: String
     }
 
-    /// What an exclusive run cost the processors.
+    /// The cost of an exclusive window for the processors.
     public struct Window: Sendable, Hashable {
-        /// The window's token.
+        /// The fencing token of the window.
         public var token: FencingToken
-        /// How many processors paused.
+        /// The number of processors that paused.
         public var processors: Int
-        /// From asking them to pause to the last acknowledgement.
+        /// The time from the request to pause until the last acknowledgement.
         public var drained: Duration
-        /// The one that paused last.
+        /// The processor that paused last.
         public var slowest: String?
-        /// Those whose place was taken away because they did not pause.
+        /// The processors that were evicted because they did not pause.
         public var forced: [String]
-        /// From asking them to pause until they were told to resume; `nil` while the window is open, or when it never ended in order.
+        /// The time from the request to pause until the processors were told to resume.
+        ///
+        /// `nil` while the window is open, or if it never ended properly.
         public var resumed: Duration?
     }
 
-    /// The period's name; that of the record's znode.
+    /// The period's ID, which is also the name of the record's znode.
     public var period: String
-    /// Why there is a run.
+    /// The reason for the run.
     public var kind: Kind
-    /// When the period begins.
+    /// The time at which the period starts.
     public var start: Date
-    /// When the next one begins.
+    /// The time at which the next period starts; `nil` if there is none.
     public var end: Date?
-    /// What daylight saving has changed.
+    /// The effect of daylight saving on the period, in words; `nil` if there is none.
     public var remark: String?
-    /// How far the run has come.
+    /// The progress of the run.
     public var state: State
-    /// Who claimed it last, or wrote the record.
+    /// The participant ID of the node that made the last claim, or wrote the record.
     public var node: String
-    /// The term of the election in which it was claimed or written.
+    /// The term of the election in which the record was claimed or written.
     public var term: FencingToken
-    /// The last attempt's token: the transaction that claimed it.
+    /// The fencing token of the last attempt: the transaction that claimed it, or the token of its window.
     public var token: FencingToken?
-    /// How often it was claimed.
+    /// The number of times the run was claimed.
     public var attempt: Int
-    /// When it was claimed last, by the ensemble's clock.
+    /// The time of the last claim, by the ensemble's clock.
     public var claimed: Date?
-    /// When the task was begun last.
+    /// The time at which the task was last started.
     public var started: Date?
-    /// When the last attempt ended, or it was decided that there is none.
+    /// The time at which the last attempt ended, or at which the decision was made that there is none.
     public var ended: Date?
-    /// Why it is late, was left out or was given up, or the task's error.
+    /// The reason why the run is late, was skipped or was abandoned, or the error that the task threw.
     public var explanation: String?
-    /// The first of the periods that this record leaves out, when it does so for several: they have no records of their own.
+    /// The ID of the first period that this record covers, if it skips several: the earlier ones have no records.
     public var leavesOutFrom: String?
-    /// What the task noted last.
+    /// The last checkpoint of the task.
     public var checkpoint: String?
     /// The attempts before the last one.
     public var previous: [Attempt]
-    /// What the pause of the processors cost.
+    /// The cost of the exclusive window; `nil` if the run did not use one.
     public var window: Window?
 
-    /// From the last beginning of the task to its end, in whole milliseconds.
+    /// The time from the last start of the task until its end, in whole milliseconds.
     public var duration: Duration? {
         guard let started, let ended else { return nil }
         return Duration(nearest: ended.timeIntervalSince(started))
@@ -123,6 +126,6 @@ extension RunRecord {
             leavesOutFrom: nil, checkpoint: nil, previous: [], window: nil)
     }
 
-    /// Whether it decides about a period of the schedule, and all that begin before it.
+    /// Whether the record marks the progress of the schedule: it decides about its period and all earlier ones.
     var isWatermark: Bool { kind == .scheduled }
 }

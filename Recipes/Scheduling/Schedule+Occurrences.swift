@@ -3,13 +3,13 @@ internal import Foundation
 /// One instant at which a run is due, in seconds since 1970, and the local time that names it.
 struct Occurrence: Equatable {
     var instant: Int
-    /// In minutes since 1970; `nil` for intervals.
+    /// The nominal local time in minutes since 1970; `nil` for intervals.
     var local: Int?
 
     var date: Date { Date(timeIntervalSince1970: Double(instant)) }
 }
 
-// The one place that says when a schedule is due: every question goes through `first(from:)` and `last(through:)`.
+// The only place that computes when a schedule is due: all other functions use `first(from:)` and `last(through:)`.
 extension Schedule {
     /// Returns the first occurrence after an instant.
     func first(after instant: Date) -> Occurrence? {
@@ -20,7 +20,7 @@ extension Schedule {
         return found.flatMap { range.contains($0.instant) ? $0 : nil }
     }
 
-    /// Returns the last occurrence at an instant or before it.
+    /// Returns the last occurrence at or before an instant.
     func last(at instant: Date) -> Occurrence? {
         let (seconds, range) = (instant.timeIntervalSince1970, UniversalTime.range)
         guard seconds >= Double(range.lowerBound) else { return nil }
@@ -57,8 +57,9 @@ extension Schedule {
 
 // MARK: - Times of local days
 
-// Each named time is due when clocks first show it or a later time. That instant never decreases from one local time to the
-// next, whatever clocks do; where it is the same for several times, the first of them names the one occurrence.
+// Each named time is due when clocks first show it or a later time. The due instant never decreases from one local time
+// to the next, whatever changes of the clocks there are. If it is the same for several times, the first of them names
+// the one occurrence.
 extension Schedule {
     private func firstOfDay(from instant: Int, _ expression: CronExpression, _ clock: LocalClock) -> Occurrence? {
         var minute = clock.latestShown(through: instant - 1).dividedDown(by: 60).quotient + 1
@@ -72,14 +73,14 @@ extension Schedule {
     private func lastOfDay(through instant: Int, _ expression: CronExpression, _ clock: LocalClock) -> Occurrence? {
         var minute = clock.latestShown(through: instant).dividedDown(by: 60).quotient
         while let local = expression.last(through: minute) {
-            // The same search names it that names those that come.
+            // Uses the forward search, so that both directions select the same name.
             if let due = due(local, clock) { return firstOfDay(from: due, expression, clock) }
             minute = local - 1
         }
         return nil
     }
 
-    /// Returns when a time of a local day is due; `nil` if clocks left the whole day out.
+    /// Returns the instant at which a time of a local day is due; `nil` if clocks skipped the whole day.
     private func due(_ local: Int, _ clock: LocalClock) -> Int? {
         let instant = clock.instant(of: local * 60)
         if case .never(_, let skipped) = instant,
@@ -93,7 +94,8 @@ extension Schedule {
 
 // MARK: - Real time
 
-// Each instant is due at which clocks show a named time. Between two changes of the offset that is a search among local times.
+// Each instant at which clocks show a named time is due. Between two changes of the offset, this is a search among
+// local times.
 extension Schedule {
     private static let twoDays = 2 * 86_400
     private static let horizon = CronExpression.horizonInYears * 366 * 86_400
@@ -111,7 +113,7 @@ extension Schedule {
             } else if end == candidate {
                 return Occurrence(instant: candidate, local: local)
             } else {
-                // Offsets differ by less than two days: in between, no clock shows a named time.
+                // Offsets differ by less than two days, so no clock shows a named time in between.
                 start = max(end, candidate - Self.twoDays)
             }
         }
@@ -144,7 +146,7 @@ extension Schedule {
     func id(of occurrence: Occurrence) -> String {
         switch (kind, occurrence.local) {
         case (.daily, let local?): return "\(day(of: local))"
-        // In order of time also when clocks are set back.
+        // The names sort in chronological order even if clocks are set back.
         case (.cron(let expression, _), let local?) where !expression.isAnyHour:
             return "\(day(of: local))T\(time(of: local))"
         default: return UniversalTime.text(occurrence.date)

@@ -1,6 +1,8 @@
 public import Foundation
 
-/// When a task runs: each time that it strikes begins a period, which lasts until the next one.
+/// The times at which a task runs.
+///
+/// Each occurrence of a schedule starts a period, which lasts until the next occurrence.
 ///
 /// ```swift
 /// let nightly = try Schedule.daily(at: TimeOfDay(hour: 2, minute: 30), in: "America/New_York")
@@ -8,33 +10,36 @@ public import Foundation
 /// let sweep = try Schedule.every(.seconds(900))
 /// ```
 ///
-/// **Daylight saving.** A schedule that names hours means hours of the local day, and strikes once for each that it names.
-/// If the local time comes twice, the period begins at the first of the two. If it does not exist, the period begins at the
-/// first instant after it, even if that is midnight of the next day. ``Period/remark`` says so. Several times that fall on one
-/// instant that way are one period, which has the name of the first of them. So a daily schedule has exactly one period for
-/// each local day; only a day that a zone leaves out as a whole, such as 2011-12-30 in Pacific/Apia, has none.
+/// **Daylight saving.** A schedule that names hours refers to hours of the local day, and fires once for each named
+/// time. If a local time occurs twice, the period starts at the first of the two. If a local time does not exist, the
+/// period starts at the first instant after the gap, even if that is midnight of the next day. ``Period/remark``
+/// reports both cases. If several times fall on one instant because of a gap, they are one period, named after the
+/// first of them. A daily schedule therefore has exactly one period for each local day. The only exception is a day
+/// that a zone skips completely, such as 2011-12-30 in Pacific/Apia, which has none.
 ///
-/// A cron schedule whose hour begins with `*` (`*/15 * * * *`) means real time: it strikes at each instant whose local time
-/// it names, in a repeated hour twice, in a missing one never. ``every(_:from:)`` knows of no zones.
+/// A cron schedule whose hour field starts with `*` (`*/15 * * * *`) refers to real time. It fires at each instant
+/// whose local time it names: twice in a repeated hour, and never in a missing one. ``every(_:from:)`` does not depend
+/// on a time zone.
 ///
-/// Periods begin within the years 1 to 9999. Finding one takes some microseconds, whatever the schedule.
+/// Periods start within the years 1 to 9999. Finding one takes a few microseconds, whatever the schedule.
 public struct Schedule: Sendable, Hashable, CustomStringConvertible {
-    /// One time that a schedule strikes.
+    /// The time from one occurrence of a schedule until the next.
     public struct Period: Sendable, Hashable, CustomStringConvertible {
-        /// Names the period among all of the schedule; names are in the order of time.
+        /// The period's ID, which is unique within the schedule; IDs sort in chronological order.
         ///
-        /// It is the local day, `2026-03-08`, of a daily schedule; the local time that is meant, `2026-03-08T02:30`, of hours
-        /// that are named; else the instant in UTC, `2026-03-08T07:00:00Z`. So two nodes whose time zone data differ mean
-        /// the same period by the same name, and a daily schedule whose time was changed has run once that day.
+        /// For a daily schedule it is the local day, `2026-03-08`. For a cron schedule with named hours it is the
+        /// nominal local time, `2026-03-08T02:30`. Otherwise it is the instant in UTC, `2026-03-08T07:00:00Z`. Two
+        /// nodes with different time zone data therefore use the same ID for the same period. If the time of a daily
+        /// schedule is changed after that day's run, the task does not run again on that day.
         public let id: String
-        /// When it begins.
+        /// The time at which the period starts.
         public let start: Date
-        /// When the next one begins; `nil` when there is none.
+        /// The time at which the next period starts; `nil` if there is none.
         public let end: Date?
-        /// What daylight saving has changed; `nil` on all other days.
+        /// The effect of daylight saving on the period, in words; `nil` on all other days.
         public let remark: String?
 
-        /// The period's id.
+        /// The period's ID.
         public var description: String { id }
     }
 
@@ -47,16 +52,23 @@ public struct Schedule: Sendable, Hashable, CustomStringConvertible {
 
     let kind: Kind
 
-    /// Strikes once each local day.
+    /// Returns a schedule that fires once each local day.
     ///
-    /// - Throws: ``ScheduleError`` when the zone is not known.
+    /// - Parameters:
+    ///   - time: The time of the local day.
+    ///   - zone: The identifier of the time zone, such as `Europe/Berlin`.
+    /// - Throws: ``ScheduleError`` if the time zone is unknown.
     public static func daily(at time: TimeOfDay, in zone: String) throws(ScheduleError) -> Schedule {
         Schedule(kind: .daily(time, try LocalClock(zone: zone).zone))
     }
 
-    /// Strikes at the local times that an expression names.
+    /// Returns a schedule that fires at the local times that a cron expression names.
     ///
-    /// - Throws: ``ScheduleError`` when the expression or the zone cannot be, or when the expression names no day at all.
+    /// - Parameters:
+    ///   - expression: Five fields; see ``CronExpression``.
+    ///   - zone: The identifier of the time zone, such as `Europe/Berlin`.
+    /// - Throws: ``ScheduleError`` if the expression is invalid or names no existing day, or if the time zone is
+    ///   unknown.
     public static func cron(_ expression: String, in zone: String) throws(ScheduleError) -> Schedule {
         let schedule = Schedule(kind: .cron(try CronExpression(expression), try LocalClock(zone: zone).zone))
         guard schedule.first(after: Date(timeIntervalSince1970: 0)) != nil else {
@@ -66,11 +78,12 @@ public struct Schedule: Sendable, Hashable, CustomStringConvertible {
         return schedule
     }
 
-    /// Strikes at equal intervals of real time.
+    /// Returns a schedule that fires at equal intervals of real time.
     ///
     /// - Parameters:
-    ///   - interval: Whole seconds, from one to 1,576,800,000, which is 50 years.
-    ///   - origin: One of the instants at which it strikes, rounded down to the second; within the years 1 to 9999.
+    ///   - interval: A whole number of seconds from 1 to 1,576,800,000, which is 50 years.
+    ///   - origin: One of the instants at which the schedule fires, within the years 1 to 9999. It is rounded down to
+    ///     the second. Default: 1970-01-01T00:00:00Z.
     /// - Throws: ``ScheduleError`` if the interval or the origin is not within these limits.
     public static func every(
         _ interval: Duration, from origin: Date = Date(timeIntervalSince1970: 0)
@@ -91,12 +104,13 @@ public struct Schedule: Sendable, Hashable, CustomStringConvertible {
         return Schedule(kind: .every(seconds: Int(seconds), from: first))
     }
 
-    /// In seconds: periods further apart are not looked for.
+    /// The longest interval in seconds: the search for occurrences does not look further ahead.
     private static let longestInterval: Int64 = 50 * 365 * 86_400
 
-    /// Strikes once in each term of leadership, at its beginning: for a service that runs on whoever leads.
+    /// A schedule that fires once at the start of each term of leadership, for a service that runs on the leader.
     ///
-    /// The task begins with the term and is cancelled and awaited before the next node begins its own. It has no periods.
+    /// The task starts with the term. It is cancelled and awaited before the task of the next leader starts. The
+    /// schedule has no periods.
     public static let startsWithLeadership = Schedule(kind: .withLeadership)
 
     var isWithLeadership: Bool { kind == .withLeadership }
@@ -113,21 +127,22 @@ public struct Schedule: Sendable, Hashable, CustomStringConvertible {
 }
 
 extension Schedule {
-    /// The first period that begins after an instant; `nil` if there is none within the next 50 years.
+    /// Returns the first period that starts after an instant; `nil` if there is none within the next 50 years.
     ///
-    /// - Complexity: Some microseconds.
+    /// - Complexity: A few microseconds.
     public func next(after instant: Date) -> Period? {
         first(after: instant).map { period($0, until: following($0)) }
     }
 
-    /// The last period that begins at an instant or before it; `nil` if there is none within the 50 years before.
+    /// Returns the last period that starts at or before an instant; `nil` if there is none within the preceding 50
+    /// years.
     ///
-    /// - Complexity: Some microseconds.
+    /// - Complexity: A few microseconds.
     public func latest(at instant: Date) -> Period? {
         last(at: instant).map { period($0, until: following($0)) }
     }
 
-    /// All periods that begin after one instant and at another or before it, in order.
+    /// Returns all periods that start after `start` and not after `end`, in chronological order.
     public func periods(after start: Date, through end: Date) -> [Period] {
         var periods: [Period] = []
         var occurrence = first(after: start)

@@ -1,53 +1,55 @@
 internal import Foundation
 internal import ZooKeeperRecipes
 
-/// Decides what a scheduled task's leader does next: a pure function of the time, the records and what operators want.
+/// The decisions of a scheduled task's leader, as a pure function of the time, the records and the operator commands.
 ///
-/// Each decision is one write, or a wait; after it the leader asks again with what has changed by it. So a leader that takes
-/// over in between goes on where the one before stopped.
+/// Each decision is one write or a wait. After each one the leader asks for the next, with the changed state. A leader
+/// that takes over in between therefore continues where the previous one stopped.
 struct SchedulePlan: Sendable {
-    /// A run that is on in this process.
+    /// A run that is in progress in this process.
     struct Running: Sendable, Hashable {
         var period: String
-        /// It was begun on time, for a period of the schedule: the overlap policy is about such ones.
+        /// Whether the run started on time for a period of the schedule; the overlap policy applies to such runs.
         var isOnTime: Bool
-        /// It was told to end.
+        /// Whether the run was told to end.
         var isCancelled = false
     }
 
-    /// All that a decision depends on.
+    /// The input of a decision.
     struct Situation: Sendable {
-        /// By the ensemble's clock.
+        /// The current time by the ensemble's clock.
         var now: Date
-        /// The present term's token.
+        /// The fencing token of the current term.
         var term: FencingToken
-        /// Since when there is a schedule: what struck earlier is none of its periods.
+        /// The time since when the schedule exists; earlier occurrences are not among its periods.
         var since: Date
         var records: [String: RunRecord] = [:]
         var wishes = TaskWishes()
         var running: Running?
-        /// Periods that struck while a run was on in this term: their turn comes, however long that took.
+        /// The periods that started during a run of this term.
+        ///
+        /// They are started afterwards, however late.
         var queued: Set<String> = []
     }
 
-    /// What to do next.
+    /// The next action.
     enum Decision: Sendable, Hashable {
-        /// Write the record, which claims the run, and begin it.
+        /// Write the record, which claims the run, and start it.
         case claim(RunRecord, isOnTime: Bool, TaskWishes?)
-        /// Write the record, which begins nothing.
+        /// Write the record, which starts nothing.
         case settle(RunRecord, TaskWishes?)
-        /// Write what is still wanted.
+        /// Write the remaining operator commands.
         case wish(TaskWishes)
-        /// Cancel the run that is on.
+        /// Cancel the run in progress.
         case cancelRun(because: String)
-        /// Nothing is to be done until an instant, or until something changes.
+        /// Wait until an instant, or until something changes.
         case wait(until: Date?)
     }
 
     let schedule: Schedule
     let delivery: TaskDelivery
     let configuration: ScheduledTaskConfiguration
-    /// The name of this node.
+    /// This node's participant ID.
     let node: String
 
     func decide(_ situation: Situation) -> Decision {
@@ -59,7 +61,7 @@ struct SchedulePlan: Sendable {
 
     private func nextStrike(after now: Date) -> Date? { schedule.next(after: now)?.start }
 
-    // MARK: While a run is on
+    // MARK: During a run
 
     private func duringRun(_ running: Running, _ situation: Situation) -> Decision {
         let wait = Decision.wait(until: nextStrike(after: situation.now))
@@ -75,9 +77,9 @@ struct SchedulePlan: Sendable {
         }
     }
 
-    // MARK: Runs that somebody else began
+    // MARK: Runs of other nodes
 
-    /// The oldest run that has not ended, and is not on in this process.
+    /// Returns the decision about the oldest run that has not ended and is not in progress in this process.
     private func takeover(_ situation: Situation) -> Decision? {
         let open = situation.records.values.filter(\.state.isOpen)
         guard let record = open.min(by: { ($0.start, $0.period) < ($1.start, $1.period) }) else { return nil }
@@ -117,7 +119,7 @@ struct SchedulePlan: Sendable {
         }
     }
 
-    // MARK: Runs that operators want
+    // MARK: Runs requested by operators
 
     private func operatorsRun(_ situation: Situation) -> Decision? {
         guard situation.wishes.pause == nil, let by = situation.wishes.requests.first else { return nil }
@@ -132,13 +134,13 @@ struct SchedulePlan: Sendable {
     private func backfill(_ situation: Situation) -> Decision? {
         guard situation.wishes.pause == nil, let wanted = situation.wishes.backfill else { return nil }
         var wishes = situation.wishes
-        // Periods begin with whole seconds.
+        // Periods start at whole seconds.
         var last = Date(timeIntervalSince1970: wanted.from.timeIntervalSince1970.rounded(.up) - 0.5)
         while let period = schedule.next(after: last), period.start <= min(wanted.through, situation.now) {
             last = period.start
             let record = situation.records[period.id]
             guard record?.state != .completed else { continue }
-            // The rest begins after this one, whoever goes on with it.
+            // The rest of the range starts after this period, whichever node continues.
             wishes.backfill?.from = period.start.addingTimeInterval(1)
             let reason = "an operator wants it again"
             let claim = record.map { again($0, "\($0.explanation ?? $0.state.rawValue); \(reason)", situation) }
@@ -148,9 +150,9 @@ struct SchedulePlan: Sendable {
         return .wish(wishes)
     }
 
-    // MARK: Periods that have begun
+    // MARK: Periods that have started
 
-    /// What to do about periods that have begun and about which nothing has been decided.
+    /// Returns the decision about started periods without a decision.
     private func strike(_ situation: Situation) -> Decision? {
         if schedule.isWithLeadership { return termRun(situation) }
         if let decision = pausedStrike(situation) { return decision }
@@ -170,7 +172,7 @@ struct SchedulePlan: Sendable {
         return .claim(claim, isOnTime: isOnTime, nil)
     }
 
-    /// What to do about those that were missed, the oldest first.
+    /// Returns the decision about missed periods, the oldest first.
     private func missed(before newest: Schedule.Period, isOnTime: Bool, _ situation: Situation) -> Decision? {
         guard case .all(let span) = configuration.missed.kind else {
             if let older = self.newest(in: situation, before: newest) { return leaveOut(older, situation) }
@@ -195,7 +197,7 @@ struct SchedulePlan: Sendable {
         return .settle(skipped(period, why, situation), nil)
     }
 
-    /// While the task is paused, what strikes is left out.
+    /// Returns the decision about occurrences during a pause: they are skipped.
     private func pausedStrike(_ situation: Situation) -> Decision? {
         guard let pause = situation.wishes.pause, let newest = newest(in: situation) else { return nil }
         let by = pause.by.isEmpty ? "" : " by \(pause.by)"
@@ -211,12 +213,12 @@ struct SchedulePlan: Sendable {
         return .claim(first(period, .term, situation), isOnTime: true, nil)
     }
 
-    /// The last period that has begun, when nothing has been decided about it.
+    /// Returns the last started period if there is no decision about it.
     private func newest(in situation: Situation) -> Schedule.Period? {
         schedule.latest(at: situation.now).flatMap { isUndecided($0, situation) ? $0 : nil }
     }
 
-    /// The last one before another.
+    /// Returns the last period before another one if there is no decision about it.
     private func newest(in situation: Situation, before period: Schedule.Period) -> Schedule.Period? {
         schedule.latest(at: period.start.addingTimeInterval(-0.5)).flatMap { isUndecided($0, situation) ? $0 : nil }
     }
@@ -225,14 +227,14 @@ struct SchedulePlan: Sendable {
         period.start > watermark(situation) && situation.records[period.id] == nil
     }
 
-    /// The beginning of the last period that was decided about; so were all before it.
+    /// Returns the start of the last decided period; all earlier periods are decided, too.
     private func watermark(_ situation: Situation) -> Date {
         let last = situation.records.values.lazy.filter(\.isWatermark).map(\.start).max()
         return last.map { max($0, situation.since) } ?? situation.since
     }
 }
 
-// How records follow one another.
+// The creation of records, and of their successors.
 extension SchedulePlan {
     private func first(
         _ period: Schedule.Period, _ kind: RunRecord.Kind, _ situation: Situation
@@ -258,7 +260,7 @@ extension SchedulePlan {
         return next
     }
 
-    /// The record of a period that is left out, and of all undecided ones before it: nobody looks at those any more.
+    /// Returns the record of a skipped period, which also covers all undecided periods before it.
     private func skipped(_ period: Schedule.Period, _ why: String, _ situation: Situation) -> RunRecord {
         var record = RunRecord(period, kind: .scheduled, state: .skipped, node: node, term: situation.term)
         record.ended = situation.now
@@ -278,12 +280,12 @@ extension SchedulePlan {
 }
 
 extension Duration {
-    /// In seconds, as Foundation counts time.
+    /// The duration in seconds.
     var inSeconds: Double {
         Double(components.seconds) + Double(components.attoseconds) / 1e18
     }
 
-    /// The nearest duration in whole milliseconds within 30,000 years; zero for what is not a number.
+    /// Creates the nearest duration in whole milliseconds within 30,000 years; zero for NaN.
     init(nearest seconds: Double) {
         let known = seconds.isNaN ? 0 : min(max(seconds, -1e12), 1e12)
         self = .milliseconds(Int64((known * 1000).rounded()))

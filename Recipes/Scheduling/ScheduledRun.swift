@@ -1,21 +1,23 @@
 public import ZooKeeper
 public import ZooKeeperRecipes
 
-/// One run of a scheduled task, while it is on.
+/// A run of a scheduled task in progress.
 public struct ScheduledRun: Grant {
-    /// The period that it is for: its name, its start and its end.
+    /// The period of the run: its ID, start and end.
     public let period: Schedule.Period
-    /// Why there is a run.
+    /// The reason for the run.
     public let kind: RunRecord.Kind
-    /// From 1; over 1 the one before was claimed and has not ended in order.
-    public let attempt: Int
-    /// The number to hand to what the task writes to: it grows with each run and each attempt.
+    /// The number of the attempt, from 1.
     ///
-    /// Of an exclusive run it is the window's token, which is higher than those of the processors that paused for it.
+    /// If it is over 1, the previous attempt was claimed and did not complete.
+    public let attempt: Int
+    /// The number to pass to every system that the task writes to: it increases with each run and each attempt.
+    ///
+    /// For a run in an exclusive window it is the window's token, which is higher than those of the paused processors.
     public let fencingToken: FencingToken
-    /// What the attempt before noted last; `nil` unless the run resumes.
+    /// The last checkpoint of the previous attempt; `nil` unless the run resumes.
     public let lastCheckpoint: String?
-    /// The window that an exclusive run happens in.
+    /// The exclusive window of the run; `nil` if it does not use one.
     public let window: ExclusiveWindow?
 
     let term: Term
@@ -32,19 +34,24 @@ public struct ScheduledRun: Grant {
         self.scheduler = scheduler
     }
 
-    /// Whether the run surely is the only one at this moment: its node leads, and its window stands; from memory.
+    /// Whether this run is certainly the only one at this moment.
+    ///
+    /// It is true while the node leads, the window is held and the run is in progress. The answer comes from memory.
     public var isValid: Bool { term.isValid && window?.isValid ?? true && isOn }
 
-    /// Until when it surely is, as far as is known now; `nil` when it is not.
+    /// The time until which this run is certainly the only one, as far as known; `nil` if it is not.
     public var validUntil: ContinuousClock.Instant? {
         guard isOn, let term = term.validUntil else { return nil }
         guard let window else { return term }
         return window.validUntil.map { min($0, term) }
     }
 
-    /// Waits until the leadership or the window is lost; the task is cancelled then.
+    /// Waits until the leadership or the window is lost, and returns the reason.
     ///
-    /// - Throws: `CancellationError` when the task is cancelled.
+    /// The task is cancelled at that time.
+    ///
+    /// - Throws: `CancellationError` if the task is cancelled.
+    /// - Complexity: No requests.
     public var lost: LossReason {
         get async throws {
             let (term, window) = (term, window)
@@ -53,24 +60,27 @@ public struct ScheduledRun: Grant {
         }
     }
 
-    /// Executes operations as one transaction that succeeds only while this node leads and the window stands.
+    /// Executes operations as one transaction that succeeds only while this node leads and holds the window.
     ///
-    /// - Returns: One result for each operation, in their order.
-    /// - Throws: `RecipeError` with code `.lost`, or `.notRunning` when the run has ended, and nothing has
-    ///   happened; `ZooKeeperError` of an operation; `CancellationError`.
-    /// - Complexity: One request.
+    /// - Parameter operations: The operations of the transaction.
+    /// - Returns: One result for each operation, in the same order.
+    /// - Throws: `RecipeError` with code `.lost`, or `.notRunning` if the run has ended; in both cases nothing has
+    ///   happened. `ZooKeeperError` of an operation; `CancellationError`.
+    /// - Complexity: 1 request.
     @discardableResult
     public func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] {
         guard isOn else { throw RecipeError(.notRunning, in: .scheduledTask, path: scheduler.path) }
         return try await scheduler.guarded(operations, window: window)
     }
 
-    /// Notes how far the task has come, for an attempt that resumes, in the run's record.
+    /// Stores the progress of the task in the run's record, for an attempt that resumes.
     ///
-    /// - Parameter note: Replaces the one before; a few kilobytes at most, for each leader reads the records.
-    /// - Throws: `RecipeError` with code `.lost` or `.notRunning`, and nothing is noted; `.invalidArgument` for more
-    ///   than 100,000 bytes; `ZooKeeperError`, such as `.noAuth`; `CancellationError`.
-    /// - Complexity: One write.
+    /// - Parameter note: The checkpoint, which replaces the previous one. It should be at most a few kilobytes, because
+    ///   each new leader reads the records.
+    /// - Throws: `RecipeError` with code `.lost` or `.notRunning`, in which case nothing is stored, or
+    ///   `.invalidArgument` if the checkpoint exceeds 100,000 bytes; `ZooKeeperError`, such as `.noAuth`;
+    ///   `CancellationError`.
+    /// - Complexity: 1 write.
     public func checkpoint(_ note: String) async throws {
         guard note.utf8.count <= 100_000 else {
             throw RecipeError(

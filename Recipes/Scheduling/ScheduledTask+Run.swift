@@ -4,15 +4,18 @@ internal import ZooKeeper
 internal import ZooKeeperRecipes
 
 extension ScheduledTask {
-    /// Takes part until stopped.
+    /// Takes part in the election and runs the task until it is stopped.
     ///
-    /// On cancellation a run that is on is cancelled and awaited, its record says that it was interrupted, and the place is
-    /// given up, before this returns; a node that runs nothing leaves at once. So on graceful shutdown, unless
-    /// ``ScheduledTaskConfiguration/onGracefulShutdown`` lets the run finish first.
+    /// On cancellation a run in progress is cancelled and awaited, its record is marked as interrupted, and the
+    /// candidate is deleted, before this method returns. A node without a run leaves at once. A graceful shutdown does
+    /// the same, unless ``ScheduledTaskConfiguration/onGracefulShutdown`` lets the run finish first.
     ///
-    /// - Throws: `ZooKeeperError` with code `.clientStopped` or `.authenticationFailed` when the client ended first;
-    ///   `RecipeError` with code `.invalidArgument` when it was run before. Everything else is told by ``states``
-    ///   and tried again.
+    /// - Throws: `ZooKeeperError` with code `.clientStopped` or `.authenticationFailed` if the client ends first;
+    ///   `RecipeError` with code `.invalidArgument` if this method was called before. All other errors are reported by
+    ///   ``states`` and retried.
+    /// - Complexity: On standby, no requests. The leader sends 4 writes for each period, 1 more to prune a record, and
+    ///   1 for each ``ScheduledTaskConfiguration/clockInterval``. Taking over costs the requests of a `LeaderSelector`,
+    ///   then 5, and 1 for each record with up to 64 in flight.
     public func run() async throws {
         try runOnce.begin("a node's part of a task", in: .scheduledTask, path: path)
         defer { broadcast.finish(.stopped) }
@@ -25,7 +28,9 @@ extension ScheduledTask {
         EnsembleClock(client: client, path: TaskPaths(path).clock, node: node, wallClock: wallClock)
     }
 
-    /// Compares clocks; when they differ too much, waits before it is done again.
+    /// Compares the clocks before this node joins the election.
+    ///
+    /// - Returns: Whether this node may join. If the clocks differ too much, the result comes after a pause.
     private func mayStand() async throws -> Bool {
         var backoff = client.makeBackoff(.slow)
         while true {
@@ -64,7 +69,7 @@ extension ScheduledTask {
         try? await cancelWhenGracefulShutdown { try await clock.sleep(until: clock.now + span) }
     }
 
-    /// Takes part in the election until stopped, or until the clocks differ too much.
+    /// Takes part in the election until it is stopped, or until the clocks differ too much.
     private func stand() async throws {
         let refused = OneShot<Void>()
         let participant = try makeSelector { term in
@@ -96,7 +101,7 @@ extension ScheduledTask {
     }
 }
 
-/// The clocks differ too much to lead.
+/// The error of a node whose clock differs too much from the ensemble's to lead.
 struct ClockSkewError: Error {
     var skew: ClockSkew
 }

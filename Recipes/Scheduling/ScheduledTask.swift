@@ -4,7 +4,7 @@ public import ServiceLifecycle
 public import ZooKeeper
 internal import ZooKeeperRecipes
 
-/// Runs a task once a period, on exactly one of the nodes that run the same program.
+/// A service that runs a task once per period, on exactly one of several nodes that run the same program.
 ///
 /// ```swift
 /// let schedule = try Schedule.daily(at: TimeOfDay(hour: 2, minute: 30), in: "America/New_York")
@@ -17,64 +17,71 @@ internal import ZooKeeperRecipes
 /// try await ServiceGroup(services: [client, task], logger: logger).run()
 /// ```
 ///
-/// Every node runs it; the one that leads has the schedule. When it dies another takes over, and does about a run that had
-/// begun what ``ScheduledTaskConfiguration/takeover`` says. A run is claimed, begun and completed by writes that the
-/// ensemble accepts only from the leader, to a record that there is one of for each period: a leader that lost its place
-/// can do neither, and a period that is completed is not run again.
+/// Every node runs the service, and the leader among them starts the runs. If the leader dies, another node takes over.
+/// It handles a run that had already started as ``ScheduledTaskConfiguration/takeover`` specifies. There is at most one
+/// record for each period. A run is claimed, started and completed by writes to this record, which the ensemble accepts
+/// only from the leader. A node that has lost the leadership can do none of them, and a completed period is not run
+/// again.
 ///
-/// The closure runs in a child task. It is cancelled and **awaited** when the leadership or the window is lost, when the
-/// node is shut down and is not to finish its run first, and when the overlap policy says so. What it still does then is
-/// fenced off by ``ScheduledRun/fencingToken``, where what it writes to refuses lower ones.
+/// The closure runs in a child task. It is cancelled and **awaited** if the leadership or the exclusive window is lost,
+/// if the node shuts down without finishing its run first, or if the overlap policy requires it. Work that the closure
+/// still does after that is rejected if the system it writes to refuses fencing tokens lower than the highest one it
+/// has seen; see ``ScheduledRun/fencingToken``.
 ///
-/// The ensemble's clock decides when a period begins: the time that its leading server stamps writes with. A node whose own
-/// wall clock differs by more than ``ScheduledTaskConfiguration/skewLimit`` does not take the schedule.
+/// The ensemble's clock decides when a period starts: it is the time with which the ensemble's leader stamps writes. A
+/// node whose wall clock differs by more than ``ScheduledTaskConfiguration/skewLimit`` does not lead.
 ///
-/// A period takes four requests of the node that runs it, a fifth when a record is pruned for it, and none of those that
-/// stand by.
+/// A period takes 4 requests by the node that runs it, and a fifth one if an old record is pruned. Nodes on standby
+/// send none.
 ///
 /// ```
 /// PATH/leader/          the election, as of a LeaderSelector; PATH/leader-epoch beside it
-/// PATH/runs/<period>    one persistent record a period
-/// PATH/control          what operators want
+/// PATH/runs/<period>    one persistent record for each period
+/// PATH/control          the pending operator commands
 /// PATH/clock            written to read the ensemble's clock
 /// ```
 public final class ScheduledTask: Service, Sendable {
-    /// What the task is called in logs, windows and records.
+    /// The name of the task in log messages and exclusive windows.
     public let name: String
-    /// When it runs.
+    /// The times at which the task runs.
     public let schedule: Schedule
-    /// The znode that everything stands below.
+    /// The path of the znode that contains all znodes of the task.
     public let path: String
-    /// What names this node in records.
+    /// This node's participant ID.
     public let node: String
-    /// How often the task may be begun for one period.
+    /// The guarantee on how often the task is started for one period.
     public let delivery: TaskDelivery
-    /// What it was made with.
+    /// The configuration of the task.
     public let configuration: ScheduledTaskConfiguration
 
     let client: ZooKeeperClient
     let logger: Logger
     let wallClock: @Sendable () -> Date
     let body: @Sendable (ScheduledRun) async throws -> Void
-    /// Called at each step of a run, for tests that kill there.
+    /// Called after each step of a run, for tests that kill the process there.
     let atStep: @Sendable (TaskStep, RunRecord) async -> Void
     let broadcast = Broadcast<ScheduledTaskState>(.standby(position: nil))
     let runOnce = RunOnce()
 
-    /// Makes a node's part; nothing is sent before it runs.
+    /// Creates a scheduled task.
+    ///
+    /// No request is sent before ``run()`` is called.
     ///
     /// - Parameters:
-    ///   - name: What the task is called in logs and windows.
-    ///   - schedule: When it runs; the same on every node.
-    ///   - client: Whose session holds the node's candidate; it must be running, else everything waits.
-    ///   - path: The znode that everything stands below; created as needed. Each task has its own.
-    ///   - node: Names this node in records and to others; several with one name cannot be told apart.
-    ///   - delivery: Whether a run whose runner died may be begun again.
-    ///   - configuration: Takeover, missed periods, overlap, windows, clocks; the same on every node.
-    ///   - logger: Where the node tells what happens to it.
-    ///   - body: The task; never twice at a time in this process.
-    /// - Throws: `ZooKeeperError` with code `.invalidPath`; `RecipeError` with code `.invalidArgument` for the
-    ///   root, for an empty node, and for policies or a leadership configuration that cannot be.
+    ///   - name: The name of the task in log messages and exclusive windows.
+    ///   - schedule: The times at which the task runs. It must be the same on every node.
+    ///   - client: The client whose session holds this node's candidate. It must be running; until then, the task
+    ///     waits.
+    ///   - path: The path of the znode that contains all znodes of the task. It is created as needed. Each task needs
+    ///     its own.
+    ///   - node: This node's participant ID, which appears in records and in the election. Nodes with the same ID
+    ///     cannot be told apart.
+    ///   - delivery: Whether a run that had started when its node died may be started again.
+    ///   - configuration: The policies and limits of the task. It must be the same on every node.
+    ///   - logger: The logger for the events of this node.
+    ///   - body: The task. It never runs twice at a time in this process.
+    /// - Throws: `ZooKeeperError` with code `.invalidPath`; `RecipeError` with code `.invalidArgument` if the path is
+    ///   the root, if the participant ID is empty, or if a policy or the leadership configuration is invalid.
     public convenience init(
         name: String, schedule: Schedule, client: ZooKeeperClient, path: String, node: String, delivery: TaskDelivery,
         configuration: ScheduledTaskConfiguration = ScheduledTaskConfiguration(), logger: Logger = .current,
@@ -85,9 +92,11 @@ public final class ScheduledTask: Service, Sendable {
             configuration: configuration, logger: logger, wallClock: { Date() }, body: body)
     }
 
+    /// Creates a scheduled task with a wall clock and a hook for tests.
+    ///
     /// - Parameters:
-    ///   - wallClock: This node's wall clock.
-    ///   - atStep: Called at each step of a run.
+    ///   - wallClock: Returns the time of this node's wall clock.
+    ///   - atStep: Called after each step of a run.
     package init(
         name: String, schedule: Schedule, client: ZooKeeperClient, path: String, node: String, delivery: TaskDelivery,
         configuration: ScheduledTaskConfiguration, logger: Logger, wallClock: @escaping @Sendable () -> Date,
@@ -113,16 +122,16 @@ public final class ScheduledTask: Service, Sendable {
         self.wallClock = wallClock
         self.atStep = atStep
         self.body = body
-        // What is wrong with it shows now and not when it runs.
+        // Reports an invalid configuration of the election now, not when the task runs.
         _ = try makeSelector { _ in }
     }
 
-    /// Where this node stands: the current state first, then every change in order.
+    /// The states of this node: the current one first, then every change in order.
     ///
-    /// Nothing is dropped, however slowly it is read. The sequence ends when ``run()`` has.
+    /// No state is dropped, however slow the consumer is. The sequence ends when ``run()`` ends.
     public var states: AsyncStream<ScheduledTaskState> { broadcast.follow() }
 
-    /// Where this node stands now.
+    /// The current state of this node.
     public var state: ScheduledTaskState { broadcast.current }
 
     func makeSelector(_ lead: @escaping @Sendable (Term) async throws -> Void) throws -> LeaderSelector {
@@ -131,25 +140,25 @@ public final class ScheduledTask: Service, Sendable {
             logger: logger, lead: lead)
     }
 
-    /// Tells followers what they have not been told last.
+    /// Publishes a state if it differs from the last one.
     func tell(_ state: ScheduledTaskState) {
         if broadcast.current != state { broadcast.send(state) }
     }
 }
 
-/// A step of a run, after which a test may kill the runner.
+/// A step of a run, after which a test may kill the process.
 package enum TaskStep: String, Sendable, Hashable, CaseIterable {
-    /// The record of the claim is written.
+    /// The claim is recorded.
     case claimed
-    /// The record says that the task begins; it begins next.
+    /// The start of the task is recorded; the task starts next.
     case started
-    /// The task has returned; no record says so.
+    /// The task has returned, which is not recorded yet.
     case ended
-    /// The record is completed.
+    /// The completion is recorded.
     case recorded
 }
 
-/// Where a task's znodes stand.
+/// The paths of a task's znodes.
 struct TaskPaths: Sendable {
     let path: String
 

@@ -1,104 +1,135 @@
 public import ZooKeeperRecipes
 
-/// How often a task may be begun for one period.
+/// The guarantee on how often a task is started for one period.
 public enum TaskDelivery: String, Sendable, Hashable, CaseIterable {
-    /// Never twice: a run whose runner died after it had begun is not begun again.
+    /// At most once: if a node dies during a run, the run is not started again unless an operator requests it.
     case atMostOnce
-    /// Until it has ended: a run whose runner died is begun again.
+    /// At least once: if a node dies during a run, the run is started again until it has ended.
     case atLeastOnce
 }
 
-/// What becomes of a run that had begun and whose runner died, was stopped or lost the leadership.
+/// The handling of a run that had started when its node died, was stopped or lost the leadership.
 ///
-/// A run that was claimed and had not begun is always begun by the next leader: that can be told apart.
+/// A run that was claimed but not started is distinguishable. The next leader always starts it.
 public enum TakeoverPolicy: String, Sendable, Hashable, CaseIterable {
-    /// It is begun anew, as the next attempt.
+    /// Starts the run again, as the next attempt.
     case rerun
-    /// It is begun as the next attempt and given the last checkpoint.
+    /// Starts the run as the next attempt, with the last checkpoint.
     case resume
-    /// It is left alone; its record is `abandoned` and says why.
+    /// Does not start the run again; its record becomes `abandoned` and contains the reason.
     case skip
-    /// An operator decides; until then the schedule stands still.
+    /// Waits for an operator's decision; the schedule is blocked until then.
     case askOperator
 }
 
-/// What becomes of periods that nobody was there for.
+/// The handling of periods that started without a node to run them.
 public struct MissedPolicy: Sendable, Hashable {
     enum Kind: Hashable { case none, latest, all(Duration) }
 
     let kind: Kind
 
-    /// They are left out; a record says so.
+    /// Skips missed periods; a record says so.
     public static let none = MissedPolicy(kind: .none)
-    /// The latest one is run late; a record says that those before it were left out.
+    /// Runs the latest missed period late; a record says that the periods before it were skipped.
     public static let latest = MissedPolicy(kind: .latest)
 
-    /// All that began within a time before now are run, the oldest first; a record says which were older.
+    /// Runs all missed periods that started within a duration before now, the oldest first.
+    ///
+    /// A record says which older periods were skipped.
+    ///
+    /// - Parameter span: The age up to which missed periods are run; at least
+    ///   ``ScheduledTaskConfiguration/missedAfter``.
     public static func all(within span: Duration) -> MissedPolicy { MissedPolicy(kind: .all(span)) }
 }
 
-/// What becomes of a period that begins while a run is still on.
+/// The handling of a period that starts while a run is in progress.
 ///
-/// Runs that catch up, fill back or were asked for by an operator do not count, except for ``cancelOther``: periods that
-/// begin meanwhile wait for their end, and are late or missed then.
+/// Except for ``cancelOther``, the policy applies only to runs that started on time. A period that starts during any
+/// other run waits until that run has ended. It is then late; with ``skip`` it may count as missed. Such other runs are
+/// those of missed periods, backfills, takeovers and operator requests.
 public enum OverlapPolicy: String, Sendable, Hashable, CaseIterable {
-    /// The period is left out; its record says so.
+    /// Skips the period; its record says so.
     case skip
-    /// The latest such period begins when the run has ended; those before it are left out.
+    /// Starts the latest such period when the run has ended, and skips those before it.
     case queueOne
-    /// The run is cancelled and awaited, then the period begins.
+    /// Cancels and awaits the run, then starts the period.
     case cancelOther
 }
 
-/// How a scheduled task behaves; the same on every node.
+/// The policies and limits of a ``ScheduledTask``, which must be the same on every node.
 public struct ScheduledTaskConfiguration: Sendable {
-    /// What becomes of a run that is on when its process shuts down gracefully.
+    /// The handling of a run in progress when its process shuts down gracefully.
     public struct ShutdownPolicy: Sendable, Hashable {
         enum Kind: Hashable { case cancelRun, finishRun }
 
         let kind: Kind
 
-        /// The run is cancelled at once and awaited, and its record says that it was interrupted.
+        /// Cancels the run at once and awaits it; its record is marked as interrupted.
         ///
-        /// The place is given up within milliseconds when the task heeds its cancellation; the takeover policy decides
-        /// what follows.
+        /// If the task responds to its cancellation, the leadership passes on within milliseconds. The takeover policy
+        /// decides about the run.
         public static let cancelRun = ShutdownPolicy(kind: .cancelRun)
-        /// The run goes on until the task returns, which sees the shutdown by `cancelWhenGracefulShutdown` and the like.
+        /// Lets the run continue until the task returns.
         ///
-        /// The node begins no other one, and gives its place up when the run's end is recorded. Cancelling the node, as a
-        /// `ServiceGroup` does after its `maximumGracefulShutdownDuration`, cancels the run.
+        /// The task can observe the shutdown with `cancelWhenGracefulShutdown` and similar functions. The node starts
+        /// no other run, and resigns when the end of the run is recorded. Cancelling the node cancels the run; a
+        /// `ServiceGroup` does so after its `maximumGracefulShutdownDuration`.
         public static let finishRun = ShutdownPolicy(kind: .finishRun)
     }
 
-    /// What becomes of a run whose runner died; `nil` means ``TakeoverPolicy/rerun`` when delivery is at least once, else
-    /// ``TakeoverPolicy/skip``.
-    public var takeover: TakeoverPolicy?
-    /// What becomes of periods that nobody was there for.
-    public var missed = MissedPolicy.latest
-    /// What becomes of a period that begins while a run is still on.
-    public var overlap = OverlapPolicy.skip
-    /// How late a period may begin before it counts as missed: longer than a takeover takes.
-    public var missedAfter: Duration = .seconds(600)
-    /// What becomes of a run that is on when the process shuts down gracefully; a node that runs nothing leaves at once.
-    public var onGracefulShutdown: ShutdownPolicy = .cancelRun
-    /// Whether a run that fails pauses the task, until an operator resumes it.
-    public var pauseOnFailure = false
-    /// Each run happens inside a window of this, and with the window's token.
-    public var exclusive: ExclusiveMode?
-    /// What a window does about processors that do not pause.
-    public var drain = DrainPolicy.wait
-    /// How far this node's wall clock may be from the ensemble's; beyond it the node does not take the schedule.
-    public var skewLimit: Duration = .seconds(10)
-    /// How often the ensemble's clock is read while leading, which costs one write.
-    public var clockInterval: Duration = .seconds(300)
-    /// How many records are kept; those of runs that have not ended are kept besides.
-    public var keepRuns = 100
-    /// Pauses, priority and the like of the election.
+    /// The handling of a run whose node died, was stopped or lost the leadership.
     ///
-    /// What it says of a graceful shutdown does not count: see ``onGracefulShutdown``.
+    /// `nil` means ``TakeoverPolicy/rerun`` for ``TaskDelivery/atLeastOnce`` and ``TakeoverPolicy/skip`` for
+    /// ``TaskDelivery/atMostOnce``. Default: `nil`.
+    public var takeover: TakeoverPolicy?
+    /// The handling of periods that started without a node to run them.
+    ///
+    /// Default: ``MissedPolicy/latest``.
+    public var missed = MissedPolicy.latest
+    /// The handling of a period that starts while a run is in progress.
+    ///
+    /// Default: ``OverlapPolicy/skip``.
+    public var overlap = OverlapPolicy.skip
+    /// How late a period may start before it counts as missed.
+    ///
+    /// Default: 600 s.
+    ///
+    /// The value should be longer than a takeover takes.
+    public var missedAfter: Duration = .seconds(600)
+    /// The handling of a run in progress when the process shuts down gracefully.
+    ///
+    /// A node without a run leaves at once. Default: ``ShutdownPolicy/cancelRun``.
+    public var onGracefulShutdown: ShutdownPolicy = .cancelRun
+    /// Whether a failed run pauses the task until an operator resumes it.
+    ///
+    /// Default: `false`.
+    public var pauseOnFailure = false
+    /// The exclusive mode whose window each run uses, together with the window's fencing token.
+    ///
+    /// `nil` means that runs do not use a window. Default: `nil`.
+    public var exclusive: ExclusiveMode?
+    /// The handling of processors that do not pause for the window.
+    ///
+    /// Default: `DrainPolicy.wait`.
+    public var drain = DrainPolicy.wait
+    /// The maximum difference between this node's wall clock and the ensemble's clock.
+    ///
+    /// If the difference is larger, the node does not lead. Default: 10 s.
+    public var skewLimit: Duration = .seconds(10)
+    /// The interval at which the leader reads the ensemble's clock, at the cost of one write each.
+    ///
+    /// Default: 300 s.
+    public var clockInterval: Duration = .seconds(300)
+    /// The number of records to keep, in addition to those of runs that have not ended.
+    ///
+    /// Default: 100.
+    public var keepRuns = 100
+    /// The configuration of the election, such as pauses and priority.
+    ///
+    /// Its setting for the graceful shutdown is ignored; use ``onGracefulShutdown``. Default: `LeaderConfiguration()`.
     public var leadership = LeaderConfiguration()
 
-    /// Makes a configuration with these defaults.
+    /// Creates a configuration with the default values.
     public init() {}
 
     func validate(_ delivery: TaskDelivery, path: String) throws(RecipeError) {
@@ -125,7 +156,9 @@ public struct ScheduledTaskConfiguration: Sendable {
         try check(keepRuns > 0, "keepRuns is \(keepRuns); it must be over 0")
     }
 
-    /// How the election goes: a term that finishes its run ends by itself then.
+    /// The configuration of the election.
+    ///
+    /// With ``ShutdownPolicy/finishRun`` the term ends by itself after the run.
     var election: LeaderConfiguration {
         var election = leadership
         election.onGracefulShutdown = onGracefulShutdown == .finishRun ? .finishTerm : .cancelTerm

@@ -2,24 +2,31 @@ public import Foundation
 public import ZooKeeper
 internal import ZooKeeperRecipes
 
-/// What operators do with a scheduled task, from anywhere.
+/// The operator commands for a scheduled task, which can be sent from any process.
 ///
-/// Each call changes `PATH/control` by compare-and-set; the node that leads sees it at once, and one that leads later
-/// finds it. A wish is taken away in the same transaction that fulfils it: it is fulfilled once, whoever dies meanwhile.
+/// Each command changes `PATH/control` by compare-and-set. The current leader observes the change at once, and a later
+/// leader reads it. The transaction that carries a command out also removes it. Each command is therefore carried out
+/// exactly once, even if a node dies in the meantime.
 ///
 /// ```swift
 /// let control = try ScheduledTaskControl(path: "/app/settle", client: client, operator: "ada")
 /// try await control.pause(note: "migration until noon")
 /// ```
 public struct ScheduledTaskControl: Sendable {
-    /// The task's path.
+    /// The path of the task.
     public let path: String
-    /// Who does it, for records and other operators.
+    /// The operator's name, for records and for other operators.
     public let `operator`: String
     private let client: ZooKeeperClient
 
-    /// Names a task; nothing is sent.
+    /// Creates a control for a task.
     ///
+    /// No request is sent.
+    ///
+    /// - Parameters:
+    ///   - path: The path of the task.
+    ///   - client: The client that sends the requests.
+    ///   - name: The operator's name, for records and for other operators.
     /// - Throws: `ZooKeeperError` with code `.invalidPath`.
     public init(path: String, client: ZooKeeperClient, operator name: String) throws(ZooKeeperError) {
         self.path = try ZNodePath(path).string
@@ -27,48 +34,63 @@ public struct ScheduledTaskControl: Sendable {
         self.operator = name
     }
 
-    /// What is wanted of the task now.
+    /// Returns the pending operator commands.
     ///
-    /// - Throws: `RecipeError` with code `.notFound`; `ZooKeeperError`; `CancellationError`.
-    /// - Complexity: Two requests.
+    /// - Throws: `RecipeError` with code `.notFound` if no node has ever led the task; `ZooKeeperError`;
+    ///   `CancellationError`.
+    /// - Complexity: 2 requests in 2 round trips.
     public func wishes() async throws -> TaskWishes {
         try await client.recipeSteps { try await read() }.wishes
     }
 
-    /// Has nothing begun any more; a run that is on goes on.
+    /// Pauses the schedule.
     ///
-    /// Periods that begin meanwhile are left out, and their records say so with the note.
-    /// - Throws: As ``change(_:)``.
+    /// A run in progress continues.
+    ///
+    /// Periods that start during the pause are skipped, and their records contain the note.
+    ///
+    /// - Parameter note: The reason for the pause.
+    /// - Throws: The same errors as ``change(_:)``.
+    /// - Complexity: That of ``change(_:)``.
     public func pause(note: String) async throws {
         try await change { $0.pause = TaskWishes.Pause(note: note, by: self.operator) }
     }
 
-    /// Ends the pause, whoever began it.
+    /// Resumes the schedule, whoever paused it.
     ///
-    /// - Throws: As ``change(_:)``.
+    /// - Throws: The same errors as ``change(_:)``.
+    /// - Complexity: That of ``change(_:)``.
     public func resume() async throws {
         try await change { $0.pause = nil }
     }
 
-    /// Has the task run once as soon as no run is on; while it is paused, after the pause.
+    /// Requests one run as soon as no other run is in progress, or after the pause if the task is paused.
     ///
-    /// - Throws: As ``change(_:)``.
+    /// - Throws: The same errors as ``change(_:)``.
+    /// - Complexity: That of ``change(_:)``.
     public func runNow() async throws {
         try await change { $0.requests.append(self.operator) }
     }
 
-    /// Leaves the next period out; called twice, the next two.
+    /// Skips the next period; two calls skip the next two periods.
     ///
-    /// - Throws: As ``change(_:)``.
+    /// - Throws: The same errors as ``change(_:)``.
+    /// - Complexity: That of ``change(_:)``.
     public func skipNext() async throws {
         try await change { $0.skips.append(self.operator) }
     }
 
-    /// Runs the periods that begin within a range and are not completed, the oldest first, each once.
+    /// Requests runs for all periods that start within a range and are not completed, the oldest first, each once.
     ///
-    /// They run when nothing else is to be done, one after the other. Replaces a range that is not done. Whether a period is
-    /// completed its record says: one whose record was pruned is run.
-    /// - Throws: `RecipeError` with code `.invalidArgument` when the range ends before it begins; as ``change(_:)``.
+    /// The runs start one after the other when there is nothing else to do. A pending backfill is replaced. The record
+    /// of a period tells whether it is completed. If the record was pruned, the period is run again.
+    ///
+    /// - Parameters:
+    ///   - from: The earliest start of a period.
+    ///   - through: The latest start of a period.
+    /// - Throws: `RecipeError` with code `.invalidArgument` if the range ends before it starts; the same errors as
+    ///   ``change(_:)``.
+    /// - Complexity: That of ``change(_:)``.
     public func backfill(from: Date, through: Date) async throws {
         guard from <= through else {
             let (from, through) = (UniversalTime.text(from), UniversalTime.text(through))
@@ -79,15 +101,18 @@ public struct ScheduledTaskControl: Sendable {
         try await change { $0.backfill = TaskWishes.Backfill(from: from, through: through, by: self.operator) }
     }
 
-    /// Decides what becomes of a run whose runner died.
+    /// Decides about a run whose node died and that waits for an operator.
     ///
-    /// - Throws: `RecipeError` with code `.notAsked` when the period's run does not wait for an answer; as
-    ///   ``change(_:)``.
-    /// - Complexity: One request, and those of ``change(_:)``.
+    /// - Parameters:
+    ///   - period: The ID of the run's period.
+    ///   - answer: The decision.
+    /// - Throws: `RecipeError` with code `.notAsked` if the period's run does not wait for a decision; the same errors
+    ///   as ``change(_:)``.
+    /// - Complexity: 1 request, and those of ``change(_:)``.
     public func answer(_ period: String, _ answer: TaskWishes.Answer) async throws {
         let record = try await ScheduledTaskHistory(path: path, client: client).run(period)
         guard record?.state == .awaitingOperator else {
-            // Where nothing has led, that is what is wrong.
+            // If no node has ever led the task, that is the error to report.
             if record == nil { _ = try await wishes() }
             throw RecipeError(
                 .notAsked, in: .scheduledTask, path: path,
@@ -96,12 +121,15 @@ public struct ScheduledTaskControl: Sendable {
         try await change { $0.answers[period] = answer }
     }
 
-    /// Changes what is wanted, again and again until nobody else has changed it in between.
+    /// Changes the pending operator commands, and retries if another client changes them at the same time.
     ///
-    /// - Parameter edit: May be called several times.
-    /// - Throws: `RecipeError` with code `.notFound`, or `.conflict` after a hundred tries; `ZooKeeperError`, such as
-    ///   `.noAuth`, or with `isOutcomeUnknown` when the answer was lost: then look at ``wishes()``; `CancellationError`.
-    /// - Complexity: Three requests a try.
+    /// Nothing is written if the closure makes no change.
+    ///
+    /// - Parameter edit: Changes the commands. It may be called several times.
+    /// - Throws: `RecipeError` with code `.notFound` if no node has ever led the task, or `.conflict` after 100
+    ///   attempts; `ZooKeeperError`, such as `.noAuth`; `CancellationError`. If `isOutcomeUnknown` of a
+    ///   `ZooKeeperError` is true, the response was lost: check ``wishes()``.
+    /// - Complexity: 3 requests in 3 round trips for each attempt.
     public func change(_ edit: @Sendable (inout TaskWishes) -> Void) async throws {
         for _ in 0..<100 {
             let (present, version) = try await client.recipeSteps { try await read() }

@@ -2,7 +2,7 @@ internal import Foundation
 public import ZooKeeper
 public import ZooKeeperRecipes
 
-/// Reads what a scheduled task has done, without taking part in it.
+/// A reader for the records of a scheduled task, for processes that do not take part in it.
 ///
 /// ```swift
 /// for run in try await ScheduledTaskHistory(path: "/app/settle", client: client).runs() {
@@ -10,23 +10,30 @@ public import ZooKeeperRecipes
 /// }
 /// ```
 public struct ScheduledTaskHistory: Sendable {
-    /// The task's path.
+    /// The path of the task.
     public let path: String
     private let client: ZooKeeperClient
 
-    /// Names a task; nothing is sent.
+    /// Creates a reader for a task.
     ///
+    /// No request is sent.
+    ///
+    /// - Parameters:
+    ///   - path: The path of the task.
+    ///   - client: The client that sends the requests.
     /// - Throws: `ZooKeeperError` with code `.invalidPath`.
     public init(path: String, client: ZooKeeperClient) throws(ZooKeeperError) {
         self.path = try ZNodePath(path).string
         self.client = client
     }
 
-    /// The records that are kept, by the beginnings of their periods, the newest last.
+    /// Returns the existing records by the start of their periods, the newest last.
     ///
-    /// A record that cannot be read is left out.
-    /// - Throws: `ZooKeeperError`, such as `.noAuth`; `CancellationError`. Without a task at the path the list is empty.
-    /// - Complexity: A listing, and a read for each record, up to 64 in flight.
+    /// Records that cannot be parsed are omitted.
+    ///
+    /// - Returns: The records; an empty array if there is no task at the path.
+    /// - Throws: `ZooKeeperError`, such as `.noAuth`; `CancellationError`.
+    /// - Complexity: 1 listing, and 1 read for each record, with up to 64 reads in flight.
     public func runs() async throws -> [RunRecord] {
         let paths = TaskPaths(path)
         let children = try await client.recipeSteps { try await client.childrenWithData(of: paths.runs) }
@@ -34,24 +41,27 @@ public struct ScheduledTaskHistory: Sendable {
             .sorted { ($0.start, $0.period) < ($1.start, $1.period) }
     }
 
-    /// The record of one period; `nil` when there is none.
+    /// Returns the record of one period; `nil` if it does not exist.
     ///
+    /// - Parameter period: The period's ID.
     /// - Throws: `ZooKeeperError`, such as `.noAuth`; `CancellationError`.
-    /// - Complexity: One request.
+    /// - Complexity: 1 request.
     public func run(_ period: String) async throws -> RunRecord? {
         try await client.recipeSteps { try await client.dataIfPresent(at: TaskPaths(path).run(period)) }
             .flatMap { RunRecord($0.data) }
     }
 
-    /// Who stands for the task, the leader first.
+    /// Returns the participants of the task's election, the leader first.
     ///
     /// - Throws: `ZooKeeperError`, such as `.noAuth`; `CancellationError`.
-    /// - Complexity: A listing, and a read for each node.
+    /// - Complexity: 1 listing, and 1 read for each participant, with up to 64 reads in flight.
     public func nodes() async throws -> [ElectionParticipant] {
         try await LeaderSelector.participants(at: TaskPaths(path).leader, client: client)
     }
 
-    /// A claimed run has its token from the transaction that claimed it.
+    /// Parses a record.
+    ///
+    /// The token of a claimed run is the transaction that claimed it.
     private static func record(_ data: [UInt8], _ stat: ZNodeStat) -> RunRecord? {
         guard var record = RunRecord(data) else { return nil }
         if record.state == .claimed { record.token = FencingToken(rawValue: stat.mzxid.rawValue) }

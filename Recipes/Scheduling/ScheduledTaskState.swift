@@ -1,21 +1,25 @@
 public import Foundation
 public import ZooKeeperRecipes
 
-/// Where a node stands that runs a ``ScheduledTask``.
+/// The state of a node that runs a ``ScheduledTask``.
 public enum ScheduledTaskState: Sendable, Hashable, CustomStringConvertible {
-    /// Another node has the schedule, or nobody yet; `position` is how many stand in front of this one, as far as is known.
+    /// Another node leads, or none yet.
+    ///
+    /// `position` is the number of participants ahead of this one; `nil` if it is unknown.
     case standby(position: Int?)
-    /// This node's wall clock is too far from the ensemble's: it does not take the schedule, and looks again later.
+    /// This node does not lead, because its wall clock differs too much from the ensemble's.
+    ///
+    /// It checks again later.
     case refused(ClockSkew)
-    /// This node has the schedule and waits for the next period.
+    /// This node leads and waits for the next period; `next` is `nil` if there is none.
     case waiting(next: Date?)
     /// This node runs the task.
     case running(period: String, attempt: Int)
-    /// This node has the schedule, which is paused.
+    /// This node leads, and an operator or a failed run has paused the task.
     case paused(TaskWishes.Pause)
-    /// This node has the schedule; a run whose runner died waits for an operator's decision.
+    /// This node leads, and a run whose node died waits for an operator's decision.
     case awaitingOperator(period: String)
-    /// Something went wrong with the election; this node stands again after a pause.
+    /// The election or the comparison of the clocks failed; this node tries again after a pause.
     case failed(LeadershipFailure)
     /// `run()` has ended.
     case stopped

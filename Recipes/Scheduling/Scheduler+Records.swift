@@ -4,14 +4,14 @@ internal import Synchronization
 internal import ZooKeeper
 internal import ZooKeeperRecipes
 
-/// What is in the ensemble is not what was thought: read it again and decide anew.
+/// The error for cached records that are out of date: read them again, and make a new decision.
 struct StoreConflict: Error {}
 
-// Reading what there is, and writing as the leader.
+// Reads records and operator commands, and writes as the leader.
 extension Scheduler {
     // MARK: Reading
 
-    /// Reads records and wishes, unless what is known is what is there.
+    /// Reads records and operator commands, unless the cached ones are current.
     func refresh() async throws {
         guard state.withLock({ $0.isStale }) else { return }
         let since = try await readSince()
@@ -24,7 +24,9 @@ extension Scheduler {
         }
     }
 
-    /// Since when there is a schedule: the directory of the runs says it, from its creation on.
+    /// Returns the time since when the schedule exists: when the parent znode of the records was created.
+    ///
+    /// A `since` field in that znode's data takes precedence.
     private func readSince() async throws -> Date {
         while true {
             do {
@@ -54,7 +56,9 @@ extension Scheduler {
         return records
     }
 
-    /// What cannot be read was decided about all the same: it is not run.
+    /// Parses a record.
+    ///
+    /// An unreadable record counts as a decision about its period, which is not run.
     private func stored(_ name: String, _ data: [UInt8], _ stat: ZNodeStat) -> Stored {
         if var record = RunRecord(data) {
             record.period = name
@@ -80,7 +84,9 @@ extension Scheduler {
         }
     }
 
-    /// An older answer never replaces a newer one.
+    /// Stores operator commands.
+    ///
+    /// An older response never replaces a newer one.
     private func take(_ wishes: TaskWishes, _ stat: ZNodeStat) {
         let isNew = state.withLock { state in
             guard state.wishesStat.map({ $0.mzxid < stat.mzxid || $0.czxid != stat.czxid }) ?? true else {
@@ -93,7 +99,7 @@ extension Scheduler {
         if isNew { changed.signal() }
     }
 
-    /// Keeps what operators want up to date, until cancelled.
+    /// Keeps the operator commands up to date until the task is cancelled.
     func followWishes() async {
         var backoff = client.makeBackoff(.slow)
         while !Task.isCancelled {
@@ -110,7 +116,7 @@ extension Scheduler {
 
     // MARK: Writing
 
-    /// Executes operations if this node leads, and the window stands.
+    /// Executes operations if this node leads and still holds the window.
     ///
     /// - Throws: `RecipeError` with code `.lost`, also if the leadership has ended and there is no connection.
     func guarded(_ operations: [TransactionOperation], window: ExclusiveWindow?) async throws -> [TransactionResult] {
@@ -137,12 +143,14 @@ extension Scheduler {
         }
     }
 
-    /// Writes a record, and what is still wanted with it, if this node leads and nobody has written either meanwhile.
+    /// Writes a record, and optionally the remaining operator commands, as the leader.
     ///
-    /// Goes on until it is known to have happened or not.
+    /// Succeeds only if this node leads and neither znode has changed in the meantime. Retries until the outcome is
+    /// known.
+    ///
     /// - Throws: ``StoreConflict``; `RecipeError` with code `.lost`; `ZooKeeperError`, such as `.noAuth`;
     ///   `CancellationError`.
-    /// - Complexity: One write.
+    /// - Complexity: 1 write in 1 round trip.
     func store(_ record: RunRecord, wishes: TaskWishes? = nil, window: ExclusiveWindow? = nil) async throws -> ZNodeStat
     {
         let (known, wishesVersion) = state.withLock { ($0.records[record.period], $0.wishesStat?.dataVersion) }
@@ -160,13 +168,13 @@ extension Scheduler {
             state.records[record.period] = Stored(record: stored, version: stat.dataVersion)
             guard let wishes else { return }
             state.wishes = wishes
-            // Without the stat the control znode is read again before it is written again.
+            // Without its stat, the control znode must be read again before the next write.
             if stats.count > 1 { state.wishesStat = stats[1] } else { state.isStale = true }
         }
         return stat
     }
 
-    /// Writes what is still wanted.
+    /// Writes the remaining operator commands.
     func store(_ wishes: TaskWishes) async throws {
         let version = state.withLock { $0.wishesStat?.dataVersion }
         let stats = try await write([.setData(wishes.bytes, at: paths.control, version: version)], window: nil) {
@@ -181,8 +189,9 @@ extension Scheduler {
 
     /// Executes a transaction until its outcome is known.
     ///
-    /// - Parameter find: Looks whether it has happened: gives the first written znode's stat.
-    /// - Returns: The stats of the written znodes; only the first one when an answer was lost.
+    /// - Parameter find: Checks whether the transaction has happened, and returns the stat of the first written znode
+    ///   if so.
+    /// - Returns: The stats of the written znodes; only the first one if a response was lost.
     private func write(
         _ operations: [TransactionOperation], window: ExclusiveWindow?,
         find: @Sendable () async throws -> ZNodeStat?
@@ -209,7 +218,7 @@ extension Scheduler {
 
     // MARK: Pruning
 
-    /// Deletes the oldest records over the number that is kept.
+    /// Deletes the oldest records beyond the number to keep.
     func prune() async {
         let surplus = state.withLock { $0.records.surplus(keep: configuration.keepRuns) }
         guard !surplus.isEmpty else { return }
@@ -217,9 +226,9 @@ extension Scheduler {
             do {
                 _ = try await guarded([.delete(paths.run(period))], window: nil)
             } catch let error as ZooKeeperError where error.code == .noNode {
-                // Somebody was faster.
+                // The record has been deleted by another client.
             } catch {
-                // The next run's end tries again.
+                // The end of the next run tries again.
                 return
             }
             state.withLock { $0.records[period] = nil }
@@ -228,7 +237,10 @@ extension Scheduler {
 }
 
 extension [String: Scheduler.Stored] {
-    /// The periods whose records are too many: the oldest, and never what is open, nor what says how far the schedule has come.
+    /// Returns the periods whose records are to be deleted, oldest first.
+    ///
+    /// Open records are kept, and so is the latest record of a scheduled period, which marks the progress of the
+    /// schedule.
     func surplus(keep: Int) -> [String] {
         let closed = values.map(\.record).filter { !$0.state.isOpen }
         let last = closed.filter(\.isWatermark).max { $0.start < $1.start }

@@ -4,7 +4,7 @@ internal import Synchronization
 internal import ZooKeeper
 internal import ZooKeeperRecipes
 
-// One run, from its claim to its record.
+// One run, from its claim to the record of its end.
 extension Scheduler {
     func isOn(_ period: String, attempt: Int) -> Bool {
         state.withLock { state in
@@ -13,7 +13,7 @@ extension Scheduler {
         }
     }
 
-    /// Runs the task, awaits it, and records its end; ends when nothing more can be done.
+    /// Runs the task, awaits it, and records its end.
     func execute(_ record: RunRecord) async {
         await task.atStep(.claimed, record)
         guard let ending = state.withLock({ $0.active?.ending }) else { return }
@@ -25,7 +25,7 @@ extension Scheduler {
             body.cancel()
         }
         let wasCancelled = Task.isCancelled
-        // Whatever becomes of the term, what can be said of the run is said.
+        // The end is recorded even if the term ends or the task is cancelled.
         await Task { await self.conclude(record, result, ending: ending.value, wasCancelled: wasCancelled) }.value
         state.withLock { $0.active = nil }
         changed.signal()
@@ -76,7 +76,7 @@ extension Scheduler {
         _ = try? await change(record.period, attempt: record.attempt) { $0.window?.resumed = span }
     }
 
-    /// Notes the task's own word in the record.
+    /// Stores the task's checkpoint in the record.
     func checkpoint(_ note: String, period: String, attempt: Int, window: ExclusiveWindow?) async throws {
         try await change(period, attempt: attempt, window: window) { $0.checkpoint = note }
     }
@@ -91,7 +91,7 @@ extension Scheduler {
             return await prune()
         }
         let known = state.withLock { $0.records[record.period]?.record }
-        // Completed, and its window could not be ended in order.
+        // The run is completed already; only its window could not be ended properly.
         guard let known, known.state.isOpen else { return }
         var pauses = false
         let state: RunRecord.State
@@ -99,7 +99,7 @@ extension Scheduler {
         if let ending {
             (state, why) = (.abandoned, "cancelled: \(ending)")
         } else if wasCancelled {
-            // What was not begun stays claimed: the next leader begins it.
+            // A run that has not started stays claimed, and the next leader starts it.
             guard known.state == .started else { return }
             (state, why) = (.interrupted, "\(task.node) was stopped, or lost the leadership")
         } else if error.isLoss {
@@ -131,11 +131,11 @@ extension Scheduler {
         }
     }
 
-    /// Changes the record of an attempt that is this term's, again and again until it is written.
+    /// Changes the record of an attempt of this term, and retries until it is written.
     ///
-    /// - Parameter note: Pauses the task with this note, in the same transaction.
-    /// - Returns: The record as it is written.
-    /// - Throws: `RecipeError` with code `.lost`, or `.notRunning` when the record is about another attempt.
+    /// - Parameter note: If set, the same transaction pauses the task with this note.
+    /// - Returns: The written record.
+    /// - Throws: `RecipeError` with code `.lost`, or `.notRunning` if the record belongs to another attempt.
     @discardableResult
     private func change(
         _ period: String, attempt: Int, window: ExclusiveWindow? = nil, pausing note: String? = nil,
@@ -148,7 +148,7 @@ extension Scheduler {
             }
             let before = record.state
             edit(&record)
-            // An end that was written stays, also when its answer was lost and this does not know of it.
+            // A recorded end is final, even if its response was lost and this node does not know about it.
             if !before.isOpen, before != record.state { throw RecipeError(.notRunning, in: .scheduledTask, path: path) }
             var wishes: TaskWishes?
             if let note, present.pause == nil {
@@ -175,7 +175,7 @@ extension RunRecord.Window {
 }
 
 extension Error {
-    /// The leadership or the window was lost: nothing was wrong with the task.
+    /// Whether the leadership or the window was lost, so that the task itself has not failed.
     fileprivate var isLoss: Bool {
         guard let error = self as? RecipeError else { return false }
         return error.code == .lost && [.scheduledTask, .election, .exclusiveMode].contains(error.recipe)

@@ -5,19 +5,19 @@ internal import Synchronization
 internal import ZooKeeper
 internal import ZooKeeperRecipes
 
-/// One term's scheduler: reads what there is, asks the plan what to do, and does it.
+/// The scheduler of one term: it reads the records, asks the plan for a decision, and carries it out.
 final class Scheduler: Sendable {
-    /// A record as it stands in the ensemble.
+    /// A record with the version of its znode.
     struct Stored: Sendable {
         var record: RunRecord
         var version: Int32
     }
 
-    /// A run that is on.
+    /// A run in progress.
     struct Active: Sendable {
         var running: SchedulePlan.Running
         var attempt: Int
-        /// Set to have it end, with the reason.
+        /// Set to end the run, with the reason.
         let ending = OneShot<String>()
     }
 
@@ -28,7 +28,9 @@ final class Scheduler: Sendable {
         var active: Active?
         var queued: Set<String> = []
         var since = Date(timeIntervalSince1970: 0)
-        /// What is known is not what is there: it is read again before the next decision.
+        /// Whether the cached records may be out of date.
+        ///
+        /// They are then read again before the next decision.
         var isStale = true
     }
 
@@ -38,7 +40,7 @@ final class Scheduler: Sendable {
     let plan: SchedulePlan
     let changed = WakeUp()
     let state = Mutex(State())
-    /// The process shuts down gracefully: what is on may finish, and nothing more begins.
+    /// Whether the process is shutting down gracefully: a run in progress may finish, and no other starts.
     private let isLeaving = Atomic(false)
     private let clock: EnsembleClock
     private let time: Mutex<EnsembleTime?> = Mutex(nil)
@@ -57,10 +59,10 @@ final class Scheduler: Sendable {
             client: task.client, path: TaskPaths(task.path).clock, node: task.node, wallClock: task.wallClock)
     }
 
-    /// Schedules until the term ends, and throws `CancellationError` then; or until the process shuts down gracefully and
-    /// no run is on.
+    /// Schedules runs until the term ends, or until the process shuts down gracefully and no run is in progress.
     ///
-    /// - Throws: ``ClockSkewError`` when the clocks differ too much; the error of a service that runs with the leadership.
+    /// - Throws: `CancellationError` if the term ends; ``ClockSkewError`` if the clocks differ too much; the error of a
+    ///   service that runs with the leadership.
     func run() async throws {
         try await withGracefulShutdownHandler {
             try await schedule()
@@ -73,7 +75,7 @@ final class Scheduler: Sendable {
     private func schedule() async throws {
         try await withThrowingDiscardingTaskGroup { group in
             group.addTask { await self.followWishes() }
-            // A run is cancelled and awaited with the group.
+            // A run is cancelled and awaited with the task group.
             defer { group.cancelAll() }
             while true {
                 try Task.checkCancellation()
@@ -86,21 +88,21 @@ final class Scheduler: Sendable {
         }
     }
 
-    /// Whether nothing keeps this node from giving its place up, which it is to do.
+    /// Whether this node is to resign and has no run in progress that prevents it.
     private var hasToLeave: Bool {
         isLeaving.load(ordering: .sequentiallyConsistent) && state.withLock { $0.active == nil }
     }
 
     // MARK: Steps
 
-    /// Takes one decision and carries it out.
+    /// Makes one decision and carries it out.
     ///
-    /// - Returns: A run to begin.
+    /// - Returns: The run to start, or `nil`.
     private func step() async throws -> RunRecord? {
         do {
             try await refresh()
             let decision = try await decide()
-            // It may have taken a while.
+            // The process may have started to shut down in the meantime.
             if hasToLeave { return nil }
             return try await carryOut(decision)
         } catch is StoreConflict {
@@ -120,7 +122,7 @@ final class Scheduler: Sendable {
         let age = try await readClock(ifOlderThan: configuration.clockInterval)
         let decision = plan.decide(situation())
         if case .wait = decision { return decision }
-        // What is done now is done by a fresh reading: clocks of nodes run at rates of their own.
+        // An action needs a fresh reading, because the clocks of the nodes run at different rates.
         guard age > .seconds(1) else { return decision }
         try await readClock(ifOlderThan: .seconds(1))
         return plan.decide(situation())
@@ -182,7 +184,7 @@ final class Scheduler: Sendable {
         noteStrikes()
     }
 
-    /// What strikes while a run is on has its turn when the overlap policy queues it.
+    /// Records the periods that start during a run, if the overlap policy queues them.
     private func noteStrikes() {
         let now = now
         guard configuration.overlap != .skip, let period = task.schedule.latest(at: now) else { return }
@@ -208,7 +210,9 @@ final class Scheduler: Sendable {
     /// The ensemble's time.
     var now: Date { time.withLock { $0 }?.date(at: client.clock.now) ?? Date(timeIntervalSince1970: 0) }
 
-    /// - Returns: How old the reading was.
+    /// Reads the ensemble's clock if the last reading is older than a limit.
+    ///
+    /// - Returns: The age of the reading.
     @discardableResult
     private func readClock(ifOlderThan limit: Duration) async throws -> Duration {
         if let known = time.withLock({ $0 }) {
@@ -217,7 +221,7 @@ final class Scheduler: Sendable {
         }
         let fresh = try await clock.read()
         time.withLock { $0 = fresh }
-        // A run that is on goes on: it is the next one that this node does not begin.
+        // A run in progress continues; this node only does not start the next one.
         if fresh.skew.exceeds(configuration.skewLimit), state.withLock({ $0.active == nil }) {
             throw ClockSkewError(skew: fresh.skew)
         }

@@ -1,32 +1,32 @@
 public import Foundation
 internal import ZooKeeperRecipes
 
-/// What operators want of a scheduled task, beside its schedule; the content of `PATH/control`.
+/// The pending operator commands of a scheduled task; the content of `PATH/control`.
 public struct TaskWishes: Sendable, Hashable {
-    /// Why and by whom the task was paused.
+    /// A pause of the task.
     public struct Pause: Sendable, Hashable {
-        /// Why, in an operator's words or those of the run that failed.
+        /// The reason, in the words of an operator or of the run that failed.
         public var note: String
-        /// Who paused it.
+        /// The operator or the node that paused the task.
         public var by: String
 
-        /// Makes a pause.
+        /// Creates a pause.
         public init(note: String, by: String) {
             self.note = note
             self.by = by
         }
     }
 
-    /// A range of periods to be run again, or for the first time.
+    /// A range of periods to run again, or for the first time.
     public struct Backfill: Sendable, Hashable {
-        /// Periods that begin here or later.
+        /// The earliest start of a period.
         public var from: Date
-        /// Periods that begin here or earlier.
+        /// The latest start of a period.
         public var through: Date
-        /// Who asked for it.
+        /// The operator who requested the backfill.
         public var by: String
 
-        /// Makes a range.
+        /// Creates a range.
         public init(from: Date, through: Date, by: String) {
             self.from = from
             self.through = through
@@ -34,28 +34,28 @@ public struct TaskWishes: Sendable, Hashable {
         }
     }
 
-    /// What an operator decided about a run whose runner died.
+    /// An operator's decision about a run whose node died.
     public enum Answer: String, Sendable, Hashable, CaseIterable {
-        /// It is begun anew.
+        /// Start the run again.
         case rerun
-        /// It is begun with the last checkpoint.
+        /// Start the run again with its last checkpoint.
         case resume
-        /// It is left alone.
+        /// Do not start the run again.
         case skip
     }
 
-    /// While set, nothing is begun, and periods that begin are left out.
+    /// The current pause; while it is set, no run is started and periods that start are skipped.
     public var pause: Pause?
-    /// Who asked for a run now, the first first; each is one run.
+    /// The operators who requested a run now, in order; each entry is one run.
     public var requests: [String] = []
-    /// Who asked to leave the next period out, the first first; each is one period.
+    /// The operators who asked to skip the next period, in order; each entry is one period.
     public var skips: [String] = []
-    /// Past periods to be run: all of the range that are not completed, each once.
+    /// The range of past periods to run: all that are not completed, each once.
     public var backfill: Backfill?
-    /// Decisions about runs that wait for one, by period.
+    /// The decisions about runs that wait for one, by period ID.
     public var answers: [String: Answer] = [:]
 
-    /// Nothing is wanted.
+    /// Creates a value without commands.
     public init() {}
 
     init(_ data: [UInt8]) {

@@ -1,24 +1,24 @@
 package import Foundation
 
-/// Instants as text, in UTC: `2026-03-08T07:00:00Z`, or with milliseconds `2026-03-08T07:00:00.250Z`.
+/// The text form of instants in UTC: `2026-03-08T07:00:00Z`, or with milliseconds `2026-03-08T07:00:00.250Z`.
 ///
-/// Computed without formatters, which are fifty times as slow. The text is the same under every locale and calendar
-/// setting, as names of znodes must be.
+/// The conversion does not use formatters, which are fifty times as slow. The text does not depend on the locale or the
+/// calendar, because it is used in names of znodes.
 package struct UniversalTime {
     package let date: Date
 
-    /// The instants that have a name, in seconds since 1970: the years 1 to 9999.
+    /// The instants that have a text form, in seconds since 1970: the years 1 to 9999.
     ///
-    /// Their names are in the order of time.
+    /// Their texts sort in chronological order.
     static let range = -62_135_596_800...253_402_300_799
 
-    /// Returns an instant to the second, rounded down; the nearest one that has a name.
+    /// Returns the text of an instant, rounded down to the second and clamped to ``range``.
     package static func text(_ instant: Date) -> String {
         let seconds = range.clamping(instant.timeIntervalSince1970.rounded(.down))
         return stem(seconds) + "Z"
     }
 
-    /// Returns an instant to the millisecond; the nearest one that has a name.
+    /// Returns the text of an instant, rounded to the millisecond and clamped to ``range``.
     static func preciseText(_ instant: Date) -> String {
         let scaled = range.lowerBound * 1000...range.upperBound * 1000
         let milliseconds = scaled.clamping((instant.timeIntervalSince1970 * 1000).rounded())
@@ -26,21 +26,21 @@ package struct UniversalTime {
         return "\(stem(seconds)).\(rest < 10 ? "00" : rest < 100 ? "0" : "")\(rest)Z"
     }
 
-    /// Returns a date and a time of day, both in the same place as the seconds.
+    /// Returns the date and the time of day of a number of seconds since 1970, without conversion between time zones.
     static func stem(_ seconds: Int) -> String {
         let (day, rest) = seconds.dividedDown(by: 86_400)
         return "\(LocalDay(number: day))T\(twoDigits(rest / 3600)):\(twoDigits(rest / 60 % 60)):\(twoDigits(rest % 60))"
     }
 
-    /// Reads an instant that ``text(_:)`` or ``preciseText(_:)`` has written; `nil` if it is none.
+    /// Parses a text that ``text(_:)`` or ``preciseText(_:)`` returned; `nil` if it is invalid.
     init?(_ text: String) {
         guard let time = try? UniversalTime(parsing: text) else { return nil }
         self = time
     }
 
-    /// Reads an instant, in UTC or with an offset: `2026-03-07T12:00:00Z`, `2026-03-07T13:00:00+01:00`.
+    /// Parses an instant in UTC or with an offset: `2026-03-07T12:00:00Z`, `2026-03-07T13:00:00+01:00`.
     ///
-    /// - Throws: ``ScheduleError``, which names what was wrong and what would be right.
+    /// - Throws: ``ScheduleError``, which names the error and the valid form.
     package init(parsing text: String) throws(ScheduleError) {
         let wrong = { (why: String) in ScheduleError("\"\(text)\" as an instant: \(why)") }
         let form = "it is written as 2026-03-07T12:00:00Z or 2026-03-07T12:00:00+01:00"
@@ -61,9 +61,9 @@ package struct UniversalTime {
     }
 }
 
-/// Reads digits and the signs between them.
+/// A scanner for ASCII digits and the separators between them.
 ///
-/// Digits beyond ASCII are none.
+/// Digits outside ASCII are not accepted.
 struct DigitScanner {
     private var rest: Substring.UTF8View
 
@@ -77,7 +77,7 @@ struct DigitScanner {
         return true
     }
 
-    /// Reads a number of exactly so many digits.
+    /// Scans a number with an exact number of digits.
     mutating func number(digits: Int) -> Int? {
         let text = rest.prefix(digits)
         guard text.count == digits, let number = Int(digits: text) else { return nil }
@@ -85,7 +85,7 @@ struct DigitScanner {
         return number
     }
 
-    /// Reads `2026-03-07`, whether or not there is such a day.
+    /// Scans a date such as `2026-03-07`, whether or not the day exists.
     mutating func date() -> (year: Int, month: Int, day: Int)? {
         guard let year = number(digits: 4), skip("-"), let month = number(digits: 2), skip("-"),
             let day = number(digits: 2)
@@ -93,7 +93,7 @@ struct DigitScanner {
         return (year, month, day)
     }
 
-    /// Reads a point and up to nine digits; 0 if there is none.
+    /// Scans a decimal point and up to nine digits; returns 0 if there is no point.
     fileprivate mutating func fraction() -> Double? {
         guard skip(".") else { return 0 }
         let digits = rest.prefix { UInt8(ascii: "0") <= $0 && $0 <= UInt8(ascii: "9") }
@@ -102,7 +102,7 @@ struct DigitScanner {
         return digits.reduce(Double(number)) { value, _ in value / 10 }
     }
 
-    /// Reads `Z`, `+01:00` or `+0100`, in seconds.
+    /// Scans `Z`, `+01:00` or `+0100`, and returns the offset in seconds.
     fileprivate mutating func offset() -> Int? {
         if skip("Z") { return 0 }
         let isAhead = skip("+")
@@ -114,7 +114,7 @@ struct DigitScanner {
 }
 
 extension Int {
-    /// Reads a number of at most nine ASCII digits and nothing else.
+    /// Parses a number of one to nine ASCII digits; `nil` for anything else.
     init?(digits: some Collection<UInt8>) {
         guard (1...9).contains(digits.count), digits.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }) else {
             return nil
@@ -122,7 +122,7 @@ extension Int {
         self = digits.reduce(0) { $0 * 10 + Int($1 - UInt8(ascii: "0")) }
     }
 
-    /// Returns the quotient, rounded down, and the rest, which is never negative.
+    /// Returns the quotient, rounded down, and the remainder, which is never negative.
     func dividedDown(by divisor: Int) -> (quotient: Int, rest: Int) {
         let (quotient, rest) = quotientAndRemainder(dividingBy: divisor)
         return rest < 0 ? (quotient - 1, rest + divisor) : (quotient, rest)
@@ -130,7 +130,7 @@ extension Int {
 }
 
 extension ClosedRange<Int> {
-    /// Returns the nearest number of the range; the lowest one for what is no number.
+    /// Returns the nearest integer in the range, rounded towards zero; the lower bound for NaN.
     func clamping(_ value: Double) -> Int {
         if value >= Double(upperBound) { return upperBound }
         return value > Double(lowerBound) ? Int(value) : lowerBound
