@@ -11,7 +11,7 @@ extension DistributedMutex {
 
     func lease(_ patience: Patience) async throws -> Lease {
         let lease = Lease(try await place(patience.deadline(client), waits: patience.waits))
-        // A cancellation that arrived with the grant: who asked has gone.
+        // The calling task was cancelled while the lock was granted, so nobody would release the lease.
         guard !Task.isCancelled else {
             await lease.release()
             throw CancellationError()
@@ -19,7 +19,7 @@ extension DistributedMutex {
         return lease
     }
 
-    /// Waits for the place to hold by; the caller must leave it.
+    /// Acquires the lock and returns the held lock, which the caller must leave.
     func place(_ deadline: MonotonicInstant?, waits: Bool) async throws -> LockPlace {
         guard LockContext.place(key) == nil else {
             throw RecipeError(

@@ -1,6 +1,6 @@
 public import ZooKeeper
 
-/// A lock across processes that one holder has at a time.
+/// A mutex that excludes processes on different hosts.
 ///
 /// ```swift
 /// let mutex = try DistributedMutex(client: client, path: "/locks/invoices", ownerName: "billing 2")
@@ -9,39 +9,42 @@ public import ZooKeeper
 /// }
 /// ```
 ///
-/// Who waits is served in the order of coming. While the connection is lost the holder stays the holder until its deadline,
-/// and who waits keeps the place as long as its session lives.
+/// Waiting participants acquire the lock in first-in, first-out order. While the connection is lost, the holder keeps
+/// the lock until its deadline, and a waiting participant keeps its position in the queue as long as its session lives.
 ///
-/// The body of ``withLock(_:)`` runs as a child task. When the lock is lost (own znode deleted, session expired, or not
-/// proved in time) the body is cancelled and **awaited**, then ``RecipeError`` with code `.lost` is thrown; only then is the
-/// place given up. ``acquire(waitingAtMost:)`` gives a handle instead, for locks that do not begin and end in one
-/// function: nothing is cancelled for it, and ``Lease/states`` tells before and at the loss.
+/// The body of ``withLock(_:)`` runs as a child task. The lock is lost if its znode is deleted, the session expires, or
+/// the session cannot be confirmed before the deadline. In this case the body is cancelled and **awaited**, the lock is
+/// released, and ``withLock(_:)`` throws ``RecipeError`` with code `.lost`.
 ///
-/// The lock is taken again by handle, with ``Lease/withLock(_:)`` or ``Lease/share()``, not by task or thread: a
-/// ``withLock(_:)`` or ``acquire(waitingAtMost:)`` inside a body of the same mutex would wait for itself, and fails at
-/// once with `.alreadyHeld`.
+/// ``acquire(waitingAtMost:)`` returns a handle instead, for locks that are not acquired and released in one function.
+/// A handle cancels nothing when the lock is lost. ``Lease/states`` reports the risk of a loss and the loss.
 ///
-/// The znodes are those of Apache Curator's `InterProcessMutex`, so that JVM processes can take part:
-/// `PATH/_c_<uuid>-lock-0000000000`, ephemeral and sequential. Nothing else may be put below the path by programs that use
-/// Curator; here children of other names are ignored.
+/// The mutex is reentrant by handle, with ``Lease/withLock(_:)`` or ``Lease/share()``, not by task or thread. Calling
+/// ``withLock(_:)`` or ``acquire(waitingAtMost:)`` inside a body of the same mutex would deadlock, and fails
+/// immediately with `.alreadyHeld`.
+///
+/// The znode layout is that of Apache Curator's `InterProcessMutex`, so JVM processes can share the lock:
+/// `PATH/_c_<uuid>-lock-0000000000`, ephemeral and sequential. If programs use Curator, nothing else may be created
+/// below the path. This package ignores children with other names.
 public final class DistributedMutex: Sendable {
-    /// The lock's directory.
+    /// The path of the lock's directory.
     public let path: String
-    /// Who holds the lock or waits for it, for people who look.
+    /// The participant's ID, which other processes see in ``queue()``.
     public let ownerName: String
-    /// What belongs to the lock, for others to read; see ``LockQueueEntry/data``.
+    /// The application data in the lock's znode, for other processes to read; see ``LockQueueEntry/data``.
     public let data: [UInt8]
 
     let client: ZooKeeperClient
     let key: LockPlace.Key
 
-    /// Makes a mutex; nothing is sent.
+    /// Creates a mutex without sending a request.
     ///
     /// - Parameters:
-    ///   - client: Whose session holds the lock; it must be running, else everything waits.
-    ///   - path: The lock's directory; it and its parents are created as needed.
-    ///   - ownerName: Who holds it or waits, for people who look.
-    ///   - data: What belongs to the lock, for others to read. With a name as well, the znode holds `key=value` lines.
+    ///   - client: The client whose session holds the lock. It must be running; until it runs, all calls wait.
+    ///   - path: The path of the lock's directory. The directory and its parents are created as needed.
+    ///   - ownerName: The participant's ID, shown to operators and other processes. Default: empty.
+    ///   - data: Application data for other processes to read. If both data and ID are given, the znode holds
+    ///     `key=value` lines. Default: empty.
     /// - Throws: `ZooKeeperError` with code `.invalidPath`.
     public init(
         client: ZooKeeperClient, path: String, ownerName: String = "", data: [UInt8] = []
@@ -56,25 +59,32 @@ public final class DistributedMutex: Sendable {
 
     var lockData: LockData { LockData(ownerName: ownerName, data: data) }
 
-    /// Runs a body while the lock is held.
+    /// Runs a body while holding the lock.
     ///
-    /// - Parameter body: Runs as a child task; cancelled when the lock is lost or the calling task is cancelled.
-    /// - Returns: What the body returned.
-    /// - Throws: The body's error; ``RecipeError`` with code `.lost`, `.alreadyHeld` or `.queueNumbersExhausted`;
-    ///   `ZooKeeperError`: `.noAuth`, `.clientStopped`; `CancellationError`. Nothing is held then.
-    /// - Complexity: One flight of two requests when nobody is in front, and one request at the end.
+    /// - Parameter body: The operation. It runs as a child task, which is cancelled if the lock is lost or the calling
+    ///   task is cancelled.
+    /// - Returns: The value that the body returned.
+    /// - Throws: The error of the body; ``RecipeError`` with code `.lost`, `.alreadyHeld` or `.queueNumbersExhausted`;
+    ///   `ZooKeeperError` with code `.noAuth` or `.clientStopped`; `CancellationError`. The lock is not held
+    ///   afterwards.
+    /// - Complexity: If the queue is empty, 2 requests in 1 round trip to acquire the lock, and 1 request to release
+    ///   it.
     public func withLock<Result: Sendable>(
         _ body: @escaping @Sendable (Lease) async throws -> Result
     ) async throws -> Result {
         try await hold(.unlimited, body)
     }
 
-    /// Runs a body while the lock is held, when it is granted within a time.
+    /// Runs a body while holding the lock, if the lock is acquired before a timeout.
     ///
     /// - Parameters:
-    ///   - patience: Covers every step until the grant, also the wait for a connection.
-    ///   - body: Runs as a child task; cancelled when the lock is lost or the calling task is cancelled.
-    /// - Throws: ``RecipeError`` with code `.timedOut`, else as ``withLock(_:)``.
+    ///   - patience: The timeout for acquiring the lock. It covers every step until the lock is acquired, including the
+    ///     wait for a connection.
+    ///   - body: The operation. It runs as a child task, which is cancelled if the lock is lost or the calling task is
+    ///     cancelled.
+    /// - Returns: The value that the body returned.
+    /// - Throws: ``RecipeError`` with code `.timedOut`; otherwise the errors of ``withLock(_:)``.
+    /// - Complexity: The same as ``withLock(_:)``.
     public func withLock<Result: Sendable>(
         waitingAtMost patience: Duration,
         _ body: @escaping @Sendable (Lease) async throws -> Result
@@ -82,11 +92,16 @@ public final class DistributedMutex: Sendable {
         try await hold(.atMost(patience), body)
     }
 
-    /// Runs a body while the lock is held, if nobody holds it or waits for it.
+    /// Runs a body while holding the lock, if no participant holds the lock or waits for it.
     ///
-    /// - Throws: ``RecipeError`` with code `.notAvailable` when somebody does, `.timedOut` when the ensemble does not answer
-    ///   within the client's time for a request; else as ``withLock(_:)``.
-    /// - Complexity: One listing; nothing is created when somebody is there.
+    /// - Parameter body: The operation. It runs as a child task, which is cancelled if the lock is lost or the calling
+    ///   task is cancelled.
+    /// - Returns: The value that the body returned.
+    /// - Throws: ``RecipeError`` with code `.notAvailable` if another participant holds the lock or waits for it, or
+    ///   `.timedOut` if the ensemble does not answer within the client's retry deadline; otherwise the errors of
+    ///   ``withLock(_:)``.
+    /// - Complexity: 1 request if the queue is not empty; no znode is created then. Otherwise 3 requests in 2 round
+    ///   trips to acquire the lock, and 1 request to release it.
     public func tryWithLock<Result: Sendable>(
         _ body: @escaping @Sendable (Lease) async throws -> Result
     ) async throws -> Result {
@@ -95,29 +110,36 @@ public final class DistributedMutex: Sendable {
 
     /// Acquires the lock.
     ///
-    /// - Parameter patience: Covers every step until the grant, also the wait for a connection; `nil` waits without limit.
-    /// - Returns: A handle, to be released by whichever task.
-    /// - Throws: ``RecipeError`` with code `.timedOut`, `.alreadyHeld` or `.queueNumbersExhausted`; `ZooKeeperError`:
-    ///   `.noAuth`, `.clientStopped`; `CancellationError`. Nothing is held then.
-    /// - Complexity: One flight of two requests when nobody is in front.
+    /// - Parameter patience: The timeout. It covers every step until the lock is acquired, including the wait for a
+    ///   connection. `nil` waits without limit.
+    /// - Returns: A handle to the lock. Any task may release it.
+    /// - Throws: ``RecipeError`` with code `.timedOut`, `.alreadyHeld` or `.queueNumbersExhausted`; `ZooKeeperError`
+    ///   with code `.noAuth` or `.clientStopped`; `CancellationError`. The lock is not held afterwards.
+    /// - Complexity: 2 requests in 1 round trip if the queue is empty.
     public func acquire(waitingAtMost patience: Duration? = nil) async throws -> Lease {
         try await lease(Patience(atMost: patience))
     }
 
-    /// Acquires the lock, if nobody holds it or waits for it.
+    /// Acquires the lock if no participant holds it or waits for it.
     ///
-    /// - Throws: ``RecipeError`` with code `.notAvailable` when somebody does, `.timedOut` when the ensemble does not answer
-    ///   within the client's time for a request; else as ``acquire(waitingAtMost:)``.
-    /// - Complexity: One listing; nothing is created when somebody is there.
+    /// - Returns: A handle to the lock. Any task may release it.
+    /// - Throws: ``RecipeError`` with code `.notAvailable` if another participant holds the lock or waits for it, or
+    ///   `.timedOut` if the ensemble does not answer within the client's retry deadline; otherwise the errors of
+    ///   ``acquire(waitingAtMost:)``.
+    /// - Complexity: 1 request if the queue is not empty; no znode is created then. Otherwise 3 requests in 2 round
+    ///   trips.
     public func tryAcquire() async throws -> Lease {
         try await lease(.none)
     }
 
-    /// Who holds the lock and who waits for it, in the order of the queue.
+    /// Lists the holder and the waiting participants, in queue order.
     ///
-    /// As the connected server knows it, one read after the other: who comes or goes meanwhile may be missing.
-    /// - Throws: `ZooKeeperError`; `CancellationError`. A lock that nobody has ever taken has an empty queue.
-    /// - Complexity: One listing, and one request for each entry.
+    /// The connected server answers from its own state, one read after another. The list may miss participants that
+    /// join or leave during the call.
+    ///
+    /// - Returns: One entry for each participant; empty if no participant has ever used the lock.
+    /// - Throws: `ZooKeeperError`; `CancellationError`.
+    /// - Complexity: 1 request for the list and 1 for each entry, at most 64 entries in a round trip.
     public func queue() async throws -> [LockQueueEntry] {
         try await LockQueueEntry.list(path, client: client)
     }

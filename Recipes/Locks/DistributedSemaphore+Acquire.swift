@@ -1,7 +1,7 @@
 internal import ZooKeeper
 
 extension DistributedSemaphore {
-    /// Waits for leases to hold; the caller must leave the place.
+    /// Acquires leases and returns the held lock, which the caller must leave.
     func place(_ count: Int, _ patience: Patience) async throws -> LockPlace {
         guard (1...1000).contains(count) else {
             throw ZooKeeperError(.invalidArgument, path: path, message: "from 1 to 1000 leases can be taken at once")
@@ -35,7 +35,7 @@ extension DistributedSemaphore {
         }
     }
 
-    /// A try that is to fail creates nothing.
+    /// Checks whether leases are free before anything is created, so that a try that fails creates nothing.
     private func look(for count: Int, until deadline: MonotonicInstant?) async throws {
         let (leasesPath, limitPath, client) = (leasesPath, limitPath, client)
         let found = try await withDeadline(deadline) {
@@ -46,16 +46,20 @@ extension DistributedSemaphore {
                 results[1].part { reply throws(ZooKeeperError) in try reply.data.data }
             )
         }.get()
-        // What cannot be read now is not decided by it.
+        // If a read failed, for example because the znodes do not exist yet, the acquisition itself decides.
         guard case .success(let names) = found.0, case .success(let limit) = found.1 else { return }
         guard SemaphoreRoom(limit: try readLimit(limit), names: names).fits(count) else {
             throw RecipeError(.notAvailable, in: .lock, path: path)
         }
     }
 
-    /// Runs something that heeds cancellation, and cancels it at an instant.
+    /// Runs an operation that reacts to cancellation, and cancels it at a deadline.
     ///
-    /// - Returns: What it returned, also after the instant; the failure is `.timedOut` when that has cancelled it.
+    /// - Parameters:
+    ///   - deadline: The time at which the operation is cancelled; `nil` sets no limit.
+    ///   - operation: The operation to run.
+    /// - Returns: The result of the operation, even if it completes after the deadline. The failure is `.timedOut` if
+    ///   the deadline cancelled the operation.
     private func withDeadline<Value: Sendable>(
         _ deadline: MonotonicInstant?, _ operation: @escaping @Sendable () async throws -> Value
     ) async -> Result<Value, any Error> {

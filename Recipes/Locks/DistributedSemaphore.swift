@@ -1,6 +1,6 @@
 public import ZooKeeper
 
-/// A number of leases that processes share: each holder has one or several, and all together never more than the limit.
+/// A counting semaphore that limits how many leases processes hold at the same time.
 ///
 /// ```swift
 /// let semaphore = try DistributedSemaphore(client: client, path: "/limits/exports", limit: 3, ownerName: "web 2")
@@ -9,37 +9,42 @@ public import ZooKeeper
 /// }
 /// ```
 ///
-/// Who waits is served in the order of coming: who wants several leases at once is not overtaken by those who want few.
-/// Leases hold and are lost as locks are: see ``Lease``. Several leases of one grant are all granted or none, and the
-/// loss of one is the loss of all.
+/// Each holder has one or several leases. All holders together never have more leases than the limit.
 ///
-/// The limit stands at the ensemble, in `PATH-limit`, and is the same for all. The one that is given here is written when
-/// there is none yet. ``setLimit(_:)`` changes it for all: waiters learn at once. A limit that is lowered takes no lease
-/// away; new ones are granted when enough have gone. No lease is granted by a limit that is not the present one.
+/// Waiting participants acquire leases in first-in, first-out order. A participant that waits for several leases is not
+/// overtaken by participants that need fewer. Leases are held and lost in the same way as locks; see ``Lease``. An
+/// acquisition of several leases gets all of them or none. If one of them is lost, all are lost.
 ///
-/// The znodes are those of Apache Curator's `InterProcessSemaphoreV2`: `PATH/locks/_c_<uuid>-lock-…` for who is at it or
-/// waits, `PATH/leases/_c_<uuid>-lease-…` for each lease. `PATH-limit` is what its `SharedCount` reads and writes: a JVM
-/// process takes part with `new InterProcessSemaphoreV2(client, PATH, new SharedCount(client, PATH + "-limit", n))`.
+/// The limit is stored in the ensemble, in `PATH-limit`, and applies to all processes. The limit passed to the
+/// initializer is written only if none is stored yet. ``setLimit(_:)`` changes the limit for all processes, and waiting
+/// participants are notified immediately. Lowering the limit revokes no lease; new leases are granted once enough have
+/// been released. No lease is granted on the basis of an outdated limit.
+///
+/// The znode layout is that of Apache Curator's `InterProcessSemaphoreV2`: `PATH/locks/_c_<uuid>-lock-…` for each
+/// participant that is acquiring or waiting, and `PATH/leases/_c_<uuid>-lease-…` for each lease. `PATH-limit` has the
+/// format of Curator's `SharedCount`. A JVM process joins with
+/// `new InterProcessSemaphoreV2(client, PATH, new SharedCount(client, PATH + "-limit", n))`.
 public final class DistributedSemaphore: Sendable {
-    /// Where the directories of leases and waiters stand.
+    /// The path below which the directories of leases and waiting participants are.
     public let path: String
-    /// The limit that is written when there is none yet.
+    /// The limit that is written if none is stored yet.
     public let initialLimit: Int
-    /// Who holds leases or waits for them, for people who look.
+    /// The participant's ID, which other processes see in ``queue()``.
     public let ownerName: String
-    /// What belongs to the leases, for others to read.
+    /// The application data in the znodes of leases, for other processes to read.
     public let data: [UInt8]
 
     let client: ZooKeeperClient
 
-    /// Makes a semaphore; nothing is sent.
+    /// Creates a semaphore without sending a request.
     ///
     /// - Parameters:
-    ///   - client: Whose session holds the leases; it must be running, else everything waits.
-    ///   - path: Where the semaphore stands; it and its parents are created as needed. Not the root.
-    ///   - limit: How many leases there are, unless the ensemble has a limit already; at least 0.
-    ///   - ownerName: Who holds or waits, for people who look.
-    ///   - data: What belongs to the leases, for others to read.
+    ///   - client: The client whose session holds the leases. It must be running; until it runs, all calls wait.
+    ///   - path: The path of the semaphore, which must not be the root. The znode and its parents are created as
+    ///     needed.
+    ///   - limit: The number of leases, at least 0. If the ensemble already stores a limit, that one applies.
+    ///   - ownerName: The participant's ID, shown to operators and other processes. Default: empty.
+    ///   - data: Application data for other processes to read. Default: empty.
     /// - Throws: `ZooKeeperError` with code `.invalidPath` or `.invalidArgument`.
     public init(
         client: ZooKeeperClient, path: String, limit: Int, ownerName: String = "", data: [UInt8] = []
@@ -61,18 +66,21 @@ public final class DistributedSemaphore: Sendable {
     var locksPath: String { path + "/locks" }
     var limitPath: String { path + "-limit" }
 
-    /// Runs a body while leases are held.
+    /// Runs a body while holding leases.
     ///
     /// - Parameters:
-    ///   - count: How many leases to take, all of them or none; at least 1.
-    ///   - patience: Covers every step until the grant, also the wait for a connection; `nil` waits without limit.
-    ///   - body: Runs as a child task; cancelled when a lease is lost or the calling task is cancelled.
-    /// - Returns: What the body returned.
-    /// - Throws: The body's error; ``RecipeError`` with code `.lost`, `.timedOut`, `.unreadable` or
-    ///   `.queueNumbersExhausted`; `ZooKeeperError`: `.invalidArgument`, `.noAuth`, `.clientStopped`;
-    ///   `CancellationError`. Nothing is held then.
-    /// - Complexity: Seven requests, six of them in four flights, when nobody is in front and leases are free; one request
-    ///   at the end.
+    ///   - count: The number of leases to acquire, all of them or none; from 1 to 1000. Default: 1.
+    ///   - patience: The timeout for acquiring the leases. It covers every step until the leases are acquired,
+    ///     including the wait for a connection. `nil` waits without limit.
+    ///   - body: The operation. It runs as a child task, which is cancelled if a lease is lost or the calling task is
+    ///     cancelled.
+    /// - Returns: The value that the body returned.
+    /// - Throws: The error of the body; ``RecipeError`` with code `.lost`, `.timedOut`, `.unreadable` or
+    ///   `.queueNumbersExhausted`; `ZooKeeperError` with code `.invalidArgument`, `.noAuth` or `.clientStopped`;
+    ///   `CancellationError`. No lease is held afterwards.
+    /// - Complexity: If no participant is ahead and leases are free, 7 requests to acquire one lease: 6 in 4 round
+    ///   trips, and 1 in the background. Each further lease takes 1 more request in the same round trips. Releasing
+    ///   takes 1 request.
     public func withLease<Result: Sendable>(
         count: Int = 1, waitingAtMost patience: Duration? = nil,
         _ body: @escaping @Sendable (Lease) async throws -> Result
@@ -80,12 +88,18 @@ public final class DistributedSemaphore: Sendable {
         try await LockBody.run(body, holding: Lease(try await place(count, Patience(atMost: patience))))
     }
 
-    /// Runs a body while leases are held, if they are free and nobody waits.
+    /// Runs a body while holding leases, if they are free and no participant waits.
     ///
-    /// - Throws: ``RecipeError`` with code `.notAvailable` when they are not, or when somebody is in front, if only for the
-    ///   moment that it takes to take a lease; `.timedOut` when the ensemble does not answer within the client's time for a
-    ///   request; else as ``withLease(count:waitingAtMost:_:)``.
-    /// - Complexity: Two requests in one flight; nothing is created when too few are free.
+    /// - Parameters:
+    ///   - count: The number of leases to acquire, all of them or none; from 1 to 1000. Default: 1.
+    ///   - body: The operation. It runs as a child task, which is cancelled if a lease is lost or the calling task is
+    ///     cancelled.
+    /// - Returns: The value that the body returned.
+    /// - Throws: ``RecipeError`` with code `.notAvailable` if too few leases are free or another participant is ahead,
+    ///   even one that is ahead only while it acquires a lease; `.timedOut` if the ensemble does not answer within the
+    ///   client's retry deadline; otherwise the errors of ``withLease(count:waitingAtMost:_:)``.
+    /// - Complexity: 2 requests in 1 round trip if too few leases are free; no znode is created then. Otherwise 3 more
+    ///   requests in 2 more round trips than ``withLease(count:waitingAtMost:_:)``.
     public func tryWithLease<Result: Sendable>(
         count: Int = 1, _ body: @escaping @Sendable (Lease) async throws -> Result
     ) async throws -> Result {
@@ -95,19 +109,26 @@ public final class DistributedSemaphore: Sendable {
     /// Acquires leases.
     ///
     /// - Parameters:
-    ///   - count: How many, all of them or none; at least 1. More than the limit are waited for until it is raised.
-    ///   - patience: Covers every step until the grant, also the wait for a connection; `nil` waits without limit.
-    /// - Returns: One handle for all of them, to be released by whichever task.
-    /// - Throws: As ``withLease(count:waitingAtMost:_:)``; nothing is held then.
-    /// - Complexity: Seven requests, six of them in four flights, when nobody is in front and leases are free.
+    ///   - count: The number of leases to acquire, all of them or none; from 1 to 1000. If it exceeds the limit, the
+    ///     call waits until the limit is raised. Default: 1.
+    ///   - patience: The timeout. It covers every step until the leases are acquired, including the wait for a
+    ///     connection. `nil` waits without limit.
+    /// - Returns: One handle for all leases. Any task may release it.
+    /// - Throws: The errors of ``withLease(count:waitingAtMost:_:)`` except those of the body. No lease is held
+    ///   afterwards.
+    /// - Complexity: If no participant is ahead and leases are free, 7 requests for one lease: 6 in 4 round trips, and
+    ///   1 in the background. Each further lease takes 1 more request in the same round trips.
     public func acquire(count: Int = 1, waitingAtMost patience: Duration? = nil) async throws -> Lease {
         try await lease(count, Patience(atMost: patience))
     }
 
-    /// Acquires leases, if they are free and nobody waits.
+    /// Acquires leases if they are free and no participant waits.
     ///
-    /// - Throws: As ``tryWithLease(count:_:)``; nothing is held then.
-    /// - Complexity: Two requests in one flight; nothing is created when too few are free.
+    /// - Parameter count: The number of leases to acquire, all of them or none; from 1 to 1000. Default: 1.
+    /// - Returns: One handle for all leases. Any task may release it.
+    /// - Throws: The errors of ``tryWithLease(count:_:)`` except those of the body. No lease is held afterwards.
+    /// - Complexity: 2 requests in 1 round trip if too few leases are free; no znode is created then. Otherwise 3 more
+    ///   requests in 2 more round trips than ``acquire(count:waitingAtMost:)``.
     public func tryAcquire(count: Int = 1) async throws -> Lease {
         try await lease(count, .none)
     }
@@ -121,11 +142,11 @@ public final class DistributedSemaphore: Sendable {
         return lease
     }
 
-    /// How many leases there may be at a time.
+    /// Returns the number of leases that can be held at the same time.
     ///
-    /// - Returns: What the ensemble says; ``initialLimit`` as long as nobody has used the semaphore.
+    /// - Returns: The limit stored in the ensemble; ``initialLimit`` if no process has used the semaphore yet.
     /// - Throws: ``RecipeError`` with code `.unreadable`; `ZooKeeperError`; `CancellationError`.
-    /// - Complexity: One request.
+    /// - Complexity: 1 request.
     public func limit() async throws -> Int {
         do {
             return try readLimit(try await client.recipeSteps { try await client.data(at: limitPath).data })
@@ -134,14 +155,14 @@ public final class DistributedSemaphore: Sendable {
         }
     }
 
-    /// Changes the limit, for all processes.
+    /// Changes the limit for all processes.
     ///
-    /// Who waits learns at once. Nobody loses a lease by it.
+    /// Waiting participants are notified immediately. No holder loses a lease.
     ///
-    /// - Parameter limit: From 0, which grants nothing, to 2³¹-1.
-    /// - Throws: `ZooKeeperError`: `.invalidArgument`, `.noAuth`, or with an unknown outcome: then set it again;
-    ///   `CancellationError`.
-    /// - Complexity: One request; a few more when nobody has used the semaphore.
+    /// - Parameter limit: The new limit, from 0, which grants no lease, to 2³¹-1.
+    /// - Throws: `ZooKeeperError` with code `.invalidArgument` or `.noAuth`, or with an unknown outcome, in which case
+    ///   the call can be repeated; `CancellationError`.
+    /// - Complexity: 1 request; a few more if no process has used the semaphore yet.
     public func setLimit(_ limit: Int) async throws {
         guard (0...Int(Int32.max)).contains(limit) else {
             throw ZooKeeperError(.invalidArgument, path: path, message: "a limit is from 0 to 2^31-1")
@@ -157,13 +178,14 @@ public final class DistributedSemaphore: Sendable {
         }
     }
 
-    /// Who holds leases, and behind them who waits, in the order of coming.
+    /// Lists the holders of leases, followed by the waiting participants in queue order.
     ///
-    /// The first of those who wait may be about to take its leases. As the connected server knows it, one read after the
-    /// other: who comes or goes meanwhile may be missing.
-    /// - Returns: An entry for each lease, and one for each who waits.
+    /// The first waiting participant may be about to acquire its leases. The connected server answers from its own
+    /// state, one read after another. The list may miss participants that join or leave during the call.
+    ///
+    /// - Returns: One entry for each lease, and one for each waiting participant.
     /// - Throws: `ZooKeeperError`; `CancellationError`.
-    /// - Complexity: Two listings, and one request for each entry.
+    /// - Complexity: 2 requests for the lists and 1 for each entry, at most 64 entries in a round trip.
     public func queue() async throws -> [LockQueueEntry] {
         let leases = try await LockQueueEntry.listLeases(leasesPath, client: client)
         let waiters = try await LockQueueEntry.list(locksPath, client: client)
@@ -184,7 +206,7 @@ public final class DistributedSemaphore: Sendable {
         return limit
     }
 
-    /// Writes the initial limit, if there is none.
+    /// Writes the initial limit if none is stored.
     func createLimit() async throws {
         do {
             let data = SemaphoreRoom.bytes(limit: initialLimit)

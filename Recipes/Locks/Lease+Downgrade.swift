@@ -1,15 +1,16 @@
 internal import ZooKeeper
 
 extension Lease {
-    /// Turns the write lock into a read lock, without a moment in which another writer could come in.
+    /// Downgrades the write lock to a read lock, without letting another writer acquire the lock in between.
     ///
-    /// Readers that wait behind it come in. The read znode takes the write znode's number. A lease that is a read
-    /// lock already stays as it is; a write lock that is a part of an outer one is downgraded with it.
+    /// Readers that wait behind the write lock acquire their read locks. The read znode gets the sequence number of the
+    /// write znode. A lease that already is a read lock does not change. If the write lock is nested in an outer one,
+    /// the outer one is downgraded too.
     ///
-    /// - Throws: ``RecipeError`` with code `.lost`, or `.notReadWrite` for a lease of a mutex or a semaphore, which stays
-    ///   held; `ZooKeeperError` when the ensemble refuses the znode, and the
-    ///   write lock is still held; `CancellationError`, and the write lock is still held.
-    /// - Complexity: One request awaited, two more in the background.
+    /// - Throws: ``RecipeError`` with code `.lost`, `.released`, or `.notReadWrite` for a lease of a mutex or a
+    ///   semaphore, which stays held; `ZooKeeperError` if the ensemble refuses the znode; `CancellationError`. After a
+    ///   `ZooKeeperError` or a `CancellationError` the write lock is still held.
+    /// - Complexity: 1 request that is awaited, and 2 in the background.
     public func downgrade() async throws {
         if place.kind == .read { return }
         guard place.kind == .write else {
@@ -38,7 +39,10 @@ extension Lease {
         SharedPlaces.add(place)
     }
 
-    /// The znode has a name of its own: created again after an unknown outcome, it is found to exist.
+    /// Creates the read znode.
+    ///
+    /// The name is unique to this lease. If the outcome of a creation is unknown, repeating it reports that the znode
+    /// exists.
     private func createReadNode(_ path: String) async throws -> (czxid: ZXID, batch: RequestBatch) {
         let session = place.session
         var backoff = place.client.makeBackoff(.quick)

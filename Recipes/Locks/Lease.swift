@@ -2,11 +2,12 @@ internal import Logging
 internal import Synchronization
 public import ZooKeeper
 
-/// What a lock's body is given, or who acquires a lock: how long it holds, and by which right.
+/// A handle to a lock that was acquired: it reports how long the lock is valid, and releases it.
 ///
-/// In a body it is worth something while the body runs. As a handle, from ``DistributedMutex/acquire(waitingAtMost:)``, it
-/// holds until ``release()``; a handle that is forgotten gives the lock up when the last reference to it goes, and that is
-/// logged. Kept longer, it tells what became of the lock.
+/// The lease passed to a body is valid while the body runs. A lease returned by
+/// ``DistributedMutex/acquire(waitingAtMost:)`` is held until ``release()`` is called. If such a lease is deallocated
+/// without having been released, the lock is released and a warning is logged. After the release, a lease still reports
+/// the state of the lock.
 public final class Lease: Sendable {
     private enum Stage: UInt8, AtomicRepresentable { case held, ended, endedInvalid }
 
@@ -25,67 +26,76 @@ public final class Lease: Sendable {
         place.beginToLeave()
     }
 
-    /// The lock's path.
+    /// The path of the lock.
     public var path: String { place.key.path }
 
-    /// Whether the lock is surely held at this moment.
+    /// Whether the lock is guaranteed to be held at this moment.
     ///
-    /// Also right in the first instruction after the process was stopped for a while, and when the own server is cut off
-    /// from the others, as long as clocks run at the same rate within the client's validity margin.
-    /// - Complexity: One clock read and a comparison; nothing is sent.
+    /// The answer is also correct in the first instruction after the process was suspended, and when the connected
+    /// server is partitioned from the rest of the ensemble. The guarantee requires that the rates of the clocks differ
+    /// by no more than the client's validity margin.
+    ///
+    /// - Complexity: One clock read and a comparison; no request is sent.
     public var isValid: Bool { stage.load(ordering: .acquiring) == .held && place.isValid }
 
-    /// Until when the lock is surely held, as far as is known now; moves on while the session is proved.
+    /// The time until which the lock is guaranteed to be held, as far as is known now; `nil` if it is no longer held.
     ///
-    /// `nil` when it is not held any more.
+    /// It moves forward each time the session is confirmed.
     public var validUntil: ContinuousClock.Instant? {
         stage.load(ordering: .acquiring) == .held ? place.holding.validUntil(by: place.client.clock) : nil
     }
 
-    /// How long the lock is surely held from now on if nothing more is heard of the ensemble; zero when it is not held.
+    /// The time for which the lock is guaranteed to be held if the ensemble sends no further answer.
+    ///
+    /// Zero if the lock is not held.
     public var timeLeft: Duration {
         isValid ? max(.zero, place.validUntil - place.client.clock.now) : .zero
     }
 
-    /// The number to hand to what is written to under the lock: it grows with each grant that excludes an earlier one.
+    /// The fencing token to pass to the store that is written to under the lock.
     ///
-    /// Read locks that are held together may have the same one. A downgrade keeps it. A semaphore's leases are ordered by
-    /// it, but several are held at once: a store cannot refuse any but its own holder's older ones by it.
+    /// It is greater than the tokens of all earlier grants that this grant excludes. Read locks that are held at the
+    /// same time may have the same token. A downgrade keeps the token. The leases of a semaphore are ordered by their
+    /// tokens, but several are held at the same time. With these tokens a store can refuse only the older writes of the
+    /// same holder.
     public var fencingToken: FencingToken { place.token }
 
     /// Waits until the lock is lost.
     ///
-    /// A lock that is given up in order is not lost: then this waits for ever, or until the task is cancelled.
-    /// - Throws: `CancellationError` when the task is cancelled.
+    /// A released lock is not lost: in this case the call waits until the task is cancelled.
+    ///
+    /// - Throws: `CancellationError` if the task is cancelled.
+    /// - Complexity: No request is sent.
     public var lost: LossReason {
         get async throws { try await place.loss.wait() }
     }
 
-    /// Where the lock stands: the current state first, then every change; ends when nothing can change any more.
+    /// The states of the lock: the current state first, then every change.
     ///
-    /// Tells of a loss before it happens, with ``LeaseState/isAtRisk``: at once when the connection is lost, and otherwise
-    /// a sixth of the session timeout before the deadline.
+    /// The sequence ends when the state can no longer change. It reports the risk of a loss in advance, with
+    /// ``LeaseState/isAtRisk``: immediately if the connection is lost, otherwise one sixth of the session timeout
+    /// before the deadline.
     public var states: AsyncStream<LeaseState> {
         place.report.follow { [weak place] in place.flatMap { $0.isInUse ? $0.validUntil : nil } }
     }
 
-    /// Where the lock stands now.
+    /// The current state of the lock.
     public var state: LeaseState { place.report.current(validUntil: place.validUntil) }
 
     /// Ends this handle.
     ///
-    /// - Returns: Whether it had not ended before.
+    /// - Returns: Whether this call ended it; `false` if it had ended before.
     func finish() -> Bool {
         let last: Stage = place.isValid ? .ended : .endedInvalid
         return stage.compareExchange(expected: .held, desired: last, ordering: .acquiringAndReleasing).exchanged
     }
 
-    /// The error of what needs the lock: it was lost, or this handle was released.
+    /// The error for an operation that needs the lock: it was lost, or this handle was released.
     var notHeldError: RecipeError {
         stage.load(ordering: .acquiring) == .ended ? place.releasedError : place.lostError
     }
 
-    /// Whether it holds, or held until it was given up.
+    /// Whether the lock is still valid, or was valid when it was released.
     var hasHeldOn: Bool {
         let stage = stage.load(ordering: .acquiring)
         return stage == .ended || (stage == .held && place.isValid)
@@ -95,27 +105,28 @@ public final class Lease: Sendable {
 // MARK: Handles
 
 extension Lease {
-    /// Gives the lock up.
+    /// Releases the lock.
     ///
-    /// The own znode is deleted; when the ensemble does not answer, that is repeated until it has happened or the session
-    /// has ended, whatever becomes of the calling task. Called again, it changes nothing and tells how things stand. In a
-    /// body the lock may be given up before the body's end.
+    /// The lock's znode is deleted. If the ensemble does not answer, the deletion is retried until it succeeds or the
+    /// session has ended, even if the calling task is cancelled. Calling this method again changes nothing and reports
+    /// the current outcome. A body may release its lock before it returns.
     ///
-    /// - Returns: What became of the znode: with the first answer; at once without a connection; and after two seconds when
-    ///   the server is silent.
-    /// - Complexity: One request.
+    /// - Returns: What happened to the znode. The method returns on the first answer, immediately if there is no
+    ///   connection, and after 2 s if the server does not answer.
+    /// - Complexity: 1 request.
     @discardableResult
     public func release() async -> ReleaseOutcome {
         if finish() { return await place.leave() }
         return place.isInUse ? .stillShared : place.report.outcome
     }
 
-    /// Another handle to the same lock: it is given up when all handles are released.
+    /// Returns another handle to the same lock; the lock is released once all handles are released.
     ///
-    /// That is how the lock is taken again by who has it: by handle, whichever task or thread asks.
+    /// A holder reenters the lock in this way, by handle. Any task or thread may call it.
     ///
+    /// - Returns: A new handle.
     /// - Throws: ``RecipeError`` with code `.lost` if the lock was lost, or `.released` if this handle was released.
-    /// - Complexity: Nothing is sent.
+    /// - Complexity: No request is sent.
     public func share() throws(RecipeError) -> Lease {
         guard stage.load(ordering: .acquiring) == .held, place.enter() else { throw notHeldError }
         return Lease(place)
@@ -123,11 +134,12 @@ extension Lease {
 
     /// Runs a body under the same lock.
     ///
-    /// - Parameter body: Runs as a child task; cancelled when the lock is lost or the calling task is cancelled.
-    /// - Returns: What the body returned.
-    /// - Throws: ``RecipeError`` with code `.lost`, or `.released` if this handle was released; the body's error;
+    /// - Parameter body: The operation. It runs as a child task, which is cancelled if the lock is lost or the calling
+    ///   task is cancelled.
+    /// - Returns: The value that the body returned.
+    /// - Throws: ``RecipeError`` with code `.lost`, or `.released` if this handle was released; the error of the body;
     ///   `CancellationError`.
-    /// - Complexity: Nothing is sent.
+    /// - Complexity: No request is sent, unless all other handles are released first: then 1 request releases the lock.
     public func withLock<Result: Sendable>(
         _ body: @escaping @Sendable (Lease) async throws -> Result
     ) async throws -> Result {

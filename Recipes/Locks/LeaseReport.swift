@@ -1,9 +1,9 @@
 internal import Synchronization
 internal import ZooKeeper
 
-/// What becomes of a place, told in order to everybody who follows it.
+/// The states of a held lock, reported in order to every observer.
 ///
-/// The risk is looked for only while somebody follows.
+/// The risk of a loss is evaluated only while there is an observer.
 final class LeaseReport: Sendable {
     private struct State {
         var risk = LeaseRisk()
@@ -23,19 +23,21 @@ final class LeaseReport: Sendable {
 
     deinit { state.withLock { $0.lookout }?.cancel() }
 
-    /// What was told last; the risk as of now.
+    /// The state that was reported last, with the risk evaluated at this moment.
     func current(validUntil: MonotonicInstant) -> LeaseState {
         look(validUntil)
         return states.current
     }
 
-    /// What became of the znode, once its users have left.
+    /// What happened to the znode, after all users have left.
     var outcome: ReleaseOutcome {
         let last = states.current
         return last.isReleased ? .deleted : last.isSessionEnded ? .sessionEnded : .stillTrying
     }
 
-    /// - Parameter validUntil: Until when the place holds, asked whenever the risk is looked for.
+    /// Returns the states, and starts evaluating the risk of a loss.
+    ///
+    /// - Parameter validUntil: Returns the deadline of the lock; called each time the risk is evaluated.
     func follow(_ validUntil: @escaping @Sendable () -> MonotonicInstant?) -> AsyncStream<LeaseState> {
         if let now = validUntil() { look(now) }
         state.withLock { state in
@@ -58,7 +60,9 @@ final class LeaseReport: Sendable {
         return states.follow()
     }
 
-    /// - Returns: When to look again; `nil` when nothing can be at risk any more.
+    /// Evaluates the risk of a loss, and reports a change.
+    ///
+    /// - Returns: The time of the next evaluation; `nil` if the lock can no longer be at risk.
     @discardableResult
     private func look(_ validUntil: MonotonicInstant) -> MonotonicInstant? {
         defer { states.deliver() }
@@ -74,7 +78,9 @@ final class LeaseReport: Sendable {
         }
     }
 
-    /// A proof on a new connection ends the risk at once; the next heartbeat would end it later.
+    /// Confirms the session on a new connection.
+    ///
+    /// This ends the risk immediately, before the next heartbeat does.
     private func prove(_ validUntil: @escaping @Sendable () -> MonotonicInstant?) {
         guard states.current.isAtRisk else { return }
         session.post(.multi([.check("/")])) { [weak self] _ in

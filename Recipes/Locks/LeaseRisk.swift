@@ -1,14 +1,14 @@
 internal import ZooKeeper
 
-/// Decides whether something that is held is about to be lost: pure.
+/// Decides whether a held lock is about to be lost, without side effects.
 ///
-/// Heartbeats leave more than a fifth of the session timeout whenever they are answered in time. What has less left has
-/// missed one.
+/// As long as heartbeats are answered in time, more than a fifth of the session timeout remains. If less remains, a
+/// heartbeat was missed.
 struct LeaseRisk: Sendable {
-    /// Until when it would hold when the risk was last seen; a proof moves that on.
+    /// The deadline at the time the risk was last detected; confirming the session moves the deadline past it.
     private var unproved: MonotonicInstant?
 
-    /// Whether the lock will be lost at its deadline unless something happens.
+    /// Returns whether the lock will be lost at its deadline unless the session is confirmed.
     mutating func look(
         now: MonotonicInstant, validUntil: MonotonicInstant, timeout: Duration, isConnected: Bool
     ) -> Bool {
@@ -16,13 +16,13 @@ struct LeaseRisk: Sendable {
             unproved = validUntil
             return true
         }
-        // The connection stands; nothing is known of the session before the first proof.
+        // The client is connected, but the session is not yet confirmed on this connection.
         if let unproved, validUntil <= unproved { return true }
         unproved = nil
         return false
     }
 
-    /// When to look again, if the connection does not change before.
+    /// Returns the time of the next evaluation if the connection does not change earlier.
     func nextLook(now: MonotonicInstant, validUntil: MonotonicInstant, timeout: Duration) -> MonotonicInstant {
         let soon = now + timeout / 20
         return unproved == nil ? max(soon, validUntil - Self.least(timeout)) : soon

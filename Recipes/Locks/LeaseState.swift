@@ -1,6 +1,6 @@
 public import ZooKeeper
 
-/// Where a lock that was granted stands.
+/// The state of a lock that was acquired.
 public struct LeaseState: Sendable, Hashable, CustomStringConvertible {
     enum Kind: Hashable {
         case held, atRisk(until: ContinuousClock.Instant), lost(LossReason), releasing, released, sessionEnded
@@ -15,34 +15,35 @@ public struct LeaseState: Sendable, Hashable, CustomStringConvertible {
     static let released = LeaseState(kind: .released)
     static let sessionEnded = LeaseState(kind: .sessionEnded)
 
-    /// Granted, and not known to be lost.
+    /// Whether the lock was acquired and is not known to be lost.
     public var isHeld: Bool { kind == .held || isAtRisk }
-    /// Held, but it will be lost at ``atRiskUntil`` unless the session is proved before.
+    /// Whether the lock is held but will be lost at ``atRiskUntil`` unless the session is confirmed before.
     ///
-    /// The connection is lost, or stands again and has proved nothing yet, or the ensemble is silent for longer than it
-    /// should be. What takes time should not be begun, and what can be saved should be.
+    /// The connection is lost, or it was restored and the session is not yet confirmed, or the ensemble has been silent
+    /// for longer than expected. The holder should not start long operations, and should save its work.
     public var isAtRisk: Bool { atRiskUntil != nil }
-    /// Lost while it was held; the body is being cancelled.
+    /// Whether the lock was lost while it was held; its body is being cancelled.
     public var isLost: Bool { lossReason != nil }
-    /// Given up; the znode is being deleted, which is repeated until it has succeeded or the session has ended.
+    /// Whether the lock was released and its znode is being deleted.
     ///
-    /// Others wait as long as this lasts.
+    /// The deletion is retried until it succeeds or the session has ended. Waiting participants keep waiting until
+    /// then.
     public var isReleasing: Bool { kind == .releasing }
-    /// Given up, and the znode is deleted.
+    /// Whether the lock was released and its znode is deleted.
     public var isReleased: Bool { kind == .released }
-    /// Given up, and the znode has gone with its session.
+    /// Whether the lock was released and its znode was deleted with its session.
     public var isSessionEnded: Bool { kind == .sessionEnded }
 
-    /// When the lock will be lost, while ``isAtRisk``.
+    /// The time at which the lock will be lost; `nil` unless ``isAtRisk`` is true.
     public var atRiskUntil: ContinuousClock.Instant? {
         if case .atRisk(let until) = kind { until } else { nil }
     }
 
-    /// Why it was lost, while ``isLost``.
+    /// The reason for the loss; `nil` unless ``isLost`` is true.
     public var lossReason: LossReason? {
         if case .lost(let reason) = kind { reason } else { nil }
     }
 
-    /// The state's name.
+    /// The name of the state.
     public var description: String { "\(kind)" }
 }

@@ -1,21 +1,21 @@
 internal import ZooKeeper
 
-/// The locks that the present task and its ancestors hold, the innermost last.
+/// The locks that the current task and its ancestors hold, the innermost last.
 enum LockContext {
     @TaskLocal static var places: [LockPlace] = []
 
-    /// The innermost one at a path that is still held by somebody.
+    /// Returns the innermost lock at a path that still has a holder.
     static func place(_ key: LockPlace.Key) -> LockPlace? {
         places.last { $0.key == key && $0.isInUse }
     }
 }
 
-/// What a body can be run under.
+/// A lock, or several locks, that a body can run under.
 protocol HeldForBody: Sendable {
     var places: [LockPlace] { get }
-    /// Whether it holds, or held until it was given up.
+    /// Whether the lock is still valid, or was valid when it was released.
     var hasHeldOn: Bool { get }
-    /// The error to end with when it does not.
+    /// The error to throw if the lock was lost.
     var lostError: RecipeError { get }
     var lost: LossReason { get async throws }
     func end() async
@@ -27,7 +27,7 @@ extension Lease: HeldForBody {
     func end() async { await release() }
 }
 
-/// Runs what is to be done under a lock.
+/// Runs bodies under locks.
 enum LockBody {
     private enum Step<Value: Sendable> {
         case ended(Result<Value, any Error>)
@@ -35,11 +35,11 @@ enum LockBody {
         case notLost
     }
 
-    /// Runs a body, cancels it when the lock is lost, awaits it, and only then gives the lock up.
+    /// Runs a body, cancels it if the lock is lost, awaits it, and then releases the lock.
     static func run<Held: HeldForBody, Value: Sendable>(
         _ body: @escaping @Sendable (Held) async throws -> Value, holding held: Held
     ) async throws -> Value {
-        // A cancellation that arrived with the grant: the body must not begin.
+        // If the calling task was cancelled while the lock was granted, the body must not start.
         for place in held.places { place.beginBody() }
         let result: Result<Value, any Error> =
             Task.isCancelled ? .failure(CancellationError()) : await attend(body, held)
@@ -67,7 +67,7 @@ enum LockBody {
             }
             return result
         }
-        // What the body did last may have happened after the deadline, noticed or not.
+        // The last statements of the body may have run after the deadline, even if nobody noticed it then.
         guard held.hasHeldOn else { return .failure(held.lostError) }
         return result ?? .failure(CancellationError())
     }

@@ -1,7 +1,8 @@
-/// What a lock's znode says: who holds it or waits, and what belongs to the lock.
+/// The data in the znode of a lock: the participant's ID and application data.
 ///
-/// A name alone and data alone are written as they are, so that programs of other makers read what they expect. Both
-/// together are `key=value` lines: `owner=` with the name, then `data=` with the data, or `base64=` when it is no text.
+/// An ID alone or data alone is written unchanged, so that other implementations read what they expect. If both are
+/// given, they are written as `key=value` lines: `owner=` with the ID, then `data=` with the data. Data that is not
+/// valid UTF-8 is written after `base64=`.
 struct LockData: Sendable, Hashable {
     var ownerName: String
     var data: [UInt8]
@@ -11,7 +12,9 @@ struct LockData: Sendable, Hashable {
         self.data = data
     }
 
-    /// Reads any znode; of one that says one thing only it cannot be told which, so that it is both.
+    /// Reads the data of any znode.
+    ///
+    /// If the znode holds a single value, it may be an ID or data, so it is returned as both.
     init(_ bytes: [UInt8]) {
         let text = NodeText(bytes)
         let keys = text.fields.map(\.key)
@@ -38,7 +41,7 @@ struct LockData: Sendable, Hashable {
     }
 }
 
-/// Bytes as text, as RFC 4648 writes them.
+/// The Base64 encoding of RFC 4648.
 enum Base64 {
     private static let digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 
@@ -55,7 +58,9 @@ enum Base64 {
         return String(decoding: text, as: UTF8.self)
     }
 
-    /// - Returns: `nil` when the text is not what ``encode(_:)`` writes.
+    /// Decodes a string.
+    ///
+    /// - Returns: `nil` if ``encode(_:)`` would not produce this string.
     static func decode(_ text: String) -> [UInt8]? {
         var bytes: [UInt8] = []
         var (word, bits): (UInt32, UInt32) = (0, 0)

@@ -1,12 +1,12 @@
 internal import Synchronization
 internal import ZooKeeper
 
-/// Own znodes by which a lock is held, and everybody in this process who holds the lock by them.
+/// The znodes that hold a lock, and the number of users in this process that share them.
 ///
-/// A mutex and a read-write lock have one znode, a semaphore one for each of its leases; the loss of one is the loss of
-/// all. They belong to one session, and are deleted when the last user has left.
+/// A mutex and a read-write lock have one znode, a semaphore has one for each lease. If one znode is lost, all are
+/// lost. They belong to one session, and are deleted when the last user has left.
 final class LockPlace: Sendable {
-    /// Where locks are the same to this process: one client's, at one path.
+    /// The identity of a lock within this process: the client and the path.
     struct Key: Hashable, Sendable {
         var client: ObjectIdentifier
         @ZNodeName var path: String
@@ -20,37 +20,41 @@ final class LockPlace: Sendable {
     private struct State {
         var holding: Holding
         var kind: ContenderName.Kind?
-        /// What has to be deleted at the end; at least one.
+        /// The znodes to delete at the end; at least one.
         var cleanUp: [CleanUp]
         var users = 1
-        /// How many bodies run under it.
+        /// The number of bodies that run under the lock.
         var bodies = 0
     }
 
     let key: Key
     let client: ZooKeeperClient
-    /// The creation of the first znode: a downgrade keeps the number, because a writer may have queued in between.
+    /// The transaction that created the first znode.
+    ///
+    /// A downgrade keeps this token, because a writer may have joined the queue in between.
     private let creation: ZXID
-    /// The first znode's name in a queue; `nil` for a semaphore's leases.
+    /// The name of the first znode in a queue; `nil` for the leases of a semaphore.
     let name: ContenderName?
-    /// What the own znodes hold.
+    /// The data of the znodes.
     let data: [UInt8]
     let session: LiveSession
-    /// A znode was lost before the users had left.
+    /// Fires if a znode is lost before the users have left.
     let loss = OneShot<LossReason>()
     let report: LeaseReport
-    /// What others have asked of the holder.
+    /// The release requests that other processes have sent to the holder.
     let requests = ReceivedRequests()
     private let state: Mutex<State>
 
-    /// Takes a grant of a queue over.
+    /// Creates a held lock from the grant of a queue.
     convenience init(_ grant: Contender.Grant, key: Key, client: ZooKeeperClient, data: [UInt8]) {
         self.init(
             Holding([grant.held]), name: grant.name, cleanUp: [grant.cleanUp], key: key, client: client, data: data)
     }
 
+    /// Creates a held lock from znodes that are held.
+    ///
     /// - Parameters:
-    ///   - cleanUp: What has to be deleted at the end.
+    ///   - cleanUp: The znodes to delete at the end.
     init(
         _ holding: Holding, name: ContenderName?, cleanUp: [CleanUp], key: Key, client: ZooKeeperClient,
         data: [UInt8]
@@ -69,18 +73,18 @@ final class LockPlace: Sendable {
 
     var holding: Holding { state.withLock { $0.holding } }
     var kind: ContenderName.Kind? { state.withLock { $0.kind } }
-    /// Others may hold a read lock, and leases of a semaphore, at the same time.
+    /// The fencing token; it is shared if others can hold the lock at the same time, as readers and semaphores do.
     var token: FencingToken {
         FencingToken(rawValue: creation.rawValue, kind: name == nil || kind == .read ? .shared : .exclusive)
     }
     var isValid: Bool { holding.isValid }
     var validUntil: MonotonicInstant { holding.validUntil }
-    /// Whether somebody still holds by it, rightly or not.
+    /// Whether the lock has a user, valid or not.
     var isInUse: Bool { state.withLock { $0.users > 0 } }
 
-    /// One more holds by these znodes.
+    /// Adds a user.
     ///
-    /// - Returns: `false` when everybody has left already, or when the lock is not valid any more.
+    /// - Returns: `false` if all users have left, or if the lock is no longer valid.
     func enter() -> Bool {
         state.withLock { state in
             guard state.users > 0, state.holding.isValid else { return false }
@@ -89,7 +93,9 @@ final class LockPlace: Sendable {
         }
     }
 
-    /// One holds no more; the last one's leaving deletes the znodes and waits for that while there is a connection.
+    /// Removes a user; if it is the last one, deletes the znodes and waits for the answer.
+    ///
+    /// The wait ends if the connection is lost, and after 2 s.
     @discardableResult
     func leave() async -> ReleaseOutcome {
         guard let answered = beginToLeave() else { return .stillShared }
@@ -97,9 +103,9 @@ final class LockPlace: Sendable {
         return report.outcome
     }
 
-    /// One holds no more; the last one's leaving has the znodes deleted.
+    /// Removes a user; if it is the last one, starts deleting the znodes.
     ///
-    /// - Returns: Something that happens with the first answer; `nil` when others still hold.
+    /// - Returns: A signal that fires on the first answer; `nil` if there are other users.
     @discardableResult
     func beginToLeave() -> OneShot<Void>? {
         let last = state.withLock { state -> State? in
@@ -116,7 +122,7 @@ final class LockPlace: Sendable {
         return answered
     }
 
-    /// A body runs under it from now on: a client that stops waits for its end.
+    /// Records that a body starts under the lock; a client that stops waits for its end.
     func beginBody() {
         state.withLock { $0.bodies += 1 }
         markHandles()
@@ -133,9 +139,9 @@ final class LockPlace: Sendable {
         }
     }
 
-    /// A second znode with the own prefix may be created from now on.
+    /// Prepares for the creation of a second znode with the same prefix.
     ///
-    /// - Returns: What had to be deleted so far; `nil` when everybody has left.
+    /// - Returns: The znodes that had to be deleted so far; `nil` if all users have left.
     func expectSecondNode(_ prefix: String) -> CleanUp? {
         state.withLock { state in
             defer { state.cleanUp = [.prefix(prefix, parent: key.path)] }
@@ -143,9 +149,9 @@ final class LockPlace: Sendable {
         }
     }
 
-    /// Holds by a read znode from now on, and gives the write znode up.
+    /// Replaces the write znode by a read znode, and deletes the write znode.
     ///
-    /// - Returns: `false` when that has happened already, or everybody has left.
+    /// - Returns: `false` if the lock was downgraded before, or all users have left.
     func downgrade(to held: HeldNode, cleanUp: CleanUp) -> Bool {
         let old = state.withLock { state -> HeldNode? in
             guard state.kind == .write, state.users > 0 else { return nil }
@@ -167,7 +173,7 @@ final class LockPlace: Sendable {
     private func attend(to node: HeldNode) {
         node.onLoss { [weak self, weak node] reason in
             guard let self, self.holding.nodes.contains(where: { $0 === node }) else { return }
-            // Whoever is woken by the loss finds it in the state as well.
+            // The state is updated first, so that code resumed by the loss reads the new state.
             report.lost(reason)
             loss.set(reason)
             requests.finish()
@@ -175,9 +181,9 @@ final class LockPlace: Sendable {
         node.onWrite { [weak self, path = node.path] bytes in self?.hear(bytes, at: path) }
     }
 
-    /// Deletes the znodes at once; when that does not succeed, again and again, whatever becomes of the caller.
+    /// Deletes the znodes, retrying until they are gone or the session has ended, even if the caller is cancelled.
     ///
-    /// - Parameter answered: Happens with the first answer.
+    /// - Parameter answered: Fires on the first answer.
     private func delete(_ cleanUp: [CleanUp], _ answered: OneShot<Void>) {
         let (report, session) = (report, session)
         let finish: @Sendable () -> Void = {
@@ -198,15 +204,15 @@ final class LockPlace: Sendable {
 }
 
 extension LockPlace {
-    /// Why it is not valid any more.
+    /// The reason why the lock is no longer valid.
     var lossReason: LossReason {
         loss.value ?? session.endReason ?? .deadlinePassed
     }
 
-    /// The error of a lock that is not valid any more.
+    /// The error for a lock that is no longer valid.
     var lostError: RecipeError { RecipeError(.lost, in: .lock, path: key.path, reason: lossReason) }
 
-    /// The error of a lock that was released in order.
+    /// The error for a lock that was released.
     var releasedError: RecipeError {
         RecipeError(
             .released, in: .lock, path: key.path, message: "the lease has been released; acquire the lock again")
@@ -214,7 +220,7 @@ extension LockPlace {
 }
 
 extension SessionResult {
-    /// Whether the znodes that were to be deleted are surely gone.
+    /// Whether the znodes are certainly gone.
     fileprivate func hasDeleted(_ count: Int) -> Bool {
         switch self {
         case .success: true
@@ -224,14 +230,14 @@ extension SessionResult {
 }
 
 extension LiveSession {
-    /// Has several things deleted, for certain, and calls a closure when all of it is done.
+    /// Deletes several znodes, retrying until they are gone, and calls a closure on completion.
     fileprivate func cleanUp(_ jobs: [CleanUp], _ finish: @escaping @Sendable () -> Void) {
         let rest = Countdown(jobs.count)
         for job in jobs { cleanUp(job).observe { if rest.isOver() { finish() } } }
     }
 }
 
-/// Counts what is still to come.
+/// A counter of pending completions.
 private final class Countdown: Sendable {
     private let rest: Atomic<Int>
 
@@ -239,13 +245,13 @@ private final class Countdown: Sendable {
         rest = Atomic(count)
     }
 
-    /// One has come; says whether it was the last.
+    /// Records a completion; returns whether it was the last one.
     func isOver() -> Bool {
         rest.subtract(1, ordering: .acquiringAndReleasing).newValue == 0
     }
 }
 
-/// The read locks that this process holds, for others of the process to share.
+/// The read locks that this process holds, for other readers of the process to share.
 enum SharedPlaces {
     private static let places = Mutex<[LockPlace.Key: [LockPlace]]>([:])
 
@@ -260,7 +266,7 @@ enum SharedPlaces {
         }
     }
 
-    /// A read lock that is held at this moment; the caller has entered it.
+    /// Returns a read lock that is valid at this moment, after entering it for the caller.
     static func enter(_ key: LockPlace.Key) -> LockPlace? {
         let candidates = places.withLock { $0[key] ?? [] }
         return candidates.first { $0.enter() }

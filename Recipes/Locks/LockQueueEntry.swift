@@ -1,59 +1,63 @@
 public import ZooKeeper
 
-/// Somebody in a lock's queue, who holds the lock or waits for it.
+/// A participant in the queue of a lock: a holder, or a waiting participant.
 public struct LockQueueEntry: Sendable, Hashable {
-    /// What somebody is in a queue for.
+    /// The kind of access that a participant has or waits for.
     public struct Kind: Sendable, Hashable, CustomStringConvertible {
         enum Value: Hashable { case mutex, read, write, lease }
 
         let value: Value
 
-        /// To be the only one, in a mutex.
+        /// Exclusive access, in a mutex.
         public static let mutex = Kind(value: .mutex)
-        /// To read, together with others.
+        /// Read access, shared with other readers.
         public static let read = Kind(value: .read)
-        /// To write, alone.
+        /// Write access, exclusive.
         public static let write = Kind(value: .write)
 
-        /// To have one of a semaphore's leases.
+        /// A lease of a semaphore.
         public static let lease = Kind(value: .lease)
 
-        /// The kind's name.
+        /// The name of the kind.
         public var description: String { "\(value)" }
     }
 
-    /// The znode.
+    /// The path of the participant's znode.
     @ZNodeName public var path: String
-    /// What it is in the queue for.
+    /// The kind of access.
     public var kind: Kind
-    /// The place in the queue, from 0.
+    /// The position in the queue, starting at 0.
     public var position: Int
-    /// Whether nobody in front keeps it waiting: it has the lock, or will learn in a moment that it has.
+    /// Whether no participant ahead blocks this one: it holds the lock, or is about to be notified that it does.
     public var isHolder: Bool
-    /// The holder's or waiter's fencing token, if the znode is not that of a downgraded lock; `nil` when it was not found
-    /// out, because the znode may not be read.
+    /// The participant's fencing token.
+    ///
+    /// `nil` if the stat of the znode is unknown. For a downgraded lock, this is not the token of the lease.
     public var token: FencingToken?
-    /// When it joined the queue: time since 1970 by the server's clock, in whole milliseconds.
+    /// The time at which the participant joined the queue.
+    ///
+    /// It is the time since 1970 by the server's clock, in whole milliseconds; `nil` if the stat of the znode is
+    /// unknown.
     public var since: Duration?
-    /// Who it is, as it says itself; Apache Curator writes an address here.
+    /// The participant's ID; Apache Curator writes an address here.
     public var ownerName: String
-    /// What belongs to the lock; where the znode holds a name or data alone, the znode's data.
+    /// The application data; if the znode holds a single value, that value.
     public var data: [UInt8]
-    /// The session that the znode belongs to.
+    /// The session that owns the znode.
     public var session: SessionID?
-    /// Whether it is one of this client's, by its present session.
+    /// Whether the znode belongs to the current session of this client.
     public var isOwn: Bool
 }
 
 extension LockQueueEntry {
-    /// Lists a queue, however long the ensemble is away; those that vanish while they are read are left out.
+    /// Lists a queue, waiting for the ensemble without limit; entries that are deleted during the call are left out.
     static func list(_ directory: String, client: ZooKeeperClient) async throws -> [LockQueueEntry] {
         try await list(directory, client: client) { name in
             ContenderName(name).map { Found(name: name, number: $0.number, kind: Kind($0.kind)) }
         }
     }
 
-    /// Lists a semaphore's leases.
+    /// Lists the leases of a semaphore.
     static func listLeases(_ directory: String, client: ZooKeeperClient) async throws -> [LockQueueEntry] {
         try await list(directory, client: client) { name in
             SemaphoreRoom.isLease(name) ? Found(name: name, number: Int32(name.suffix(10)) ?? .max, kind: .lease) : nil
@@ -80,7 +84,7 @@ extension LockQueueEntry {
         return entries(found, in: directory, session: client.session?.id)
     }
 
-    /// Somebody who was found in a directory; without a stat before it was read.
+    /// A child found in a directory; it has no stat until it has been read.
     struct Found: Sendable {
         var name: String
         var number: Int32
@@ -89,7 +93,7 @@ extension LockQueueEntry {
         var data: [UInt8] = []
     }
 
-    /// Puts what was read in order, and says who holds.
+    /// Sorts the children that were read, and determines the holders.
     static func entries(_ found: [Found], in directory: String, session: SessionID?) -> [LockQueueEntry] {
         let ordered = found.sorted { left, right in
             (left.number, left.stat?.czxid.rawValue ?? 0, ZNodeName(left.name))
@@ -112,7 +116,7 @@ extension LockQueueEntry {
 }
 
 extension LockQueueEntry.Kind {
-    /// What it waits for; `nil` for a lease, which waits for nothing.
+    /// The policy that decides which participants block this one; `nil` for a lease, which waits for none.
     fileprivate var policy: ContenderPolicy? {
         switch value {
         case .mutex: .exclusive(.lock)

@@ -1,10 +1,10 @@
 public import ZooKeeper
 
-/// Several locks while they are held together; lost with the first of them.
+/// A handle to several locks that are held together; it is lost with the first lock that is lost.
 public final class MultiLease: Sendable {
-    /// The locks' leases, in the order of their paths; they are given up by this one.
+    /// The leases of the locks, in the order of their paths; releasing this handle releases them.
     public let leases: [Lease]
-    /// The locks' paths, in their order.
+    /// The paths of the locks, in sorted order.
     public var paths: [String] { leases.map(\.path) }
     private let loss = OneShot<(LossReason, RecipeError)>()
 
@@ -17,38 +17,42 @@ public final class MultiLease: Sendable {
         }
     }
 
-    /// Whether all locks are surely held at this moment; see ``Lease/isValid``.
+    /// Whether all locks are guaranteed to be held at this moment; see ``Lease/isValid``.
     public var isValid: Bool { leases.allSatisfy(\.isValid) }
 
-    /// Until when all locks are surely held, as far as is known now; `nil` when one is not held any more.
+    /// The time until which all locks are guaranteed to be held, as far as is known now; `nil` if one is not held.
     public var validUntil: ContinuousClock.Instant? {
         let instants = leases.map(\.validUntil)
         return instants.contains(nil) ? nil : instants.compactMap(\.self).min()
     }
 
-    /// How long all locks are surely held from now on if nothing more is heard of the ensemble.
+    /// The time for which all locks are guaranteed to be held if the ensemble sends no further answer.
     public var timeLeft: Duration { leases.map(\.timeLeft).min() ?? .zero }
 
     /// Waits until one of the locks is lost.
     ///
-    /// - Throws: `CancellationError` when the task is cancelled.
+    /// - Throws: `CancellationError` if the task is cancelled.
+    /// - Complexity: No request is sent.
     public var lost: LossReason {
         get async throws { try await loss.wait().0 }
     }
 
-    /// The fencing token of one of the locks: what is written under several locks is ordered by each one's own.
+    /// Returns the fencing token of one of the locks.
     ///
-    /// - Returns: `nil` when the path is not one of the locks'.
+    /// Each resource compares the tokens of its own lock only.
+    ///
+    /// - Parameter path: The path of the lock.
+    /// - Returns: `nil` if none of the locks has this path.
     public func fencingToken(at path: String) -> FencingToken? {
         leases.first { $0.path.hasBytes(of: path) }?.fencingToken
     }
 
     /// Executes operations as one transaction that succeeds only while all locks are held.
     ///
-    /// - Parameter operations: As for `ZooKeeperClient.transaction(_:)`; at least one.
-    /// - Returns: One result for each operation, in their order.
-    /// - Throws: As ``Lease/guarded(_:)``.
-    /// - Complexity: One request.
+    /// - Parameter operations: The operations, as for `ZooKeeperClient.transaction(_:)`; at least one.
+    /// - Returns: One result for each operation, in the same order.
+    /// - Throws: The errors of ``Lease/guarded(_:)``.
+    /// - Complexity: 1 request.
     @discardableResult
     public func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] {
         let holding = Holding(leases.flatMap { $0.place.holding.nodes })
@@ -58,15 +62,16 @@ public final class MultiLease: Sendable {
         return results
     }
 
-    /// Gives all locks up, at the same time.
+    /// Releases all locks concurrently.
     ///
-    /// - Returns: What became of each one's znode, by path; see ``Lease/release()``.
+    /// - Returns: What happened to each znode, by the path of the lock; see ``Lease/release()``.
+    /// - Complexity: 1 request for each lock, concurrently.
     @discardableResult
     public func release() async -> [ZNodeName: ReleaseOutcome] {
         await Self.release(leases)
     }
 
-    /// Gives leases up, whatever becomes of the calling task.
+    /// Releases leases, even if the calling task is cancelled.
     @discardableResult
     static func release(_ leases: [Lease]) async -> [ZNodeName: ReleaseOutcome] {
         await withTaskGroup(of: (String, ReleaseOutcome).self) { group in

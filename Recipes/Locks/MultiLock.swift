@@ -1,6 +1,6 @@
 public import ZooKeeper
 
-/// Several locks that are taken together and held together.
+/// Several locks that are acquired and held together.
 ///
 /// ```swift
 /// let both = try MultiLock([.mutex(source), .write(target)])
@@ -9,9 +9,10 @@ public import ZooKeeper
 /// }
 /// ```
 ///
-/// They are taken one after the other in the order of their paths, whatever the order given, so that two that share locks
-/// do not wait for each other for ever. All of it has one deadline. What does not get all of them keeps none: those that
-/// it had are given back. The loss of one is the loss of all, also while the others are waited for.
+/// The locks are acquired one after another in the order of their paths, whatever order was given. Participants that
+/// share locks therefore cannot deadlock. One timeout covers all acquisitions. A participant that does not acquire all
+/// locks keeps none: the locks it already holds are released. If one lock is lost, all are lost, including while the
+/// other locks are being acquired.
 public final class MultiLock: Sendable {
     /// One of the locks.
     public struct Part: Sendable {
@@ -19,31 +20,32 @@ public final class MultiLock: Sendable {
         let client: ZooKeeperClient
         let place: @Sendable (MonotonicInstant?, _ waits: Bool) async throws -> LockPlace
 
-        /// A mutex.
+        /// Returns a part that acquires a mutex.
         public static func mutex(_ mutex: DistributedMutex) -> Part {
             Part(key: mutex.key, client: mutex.client) { try await mutex.place($0, waits: $1) }
         }
 
-        /// A read-write lock, to read.
+        /// Returns a part that acquires the read lock of a read-write lock.
         public static func read(_ lock: ReadWriteLock) -> Part {
             Part(key: lock.key, client: lock.client) { try await lock.place(.read, $0, waits: $1) }
         }
 
-        /// A read-write lock, to write.
+        /// Returns a part that acquires the write lock of a read-write lock.
         public static func write(_ lock: ReadWriteLock) -> Part {
             Part(key: lock.key, client: lock.client) { try await lock.place(.write, $0, waits: $1) }
         }
     }
 
-    /// The locks' paths, in the order in which they are taken.
+    /// The paths of the locks, in the order in which they are acquired.
     public let paths: [String]
 
     private let parts: [Part]
     private let client: ZooKeeperClient
 
-    /// Puts locks together; nothing is sent.
+    /// Creates a multi-lock without sending a request.
     ///
-    /// - Parameter parts: At least one, in any order, all of one client and of different paths.
+    /// - Parameter parts: The locks, at least one, in any order. All must belong to one client and have different
+    ///   paths.
     /// - Throws: `ZooKeeperError` with code `.invalidArgument`.
     public init(_ parts: [Part]) throws(ZooKeeperError) {
         guard let client = parts.first?.client, parts.allSatisfy({ $0.client === client }) else {
@@ -59,15 +61,18 @@ public final class MultiLock: Sendable {
         paths = sorted.map(\.key.path)
     }
 
-    /// Runs a body while all locks are held.
+    /// Runs a body while holding all locks.
     ///
     /// - Parameters:
-    ///   - patience: Covers all locks together, every step until the last grant; `nil` waits without limit.
-    ///   - body: Runs as a child task; cancelled when a lock is lost or the calling task is cancelled.
-    /// - Returns: What the body returned.
-    /// - Throws: The body's error; ``RecipeError`` of the lock that could not be had or was lost, by its path;
-    ///   `ZooKeeperError`; `CancellationError`. Nothing is held then.
-    /// - Complexity: What the locks cost one after the other; they are given up together.
+    ///   - patience: The timeout for acquiring all locks, including every step until the last one is acquired. `nil`
+    ///     waits without limit.
+    ///   - body: The operation. It runs as a child task, which is cancelled if a lock is lost or the calling task is
+    ///     cancelled.
+    /// - Returns: The value that the body returned.
+    /// - Throws: The error of the body; the ``RecipeError`` of the lock that could not be acquired or was lost, with
+    ///   its path; `ZooKeeperError`; `CancellationError`. No lock is held afterwards.
+    /// - Complexity: The sum of the costs of the locks, which are acquired one after another. They are released
+    ///   concurrently.
     public func withLock<Result: Sendable>(
         waitingAtMost patience: Duration? = nil, _ body: @escaping @Sendable (MultiLease) async throws -> Result
     ) async throws -> Result {
@@ -75,10 +80,15 @@ public final class MultiLock: Sendable {
         return try await LockBody.run(body, holding: try await lease(Patience(atMost: patience)))
     }
 
-    /// Runs a body while all locks are held, if all can be had without waiting for anybody.
+    /// Runs a body while holding all locks, if all can be acquired without waiting for another participant.
     ///
-    /// - Throws: ``RecipeError`` with code `.notAvailable` and the path of the first that cannot; else as
-    ///   ``withLock(waitingAtMost:_:)``.
+    /// - Parameter body: The operation. It runs as a child task, which is cancelled if a lock is lost or the calling
+    ///   task is cancelled.
+    /// - Returns: The value that the body returned.
+    /// - Throws: ``RecipeError`` with code `.notAvailable` and the path of the first lock that cannot be acquired;
+    ///   otherwise the errors of ``withLock(waitingAtMost:_:)``.
+    /// - Complexity: The sum of the costs of the locks, which are acquired one after another. They are released
+    ///   concurrently.
     public func tryWithLock<Result: Sendable>(
         _ body: @escaping @Sendable (MultiLease) async throws -> Result
     ) async throws -> Result {
@@ -88,16 +98,19 @@ public final class MultiLock: Sendable {
 
     /// Acquires all locks.
     ///
-    /// - Parameter patience: Covers all locks together; `nil` waits without limit.
-    /// - Returns: One handle for all, to be released by whichever task.
-    /// - Throws: As ``withLock(waitingAtMost:_:)``; nothing is held then.
+    /// - Parameter patience: The timeout for acquiring all locks. `nil` waits without limit.
+    /// - Returns: One handle for all locks. Any task may release it.
+    /// - Throws: The errors of ``withLock(waitingAtMost:_:)`` except those of the body. No lock is held afterwards.
+    /// - Complexity: The sum of the costs of the locks, which are acquired one after another.
     public func acquire(waitingAtMost patience: Duration? = nil) async throws -> MultiLease {
         try await handle(Patience(atMost: patience))
     }
 
-    /// Acquires all locks, if all can be had without waiting for anybody.
+    /// Acquires all locks, if all can be acquired without waiting for another participant.
     ///
-    /// - Throws: As ``tryWithLock(_:)``; nothing is held then.
+    /// - Returns: One handle for all locks. Any task may release it.
+    /// - Throws: The errors of ``tryWithLock(_:)`` except those of the body. No lock is held afterwards.
+    /// - Complexity: The sum of the costs of the locks, which are acquired one after another.
     public func tryAcquire() async throws -> MultiLease {
         try await handle(.none)
     }
@@ -126,7 +139,7 @@ public final class MultiLock: Sendable {
         }
     }
 
-    /// Takes one more, and stops when one of those that are held is lost.
+    /// Acquires one more lock, and stops if a lock that is already held is lost.
     private func acquire(
         _ part: Part, _ deadline: MonotonicInstant?, waits: Bool, holding leases: [Lease]
     ) async throws -> Lease {

@@ -1,26 +1,30 @@
 internal import ZooKeeper
 
-/// How long an acquisition may take.
+/// The time limit of an acquisition.
 enum Patience: Sendable {
-    /// Does not wait for others at all.
+    /// Does not wait for other participants.
     case none
     case atMost(Duration)
     case unlimited
 
-    /// - Parameter duration: `nil` waits without limit.
+    /// Creates a limit from a timeout.
+    ///
+    /// - Parameter duration: The timeout; `nil` waits without limit.
     init(atMost duration: Duration?) {
         self = duration.map { .atMost($0) } ?? .unlimited
     }
 
-    /// Thirty-four years: what clocks can reckon with.
+    /// 34 years: the longest duration that clocks can compute with.
     private static let longest: Duration = .seconds(1 << 30)
 
-    /// Whether to wait for those in front.
+    /// Whether to wait for participants ahead in the queue.
     var waits: Bool {
         if case .none = self { false } else { true }
     }
 
-    /// When every step must be over; one that does not wait for others gets the client's time for a request.
+    /// Returns the time by which every step must be completed; `nil` for no limit.
+    ///
+    /// An acquisition that does not wait for other participants has the client's retry deadline.
     func deadline(_ client: ZooKeeperClient) -> MonotonicInstant? {
         switch self {
         case .none: client.clock.now + client.configuration.retry.deadline

@@ -1,7 +1,7 @@
 internal import ZooKeeper
 
 extension ReadWriteLock {
-    /// Finds the place to hold by; the caller must leave it.
+    /// Acquires the lock and returns the held lock, which the caller must leave.
     func place(
         _ kind: ContenderName.Kind, _ deadline: MonotonicInstant?, waits: Bool
     ) async throws -> LockPlace {
@@ -16,7 +16,7 @@ extension ReadWriteLock {
         return place
     }
 
-    /// A lock inside one that is held is a part of it, and is lost with it.
+    /// Returns the outer lock for a nested one, which is lost together with the outer lock.
     private func nest(_ kind: ContenderName.Kind, in outer: LockPlace) throws -> LockPlace {
         if kind == .write, outer.kind == .read {
             throw RecipeError(
@@ -28,7 +28,7 @@ extension ReadWriteLock {
         return outer
     }
 
-    /// Joins a read lock that this client holds, unless a writer is queued behind it: that one would starve.
+    /// Shares a read lock that this client holds, unless a writer waits behind it, which could starve otherwise.
     private func share(until deadline: MonotonicInstant?) async throws -> LockPlace? {
         guard let place = SharedPlaces.enter(key) else { return nil }
         do {

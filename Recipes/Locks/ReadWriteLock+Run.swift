@@ -1,7 +1,7 @@
 internal import ZooKeeper
 
 extension ReadWriteLock {
-    /// Acquires, runs the body to its end, and gives the place up.
+    /// Acquires the lock, runs the body to completion, and releases the lock.
     func hold<Value: Sendable>(
         _ kind: ContenderName.Kind, _ patience: Patience, _ body: @escaping @Sendable (Lease) async throws -> Value
     ) async throws -> Value {

@@ -1,6 +1,6 @@
 public import ZooKeeper
 
-/// A lock across processes that many readers or one writer hold.
+/// A lock across processes that many readers or one writer can hold at a time.
 ///
 /// ```swift
 /// let lock = try ReadWriteLock(client: client, path: "/locks/catalogue", holderName: "importer 3")
@@ -9,40 +9,43 @@ public import ZooKeeper
 /// }
 /// ```
 ///
-/// The order is first come, first served: a reader does not overtake a writer that waits. While the connection is lost a
-/// holder stays a holder until its deadline, and a waiting contender keeps its place as long as its session lives.
+/// Participants acquire the lock in first-in, first-out order: a reader does not overtake a waiting writer. While the
+/// connection is lost, a holder keeps the lock until its deadline, and a waiting participant keeps its position in the
+/// queue as long as its session lives.
 ///
-/// The body runs as a child task. When the lock is lost (own znode deleted, session expired, or not proved in time) the
-/// body is cancelled and **awaited**, then ``RecipeError`` with code `.lost` is thrown; only then is the place given up.
-/// A body that does not react to cancellation delays that; what it writes to refuses it by the ``Lease/fencingToken``.
+/// The body runs as a child task. The lock is lost if its znode is deleted, the session expires, or the session cannot
+/// be confirmed before the deadline. In this case the body is cancelled and **awaited**, the lock is released, and
+/// ``RecipeError`` with code `.lost` is thrown. A body that does not react to cancellation delays this. A store that
+/// checks the ``Lease/fencingToken`` refuses the late writes of such a body.
 ///
-/// Within a body, the same task and its children may take the lock again: a read or write lock inside the write lock and
-/// a read lock inside the read lock are granted at once, as parts of the outer one. A write lock inside a read lock fails
-/// with `.upgradeNotAllowed`. ``Lease/downgrade()`` turns a write lock into a read lock.
+/// The lock is reentrant within a body, for the same task and its child tasks. A read or write lock inside the write
+/// lock, and a read lock inside the read lock, are granted immediately as parts of the outer lock. A write lock inside
+/// a read lock fails with `.upgradeNotAllowed`. ``Lease/downgrade()`` turns a write lock into a read lock.
 ///
-/// Readers of one client share a znode: a reader joins the one that its client holds, unless a writer is queued.
+/// Readers of one client share a znode: a reader joins the read lock that its client already holds, unless a writer
+/// waits.
 ///
-/// The znodes are those of Apache Curator's `InterProcessReadWriteLock`, so that JVM processes can take part:
-/// `PATH/_c_<uuid>-__READ__0000000000` and `…__WRIT__…`, ephemeral and sequential, with the holder's name as data. Nothing
-/// else may be put below the path by programs that use Curator; here other children are ignored.
+/// The znode layout is that of Apache Curator's `InterProcessReadWriteLock`, so JVM processes can share the lock:
+/// `PATH/_c_<uuid>-__READ__0000000000` and `…__WRIT__…`, ephemeral and sequential, with the participant's ID as data.
+/// If programs use Curator, nothing else may be created below the path. This package ignores other children.
 public final class ReadWriteLock: Sendable {
-    /// The lock's directory.
+    /// The path of the lock's directory.
     public let path: String
-    /// What the own znodes hold, for people who look.
+    /// The participant's ID, which other processes see in ``queue()``.
     public let holderName: String
-    /// What belongs to the lock, for others to read; see ``LockQueueEntry/data``.
+    /// The application data in the lock's znode, for other processes to read; see ``LockQueueEntry/data``.
     public let data: [UInt8]
 
     let client: ZooKeeperClient
     let key: LockPlace.Key
 
-    /// Makes a lock; nothing is sent.
+    /// Creates a lock without sending a request.
     ///
     /// - Parameters:
-    ///   - client: Whose session holds the lock; it must be running, else everything waits.
-    ///   - path: The lock's directory; it and its parents are created as needed.
-    ///   - holderName: Who holds it or waits, for people who look.
-    ///   - data: What belongs to the lock, for others to read.
+    ///   - client: The client whose session holds the lock. It must be running; until it runs, all calls wait.
+    ///   - path: The path of the lock's directory. The directory and its parents are created as needed.
+    ///   - holderName: The participant's ID, shown to operators and other processes. Default: empty.
+    ///   - data: Application data for other processes to read. Default: empty.
     /// - Throws: `ZooKeeperError` with code `.invalidPath`.
     public init(
         client: ZooKeeperClient, path: String, holderName: String = "", data: [UInt8] = []
@@ -57,26 +60,31 @@ public final class ReadWriteLock: Sendable {
 
     var lockData: LockData { LockData(ownerName: holderName, data: data) }
 
-    /// Runs a body while a read lock is held.
+    /// Runs a body while holding a read lock.
     ///
-    /// - Parameter body: Runs as a child task; cancelled when the lock is lost or the calling task is cancelled.
-    /// - Returns: What the body returned.
-    /// - Throws: The body's error; ``RecipeError`` with code `.lost` or `.queueNumbersExhausted`;
-    ///   `ZooKeeperError`: `.noAuth`, `.clientStopped`; `CancellationError`. Nothing is held then.
-    /// - Complexity: One flight of two requests when no writer is in front, and one request at the end; one listing when
-    ///   the client holds a read lock already.
+    /// - Parameter body: The operation. It runs as a child task, which is cancelled if the lock is lost or the calling
+    ///   task is cancelled.
+    /// - Returns: The value that the body returned.
+    /// - Throws: The error of the body; ``RecipeError`` with code `.lost` or `.queueNumbersExhausted`; `ZooKeeperError`
+    ///   with code `.noAuth` or `.clientStopped`; `CancellationError`. The lock is not held afterwards.
+    /// - Complexity: If no writer is ahead, 2 requests in 1 round trip to acquire the lock, and 1 request to release
+    ///   it. If the client already holds a read lock that it can share, 1 request.
     public func withReadLock<Result: Sendable>(
         _ body: @escaping @Sendable (Lease) async throws -> Result
     ) async throws -> Result {
         try await hold(.read, .unlimited, body)
     }
 
-    /// Runs a body while a read lock is held that is granted within a time.
+    /// Runs a body while holding a read lock, if the lock is acquired before a timeout.
     ///
     /// - Parameters:
-    ///   - patience: Covers every step until the grant, also the wait for a connection.
-    ///   - body: Runs as a child task; cancelled when the lock is lost or the calling task is cancelled.
-    /// - Throws: ``RecipeError`` with code `.timedOut`, else as ``withReadLock(_:)``.
+    ///   - patience: The timeout for acquiring the lock. It covers every step until the lock is acquired, including the
+    ///     wait for a connection.
+    ///   - body: The operation. It runs as a child task, which is cancelled if the lock is lost or the calling task is
+    ///     cancelled.
+    /// - Returns: The value that the body returned.
+    /// - Throws: ``RecipeError`` with code `.timedOut`; otherwise the errors of ``withReadLock(_:)``.
+    /// - Complexity: The same as ``withReadLock(_:)``.
     public func withReadLock<Result: Sendable>(
         waitingAtMost patience: Duration,
         _ body: @escaping @Sendable (Lease) async throws -> Result
@@ -84,36 +92,49 @@ public final class ReadWriteLock: Sendable {
         try await hold(.read, .atMost(patience), body)
     }
 
-    /// Runs a body while a read lock is held, if no writer holds the lock or waits for it.
+    /// Runs a body while holding a read lock, if no writer holds the lock or waits for it.
     ///
-    /// - Throws: ``RecipeError`` with code `.notAvailable` when there is a writer, `.timedOut` when the ensemble does not
-    ///   answer within the client's time for a request; else as ``withReadLock(_:)``.
-    /// - Complexity: One listing; nothing is created when there is a writer.
+    /// - Parameter body: The operation. It runs as a child task, which is cancelled if the lock is lost or the calling
+    ///   task is cancelled.
+    /// - Returns: The value that the body returned.
+    /// - Throws: ``RecipeError`` with code `.notAvailable` if a writer holds the lock or waits for it, or `.timedOut`
+    ///   if the ensemble does not answer within the client's retry deadline; otherwise the errors of
+    ///   ``withReadLock(_:)``.
+    /// - Complexity: 1 request if there is a writer; no znode is created then. Otherwise 3 requests in 2 round trips to
+    ///   acquire the lock, and 1 request to release it. If the client already holds a read lock that it can share, 1
+    ///   request.
     public func tryWithReadLock<Result: Sendable>(
         _ body: @escaping @Sendable (Lease) async throws -> Result
     ) async throws -> Result {
         try await hold(.read, .none, body)
     }
 
-    /// Runs a body while the write lock is held.
+    /// Runs a body while holding the write lock.
     ///
-    /// - Parameter body: Runs as a child task; cancelled when the lock is lost or the calling task is cancelled.
-    /// - Returns: What the body returned.
-    /// - Throws: The body's error; ``RecipeError`` with code `.lost`, `.upgradeNotAllowed` or `.queueNumbersExhausted`;
-    ///   `ZooKeeperError`: `.noAuth`, `.clientStopped`; `CancellationError`. Nothing is held then.
-    /// - Complexity: One flight of two requests when nobody is in front, and one request at the end.
+    /// - Parameter body: The operation. It runs as a child task, which is cancelled if the lock is lost or the calling
+    ///   task is cancelled.
+    /// - Returns: The value that the body returned.
+    /// - Throws: The error of the body; ``RecipeError`` with code `.lost`, `.upgradeNotAllowed` or
+    ///   `.queueNumbersExhausted`; `ZooKeeperError` with code `.noAuth` or `.clientStopped`; `CancellationError`. The
+    ///   lock is not held afterwards.
+    /// - Complexity: If the queue is empty, 2 requests in 1 round trip to acquire the lock, and 1 request to release
+    ///   it.
     public func withWriteLock<Result: Sendable>(
         _ body: @escaping @Sendable (Lease) async throws -> Result
     ) async throws -> Result {
         try await hold(.write, .unlimited, body)
     }
 
-    /// Runs a body while the write lock is held, when it is granted within a time.
+    /// Runs a body while holding the write lock, if the lock is acquired before a timeout.
     ///
     /// - Parameters:
-    ///   - patience: Covers every step until the grant, also the wait for a connection.
-    ///   - body: Runs as a child task; cancelled when the lock is lost or the calling task is cancelled.
-    /// - Throws: ``RecipeError`` with code `.timedOut`, else as ``withWriteLock(_:)``.
+    ///   - patience: The timeout for acquiring the lock. It covers every step until the lock is acquired, including the
+    ///     wait for a connection.
+    ///   - body: The operation. It runs as a child task, which is cancelled if the lock is lost or the calling task is
+    ///     cancelled.
+    /// - Returns: The value that the body returned.
+    /// - Throws: ``RecipeError`` with code `.timedOut`; otherwise the errors of ``withWriteLock(_:)``.
+    /// - Complexity: The same as ``withWriteLock(_:)``.
     public func withWriteLock<Result: Sendable>(
         waitingAtMost patience: Duration,
         _ body: @escaping @Sendable (Lease) async throws -> Result
@@ -121,23 +142,30 @@ public final class ReadWriteLock: Sendable {
         try await hold(.write, .atMost(patience), body)
     }
 
-    /// Runs a body while the write lock is held, if nobody holds the lock or waits for it.
+    /// Runs a body while holding the write lock, if no participant holds the lock or waits for it.
     ///
-    /// - Throws: ``RecipeError`` with code `.notAvailable` when somebody does, `.timedOut` when the ensemble does not answer
-    ///   within the client's time for a request; else as ``withWriteLock(_:)``.
-    /// - Complexity: One listing; nothing is created when somebody is there.
+    /// - Parameter body: The operation. It runs as a child task, which is cancelled if the lock is lost or the calling
+    ///   task is cancelled.
+    /// - Returns: The value that the body returned.
+    /// - Throws: ``RecipeError`` with code `.notAvailable` if another participant holds the lock or waits for it, or
+    ///   `.timedOut` if the ensemble does not answer within the client's retry deadline; otherwise the errors of
+    ///   ``withWriteLock(_:)``.
+    /// - Complexity: 1 request if the queue is not empty; no znode is created then. Otherwise 3 requests in 2 round
+    ///   trips to acquire the lock, and 1 request to release it.
     public func tryWithWriteLock<Result: Sendable>(
         _ body: @escaping @Sendable (Lease) async throws -> Result
     ) async throws -> Result {
         try await hold(.write, .none, body)
     }
 
-    /// Who holds the lock and who waits for it, in the order of the queue.
+    /// Lists the holders and the waiting participants, in queue order.
     ///
-    /// As the connected server knows it, one read after the other: who comes or goes meanwhile may be missing. Readers
-    /// of one client share an entry.
-    /// - Throws: `ZooKeeperError`; `CancellationError`. A lock that nobody has ever taken has an empty queue.
-    /// - Complexity: One listing, and one request for each entry.
+    /// The connected server answers from its own state, one read after another. The list may miss participants that
+    /// join or leave during the call. Readers of one client share an entry.
+    ///
+    /// - Returns: One entry for each znode; empty if no participant has ever used the lock.
+    /// - Throws: `ZooKeeperError`; `CancellationError`.
+    /// - Complexity: 1 request for the list and 1 for each entry, at most 64 entries in a round trip.
     public func queue() async throws -> [LockQueueEntry] {
         try await LockQueueEntry.list(path, client: client)
     }

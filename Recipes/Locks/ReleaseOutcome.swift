@@ -1,4 +1,4 @@
-/// What became of a lock that was given up.
+/// The outcome of releasing a lock.
 public struct ReleaseOutcome: Sendable, Hashable, CustomStringConvertible {
     enum Kind: Hashable { case deleted, sessionEnded, stillTrying, stillShared }
 
@@ -9,17 +9,17 @@ public struct ReleaseOutcome: Sendable, Hashable, CustomStringConvertible {
     static let stillTrying = ReleaseOutcome(kind: .stillTrying)
     static let stillShared = ReleaseOutcome(kind: .stillShared)
 
-    /// The own znode is gone: the next in the queue can have the lock.
+    /// Whether the znode is deleted, so that the next participant in the queue can acquire the lock.
     public var isDeleted: Bool { kind == .deleted }
-    /// The session had ended, and the own znode with it.
+    /// Whether the session had ended, and the znode with it.
     public var isSessionEnded: Bool { kind == .sessionEnded }
-    /// The own znode is not known to be gone; its deletion is repeated until it is, or until the session has ended.
+    /// Whether the znode may still exist; the deletion is retried until it succeeds or the session has ended.
     ///
-    /// ``Lease/states`` tells when. Others wait as long as this lasts.
+    /// ``Lease/states`` reports the completion. Waiting participants keep waiting until then.
     public var isStillTrying: Bool { kind == .stillTrying }
-    /// Others in this process hold the lock by the same znode; it goes with the last of them.
+    /// Whether other users in this process hold the lock by the same znode, which is deleted when the last one leaves.
     public var isStillShared: Bool { kind == .stillShared }
 
-    /// The outcome's name.
+    /// The name of the outcome.
     public var description: String { "\(kind)" }
 }

@@ -1,44 +1,46 @@
 internal import Synchronization
 internal import ZooKeeper
 
-/// Somebody asks the holder of a lock to give it up.
+/// A request to the holder of a lock to release it.
 ///
-/// It is no more than that: the holder decides, and what it holds stays its own until then.
+/// The request does not force a release. The holder decides, and keeps the lock until it releases it.
 public struct ReleaseRequest: Sendable, Hashable {
-    /// Who asks, as it says itself; empty when it does not, as Apache Curator's `Revoker` does.
+    /// The ID of the requesting participant; empty if it gave none, as Apache Curator's `Revoker` does.
     public var asker: String
-    /// Why, for people; empty when it was not said.
+    /// The reason, for operators; empty if none was given.
     public var reason: String
 
-    /// Makes a request, for tests.
+    /// Creates a request, for tests.
     public init(asker: String = "", reason: String = "") {
         self.asker = asker
         self.reason = reason
     }
 
-    /// What Apache Curator's `Revoker` writes over the holder's data.
+    /// The data that Apache Curator's `Revoker` writes over the holder's data.
     static let curatorMessage = Array("__REVOKE__".utf8)
 }
 
 extension Lease {
-    /// The requests to give this lock up: those that have come already, then each one that comes.
+    /// The requests to release this lock: first those received so far, then each new one.
     ///
-    /// Ends when the lock is given up or lost.
+    /// The sequence ends when the lock is released or lost.
     public var releaseRequests: AsyncStream<ReleaseRequest> { place.requests.follow() }
 }
 
 extension DistributedMutex {
-    /// Asks somebody who holds the lock to give it up: the holder is told by ``Lease/releaseRequests``.
+    /// Asks a holder of the lock to release it; the holder receives the request in ``Lease/releaseRequests``.
     ///
-    /// Who waits for the lock is told when it gets it. What the znode says is not touched. The request is withdrawn when
-    /// the znode goes or this client's session ends. Holders by other programs do not understand it.
+    /// If the entry waits for the lock, it receives the request once it acquires the lock. The data of the entry's
+    /// znode does not change. The request is withdrawn when that znode is deleted or this client's session ends.
+    /// Holders that use another implementation do not understand the request.
     ///
     /// - Parameters:
-    ///   - entry: Of this lock's ``queue()``.
-    ///   - reason: Why, for people.
-    /// - Returns: Whether the entry was still there.
-    /// - Throws: `ZooKeeperError`: `.noAuth`, `.clientStopped`; `CancellationError`, and it may have been asked.
-    /// - Complexity: Two requests, one after the other, and three in the background; four for the holder.
+    ///   - entry: An entry of this lock's ``queue()``.
+    ///   - reason: The reason, for operators. Default: empty.
+    /// - Returns: Whether the entry still existed.
+    /// - Throws: `ZooKeeperError` with code `.noAuth` or `.clientStopped`; `CancellationError`, in which case the
+    ///   request may have been sent.
+    /// - Complexity: 2 requests in 2 round trips, and 3 in the background; the holder sends 4.
     @discardableResult
     public func requestRelease(from entry: LockQueueEntry, reason: String = "") async throws -> Bool {
         try await ReleaseRequest(asker: ownerName, reason: reason).send(to: entry, client: client)
@@ -46,7 +48,14 @@ extension DistributedMutex {
 }
 
 extension ReadWriteLock {
-    /// Asks somebody who holds the lock to give it up; see ``DistributedMutex/requestRelease(from:reason:)``.
+    /// Asks a holder of the lock to release it; see ``DistributedMutex/requestRelease(from:reason:)``.
+    ///
+    /// - Parameters:
+    ///   - entry: An entry of this lock's ``queue()``.
+    ///   - reason: The reason, for operators. Default: empty.
+    /// - Returns: Whether the entry still existed.
+    /// - Throws: The errors of ``DistributedMutex/requestRelease(from:reason:)``.
+    /// - Complexity: 2 requests in 2 round trips, and 3 in the background; the holder sends 4.
     @discardableResult
     public func requestRelease(from entry: LockQueueEntry, reason: String = "") async throws -> Bool {
         try await ReleaseRequest(asker: holderName, reason: reason).send(to: entry, client: client)
@@ -54,7 +63,14 @@ extension ReadWriteLock {
 }
 
 extension DistributedSemaphore {
-    /// Asks somebody who holds a lease to give it up; see ``DistributedMutex/requestRelease(from:reason:)``.
+    /// Asks the holder of a lease to release it; see ``DistributedMutex/requestRelease(from:reason:)``.
+    ///
+    /// - Parameters:
+    ///   - entry: An entry of this semaphore's ``queue()``.
+    ///   - reason: The reason, for operators. Default: empty.
+    /// - Returns: Whether the entry still existed.
+    /// - Throws: The errors of ``DistributedMutex/requestRelease(from:reason:)``.
+    /// - Complexity: 2 requests in 2 round trips, and 3 in the background; the holder sends 4.
     @discardableResult
     public func requestRelease(from entry: LockQueueEntry, reason: String = "") async throws -> Bool {
         try await ReleaseRequest(asker: ownerName, reason: reason).send(to: entry, client: client)
@@ -78,7 +94,7 @@ extension ReleaseRequest {
         }
     }
 
-    /// A request to nobody, or to one that does not understand it, must not stand for ever.
+    /// Deletes the request once the holder's znode is gone, so that a request that nobody takes does not remain.
     private static func withdraw(_ path: String, whenGone holder: String, session: LiveSession) {
         let sink = WatchSink { event in
             if event.isSessionEnded { return }
@@ -96,7 +112,7 @@ extension ReleaseRequest {
 }
 
 extension String {
-    /// A znode's directory and its name in it.
+    /// The path of the parent znode, and the name of the child.
     var asChild: (directory: String, name: String) {
         guard let slash = utf8.lastIndex(of: UInt8(ascii: "/")) else { return ("/", self) }
         let directory = String(self[..<slash])
@@ -104,9 +120,9 @@ extension String {
     }
 }
 
-/// The requests that have come to one place, and everybody who follows them.
+/// The release requests that a holder has received, and the observers of them.
 ///
-/// Those of before anybody followed are kept; of very many the newest.
+/// Requests received before the first observer are kept, but at most the newest 64.
 final class ReceivedRequests: Sendable {
     private struct State: Combining {
         var received: [ReleaseRequest] = []
@@ -169,11 +185,11 @@ final class ReceivedRequests: Sendable {
 }
 
 extension LockPlace {
-    /// Somebody has written one of the own znodes: to ask for something, or as Curator revokes.
+    /// Handles a write to one of the lock's znodes: a request, or a revocation by Curator.
     func hear(_ bytes: [UInt8], at path: String) {
         guard bytes != ReleaseRequest.curatorMessage else {
             requests.add([ReleaseRequest()])
-            // What was there belongs to the holder, and tells others who it is.
+            // Restores the holder's data, by which other processes identify the holder.
             return session.post(.setData(path: path, data: data))
         }
         let (queue, name) = path.asChild

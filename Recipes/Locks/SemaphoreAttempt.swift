@@ -1,19 +1,20 @@
 internal import Synchronization
 internal import ZooKeeper
 
-/// The way from the semaphore's mutex, which one has at a time, to the leases: in the mutex' session or not at all.
+/// One attempt to acquire leases while holding the semaphore's mutex, in the session of the mutex.
 ///
-/// The leases are created by the transaction that gives the mutex up and checks the limit: whoever counted leases while it
-/// had the mutex still has it then, nobody has created any meanwhile, and the limit is the one that was read.
+/// One transaction releases the mutex, checks the version of the limit, and creates the leases. A participant that
+/// counted the leases while it held the mutex therefore still holds it in the transaction. No other participant has
+/// created leases in between, and the limit is the one that was read.
 final class SemaphoreAttempt: Sendable {
     private struct State {
-        /// Whether leases may stand.
+        /// Whether leases may have been created.
         var hasAsked = false
         var isGranted = false
-        /// The looks at the leases.
+        /// The batch of the reads that count the leases.
         ///
-        /// They are answered on the connection on which the mutex was granted, or after a barrier on a later one: a server that
-        /// is behind does not know all leases of those who had the mutex before.
+        /// They are answered on the connection on which the mutex was acquired, or on a later one after a barrier. A
+        /// server that lags may not know all leases of earlier holders of the mutex.
         var looks: RequestBatch
         var needsBarrier = false
     }
@@ -44,8 +45,10 @@ final class SemaphoreAttempt: Sendable {
         limit = RenewedWatch(semaphore.client, semaphore.limitPath, .data, changes)
     }
 
-    /// - Returns: `nil` when the mutex or its session was lost, so that everything begins again.
-    /// - Throws: ``RecipeError``, `ZooKeeperError`, `CancellationError`; then ``giveUp(atMost:)`` must follow.
+    /// Runs the attempt.
+    ///
+    /// - Returns: `nil` if the mutex or its session was lost, so that the acquisition must start again.
+    /// - Throws: ``RecipeError``, `ZooKeeperError`, `CancellationError`. The caller must then call ``giveUp(atMost:)``.
     func run() async throws -> LockPlace? {
         mutex.held.onLoss { [changes] _ in changes.signal() }
         var backoff = client.makeBackoff(.quick)
@@ -66,9 +69,9 @@ final class SemaphoreAttempt: Sendable {
         return nil
     }
 
-    /// Counts the leases; when too few are free, waits for the next change.
+    /// Counts the leases, and waits for the next change if too few are free.
     ///
-    /// - Returns: The version of the limit by which there is room, or `nil` after a wait.
+    /// - Returns: The version of the limit that leaves enough leases free, or `nil` after a wait.
     private func awaitRoom() async throws -> Int32? {
         let (looks, needsBarrier) = state.withLock { ($0.looks, $0.needsBarrier) }
         let barrier: [SessionRequest] = needsBarrier ? [.barrier(at: mutex.held.path)] : []
@@ -97,9 +100,9 @@ final class SemaphoreAttempt: Sendable {
         return nil
     }
 
-    /// Gives the mutex up and takes the leases, at one instant.
+    /// Releases the mutex and creates the leases in one transaction.
     ///
-    /// - Returns: The leases' paths; `nil` when the mutex is gone and there are no leases.
+    /// - Returns: The paths of the leases; `nil` if the mutex is gone and no leases were created.
     private func take(limitVersion: Int32) async throws -> [String]? {
         let base = "\(semaphore.leasesPath)/\(prefix)\(SemaphoreRoom.word)"
         let creates = (0..<count).map { _ in
@@ -108,7 +111,7 @@ final class SemaphoreAttempt: Sendable {
         let operations = [.delete(mutex.held.path), .check(limit.path, version: limitVersion)] + creates
         state.withLock { $0.hasAsked = true }
         do {
-            // The mutex is let go with the answer: nothing asks for its znode any more.
+            // The mutex is released with the answer: its znode is not needed any more.
             let reply = try await session.send(.multi(operations)) { [mutex] result in
                 if case .success = result { mutex.held.release() }
             }
@@ -121,7 +124,9 @@ final class SemaphoreAttempt: Sendable {
         }
     }
 
-    /// The transaction's answer was lost: it has happened if the leases stand, and has not if the mutex does.
+    /// Determines the outcome of the transaction after its answer was lost.
+    ///
+    /// If the leases exist, the transaction was executed. If the mutex exists, it was not.
     private func find() async throws -> [String]? {
         var backoff = client.makeBackoff(.quick)
         while true {
@@ -129,7 +134,7 @@ final class SemaphoreAttempt: Sendable {
                 behindBarrierAt: "/", [.children(path: leases.path), .exists(path: mutex.held.path)])
             switch (results[0], results[1]) {
             case (.success(let reply), _) where try own(in: reply).count == count: return try own(in: reply)
-            // Not all of them stand: somebody has deleted one, and the rest goes with it.
+            // Only some of the leases exist: another process has deleted one, so the rest is deleted as well.
             case (.success(let reply), _) where try !own(in: reply).isEmpty: return nil
             case (.success, .success): throw ZooKeeperError(.badVersion)
             case (.success, .failure(let error)) where error.code == .noNode: return nil
@@ -147,7 +152,7 @@ final class SemaphoreAttempt: Sendable {
         }
     }
 
-    /// Holds by the leases once the session is proved.
+    /// Holds the leases once the session is confirmed.
     private func hold(_ paths: [String]) async throws -> LockPlace? {
         while !session.hasEnded {
             var batch = RequestBatch()
@@ -177,7 +182,7 @@ final class SemaphoreAttempt: Sendable {
         state.withLock { $0.isGranted = true }
         mutex.held.release()
         forgetWatches()
-        // There may be a second znode of the mutex, when the first one's creation was uncertain.
+        // If the outcome of the first creation was unknown, the mutex may have a second znode.
         if case .prefix = mutex.cleanUp { session.cleanUp(mutex.cleanUp) }
         return LockPlace(
             Holding(held), name: nil, cleanUp: held.map { .node(path: $0.path) },
@@ -194,7 +199,7 @@ final class SemaphoreAttempt: Sendable {
         limit.giveUp()
     }
 
-    /// Takes back whatever was begun: mutex and leases, seen or not.
+    /// Deletes everything that the attempt may have created: the mutex and the leases, observed or not.
     func giveUp(atMost patience: Duration) async {
         let (hasAsked, isGranted) = state.withLock { ($0.hasAsked, $0.isGranted) }
         guard !isGranted else { return }
@@ -207,7 +212,7 @@ final class SemaphoreAttempt: Sendable {
     }
 }
 
-/// A watch that is set again with a read when it has been used up, and not before.
+/// A watch that a read sets again only after it has fired.
 private final class RenewedWatch: Sendable {
     let path: String
     private let client: ZooKeeperClient
@@ -219,7 +224,7 @@ private final class RenewedWatch: Sendable {
         (self.client, self.path, self.kind, self.changes) = (client, path, kind, changes)
     }
 
-    /// What the next read is to set; `nil` when the watch stands.
+    /// The watch that the next read must set; `nil` if it is already set.
     var renewed: WatchSink? {
         watch.withLock { state in
             state.isNew = state.set == nil
@@ -233,7 +238,7 @@ private final class RenewedWatch: Sendable {
         }
     }
 
-    /// A read that failed has set nothing.
+    /// Handles the result of a read; a read that failed has set no watch.
     func answered(_ result: SessionResult) {
         guard case .failure = result else { return }
         watch.withLock { if $0.isNew { $0.set = nil } }
