@@ -4,7 +4,7 @@ internal import ZooKeeper
 extension Contender {
     typealias Machine = ContenderStateMachine
 
-    /// Starts an action; its answer comes back as an input of this step.
+    /// Starts an action; its result is passed back as an input of this step.
     func perform(_ action: Machine.Action, step: Int) {
         switch action {
         case .awaitSession(let isRetry): awaitSession(isRetry: isRetry, step: step)
@@ -27,7 +27,7 @@ extension Contender {
         }
     }
 
-    /// Sends a flight in the present session.
+    /// Sends a batch of requests in the current session.
     private func post(
         _ requests: [SessionRequest], completion: @escaping @Sendable (Contender, [SessionResult]) -> Void
     ) {
@@ -37,7 +37,7 @@ extension Contender {
 
     private func awaitSession(isRetry: Bool, step: Int) {
         dropHeld()
-        // A retry always takes the way over a task: it must not go round on the delivering thread.
+        // A retry always runs in a task, so that it cannot recurse on the delivering thread.
         if !isRetry, let session = client.presentConnection?.session { return begin(session, step: step) }
         wait { contender in
             do {
@@ -49,7 +49,7 @@ extension Contender {
             } catch let error as ZooKeeperError {
                 contender.receive(.noSession(error), step: step)
             } catch {
-                // Cancelled, because the attempt has ended.
+                // The task was cancelled because the attempt has ended.
             }
         }
     }
@@ -82,7 +82,7 @@ extension Contender {
             } catch let error as ZooKeeperError {
                 contender.receive(.parentsCreated(.failure(error)), step: step)
             } catch {
-                // Cancelled, because the attempt has ended.
+                // The task was cancelled because the attempt has ended.
             }
         }
     }
@@ -96,7 +96,7 @@ extension Contender {
         }
     }
 
-    /// When the session needs a proof before anything can be granted, it goes along.
+    /// Lists the queue, together with a request that confirms the session if one is needed before a grant.
     private func list(own: String, discarding: [String], step: Int) {
         dropHeld()
         let isProved = state.withLock { $0.session.map { $0.validUntil > client.clock.now + $0.timeout / 8 } } ?? false
@@ -109,10 +109,10 @@ extension Contender {
 
     private func hold(_ own: Machine.Own, step: Int) {
         let (before, session) = state.withLock { ($0.held, $0.session) }
-        // One that was lost while the session was being proved stays lost.
+        // If the znode was lost while the session was being confirmed, it stays lost.
         if before?.lossReason != nil { dropHeld() }
         let held = state.withLock { state -> HeldNode? in
-            // What is held for a moment only is not worth a watch.
+            // The watch is delayed, because a lock that is held only for a moment does not need one.
             state.held =
                 state.held
                 ?? session?.hold(path(own.name.string), czxid: own.czxid, watchingAfter: .milliseconds(20))
@@ -136,7 +136,7 @@ extension Contender {
             switch results[0] {
             case .success: contender.handle { $0.receiveOwnGone(move.from) }
             case .failure(let error) where error.isOutcomeUnknown || error.code == .connectionLoss:
-                // Once more: what has happened does not happen twice.
+                // The transaction is repeated; it cannot be executed twice.
                 guard let holder = ContenderName(move.holder) else { return }
                 contender.takePlace(of: holder, as: move.from, offer: move.offer)
             case .failure: contender.post([.delete(path: move.offer)]) { _, _ in }
@@ -171,7 +171,7 @@ extension Contender {
         watchOwn(own)
     }
 
-    /// Watches the own znode for its end, and for what is written into it.
+    /// Watches the participant's znode for its deletion and for writes.
     private func watchOwn(_ own: String) {
         let path = path(own)
         let number = state.withLock { state in
@@ -188,7 +188,8 @@ extension Contender {
             case .success(.data(let data, let stat)): contender.tellOfWrite(own, data, version: stat.dataVersion)
             case .failure(let error) where error.code == .noNode: contender.handle { $0.receiveOwnGone(own) }
             case .failure(let error) where [.sessionExpired, .clientStopped, .noAuth].contains(error.code): break
-            // Lost with its connection, after the predecessor's watch was set: it waits for the next one.
+            // If the connection was lost, the predecessor's watch is already set, and the request waits for the next
+            // connection.
             case .failure(let error) where error.isOutcomeUnknown: contender.watchOwnAgain(own, after: number)
             case .failure:
                 contender.session?.retryLater { [weak contender] in contender?.watchOwnAgain(own, after: number) }
@@ -197,7 +198,7 @@ extension Contender {
         }
     }
 
-    /// Sets the watch once more: it was used up by a write, or could not be set.
+    /// Sets the watch again, because a write has fired it or because it could not be set.
     private func watchOwnAgain(_ own: String, after number: Int) {
         let isWaiting = state.withLock { state in
             guard number == state.ownWatches else { return false }
@@ -216,7 +217,9 @@ extension Contender {
         if isNew { onWrite?(own, data) }
     }
 
-    /// Servers since 3.8.4 tell nobody of a znode's deletion who may not read it, whatever watch was set.
+    /// Watches the directory, because servers since 3.8.4 do not report a deletion to clients without read permission.
+    ///
+    /// This applies to all kinds of watches on the znode itself.
     private func watchDirectory(_ name: String, step: Int) {
         let watch = predecessorWatch(directory, .children, step: step)
         state.withLock { $0.watches.append(watch) }
@@ -247,7 +250,7 @@ extension Contender {
     }
 }
 
-// MARK: The end
+// MARK: Completion
 
 extension Contender {
     private func finish(_ outcome: Machine.Outcome, cleanUp: Machine.CleanUpKind?) {
@@ -273,14 +276,14 @@ extension Contender {
         }
     }
 
-    /// Runs the one thing that has to be waited for.
+    /// Runs the one operation that must be awaited in a task.
     private func wait(_ operation: @escaping @Sendable (Contender) async -> Void) {
         let task = Task { await operation(self) }
         state.withLock { $0.waiting = task }
         if end.value != nil { task.cancel() }
     }
 
-    /// The own znode is not to be granted by, at least not now.
+    /// Stops supervising the participant's znode, because nothing can be granted by it at the moment.
     private func dropHeld() {
         let held = state.withLock { state in
             defer { state.held = nil }
@@ -291,7 +294,7 @@ extension Contender {
 }
 
 extension SessionResult {
-    /// A part of the reply, or the error.
+    /// Returns a part of the reply, or the error.
     func part<Part>(_ part: (SessionReply) throws(ZooKeeperError) -> Part) -> Swift.Result<Part, ZooKeeperError> {
         switch self {
         case .success(let reply):
@@ -300,12 +303,12 @@ extension SessionResult {
         }
     }
 
-    /// The names that a listing gave.
+    /// The names of a list of children.
     var names: Swift.Result<[String], ZooKeeperError> {
         part { reply throws(ZooKeeperError) in try reply.children.names }
     }
 
-    /// The stat that `exists` gave.
+    /// The stat in the answer to `exists`.
     var stat: Swift.Result<ZNodeStat, ZooKeeperError> {
         part { reply throws(ZooKeeperError) in try reply.stat }
     }

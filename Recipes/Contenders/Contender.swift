@@ -1,22 +1,22 @@
 internal import Synchronization
 package import ZooKeeper
 
-/// One attempt to come to the front of a queue: performs what ``ContenderStateMachine`` decides.
+/// One attempt to reach the front of a queue, which performs the actions of ``ContenderStateMachine``.
 ///
-/// Everything happens on the threads that deliver answers and events, without a task of its own; tasks are made only to
-/// wait for a session, for missing parents, and for a pause.
+/// The attempt runs on the threads that deliver answers and events, without a task of its own. Tasks are created only
+/// to wait for a session, for missing parents, and for a pause.
 package final class Contender: Sendable {
-    /// What was won: the own znode, held, in front of the queue.
+    /// The result of a successful attempt: the participant's znode, held and at the front of the queue.
     package struct Grant: Sendable {
         package var held: HeldNode
         package var name: ContenderName
-        /// What has to be deleted at the end.
+        /// The znodes to delete at the end.
         package var cleanUp: CleanUp
     }
 
     typealias Outcome = ContenderStateMachine.Outcome
 
-    /// How the attempt ended, with what is still being cleaned up.
+    /// How the attempt ended, and the deletions that are still in progress.
     struct End: Sendable {
         var outcome: Outcome
         var grant: Grant?
@@ -32,29 +32,34 @@ package final class Contender: Sendable {
         var backoff: Backoff
         var events: [@Sendable (inout ContenderStateMachine) -> ContenderStateMachine.Action?] = []
         var isPerforming = false
-        /// How many watches on the own znode there have been: only the last one's event counts.
+        /// The number of watches set on the participant's znode; only events of the latest one are handled.
         var ownWatches = 0
-        /// The own znode's data version that was told last.
+        /// The data version of the participant's znode that was reported last.
         var seen: (name: String, version: Int32) = ("", 0)
         var onPlace: (@Sendable (_ candidate: String, _ inFront: Int) -> Void)?
     }
 
     let client: ZooKeeperClient
     let directory: String
-    /// What its errors are about.
+    /// The recipe that errors refer to.
     private let recipe: RecipeError.Recipe
     let data: [UInt8]
     let onWrite: (@Sendable (_ candidate: String, _ data: [UInt8]) -> Void)?
     let end = OneShot<End>()
     let state: Mutex<State>
 
+    /// Creates an attempt without sending a request.
+    ///
     /// - Parameters:
-    ///   - directory: The queue's directory; it is created when it is missing.
-    ///   - recipe: What errors are about.
-    ///   - data: What the own znode holds.
-    ///   - waits: Whether to wait for the contenders in front, or to join only a queue that is free.
-    ///   - onWrite: Called when somebody has written the own znode while it waits, as a ``ContenderRequest`` does, with its
-    ///     name and data, on the delivering thread. Once it is granted, ``HeldNode/onWrite(_:)`` tells.
+    ///   - client: The client whose session owns the znode.
+    ///   - directory: The queue's directory, which is created if it does not exist.
+    ///   - recipe: The recipe that errors refer to.
+    ///   - policy: Decides which participants ahead block this one.
+    ///   - data: The data of the participant's znode.
+    ///   - waits: Whether to wait for the participants ahead; if `false`, joins only a queue that is free.
+    ///   - onWrite: Called on the delivering thread with the name and the data of the participant's znode, after
+    ///     another process has written it while it waits, as ``ContenderRequest`` does. After the grant,
+    ///     ``HeldNode/onWrite(_:)`` is called instead.
     package init(
         client: ZooKeeperClient, directory: String, recipe: RecipeError.Recipe = .lock, policy: ContenderPolicy,
         data: [UInt8], waits: Bool = true,
@@ -69,37 +74,40 @@ package final class Contender: Sendable {
         state = Mutex(State(machine: ContenderStateMachine(policy: policy, waits: waits), backoff: backoff))
     }
 
-    /// Calls a closure with the own znode's name and how many stand in front of it, each time that the contender has found
-    /// its place and must wait; on the delivering thread.
+    /// Sets a closure to call each time the participant has found its position in the queue and must wait.
+    ///
+    /// The closure receives the name of the participant's znode and the number of participants ahead. It is called on
+    /// the delivering thread.
     package func onPlace(_ observer: @escaping @Sendable (_ candidate: String, _ inFront: Int) -> Void) {
         state.withLock { $0.onPlace = observer }
     }
 
-    /// Takes the place that the holder has offered, if the offer still stands and this contender waits.
+    /// Accepts a hand-over by the holder, if the offer still exists and this participant waits.
     ///
-    /// The next thing that happens is the grant, when the holder has gone.
+    /// The next result is the grant, after the holder has left.
     ///
     /// - Parameters:
-    ///   - holder: The holder's name.
-    ///   - candidate: The own name that it was offered to.
+    ///   - holder: The name of the holder's znode.
+    ///   - candidate: The name of this participant's znode that the offer was made to.
     ///   - offer: The path of the offer, which is deleted in the same transaction.
     package func takePlace(of holder: ContenderName, as candidate: String, offer: String) {
         handle { $0.receiveOffer(of: holder, to: candidate, offer: offer) }
     }
 
-    /// The session in which the contender is at it; `nil` before the first.
+    /// The current session of the attempt; `nil` before the first one.
     package var session: LiveSession? { state.withLock { $0.session } }
 
-    /// Joins the queue and waits until everybody in conflict in front has gone.
+    /// Joins the queue and waits until all conflicting participants ahead have left.
     ///
-    /// The place in the queue outlives lost connections; after the session's end the contender joins again at the end.
+    /// The position in the queue survives a lost connection. After the end of the session, the participant joins again
+    /// at the end of the queue.
     ///
-    /// - Parameter deadline: When to give up, whatever is going on; `nil` for never.
-    /// - Returns: A grant whose ``HeldNode/isValid`` was true.
+    /// - Parameter deadline: The time to give up, whatever the state; `nil` for never.
+    /// - Returns: A grant for which ``HeldNode/isValid`` was true.
     /// - Throws: ``RecipeError`` with code `.timedOut`, `.notAvailable` or `.queueNumbersExhausted`; ``ZooKeeperError``
-    ///   such as `.noAuth`; `CancellationError`. The own znode is gone then, or, without a connection, is deleted when
-    ///   there is one again.
-    /// - Complexity: One flight of two requests when nobody is in front.
+    ///   such as `.noAuth`; `CancellationError`. The participant's znode is then gone. Without a connection, it is
+    ///   deleted on the next one.
+    /// - Complexity: 2 requests in 1 round trip if no participant is ahead.
     package func acquire(until deadline: MonotonicInstant? = nil) async throws -> Grant {
         try Task.checkCancellation()
         let timer = deadline.map { deadline in
@@ -139,21 +147,22 @@ package final class Contender: Sendable {
 }
 
 extension Contender {
-    /// The path of a child of the queue's directory.
+    /// Returns the path of a child of the queue's directory.
     func path(_ name: String) -> String { ZNodePath.child(name, of: directory) }
 
     func receive(_ input: ContenderStateMachine.Input, step: Int?) {
         handle { $0.receive(input, step: step) }
     }
 
-    /// Ends the attempt, if it has not ended.
+    /// Ends the attempt, unless it has already ended.
     func giveUp(_ outcome: ContenderStateMachine.Outcome) {
         handle { $0.giveUp(outcome) }
     }
 
-    /// Handles events one after the other, and performs the actions in their order.
+    /// Handles events one after another, and performs the actions in order.
     ///
-    /// A second thread, and an answer that comes within a performance, leave their event to the one that is at it.
+    /// If a second thread calls this, or an answer arrives while an action is performed, the thread that is already
+    /// active handles the event.
     func handle(_ event: @escaping @Sendable (inout ContenderStateMachine) -> ContenderStateMachine.Action?) {
         state.withLock { $0.events.append(event) }
         state.combine { state -> (ContenderStateMachine.Action?, Int)? in

@@ -1,11 +1,11 @@
 package import ZooKeeper
 
-/// The name of a contender's znode in a queue's directory.
+/// The name of a participant's znode in a queue's directory.
 ///
-/// It is made of any prefix, normally `_c_<uuid>-`, then the last of the words `lock-`, `latch-`, `__READ__` and
-/// `__WRIT__`, then the number that the server appended. Children of other names are no contenders and are ignored.
+/// It consists of a prefix, normally `_c_<uuid>-`, then the kind, which is `lock-`, `latch-`, `__READ__` or `__WRIT__`,
+/// then the sequence number that the server appended. Children with other names are ignored.
 package struct ContenderName: Sendable, Hashable, CustomStringConvertible {
-    /// What a contender is in the queue for.
+    /// The kind of access that a participant waits for.
     package enum Kind: String, Sendable, Hashable, CaseIterable {
         case lock = "lock-"
         case latch = "latch-"
@@ -13,15 +13,15 @@ package struct ContenderName: Sendable, Hashable, CustomStringConvertible {
         case write = "__WRIT__"
     }
 
-    /// The whole name.
+    /// The complete name.
     @ZNodeName package private(set) var string: String
     package let kind: Kind
-    /// The place in the queue: the number that the server appended, which is signed and may be negative in the end.
+    /// The position in the queue: the signed sequence number appended by the server, negative after an overflow.
     package let number: Int32
 
-    /// Reads a child's name.
+    /// Parses the name of a child.
     ///
-    /// - Returns: `nil` when it is not a contender's.
+    /// - Returns: `nil` if the name is not that of a participant.
     package init?(_ string: String) {
         let bytes = string.utf8
         guard let digits = Self.digits(atEndOf: bytes) else { return nil }
@@ -36,7 +36,7 @@ package struct ContenderName: Sendable, Hashable, CustomStringConvertible {
 
     package var description: String { string }
 
-    /// Ten digits, and a minus sign before them when it is not the hyphen of `lock-` or `latch-`.
+    /// Returns the last ten digits, with a preceding minus sign unless it is the hyphen of `lock-` or `latch-`.
     private static func digits(atEndOf bytes: String.UTF8View) -> Substring.UTF8View? {
         let digits = bytes.suffix(10)
         guard digits.count == 10, digits.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else {
@@ -51,42 +51,42 @@ package struct ContenderName: Sendable, Hashable, CustomStringConvertible {
 }
 
 extension ContenderName {
-    /// The beginning of all names of one contender: `_c_<uuid>-`.
+    /// Returns the common prefix of all names of one participant: `_c_<uuid>-`.
     ///
-    /// - Parameter uuid: In lower case, as ``makeUUID(using:)`` makes it.
+    /// - Parameter uuid: The UUID in lower case, as created by ``makeUUID(using:)``.
     package static func prefix(uuid: String) -> String { "_c_\(uuid)-" }
 
-    /// What a contender asks the server to append a number to: `_c_<uuid>-__READ__`.
+    /// Returns the name to which the server appends a sequence number, such as `_c_<uuid>-__READ__`.
     package static func base(uuid: String, kind: Kind) -> String { prefix(uuid: uuid) + kind.rawValue }
 
-    /// The name with a number of one's own choice, as a downgrade needs it.
+    /// Returns a name with a given sequence number, as a downgrade needs it.
     package static func name(uuid: String, kind: Kind, number: Int32) -> String {
         let digits = String(number.magnitude)
         let padding = String(repeating: "0", count: max(0, 10 - digits.count))
         return base(uuid: uuid, kind: kind) + (number < 0 ? "-" : "") + padding + digits
     }
 
-    /// The name with another kind and the same prefix and number.
+    /// Returns the name with another kind and the same prefix and sequence number.
     package func renamed(to other: Kind) -> String {
         let digits = number < 0 ? 11 : 10
         let beginning = string.utf8.dropLast(digits + kind.rawValue.utf8.count)
         return String(Substring(beginning)) + other.rawValue + String(Substring(string.utf8.suffix(digits)))
     }
 
-    /// The name that the same contender has with another one's kind and number.
+    /// Returns the name of the same participant with the kind and the sequence number of another name.
     package func named(beside other: ContenderName) -> String {
         prefix + String(Substring(other.string.utf8.dropFirst(other.prefix.utf8.count)))
     }
 
-    /// What stands before the kind.
+    /// The part of the name before the kind.
     package var prefix: String {
         String(Substring(string.utf8.dropLast((number < 0 ? 11 : 10) + kind.rawValue.utf8.count)))
     }
 
-    /// Whether the name belongs to the contender with this uuid.
+    /// Returns whether the name belongs to the participant with this UUID.
     package func isOwn(uuid: String) -> Bool { string.hasBytePrefix(Self.prefix(uuid: uuid)) }
 
-    /// A random uuid in lower case.
+    /// Returns a random UUID in lower case.
     package static func makeUUID(using generator: inout some RandomNumberGenerator) -> String {
         var bytes = (0..<16).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
         bytes[6] = bytes[6] & 0x0f | 0x40
@@ -101,7 +101,7 @@ extension ContenderName {
         return text
     }
 
-    /// A random uuid in lower case.
+    /// Returns a random UUID in lower case.
     package static func makeUUID(using randomness: Randomness) -> String {
         var generator = randomness
         return makeUUID(using: &generator)
@@ -109,25 +109,25 @@ extension ContenderName {
 }
 
 extension ContenderName {
-    /// The first number with which nobody may stand in a queue any more.
+    /// The first sequence number at which a queue refuses new participants.
     ///
-    /// At 2³¹ - 1 the server's counter stops to tell contenders apart. About a million numbers before that a queue
-    /// refuses new contenders; a directory that was deleted and created again begins at 0.
+    /// At 2³¹ - 1 the server's counter no longer distinguishes participants. A queue refuses new participants about a
+    /// million numbers earlier. If the directory is deleted and created again, the numbers start at 0.
     package static let firstRefusedNumber = Int32.max - (1 << 20) + 1
 
-    /// Explains to people why a queue takes nobody any more.
+    /// The explanation, for operators, of why a queue refuses new participants.
     package static let beyondTheLimitMessage =
         "the server's numbers for children end soon; delete the empty directory to begin again at 0"
 
-    /// Whether the server's counter is too near to its end for this contender to stay in the queue.
+    /// Whether the sequence number is too close to the end of the server's counter to stay in the queue.
     ///
-    /// Negative numbers are beyond the end.
+    /// Negative numbers are past the end.
     package var isBeyondTheLimit: Bool { number < 0 || number >= Self.firstRefusedNumber }
 
-    /// Whether this contender stands in front of another one.
+    /// Returns whether this participant is ahead of another one.
     ///
-    /// Names with one number, which a downgrade and the end of the counter make, are told apart by their creations
-    /// where both are known; else they stand side by side.
+    /// A downgrade and the end of the counter can produce equal sequence numbers. Participants with equal numbers are
+    /// ordered by their creation if both transactions are known; otherwise neither is ahead.
     package func isBefore(_ other: ContenderName, czxids: [String: Int64] = [:]) -> Bool {
         guard number == other.number else { return number < other.number }
         guard let mine = czxids[string], let others = czxids[other.string] else { return false }
@@ -136,7 +136,7 @@ extension ContenderName {
 }
 
 extension Collection<UInt8> {
-    /// Whether the bytes end with others.
+    /// Returns whether the bytes end with the given bytes.
     fileprivate func hasSuffix(_ suffix: some Collection<UInt8>) -> Bool {
         count >= suffix.count && self.suffix(suffix.count).elementsEqual(suffix)
     }

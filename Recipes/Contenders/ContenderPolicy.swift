@@ -1,15 +1,15 @@
-/// Which contenders in front of another keep it waiting.
+/// The rule that decides which participants ahead block a participant.
 ///
-/// Mutex, election and read-write lock are the same queue with different policies.
+/// A mutex, an election and a read-write lock are the same queue with different policies.
 package enum ContenderPolicy: Sendable, Hashable {
-    /// Waits for everybody in front: a mutex, a selector or a latch.
+    /// Waits for all participants ahead: a mutex, a leader selector or a leader latch.
     case exclusive(ContenderName.Kind)
-    /// Waits for the writers in front.
+    /// Waits for the writers ahead.
     case read
-    /// Waits for everybody in front.
+    /// Waits for all participants ahead.
     case write
 
-    /// The word in the contender's own name.
+    /// The kind in the name of the participant's znode.
     package var kind: ContenderName.Kind {
         switch self {
         case .exclusive(let kind): kind
@@ -18,7 +18,7 @@ package enum ContenderPolicy: Sendable, Hashable {
         }
     }
 
-    /// Whether one of this policy must wait for somebody in front.
+    /// Returns whether a participant with this policy must wait for a participant of a kind ahead of it.
     package func conflicts(with kind: ContenderName.Kind) -> Bool {
         switch self {
         case .exclusive, .write: true

@@ -1,27 +1,27 @@
 package import ZooKeeper
 
-/// What somebody asks of the owner of a contender's znode, without touching what the znode says.
+/// A request to the owner of a participant's znode, which does not change the data of that znode.
 ///
-/// For the queue at `PATH` it is an ephemeral znode `PATH-requests/<candidate>.<uuid>` of the asker: nothing may be put into
-/// the queue itself, because Apache Curator counts every child. In the same transaction the candidate's data is written
-/// anew, unchanged: that tells its owner, who watches its own znode in any case.
+/// For the queue at `PATH`, the request is an ephemeral znode `PATH-requests/<candidate>.<uuid>`, owned by the sender.
+/// It cannot be stored in the queue itself, because Apache Curator counts every child. The same transaction rewrites
+/// the data of the participant's znode unchanged. This notifies the owner, which watches its own znode anyway.
 package struct ContenderRequest: Sendable, Hashable {
-    /// What is asked for.
+    /// The kind of request.
     package enum Kind: String, Sendable, Hashable {
-        /// Give the lock up when convenient.
+        /// Release the lock when convenient.
         case release
-        /// The holder offers its own place: come and take it.
+        /// The holder offers a hand-over, which the recipient may accept.
         case transfer
-        /// Hand the place over to the asker.
+        /// Hand the lock or the leadership over to the sender.
         case takeover
     }
 
     package var kind: Kind
-    /// Who asks: a name for people, or a participant's id.
+    /// The ID of the sender.
     package var asker: String
-    /// Why, for people.
+    /// The reason, for operators.
     package var reason: String
-    /// What the kind needs beside: names of candidates, priorities.
+    /// Further details that the kind needs, such as names of candidates and priorities.
     package var details: [String: String]
 
     package init(_ kind: Kind, asker: String, reason: String = "", details: [String: String] = [:]) {
@@ -33,7 +33,7 @@ package struct ContenderRequest: Sendable, Hashable {
 
     private static let detailPrefix = "detail."
 
-    /// Reads a request; `nil` when its kind is not known here.
+    /// Parses a request; `nil` if its kind is unknown.
     init?(_ data: [UInt8]) {
         let text = NodeText(data)
         guard let kind = text["kind"].flatMap(Kind.init) else { return nil }
@@ -52,23 +52,25 @@ package struct ContenderRequest: Sendable, Hashable {
         return text.bytes
     }
 
-    /// Where the requests for a queue's contenders stand: beside it.
+    /// Returns the directory of the requests to the participants of a queue, which is a sibling of the queue.
     package static func directory(ofQueue path: String) -> String { path + "-requests" }
 }
 
 extension ContenderRequest {
-    /// Puts the request where the owner of a candidate finds it, and wakes the owner.
+    /// Creates the request where the owner of a candidate finds it, and notifies the owner.
     ///
-    /// It stands until the owner takes it, the asker withdraws it or the asker's session ends. It is repeated in the same
-    /// session until it has surely happened.
+    /// The request exists until the owner takes it, the sender withdraws it, or the session of the sender ends. The
+    /// transaction is repeated in the same session until it has certainly been executed.
     ///
     /// - Parameters:
     ///   - candidate: The name of the znode in the queue.
     ///   - queue: The queue's directory.
-    /// - Returns: The request's path, for ``withdraw(_:session:)``; `nil` when there is no such candidate.
-    /// - Throws: `ZooKeeperError`, with code `.sessionExpired` when the session has ended; `CancellationError`, and the
-    ///   request may stand.
-    /// - Complexity: Two requests, one after the other.
+    ///   - client: The client that sends the request.
+    ///   - session: The session that owns the request.
+    /// - Returns: The path of the request, for ``withdraw(_:session:)``; `nil` if there is no such candidate.
+    /// - Throws: `ZooKeeperError`, with code `.sessionExpired` if the session has ended; `CancellationError`, in which
+    ///   case the request may exist.
+    /// - Complexity: 2 requests in 2 round trips.
     package func send(
         to candidate: String, inQueue queue: String, client: ZooKeeperClient, session: LiveSession
     ) async throws -> String? {
@@ -86,7 +88,7 @@ extension ContenderRequest {
                     ]))
                 return path
             } catch let error as ZooKeeperError where error.code == .noNode {
-                // The directory of the requests, or the candidate.
+                // The znode that does not exist is the directory of the requests, or the candidate.
                 guard error.failedOperation == 0 else { return nil }
                 try await client.recipeSteps { try await client.createParents(of: path) }
             } catch let error as ZooKeeperError where error.code == .nodeExists {
@@ -99,16 +101,17 @@ extension ContenderRequest {
         }
     }
 
-    /// Takes a request back, whether it was heard or not.
+    /// Withdraws a request, whether or not its recipient has read it.
     package static func withdraw(_ path: String, session: LiveSession) {
         session.cleanUp(.node(path: path))
     }
 
-    /// Reads the requests to a candidate, which stay.
+    /// Reads the requests to a candidate without deleting them.
     ///
-    /// - Returns: Each with its path, in the order of their creation; those of an unknown kind are left out.
+    /// - Returns: The requests with their paths, in the order of their creation. Requests of an unknown kind are left
+    ///   out.
     /// - Throws: `ZooKeeperError`, `CancellationError`.
-    /// - Complexity: One listing, and when there is something one flight of a request for each.
+    /// - Complexity: 1 request for the list. If it is not empty, 1 more for each entry, in 1 round trip.
     package static func read(
         for candidate: String, inQueue queue: String, session: LiveSession
     ) async throws -> [(path: String, request: ContenderRequest)] {
@@ -125,11 +128,11 @@ extension ContenderRequest {
         return found.sorted { $0.2 < $1.2 }.map { ($0.path, $0.1) }
     }
 
-    /// Reads the requests to a candidate, and takes them away.
+    /// Reads and deletes the requests to a candidate.
     ///
-    /// - Returns: In the order of their creation; those of an unknown kind are taken away as well.
-    /// - Throws: `ZooKeeperError`, `CancellationError`; what was not read stands.
-    /// - Complexity: One listing, and when there is something one flight of two requests for each.
+    /// - Returns: The requests in the order of their creation. Requests of an unknown kind are deleted as well.
+    /// - Throws: `ZooKeeperError`, `CancellationError`. Requests that were not read still exist.
+    /// - Complexity: 1 request for the list. If it is not empty, 2 more for each entry, in 1 round trip.
     package static func take(
         for candidate: String, inQueue queue: String, session: LiveSession
     ) async throws -> [ContenderRequest] {

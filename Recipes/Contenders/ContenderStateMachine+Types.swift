@@ -1,8 +1,8 @@
 package import ZooKeeper
 
-// What goes into the machine, and what comes out.
+// The inputs and the actions of the state machine.
 extension ContenderStateMachine {
-    /// The contender's own znode.
+    /// The participant's own znode.
     package struct Own: Sendable, Hashable {
         package var name: ContenderName
         package var czxid: ZXID
@@ -13,13 +13,13 @@ extension ContenderStateMachine {
         }
     }
 
-    /// One transaction, which replaces the own znode by one beside the holder's.
+    /// A transaction that replaces the participant's znode by one with the holder's sequence number.
     package struct Move: Sendable, Hashable {
         package var from: String
         package var to: String
-        /// Whose place it is: it must stand.
+        /// The name of the holder's znode, which must exist.
         package var holder: String
-        /// The offer, which is used up: it must stand.
+        /// The path of the offer, which must exist and is deleted.
         package var offer: String
 
         package init(from: String, to: String, holder: String, offer: String) {
@@ -30,60 +30,61 @@ extension ContenderStateMachine {
         }
     }
 
-    /// What to do about own znodes at the end.
+    /// Which of the participant's znodes to delete at the end.
     package enum CleanUpKind: Sendable, Hashable {
-        /// Delete the one znode there is.
+        /// Delete the only znode.
         case node(String)
-        /// Delete all with the own prefix: there may be one that nobody has seen.
+        /// Delete all znodes with the participant's prefix, because there may be one that was never observed.
         case prefix(String)
     }
 
-    /// How the attempt ended.
+    /// The outcome of the attempt.
     package enum Outcome: Sendable, Hashable {
         case granted(Own)
-        /// Somebody is in front, and the contender was not to wait.
+        /// A participant is ahead, and the attempt must not wait.
         case notAvailable
         case timedOut
         case cancelled
-        /// The server's numbers are near their end.
+        /// The server's sequence numbers are close to their end.
         case numbersExhausted
         case failed(ZooKeeperError)
     }
 
     package enum Action: Sendable, Hashable {
-        /// Wait for a connected session; `isRetry` after a failure: pause before.
+        /// Wait for a connected session; if `isRetry` is true, pause first.
         case awaitSession(isRetry: Bool)
         /// List the queue without joining it.
         case look
-        /// Delete what is to be discarded, create the own znode and list the queue, in one flight.
+        /// Delete the znodes to discard, create the participant's znode and list the queue, in one round trip.
         case join(base: String, discarding: [String])
         case createParents
-        /// Catch up with the leader and list the queue: the own znode may or may not stand.
+        /// List the queue after a barrier, to find out whether the participant's znode exists.
         case find
-        /// Read the stats of znodes with the own prefix.
+        /// Read the stats of znodes with the participant's prefix.
         case inspect([String])
-        /// Delete what is to be discarded and list the queue, in one flight.
+        /// Delete the znodes to discard and list the queue, in one round trip.
         case list(own: String, discarding: [String])
-        /// Read and watch the predecessor, and the own znode as well.
+        /// Read and watch the predecessor's znode and the participant's own znode.
         case watch(String, own: String)
-        /// List and watch the directory, for a predecessor that may not be read.
+        /// List and watch the directory, because the predecessor's znode cannot be read.
         case watchDirectory(String)
-        /// Take the place that the holder offers: if the offer still stands, replace the own znode by another one.
+        /// Accept the hand-over: if the offer still exists, replace the participant's znode.
         ///
-        /// Not answered: the own znode's end tells, and everything else goes on meanwhile.
+        /// This action has no answer. The deletion of the replaced znode reports success, and everything else
+        /// continues.
         case move(Move)
-        /// Hold the own znode and say whether it is valid.
+        /// Supervise the participant's znode and report whether it is valid.
         case hold(Own)
-        /// Prove the session by a write that checks the own znode.
+        /// Confirm the session by a write that checks the participant's znode.
         case prove(Own)
-        /// Wait a part of the session timeout, so that there is activity old enough to count.
+        /// Wait for an eighth of the session timeout, so that some answered request is old enough to count as evidence.
         case pause
         case finish(Outcome, cleanUp: CleanUpKind?)
     }
 
     package enum Input: Sendable {
         case start
-        /// A session is connected; the uuid is fresh, for the case that it is a new session.
+        /// A session is connected; the UUID is new, in case the session is.
         case session(epoch: Int, id: SessionID, uuid: String)
         case noSession(ZooKeeperError)
         case looked(Result<[String], ZooKeeperError>)
@@ -100,9 +101,9 @@ extension ContenderStateMachine {
     }
 
     package enum PredecessorEvent: Sendable, Hashable {
-        /// Its data was written: watch again.
+        /// The data of the predecessor's znode was written, so it must be watched again.
         case changed
-        /// It is gone, or the watch is.
+        /// The predecessor's znode or the watch is gone.
         case gone
         case sessionEnded
     }

@@ -1,44 +1,45 @@
 internal import ZooKeeper
 
-/// Decides how one contender joins a queue, finds its place again after whatever goes wrong, and is granted in turn.
+/// Decides how one participant joins a queue, recovers its position after failures, and acquires its turn.
 ///
-/// Pure: inputs go in, one action at a time comes out. The answer to an action carries the action's ``step``; what
-/// carries an earlier one is late and ignored. One object serves one acquisition, through as many sessions as it takes.
+/// The machine has no side effects: it takes inputs and returns one action at a time. The answer to an action carries
+/// the action's ``step``. Answers with an earlier step are late and ignored. One machine serves one acquisition, across
+/// as many sessions as needed.
 ///
-/// A name is worth something in the session that created it only: every new session begins with a new uuid.
+/// A name is valid only in the session that created it: every new session starts with a new UUID.
 package struct ContenderStateMachine: Sendable {
     private enum State {
         /// Not started.
         case idle
-        /// Waits for a connected session, to do this when it is still the same.
+        /// Waiting for a connected session, to resume this if the session is still the same.
         case awaitingSession(Resume)
-        /// Listing without having joined.
+        /// Listing the queue before joining it.
         case looking
-        /// Create and listing are on their way.
+        /// The create and the list requests have been sent.
         case joining
         /// The queue's directory is being created.
         case creatingParents
-        /// The create's outcome is unknown; looking for the znode.
+        /// The outcome of the create request is unknown; searching for the znode.
         case finding
-        /// Own znodes were found; reading who owns them.
+        /// Znodes with the participant's prefix were found; reading their owners.
         case inspecting([String])
         /// In the queue; listing it.
         case listing(Own)
-        /// In the queue; the watch on the predecessor is on its way.
+        /// In the queue; setting the watch on the predecessor.
         case watching(Own, ContenderName)
         /// In the queue, behind the predecessor.
         case waiting(Own, ContenderName)
-        /// In front; checking that the own znode is held by a valid session.
+        /// At the front; checking that a valid session holds the participant's znode.
         case holding(Own)
-        /// In front; proving the session.
+        /// At the front; confirming the session.
         case proving(Own)
-        /// In front; waiting before the next proof.
+        /// At the front; waiting before confirming the session again.
         case pausing(Own)
         /// Granted, given up or failed.
         case finished
     }
 
-    /// What was interrupted by a lost connection.
+    /// The operation that a lost connection has interrupted.
     private enum Resume {
         case begin, join([String]), find, inspect([String]), list(Own, [String]), watch(Own, ContenderName), prove(Own)
     }
@@ -48,40 +49,44 @@ package struct ContenderStateMachine: Sendable {
     private var state = State.idle
     private var session: (epoch: Int, id: SessionID)?
     private var uuid = ""
-    /// Whether there may be an own znode of this session that nobody has seen.
+    /// Whether this session may have a znode of this participant that was never observed.
     private var isUncertain = false
     private var parentAttempts = 0
-    /// Own znodes that were to be deleted before; they are not waited for.
+    /// Znodes of this participant whose deletion was requested; they do not block it.
     private var discarded: Set<ZNodeName> = []
-    /// Znodes with the own number that were created later: behind the own one.
+    /// Znodes with the same sequence number that were created later, and so are behind this participant.
     private var laterTies: Set<ZNodeName> = []
-    /// Whether the present predecessor may not be read.
+    /// Whether the current predecessor cannot be read.
     private var watchesDirectory = false
-    /// Whether znodes with the own prefix may stand beside the one that was granted.
+    /// Whether znodes with the participant's prefix may exist in addition to the one that was granted.
     package var needsPrefixCleanUp: Bool { isUncertain || !discarded.isEmpty }
 
-    /// An offer that came while there was no connection.
+    /// An offer that arrived while there was no connection.
     private var missedOffer: (holder: ContenderName, candidate: String, offer: String)?
 
-    /// How many contenders of any kind stood in front at the last listing.
+    /// The number of participants of any kind ahead at the last listing.
     package private(set) var inFront = 0
 
     /// The number of the last action.
     package private(set) var step = 0
 
-    /// - Parameter waits: Whether to wait in the queue; else the queue is listed first, and joined only when it is free.
+    /// Creates a state machine.
+    ///
+    /// - Parameters:
+    ///   - policy: Decides which participants ahead block this one.
+    ///   - waits: Whether to wait in the queue; if `false`, the queue is listed first, and joined only if it is free.
     package init(policy: ContenderPolicy, waits: Bool) {
         self.policy = policy
         self.waits = waits
     }
 
-    /// The own prefix in the present session.
+    /// The participant's prefix in the current session.
     package var prefix: String { ContenderName.prefix(uuid: uuid) }
 
-    /// Takes an input and says what to do.
+    /// Handles an input and returns the next action.
     ///
-    /// - Parameter step: The action that the input answers; `nil` for ``Input/start``.
-    /// - Returns: `nil` when there is nothing to do, as for everything late.
+    /// - Parameter step: The step of the action that the input answers; `nil` for ``Input/start``.
+    /// - Returns: `nil` if there is nothing to do, which is also the case for late answers.
     package mutating func receive(_ input: Input, step answered: Int? = nil) -> Action? {
         if let answered, answered != step { return nil }
         guard let action = decide(input) else { return nil }
@@ -89,7 +94,7 @@ package struct ContenderStateMachine: Sendable {
         return action
     }
 
-    /// The own znode was seen to be gone.
+    /// Handles the deletion of the participant's own znode.
     package mutating func receiveOwnGone(_ name: String) -> Action? {
         switch state {
         case .watching(let own, _) where own.name.string == name, .waiting(let own, _) where own.name.string == name:
@@ -99,15 +104,15 @@ package struct ContenderStateMachine: Sendable {
         }
     }
 
-    /// The holder, which stands in front, offers its place.
+    /// Handles an offer of the holder, which is at the front, to hand over its position.
     ///
-    /// The new znode gets the holder's number: it stands behind the holder, being younger, and in front of all others. From
-    /// here on two own znodes may be known to the server until one has been found.
+    /// The new znode gets the holder's sequence number. It is behind the holder because it is younger, and ahead of all
+    /// others. From now on the server may know two znodes of this participant, until one of them has been found.
     ///
     /// - Parameters:
-    ///   - holder: The holder's name.
-    ///   - candidate: Whom it is offered to; another one than the present own name gets nothing.
-    ///   - offer: What the holder can take back.
+    ///   - holder: The name of the holder's znode.
+    ///   - candidate: The name of the znode that the offer was made to. If it is not the current one, nothing happens.
+    ///   - offer: The path of the offer, which the holder can withdraw.
     package mutating func receiveOffer(of holder: ContenderName, to candidate: String, offer: String) -> Action? {
         switch state {
         case .listing(let own) where own.name.string == candidate,
@@ -117,14 +122,14 @@ package struct ContenderStateMachine: Sendable {
             let name = own.name.named(beside: holder)
             return .move(Move(from: candidate, to: name, holder: holder.string, offer: offer))
         case .awaitingSession:
-            // The connection was lost since it was read: nobody tells of it twice.
+            // The connection was lost after the offer was read, and the offer is not reported again.
             missedOffer = (holder, candidate, offer)
             return nil
         default: return nil
         }
     }
 
-    /// The place in the queue was found again: what was offered in between may still stand.
+    /// Handles an offer that was missed during a disconnection, after the position in the queue was found again.
     package mutating func receiveMissedOffer() -> Action? {
         guard let missed = missedOffer, case .waiting(let own, _) = state else { return nil }
         missedOffer = nil
@@ -132,7 +137,7 @@ package struct ContenderStateMachine: Sendable {
         return receiveOffer(of: missed.holder, to: missed.candidate, offer: missed.offer)
     }
 
-    /// The caller has no patience left, at whatever point.
+    /// Ends the attempt, in any state.
     package mutating func giveUp(_ outcome: Outcome) -> Action? {
         if case .finished = state { return nil }
         step += 1
@@ -140,7 +145,7 @@ package struct ContenderStateMachine: Sendable {
     }
 }
 
-// MARK: One line for each state and input
+// MARK: Transitions
 
 extension ContenderStateMachine {
     private mutating func decide(_ input: Input) -> Action? {
@@ -168,7 +173,7 @@ extension ContenderStateMachine {
 
     private mutating func begin(epoch: Int, id: SessionID, uuid: String, _ resume: Resume) -> Action {
         guard epoch == session?.epoch else {
-            // The old session's znodes go with it; nothing of them counts here.
+            // The znodes of the old session are deleted with it, so nothing known about them applies here.
             session = (epoch, id)
             self.uuid = uuid
             (isUncertain, discarded, laterTies) = (false, [], [])
@@ -211,7 +216,7 @@ extension ContenderStateMachine {
             isUncertain = true
             return awaitSession(.find, isRetry: true)
         case .failure(let error):
-            // It did not happen: there is nothing to clean up.
+            // The create request was not executed, so there is nothing to delete.
             state = .awaitingSession(.join([]))
             return retry(.join([]), after: error)
         }
@@ -261,13 +266,13 @@ extension ContenderStateMachine {
     private mutating func listed(_ result: Result<[String], ZooKeeperError>, _ own: Own) -> Action {
         switch result {
         case .success(let names): return findPlace(of: own, in: names.compactMap(ContenderName.init))
-        // The directory is gone, and the own znode with it.
+        // The directory was deleted, and the participant's znode with it.
         case .failure(let error) where error.code == .noNode: return createParents(after: error)
         case .failure(let error): return retry(.list(own, []), after: error)
         }
     }
 
-    /// Finds who is in front and must go first: the decision itself.
+    /// Determines which participant ahead blocks this one; this is the decision of the queue.
     private mutating func findPlace(of own: Own, in contenders: [ContenderName]) -> Action {
         let mine = contenders.filter { $0.isOwn(uuid: uuid) }
         guard mine.contains(own.name) else { return mine.isEmpty ? join([]) : inspect(mine.map(\.string)) }
@@ -284,7 +289,10 @@ extension ContenderStateMachine {
         return waits ? watch(own, predecessor) : finish(.notAvailable, own: own)
     }
 
-    /// With the own number, which the counter's end makes, everybody counts who is not known to have come later.
+    /// Returns the nearest participant ahead that conflicts.
+    ///
+    /// At the end of the server's counter, participants can have the same sequence number. Each of these counts as
+    /// ahead unless it is known to be younger.
     private func nearestConflict(before own: Own, in contenders: [ContenderName]) -> ContenderName? {
         contenders
             .filter { other in
@@ -345,7 +353,7 @@ extension ContenderStateMachine {
     }
 }
 
-// MARK: Ways into the states
+// MARK: Entering states
 
 extension ContenderStateMachine {
     private mutating func awaitSession(_ resume: Resume, isRetry: Bool) -> Action {
@@ -353,7 +361,7 @@ extension ContenderStateMachine {
         return .awaitSession(isRetry: isRetry)
     }
 
-    /// What the connection or the server's load has failed is done again; everything else is final.
+    /// Retries after errors of the connection or of an overloaded server; all other errors are final.
     private mutating func retry(_ resume: Resume, after error: ZooKeeperError) -> Action {
         if error.isTransientInSession { return awaitSession(resume, isRetry: true) }
         return error.code == .sessionExpired ? awaitSession(.begin, isRetry: false) : finish(.failed(error))
@@ -369,7 +377,9 @@ extension ContenderStateMachine {
         return .join(base: ContenderName.base(uuid: uuid, kind: policy.kind), discarding: discarding)
     }
 
-    /// Empty containers may go between their creation and that of the first child, but not for ever.
+    /// Creates the parents, up to 10 times.
+    ///
+    /// The server may delete empty containers before the first child exists.
     private mutating func createParents(after error: ZooKeeperError) -> Action {
         parentAttempts += 1
         state = .creatingParents
@@ -411,7 +421,7 @@ extension ContenderStateMachine {
         return .finish(outcome, cleanUp: cleanUp)
     }
 
-    /// What may stand at this point, and must not stay.
+    /// Returns the znodes that may exist in this state and must be deleted.
     private func cleanUp(own: Own?) -> CleanUpKind? {
         if session == nil { return nil }
         if isUncertain || !discarded.isEmpty { return .prefix(prefix) }

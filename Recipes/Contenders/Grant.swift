@@ -1,43 +1,53 @@
 public import ZooKeeper
 
-/// Something that was won and holds for a while: a lock, a term of leadership.
+/// Ownership that is valid for a limited time, such as a lock or a term of leadership.
 public protocol Grant: Sendable {
-    /// Whether it surely holds at this moment: one clock read and a comparison, nothing is sent.
+    /// Whether the grant is guaranteed to be valid at this moment.
     ///
-    /// Turns false before any server can give it to somebody else.
+    /// It becomes false before any server can give the resource to another participant.
+    ///
+    /// - Complexity: One clock read and a comparison; no request is sent.
     var isValid: Bool { get }
 
-    /// Until when it surely holds, as far as is known now; `nil` when it does not hold any more.
+    /// The time until which the grant is guaranteed to be valid, as far as is known now.
+    ///
+    /// `nil` if it is no longer valid.
     var validUntil: ContinuousClock.Instant? { get }
 
-    /// The number to hand to what is written to: it grows with each grant of the same resource.
+    /// The fencing token to pass to the store; it increases with each grant of the same resource.
     var fencingToken: FencingToken { get }
 
-    /// Waits until it is lost; what is given up in order is not lost.
+    /// Waits until the grant is lost; a grant that was released is not lost.
     ///
-    /// - Throws: `CancellationError` when the task is cancelled.
+    /// - Throws: `CancellationError` if the task is cancelled.
+    /// - Complexity: No request is sent.
     var lost: LossReason { get async throws }
 
-    /// Executes operations as one transaction that succeeds only while this holds.
+    /// Executes operations as one transaction that succeeds only while the grant is valid.
     ///
-    /// A check of the own znode goes in front: when somebody else may have taken over, the ensemble refuses all of it.
+    /// The transaction starts with a check of the participant's znode. If another participant may have taken over, the
+    /// ensemble refuses the whole transaction.
     ///
-    /// - Parameter operations: As for `ZooKeeperClient.transaction(_:)`; at least one.
-    /// - Returns: One result for each operation, in their order.
-    /// - Throws: ``RecipeError`` with code `.lost`, and nothing has happened; `ZooKeeperError`
-    ///   of an operation that failed, numbered as they were given, and nothing has happened; `ZooKeeperError` with
-    ///   `isOutcomeUnknown` when the answer was lost; `CancellationError`.
-    /// - Complexity: One request.
+    /// - Parameter operations: The operations, as for `ZooKeeperClient.transaction(_:)`; at least one.
+    /// - Returns: One result for each operation, in the same order.
+    /// - Throws: ``RecipeError`` with code `.lost`, in which case nothing was executed; the `ZooKeeperError` of the
+    ///   operation that failed, numbered as in `operations`, in which case nothing was executed; `ZooKeeperError` with
+    ///   `isOutcomeUnknown` if the answer was lost; `CancellationError`, in which case the transaction may have been
+    ///   executed.
+    /// - Complexity: 1 request.
     func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult]
 }
 
-/// The own znodes that a grant depends on, all of one session: the grant is lost with the first of them.
+/// The znodes that a grant depends on, all of one session; the grant is lost with the first of them.
 ///
-/// Every grant is a view of one: a lock has one znode, a semaphore one for each lease, a window the signal and a write znode.
+/// Every grant is based on one: a lock has one znode, a semaphore one for each lease, a window the signal and a write
+/// znode.
 package struct Holding: Sendable {
     package let nodes: [HeldNode]
 
-    /// - Parameter nodes: At least one.
+    /// Creates a holding.
+    ///
+    /// - Parameter nodes: The znodes, at least one.
     package init(_ nodes: [HeldNode]) {
         self.nodes = nodes
     }
@@ -45,35 +55,38 @@ package struct Holding: Sendable {
     package var session: LiveSession { nodes[0].session }
     package var paths: [String] { nodes.map(\.path) }
 
-    /// Whether the grant is certainly held at this moment.
+    /// Whether the grant is guaranteed to be valid at this moment.
     package var isValid: Bool { nodes.allSatisfy(\.isValid) }
 
-    /// Until when it is certainly held; in the past once it is lost.
+    /// The time until which the grant is guaranteed to be valid; in the past once it is lost.
     package var validUntil: MonotonicInstant { nodes.map(\.validUntil).min() ?? .distantPast }
 
-    /// The public form of ``validUntil``: `nil` if it is in the past.
+    /// Returns ``validUntil`` for the public API; `nil` if it is in the past.
     func validUntil(by clock: any MonotonicClock) -> ContinuousClock.Instant? {
         let deadline = validUntil
         return deadline > clock.now ? clock.continuousInstant(deadline) : nil
     }
 
-    /// Why it was lost, once it is.
+    /// The reason for the loss; `nil` if the grant is not lost.
     package var lossReason: LossReason? { nodes.lazy.compactMap(\.lossReason).first ?? session.endReason }
 
-    /// Calls a closure at the loss of each znode, on the thread that notices it: it must not block.
+    /// Calls a closure at the loss of each znode, on the thread that notices it; the closure must not block.
     package func onLoss(_ observer: @escaping @Sendable (LossReason) -> Void) {
         for node in nodes { node.onLoss(observer) }
     }
 
-    /// Ends the supervision of each znode, as ``HeldNode/release(after:)`` does.
+    /// Ends the supervision of each znode, like ``HeldNode/release(after:)``.
     package func release(after deletion: OneShot<Void>? = nil) {
         for node in nodes { node.release(after: deletion) }
     }
 
-    /// Executes operations as one transaction that succeeds only while the znodes exist, in their own session.
+    /// Executes operations as one transaction that succeeds only while the znodes exist, in the session that owns them.
     ///
-    /// - Returns: One result for each operation; `nil` when a znode or the session is gone, and nothing has happened.
-    /// - Throws: `ZooKeeperError` of an operation, numbered as they were given; `CancellationError`.
+    /// - Parameter operations: The operations; at least one.
+    /// - Returns: One result for each operation; `nil` if a znode or the session is gone, in which case nothing was
+    ///   executed.
+    /// - Throws: `ZooKeeperError` of an operation, numbered as in `operations`; `CancellationError`.
+    /// - Complexity: 1 request.
     package func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult]? {
         guard !operations.isEmpty else {
             throw ZooKeeperError(.invalidArgument, message: "a transaction has at least one operation")
@@ -83,7 +96,7 @@ package struct Holding: Sendable {
             guard case .multi(let results) = try await session.send(.multi(checks + operations)) else { return nil }
             return Array(results.dropFirst(checks.count))
         } catch var error as ZooKeeperError {
-            // One that was on the wire when the session ended may have happened before.
+            // A request that had been sent when the session ended may have been executed.
             if error.code == .sessionExpired, !error.isOutcomeUnknown { return nil }
             guard let failed = error.failedOperation else { throw error }
             if failed < paths.count, error.code == .noNode { return nil }

@@ -2,9 +2,9 @@ internal import Synchronization
 internal import ZooKeeper
 
 extension LiveSession {
-    /// Sends requests in this order, without waiting in between, and calls a closure with all results.
+    /// Sends requests in this order, pipelined, and calls a closure with all results.
     ///
-    /// The closure runs on the thread that brings the last result: it must not block.
+    /// The closure is called on the thread that delivers the last result, and must not block.
     func post(_ requests: [SessionRequest], completion: @escaping @Sendable ([SessionResult]) -> Void) {
         guard !requests.isEmpty else { return completion([]) }
         let results = FlightResults(count: requests.count)
@@ -17,7 +17,7 @@ extension LiveSession {
     }
 }
 
-/// The results of one flight, as they come in.
+/// Collects the results of one batch.
 private final class FlightResults: Sendable {
     private let results: Mutex<[SessionResult?]>
 
@@ -25,7 +25,7 @@ private final class FlightResults: Sendable {
         results = Mutex(Array(repeating: nil, count: count))
     }
 
-    /// Notes a result; gives all of them with the last one.
+    /// Adds a result; returns all results if it was the last one.
     func add(_ result: SessionResult, at index: Int) -> [SessionResult]? {
         results.withLock { results in
             results[index] = result

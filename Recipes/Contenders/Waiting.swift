@@ -1,7 +1,7 @@
 internal import ZooKeeper
 
 extension OneShot {
-    /// Waits for the value, also in a task that is cancelled.
+    /// Waits for the value, ignoring the cancellation of the task.
     func valueUncancelled() async -> Value {
         await withCheckedContinuation { continuation in
             observe { continuation.resume(returning: $0) }
@@ -10,9 +10,10 @@ extension OneShot {
 }
 
 extension ZooKeeperClient {
-    /// Waits for the answer to a request that has been made: not without a connection, and not longer than a time.
+    /// Waits for the answer to a request that was sent, but only while connected, and not beyond a timeout.
     ///
-    /// The caller's cancellation does not end it. A connection that is lost meanwhile answers the request.
+    /// The cancellation of the caller does not end the wait. If the connection is lost, the request is answered with an
+    /// error.
     func waitWhileConnected(for answer: OneShot<Void>, atMost patience: Duration) async {
         guard answer.value == nil, isConnected else { return }
         let end = OneShot<Void>()
@@ -25,7 +26,7 @@ extension ZooKeeperClient {
         timer.cancel()
     }
 
-    /// The same for work that goes on over several connections: the loss of the present one ends the wait.
+    /// Waits for work that continues across connections, but only on the current connection, and not beyond a timeout.
     func waitWhileConnected(forWork done: OneShot<Void>, atMost patience: Duration) async {
         let end = OneShot<Void>()
         done.observe { end.set(()) }
