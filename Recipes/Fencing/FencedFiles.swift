@@ -1,6 +1,6 @@
 internal import Glibc
 
-/// A fenced file and what stands beside it: blocking calls, for a thread of their own.
+/// A fenced file and the files next to it; all calls block, and need a thread of their own.
 struct FencedFiles: Sendable {
     let path: String
 
@@ -17,11 +17,11 @@ struct FencedFiles: Sendable {
         return registers
     }
 
-    /// Checks the token and replaces the file, alone among all writers.
+    /// Checks the token and replaces the file, excluding all other writers.
     func write(_ value: [UInt8], token: FencingToken) throws(FencingError) {
         let lock = open(path + ".lock", O_CREAT | O_RDWR | O_CLOEXEC, 0o666)
         guard lock >= 0 else { throw failure("open", path + ".lock") }
-        // Closing it gives the lock up.
+        // Closing the file releases the lock.
         defer { close(lock) }
         while flock(lock, LOCK_EX) != 0 {
             guard errno == EINTR else { throw failure("flock", path + ".lock") }
@@ -36,7 +36,7 @@ struct FencedFiles: Sendable {
         try replace(path, with: value)
     }
 
-    /// Writes beside the file, and puts it in the file's place when it is on the disk.
+    /// Writes a temporary file next to the file, flushes it to disk, and renames it.
     private func replace(_ path: String, with bytes: [UInt8]) throws(FencingError) {
         let draft = path + ".new"
         let file = open(draft, O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0o666)
@@ -65,7 +65,9 @@ struct FencedFiles: Sendable {
         }
     }
 
-    /// - Returns: `nil` when there is no such file.
+    /// Reads a file, at most the first 64 bytes.
+    ///
+    /// - Returns: `nil` if the file does not exist.
     private func read(_ path: String) throws(FencingError) -> [UInt8]? {
         let file = open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else {
@@ -82,7 +84,7 @@ struct FencedFiles: Sendable {
         }
     }
 
-    /// Without it the new name might not outlive a crash of the machine.
+    /// Flushes the directory to disk, so that the new name survives a crash of the machine.
     private func syncDirectory() throws(FencingError) {
         let directory = path.contains("/") ? path.asChild.directory : "."
         let file = open(directory, O_RDONLY | O_CLOEXEC)

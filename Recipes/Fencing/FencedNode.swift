@@ -1,31 +1,37 @@
 public import Metrics
 public import ZooKeeper
 
-/// A znode whose value is written with fencing tokens: a stale one is refused.
+/// A znode whose value is written with fencing tokens, and which refuses stale ones.
 ///
-/// The znode holds a line `token=` with the ``FencingRegisters``, and after it the value's bytes as they are. Each write is a
-/// compare-and-set by the znode's version, so that of two writers that exclude each other the lower token never comes last.
+/// The znode holds the line `token=` with the ``FencingRegisters``, followed by the bytes of the value. Each write is a
+/// compare-and-set on the version of the znode. If two writers exclude each other, the lower token therefore never
+/// writes last.
 ///
-/// While the ensemble is away, each call waits until it is back or the task is cancelled.
+/// While the ensemble is unavailable, each call waits until it is available again or the task is cancelled.
 public final class FencedNode: FencedWriter {
-    /// What the znode holds.
+    /// The contents of the znode.
     public struct Content: Sendable, Hashable {
         /// The value.
         public var value: [UInt8]
-        /// The highest tokens that have written.
+        /// The highest tokens that have written the znode.
         public var registers: FencingRegisters
-        /// The znode's data version.
+        /// The data version of the znode.
         public var version: Int32
     }
 
-    /// The znode.
+    /// The path of the znode.
     public let path: String
 
     private let client: ZooKeeperClient
     private let counters: FencedWriteCounters
 
-    /// Makes a writer; nothing is sent.
+    /// Creates a writer without sending a request.
     ///
+    /// - Parameters:
+    ///   - client: A running client.
+    ///   - path: The path of the znode. The znode and its parents are created as needed.
+    ///   - metricsFactory: The factory for the counters of writes; `nil` uses the factory that swift-metrics was
+    ///     bootstrapped with. Default: `nil`.
     /// - Throws: `ZooKeeperError` with code `.invalidPath`.
     public init(
         client: ZooKeeperClient, path: String, metricsFactory: (any MetricsFactory)? = nil
@@ -36,50 +42,61 @@ public final class FencedNode: FencedWriter {
         counters = FencedWriteCounters(target: path, factory: metricsFactory)
     }
 
-    /// How many writes were taken, and how many refused.
+    /// The number of accepted and rejected writes.
     public var counts: FencedWriteCounts { counters.current }
 
-    /// Reads the value.
+    /// Returns the value of the znode.
     ///
-    /// - Returns: `nil` when there is no such znode, or an empty one.
+    /// - Returns: The contents; `nil` if the znode does not exist or is empty.
     /// - Throws: ``FencingError`` with code `.unreadable`; `ZooKeeperError`; `CancellationError`.
-    /// - Complexity: One request.
+    /// - Complexity: 1 request.
     public func read() async throws -> Content? {
         try await client.recipeSteps { try await look()?.content }
     }
 
-    /// Writes a value.
+    /// Replaces the value.
     ///
-    /// If the answer to a write is lost, the writer finds out whether the write was executed, and repeats it if it was not. Of
-    /// concurrent writes with one token, any may come last.
+    /// If the answer to a write is lost, the writer determines whether the write was executed, and repeats it if it was
+    /// not. If concurrent writes have the same token, any of them may be the last one.
     ///
-    /// - Throws: ``FencingError`` with code `.staleToken` or `.unreadable`, and nothing was written; `.outcomeUnknown` if the
-    ///   answer was lost and others have written since, so that it may have been written; `ZooKeeperError`;
-    ///   `CancellationError`, and it may have been written.
-    /// - Complexity: Two requests; two more when somebody writes at the same time; the creation of parents.
+    /// - Parameters:
+    ///   - value: The new value.
+    ///   - token: The fencing token of the grant under which the value is written.
+    /// - Throws: ``FencingError`` with code `.staleToken` or `.unreadable`, in which case nothing was written;
+    ///   `.outcomeUnknown` if the answer was lost and other writers have written since, in which case the value may
+    ///   have been written; `ZooKeeperError`; `CancellationError`, in which case the value may have been written.
+    /// - Complexity: 2 requests in 2 round trips. Each concurrent write by another writer adds 2 requests. Missing
+    ///   parents are created with further requests.
     public func write(_ value: [UInt8], token: FencingToken) async throws {
         try await update(token: token) { _ in value }
     }
 
     /// Replaces the value by one that is computed from it.
     ///
-    /// The value is computed again if somebody else writes in between. A value that was computed is written at most once,
-    /// also if answers are lost.
+    /// If another writer writes in between, the value is computed again. Each computed value is written at most once,
+    /// even if answers are lost.
     ///
     /// - Parameters:
-    ///   - token: That of the grant by which this is written.
-    ///   - transform: Gets the present value, `nil` for none; may be called several times.
-    /// - Throws: As ``write(_:token:)``; the error of `transform`.
+    ///   - token: The fencing token of the grant under which the value is written.
+    ///   - transform: Returns the new value for the current one, which is `nil` if there is none. It may be called
+    ///     several times.
+    /// - Throws: The errors of ``write(_:token:)``; the error of `transform`.
+    /// - Complexity: The same as ``write(_:token:)``.
     public func update(token: FencingToken, _ transform: ([UInt8]?) throws -> [UInt8]) async throws {
         try await update(token: token, transform) { operations in
             try await client.recipeSteps { try await client.transaction(operations) }
         }
     }
 
-    /// Writes a value under a grant: the token is the grant's, and the ensemble refuses the write when the grant is lost,
-    /// even if nobody has written since.
+    /// Replaces the value with the token of a grant, in a transaction that the ensemble refuses if the grant is lost.
     ///
-    /// - Throws: As ``write(_:token:)`` and ``Grant/guarded(_:)``.
+    /// The ensemble refuses the write even if no other writer has written since the loss.
+    ///
+    /// - Parameters:
+    ///   - value: The new value.
+    ///   - grant: The grant under which the value is written.
+    /// - Throws: The errors of ``write(_:token:)`` and ``Grant/guarded(_:)``.
+    /// - Complexity: The same as ``write(_:token:)``.
     public func write(_ value: [UInt8], under grant: some Grant) async throws {
         try await update(token: grant.fencingToken, { _ in value }, { try await grant.guarded($0) })
     }
@@ -122,7 +139,7 @@ public final class FencedNode: FencedWriter {
             } catch let error as ZooKeeperError where error.code == .noNode && found == nil {
                 try await client.recipeSteps { try await client.createParents(of: path) }
             } catch let error as ZooKeeperError where error.code == .noNode {
-                // Deleted in between: it is created anew.
+                // The znode was deleted in between: it is created again.
             }
         }
     }
@@ -146,7 +163,7 @@ public final class FencedNode: FencedWriter {
     }
 }
 
-/// A value with the registers in front.
+/// A value preceded by the registers.
 struct FencedText: Sendable, Hashable {
     var registers: FencingRegisters
     var value: [UInt8]
@@ -157,7 +174,9 @@ struct FencedText: Sendable, Hashable {
         (self.registers, self.value) = (registers, value)
     }
 
-    /// - Returns: `nil` when the bytes do not begin with registers.
+    /// Parses the data of a znode.
+    ///
+    /// - Returns: `nil` if the data does not start with registers.
     init?(_ bytes: [UInt8]) {
         guard bytes.starts(with: Self.key), let end = bytes.firstIndex(of: UInt8(ascii: "\n")) else { return nil }
         let line = String(decoding: bytes[Self.key.count..<end], as: UTF8.self)

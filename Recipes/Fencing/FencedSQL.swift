@@ -1,9 +1,10 @@
 public import Metrics
 
-/// Statements that write to a table's rows with fencing tokens: a row that has a higher token is left as it is.
+/// SQL statements that write the rows of a table with fencing tokens, and do not change a row with a higher token.
 ///
-/// It makes text and the order of the parameters; executing it is the database library's. Each row has a column for the
-/// highest token that has written it, 64 bits, `NULL` for a row that nobody has written with one.
+/// This type creates the text of a statement and the order of its parameters. The database library executes the
+/// statement. Each row has a 64-bit column for the highest token that has written it; the column is `NULL` if no token
+/// has written the row.
 ///
 /// ```swift
 /// let fenced = try FencedSQL(table: "invoices", dialect: .postgreSQL)
@@ -14,41 +15,44 @@ public import Metrics
 /// try fenced.record(affectedRows: rows, token: lease.fencingToken)
 /// ```
 ///
-/// Rows that are also written under shared grants, such as permits of a gate, have a second column, for the highest
-/// exclusive token: see ``FencingRegisters``. Name it with `exclusiveColumn`, and make statements for both kinds of tokens.
+/// Rows that are also written under shared grants, such as permits of a gate, need a second column for the highest
+/// exclusive token; see ``FencingRegisters``. Pass its name as `exclusiveColumn`, and create statements for both kinds
+/// of tokens.
 public final class FencedSQL: Sendable {
-    /// How a database writes names and parameters.
+    /// The syntax in which a database writes names and parameters.
     public struct Dialect: Sendable, Hashable {
         enum Kind: Hashable { case postgreSQL, sqlite, mySQL }
 
         let kind: Kind
 
-        /// `"name"`, and `$1` for parameters: the token is one parameter.
+        /// Names as `"name"` and parameters as `$1`; the token is bound once.
         public static let postgreSQL = Dialect(kind: .postgreSQL)
-        /// `"name"`, and `?1` for parameters: the token is one parameter.
+        /// Names as `"name"` and parameters as `?1`; the token is bound once.
         public static let sqlite = Dialect(kind: .sqlite)
-        /// The name in backquotes, and `?` for parameters: the token is bound twice.
+        /// Names in backquotes and parameters as `?`; the token is bound each time it occurs.
         ///
-        /// The connection must count the rows that were found, not those that were changed (`CLIENT_FOUND_ROWS`): a
-        /// second write of the same values would look refused.
+        /// The connection must report the number of rows found, not of rows changed (`CLIENT_FOUND_ROWS`). Otherwise a
+        /// second write of the same values appears to be refused.
         public static let mySQL = Dialect(kind: .mySQL)
     }
 
-    /// The table's name as it stands in statements.
+    /// The quoted name of the table, as it appears in statements.
     public let table: String
     private let tokenColumn: String
     private let exclusiveColumn: String?
     private let dialect: Dialect
     private let counters: FencedWriteCounters
 
-    /// Takes a table.
+    /// Creates statements for a table.
     ///
     /// - Parameters:
-    ///   - table: Its name, with a schema in front if need be: letters, digits and underscores.
-    ///   - tokenColumn: The column for the highest token.
-    ///   - exclusiveColumn: The column for the highest exclusive token; `nil` if rows are written under exclusive grants only.
-    ///   - dialect: The database's way to write names and parameters.
-    ///   - metricsFactory: Where updates are counted; `nil` takes the one that swift-metrics was set up with.
+    ///   - table: The name of the table, optionally preceded by a schema: letters, digits and underscores.
+    ///   - tokenColumn: The column for the highest token. Default: `fencing_token`.
+    ///   - exclusiveColumn: The column for the highest exclusive token; `nil` if rows are written under exclusive
+    ///     grants only. Default: `nil`.
+    ///   - dialect: The database's syntax for names and parameters.
+    ///   - metricsFactory: The factory for the counters of updates; `nil` uses the factory that swift-metrics was
+    ///     bootstrapped with. Default: `nil`.
     /// - Throws: ``FencingError`` with code `.invalidIdentifier`.
     public init(
         table: String, tokenColumn: String = "fencing_token", exclusiveColumn: String? = nil, dialect: Dialect,
@@ -65,13 +69,15 @@ public final class FencedSQL: Sendable {
         counters = FencedWriteCounters(target: table, factory: metricsFactory)
     }
 
-    /// Makes an update of the rows that a key names.
+    /// Returns a statement that updates the rows with given keys.
     ///
     /// - Parameters:
-    ///   - columns: What is written, at least one.
-    ///   - keys: What the row is found by, at least one.
-    ///   - kind: The kind of the tokens that the statement is executed with.
-    /// - Throws: ``FencingError`` with code `.invalidIdentifier`, also for shared tokens without a column for exclusive ones.
+    ///   - columns: The columns to set, at least one.
+    ///   - keys: The columns that identify the rows, at least one.
+    ///   - kind: The kind of the tokens that the statement is executed with. Default: `.exclusive`.
+    /// - Returns: The statement and the order of its parameters.
+    /// - Throws: ``FencingError`` with code `.invalidIdentifier`, also if `kind` is shared and there is no column for
+    ///   exclusive tokens, or if a column is given twice.
     public func update(
         setting columns: [String], where keys: [String], for kind: FencingToken.Kind = .exclusive
     ) throws(FencingError) -> FencedStatement {
@@ -103,7 +109,7 @@ public final class FencedSQL: Sendable {
                 assignments.append("\(column) = \(placeholder(.token))")
             }
         case .shared:
-            // A higher one of another holder stays; `NULL` is never higher.
+            // A higher token of another holder remains; a comparison with `NULL` is never true.
             assignments.append(
                 "\(tokenColumn) = CASE WHEN \(tokenColumn) > \(placeholder(.token)) THEN \(tokenColumn) "
                     + "ELSE \(placeholder(.token)) END")
@@ -118,17 +124,17 @@ public final class FencedSQL: Sendable {
         return statement
     }
 
-    /// Counts an update that was executed, and refuses it unless all its rows were written.
+    /// Counts an executed update, and throws unless all of its rows were written.
     ///
-    /// Call it before the database's transaction is committed, so that an update of several rows of which some are refused
-    /// can be rolled back.
+    /// Call this method before the transaction of the database is committed. If only some rows of an update were
+    /// refused, the transaction can then be rolled back.
     ///
     /// - Parameters:
-    ///   - affectedRows: How many rows the database says it has written. A row is missing if it has a higher token, or does
-    ///     not exist.
-    ///   - expected: How many rows the update was to write.
-    ///   - token: The token that the update was made with.
-    /// - Throws: ``FencingError`` with code `.staleToken` if a row is missing.
+    ///   - affectedRows: The number of rows that the database reports as written. A row is not written if it has a
+    ///     higher token or does not exist.
+    ///   - expected: The number of rows that the update should write. Default: 1.
+    ///   - token: The token that the update was executed with.
+    /// - Throws: ``FencingError`` with code `.staleToken` if fewer rows were written than expected.
     public func record(affectedRows: Int, of expected: Int = 1, token: FencingToken) throws(FencingError) {
         guard affectedRows >= expected else {
             counters.reject()
@@ -140,30 +146,30 @@ public final class FencedSQL: Sendable {
         counters.accept()
     }
 
-    /// How many updates were taken, and how many refused.
+    /// The number of accepted and rejected updates.
     public var counts: FencedWriteCounts { counters.current }
 }
 
-/// A statement with the order of its parameters.
+/// A statement and the order of its parameters.
 public struct FencedStatement: Sendable, Hashable {
-    /// What a parameter stands for.
+    /// The value to bind to a parameter.
     public enum Parameter: Sendable, Hashable {
-        /// The new value of a column.
+        /// The new value of the column with this name.
         case value(String)
         /// The fencing token, ``FencingToken/rawValue``.
         case token
-        /// What a row is found by.
+        /// The key value of the column with this name.
         case key(String)
     }
 
-    /// The statement.
+    /// The text of the statement.
     public fileprivate(set) var text = ""
-    /// What is to be bound, in this order.
+    /// The parameters to bind, in this order.
     public fileprivate(set) var parameters: [Parameter] = []
 }
 
 extension FencedSQL.Dialect {
-    /// A name as it may stand in a statement: nothing that could end it.
+    /// Quotes a name, and refuses characters that could end it.
     fileprivate func quoted(_ name: String, mayHaveSchema: Bool = false) throws(FencingError) -> String {
         let parts = name.split(separator: ".", omittingEmptySubsequences: false)
         guard (1...(mayHaveSchema ? 2 : 1)).contains(parts.count), parts.allSatisfy(Self.isName) else {

@@ -1,29 +1,33 @@
 internal import Metrics
 internal import Synchronization
 
-/// A store that refuses a write with a stale fencing token, by the rule of ``FencingRegisters``.
+/// A store that refuses writes with a stale fencing token, by the rule of ``FencingRegisters``.
 public protocol FencedWriter: Sendable {
     /// Writes a value.
     ///
-    /// - Throws: ``FencingError`` with code `.staleToken`, and nothing was written.
+    /// - Parameters:
+    ///   - value: The value to write.
+    ///   - token: The fencing token of the grant under which the value is written.
+    /// - Throws: ``FencingError`` with code `.staleToken`, in which case nothing was written.
+    /// - Complexity: Depends on the store.
     func write(_ value: [UInt8], token: FencingToken) async throws
 
-    /// How many writes were taken, and how many refused.
+    /// The number of accepted and rejected writes.
     var counts: FencedWriteCounts { get }
 }
 
-/// How many fenced writes were taken, and how many refused because of their token.
+/// The number of fenced writes that were accepted, and of those that were rejected because of their token.
 public struct FencedWriteCounts: Sendable, Hashable {
-    /// Writes that happened.
+    /// The number of executed writes.
     public var accepted = 0
-    /// Writes that somebody with a higher token had overtaken.
+    /// The number of writes that were refused because a higher token had written before.
     public var rejected = 0
 
-    /// Makes counts, all zero.
+    /// Creates counts that are zero.
     public init() {}
 }
 
-/// Counts for a writer, and for swift-metrics: `zookeeper.fenced.writes`, by `target` and `outcome`.
+/// The counters of a writer, also reported to swift-metrics as `zookeeper.fenced.writes` with `target` and `outcome`.
 final class FencedWriteCounters: Sendable {
     private let counts = Mutex(FencedWriteCounts())
     private let accepted: Counter

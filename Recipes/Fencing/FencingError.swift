@@ -1,38 +1,45 @@
-/// Why a fenced write did not happen.
+/// The reason why a fenced write was not executed.
 public struct FencingError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// The kind of an error.
+    /// The code of an error.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
         enum Kind: Hashable { case staleToken, unreadable, outcomeUnknown, fileSystem, invalidIdentifier }
 
         let kind: Kind
 
-        /// Somebody with a higher token has written: the grant has been given to another since.
+        /// A higher token has written: the resource has been granted to another participant since.
         public static let staleToken = Code(kind: .staleToken)
-        /// What stands there was not written by a fenced writer.
+        /// The existing contents were not written by a fenced writer.
         public static let unreadable = Code(kind: .unreadable)
-        /// The answer to a write was lost, and what is there now does not tell whether it was executed.
+        /// The answer to a write was lost, and the current contents do not show whether it was executed.
         public static let outcomeUnknown = Code(kind: .outcomeUnknown)
-        /// The file system has refused something; see ``FencingError/message``.
+        /// The file system has refused an operation; see ``FencingError/message``.
         public static let fileSystem = Code(kind: .fileSystem)
-        /// A table or column has a name that is not taken into a statement.
+        /// The name of a table or column is not valid in a statement.
         public static let invalidIdentifier = Code(kind: .invalidIdentifier)
 
-        /// The code's name.
+        /// The name of the code.
         public var description: String { "\(kind)" }
     }
 
-    /// What kind of error it is.
+    /// The code of the error.
     public var code: Code
-    /// What was to be written to.
+    /// The path or the table that was to be written.
     public var target: String
-    /// The token that came too late.
+    /// The token that was refused.
     public var token: FencingToken?
     /// The highest token that was found.
     public var highest: FencingToken?
-    /// What was wrong, where the code alone does not tell.
+    /// Details, if the code alone is not sufficient.
     public var message: String?
 
-    /// Makes an error.
+    /// Creates an error.
+    ///
+    /// - Parameters:
+    ///   - code: The code.
+    ///   - target: The path or the table that was to be written.
+    ///   - token: The token that was refused. Default: `nil`.
+    ///   - highest: The highest token that was found. Default: `nil`.
+    ///   - message: Details, if the code alone is not sufficient. Default: `nil`.
     public init(
         _ code: Code, target: String, token: FencingToken? = nil, highest: FencingToken? = nil,
         message: String? = nil

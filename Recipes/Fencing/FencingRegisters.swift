@@ -1,36 +1,40 @@
-/// The two numbers by which a store tells a stale fencing token from a valid one.
+/// The two numbers with which a store distinguishes stale fencing tokens from valid ones.
 ///
-/// Holders of shared grants, such as processors whose gates are open, have different tokens at the same time. A store that
-/// refused every token below the highest one would refuse some of them. The rule is:
+/// Holders of shared grants, such as processors with open gates, have different tokens at the same time. If a store
+/// refused every token below the highest one, it would refuse some valid ones. The rule is therefore:
 ///
 /// - A **shared** token must be at least the highest *exclusive* token that has written.
-/// - An **exclusive** token must be at least the highest token that has written, of either kind.
+/// - An **exclusive** token must be at least the highest token of either kind that has written.
 ///
-/// So a processor that slept through a window cannot write after the window has written, and a window that slept into the
-/// resumed events cannot write after one of them has written. Equal tokens are accepted: one holder may write many times.
+/// A processor that was suspended during a window cannot write after the window has written. A window that was
+/// suspended until events were resumed cannot write after one of these events has written. Equal tokens are accepted,
+/// because one holder may write many times.
 ///
-/// ``FencedNode``, ``FencedFile`` and ``FencedSQL`` follow the rule. A store of your own keeps both numbers beside its data,
-/// asks ``accept(_:)``, and changes both in the transaction that writes the data.
+/// ``FencedNode``, ``FencedFile`` and ``FencedSQL`` follow this rule. If you implement a store yourself, keep both
+/// numbers with its data, call ``accept(_:)``, and store both numbers in the transaction that writes the data.
 public struct FencingRegisters: Sendable, Hashable, CustomStringConvertible {
-    /// The highest token that has written; `nil` before the first.
+    /// The highest token that has written; `nil` if there is none.
     public private(set) var highest: FencingToken?
-    /// The highest exclusive token that has written; `nil` before the first.
+    /// The highest exclusive token that has written; `nil` if there is none.
     public private(set) var highestExclusive: FencingToken?
 
-    /// Makes registers of a store that nobody has written to.
+    /// Creates the registers of a store that has never been written.
     public init() {}
 
-    /// Makes registers from numbers that were stored.
+    /// Creates registers from stored numbers.
     ///
     /// - Parameters:
-    ///   - highest: The highest token that has written.
-    ///   - highestExclusive: The highest exclusive one.
+    ///   - highest: The highest token that has written; `nil` if there is none.
+    ///   - highestExclusive: The highest exclusive token that has written; `nil` if there is none.
     public init(highest: FencingToken?, highestExclusive: FencingToken?) {
         self.highest = highest
         self.highestExclusive = highestExclusive
     }
 
-    /// Returns the token that refuses a write with this one; `nil` if the write may happen.
+    /// Checks a write without recording it.
+    ///
+    /// - Parameter token: The token of the write.
+    /// - Returns: The higher token that causes the write to be refused; `nil` if the write is valid.
     public func refusal(of token: FencingToken) -> FencingToken? {
         let least = token.kind == .shared ? highestExclusive : highest
         guard let least, token < least else { return nil }
@@ -39,7 +43,8 @@ public struct FencingRegisters: Sendable, Hashable, CustomStringConvertible {
 
     /// Records a write, unless its token is stale.
     ///
-    /// - Returns: Whether the write may happen.
+    /// - Parameter token: The token of the write.
+    /// - Returns: Whether the write is valid.
     public mutating func accept(_ token: FencingToken) -> Bool {
         guard refusal(of: token) == nil else { return false }
         highest = max(highest ?? token, token)
@@ -53,7 +58,9 @@ public struct FencingRegisters: Sendable, Hashable, CustomStringConvertible {
         return all == exclusive ? "\(all)" : "\(all) \(exclusive)"
     }
 
-    /// Reads what ``description`` has written.
+    /// Parses a ``description``; `nil` if the text has another format.
+    ///
+    /// - Parameter text: The text to parse.
     public init?(_ text: some StringProtocol) {
         let numbers = text.split(separator: " ", omittingEmptySubsequences: false).map { Int64($0) }
         guard (1...2).contains(numbers.count), let all = numbers[0], let exclusive = numbers[numbers.count - 1],
