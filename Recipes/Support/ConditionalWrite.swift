@@ -1,27 +1,30 @@
 internal import ZooKeeper
 
-/// The result of a write that was to replace one particular content of a znode.
+/// The result of a write that should replace one particular version of a znode.
 enum ConditionalWriteResult {
-    /// The write was executed; `nil` if its answer was lost, and what is there now is the write's.
+    /// The write was executed; `nil` if its answer was lost but the current contents are those of the write.
     case written(ZNodeStat?)
-    /// Somebody else has written first, and this write was not executed.
+    /// Another writer has written first, and this write was not executed.
     case replaced
-    /// The answer was lost, and the write may have been executed. What is there now does not tell.
+    /// The answer was lost, and the current contents do not show whether the write was executed.
     case unknown(VersionedValue?)
 }
 
 extension ZooKeeperClient {
-    /// Executes a conditional write once, and finds out what became of it if its answer is lost.
+    /// Executes a conditional write once, and determines its outcome if its answer is lost.
     ///
-    /// The write is repeated only while what it replaces is untouched. An attempt stays uncertain until a read behind a
-    /// barrier has shown its outcome: also a repetition that is refused may have been overtaken by the first attempt.
+    /// The write is repeated only while the contents that it replaces are unchanged. An attempt stays uncertain until a
+    /// read behind a barrier shows its outcome. If a repetition is refused, the first attempt may have been executed
+    /// before it.
     ///
     /// - Parameters:
-    ///   - known: What the write replaces; `nil` for a znode that does not exist.
-    ///   - countsEqualAsWritten: Whether data that equals the write's, at the version after `known`, counts as the write;
-    ///     somebody else may have written the same.
+    ///   - data: The data that the write writes.
+    ///   - path: The path of the znode.
+    ///   - known: The contents that the write replaces; `nil` for a znode that does not exist.
+    ///   - countsEqualAsWritten: Whether to treat equal data in the version after `known` as this write. Another writer
+    ///     may have written the same data. Default: `false`.
     ///   - commit: Sends the write, conditional on the version of `known`.
-    /// - Throws: The errors of `commit` that are no unknown outcome; nothing was written then.
+    /// - Throws: The errors of `commit` whose outcome is known, in which case nothing was written.
     func writeOnce(
         _ data: [UInt8], at path: String, replacing known: VersionedValue?, countsEqualAsWritten: Bool = false,
         _ commit: () async throws -> ZNodeStat?
@@ -53,7 +56,7 @@ extension ZooKeeperClient {
         }
     }
 
-    /// Reads a znode after everything that this client has sent before is decided; `nil` if there is none.
+    /// Reads a znode once the outcome of all earlier requests of this client is decided; `nil` if it does not exist.
     private func valueBehindBarrier(at path: String) async throws -> VersionedValue? {
         var backoff = makeBackoff(.quick)
         while true {
@@ -68,15 +71,15 @@ extension ZooKeeperClient {
     }
 }
 
-/// What a znode tells about a write to it whose answer was lost, once the write is decided.
+/// The outcome of a write whose answer was lost, as the contents of the znode show it.
 enum WriteOutcome: Equatable {
-    /// The write was not executed, and would be now.
+    /// The write was not executed, and the znode still has the contents it should replace.
     case untouched
-    /// Somebody else's write was executed in its place.
+    /// The write of another writer was executed instead.
     case replacedByOther
-    /// The next version holds the same data: the write was executed, or somebody else has written the same.
+    /// The next version has the same data: either this write was executed, or another writer wrote the same data.
     case equal
-    /// The write was executed and others have written since, or it was not.
+    /// Either the write was executed and others have written since, or it was not executed.
     case unknown
 
     init(of data: [UInt8], replacing known: VersionedValue?, present: VersionedValue?) {

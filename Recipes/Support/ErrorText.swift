@@ -1,6 +1,8 @@
 internal import ZooKeeper
 
-/// A recipe's error in one line: what went wrong, where, and what more is known; text of others is escaped.
+/// Returns the description of a recipe's error in one line.
+///
+/// It contains the code, the path, the details and the message. Text from other sources is escaped.
 package func errorText(
     _ code: some CustomStringConvertible, at path: String, detail: (some CustomStringConvertible)? = String?.none,
     message: String?

@@ -1,6 +1,6 @@
 internal import ZooKeeper
 
-/// Data of znodes that people and other languages can read: one `key=value` a line.
+/// Data of znodes as `key=value` lines, readable for humans and programs in other languages.
 ///
 /// Line breaks and backslashes in values are escaped with a backslash.
 package struct NodeText: Sendable, Equatable {
@@ -13,7 +13,8 @@ package struct NodeText: Sendable, Equatable {
     package init() {}
 
     package init(_ bytes: [UInt8]) {
-        // By scalars: a value may begin with one that makes a single character of itself and the sign before it.
+        // Split by Unicode scalars: the first scalar of a value may combine with the `=` before it into a single
+        // character.
         for line in String(decoding: bytes, as: UTF8.self).unicodeScalars.split(separator: "\n") {
             guard let equals = line.firstIndex(of: "=") else { continue }
             fields.append((String(line[..<equals]), Self.unescaped(line[line.index(after: equals)...])))
@@ -28,7 +29,7 @@ package struct NodeText: Sendable, Equatable {
         }
     }
 
-    /// Adds a field for each value; a key may stand several times.
+    /// Adds a field for each value; a key may occur several times.
     package mutating func append(_ key: String, _ values: [String]) {
         fields += values.map { (key, $0) }
     }
@@ -68,7 +69,7 @@ package struct NodeText: Sendable, Equatable {
 }
 
 extension Duration {
-    /// Whole milliseconds as text.
+    /// The number of whole milliseconds as text.
     package var inMilliseconds: String { String(milliseconds) }
 
     package init?(milliseconds text: String?) {

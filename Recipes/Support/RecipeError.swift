@@ -1,13 +1,14 @@
 public import ZooKeeper
 
-/// Why a recipe could not do what was asked of it, or not to the end.
+/// The reason why a recipe could not perform or complete an operation.
 ///
-/// One type for all recipes, so that one clause catches the loss of anything, whatever was held:
-/// `catch let error as RecipeError where error.code == .lost`. <doc:Handling-errors> lists what to do about each code.
+/// All recipes share this type, so one clause handles every loss of a lock, leadership or window:
+/// `catch let error as RecipeError where error.code == .lost`. <doc:Handling-errors> describes how to handle each code.
 ///
-/// Errors of the ensemble itself, such as `.noAuth`, are `ZooKeeperError`; a cancelled task gets `CancellationError`.
+/// Errors of the ensemble, such as `.noAuth`, are reported as `ZooKeeperError`. A cancelled task throws
+/// `CancellationError`.
 public struct RecipeError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// The kind of an error.
+    /// The code of an error.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
         enum Kind: Hashable {
             case lost, timedOut, notAvailable, released, stopped, alreadyHeld, upgradeNotAllowed, notReadWrite
@@ -17,67 +18,70 @@ public struct RecipeError: Error, Sendable, Hashable, CustomStringConvertible {
 
         let kind: Kind
 
-        /// What was held was lost: a lock, a term, a window, an event's permit; ``RecipeError/reason`` says why.
+        /// The lock, term, window, or permit of an event was lost; ``RecipeError/reason`` contains the reason.
         ///
-        /// The operation that ran under it was cancelled and has ended. What it did at the end may have happened beside another
-        /// holder: a store that checks fencing tokens has refused that.
+        /// The operation that ran under it was cancelled and has ended. Its last steps may have run at the same time as
+        /// another holder. A store that checks fencing tokens has refused the writes of these steps.
         public static let lost = Code(kind: .lost)
-        /// The time to wait ran out; nothing is held and no place in a queue is kept.
+        /// The timeout has passed; nothing is held, and no position in a queue is kept.
         ///
-        /// A transfer of leadership: the participant did not come in time, and will not come any more.
+        /// For a transfer of leadership: the participant did not accept it in time, and can no longer accept it.
         public static let timedOut = Code(kind: .timedOut)
-        /// Somebody holds it, or waits for it, and waiting was not asked for.
+        /// Another participant holds the resource or waits for it, and the caller did not want to wait.
         ///
-        /// With a window, ``RecipeError/participants`` has the name of its holder.
+        /// For a window, ``RecipeError/participants`` contains the ID of its holder.
         public static let notAvailable = Code(kind: .notAvailable)
-        /// The lease was released in order, so that nothing can be done by it any more.
+        /// The lease was released, so it can no longer be used.
         public static let released = Code(kind: .released)
-        /// `run()` has ended, so that it does nothing any more: a gate, a participant, a member, a node.
+        /// `run()` has ended, so the gate, participant, member or node can no longer be used.
         public static let stopped = Code(kind: .stopped)
-        /// The call would wait for itself: its task holds the mutex, or is inside a permit or a window of the same mode.
+        /// The call would deadlock: its task holds the mutex, or is inside a permit or a window of the same mode.
         ///
-        /// A mutex is taken again by its handle: ``Lease/withLock(_:)``, ``Lease/share()``. A `Task { }` that was started
-        /// inside counts as inside until that has ended; a `Task.detached { }` does not.
+        /// A mutex is reentrant by handle: ``Lease/withLock(_:)``, ``Lease/share()``. A `Task { }` that was started
+        /// inside counts as inside until the lock is released or the permit or window has ended. A `Task.detached { }`
+        /// does not count as inside.
         public static let alreadyHeld = Code(kind: .alreadyHeld)
-        /// A task that holds the read lock asked for the write lock: it would wait for itself.
+        /// A task that holds the read lock requested the write lock, which would deadlock.
         public static let upgradeNotAllowed = Code(kind: .upgradeNotAllowed)
-        /// A downgrade of a lock that knows no readers: a mutex or a semaphore.
+        /// A downgrade was requested for a lock without readers: a mutex or a semaphore.
         public static let notReadWrite = Code(kind: .notReadWrite)
-        /// The server's numbers for the directory's children are near their end.
+        /// The server's sequence numbers for the children of the directory are nearly exhausted.
         public static let queueNumbersExhausted = Code(kind: .queueNumbersExhausted)
-        /// An argument that cannot be; the message names it and the rule.
+        /// An invalid argument; the message names it and the rule.
         public static let invalidArgument = Code(kind: .invalidArgument)
-        /// The znode does not hold what it should: a semaphore's limit, a counter's number.
+        /// The znode does not contain valid data, such as a semaphore's limit or a counter's number.
         public static let unreadable = Code(kind: .unreadable)
-        /// The answer to a write was lost, and what is there now does not tell whether it was executed.
+        /// The answer to a write was lost, and the current contents do not show whether it was executed.
         ///
-        /// ``RecipeError/present`` is what was there afterwards.
+        /// ``RecipeError/present`` contains the contents that were read afterwards.
         public static let outcomeUnknown = Code(kind: .outcomeUnknown)
-        /// The counter's number would not fit its format; nothing was written.
+        /// The counter's number does not fit its format; nothing was written.
         public static let overflow = Code(kind: .overflow)
-        /// Another member of the group has the same id; see ``RecipeError/occupant``.
+        /// Another member of the group has the same ID; see ``RecipeError/occupant``.
         public static let duplicate = Code(kind: .duplicate)
-        /// Not every processor paused in time, and all of them resume; ``RecipeError/participants`` has those that did not.
+        /// Not every processor paused in time, so all processors resume.
+        ///
+        /// ``RecipeError/participants`` contains the IDs of the processors that did not pause.
         public static let notPaused = Code(kind: .notPaused)
-        /// This participant does not lead, or its term is ending already.
+        /// This participant is not the leader, or its term is already ending.
         public static let notLeading = Code(kind: .notLeading)
-        /// Nobody with this id waits in the queue.
+        /// No participant with this ID waits in the queue.
         public static let unknownParticipant = Code(kind: .unknownParticipant)
-        /// The participant did not take the place that it was offered; the leader still leads.
+        /// The participant did not accept the transfer of leadership; the leader is unchanged.
         public static let transferRefused = Code(kind: .transferRefused)
         /// There is no group or scheduled task at the path.
         public static let notFound = Code(kind: .notFound)
-        /// The run has ended already.
+        /// The run has already ended.
         public static let notRunning = Code(kind: .notRunning)
-        /// No operator is asked about this period.
+        /// The run of this period does not wait for an operator's answer.
         public static let notAsked = Code(kind: .notAsked)
-        /// Others changed the same znode again and again.
+        /// Other processes kept changing the same znode.
         public static let conflict = Code(kind: .conflict)
 
-        /// The code's name.
+        /// The name of the code.
         public var description: String { "\(kind)" }
 
-        /// What went wrong, where an error has no message of its own.
+        /// The default message of the code.
         var words: String? {
             switch kind {
             case .timedOut: "it was not granted within the time limit"
@@ -91,9 +95,9 @@ public struct RecipeError: Error, Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// What an error is about.
+    /// The recipe that an error refers to.
     public enum Recipe: String, Sendable, Hashable, CaseIterable {
-        /// A mutex, a read-write lock, a semaphore or several locks together.
+        /// A mutex, a read-write lock, a semaphore or a multi-lock.
         case lock
         case election
         case exclusiveMode = "exclusive mode"
@@ -101,29 +105,42 @@ public struct RecipeError: Error, Sendable, Hashable, CustomStringConvertible {
         case group
         case partitionGroup = "partition group"
         case barrier
-        /// A shared value or counter.
+        /// A shared value or a shared counter.
         case sharedValue = "shared value"
         case scheduledTask = "scheduled task"
     }
 
-    /// What kind of error it is.
+    /// The code of the error.
     public var code: Code
-    /// What it is about.
+    /// The recipe that the error refers to.
     public var recipe: Recipe
-    /// The path that the recipe was made with, or the znode that is meant.
+    /// The path that the recipe was created with, or the path of the affected znode.
     public var path: String
-    /// Why it was lost; `nil` for other codes.
+    /// The reason for the loss, with code `.lost`; otherwise `nil`.
     public var reason: LossReason?
-    /// Who has not paused, with `.notPaused`; who has the window, with `.notAvailable`.
+    /// The IDs of the participants that the error is about.
+    ///
+    /// With code `.notPaused`, these are the processors that have not paused; with `.notAvailable`, the holder of the
+    /// window.
     public var participants: [String]
-    /// Who has the id, with `.duplicate`.
+    /// The znode of the member that has the ID, with code `.duplicate`.
     public var occupant: StandingZNode?
-    /// What was read after a write, with `.outcomeUnknown`.
+    /// The contents that were read after a write, with code `.outcomeUnknown`.
     public var present: VersionedValue?
-    /// What was wrong and what would be right, where the code alone does not tell.
+    /// Details and the remedy, if the code alone is not sufficient.
     public var message: String?
 
-    /// Makes an error.
+    /// Creates an error.
+    ///
+    /// - Parameters:
+    ///   - code: The code.
+    ///   - recipe: The recipe that the error refers to.
+    ///   - path: The path that the recipe was created with, or the path of the affected znode.
+    ///   - reason: The reason for the loss. Default: `nil`.
+    ///   - participants: The IDs of the participants that the error is about. Default: none.
+    ///   - occupant: The znode of the member that has the ID. Default: `nil`.
+    ///   - present: The contents that were read after a write. Default: `nil`.
+    ///   - message: Details and the remedy. Default: `nil`.
     public init(
         _ code: Code, in recipe: Recipe, path: String, reason: LossReason? = nil, participants: [String] = [],
         occupant: StandingZNode? = nil, present: VersionedValue? = nil, message: String? = nil
@@ -147,9 +164,13 @@ public struct RecipeError: Error, Sendable, Hashable, CustomStringConvertible {
 }
 
 extension RunOnce {
-    /// Takes the only run of a recipe.
+    /// Marks the recipe as run; a recipe can run only once.
     ///
-    /// - Parameter part: What is run, for the error.
+    /// - Parameters:
+    ///   - part: The name of the part that runs, for the error message.
+    ///   - recipe: The recipe, for the error.
+    ///   - path: The path, for the error.
+    /// - Throws: ``RecipeError`` with code `.invalidArgument` if the recipe has run before.
     package func begin(_ part: String, in recipe: RecipeError.Recipe, path: String) throws(RecipeError) {
         guard begin() else {
             throw RecipeError(.invalidArgument, in: recipe, path: path, message: "\(part) is run once")
