@@ -1,10 +1,15 @@
 internal import ZooKeeper
 
 extension ZooKeeperClient {
-    /// Runs the steps of a recipe until its caller's limit has passed; without a limit until they are done.
+    /// Runs the steps of a recipe with the timeout of the caller; `nil` runs them to completion.
     ///
-    /// The limit alone ends them: their requests wait for the ensemble, however long it is away.
+    /// Only this timeout ends the steps: their requests wait for the ensemble without limit.
     ///
+    /// - Parameters:
+    ///   - patience: The timeout; `nil` waits without limit.
+    ///   - recipe: The recipe that the error refers to.
+    ///   - path: The path that the error refers to.
+    ///   - operation: The steps.
     /// - Throws: ``RecipeError`` with code `.timedOut`, or the error of the operation.
     func within<Result: Sendable>(
         _ patience: Duration?, of recipe: RecipeError.Recipe, at path: String,
@@ -17,23 +22,24 @@ extension ZooKeeperClient {
         return result
     }
 
-    /// Runs the steps of a recipe until a deadline, which cancels them.
+    /// Runs the steps of a recipe, and cancels them at a deadline.
     ///
-    /// - Returns: `nil` if the deadline has passed first.
+    /// - Returns: `nil` if the deadline passed first.
     func recipeSteps<Result: Sendable>(
         until deadline: MonotonicInstant, _ operation: @escaping @Sendable () async throws -> Result
     ) async throws -> Result? {
         try await clock.run(until: deadline) { try await self.recipeSteps(operation) }
     }
 
-    /// Sends requests in the present session or the next one, once.
+    /// Sends requests once, pipelined, in the current session or the next one.
     ///
-    /// What was lost with its connection or its session fails with a code for which ``ZooKeeperError/isTransient`` holds.
+    /// A request that was lost with its connection or its session fails with a code for which
+    /// ``ZooKeeperError/isTransient`` is true.
     func flight(_ requests: SessionRequest...) async throws -> [SessionResult] {
         try await liveSession().flight(requests)
     }
 
-    /// The same with requests that set a watch on a znode; a cancelled flight gives it up.
+    /// Sends requests that set a watch on a znode, as ``flight(_:)`` does; cancelling the call removes the watch.
     func flight(
         watching path: String, _ requests: (WatchSink) -> [SessionRequest]
     ) async throws -> (results: [SessionResult], watch: OneShotWatch) {

@@ -1,24 +1,28 @@
 public import ZooKeeper
 
-/// Holds others back for as long as a znode stands.
+/// A barrier that blocks processes on different hosts as long as a znode exists.
 ///
-/// Whoever controls the barrier sets and removes it; others wait until it is gone. The znode is persistent: it outlives
-/// whoever has set it. It is that of Apache Curator's `DistributedBarrier`.
+/// One process controls the barrier: it sets and removes it. Other processes wait until the barrier is removed. The
+/// znode is persistent, so it outlives the process that set it. The znode layout is that of Apache Curator's
+/// `DistributedBarrier`.
 ///
 /// ```swift
 /// let barrier = try DistributedBarrier(client: client, path: "/service/maintenance")
 /// try await barrier.wait()  // in every worker, before it begins
 /// ```
 ///
-/// No `run()` is needed. Nothing says who has set a barrier but its data; one that must go with its setter is an
-/// ``ExclusiveMode`` window.
+/// No `run()` is needed. Only the data of the znode shows who has set the barrier. For a barrier that is removed when
+/// the process that set it ends, use an ``ExclusiveMode`` window.
 public final class DistributedBarrier: Sendable {
-    /// The znode.
+    /// The path of the znode.
     public let path: String
     private let client: ZooKeeperClient
 
-    /// Makes a barrier; nothing is sent.
+    /// Creates a barrier without sending a request.
     ///
+    /// - Parameters:
+    ///   - client: A running client.
+    ///   - path: The path of the znode. Its parents are created as needed.
     /// - Throws: `ZooKeeperError` with code `.invalidPath`.
     public init(client: ZooKeeperClient, path: String) throws(ZooKeeperError) {
         self.path = try ZNodePath(path).string
@@ -27,12 +31,16 @@ public final class DistributedBarrier: Sendable {
 
     /// Sets the barrier.
     ///
-    /// An answer that is lost is asked for again: afterwards the barrier is set, by this call or by somebody.
+    /// If the answer to the request is lost, the request is repeated. When the method returns, the barrier is set, by
+    /// this call or by another process.
     ///
-    /// - Parameter data: Who and why, for people who look.
-    /// - Returns: Whether it was not set before, as far as is known.
-    /// - Throws: `ZooKeeperError`, such as `.noAuth`, `.noNode` for a missing chroot, or `.dataTooLarge`; or `CancellationError`.
-    /// - Complexity: One request; one more for each missing parent.
+    /// - Parameter data: The data of the znode, for operators, such as the ID of the process and the reason. Default:
+    ///   empty.
+    /// - Returns: Whether this call set the barrier; `false` if the znode existed. After a lost answer, `false` may
+    ///   also mean that the first request of this call has set it.
+    /// - Throws: `ZooKeeperError`, such as `.noAuth`, `.noNode` for a missing chroot, or `.dataTooLarge`;
+    ///   `CancellationError`.
+    /// - Complexity: 1 request, and 1 for each missing parent.
     @discardableResult
     public func set(data: [UInt8] = []) async throws -> Bool {
         var backoff = client.makeBackoff(.quick)
@@ -48,10 +56,11 @@ public final class DistributedBarrier: Sendable {
         }
     }
 
-    /// Removes the barrier; everybody who waits goes on.
+    /// Removes the barrier, so that all waiting processes continue.
     ///
-    /// - Throws: `ZooKeeperError`, such as `.noAuth`; or `CancellationError`. A barrier that is not set is no error.
-    /// - Complexity: One request.
+    /// - Throws: `ZooKeeperError`, such as `.noAuth`; `CancellationError`. Removing a barrier that is not set is not an
+    ///   error.
+    /// - Complexity: 1 request.
     public func remove() async throws {
         var backoff = client.makeBackoff(.quick)
         while true {
@@ -65,7 +74,7 @@ public final class DistributedBarrier: Sendable {
         }
     }
 
-    /// Waits before a request is repeated, and until there is a connection.
+    /// Waits for a pause and for a connection, before a request is repeated.
     private func pause(_ pause: Duration) async throws {
         try await client.clock.sleep(until: client.clock.now + pause)
         _ = try await client.liveSession()
@@ -73,10 +82,10 @@ public final class DistributedBarrier: Sendable {
 
     /// Whether the barrier was set at some time during the call.
     ///
-    /// A quorum confirms the answer, so a server that is cut off cannot give an outdated one. While there is no connection, the
-    /// call waits until the task is cancelled.
+    /// A quorum confirms the answer, so a partitioned server cannot give an outdated one. Without a connection, the
+    /// call waits until the client is connected or the task is cancelled.
     ///
-    /// - Complexity: Two requests in one round trip; a quorum commits the first one.
+    /// - Complexity: 2 requests in 1 round trip; a quorum commits the first one.
     public var isSet: Bool {
         get async throws {
             var backoff = client.makeBackoff(.quick)
@@ -91,16 +100,16 @@ public final class DistributedBarrier: Sendable {
         }
     }
 
-    /// Waits until the barrier is not set; returns at once when it is not.
+    /// Waits until the barrier is not set; returns immediately if it is not.
     ///
-    /// The wait goes on through lost connections and sessions. A barrier that is removed and set again quickly may be
-    /// waited for as one.
+    /// The wait continues across lost connections and sessions. If the barrier is removed and set again quickly, the
+    /// wait may continue without noticing it.
     ///
-    /// - Parameter patience: The longest time to wait, also for a connection; `nil` waits without limit.
-    /// - Throws: ``RecipeError`` with code `.timedOut`; `ZooKeeperError`: `.noAuth`, `.clientStopped`; or
-    ///   `CancellationError`. No watch is left.
-    /// - Complexity: Two requests in one round trip if it is not set; a quorum commits the first one. Otherwise an event, and two
-    ///   more.
+    /// - Parameter patience: The timeout, which includes the wait for a connection. `nil` waits without limit.
+    /// - Throws: ``RecipeError`` with code `.timedOut`; `ZooKeeperError` with code `.noAuth` or `.clientStopped`;
+    ///   `CancellationError`. No watch remains set.
+    /// - Complexity: 2 requests in 1 round trip if the barrier is not set; a quorum commits the first one. Otherwise 2
+    ///   more requests in 1 round trip after each event of the znode.
     public func wait(waitingAtMost patience: Duration? = nil) async throws {
         let (client, path) = (client, path)
         try await client.within(patience, of: .barrier, at: path) {
@@ -111,7 +120,7 @@ public final class DistributedBarrier: Sendable {
                 }
                 switch results[0].asBarrier(before: results[1]) {
                 case .success:
-                    // What has happened is looked at again: an event is no proof of anything.
+                    // The znode is read again, because an event does not prove that the barrier is removed.
                     try await watch.wait()
                     backoff.reset()
                 case .failure(let error) where error.code == .noNode: return

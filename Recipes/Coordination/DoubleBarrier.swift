@@ -1,6 +1,6 @@
 public import ZooKeeper
 
-/// Lets a number of processes begin together and end together.
+/// A barrier at which a number of processes start an operation together and end it together.
 ///
 /// ```swift
 /// let barrier = try DoubleBarrier(client: client, path: "/jobs/17/phase2", participants: 5)
@@ -9,42 +9,48 @@ public import ZooKeeper
 /// }
 /// ```
 ///
-/// The operation begins when as many participants have entered, and the call returns when all of them have left. The
-/// znodes are those of Apache Curator's `DistributedDoubleBarrier`: an ephemeral one for each participant, and `ready`.
-/// Curator members may take part. Their `leave()` returns when all of this package's participants have left, as long as one
-/// Curator member at least lives; it returns early if the last of them dies inside. It may also return while another Curator
-/// member is inside. Both are so among Curator members alone.
+/// The operation starts when the required number of participants has entered. The call returns when all of them have
+/// left.
 ///
-/// - A round begins with the write of `ready`, once enough participants have entered since the round before. One of them
-///   writes it, in a transaction that fails if another one has. The participants of the round are those who had entered
-///   by then, and nobody else passes. A `ready` that an earlier round has left behind lets nobody pass.
-/// - A round does not begin while a participant of an earlier one exists, whatever has kept that one. A participant that has
-///   left before the others and enters again therefore waits for them.
+/// The znode layout is that of Apache Curator's `DistributedDoubleBarrier`: an ephemeral znode for each participant,
+/// and `ready`. Curator members can take part. Their `leave()` returns when all participants that use this package have
+/// left, as long as at least one Curator member is alive. If the last Curator member inside the barrier dies, `leave()`
+/// returns early. It may also return while another Curator member is still inside. Both also happen if all members use
+/// Curator.
+///
+/// - A round starts with the write of `ready`, after enough participants have entered since the previous round. One
+///   participant writes it, in a transaction that fails if another one has written it. The participants that entered
+///   before this write form the round, and no others pass. A `ready` left behind by an earlier round lets no
+///   participant pass.
+/// - A round does not start while a participant of an earlier round exists, for whatever reason. A participant that
+///   leaves before the others and enters again therefore waits for them.
 /// - Only ephemeral znodes count. Other children, such as subdirectories and persistent znodes, are ignored.
-/// - A participant whose session ends while it waits enters again in the next session, under the same name. One whose session
-///   ends after its round has begun is out of it: its operation is cancelled, and ``withBarrier(waitingAtMost:leavingAtMost:_:)``
-///   throws. Its znode is not created again.
-/// - Leaving waits for the participants of the same round, not for a next one. A participant whose session ends has left with
-///   it. On every way out the own znode is deleted.
+/// - If the session of a participant ends while it waits, it enters again in the next session under the same name. If
+///   its session ends after its round has started, it is excluded from the round: its operation is cancelled,
+///   ``withBarrier(waitingAtMost:leavingAtMost:_:)`` throws, and its znode is not created again.
+/// - Leaving waits for the participants of the same round, not for those of the next one. A participant whose session
+///   ends has left. However the call ends, the participant's znode is deleted.
 public final class DoubleBarrier: Sendable {
-    /// The barrier's directory.
+    /// The path of the barrier's directory.
     public let path: String
-    /// How many must enter.
+    /// The number of participants that must enter before a round starts.
     public let participants: Int
     private let client: ZooKeeperClient
     private static let readyName = "ready"
-    /// Sorts after all names that Curator gives, which are hexadecimal.
+    /// The prefix of participants' names, which sorts after the hexadecimal names that Curator creates.
     ///
-    /// The member with the lowest name keeps its znode until it is alone: Curator's others return from leaving when that has
-    /// gone. This package's participants delete theirs at once, so none may be the lowest beside a Curator member.
+    /// The member with the lowest name keeps its znode until it is alone, and Curator's other members return from
+    /// `leave()` when that znode is gone. Participants that use this package delete their znodes immediately, so none
+    /// of them may have the lowest name while there is a Curator member.
     private static let namePrefix = "participant-"
 
-    /// Makes a barrier; nothing is sent.
+    /// Creates a barrier without sending a request.
     ///
     /// - Parameters:
-    ///   - client: Whose session this participant lives by; it must be running, else everything waits.
-    ///   - path: The barrier's directory; it and its parents are created as needed.
-    ///   - participants: How many must enter, at least one; the same for all.
+    ///   - client: The client whose session owns the participant's znode. It must be running; until it runs, all calls
+    ///     wait.
+    ///   - path: The path of the barrier's directory. The directory and its parents are created as needed.
+    ///   - participants: The number of participants that must enter, at least 1; the same for all participants.
     /// - Throws: `ZooKeeperError` with code `.invalidPath` or `.invalidArgument`.
     public init(client: ZooKeeperClient, path: String, participants: Int) throws(ZooKeeperError) {
         self.path = try ZNodePath(path).string
@@ -59,25 +65,28 @@ public final class DoubleBarrier: Sendable {
 
     private func path(of name: String) -> String { ZNodePath.child(name, of: path) }
 
-    /// Enters, runs an operation, and leaves.
+    /// Enters the barrier, runs an operation, and leaves the barrier.
     ///
-    /// The operation's task is cancelled if this participant's znode goes with its session or is deleted by somebody: the
-    /// others take it for left, and a next round may begin. The client learns of that on its next connection, not before.
+    /// The operation's task is cancelled if this participant's znode is deleted, with its session or by another
+    /// process. The other participants then assume that it has left, and the next round may start. The client notices
+    /// the end of its session only on its next connection.
     ///
     /// - Parameters:
-    ///   - patience: The longest time to wait for the others to enter; `nil` waits without limit.
-    ///   - leavePatience: The longest time to wait for the others to leave; `nil` waits without limit.
-    ///   - operation: Runs when all have entered, in a child task. When it throws, this participant leaves without waiting for
-    ///     the others. It is kept to its end: a cancellation or graceful shutdown does not delete the znode before.
-    /// - Returns: What the operation returned.
+    ///   - patience: The timeout for the other participants to enter. `nil` waits without limit.
+    ///   - leavePatience: The timeout for the other participants to leave. `nil` waits without limit.
+    ///   - operation: Runs in a child task after all participants have entered. If it throws, this participant leaves
+    ///     without waiting for the others. The znode exists until the operation has ended: neither a cancellation nor a
+    ///     graceful shutdown deletes it earlier.
+    /// - Returns: The value that the operation returned.
     /// - Throws: ``RecipeError`` with code `.timedOut`, for entering or leaving; `ZooKeeperError` with code
-    ///   `.sessionExpired` or `.noNode` if this participant's znode was gone before the operation had ended, or when the round
-    ///   began; any other `ZooKeeperError` that will last, such as `.noAuth`, `.noChildrenForEphemerals`, `.noNode` for a missing
-    ///   chroot, `.clientStopped`; `CancellationError`; or the error of `operation`. The own znode is gone in any case, or
-    ///   goes on the next connection or with its session.
-    /// - Complexity: To enter, four requests in two round trips, and three when the round has begun; the last one sends one more
-    ///   for each other child, and one to begin the round. Six to leave, four for each participant that is waited for, and one
-    ///   to remove `ready`.
+    ///   `.sessionExpired` or `.noNode` if this participant's znode was deleted before the operation had ended, or did
+    ///   not exist when the round started; any other permanent `ZooKeeperError`, such as `.noAuth`,
+    ///   `.noChildrenForEphemerals`, `.noNode` for a missing chroot, `.clientStopped`; `CancellationError`; or the
+    ///   error of `operation`. In every case, the participant's znode is deleted, or will be on the next connection or
+    ///   with its session.
+    /// - Complexity: Entering takes 4 requests in 2 round trips, and 3 when the round has started. The last participant
+    ///   to enter sends 1 more for each other child, and 1 to start the round. Leaving takes 6 requests, 4 for each
+    ///   participant that it waits for, and 1 to delete `ready`.
     public func withBarrier<Result: Sendable>(
         waitingAtMost patience: Duration? = nil,
         leavingAtMost leavePatience: Duration? = nil,
@@ -101,7 +110,7 @@ public final class DoubleBarrier: Sendable {
         case notLost
     }
 
-    /// Runs an operation, which is cancelled when the own znode is gone.
+    /// Runs an operation, which is cancelled if the participant's znode is deleted.
     private func run<Value: Sendable>(
         _ operation: @escaping @Sendable () async throws -> Value, inside node: PersistentNode
     ) async throws -> Value {
@@ -125,9 +134,10 @@ public final class DoubleBarrier: Sendable {
 
     // MARK: Entering
 
-    /// Waits until the round of this participant begins.
+    /// Waits until the round of this participant starts.
     ///
-    /// - Returns: The write of `ready` that began it: whoever enters after that takes part in another round.
+    /// - Returns: The write of `ready` that started the round. Participants that enter after it belong to another
+    ///   round.
     private func enter(_ node: PersistentNode, as name: String) async throws -> ZXID {
         var entered: ZNodeStat?
         var backoff = client.makeBackoff(.quick)
@@ -153,17 +163,17 @@ public final class DoubleBarrier: Sendable {
         }
     }
 
-    /// What a participant that has entered finds at the barrier.
+    /// The state of the barrier for a participant that has entered.
     private enum Finding {
-        /// The round has begun with this write of `ready`.
+        /// The round has started with this write of `ready`.
         case begun(ZXID)
-        /// Another look will find something else.
+        /// The state has changed and must be evaluated again.
         case changed
-        /// Nothing, until one of these watches fires.
+        /// Nothing has happened; evaluate the state again when one of these watches fires.
         case waiting([OneShotWatch])
     }
 
-    /// Looks whether the round has begun, and begins it if everybody is there.
+    /// Checks whether the round has started, and starts it if enough participants have entered.
     private func look(as name: String, own: ZNodeStat, enteredAt entered: ZXID) async throws -> Finding {
         let (results, watch) = try await client.flight(watching: readyPath) { sink in
             [.exists(path: self.readyPath, watch: sink), .children(path: self.path)]
@@ -180,14 +190,15 @@ public final class DoubleBarrier: Sendable {
             watches.append(watch)
             guard try results[0].existingStat != nil else { return .changed }
         case .complete:
-            // When another one has begun it, or something has gone, the watches fire or the own znode is another.
+            // If another participant has started the round, or a znode was deleted, a watch fires or the own znode was
+            // created again.
             if try await begin(as: name, after: ready) { return .changed }
         }
         isWaiting = true
         return .waiting(watches)
     }
 
-    /// The error for a participant whose round has begun without its current znode.
+    /// Returns the error for a participant whose round has started without its current znode.
     private func missedRound(_ first: ZNodeStat, _ own: ZNodeStat, at path: String) -> ZooKeeperError {
         ZooKeeperError(
             first.ephemeralOwner == own.ephemeralOwner && own.czxid != first.czxid ? .noNode : .sessionExpired,
@@ -195,10 +206,11 @@ public final class DoubleBarrier: Sendable {
             message: "the participant's znode was gone when its round began; it can enter again")
     }
 
-    /// Waits until a watch has fired, or the own znode was created again: it may be the one that was missing, and nobody else
-    /// looks.
+    /// Waits until a watch has fired, or the participant's znode was created again.
     ///
-    /// - Throws: The error for which the ensemble refuses to have the own znode created again.
+    /// The new znode may be the one that was missing to start the round, and no other participant checks it.
+    ///
+    /// - Throws: The error with which the ensemble refuses to create the participant's znode again.
     private func wait(for watches: [OneShotWatch], orAnother node: PersistentNode, than own: ZXID) async throws {
         defer { for watch in watches { watch.giveUp() } }
         var waits: [@Sendable () async throws -> Void] = watches.map { watch in { try await watch.wait() } }
@@ -213,17 +225,17 @@ public final class DoubleBarrier: Sendable {
         try await race(among: waits)
     }
 
-    /// Who has entered for the round that comes next.
+    /// The participants that have entered for the next round.
     private enum Gathering {
         case incomplete
-        /// Enough, but this participant of an earlier round still exists.
+        /// Enough participants have entered, but this participant of an earlier round still exists.
         case blocked(by: String)
         case complete
     }
 
-    /// Counts the participants of the next round: those whose znodes were created after the last one had begun.
+    /// Counts the participants of the next round: those whose znodes were created after the last round had started.
     ///
-    /// As long as there are too few children, no request is needed for that.
+    /// If there are too few children, no request is sent.
     private func gathering(
         of names: [String], as name: String, after ready: ZNodeStat?
     ) async throws -> Gathering {
@@ -240,12 +252,13 @@ public final class DoubleBarrier: Sendable {
         return earlier.map { .blocked(by: path(of: $0)) } ?? .complete
     }
 
-    /// Begins a round by creating `ready`, or by writing the one that an earlier round has left.
+    /// Starts a round by creating `ready`, or by writing the one that an earlier round has left behind.
     ///
-    /// A new one is written as well: it does not have the version of one that somebody else has created and is deleting.
+    /// A new `ready` is also written once. Its version then differs from that of a `ready` that another participant has
+    /// created and is deleting.
     ///
-    /// - Returns: `false` if `ready` is not as it was seen, or the own znode is gone. Nobody can begin a round that somebody
-    ///   else has begun already.
+    /// - Returns: `false` if `ready` has changed since it was read, or the participant's znode is gone. No participant
+    ///   can start a round that another one has already started.
     private func begin(as name: String, after ready: ZNodeStat?) async throws -> Bool {
         let write = TransactionOperation.setData([], at: readyPath, version: ready?.dataVersion ?? 0)
         let writes = ready == nil ? [.create(readyPath), write] : [write]
@@ -258,10 +271,10 @@ public final class DoubleBarrier: Sendable {
 
     // MARK: Leaving
 
-    /// Waits until all participants of this round have gone; the own znode has been deleted.
+    /// Waits until all participants of this round have left; this participant's znode has been deleted before.
     ///
-    /// - Parameter passed: The write of `ready` that began the round. Who has entered after it, also again under the same
-    ///   name, waits for this participant's next round and must not be waited for.
+    /// - Parameter passed: The write of `ready` that started the round. Participants that have entered after it, even
+    ///   under the same name, wait for this participant's next round. This method must not wait for them.
     private func leave(passedAt passed: ZXID) async throws {
         var later: Set<ZNodeName> = []
         var foreign: Set<ZNodeName> = []
@@ -298,8 +311,9 @@ public final class DoubleBarrier: Sendable {
 
     private enum Departure { case gone, isLater, isForeign }
 
-    /// Waits until something happens to a participant of the round that a transaction began; returns at once for a child that
-    /// is none.
+    /// Waits for an event of a participant's znode, if the participant belongs to the round of a transaction.
+    ///
+    /// Returns immediately for a child that does not belong to the round.
     private func waitUntilGone(_ member: String, enteredBy passed: ZXID) async throws -> Departure {
         let (results, watch) = try await client.flight(watching: member) { [.exists(path: member, watch: $0)] }
         let stat: ZNodeStat?
@@ -315,18 +329,18 @@ public final class DoubleBarrier: Sendable {
         return .gone
     }
 
-    /// Whoever sees the barrier empty removes the `ready` that stood before; that somebody else does is no matter.
+    /// Deletes the `ready` of this round after the last participant has left; another participant may do the same.
     ///
-    /// The next round may have begun meanwhile. It writes a `ready` that it finds, which this one's version tells; one that
-    /// it has created has the same version only if it was opened while this request was on its way, and after somebody else
-    /// had removed the one before.
+    /// The next round may have started meanwhile. If it found this `ready` and wrote it, the version differs and
+    /// nothing is deleted. If it created a new `ready`, the version is equal only if the round started while this
+    /// request was on its way, after another participant had deleted the previous `ready`.
     private func forget(_ ready: ZNodeStat) async {
         try? await client.delete(readyPath, version: ready.dataVersion)
     }
 }
 
 extension SessionResult {
-    /// The stat of a znode that was asked for; `nil` if there is none.
+    /// The stat of a znode that was requested; `nil` if the znode does not exist.
     fileprivate var existingStat: ZNodeStat? {
         get throws {
             switch self {

@@ -8,18 +8,19 @@ public import ZooKeeper
 /// let number = try await orders.add(1)
 /// ```
 ///
-/// Each addition is a compare-and-set: none is lost, and none is made twice. When the answer to one is lost, and what is
-/// there now does not tell, it fails with `.outcomeUnknown`. A number that would not fit is an error, and nothing is written.
+/// Each addition is a compare-and-set: no addition is lost, and none is executed twice. If the answer to an addition is
+/// lost and the current value does not show whether it was executed, it fails with `.outcomeUnknown`. A result that
+/// does not fit the format is an error, and nothing is written.
 ///
-/// The formats are those of Apache Curator, big-endian. Every addition is a write to each server's disk, and those of many
-/// writers contend: some hundred a second in all. Numbers that need only be unique and grow are cheaper as sequential
-/// znodes, or handed out in blocks.
+/// The formats are those of Apache Curator, big-endian. Every addition is a write to the disk of each server, and
+/// concurrent writers contend: all writers together reach some hundred additions per second. If numbers must only be
+/// unique and increasing, sequential znodes or numbers allocated in blocks are cheaper.
 public final class SharedCounter: Sendable {
-    /// How the number is written.
+    /// The encoding of the number.
     public enum Format: Sendable, Hashable {
-        /// Four bytes, as Curator's `SharedCount` and `DistributedAtomicInteger`.
+        /// 4 bytes, like Curator's `SharedCount` and `DistributedAtomicInteger`.
         case int32
-        /// Eight bytes, as Curator's `DistributedAtomicLong`.
+        /// 8 bytes, like Curator's `DistributedAtomicLong`.
         case int64
 
         func encode(_ number: Int64) -> [UInt8]? {
@@ -29,7 +30,7 @@ public final class SharedCounter: Sendable {
             }
         }
 
-        /// Curator takes an empty value for zero.
+        /// Decodes a number; empty data is 0, as in Curator.
         func decode(_ data: [UInt8]) -> Int64? {
             if data.isEmpty { return 0 }
             let bits = data.reduce(0 as UInt64) { $0 << 8 | UInt64($1) }
@@ -44,58 +45,62 @@ public final class SharedCounter: Sendable {
         }
     }
 
-    /// What is known of the number.
+    /// The known state of the number.
     public struct Entry: Sendable, Hashable {
-        /// The number; `nil` when the znode does not stand, cannot be read, or holds none.
+        /// The number; `nil` if the znode does not exist, cannot be read, or does not contain a number.
         public var number: Int64?
-        /// Whether it is known to be the newest, or since when it is not.
+        /// Whether the number is known to be current, or since when it may be outdated.
         public var freshness: NodeCache.Freshness
-        /// Whether it is known to be the newest.
+        /// Whether the number is known to be current.
         public var isLive: Bool { freshness == .live }
     }
 
-    /// The numbers as they change.
+    /// The sequence of changes of the number.
     public struct Changes: AsyncSequence, Sendable {
-        /// What is known at one moment.
+        /// The known state at one moment.
         public typealias Element = Entry
-        /// It never fails.
+        /// The sequence never fails.
         public typealias Failure = Never
 
         let stream: AsyncStream<NodeCache.Entry>
         let format: Format
 
-        /// Reads the changes.
+        /// The iterator of the changes.
         public struct AsyncIterator: AsyncIteratorProtocol {
             var iterator: AsyncStream<NodeCache.Entry>.Iterator
             let format: Format
 
-            /// What is known after the next change.
+            /// Returns the known state after the next change.
+            ///
+            /// - Returns: The next state; `nil` if the sequence has ended.
+            /// - Complexity: No request is sent.
             public mutating func next(isolation actor: isolated (any Actor)? = #isolation) async -> Entry? {
                 guard let entry = await iterator.next(isolation: actor) else { return nil }
                 return Entry(number: entry.data.flatMap(format.decode), freshness: entry.freshness)
             }
         }
 
-        /// Begins to read.
+        /// Returns an iterator of the changes.
         public func makeAsyncIterator() -> AsyncIterator {
             AsyncIterator(iterator: stream.makeAsyncIterator(), format: format)
         }
     }
 
-    /// The znode.
+    /// The path of the znode.
     public var path: String { shared.path }
-    /// How the number is written.
+    /// The encoding of the number.
     public let format: Format
     private let shared: SharedValue
 
-    /// Makes a counter; nothing is sent.
+    /// Creates a counter without sending a request.
     ///
     /// - Parameters:
-    ///   - client: A client that runs.
-    ///   - path: The znode; it and its parents are created as needed.
-    ///   - format: How the number is written; the same for all who use the counter.
-    ///   - initial: The number when this creates the znode.
-    /// - Throws: `ZooKeeperError` with code `.invalidPath`, or `.invalidArgument` when the initial number does not fit.
+    ///   - client: A running client.
+    ///   - path: The path of the znode. The znode and its parents are created as needed.
+    ///   - format: The encoding of the number, the same for all processes that use the counter.
+    ///   - initial: The number that is written if this counter creates the znode. Default: 0.
+    /// - Throws: `ZooKeeperError` with code `.invalidPath`, or `.invalidArgument` if the initial number does not fit
+    ///   the format.
     public init(
         client: ZooKeeperClient, path: String, format: Format, initial: Int64 = 0
     ) throws(ZooKeeperError) {
@@ -106,10 +111,12 @@ public final class SharedCounter: Sendable {
         shared = try SharedValue(client: client, path: path, initial: data)
     }
 
-    /// Reads the number, after catching up with the leader; creates it when it is missing.
+    /// Returns the number after a `sync` with the leader; creates the znode if it does not exist.
     ///
-    /// - Parameter patience: The longest time to try, also to wait for the ensemble; `nil` tries without limit.
-    /// - Throws: ``RecipeError`` with code `.unreadable` or `.timedOut`; `ZooKeeperError`; or `CancellationError`.
+    /// - Parameter patience: The timeout, which includes the wait for the ensemble. `nil` tries without limit.
+    /// - Returns: The number.
+    /// - Throws: ``RecipeError`` with code `.unreadable` or `.timedOut`; `ZooKeeperError`; `CancellationError`.
+    /// - Complexity: 2 requests in 2 round trips; a few more if the znode must be created.
     public func number(waitingAtMost patience: Duration? = nil) async throws -> Int64 {
         try Self.decode(try await shared.value(waitingAtMost: patience).data, format, path)
     }
@@ -117,13 +124,13 @@ public final class SharedCounter: Sendable {
     /// Adds to the number.
     ///
     /// - Parameters:
-    ///   - delta: What to add; it may be negative.
-    ///   - patience: The longest time to try, also to wait for the ensemble; `nil` tries without limit.
-    /// - Returns: The number afterwards.
-    /// - Throws: ``RecipeError`` with code `.overflow` or `.unreadable`, and nothing was written; `.timedOut` or
-    ///   `.outcomeUnknown`, and it may have been written; `ZooKeeperError`, such as `.noAuth`; or `CancellationError`, and
-    ///   it may have been written.
-    /// - Complexity: Three requests a try.
+    ///   - delta: The number to add, which may be negative.
+    ///   - patience: The timeout, which includes the wait for the ensemble. `nil` tries without limit.
+    /// - Returns: The number after the addition.
+    /// - Throws: ``RecipeError`` with code `.overflow` or `.unreadable`, in which case nothing was written; `.timedOut`
+    ///   or `.outcomeUnknown`, in which case the number may have been written; `ZooKeeperError`, such as `.noAuth`;
+    ///   `CancellationError`, in which case the number may have been written.
+    /// - Complexity: 3 requests in 3 round trips for each attempt.
     @discardableResult
     public func add(_ delta: Int64, waitingAtMost patience: Duration? = nil) async throws -> Int64 {
         try await update(waitingAtMost: patience) { [path, format] number in
@@ -136,13 +143,14 @@ public final class SharedCounter: Sendable {
         }
     }
 
-    /// Replaces the number by one made of it.
+    /// Replaces the number by one that is computed from it.
     ///
     /// - Parameters:
-    ///   - patience: The longest time to try, also to wait for the ensemble; `nil` tries without limit.
-    ///   - transform: Makes the new number of the present one; it may be called several times.
-    /// - Returns: The number afterwards.
-    /// - Throws: As ``add(_:waitingAtMost:)``, or the error of `transform`.
+    ///   - patience: The timeout, which includes the wait for the ensemble. `nil` tries without limit.
+    ///   - transform: Returns the new number for the current one. It may be called several times.
+    /// - Returns: The new number.
+    /// - Throws: The errors of ``add(_:waitingAtMost:)``, or the error of `transform`.
+    /// - Complexity: 3 requests in 3 round trips for each attempt.
     @discardableResult
     public func update(
         waitingAtMost patience: Duration? = nil, _ transform: @escaping @Sendable (Int64) throws -> Int64
@@ -158,15 +166,15 @@ public final class SharedCounter: Sendable {
         return try Self.decode(value.data, format, path)
     }
 
-    /// Replaces the number if it is the one that is expected.
+    /// Replaces the number if it is equal to the expected number.
     ///
     /// - Parameters:
     ///   - number: The new number.
-    ///   - expected: The number that is to be replaced.
-    ///   - patience: The longest time to try, also to wait for the ensemble; `nil` tries without limit.
-    /// - Returns: Whether it was, and is the new one now.
-    /// - Throws: As ``add(_:waitingAtMost:)``.
-    /// - Complexity: Three requests, or two when it is another.
+    ///   - expected: The number to replace.
+    ///   - patience: The timeout, which includes the wait for the ensemble. `nil` tries without limit.
+    /// - Returns: Whether the number was the expected one and has been replaced.
+    /// - Throws: The errors of ``add(_:waitingAtMost:)``.
+    /// - Complexity: 3 requests in 3 round trips for each attempt, or 2 in 2 if the number is not the expected one.
     public func set(
         _ number: Int64, replacing expected: Int64, waitingAtMost patience: Duration? = nil
     ) async throws -> Bool {
@@ -178,19 +186,22 @@ public final class SharedCounter: Sendable {
             while true {
                 let known = try await shared.value()
                 guard try Self.decode(known.data, format, path) == expected else { return false }
-                // Written by somebody else in between: perhaps with the same number.
+                // Another process has written in between, perhaps the same number.
                 if try await shared.set(data, replacing: known) != nil { return true }
             }
         }
     }
 
-    /// Follows the number for as long as an operation takes.
+    /// Observes the number while an operation runs.
     ///
     /// - Parameters:
-    ///   - logger: Where it is told why the znode cannot be read.
-    ///   - operation: Reads the changes: the present number first, then the newest; each is live, or stale since some
-    ///     instant.
-    /// - Returns: What `operation` returned.
+    ///   - logger: The logger for the reasons why the znode cannot be read. Default: the current logger.
+    ///   - operation: Receives the changes: the current number first, then the newest one. Each is live, or stale since
+    ///     a given time.
+    /// - Returns: The value that `operation` returned.
+    /// - Throws: The error of `operation`.
+    /// - Complexity: 1 request for each change, 2 if the znode is created or deleted between reads, and 1 or 2 for each
+    ///   connection; see ``NodeCache``.
     public func withChanges<Result: Sendable>(
         logger: Logger = .current, _ operation: (Changes) async throws -> Result
     ) async throws -> Result {

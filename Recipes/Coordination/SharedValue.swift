@@ -1,45 +1,49 @@
 public import Logging
 public import ZooKeeper
 
-/// A value as it was read, with what is needed to replace no other.
+/// A value that was read, with the stat that a compare-and-set needs.
 public struct VersionedValue: Sendable, Hashable {
-    /// What the znode holds.
+    /// The data of the znode.
     public var data: [UInt8]
-    /// The znode's stat: its version, and the transaction that created it.
+    /// The stat of the znode, including its version and the transaction that created it.
     public var stat: ZNodeStat
 
-    /// Makes one, for tests.
+    /// Creates a versioned value, for tests.
     public init(data: [UInt8], stat: ZNodeStat) {
         self.data = data
         self.stat = stat
     }
 }
 
-/// A value that processes share, replaced by compare-and-set.
+/// A value that processes share and replace by compare-and-set.
 ///
 /// ```swift
 /// let limit = try SharedValue(client: client, path: "/service/limit", initial: [10])
 /// try await limit.update { $0.map { $0 &+ 1 } }
 /// ```
 ///
-/// The znode is persistent, as that of Apache Curator's `SharedValue`; it is created with the initial value when it is
-/// missing. No `run()` is needed.
+/// The znode is persistent, like that of Apache Curator's `SharedValue`. It is created with the initial value if it
+/// does not exist. No `run()` is needed.
 ///
-/// While the ensemble is away, each call waits until its own limit has passed, and without one until the ensemble is back or
-/// the task is cancelled. The retry policy's deadline does not count.
+/// While the ensemble is unavailable, each call waits until its own timeout has passed. Without a timeout, it waits
+/// until the ensemble is available again or the task is cancelled. The deadline of the retry policy does not apply.
 ///
-/// A write whose answer is lost is looked into: when what is there now shows that it was not executed, it is tried again,
-/// else it fails with `.outcomeUnknown`, never with a guess. Should somebody delete the znode and create it again between a
-/// reading and a writing, the writing does not notice when the versions are equal.
+/// If the answer to a write is lost, the current contents are read. If they show that the write was not executed, the
+/// write is repeated. Otherwise it fails with `.outcomeUnknown`; it never guesses. If another process deletes the znode
+/// and creates it again between a read and a write, and the versions are equal, the write does not notice this.
 public final class SharedValue: Sendable {
-    /// The znode.
+    /// The path of the znode.
     public let path: String
-    /// What it holds when this creates it.
+    /// The data that is written if this object creates the znode.
     public let initial: [UInt8]
     let client: ZooKeeperClient
 
-    /// Makes a shared value; nothing is sent.
+    /// Creates a shared value without sending a request.
     ///
+    /// - Parameters:
+    ///   - client: A running client.
+    ///   - path: The path of the znode. The znode and its parents are created as needed.
+    ///   - initial: The data that is written if this object creates the znode. Default: empty.
     /// - Throws: `ZooKeeperError` with code `.invalidPath`.
     public init(client: ZooKeeperClient, path: String, initial: [UInt8] = []) throws(ZooKeeperError) {
         self.path = try ZNodePath(path).string
@@ -47,11 +51,12 @@ public final class SharedValue: Sendable {
         self.client = client
     }
 
-    /// Reads the value, after catching up with the leader; creates it when it is missing.
+    /// Returns the value after a `sync` with the leader; creates the znode if it does not exist.
     ///
-    /// - Parameter patience: The longest time to try, also to wait for the ensemble; `nil` tries without limit.
-    /// - Throws: ``RecipeError`` with code `.timedOut`; `ZooKeeperError`, such as `.noAuth`; or `CancellationError`.
-    /// - Complexity: Two requests.
+    /// - Parameter patience: The timeout, which includes the wait for the ensemble. `nil` tries without limit.
+    /// - Returns: The value and its stat.
+    /// - Throws: ``RecipeError`` with code `.timedOut`; `ZooKeeperError`, such as `.noAuth`; `CancellationError`.
+    /// - Complexity: 2 requests in 2 round trips; a few more if the znode must be created.
     public func value(waitingAtMost patience: Duration? = nil) async throws -> VersionedValue {
         try await client.within(patience, of: .sharedValue, at: path) { try await self.read() }
     }
@@ -79,14 +84,14 @@ public final class SharedValue: Sendable {
     /// Replaces the value if it is still the one that was read.
     ///
     /// - Parameters:
-    ///   - data: What it is to be.
-    ///   - known: What it is, as far as is known.
-    ///   - patience: The longest time to try, also to wait for the ensemble; `nil` tries without limit.
-    /// - Returns: The new value; `nil` when somebody else has written it, and nothing was.
-    /// - Throws: ``RecipeError`` with code `.outcomeUnknown`; `.timedOut`, and it may have been written;
-    ///   `.invalidArgument` for a version that cannot be compared: -1, which would match any; `ZooKeeperError`, such as
-    ///   `.noAuth` or `.noNode`; or `CancellationError`, and it may have been written.
-    /// - Complexity: One request.
+    ///   - data: The new data.
+    ///   - known: The value that was read before.
+    ///   - patience: The timeout, which includes the wait for the ensemble. `nil` tries without limit.
+    /// - Returns: The new value; `nil` if another process has written the value, in which case nothing was written.
+    /// - Throws: ``RecipeError`` with code `.outcomeUnknown`; `.timedOut`, in which case the value may have been
+    ///   written; `.invalidArgument` if the version of `known` is -1, which would match any version; `ZooKeeperError`,
+    ///   such as `.noAuth` or `.noNode`; `CancellationError`, in which case the value may have been written.
+    /// - Complexity: 1 request.
     public func set(
         _ data: [UInt8], replacing known: VersionedValue, waitingAtMost patience: Duration? = nil
     ) async throws -> VersionedValue? {
@@ -116,15 +121,16 @@ public final class SharedValue: Sendable {
             message: "the answer was lost, and what is there now does not tell whether it was written")
     }
 
-    /// Replaces the value by one made of it, again and again until nobody else has written it in between.
+    /// Replaces the value by one that is computed from it, and retries until no other process has written in between.
     ///
     /// - Parameters:
-    ///   - patience: The longest time to try, also to wait for the ensemble; `nil` tries without limit.
-    ///   - transform: Makes the new value of the present one; it may be called several times.
+    ///   - patience: The timeout, which includes the wait for the ensemble. `nil` tries without limit.
+    ///   - transform: Returns the new data for the current data. It may be called several times.
     /// - Returns: The new value.
-    /// - Throws: ``RecipeError`` with code `.outcomeUnknown`; `.timedOut`, and it may have been written; the error of
-    ///   `transform`; `ZooKeeperError`, such as `.noAuth`; or `CancellationError`, and it may have been written.
-    /// - Complexity: Three requests a try; pauses grow with the number of tries.
+    /// - Throws: ``RecipeError`` with code `.outcomeUnknown`; `.timedOut`, in which case the value may have been
+    ///   written; the error of `transform`; `ZooKeeperError`, such as `.noAuth`; `CancellationError`, in which case the
+    ///   value may have been written.
+    /// - Complexity: 3 requests in 3 round trips for each attempt. The pauses between attempts grow, up to 200 ms.
     @discardableResult
     public func update(
         waitingAtMost patience: Duration? = nil,
@@ -138,19 +144,22 @@ public final class SharedValue: Sendable {
                 do {
                     if let new = try await self.write(transform(known.data), replacing: known) { return new }
                 } catch let error as ZooKeeperError where error.code == .noNode {
-                    // Deleted in between: it is created anew.
+                    // The znode was deleted in between: it is created again.
                 }
                 try await self.client.clock.sleep(until: self.client.clock.now + backoff.pause())
             }
         }
     }
 
-    /// Follows the value for as long as an operation takes.
+    /// Observes the value while an operation runs.
     ///
     /// - Parameters:
-    ///   - logger: Where it is told why the znode cannot be read.
-    ///   - operation: Uses a cache of the znode: each of its entries tells whether it is live, or stale since when.
-    /// - Returns: What `operation` returned.
+    ///   - logger: The logger for the reasons why the znode cannot be read. Default: the current logger.
+    ///   - operation: Receives a cache of the znode. Each of its entries is live, or stale since a given time.
+    /// - Returns: The value that `operation` returned.
+    /// - Throws: The error of `operation`.
+    /// - Complexity: 1 request for each change, 2 if the znode is created or deleted between reads, and 1 or 2 for each
+    ///   connection; see ``NodeCache``.
     public func withChanges<Result: Sendable>(
         logger: Logger = .current, _ operation: (NodeCache) async throws -> Result
     ) async throws -> Result {
