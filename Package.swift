@@ -145,7 +145,9 @@ let package = Package(
         // The documentation's blocks of code: compiled, never run. `make lint` holds the pages to them.
         .target(
             name: "DocumentationSnippets",
-            dependencies: ["ZooKeeper", "ZooKeeperRecipes", "ZooKeeperScheduling", logging, lifecycle],
+            dependencies: [
+                "ZooKeeper", "ZooKeeperRecipes", "ZooKeeperScheduling", "ZooKeeperTestKit", logging, lifecycle,
+            ],
             path: "Examples/Snippets",
             swiftSettings: settings
         ),
