@@ -53,7 +53,7 @@ func pausingTask() async throws {
     try await withZooKeeperClient(configuration: settings) { client in
         let mode = try ExclusiveMode(client: client, path: "/orders")
         do {
-            try await mode.run(reason: "daily report", drain: .abort(after: .seconds(30))) { window in
+            try await mode.withWindow(reason: "daily report", drain: .abort(after: .seconds(30))) { window in
                 try await report(token: window.fencingToken)
             }
         } catch let error as RecipeError where error.code == .notPaused {
