@@ -2,11 +2,11 @@ internal import Logging
 internal import Synchronization
 internal import ZooKeeper
 
-// What others ask of this participant.
+// Requests of other participants to this one.
 extension Election {
-    /// Somebody has written the own candidate: there is a request, or its data was damaged.
+    /// Handles a write to this participant's candidate znode: there is a request, or its data was overwritten.
     func noteWrite(_ data: [UInt8], candidate: String, session: LiveSession?) {
-        // Such as by Apache Curator's revocation, which a selector does not know.
+        // For example, Apache Curator's revocation overwrites the data. A selector does not support revocation.
         let own = Array(id.utf8)
         if data != own { session?.post(.setData(path: ZNodePath.child(candidate, of: path), data: own)) }
         knocks.signal()
@@ -30,7 +30,7 @@ extension Election {
         }
     }
 
-    /// While waiting: comes when a leader offers its place.
+    /// Accepts the offer of a leader while this participant waits.
     func answer(for contender: Contender) async throws {
         guard let (candidate, session) = shared.withLock({ $0.waiting }) else { return }
         for (offer, request) in try await ContenderRequest.read(for: candidate, inQueue: path, session: session) {
@@ -47,7 +47,7 @@ extension Election {
         }
     }
 
-    /// While leading: hands over to a participant that is preferred.
+    /// Hands over to a preferred participant while this participant leads.
     func answer(in term: Term) async throws {
         let session = term.held.session
         let requests = try await ContenderRequest.take(for: term.candidate.string, inQueue: path, session: session)
@@ -63,11 +63,11 @@ extension Election {
             guard let priority = request.details["priority"].flatMap({ Int($0) }) else { return nil }
             return priority > configuration.priority ? (priority, request) : nil
         }
-        // The first of those with the highest priority.
+        // The first request with the highest priority comes first.
         for (_, request) in wanted.sorted(by: { $0.priority > $1.priority }) {
             guard let candidate = request.details["candidate"].flatMap({ ContenderName($0) }) else { continue }
             do {
-                // One that is cut off comes back before its session ends, or not at all.
+                // A disconnected participant reconnects before its session expires, or not at all.
                 let patience = max(.seconds(5), session.timeout)
                 try await handOver(to: candidate, in: term, until: client.clock.now + patience)
                 logger.info(

@@ -2,7 +2,7 @@ internal import Logging
 internal import Synchronization
 internal import ZooKeeper
 
-/// Performs what the election's state machine decides; one run of a participant.
+/// One run of a participant, which performs the actions of the election's state machine.
 struct ElectionLoop {
     typealias Machine = ElectionStateMachine
 
@@ -117,7 +117,7 @@ extension ElectionStateMachine.Problem {
 }
 
 extension Contender.Grant {
-    /// Runs an operation until the grant is lost or something happens; `nil` then.
+    /// Runs an operation until the grant is lost or a signal is set, and returns `nil` in these two cases.
     fileprivate func untilLost<Value: Sendable>(
         or stop: OneShot<Void>, _ operation: @escaping @Sendable () async throws -> Value
     ) async throws -> Value? {

@@ -1,51 +1,53 @@
 internal import ZooKeeper
 
-/// Decides what a participant does next: one action at a time, each followed by the event that tells its outcome.
+/// Decides what a participant does next: one action at a time, each followed by an event with its result.
 struct ElectionStateMachine: Sendable {
     enum Action: Equatable {
         /// Join the queue and wait for the turn.
         case stand
-        /// Write the epoch znode, which makes the term's token.
+        /// Write the epoch znode, which creates the fencing token of the term.
         case takeOffice
         /// Run the term's closure until it has ended.
         case lead
-        /// Delete the candidate.
+        /// Delete the candidate znode.
         case giveUp
-        /// Tell of a failure, and wait before standing again.
+        /// Report a failure, and pause before rejoining the queue.
         case pause(LeadershipFailure)
         case finish(ZooKeeperError?)
     }
 
-    /// What went wrong.
+    /// The reason for a pause.
     struct Problem: Equatable {
         var reason: String
         var isForbidden = false
-        /// That a term was short is no failure: the pauses after failures do not grow by it.
+        /// Whether terms were too short.
+        ///
+        /// This is not a failure: the pauses after failures do not grow.
         var isShortTerm = false
     }
 
-    /// How a term ended; its closure has returned.
+    /// How a term ended, after its closure has returned.
     enum TermEnd: Equatable {
         case returned
         case failed(Problem)
         case lost
-        /// By the leader's own will: resigned, handed over, or stopped.
+        /// The leader ended the term: it resigned, transferred its leadership or was stopped.
         case resigned
     }
 
     enum Event: Equatable {
-        /// In front of the queue.
+        /// The participant is at the front of the queue.
         case elected
-        /// Not in the queue, for a reason that may pass.
+        /// The participant is not in the queue, for a reason that may be temporary.
         case rejected(Problem)
-        /// The client has ended: nothing can ever be asked again.
+        /// The client has stopped, so that no request can be sent any more.
         case clientEnded(ZooKeeperError)
         case inOffice
-        /// The candidate was lost before the term began.
+        /// The candidate znode was lost before the term started.
         case officeLost
         case officeRefused(Problem)
         case termEnded(TermEnd, lasted: Duration)
-        /// The candidate is deleted, or will be without anybody waiting for it.
+        /// The candidate znode is deleted, or will be deleted in the background.
         case gaveUp
         case paused
         /// The wait was ended by ``stop()``.
@@ -54,7 +56,7 @@ struct ElectionStateMachine: Sendable {
 
     private enum State: Equatable {
         case idle, standing, takingOffice, leading
-        /// The candidate is being deleted; what comes after that.
+        /// The candidate znode is being deleted; the associated value is the reason for the pause after it.
         case givingUp(Problem?)
         case pausing, finished
     }
@@ -78,7 +80,9 @@ struct ElectionStateMachine: Sendable {
         isStopping ? finish() : go(.standing, .stand)
     }
 
-    /// Lead to the end from here on: a term that has begun is ended by others, or ends by itself.
+    /// Stops the participant: from now on, every action leads to the end.
+    ///
+    /// A term in progress is ended elsewhere, or ends by itself.
     mutating func stop() {
         isStopping = true
     }
@@ -95,7 +99,7 @@ struct ElectionStateMachine: Sendable {
         case (.leading, .termEnded(let end, let lasted)): ended(end, lasted: lasted)
         case (.givingUp(let problem), .gaveUp): standAgain(after: problem)
         case (.pausing, .paused), (.pausing, .stopped), (.standing, .stopped): standAgain()
-        // Not to be expected: whatever stands is given up.
+        // No other combination is expected. Release whatever is held.
         default: giveUp()
         }
     }
@@ -107,7 +111,7 @@ struct ElectionStateMachine: Sendable {
         return giveUp(after: repeatedShortTerm(end, lasted: lasted))
     }
 
-    /// Terms that end at once, one after the other, would keep the ensemble busy with elections.
+    /// Detects short terms in a row, which would keep the ensemble busy with elections.
     private mutating func repeatedShortTerm(_ end: TermEnd, lasted: Duration) -> Problem? {
         let isRepeated = lastTermWasShort
         lastTermWasShort = lasted < minimumTermDuration

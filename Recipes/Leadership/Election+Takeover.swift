@@ -1,9 +1,9 @@
 internal import Synchronization
 internal import ZooKeeper
 
-// A participant that is preferred asks leaders of a lower priority for their place.
+// A preferred participant asks leaders of a lower priority to hand over.
 extension Election {
-    /// Asks each leader that follows, once this participant is ready and has waited long enough; until cancelled.
+    /// Asks each new leader to hand over, once this participant is ready and has waited long enough, until cancelled.
     func seekTakeover() async {
         guard configuration.priority > 0 || hooks != nil else { return await untilCancelled() }
         var backoff = client.makeBackoff(.slow)
@@ -23,7 +23,7 @@ extension Election {
         _ = try? await OneShot<Void>().wait()
     }
 
-    /// Waits until this participant has been ready, and in the queue, for the configured time.
+    /// Waits until this participant has been ready and in the queue for the configured time.
     private func becomeEligible() async throws {
         while true {
             for await isReady in readiness.follow() where isReady { break }
@@ -34,9 +34,9 @@ extension Election {
         }
     }
 
-    /// Runs an operation to its end, or until this participant is not ready any more.
+    /// Runs an operation until it ends, or until this participant is no longer ready.
     ///
-    /// - Returns: Whether it came to its end.
+    /// - Returns: Whether the operation ended.
     @discardableResult
     private func whileReady(_ operation: @escaping @Sendable () async throws -> Void) async throws -> Bool {
         let readiness = readiness
@@ -58,9 +58,9 @@ extension Election {
         throw CancellationError()
     }
 
-    /// Follows the epoch znode, which tells of each term, and asks those of a lower priority.
+    /// Watches the epoch znode, which changes with each term, and asks leaders of a lower priority to hand over.
     private func askLeaders() async throws {
-        // The leader may have offered its place while this participant was cut off, or nobody answers in its stead.
+        // The leader may have made an offer while this participant was disconnected. Or the leader does not answer.
         let first = max(.seconds(5), configuration.takeoverDelay)
         var requests = TakeoverRequests(
             priority: hooks == nil ? configuration.priority : .max,
@@ -85,7 +85,7 @@ extension Election {
         }
     }
 
-    /// Until the watch has fired, or an instant.
+    /// Waits until the watch has fired, or until an instant.
     private func wait(for watch: Watch, until instant: MonotonicInstant?) async throws {
         guard let instant else { return _ = try await watch.event() }
         _ = try await client.clock.run(until: instant) { try await watch.event() }

@@ -4,9 +4,10 @@ internal import ZooKeeper
 
 // Waiting for the turn, and leading.
 extension Election {
-    /// Joins the queue and waits until this participant is in front of it, or is to stop.
+    /// Joins the queue and waits until this participant is at its front, or has to stop.
     ///
-    /// - Returns: `CancellationError` when it is to stop; nothing stands then.
+    /// - Returns: The grant, or `CancellationError` if the participant has to stop. In the latter case, no candidate
+    ///   znode is left.
     func waitForTurn() async -> Result<Contender.Grant, any Error> {
         let contender = makeContender()
         defer { shared.withLock { $0.waiting = nil } }
@@ -48,7 +49,7 @@ extension Election {
                 defer { shared.waiting = (candidate, session) }
                 return shared.waiting?.candidate
             }
-            // A candidate that had to be created anew has left its place in between.
+            // If the candidate znode had to be created again, it lost its position in between.
             if let before, before != candidate { tell(.waiting(position: nil)) }
             tell(.waiting(position: inFront))
         }
@@ -72,7 +73,7 @@ extension Election {
         case nothing
     }
 
-    /// Runs the closure, cancels it when the term is lost or to end, and returns when it has ended.
+    /// Runs the closure, cancels it when the term is lost or has to end, and returns when the closure has ended.
     func lead(in term: Term) async -> ElectionStateMachine.TermEnd {
         begin(term)
         let end = await withTaskGroup(of: Step.self) { group -> ElectionStateMachine.TermEnd? in
@@ -127,13 +128,13 @@ extension Election {
             guard let term else { return }
             self?.noteWrite(data, candidate: term.candidate.string, session: term.held.session)
         }
-        // Whoever stops it from now on sees the term.
+        // Every call to `stop` from now on finds the term.
         if let ending { term.end(ending) }
         logger.info("Leads", metadata: ["zookeeper.token": "\(term.fencingToken)"])
         tell(.leading(number: term.number, token: term.fencingToken))
     }
 
-    /// Tells followers what they have not been told last.
+    /// Reports a state to the followers if it differs from the last one.
     func tell(_ state: LeaderState) {
         guard broadcast.current != state else { return }
         broadcast.send(state)

@@ -1,14 +1,15 @@
 internal import Synchronization
 internal import ZooKeeper
 
-// The directed transfer: the leader offers its place, the participant comes to stand beside it, the leader goes.
+// The directed transfer: the leader offers its position, the participant moves right behind it, and the leader resigns.
 //
-// The offer is a request to the participant's candidate. The participant replaces its candidate, in one transaction that
-// checks the leader's candidate and uses the offer up, by a znode with the leader's number. Being younger it stands behind
-// the leader, and in front of everybody else, for Apache Curator as well. An offer that the leader takes back first was
-// not accepted: one of the two transactions finds it gone.
+// The offer is a request to the participant's candidate znode. The participant replaces its candidate znode with one
+// that has the leader's number. It does so in one transaction that also checks the leader's candidate znode and deletes
+// the offer. Because the new znode is younger, it is behind the leader and ahead of all others, in Apache Curator's
+// order as well. If the leader withdraws the offer first, the offer was not accepted: one of the two transactions finds
+// that the offer no longer exists.
 extension Election {
-    /// Has a participant lead next, and ends the present term.
+    /// Transfers leadership to a participant and ends the current term.
     func resign(to id: String, waitingAtMost patience: Duration) async throws {
         let deadline = client.clock.now + patience
         guard let term else { throw RecipeError(.notLeading, in: .election, path: path) }
@@ -31,9 +32,9 @@ extension Election {
         try await term.over.wait()
     }
 
-    /// Offers the place to a candidate, and has the term end when that stands beside the own one.
+    /// Offers the leader's position to a candidate, and ends the term once the candidate is right behind the leader.
     ///
-    /// - Throws: ``RecipeError``, and the term goes on; `CancellationError`, and it does so as well.
+    /// - Throws: ``RecipeError`` or `CancellationError`. In both cases, the term continues.
     func handOver(to candidate: ContenderName, in term: Term, until deadline: MonotonicInstant) async throws {
         let finished = try await beginTransfer(until: deadline)
         defer { finished.set(()) }
@@ -61,7 +62,9 @@ extension Election {
         throw RecipeError(isAnswered ? .transferRefused : .timedOut, in: .election, path: path)
     }
 
-    /// One transfer at a time; waits for the one before, but not beyond the deadline.
+    /// Starts a transfer, after waiting until the deadline at the latest for the previous transfer to end.
+    ///
+    /// Only one transfer is in progress at a time.
     private func beginTransfer(until deadline: MonotonicInstant) async throws -> OneShot<Void> {
         let mine = OneShot<Void>()
         while true {
@@ -78,9 +81,9 @@ extension Election {
         }
     }
 
-    /// Waits until the offer was used up; takes it back when that does not happen in time.
+    /// Waits until the offer no longer exists, and withdraws it if that does not happen in time.
     ///
-    /// - Returns: `false` when it was taken back: nobody can use it any more.
+    /// - Returns: `false` if the offer was withdrawn, so that it can no longer be accepted.
     private func untilUsedUp(_ request: String?, session: LiveSession, deadline: MonotonicInstant) async throws -> Bool
     {
         guard let request else { return true }
@@ -118,7 +121,7 @@ extension Election {
     private func exists(_ path: String, session: LiveSession) async throws -> Bool {
         try await repeated {
             do {
-                // The own server has to have seen what the participant did.
+                // The connected server must have applied the participant's transaction.
                 _ = try await session.flight(behindBarrierAt: path, [.exists(path: path)])[0].get()
                 return true
             } catch let error as ZooKeeperError where error.code == .noNode {
@@ -127,7 +130,7 @@ extension Election {
         }
     }
 
-    /// Repeats what a lost connection has failed, as long as the session lives.
+    /// Repeats an operation that failed with a lost connection, as long as the session exists.
     private func repeated(_ operation: () async throws -> Bool) async throws -> Bool {
         var backoff = client.makeBackoff(.quick)
         while true {

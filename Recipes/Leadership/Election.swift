@@ -2,9 +2,9 @@ internal import Logging
 internal import Synchronization
 internal import ZooKeeper
 
-/// One participant of an election: what ``LeaderSelector`` and ``LeaderLatch`` are made of.
+/// One participant of an election, the implementation of ``LeaderSelector`` and ``LeaderLatch``.
 final class Election: Sendable {
-    /// How soon a participant is to stop.
+    /// How soon a participant has to stop.
     enum Stop: Int, Comparable {
         case no, afterTerm, atOnce
 
@@ -13,23 +13,26 @@ final class Election: Sendable {
 
     struct Shared {
         var stop = Stop.no
-        /// How a term ends that begins when it should not.
+        /// The way in which a term ends that starts although the participant has to stop.
         var ending = Term.Ending.cancelled
         var term: Term?
         var terms = 0
-        /// The candidate that waits, by its name, and its session.
+        /// The name of the waiting candidate znode and its session.
         var waiting: (candidate: String, session: LiveSession)?
-        /// A transfer that is under way.
+        /// The transfer in progress.
         var transfer: OneShot<Void>?
     }
 
-    /// For those who run many elections and decide themselves who should lead; called where it happens, must not block.
+    /// Callbacks for callers that run many elections and decide themselves which participant leads.
+    ///
+    /// The callbacks are called on the thread where the event happens and must not block.
     struct Hooks: Sendable {
-        /// Told of each state, in order.
+        /// Called with each state, in order.
         var onState: @Sendable (LeaderState) -> Void
-        /// Somebody asks for the place of this participant, which leads.
+        /// Called when another participant asks this leader to hand over.
         ///
-        /// Nothing follows by itself. In place of priorities: while this participant is ready it asks every leader.
+        /// The election itself takes no action. The hooks replace priorities: a participant with hooks that is ready
+        /// asks every leader.
         var onTakeover: @Sendable (_ asker: String, _ candidate: ContenderName) -> Void
     }
 
@@ -39,7 +42,7 @@ final class Election: Sendable {
     let kind: ContenderName.Kind
     let configuration: LeaderConfiguration
     let logger: Logger
-    /// For how long a term that its leader ends in order may go on before its closure is cancelled.
+    /// The time for which a term may continue after its leader has ended it, before its closure is cancelled.
     let grace: Duration
     let hooks: Hooks?
     let lead: @Sendable (Term) async throws -> Void
@@ -48,7 +51,7 @@ final class Election: Sendable {
     let readiness: Broadcast<Bool>
     let runOnce = RunOnce()
     let stopping = OneShot<Void>()
-    /// Somebody may have asked something of this participant.
+    /// Signalled when there may be a request to this participant.
     let knocks = WakeUp()
     let ended = OneShot<Void>()
     let shared = Mutex(Shared())
@@ -79,7 +82,7 @@ final class Election: Sendable {
         readiness = Broadcast(configuration.isReadyAtStart)
     }
 
-    /// The term that this participant is in; `nil` while it does not lead.
+    /// The current term, or `nil` if this participant does not lead.
     var term: Term? {
         guard let term = shared.withLock({ $0.term }), term.isValid else { return nil }
         return term
@@ -99,7 +102,7 @@ final class Election: Sendable {
         if let failure { throw failure }
     }
 
-    /// Has the participant leave the election; what it is in ends as `ending` says.
+    /// Makes the participant leave the election; a term in progress ends as `ending` specifies.
     func stop(_ stop: Stop, _ ending: Term.Ending) {
         let term = shared.withLock { shared in
             shared.stop = max(shared.stop, stop)
@@ -110,7 +113,7 @@ final class Election: Sendable {
         stopping.set(())
     }
 
-    /// Ends the present term by its leader's will, and waits for its end.
+    /// Ends the current term on behalf of its leader, and waits for its end.
     func resign() async throws {
         guard let term else { throw RecipeError(.notLeading, in: .election, path: path) }
         term.resign()
@@ -125,9 +128,10 @@ final class Election: Sendable {
 }
 
 extension Contender.Grant {
-    /// Deletes the znode at once; when that does not succeed, again and again, whatever becomes of the caller.
+    /// Deletes the candidate znode, and retries until the znode is gone, whatever happens to the caller.
     ///
-    /// Returns with the first answer; without a connection at once, and with a silent one after two seconds.
+    /// This method returns with the first answer. It returns at once without a connection, and after two seconds if the
+    /// server does not answer.
     func giveUp(client: ZooKeeperClient) async {
         let answered = OneShot<Void>()
         held.release(after: answered)

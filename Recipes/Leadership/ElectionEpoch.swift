@@ -1,16 +1,17 @@
 internal import ZooKeeper
 
-/// What the epoch znode says: who took office last.
+/// The content of the epoch znode, which names the participant that took office last.
 ///
-/// It is persistent and stands beside the election's path, never inside: Apache Curator counts every child there. Each
-/// term writes it once, in a transaction that checks the own candidate; that write's number is the term's token.
+/// The znode is persistent. It is next to the election's directory and not inside it, because Apache Curator counts
+/// every child there. Each term writes it once, in a transaction that checks the candidate znode. The transaction ID of
+/// that write is the fencing token of the term.
 struct ElectionEpoch: Sendable, Hashable {
-    /// The participant's id.
+    /// The ID of the participant.
     var leader: String
-    /// The name of its znode in the queue.
+    /// The name of the participant's znode in the queue.
     var candidate: String
     var priority: Int
-    /// Who led before.
+    /// The ID of the previous leader.
     var previous: String?
 
     init(leader: String, candidate: String, priority: Int, previous: String?) {
@@ -41,11 +42,12 @@ struct ElectionEpoch: Sendable, Hashable {
 }
 
 extension Election {
-    /// Writes the epoch znode, in this term's name.
+    /// Writes the epoch znode on behalf of this term.
     ///
-    /// - Returns: The term's token.
-    /// - Throws: `ZooKeeperError` with code `.noNode` when the candidate is gone; `CancellationError`.
-    /// - Complexity: A read and a write, one after the other; two writes when there was no term so far.
+    /// - Returns: The fencing token of the term.
+    /// - Throws: `ZooKeeperError` with code `.noNode` if the candidate znode no longer exists; `CancellationError`.
+    /// - Complexity: 2 requests in 2 round trips, a read and a write. The first term of an election takes 1 more of
+    ///   each to create the znode.
     func takeOffice(_ grant: Contender.Grant) async throws -> FencingToken {
         let (session, path) = (grant.held.session, ElectionEpoch.path(of: path))
         while true {
@@ -65,7 +67,7 @@ extension Election {
                 }
                 return FencingToken(rawValue: stat.mzxid.rawValue)
             } catch let error as ZooKeeperError where error.code == .noNode && error.failedOperation == 1 {
-                // Somebody deleted it in between.
+                // Another client deleted the znode in between.
                 continue
             }
         }

@@ -1,17 +1,17 @@
 public import ZooKeeper
 
-/// Somebody who takes part in an election, as its queue shows.
+/// A participant in an election, as its queue shows it.
 public struct ElectionParticipant: Sendable, Hashable, CustomStringConvertible {
-    /// What names it to others: its candidate's data.
+    /// The ID of the participant, which is the data of its candidate znode.
     @ZNodeName public var id: String
-    /// Whether it stands in front of the queue: it leads, or is about to.
+    /// Whether the participant is at the front of the queue: it leads or is about to.
     public var isLeader: Bool
-    /// The name of its candidate in the queue.
+    /// The name of the participant's candidate znode in the queue.
     @ZNodeName public var candidate: String
-    /// The session that the candidate belongs to.
+    /// The session that owns the candidate znode.
     public var session: SessionID?
 
-    /// Makes a participant, for tests.
+    /// Creates a participant, for tests.
     public init(id: String, isLeader: Bool, candidate: String, session: SessionID? = nil) {
         self.id = id
         self.isLeader = isLeader
@@ -19,32 +19,38 @@ public struct ElectionParticipant: Sendable, Hashable, CustomStringConvertible {
         self.session = session
     }
 
-    /// The id, and whether it leads.
+    /// The ID, and whether the participant leads.
     public var description: String { isLeader ? "\(id) (leader)" : id }
 }
 
 extension LeaderSelector {
-    /// Everybody who takes part, in the order of the queue: the first one leads.
+    /// Returns all participants in the order of the queue, the leader first.
     ///
-    /// As Apache Curator lists them: those who vanish meanwhile are left out. Without anybody the list is empty.
-    /// - Throws: `ZooKeeperError`, such as `.noAuth` when a candidate may not be read; `CancellationError`.
-    /// - Complexity: One listing, and one read for each participant.
+    /// As in Apache Curator, participants that leave while the queue is read are left out. Without participants, the
+    /// list is empty.
+    /// - Throws: `ZooKeeperError`, such as `.noAuth` if a candidate znode cannot be read; `CancellationError`.
+    /// - Complexity: One listing, then one read for each participant, in batches of 64. Each batch takes 1 round trip.
     public func participants() async throws -> [ElectionParticipant] {
         try await Self.participants(at: path, client: election.client)
     }
 
-    /// Who stands in front of the queue; `nil` when nobody takes part.
+    /// Returns the participant at the front of the queue, or `nil` if there are no participants.
     ///
-    /// - Throws: `ZooKeeperError`, such as `.noAuth` when the candidate may not be read; `CancellationError`.
-    /// - Complexity: One listing and one read.
+    /// - Throws: `ZooKeeperError`, such as `.noAuth` if the candidate znode cannot be read; `CancellationError`.
+    /// - Complexity: 2 requests in 2 round trips; 3 while a transfer is in progress.
     public func leader() async throws -> ElectionParticipant? {
         try await Self.leader(at: path, client: election.client)
     }
 
-    /// Everybody who takes part in an election, for those who do not; also in a ``LeaderLatch``'s.
+    /// Returns all participants of an election, for clients that do not take part.
     ///
-    /// - Throws: `ZooKeeperError`, such as `.noAuth` when a candidate may not be read; `CancellationError`.
-    /// - Complexity: One listing, and one read for each participant.
+    /// It also works for the election of a ``LeaderLatch``.
+    /// - Parameters:
+    ///   - path: The directory of the election. It does not have to exist.
+    ///   - client: The client that reads the queue.
+    /// - Returns: The participants in the order of the queue, the leader first.
+    /// - Throws: `ZooKeeperError`, such as `.noAuth` if a candidate znode cannot be read; `CancellationError`.
+    /// - Complexity: One listing, then one read for each participant, in batches of 64. Each batch takes 1 round trip.
     public static func participants(at path: String, client: ZooKeeperClient) async throws -> [ElectionParticipant] {
         try await client.recipeSteps { try await readParticipants(at: path, client: client) }
     }
@@ -65,17 +71,21 @@ extension LeaderSelector {
         }
     }
 
-    /// Who stands in front of an election's queue, for those who do not take part; `nil` when nobody does.
+    /// Returns the participant at the front of an election's queue, for clients that do not take part.
     ///
-    /// - Throws: `ZooKeeperError`, such as `.noAuth` when the candidate may not be read; `CancellationError`.
-    /// - Complexity: One listing and one read.
+    /// - Parameters:
+    ///   - path: The directory of the election. It does not have to exist.
+    ///   - client: The client that reads the queue.
+    /// - Returns: The participant, or `nil` if there are no participants.
+    /// - Throws: `ZooKeeperError`, such as `.noAuth` if the candidate znode cannot be read; `CancellationError`.
+    /// - Complexity: 2 requests in 2 round trips; 3 while a transfer is in progress.
     public static func leader(at path: String, client: ZooKeeperClient) async throws -> ElectionParticipant? {
         try await client.recipeSteps { try await Candidate.first(in: path, client: client) }?
             .participant(isLeader: true)
     }
 }
 
-/// A candidate that was read.
+/// A candidate znode that was read.
 struct Candidate: Sendable, Comparable {
     var name: ContenderName
     var id: String
@@ -88,7 +98,9 @@ struct Candidate: Sendable, Comparable {
 
     static func == (left: Candidate, right: Candidate) -> Bool { left.name == right.name && left.stat == right.stat }
 
-    /// The order of the queue: a transferred place has its giver's number, and was created later.
+    /// Compares two candidates by their positions in the queue.
+    ///
+    /// A candidate that accepted a transfer has the number of the leader that offered it, and was created later.
     static func < (left: Candidate, right: Candidate) -> Bool {
         (left.name.number, left.stat.czxid) < (right.name.number, right.stat.czxid)
     }
@@ -97,13 +109,13 @@ struct Candidate: Sendable, Comparable {
         ElectionParticipant(id: id, isLeader: isLeader, candidate: name.string, session: stat.ephemeralOwner)
     }
 
-    /// The names in an election's queue, in its order but for those of one number.
+    /// Returns the names in an election's queue in order, except among names with the same number.
     static func all(in path: String, client: ZooKeeperClient) async throws -> [ContenderName] {
         try await client.sortedChildren(of: path).compactMap(ContenderName.init)
             .sorted { ($0.number, ZNodeName($0.string)) < ($1.number, ZNodeName($1.string)) }
     }
 
-    /// Who stands in front.
+    /// Returns the candidate at the front of the queue.
     static func first(in path: String, client: ZooKeeperClient) async throws -> Candidate? {
         while true {
             let names = try await all(in: path, client: client).inFront
@@ -115,13 +127,15 @@ struct Candidate: Sendable, Comparable {
         }
     }
 
-    /// Whether nobody of those in front has vanished since they were listed: with a transfer somebody else stands there
-    /// now, who was not listed, and not the next in the list.
+    /// Whether all candidates at the front still existed when they were read after the listing.
+    ///
+    /// If one is missing, a transfer may have put another candidate at the front that was not listed. The next
+    /// candidate in the list is then not the leader.
     static func areAll(_ found: [Candidate], of names: some Collection<ContenderName>) -> Bool {
         names.allSatisfy { name in found.contains { $0.name == name } }
     }
 
-    /// Reads one; `nil` when it has vanished.
+    /// Reads one candidate, or returns `nil` if it no longer exists.
     static func read(_ name: ContenderName, in path: String, client: ZooKeeperClient) async throws -> Candidate? {
         try await client.dataIfPresent(at: ZNodePath.child(name, of: path)).map {
             Candidate(name: name, data: $0.data, stat: $0.stat)
@@ -130,7 +144,9 @@ struct Candidate: Sendable, Comparable {
 }
 
 extension [ContenderName] {
-    /// Those of the lowest number, in a queue's order: one, or a leader and whom it transfers its place to.
+    /// The names with the lowest number, in the order of the queue.
+    ///
+    /// There is one, or two during a transfer: the leader and the participant that it transfers its leadership to.
     fileprivate var inFront: ArraySlice<ContenderName> {
         prefix { $0.number == first?.number }
     }

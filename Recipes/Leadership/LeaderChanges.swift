@@ -2,43 +2,48 @@ internal import Logging
 public import ZooKeeper
 
 extension LeaderSelector {
-    /// Who leads an election, for those who do not take part: the present leader first, then each that follows.
+    /// Returns the leaders of an election, for clients that do not take part: the current leader first, then each next
+    /// one.
     ///
-    /// `nil` means that nobody takes part. A leader is who stands in front of the queue: it may need a moment to take office.
-    /// A participant that leads again, with a new candidate, is told again. Changes that follow one another quickly show as
-    /// one; the last one is never missed, through lost connections and sessions.
+    /// An element is `nil` if there are no participants. The leader is the participant at the front of the queue, which
+    /// may need a moment to take office. A participant that leads again with a new candidate znode is reported again.
+    /// Changes that follow one another quickly may be reported as one. The last change is never missed, even if
+    /// connections or sessions are lost.
     ///
-    /// The sequence asks when it is iterated: nothing happens before, and a slow reader skips to the newest. It ends when
-    /// the task is cancelled or the client stops, and throws `ZooKeeperError` such as `.noAuth` when the ensemble refuses
-    /// to tell.
-    /// - Complexity: A listing and a read for each change.
+    /// The sequence sends requests only while it is iterated, and a slow reader skips to the newest leader. It ends
+    /// when the task is cancelled or the client stops. It throws `ZooKeeperError` if the ensemble refuses a read, for
+    /// example with code `.noAuth`.
+    /// - Parameters:
+    ///   - path: The directory of the election. It does not have to exist.
+    ///   - client: The client that reads the queue.
+    /// - Complexity: For each change, 3 requests in 3 round trips: one listing and two reads of the leader's znode.
     public static func leaderChanges(at path: String, client: ZooKeeperClient) -> LeaderChanges {
         LeaderChanges(path: path, client: client)
     }
 
-    /// Who leads: the present leader first, then each that follows.
+    /// Returns the leaders of this election: the current leader first, then each next one.
     ///
-    /// As ``leaderChanges(at:client:)``.
+    /// See ``leaderChanges(at:client:)`` for the guarantees.
     public func leaderChanges() -> LeaderChanges { LeaderChanges(path: path, client: election.client) }
 }
 
-/// Who leads an election, from change to change.
+/// The leaders of an election, from change to change.
 public struct LeaderChanges: AsyncSequence, Sendable {
-    /// A leader, or nobody.
+    /// A leader, or `nil` if there are no participants.
     public typealias Element = ElectionParticipant?
 
     let path: String
     let client: ZooKeeperClient
 
-    /// Begins with the present leader.
+    /// Creates an iterator that starts with the current leader.
     public func makeAsyncIterator() -> Iterator { Iterator(path: path, client: client) }
 
-    /// Asks, and waits for changes.
+    /// An iterator that reads the leader and waits for changes.
     public struct Iterator: AsyncIteratorProtocol {
         private let path: String
         private let client: ZooKeeperClient
         private var watch: Watch?
-        /// What was told last.
+        /// The leader that was returned last.
         private var last: Element?
         private var backoff: Backoff
 
@@ -48,7 +53,11 @@ public struct LeaderChanges: AsyncSequence, Sendable {
             backoff = client.makeBackoff(.quick)
         }
 
-        /// Waits for the next leader that differs from the last one; `nil` at the end.
+        /// Waits for the next leader that differs from the last one.
+        ///
+        /// - Returns: The leader, or `nil` at the end of the sequence.
+        /// - Throws: `ZooKeeperError`, such as `.noAuth` if the leader's znode cannot be read.
+        /// - Complexity: 3 requests in 3 round trips for each change.
         @concurrent public mutating func next() async throws -> Element? {
             do {
                 while true {
@@ -71,11 +80,11 @@ public struct LeaderChanges: AsyncSequence, Sendable {
 
         private enum Look {
             case leader(ElectionParticipant?)
-            /// It has changed meanwhile, or the connection was lost.
+            /// The leader has changed in the meantime, or the connection was lost.
             case again
         }
 
-        /// Finds the leader and sets a watch for its end.
+        /// Finds the leader and sets a watch on its znode.
         private mutating func look() async throws -> Look {
             do {
                 guard let leader = try await Candidate.first(in: path, client: client) else {
@@ -94,7 +103,7 @@ public struct LeaderChanges: AsyncSequence, Sendable {
             }
         }
 
-        /// Sets a watch for the first candidate, or for the directory.
+        /// Sets a watch for the first candidate znode, or for the directory.
         private mutating func lookForAnybody() async throws -> Look {
             let (stat, created) = try await client.watchExistence(at: path, share: nil)
             guard stat != nil else {

@@ -1,59 +1,75 @@
-/// How a participant behaves in an election.
+/// The configuration of a participant in an election.
 public struct LeaderConfiguration: Sendable, Hashable {
-    /// What becomes of a term when the process shuts down gracefully.
+    /// The policy for a term in progress when the process shuts down gracefully.
     public struct ShutdownPolicy: Sendable, Hashable {
         enum Kind: Hashable { case cancelTerm, finishTerm }
 
         let kind: Kind
 
-        /// The term's closure is cancelled at once and awaited.
+        /// Cancels the term's closure at once and waits for it.
         ///
-        /// The place is given up within milliseconds when the closure heeds its cancellation.
+        /// If the closure reacts to cancellation, the leadership is released within milliseconds.
         public static let cancelTerm = ShutdownPolicy(kind: .cancelTerm)
-        /// The term goes on until its closure returns, which sees the shutdown by `cancelWhenGracefulShutdown` and the like.
+        /// Lets the term continue until its closure returns.
+        ///
+        /// The closure observes the shutdown with `cancelWhenGracefulShutdown` and similar functions.
         public static let finishTerm = ShutdownPolicy(kind: .finishTerm)
     }
 
-    /// What becomes of a term when the process shuts down gracefully; a participant that waits leaves at once.
+    /// The policy for a term in progress when the process shuts down gracefully.
+    ///
+    /// A waiting participant leaves the election at once. Default: `.cancelTerm`.
     public var onGracefulShutdown: ShutdownPolicy = .cancelTerm
 
-    /// The pause after the first failure; it doubles with each one that follows, each shortened by up to half at random.
+    /// The pause after the first failure.
+    ///
+    /// The pause doubles with each further failure. Each pause is shortened at random by up to half. Default: 100 ms.
     public var firstPause: Duration = .milliseconds(100)
 
     /// The longest pause after failures.
+    ///
+    /// Default: 30 s.
     public var longestPause: Duration = .seconds(30)
 
-    /// A term that lasted for this long was stable: the pauses begin anew with the first one.
+    /// The duration after which a term counts as stable.
+    ///
+    /// After a stable term, the pauses start again at ``firstPause``. Default: 10 s.
     public var stableAfter: Duration = .seconds(10)
 
-    /// Terms that are shorter than this are not allowed to follow one another without a pause.
+    /// The shortest duration of a term for the next term to follow without a pause.
     ///
-    /// A closure that returns or resigns at once would otherwise make hundreds of terms a second. The first short term is
-    /// followed by none, the second one by a pause of ``firstPause``. The pause doubles with each further short term up to
-    /// this duration, each shortened by up to half at random. A longer term begins anew. During the pause the participant is
-    /// not in the queue, and ``LeaderState/failed(_:)`` tells the reason; stopping it ends the pause at once. Resigning
-    /// and handing over are not delayed, because the pause comes after the term. Zero means no pauses. Default: 1 s.
+    /// Without this limit, a closure that returns or resigns at once would cause hundreds of terms a second. The first
+    /// short term is followed by no pause, the second one by a pause of ``firstPause``. The pause doubles with each
+    /// further short term up to this duration, and each pause is shortened at random by up to half. A longer term
+    /// resets the pauses. During a pause, the participant is not in the queue, and ``LeaderState/failed(_:)`` reports
+    /// the reason. Stopping the participant ends the pause at once. Resigning and transferring leadership are not
+    /// delayed, because the pause comes after the term. Zero disables the pauses. Default: 1 s.
     public var minimumTermDuration: Duration = .seconds(1)
 
-    /// Whether this participant comes when a leader offers it the next term.
+    /// Whether this participant accepts when a leader offers it the next term.
+    ///
+    /// Default: `true`.
     public var acceptsTransfers = true
 
-    /// How much this participant is preferred as the leader: over 0 it asks leaders of a lower priority for their place.
+    /// The priority of this participant as a leader, 0 or more.
     ///
-    /// It asks once it is ready and has been in the queue for ``takeoverDelay``, and again after pauses that grow to five
-    /// minutes as long as that leader goes on. A leader of the same or a higher priority goes on, and so does one that does
-    /// not know of priorities, such as a JVM process.
+    /// A participant with a priority above 0 asks leaders of a lower priority to hand over. It asks once it is ready
+    /// and has been in the queue for ``takeoverDelay``. While that leader continues, it asks again, after pauses that
+    /// grow to 5 minutes. A leader of the same or a higher priority continues. So does a leader that does not support
+    /// priorities, such as a JVM process. Default: 0.
     public var priority = 0
 
-    /// For how long a participant has to be ready, and in the queue, before it asks for the leader's place.
+    /// The time for which a participant must be ready and in the queue before it asks the leader to hand over.
     ///
-    /// The longer, the less does a participant that comes and goes move the leadership.
+    /// With a longer delay, a participant that often joins and leaves moves the leadership less often. Default: 30 s.
     public var takeoverDelay: Duration = .seconds(30)
 
-    /// Whether the participant is ready from the start; else it is once `ready()` was called.
+    /// Whether the participant is ready from the start; otherwise it becomes ready when `ready()` is called.
+    ///
+    /// Default: `true`.
     public var isReadyAtStart = true
 
-    /// Makes a configuration with these defaults.
+    /// Creates a configuration with the default values.
     public init() {}
 
     func validate(path: String) throws(RecipeError) {

@@ -2,7 +2,7 @@ public import Logging
 public import ServiceLifecycle
 public import ZooKeeper
 
-/// Runs a service only while this process leads.
+/// A service that runs only while this process leads.
 ///
 /// ```swift
 /// let reports = try LeaderGatedService(client: client, path: "/app/reports", id: "batch1") { term in
@@ -11,24 +11,26 @@ public import ZooKeeper
 /// try await ServiceGroup(services: [client, reports], logger: logger).run()
 /// ```
 ///
-/// Each term makes a service and runs it. When the leader resigns, hands its place over or shuts down, the service is shut
-/// down gracefully and, after a grace, cancelled; when the term is lost it is cancelled at once. In each case it is awaited
-/// before the place is given up, and nobody else's service begins before that, unless the session has ended. A service that
-/// returns ends its term; one that throws does so as well, and the participant stands again after a pause.
+/// Each term creates a service and runs it. When the leader resigns, transfers its leadership or shuts down, the
+/// service is shut down gracefully. If it does not end within the grace period, it is cancelled. When the term is lost,
+/// the service is cancelled at once. In each case, the leadership is released only after the service has ended. No
+/// other process starts its service before that, unless the session has expired. The term ends when the service returns
+/// or throws. If the service throws, the participant pauses before it rejoins the election.
 public final class LeaderGatedService: Service, Sendable {
-    /// The participant: its states, terms and transfers.
+    /// The participant with its states, terms and transfers.
     public let selector: LeaderSelector
 
-    /// Makes a participant; nothing is sent before it runs.
+    /// Creates a participant, which sends nothing until it runs.
     ///
     /// - Parameters:
-    ///   - client: Whose session holds the candidate; it must be running, else everything waits.
-    ///   - path: The election's directory; it and its parents are created as needed.
-    ///   - id: Names the participant to others, in the data of its candidate.
-    ///   - configuration: Pauses, shutdown, priority.
-    ///   - grace: How long a graceful shutdown of the service may take before it is cancelled.
-    ///   - logger: Where the participant tells what happens to it.
-    ///   - service: Makes the service of a term.
+    ///   - client: The client whose session owns the candidate znode. If it is not running, every operation waits for
+    ///     it.
+    ///   - path: The directory of the election. It is created with its parents if it does not exist.
+    ///   - id: The ID of the participant, stored as the data of its candidate znode.
+    ///   - configuration: The pauses, the shutdown policy and the priority.
+    ///   - grace: The time that a graceful shutdown of the service may take before it is cancelled. Default: 10 s.
+    ///   - logger: The logger for the events of the participant.
+    ///   - service: The closure that creates the service of a term.
     /// - Throws: As `LeaderSelector.init`.
     public init(
         client: ZooKeeperClient,
@@ -46,7 +48,10 @@ public final class LeaderGatedService: Service, Sendable {
         }
     }
 
-    /// Takes part until stopped, as ``LeaderSelector/run()`` does.
+    /// Takes part in the election until it is stopped, as ``LeaderSelector/run()`` does.
+    ///
+    /// - Throws: As ``LeaderSelector/run()``.
+    /// - Complexity: As ``LeaderSelector/run()``.
     public func run() async throws { try await selector.run() }
 
     private static func run(_ service: any Service, in term: Term, logger: Logger) async throws {
@@ -60,7 +65,8 @@ public final class LeaderGatedService: Service, Sendable {
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await group.run() }
             tasks.addTask {
-                // Cancelled when the service has ended, or with the term; what is cancelled gets no grace.
+                // Cancelled when the service has ended, or together with the term. A cancelled term gets no grace
+                // period.
                 guard let ending = try? await term.ending.wait(), ending != .cancelled else { return }
                 await group.triggerGracefulShutdown()
                 try? await OneShot<Void>().wait()

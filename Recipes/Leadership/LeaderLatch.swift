@@ -3,7 +3,7 @@ public import ServiceLifecycle
 internal import Synchronization
 public import ZooKeeper
 
-/// A flag that is true in one of many processes: that of the leader.
+/// A flag that is true in at most one of many processes, the leader.
 ///
 /// ```swift
 /// let latch = try LeaderLatch(client: client, path: "/app/leader", id: "web1")
@@ -11,37 +11,40 @@ public import ZooKeeper
 /// if latch.isLeader { try await sendReminders() }
 /// ```
 ///
-/// For work that has to stop when the leadership is lost, ``LeaderSelector`` is the better choice: the flag may turn false
-/// right after it was asked. A write that must not happen then carries the ``Term/fencingToken`` of ``term``, or goes
-/// through ``Term/guarded(_:)``.
+/// If work has to stop when the leadership is lost, use ``LeaderSelector`` instead, because the flag may turn false
+/// right after it was read. To keep a former leader from writing, send the ``Term/fencingToken`` of ``term`` with each
+/// write, or write with ``Term/guarded(_:)``.
 ///
-/// The latch is a service. It stays in the race until it is stopped: after the end of its session, after errors, and with
-/// the server down at the start. Once it leads it does so until it is lost, resigned or stopped.
+/// The latch is a service. It takes part in the election until it is stopped. It rejoins after its session has expired
+/// and after errors, and it waits for the server if that is down at the start. Once the latch leads, it leads until it
+/// loses the leadership, resigns or is stopped.
 ///
-/// The znodes are those of Apache Curator's `LeaderLatch`, so that JVM processes can take part:
-/// `PATH/_c_<uuid>-latch-0000000000`, ephemeral and sequential, with the participant's id as data. Beside them stands
-/// `PATH-epoch`, which each term of this package writes once.
+/// The znodes are those of Apache Curator's `LeaderLatch`, so JVM processes can take part:
+/// `PATH/_c_<uuid>-latch-0000000000`, ephemeral and sequential, with the participant's ID as data. This package also
+/// creates `PATH-epoch` next to the directory and writes it once in each term.
 public final class LeaderLatch: Service, Sendable {
-    /// What those who follow a latch are told when it is closed.
+    /// The way in which a latch that is closed notifies the readers of its states.
     public struct CloseMode: Sendable, Hashable {
         let isSilent: Bool
 
-        /// ``LeaderLatch/states`` ends without another word.
+        /// ``LeaderLatch/states`` ends without reporting another state.
         public static let silent = CloseMode(isSilent: true)
-        /// ``LeaderLatch/states`` says that the latch leads no more, then that it has stopped, and ends.
+        /// ``LeaderLatch/states`` reports that the latch no longer leads, then that it has stopped, and ends.
         public static let notifying = CloseMode(isSilent: false)
     }
 
     let election: Election
 
-    /// Makes a participant; nothing is sent before it runs.
+    /// Creates a participant, which sends nothing until it runs.
     ///
     /// - Parameters:
-    ///   - client: Whose session holds the candidate; it must be running, else everything waits.
-    ///   - path: The latch's directory; it and its parents are created as needed.
-    ///   - id: Names the participant to others, in the data of its candidate; may be empty.
-    ///   - configuration: Pauses and priority; with `.finishTerm` a latch that leads goes on until it is cancelled.
-    ///   - logger: Where the participant tells what happens to it.
+    ///   - client: The client whose session owns the candidate znode. If it is not running, every operation waits for
+    ///     it.
+    ///   - path: The directory of the latch. It is created with its parents if it does not exist.
+    ///   - id: The ID of the participant, stored as the data of its candidate znode. It may be empty.
+    ///   - configuration: The pauses, the shutdown policy and the priority. With `.finishTerm`, a latch that leads
+    ///     continues until it is cancelled.
+    ///   - logger: The logger for the events of the participant.
     /// - Throws: `ZooKeeperError` with code `.invalidPath`; ``RecipeError`` with code `.invalidArgument`.
     public init(
         client: ZooKeeperClient, path: String, id: String = "",
@@ -50,39 +53,41 @@ public final class LeaderLatch: Service, Sendable {
         election = try Election(
             client: client, path: path, id: id, kind: .latch, configuration: configuration, logger: logger
         ) { _ in
-            // Until the task is cancelled, which the end of the term does.
+            // Waits until the end of the term cancels the task.
             try await OneShot<Void>().wait()
         }
     }
 
-    /// The latch's directory.
+    /// The directory of the latch.
     public var path: String { election.path }
 
-    /// What names this participant to others.
+    /// The ID of this participant.
     public var id: String { election.id }
 
-    /// Whether this participant surely leads at this moment.
+    /// Whether this participant is certain to lead at this moment.
     ///
-    /// Turns false before anybody else can lead, also in the first instruction after the process was stopped for a while.
-    /// - Complexity: A lock, one clock read and a comparison; nothing is sent.
+    /// The value turns false before another participant can lead. It is also correct in the first instruction after the
+    /// process was suspended.
+    /// - Complexity: One lock, one clock read and one comparison. Sends no requests.
     public var isLeader: Bool { election.term != nil }
 
-    /// The present term, with its token; `nil` while this participant does not lead.
+    /// The current term with its fencing token, or `nil` if this participant does not lead.
     public var term: Term? { election.term }
 
-    /// Where this participant stands: the current state first, then every change in order.
+    /// The states of this participant: the current state first, then every change in order.
     ///
-    /// Nothing is dropped, however slowly it is read.
+    /// The sequence drops no state, however slowly it is read.
     public var states: AsyncStream<LeaderState> { election.broadcast.follow() }
 
-    /// Where this participant stands now.
+    /// The current state of this participant.
     public var state: LeaderState { election.ended.value == nil ? election.broadcast.current : .stopped }
 
-    /// Waits until this participant leads; returns at once while it does.
+    /// Waits until this participant leads, and returns at once if it already does.
     ///
-    /// - Returns: The term, valid when it was looked at.
-    /// - Throws: ``RecipeError`` with code `.stopped` when the latch has ended or ends meanwhile;
+    /// - Returns: The term, which was valid when it was checked.
+    /// - Throws: ``RecipeError`` with code `.stopped` if the latch has ended or ends while this waits;
     ///   `CancellationError`.
+    /// - Complexity: Sends no requests.
     @discardableResult
     public func awaitLeadership() async throws -> Term {
         for await _ in states {
@@ -92,55 +97,73 @@ public final class LeaderLatch: Service, Sendable {
         throw RecipeError(.stopped, in: .election, path: path)
     }
 
-    /// Takes part until stopped.
+    /// Takes part in the election until the latch is stopped.
     ///
-    /// On graceful shutdown and on cancellation the flag turns false and the candidate is deleted before this returns. While
-    /// the connection is lost the candidate is not waited for: it is deleted on the next one, or goes with its session.
-    /// - Throws: `ZooKeeperError` with code `.clientStopped` or `.authenticationFailed` when the client ended first;
-    ///   ``RecipeError`` with code `.invalidArgument` when it was run before.
+    /// On graceful shutdown and on cancellation, the flag turns false and the candidate znode is deleted before this
+    /// method returns. The method does not wait for the deletion without a connection, and waits at most 2 s if the
+    /// server does not answer. The znode is then deleted later, or removed with its session.
+    /// - Throws: `ZooKeeperError` with code `.clientStopped` or `.authenticationFailed` if the client ended first;
+    ///   ``RecipeError`` with code `.invalidArgument` if the latch was run before.
+    /// - Complexity: Joining an empty queue and starting the term takes 4 requests in 3 round trips. The first term of
+    ///   an election takes 1 more of each. Starting the term when the participant ahead leaves takes 3 requests in 3
+    ///   round trips.
     public func run() async throws { try await election.run() }
 
-    /// Leaves the election for good: ``run()`` returns.
+    /// Leaves the election permanently, so that ``run()`` returns.
     ///
-    /// Returns when the candidate is deleted, as far as the connection allows. A latch that does not run is closed at once,
-    /// and one that is closed stays so.
-    /// - Throws: `CancellationError`, and the latch is closed all the same.
+    /// This method returns when the candidate znode is deleted. It returns at once without a connection, and after 2 s
+    /// if the server does not answer. A latch that is not running is closed at once. Closing a closed latch has no
+    /// effect.
+    /// - Parameter mode: Whether ``states`` reports the end. Default: `.silent`.
+    /// - Throws: `CancellationError`. The latch is closed nevertheless.
+    /// - Complexity: 1 request in 1 round trip.
     public func close(_ mode: CloseMode = .silent) async throws {
         if mode.isSilent { election.broadcast.finish() }
         election.stop(.atOnce, .cancelled)
         if election.runOnce.hasBegun { try await election.ended.wait() }
     }
 
-    /// Gives the leadership up and stands again at the tail of the queue.
+    /// Resigns leadership and rejoins the election at the end of the queue.
     ///
-    /// Returns when the candidate is deleted, as far as the connection allows.
-    /// - Throws: ``RecipeError`` with code `.notLeading`; `CancellationError`, and the term ends all the same.
-    /// - Complexity: One request.
+    /// This method returns when the candidate znode is deleted. It returns at once without a connection, and after 2 s
+    /// if the server does not answer.
+    /// - Throws: ``RecipeError`` with code `.notLeading`; `CancellationError`. If it throws the latter, the term ends
+    ///   nevertheless.
+    /// - Complexity: 1 request in 1 round trip.
     public func resign() async throws { try await election.resign() }
 
-    /// Has a participant lead next, whatever its place in the queue; as ``LeaderSelector/resign(to:waitingAtMost:)``.
+    /// Transfers leadership to a participant, whatever its position in the queue.
+    ///
+    /// See ``LeaderSelector/resign(to:waitingAtMost:)`` for the guarantees and the errors.
+    /// - Parameters:
+    ///   - id: The ID of the participant that leads next. If several participants have it, the first one in the queue.
+    ///   - patience: The time that the participant may take to accept. Default: 5 s.
+    /// - Throws: As ``LeaderSelector/resign(to:waitingAtMost:)``.
+    /// - Complexity: As ``LeaderSelector/resign(to:waitingAtMost:)``.
     public func resign(to id: String, waitingAtMost patience: Duration = .seconds(5)) async throws {
         try await election.resign(to: id, waitingAtMost: patience)
     }
 
-    /// This participant is ready to lead: with a priority it may ask for the leader's place from now on.
+    /// Declares that this participant is ready to lead.
+    ///
+    /// If it has a priority above 0, it may ask the leader to hand over from now on.
     public func ready() { election.readiness.send(true) }
 
-    /// This participant is not ready any more: it asks no leader for its place.
+    /// Declares that this participant is no longer ready, so that it asks no leader to hand over.
     public func notReady() { election.readiness.send(false) }
 
-    /// Everybody who takes part, in the order of the queue: the first one leads.
+    /// Returns all participants in the order of the queue, the leader first.
     ///
-    /// - Throws: `ZooKeeperError`, such as `.noAuth` when a candidate may not be read; `CancellationError`.
-    /// - Complexity: One listing, and one read for each participant.
+    /// - Throws: `ZooKeeperError`, such as `.noAuth` if a candidate znode cannot be read; `CancellationError`.
+    /// - Complexity: One listing, then one read for each participant, in batches of 64. Each batch takes 1 round trip.
     public func participants() async throws -> [ElectionParticipant] {
         try await LeaderSelector.participants(at: path, client: election.client)
     }
 
-    /// Who stands in front of the queue; `nil` when nobody takes part.
+    /// Returns the participant at the front of the queue, or `nil` if there are no participants.
     ///
-    /// - Throws: `ZooKeeperError`, such as `.noAuth` when the candidate may not be read; `CancellationError`.
-    /// - Complexity: One listing and one read.
+    /// - Throws: `ZooKeeperError`, such as `.noAuth` if the candidate znode cannot be read; `CancellationError`.
+    /// - Complexity: 2 requests in 2 round trips; 3 while a transfer is in progress.
     public func leader() async throws -> ElectionParticipant? {
         try await LeaderSelector.leader(at: path, client: election.client)
     }

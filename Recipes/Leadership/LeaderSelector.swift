@@ -3,7 +3,7 @@ public import ServiceLifecycle
 internal import Synchronization
 public import ZooKeeper
 
-/// Elects one leader among processes, again and again, and runs a closure in the one that leads.
+/// An election that chooses one leader among many processes and runs a closure in the leader.
 ///
 /// ```swift
 /// let selector = try LeaderSelector(client: client, path: "/app/leader", id: "batch1") { term in
@@ -13,35 +13,40 @@ public import ZooKeeper
 /// try await ServiceGroup(services: [client, selector], logger: logger).run()
 /// ```
 ///
-/// The selector is a service: run it after its client. It stays in the race until it is stopped: after a term, after
-/// errors, with a pause that grows when they follow one another quickly, after the end of its session, and with the server
-/// down at the start. ``states`` tells where it stands and what went wrong.
+/// The selector is a service. Run it after its client. It takes part in the election until it is stopped: it rejoins
+/// after a term, after errors and after its session has expired, and it waits for the server if that is down at the
+/// start. The pause before it rejoins grows when errors follow one another quickly. ``states`` reports the state of the
+/// participant and its failures.
 ///
-/// The closure is the term: it runs in a child task while this participant leads. When the term is lost (own znode deleted,
-/// session expired, or not proved in time), resigned or stopped, the closure is cancelled and **awaited**; only then is
-/// the place given up. A closure that does not react to cancellation delays that; what it writes to refuses it by the
-/// ``Term/fencingToken``. Returning from the closure ends the term as well.
+/// The closure is the term. It runs in a child task while this participant leads. The closure is cancelled when the
+/// term is lost, resigned or stopped. A term is lost when the candidate znode is deleted, the session expires, or the
+/// servers do not confirm the session in time. The selector **waits for the closure** to return and only then releases
+/// the leadership. A closure that does not react to cancellation delays this. The systems that it writes to must then
+/// refuse its writes by the ``Term/fencingToken``. The term also ends when the closure returns.
 ///
-/// While the connection is lost a leader stays the leader until its deadline, and a participant that waits keeps its place
-/// as long as its session lives.
+/// While the connection is lost, a leader leads until its deadline, and a waiting participant keeps its position in the
+/// queue as long as its session exists.
 ///
-/// The znodes are those of Apache Curator's `LeaderSelector`, so that JVM processes can take part:
-/// `PATH/_c_<uuid>-lock-0000000000`, ephemeral and sequential, with the participant's id as data. Beside them stands
-/// `PATH-epoch`, which each term of this package writes once.
+/// The znodes are those of Apache Curator's `LeaderSelector`, so JVM processes can take part:
+/// `PATH/_c_<uuid>-lock-0000000000`, ephemeral and sequential, with the participant's ID as data. This package also
+/// creates `PATH-epoch` next to the directory and writes it once in each term.
 public final class LeaderSelector: Service, Sendable {
     let election: Election
 
-    /// Makes a participant; nothing is sent before it runs.
+    /// Creates a participant, which sends nothing until it runs.
     ///
     /// - Parameters:
-    ///   - client: Whose session holds the candidate; it must be running, else everything waits.
-    ///   - path: The election's directory; it and its parents are created as needed.
-    ///   - id: Names the participant to others, in the data of its candidate; several with one id cannot be told apart.
-    ///   - configuration: Pauses, shutdown, priority.
-    ///   - logger: Where the participant tells what happens to it.
-    ///   - lead: The term; runs as a child task of ``run()``, once for each term and never twice at a time.
-    /// - Throws: `ZooKeeperError` with code `.invalidPath`; ``RecipeError`` with code `.invalidArgument` for an
-    ///   empty id, which Apache Curator would replace by an address, and for a configuration that cannot be.
+    ///   - client: The client whose session owns the candidate znode. If it is not running, every operation waits for
+    ///     it.
+    ///   - path: The directory of the election. It is created with its parents if it does not exist.
+    ///   - id: The ID of the participant, stored as the data of its candidate znode. Participants with the same ID
+    ///     cannot be told apart.
+    ///   - configuration: The pauses, the shutdown policy and the priority.
+    ///   - logger: The logger for the events of the participant.
+    ///   - lead: The closure that runs in each term, as a child task of ``run()``. It never runs twice at the same
+    ///     time.
+    /// - Throws: `ZooKeeperError` with code `.invalidPath`; ``RecipeError`` with code `.invalidArgument` if the
+    ///   configuration is invalid or the ID is empty. Apache Curator would replace an empty ID with an address.
     public convenience init(
         client: ZooKeeperClient,
         path: String,
@@ -54,7 +59,10 @@ public final class LeaderSelector: Service, Sendable {
             client: client, path: path, id: id, configuration: configuration, logger: logger, grace: .zero, lead: lead)
     }
 
-    /// - Parameter grace: How long a term that is ended in order may go on before its closure is cancelled.
+    /// Creates a participant whose terms have a grace period.
+    ///
+    /// - Parameter grace: The time for which a term may continue after its leader has ended it, before its closure is
+    ///   cancelled.
     init(
         client: ZooKeeperClient, path: String, id: String, configuration: LeaderConfiguration, logger: Logger,
         grace: Duration, lead: @escaping @Sendable (Term) async throws -> Void
@@ -69,77 +77,91 @@ public final class LeaderSelector: Service, Sendable {
             lead: lead)
     }
 
-    /// Leaves the election when something happens, as one who resigns.
+    /// Leaves the election when a signal is set, as if the leader resigned.
     package func leave(when signal: OneShot<Void>) {
-        // Weakly: the election keeps the closure of the term, which may keep the signal.
+        // The reference is weak because the election retains the term's closure, which may retain the signal.
         signal.observe { [weak election] in election?.stop(.atOnce, .resigned) }
     }
 
-    /// The election's directory.
+    /// The directory of the election.
     public var path: String { election.path }
 
-    /// What names this participant to others.
+    /// The ID of this participant.
     public var id: String { election.id }
 
-    /// Where this participant stands: the current state first, then every change in order.
+    /// The states of this participant: the current state first, then every change in order.
     ///
-    /// Nothing is dropped, however slowly it is read. The sequence ends when ``run()`` has.
+    /// The sequence drops no state, however slowly it is read. It ends when ``run()`` has returned.
     public var states: AsyncStream<LeaderState> { election.broadcast.follow() }
 
-    /// Where this participant stands now.
+    /// The current state of this participant.
     public var state: LeaderState { election.broadcast.current }
 
-    /// The present term; `nil` while this participant does not lead, judged from memory with the deadline in it.
+    /// The current term, or `nil` if this participant does not lead.
+    ///
+    /// The value comes from memory and takes the deadline of the session into account.
     public var term: Term? { election.term }
 
-    /// Whether this participant surely leads at this moment; from memory.
+    /// Whether this participant is certain to lead at this moment; the value comes from memory.
     public var isLeader: Bool { term != nil }
 
-    /// Takes part until stopped.
+    /// Takes part in the election until the selector is stopped.
     ///
-    /// On graceful shutdown a participant that waits leaves the queue at once, and a term ends as
-    /// ``LeaderConfiguration/onGracefulShutdown`` says; on cancellation it ends at once. The closure is awaited and the
-    /// candidate deleted before this returns. While the connection is lost the candidate is not waited for: it is deleted
-    /// on the next one, or goes with its session.
-    /// - Throws: `ZooKeeperError` with code `.clientStopped` or `.authenticationFailed` when the client ended first;
-    ///   ``RecipeError`` with code `.invalidArgument` when it was run before. Everything else is told by
-    ///   ``states`` and tried again.
+    /// On graceful shutdown, a waiting participant leaves the queue at once, and a term in progress ends according to
+    /// ``LeaderConfiguration/onGracefulShutdown``. On cancellation, a term ends at once. Before this method returns,
+    /// the closure has returned and the candidate znode is deleted. The method does not wait for the deletion without a
+    /// connection, and waits at most 2 s if the server does not answer. The znode is then deleted later, or removed
+    /// with its session.
+    /// - Throws: `ZooKeeperError` with code `.clientStopped` or `.authenticationFailed` if the client ended first;
+    ///   ``RecipeError`` with code `.invalidArgument` if the selector was run before. All other errors are reported by
+    ///   ``states``, and the participant tries again.
+    /// - Complexity: Joining an empty queue and starting the term takes 4 requests in 3 round trips. The first term of
+    ///   an election takes 1 more of each. Starting the term when the participant ahead leaves takes 3 requests in 3
+    ///   round trips.
     public func run() async throws { try await election.run() }
 
-    /// Ends the present term and stands again at the tail of the queue.
+    /// Ends the current term and rejoins the election at the end of the queue.
     ///
-    /// Returns when the closure has returned and the candidate is deleted, as far as the connection allows. Called within
-    /// the closure it is cancelled with it: there, return or call ``Term/resign()``.
-    /// - Throws: ``RecipeError`` with code `.notLeading`; `CancellationError`, and the term ends all the same.
-    /// - Complexity: One request.
+    /// This method returns when the closure has returned and the candidate znode is deleted. Without a connection, it
+    /// does not wait for the deletion. If the server does not answer, it waits at most 2 s. A call within the closure
+    /// is cancelled together with it. Within the closure, return or call ``Term/resign()`` instead.
+    /// - Throws: ``RecipeError`` with code `.notLeading`; `CancellationError`. If it throws the latter, the term ends
+    ///   nevertheless.
+    /// - Complexity: 1 request in 1 round trip.
     public func resign() async throws { try await election.resign() }
 
-    /// Ends the present term and has a participant lead next, whatever its place in the queue.
+    /// Transfers leadership to a participant, whatever its position in the queue.
     ///
-    /// The participant is offered the place. When it stands next to this leader, the term ends and the participant leads,
-    /// with one event and one listing and nobody in between; others keep their order behind it. This returns when the
-    /// closure has returned and the candidate is deleted, as far as the connection allows.
+    /// The leader offers its position to the participant. When the participant has joined the queue right behind the
+    /// leader, the term ends and the participant leads. It needs one watch event and one listing, and no other
+    /// participant leads in between. The others keep their order behind it. This method returns when the closure has
+    /// returned and the candidate znode is deleted. Without a connection, it does not wait for the deletion. If the
+    /// server does not answer, it waits at most 2 s.
     ///
-    /// A participant accepts an offer if it is of this package, runs, and its ``LeaderConfiguration/acceptsTransfers`` is
-    /// set. JVM processes do not know offers.
+    /// A participant accepts an offer if it uses this package, is running, and its
+    /// ``LeaderConfiguration/acceptsTransfers`` is `true`. JVM processes do not support transfers.
     ///
     /// - Parameters:
-    ///   - id: Who is to lead; the first in the queue's order when several have it.
-    ///   - patience: How long the participant may take to come; the closure's end is not part of it.
-    /// - Throws: ``RecipeError``: `.notLeading`; `.invalidArgument` for the own id; `.unknownParticipant`;
-    ///   `.transferRefused`; `.timedOut`, and the participant cannot come any more. With each of them this leader goes on.
-    ///   With `.lost` the term was lost meanwhile. `ZooKeeperError`, such as `.noAuth`; `CancellationError`, and the
-    ///   participant may lead next.
-    /// - Complexity: A listing, a read for each participant, five requests one after the other, one to end.
+    ///   - id: The ID of the participant that leads next. If several participants have it, the first one in the queue.
+    ///   - patience: The time that the participant may take to accept. The time that the closure needs to end is not
+    ///     included. Default: 5 s.
+    /// - Throws: ``RecipeError`` with one of these codes, after which this leader continues: `.notLeading` if this
+    ///   participant does not lead; `.invalidArgument` if `id` is its own ID; `.unknownParticipant` if no participant
+    ///   has the ID; `.transferRefused` if the participant refuses; `.timedOut` if it does not accept in time, after
+    ///   which it can no longer accept. ``RecipeError`` with code `.lost` if the term was lost during the transfer.
+    ///   `ZooKeeperError`, such as `.noAuth`. `CancellationError`, after which the participant may still lead next.
+    /// - Complexity: One listing and one read for each participant, in batches of 64; then 6 requests in 5 round trips
+    ///   for the transfer, and 1 request to end the term.
     public func resign(to id: String, waitingAtMost patience: Duration = .seconds(5)) async throws {
         try await election.resign(to: id, waitingAtMost: patience)
     }
 
-    /// This participant is ready to lead: with a priority it may ask for the leader's place from now on.
+    /// Declares that this participant is ready to lead.
     ///
-    /// A participant that is not ready leads all the same when its turn in the queue comes.
+    /// If it has a priority above 0, it may ask the leader to hand over from now on. A participant that is not ready
+    /// still leads when its turn in the queue comes.
     public func ready() { election.readiness.send(true) }
 
-    /// This participant is not ready any more: it asks no leader for its place.
+    /// Declares that this participant is no longer ready, so that it asks no leader to hand over.
     public func notReady() { election.readiness.send(false) }
 }

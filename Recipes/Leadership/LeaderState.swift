@@ -1,34 +1,39 @@
-/// Where a participant of an election stands.
+/// The state of a participant in an election.
 public enum LeaderState: Sendable, Hashable, CustomStringConvertible {
-    /// It waits for its turn.
+    /// The participant waits for its turn.
     ///
-    /// `position` is how many stood in front of it when it last looked, which it does only when the one next in front has
-    /// gone: there may be fewer by now. `nil` before it is in the queue, as without a connection.
+    /// `position` is the number of participants ahead in the queue when this participant last listed it. It lists the
+    /// queue only when the participant directly ahead has left, so the current number may be lower. `position` is `nil`
+    /// if the participant is not in the queue yet, for example without a connection.
     case waiting(position: Int?)
-    /// It leads, in its term of this number, with this token.
+    /// The participant leads, in the term with this number and this fencing token.
     case leading(number: Int, token: FencingToken)
-    /// Something went wrong, or terms shorter than ``LeaderConfiguration/minimumTermDuration`` follow one another; it stands
-    /// again after a pause.
+    /// The participant pauses before it rejoins the election.
+    ///
+    /// Either something failed, or several terms in a row were shorter than
+    /// ``LeaderConfiguration/minimumTermDuration``.
     case failed(LeadershipFailure)
     /// `run()` has ended.
     case stopped
 
-    /// Whether it leads, as far as the stream of states knows; `isValid` of the ``Term`` is what counts.
+    /// Whether the participant leads, as far as the stream of states knows.
+    ///
+    /// Only `isValid` of the ``Term`` is authoritative.
     public var isLeading: Bool {
         if case .leading = self { true } else { false }
     }
 
-    /// Whether it waits for its turn.
+    /// Whether the participant waits for its turn.
     public var isWaiting: Bool {
         if case .waiting = self { true } else { false }
     }
 
-    /// What went wrong, while it pauses after that.
+    /// The failure, while the participant pauses after it; otherwise `nil`.
     public var failure: LeadershipFailure? {
         if case .failed(let failure) = self { failure } else { nil }
     }
 
-    /// The state in words.
+    /// A description of the state in words.
     public var description: String {
         switch self {
         case .waiting(.none): "waiting"
@@ -40,18 +45,19 @@ public enum LeaderState: Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-/// What kept a participant from standing or leading, and when it tries again.
+/// The reason why a participant cannot join the election or lead, and when it tries again.
 public struct LeadershipFailure: Sendable, Hashable, CustomStringConvertible {
-    /// What went wrong, in words: the error of the term's closure, or the ensemble's.
+    /// A description of the failure: the error of the term's closure or of the ensemble.
     public var reason: String
-    /// Whether the ensemble denies a right (`.noAuth`): somebody has to do something about it.
+    /// Whether the ensemble denies a permission (`.noAuth`), which an operator has to grant.
     public var isForbidden: Bool
-    /// Whether nothing failed but terms shorter than ``LeaderConfiguration/minimumTermDuration`` follow one another.
+    /// Whether nothing failed, but several terms in a row were shorter than
+    /// ``LeaderConfiguration/minimumTermDuration``.
     public var isShortTerm: Bool
-    /// After which pause the participant stands for election again, counted from when this was told.
+    /// The pause before the participant rejoins the election, counted from the moment this failure was reported.
     public var retriesAfter: Duration
 
-    /// Makes a failure, for tests.
+    /// Creates a failure, for tests.
     public init(reason: String, isForbidden: Bool = false, isShortTerm: Bool = false, retriesAfter: Duration) {
         self.reason = reason
         self.isForbidden = isForbidden
@@ -59,6 +65,6 @@ public struct LeadershipFailure: Sendable, Hashable, CustomStringConvertible {
         self.retriesAfter = retriesAfter
     }
 
-    /// The failure in one line.
+    /// A description of the failure in one line.
     public var description: String { "\(reason); stands again after \(retriesAfter)" }
 }

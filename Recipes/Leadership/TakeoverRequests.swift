@@ -1,10 +1,11 @@
 internal import ZooKeeper
 
-/// Decides when a preferred participant asks for the leader's place: each leader at once, and again after growing pauses as
-/// long as it goes on.
+/// Decides when a preferred participant asks the leader to hand over.
+///
+/// The participant asks each leader at once, and again after growing pauses while that leader continues.
 struct TakeoverRequests: Sendable {
     let priority: Int
-    /// When to look again, if nothing happens before; `nil` for never.
+    /// The time of the next check if nothing happens before, or `nil` for none.
     private(set) var nextLook: MonotonicInstant?
     private var asked: (leader: String, own: String)?
     private var backoff: Backoff
@@ -14,11 +15,11 @@ struct TakeoverRequests: Sendable {
         self.backoff = backoff
     }
 
-    /// Whether to ask now; the answer `true` counts as a request.
+    /// Whether to ask the leader now; if the result is `true`, it counts as a request.
     ///
     /// - Parameters:
-    ///   - epoch: Who leads, as far as is known.
-    ///   - own: The own candidate in the queue.
+    ///   - epoch: The current leader, as far as is known.
+    ///   - own: This participant's candidate znode in the queue.
     mutating func isDue(to epoch: ElectionEpoch?, from own: String?, at now: MonotonicInstant) -> Bool {
         guard let epoch, epoch.priority < priority else {
             (asked, nextLook) = (nil, nil)

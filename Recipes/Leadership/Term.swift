@@ -1,19 +1,19 @@
 internal import Synchronization
 public import ZooKeeper
 
-/// One time of leading, from taking office to its end.
+/// One period of leadership, from taking office to its end.
 ///
-/// It is worth something while the term's closure runs. Kept longer, it tells that it is over.
+/// The term is valid while its closure runs. An instance that is kept longer reports that the term has ended.
 public final class Term: Grant {
-    /// Counts the terms of this participant, from 1.
+    /// The number of this term among the terms of this participant, starting at 1.
     public let number: Int
-    /// The number to hand to what the leader writes to: it grows with each term of the election, whoever leads.
+    /// The fencing token of the term, which grows with each term of the election, whoever leads.
     ///
-    /// It is the transaction that took office, and not the one that created the candidate: a transferred term does not
-    /// follow the order of the queue.
+    /// Pass it to every system that the leader writes to. The token is the ID of the transaction that took office, not
+    /// of the one that created the candidate znode, because a transferred term does not follow the order of the queue.
     public let fencingToken: FencingToken
 
-    /// Why the term was lost; `nil` unless it was.
+    /// The reason why the term was lost, or `nil` if it was not lost.
     package var lossReason: LossReason? { held.lossReason }
 
     let path: String
@@ -21,18 +21,18 @@ public final class Term: Grant {
     let candidate: ContenderName
     private let clock: any MonotonicClock
     private let hasEnded = Atomic(false)
-    /// The leader, or its program, wants the term to end.
+    /// Set when the leader or its program wants the term to end.
     let ending = OneShot<Ending>()
-    /// The closure must return, whatever grace it has.
+    /// Set when the closure must return, whatever grace period it has.
     let mustReturn = OneShot<Void>()
-    /// The closure has returned and the candidate is deleted, or left to be.
+    /// Set when the closure has returned and the candidate znode is deleted, or its deletion is no longer waited for.
     let over = OneShot<Void>()
 
-    /// Why a term ends by its leader's own will.
+    /// The reason why a leader ends its own term.
     enum Ending: Sendable, Hashable {
-        /// The leader resigned, or has handed its place over.
+        /// The leader resigned or transferred its leadership.
         case resigned
-        /// The program shuts down gracefully.
+        /// The program is shutting down gracefully.
         case shutdown
         /// The task was cancelled.
         case cancelled
@@ -47,35 +47,43 @@ public final class Term: Grant {
         self.clock = clock
     }
 
-    /// Whether this participant surely leads at this moment.
+    /// Whether this participant is certain to lead at this moment.
     ///
-    /// Also right in the first instruction after the process was stopped for a while, and when the own server is cut off
-    /// from the others, as long as clocks run at the same rate within the client's validity margin.
-    /// - Complexity: One clock read and a comparison; nothing is sent.
+    /// The value is also correct in the first instruction after the process was suspended, and while the connected
+    /// server is partitioned from the rest of the ensemble. This assumes that clocks run at the same rate within the
+    /// client's `validityMargin`.
+    /// - Complexity: One clock read and one comparison. Sends no requests.
     public var isValid: Bool { !hasEnded.load(ordering: .acquiring) && held.isValid }
 
-    /// Until when this participant surely leads, as far as is known now; moves on while the session is proved.
+    /// The instant until which this participant is certain to lead, as far as is known now.
     ///
-    /// `nil` when it does not lead any more.
+    /// The instant moves forward while the servers confirm the session. The value is `nil` once the participant no
+    /// longer leads.
     public var validUntil: ContinuousClock.Instant? {
         hasEnded.load(ordering: .acquiring) ? nil : Holding([held]).validUntil(by: clock)
     }
 
     /// Waits until the term is lost.
     ///
-    /// A term that ends by the leader's own will is not lost: then this waits for ever, or until the task is cancelled.
-    /// - Throws: `CancellationError` when the task is cancelled.
+    /// A term that its leader ends is not lost. In that case, this property waits without limit, or until the task is
+    /// cancelled.
+    /// - Returns: The reason for the loss.
+    /// - Throws: `CancellationError` if the task is cancelled.
+    /// - Complexity: Sends no requests.
     public var lost: LossReason {
         get async throws { try await held.waitForLoss() }
     }
 
     /// Executes operations as one transaction that succeeds only while this participant leads.
     ///
-    /// A check of the own candidate goes in front: when somebody else may lead already, the ensemble refuses all of it.
-    /// - Returns: One result for each operation, in their order.
-    /// - Throws: ``RecipeError`` with code `.lost`, or `.notLeading` when the term has ended in order, and nothing has
-    ///   happened; `ZooKeeperError` of an operation; `CancellationError`.
-    /// - Complexity: One request.
+    /// The transaction starts with a check of this participant's candidate znode. If another participant may already
+    /// lead, the ensemble refuses the whole transaction.
+    /// - Parameter operations: The operations to execute, at least one.
+    /// - Returns: One result for each operation, in the order of the operations.
+    /// - Throws: ``RecipeError`` with code `.lost` if the term was lost, or `.notLeading` if it ended for another
+    ///   reason. In both cases, nothing has been changed. `ZooKeeperError` of an operation that failed;
+    ///   `CancellationError`.
+    /// - Complexity: 1 request in 1 round trip.
     @discardableResult
     public func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] {
         guard !hasEnded.load(ordering: .acquiring) else { throw RecipeError(.notLeading, in: .election, path: path) }
@@ -84,9 +92,10 @@ public final class Term: Grant {
             .lost, in: .election, path: path, reason: held.lossReason ?? held.session.endReason ?? .znodeDeleted)
     }
 
-    /// Ends the term by the leader's own will: its closure is cancelled, and the participant stands again at the tail.
+    /// Ends the term on behalf of its leader.
     ///
-    /// Returns at once; a term that is over already stays so.
+    /// The closure is cancelled, and the participant rejoins the election at the end of the queue. This method returns
+    /// at once. It has no effect on a term that has already ended.
     public func resign() {
         end(.resigned)
     }
@@ -96,7 +105,7 @@ public final class Term: Grant {
         if ending == .cancelled { mustReturn.set(()) }
     }
 
-    /// The closure has returned.
+    /// Marks the term as ended, after its closure has returned.
     func finish() {
         hasEnded.store(true, ordering: .releasing)
     }
