@@ -1,19 +1,22 @@
 public import ZooKeeper
 
-/// One member of a group.
+/// A member of a group.
 public struct GroupMember: Sendable, Hashable {
-    /// Its id: the znode's name.
+    /// The ID of the member, which is the name of its znode.
     @ZNodeName public var id: String
-    /// What it tells of itself; `nil` when it may not be read, or only names are followed.
+    /// The data of the member, or `nil` if the data cannot be read or only names are read.
     public var data: [UInt8]?
-    /// The znode's stat; its `czxid` tells a member from an earlier life under the same id.
-    public var stat: ZNodeStat?
-    /// Whether the znode is the one of the membership that lists it; never true in the list of an observer.
+    /// The stat of the member's znode.
     ///
-    /// It is not while that membership has no session, or somebody else's znode is in the place of its own.
+    /// Its `czxid` distinguishes the member from a previous process with the same ID.
+    public var stat: ZNodeStat?
+    /// Whether the znode belongs to the membership that lists it.
+    ///
+    /// The value is always `false` in the list of an observer. It is also `false` while the membership has no session,
+    /// or while another owner's znode exists at its path.
     public var isSelf: Bool
 
-    /// Makes a member, for tests.
+    /// Creates a member, for tests.
     public init(id: String, data: [UInt8]?, stat: ZNodeStat?, isSelf: Bool) {
         self.id = id
         self.data = data
@@ -24,36 +27,40 @@ public struct GroupMember: Sendable, Hashable {
 
 /// The members of a group at one moment.
 public struct GroupMembers: Sendable, Sequence {
-    /// What the cache of the group's children shows.
+    /// The entry of the cache of the group's children.
     package let entry: CacheEntry
     private let own: OwnZNode?
 
-    /// - Parameter node: The own znode of the membership that lists the group; `nil` for an observer.
+    /// Creates a list of members.
+    ///
+    /// - Parameters:
+    ///   - entry: The entry of the cache of the group's children.
+    ///   - node: The node of the membership that lists the group, or `nil` for an observer.
     init(entry: CacheEntry, node: PersistentNode?) {
         self.entry = entry
         own = node.flatMap(OwnZNode.init)
     }
 
-    /// Whether the group has been read at all; before that nobody is listed.
+    /// Whether the members are known; if not, the list is empty.
     public var isKnown: Bool { entry.snapshot != nil || entry.isAbsent }
-    /// Whether this is known to be the newest.
+    /// Whether the list is known to be up to date.
     public var isLive: Bool { entry.isLive }
-    /// Whether this is known to be the newest, or since when it is not.
+    /// Whether the list is known to be up to date, or since when it is not.
     public var freshness: CacheEntry.Freshness { entry.freshness }
-    /// How many members there are.
+    /// The number of members.
     public var count: Int { entry.snapshot?.count ?? 0 }
-    /// Whether there is nobody.
+    /// Whether there are no members.
     public var isEmpty: Bool { count == 0 }
 
-    /// The member of an id.
+    /// The member with an ID, or `nil` if there is none.
     public subscript(id: String) -> GroupMember? { entry.snapshot?[id].map(member) }
 
-    /// All members by their ids.
+    /// All members, sorted by the bytes of their IDs.
     ///
     /// - Complexity: O(*n* log *n*).
     public var sorted: [GroupMember] { (entry.snapshot?.sorted ?? []).map(member) }
 
-    /// All members, in no order.
+    /// Returns an iterator over all members, in no particular order.
     public func makeIterator() -> some IteratorProtocol<GroupMember> {
         (entry.snapshot.map { Array($0) } ?? []).lazy.map(member).makeIterator()
     }
@@ -65,10 +72,11 @@ public struct GroupMembers: Sendable, Sequence {
     }
 }
 
-/// Recognizes the own znode of a membership.
+/// Recognizes the znode of a membership in the list of members.
 ///
-/// The list may show it before its creator has the answer. But no other node of the client creates at that path, and what
-/// the program has created there by other means is known as somebody else's.
+/// The list may show the znode before the node has received the answer to its creation. The session identifies it all
+/// the same: no other node of the client creates a znode at that path, and a znode that the program created by other
+/// means is known as another owner's.
 private struct OwnZNode: Sendable {
     private let name: String
     private let session: SessionID
@@ -93,25 +101,29 @@ private struct OwnZNode: Sendable {
 public struct GroupChanges: AsyncSequence, Sendable {
     /// The members at one moment.
     public typealias Element = GroupMembers
-    /// It never fails: it ends when the membership or the observer has stopped.
+    /// The sequence never fails.
+    ///
+    /// It ends when the membership or the observer has stopped.
     public typealias Failure = Never
 
     let stream: AsyncStream<CacheEntry>
     let node: PersistentNode?
 
-    /// Reads the changes.
+    /// An iterator over the changes.
     public struct AsyncIterator: AsyncIteratorProtocol {
         var iterator: AsyncStream<CacheEntry>.Iterator
         let node: PersistentNode?
 
-        /// The members after the next change; `nil` when nothing comes any more.
+        /// Waits for the next change and returns the members, or `nil` at the end of the sequence.
+        ///
+        /// - Complexity: Sends no requests.
         public mutating func next(isolation actor: isolated (any Actor)? = #isolation) async -> GroupMembers? {
             guard let entry = await iterator.next(isolation: actor) else { return nil }
             return GroupMembers(entry: entry, node: node)
         }
     }
 
-    /// Begins to read.
+    /// Creates an iterator that starts with the current members.
     public func makeAsyncIterator() -> AsyncIterator {
         AsyncIterator(iterator: stream.makeAsyncIterator(), node: node)
     }

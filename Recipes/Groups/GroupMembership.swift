@@ -3,10 +3,10 @@ public import ServiceLifecycle
 internal import Synchronization
 public import ZooKeeper
 
-/// Takes part in a group, and tells who else does.
+/// A membership in a group, which also lists the other members.
 ///
-/// Each member is an ephemeral znode of its id below the group's path, with the member's data: the layout of Apache
-/// Curator's `GroupMember`. A member is listed while its session lives.
+/// Each member is an ephemeral znode below the group's path. Its name is the member's ID, and it holds the member's
+/// data. This is the layout of Apache Curator's `GroupMember`. A member is listed as long as its session exists.
 ///
 /// ```swift
 /// let membership = try GroupMembership("/service/members", memberID: "web1", data: address, client: client)
@@ -16,52 +16,58 @@ public import ZooKeeper
 /// }
 /// ```
 ///
-/// - The own member is listed when its znode really stands, and marked by ``GroupMember/isSelf``.
-/// - The znode is kept as a ``PersistentNode`` keeps it. An id that somebody else stands under is respected: the membership
-///   waits for it to go, as that of a crashed process does within its session timeout, and when it does not within
-///   ``Configuration-swift.struct/duplicatePatience``, `run()` fails with ``RecipeError/Code/duplicate``, which names who it is.
-///   A second membership of the same client is refused in the same way: it never writes or deletes the first one's znode.
-/// - At the end only the own znode is deleted.
+/// - This member is listed only while its znode exists. ``GroupMember/isSelf`` marks it.
+/// - The znode is maintained as a ``PersistentNode``. If another owner's znode with the same ID exists, the membership
+///   leaves it untouched and waits until it is gone. The znode of a crashed process is removed within its session
+///   timeout. If the znode exists for longer than ``Configuration-swift.struct/duplicatePatience``, `run()` fails with
+///   ``RecipeError/Code/duplicate``, which describes the znode. The same applies to a second membership of the same
+///   client: it never writes or deletes the znode of the first one.
+/// - When the membership ends, it deletes only its own znode.
 public final class GroupMembership: Service, Sendable {
-    /// How a member takes part.
+    /// The configuration of a membership.
     public struct Configuration: Sendable {
-        /// How long somebody else's znode of the same id is waited for before `run()` fails; `nil` waits without limit.
+        /// The time for which `run()` waits for another owner's znode with the same ID to disappear before it fails.
         ///
-        /// It should be over the session timeout of the members, so that a process that was started again after a crash
-        /// outwaits its own earlier life. Default: twice the client's session timeout.
+        /// `nil` waits without limit. The time should be longer than the session timeout of the members, so that a
+        /// process that restarts after a crash waits until its previous session has expired. Default: twice the
+        /// client's session timeout.
         public var duplicatePatience: Duration?
-        /// Says of a znode of the same id whether it is an earlier life of this member, to be replaced at once.
+        /// A closure that decides whether a znode with the same ID was created by a previous process of this member.
         ///
-        /// For ids that no two processes can have at a time, as the names of a stateful set's pods. By default none is.
+        /// Such a znode is replaced at once. Use this only if no two processes can have the same ID at the same time,
+        /// as with the pod names of a stateful set. Default: `false` for every znode.
         public var isEarlierLife: @Sendable (StandingZNode) -> Bool = { _ in false }
-        /// How the other members are followed.
+        /// The configuration of the cache that follows the other members.
+        ///
+        /// Default: the default configuration of ``ChildrenCache``.
         public var members = ChildrenCache.Configuration()
 
-        /// Makes a configuration of the defaults for a client.
+        /// Creates a configuration with the default values for a client.
         public init(client: ZooKeeperClient) {
             duplicatePatience = client.configuration.sessionTimeout * 2
         }
     }
 
-    /// The group's path.
+    /// The path of the group.
     public let path: String
-    /// The own id.
+    /// The ID of this member.
     public let memberID: String
-    /// The own znode.
+    /// The node that maintains the znode of this member.
     public let node: PersistentNode
     private let configuration: Configuration
     private let observer: GroupObserver
 
-    /// Makes a membership; nothing is created before it runs.
+    /// Creates a membership, which creates nothing until it runs.
     ///
     /// - Parameters:
-    ///   - path: The group; it and its parents are created as needed.
-    ///   - memberID: The znode's name; two members must not have the same.
-    ///   - data: What others see of this member.
-    ///   - client: Whose session the member lives by.
-    ///   - configuration: `nil` takes the defaults.
-    ///   - logger: Where the membership tells of trouble.
-    /// - Throws: `ZooKeeperError` with code `.invalidPath` when the path is none or the id cannot be a znode's name.
+    ///   - path: The path of the group. It is created with its parents if it does not exist.
+    ///   - memberID: The ID of this member, which is the name of its znode. No two members may have the same ID.
+    ///   - data: The data of this member that other members read.
+    ///   - client: The client whose session owns the znode.
+    ///   - configuration: The configuration, or `nil` for the defaults.
+    ///   - logger: The logger for problems of the membership.
+    /// - Throws: `ZooKeeperError` with code `.invalidPath` if the path is invalid or the ID cannot be the name of a
+    ///   znode; `.invalidConfiguration` if the configuration of the cache is invalid.
     public init(
         _ path: String, memberID: String, data: [UInt8] = [], client: ZooKeeperClient,
         configuration: Configuration? = nil, logger: Logger = .current
@@ -76,44 +82,51 @@ public final class GroupMembership: Service, Sendable {
         observer = try GroupObserver(path, client: client, configuration: configuration.members, logger: logger)
     }
 
-    /// The members that are known now; from memory.
+    /// The members that are known now; the value comes from memory.
     public var current: GroupMembers { observer.members(of: node) }
 
-    /// The present members first, then each change; a slow reader skips to the newest.
+    /// The current members first, then the members after each change.
     ///
-    /// The sequence ends when the membership has stopped.
+    /// A slow reader skips to the newest list. The sequence ends when the membership has stopped.
     public var changes: GroupChanges { observer.changes(of: node) }
 
-    /// Where the own znode stands: the present state first, then all changes.
+    /// The states of this member's znode: the current state first, then every change in order.
     public var states: AsyncStream<PersistentNodeState> { node.states }
 
-    /// Sets the data that the other members see from now on.
+    /// Sets the data of this member from now on.
     ///
-    /// Returns at once and may be called at any time. ``waitUntilJoined()`` returns when the znode holds the data, and throws
-    /// if the ensemble refuses it; ``write(_:)`` does both.
+    /// This method returns at once and may be called at any time. ``waitUntilJoined()`` returns when the znode holds
+    /// the data, and throws if the ensemble refuses the data. ``write(_:)`` does both.
+    /// - Parameter data: The data of this member that other members read.
     public func setData(_ data: [UInt8]) {
         node.setData(data)
     }
 
-    /// Sets the data that the other members see, and waits until the znode holds it.
+    /// Sets the data of this member and waits until its znode holds the data.
     ///
-    /// - Throws: The errors of ``PersistentNode/write(_:)``.
+    /// - Parameter data: The data of this member that other members read.
+    /// - Throws: As ``PersistentNode/write(_:)``.
+    /// - Complexity: 2 requests in 1 round trip.
     public func write(_ data: [UInt8]) async throws {
         try await node.write(data)
     }
 
-    /// Waits until the own znode stands, with the data that was set last.
+    /// Waits until the znode of this member exists with the data that was set last.
     ///
     /// - Throws: `ZooKeeperError` if the ensemble refuses the znode, as ``PersistentNode/waitUntilStanding()`` does;
-    ///   ``RecipeError`` with code `.stopped` when the membership has stopped; or `CancellationError`.
+    ///   ``RecipeError`` with code `.stopped` if the membership has stopped; `CancellationError`.
+    /// - Complexity: Sends no requests.
     public func waitUntilJoined() async throws {
         try await node.waitUntilStanding()
     }
 
-    /// Takes part until it is cancelled or shut down gracefully; leaves the group then.
+    /// Takes part in the group until it is cancelled or shut down gracefully, and then leaves the group.
     ///
     /// - Throws: ``RecipeError`` with code `.duplicate`; `ZooKeeperError` with code `.clientStopped` or
-    ///   `.authenticationFailed` when the client ends first.
+    ///   `.authenticationFailed` if the client ends first; ``RecipeError`` or `ZooKeeperError` with code
+    ///   `.invalidArgument` if the membership was run before.
+    /// - Complexity: Joining takes 2 requests in 1 round trip, and more if parents have to be created. Leaving takes 3
+    ///   requests in 2 round trips. Following the members costs as much as a ``ChildrenCache``.
     public func run() async throws {
         let (node, observer) = (node, observer)
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -121,7 +134,7 @@ public final class GroupMembership: Service, Sendable {
             group.addTask { try await observer.run() }
             group.addTask { try await self.refuseDuplicates() }
             defer { group.cancelAll() }
-            // The first two end together at a shutdown; the node's end is the member's.
+            // On a shutdown, the first two tasks end together. The end of the node is the end of the membership.
             while !group.isEmpty {
                 try await group.next()
                 if node.state == .stopped { return }
@@ -129,7 +142,7 @@ public final class GroupMembership: Service, Sendable {
         }
     }
 
-    /// Fails when somebody else has stood under the own id for too long.
+    /// Fails if another owner's znode with the same ID has existed for too long.
     private func refuseDuplicates() async throws {
         guard let patience = configuration.duplicatePatience else { return }
         let clock = node.client.clock
@@ -168,20 +181,20 @@ public final class GroupMembership: Service, Sendable {
     }
 }
 
-/// Tells who is in a group without taking part.
+/// An observer that lists the members of a group without taking part.
 public final class GroupObserver: Service, Sendable {
-    /// The group's path.
+    /// The path of the group.
     public let path: String
     private let cache: ChildrenCache
 
-    /// Makes an observer; it knows nothing before it runs.
+    /// Creates an observer, which knows nothing until it runs.
     ///
     /// - Parameters:
-    ///   - path: The group. It need not stand.
-    ///   - client: A client.
-    ///   - configuration: How the members are followed.
-    ///   - logger: Where the observer tells why it cannot read.
-    /// - Throws: `ZooKeeperError` with code `.invalidPath`.
+    ///   - path: The path of the group. The znode does not have to exist.
+    ///   - client: The client that reads the members.
+    ///   - configuration: The configuration of the cache that follows the members.
+    ///   - logger: The logger for failed reads.
+    /// - Throws: `ZooKeeperError` with code `.invalidPath`, or `.invalidConfiguration` if the configuration is invalid.
     public init(
         _ path: String, client: ZooKeeperClient, configuration: ChildrenCache.Configuration = .init(),
         logger: Logger = .current
@@ -190,22 +203,24 @@ public final class GroupObserver: Service, Sendable {
         cache = try ChildrenCache(path, client: client, configuration: configuration, logger: logger)
     }
 
-    /// The members that are known now; from memory.
+    /// The members that are known now; the value comes from memory.
     public var current: GroupMembers { members(of: nil) }
 
-    /// The present members first, then each change; a slow reader skips to the newest.
+    /// The current members first, then the members after each change.
     ///
-    /// The sequence ends when the observer has stopped.
+    /// A slow reader skips to the newest list. The sequence ends when the observer has stopped.
     public var changes: GroupChanges { changes(of: nil) }
 
-    /// The members, with the one marked that a node belongs to.
+    /// Returns the members and marks the one that belongs to a node.
     func members(of node: PersistentNode?) -> GroupMembers { GroupMembers(entry: cache.current, node: node) }
 
     func changes(of node: PersistentNode?) -> GroupChanges { GroupChanges(stream: cache.changes, node: node) }
 
     /// Follows the group until it is cancelled or shut down gracefully.
     ///
-    /// - Throws: `ZooKeeperError` with code `.clientStopped` when the client ends first.
+    /// - Throws: `ZooKeeperError` with code `.clientStopped` if the client stops first, or `.invalidArgument` if the
+    ///   observer was run before.
+    /// - Complexity: As ``ChildrenCache/run()``.
     public func run() async throws {
         try await cache.run()
     }

@@ -1,15 +1,15 @@
 internal import Synchronization
 internal import ZooKeeper
 
-/// The paths at which persistent nodes of this process keep a znode, one at a path for each client.
+/// The paths at which persistent nodes of this process maintain a znode, one node for each path and client.
 ///
-/// All znodes of a client belong to its session. If the answer to a creation is lost, nothing at the ensemble tells which of
-/// two nodes of one client has created what exists at their common path. So only one of them ever creates there; the
-/// other one waits, as it does for the znode of another client.
+/// All znodes of a client belong to its session. If the answer to a creation is lost, the ensemble cannot tell which of
+/// two nodes of one client created the znode at their common path. Therefore only one of them ever creates it. The
+/// other node waits, as it does for the znode of another client.
 enum NodeClaims {
     private struct Key: Hashable {
         var client: ObjectIdentifier
-        /// Paths are compared as the ensemble does: by bytes.
+        /// The path as bytes, because the ensemble compares paths by their bytes.
         var path: [UInt8]
 
         init(_ node: PersistentNode) {
@@ -20,9 +20,9 @@ enum NodeClaims {
 
     private static let holders = Mutex<[Key: PersistentNode]>([:])
 
-    /// Claims a node's path for it.
+    /// Claims the path of a node.
     ///
-    /// - Returns: The node that has the path already, or `nil` if the claim succeeded.
+    /// - Returns: The node that has claimed the path already, or `nil` if the claim succeeded.
     static func claim(for node: PersistentNode) -> PersistentNode? {
         holders.withLock { holders in
             if let holder = holders[Key(node)] { return holder }
@@ -31,14 +31,14 @@ enum NodeClaims {
         }
     }
 
-    /// Gives a claim up, if the node has it.
+    /// Releases the claim of a node, if it has one.
     static func release(by node: PersistentNode) {
         holders.withLock { holders in
             if holders[Key(node)] === node { holders[Key(node)] = nil }
         }
     }
 
-    /// Whether a node has the claim to its path.
+    /// Whether a node has claimed its path.
     static func isHeld(by node: PersistentNode) -> Bool {
         holders.withLock { $0[Key(node)] === node }
     }

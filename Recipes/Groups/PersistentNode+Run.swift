@@ -2,23 +2,23 @@ internal import Logging
 internal import Synchronization
 internal import ZooKeeper
 
-/// Performs what a node's state machine decides; one run of a node.
+/// One run of a node, which performs the steps of its state machine.
 struct PersistentNodeLoop {
     private typealias Machine = PersistentNodeStateMachine
 
     let node: PersistentNode
     private var session: LiveSession?
     private var earlierSessions: [SessionID] = []
-    /// How many earlier sessions are remembered: a server shows their znodes only for a moment.
+    /// The number of earlier sessions to remember; a server shows their znodes only for a moment.
     private static let rememberedSessions = 4
     private var watch: OneShotWatch?
     private var backoff: Backoff
     private var pacing: RepairPacing
-    /// The data that the own znode was last seen to hold as it should.
+    /// The data that the node's znode was last seen to hold as intended.
     private var settledData: [UInt8]?
-    /// Whether something of this session may exist, or may come to exist.
+    /// Whether a znode of this session may exist now or later.
     private var mayStand = false
-    /// The own znode's creation in this session, as far as it is known.
+    /// The creation of the node's znode in this session, as far as it is known.
     private var creation: (transaction: ZXID?, isUncertain: Bool) = (nil, true)
     private var loggedRefusal: ZooKeeperError?
     private var failure: ZooKeeperError?
@@ -48,7 +48,8 @@ struct PersistentNodeLoop {
         return failure
     }
 
-    /// Waits until no other node of this client keeps a znode at the path; until then reports that one's znode.
+    /// Waits until no other node of this client maintains a znode at the path, and reports that node's znode until
+    /// then.
     private mutating func claimPath() async {
         while !isStopping, let holder = NodeClaims.claim(for: node) {
             let changes = Task { [node] in
@@ -83,7 +84,7 @@ struct PersistentNodeLoop {
         }
     }
 
-    /// Keeps the znode until the session ends, the node is to stop, or a znode that must not be created again is gone.
+    /// Maintains the znode until the session ends, the node has to stop, or a pinned znode is gone.
     private mutating func keep(in session: LiveSession) async {
         var machine = Machine(
             session: session.id, earlierSessions: Set(earlierSessions).subtracting([session.id]), isOwn: node.isOwn)
@@ -107,15 +108,18 @@ struct PersistentNodeLoop {
         if session.hasEnded, node.isPinned { node.lose() }
     }
 
-    /// Another node of this client may just have left the same path: what is created now must not be deleted in its name.
+    /// Waits for a pending deletion at the same path.
+    ///
+    /// Another node of this client may just have left the path. Its deletion must not remove the znode that this node
+    /// creates.
     private func awaitCleanUp(in session: LiveSession) async {
         guard let pending = session.pendingCleanUp(of: node.path) else { return }
         _ = try? await unless(node.stopping) { try await pending.wait() }
     }
 
-    /// Waits where a step is a wait; gives the step that is to be performed.
+    /// Performs the wait of a step, if it has one, and returns the step to perform next.
     ///
-    /// - Parameter wanted: The data that the step was decided for: with other data no wait begins.
+    /// - Parameter wanted: The data that the step was decided for. If the data has changed since, no wait starts.
     private mutating func follow(
         _ step: Machine.Step, wanted: [UInt8], in session: LiveSession
     ) async -> Machine.Step {
@@ -134,7 +138,7 @@ struct PersistentNodeLoop {
             backoff.reset()
             if case .standing(let znode) = node.broadcast.current { settledData = znode.data }
             await rest(wanted: wanted, in: session)
-            // With the watch in place the version is known.
+            // While the watch is in place, the version is known.
             if watch?.hasFired == false, case .standing(let znode) = node.broadcast.current, znode.data != node.data {
                 return .write(version: znode.stat.dataVersion)
             }
@@ -142,7 +146,7 @@ struct PersistentNodeLoop {
         }
     }
 
-    /// Until an instant; other data ends the pause, because the reason for it may be gone.
+    /// Waits until an instant, or until other data is set, because other data may remove the reason for the pause.
     private mutating func pause(until instant: MonotonicInstant, wanted: [UInt8], in session: LiveSession) async {
         let clock = node.client.clock
         while !isStopping, !session.hasEnded, clock.now < instant {
@@ -154,7 +158,7 @@ struct PersistentNodeLoop {
         }
     }
 
-    /// Until the watch has fired, the data is to be another, or a connection was lost and is there again.
+    /// Waits until the watch has fired, other data is set, or a lost connection has been re-established.
     private mutating func rest(wanted: [UInt8], in session: LiveSession) async {
         let number = node.client.presentConnection?.number
         while !isStopping, !session.hasEnded, watch?.hasFired == false, node.data == wanted {
@@ -175,7 +179,7 @@ struct PersistentNodeLoop {
     }
 }
 
-// What is reported.
+// Reporting.
 extension PersistentNodeLoop {
     /// Reports a state that has changed, and each refusal.
     private mutating func tell(_ state: PersistentNodeState) {
@@ -208,16 +212,16 @@ extension PersistentNodeLoop {
     }
 }
 
-// What is sent.
+// Requests.
 extension PersistentNodeLoop {
-    /// Performs a step and looks at the znode with a watch, in one round trip.
+    /// Performs a step and reads the znode with a watch, in one round trip.
     private mutating func perform(
         _ step: Machine.Step, data: [UInt8], in session: LiveSession
     ) async -> (sight: Machine.Sight, outcome: Machine.Outcome) {
         let earlier = watch
         let watch = OneShotWatch(node.client, path: node.path) { [wakeUp = node.wakeUp] _ in wakeUp.signal() }
         self.watch = watch
-        // Only when the new one is set: else the server would be told to forget it.
+        // Only after the new watch is set. Otherwise the server would be told to remove it.
         defer { earlier?.giveUp() }
         let look = SessionRequest.data(path: node.path, watch: watch.sink)
         let requests = operation(of: step, data: data).map { [$0, look] } ?? [look]
@@ -241,7 +245,7 @@ extension PersistentNodeLoop {
         }
     }
 
-    /// Interprets the result of an operation: nothing where the look tells the rest.
+    /// Interprets the result of an operation, and returns `.none` if the read that follows it shows the rest.
     private mutating func outcome(
         of step: Machine.Step, _ result: SessionResult
     ) async -> Machine.Outcome {
@@ -267,7 +271,7 @@ extension PersistentNodeLoop {
         }
     }
 
-    /// Sends requests; gives `nil` when the node is to stop and the connection is lost.
+    /// Sends requests in one batch, and returns `nil` if the node has to stop and the connection is lost.
     private func flight(_ requests: [SessionRequest], in session: LiveSession) async -> [SessionResult]? {
         let stopping = node.stopping
         return try? await node.client.run(untilDisconnectedAfter: { try await stopping.wait() }) {
@@ -275,17 +279,17 @@ extension PersistentNodeLoop {
         }
     }
 
-    /// Deletes the own znode.
+    /// Deletes the node's znode.
     ///
-    /// Its creation may still be in progress: what comes of that is looked for after it.
+    /// If its creation is still in progress, the deletion comes after it and finds its result.
     private mutating func leave() async {
         guard let session, !session.isGone else { return }
-        // What somebody else has created in the same session is not deleted.
+        // A znode that other code created in the same session is not deleted.
         guard mayStand, creation.isUncertain || creation.transaction != nil else {
             watch?.giveUp()
             return
         }
-        // The deletion of the znode uses its watch up.
+        // Deleting the znode makes its watch fire, so it is given up only afterwards.
         let transaction = creation.isUncertain ? nil : creation.transaction
         await session.cleanUpWhileConnected(.owned(path: node.path, czxid: transaction))
         watch?.giveUp()

@@ -1,46 +1,46 @@
 internal import ZooKeeper
 
-/// Decides what a persistent node does about what was seen at its path.
+/// Decides what a persistent node does after each read of its path.
 ///
-/// Each look follows the operation before it in the same round trip, so that one thing at a time is in progress, and what the
-/// operation has really done is seen rather than guessed.
+/// Each read follows an operation in the same round trip. So only one operation is in progress at a time, and the node
+/// sees what the operation has done instead of guessing it.
 ///
-/// A znode is the node's own if this node has created it. That it belongs to the client's session is not enough: other parts
-/// of the program use the same session.
+/// A znode is the node's own if this node has created it. It is not enough that it belongs to the client's session,
+/// because other parts of the program use the same session.
 struct PersistentNodeStateMachine: Sendable {
-    /// What a look has shown.
+    /// The result of a read.
     enum Sight: Sendable {
         case absent
         case present(StandingZNode)
-        /// Nothing was seen: the connection was lost, or the server refuses the read.
+        /// The read failed: the connection was lost, or the server refuses the read.
         case failed(ZooKeeperError)
     }
 
-    /// The result of the operation before a look.
+    /// The result of the operation before a read.
     enum Outcome: Sendable {
-        /// There was none, or the look shows all that matters.
+        /// There was no operation, or the read shows everything that matters.
         case none
-        /// The znode was created, by this transaction; `nil` if the answer does not carry it.
+        /// The znode was created by this transaction; `nil` if the answer does not contain the transaction.
         case created(ZXID?)
         /// The answer was lost with its connection.
         case lost
-        /// The ensemble refused it, and will do so again.
+        /// The ensemble refused the operation, and would refuse it again.
         case refused(ZooKeeperError)
     }
 
-    /// What to do next.
+    /// The next step.
     enum Step: Sendable, Equatable {
-        /// Create it, then look.
+        /// Create the znode, then read it.
         case create
-        /// Delete an earlier session's znode of this version and create the own one, in one transaction, then look.
+        /// Delete an earlier session's znode with this version and create a new one, in one transaction, then read it.
         case replace(version: Int32)
-        /// Write the data that it is to hold, then look.
+        /// Write the intended data, then read the znode.
         case write(version: Int32)
-        /// Nothing, until something happens.
+        /// Wait until something happens.
         case rest
-        /// Look again after a pause.
+        /// Read again after a pause.
         case pause
-        /// Look again in the current session, as soon as there is a connection.
+        /// Read again in the current session, as soon as there is a connection.
         case look
 
         var mayCreate: Bool {
@@ -52,17 +52,19 @@ struct PersistentNodeStateMachine: Sendable {
     }
 
     let session: SessionID
-    /// Earlier sessions of the same client: they have ended, and what a server still shows of them is about to vanish.
+    /// Earlier sessions of the same client, which have ended.
+    ///
+    /// A server may still show their znodes for a moment.
     let earlierSessions: Set<SessionID>
-    /// Whether a znode of another client's session is an earlier life of the same owner.
+    /// Whether a znode of another client's session was created by a previous process of the same owner.
     let isOwn: @Sendable (StandingZNode) -> Bool
-    /// The transaction of the own znode's latest creation in this session.
+    /// The transaction that last created the node's znode in this session.
     private(set) var creation: ZXID?
-    /// Whether the answer to a creation was lost, and nothing has shown its outcome since.
+    /// Whether the answer to a creation was lost, and no read has shown its result since.
     private(set) var isCreationUncertain = false
-    /// A write was lost with its connection: the next one waits.
+    /// The data of a write that was lost with its connection; the next write waits.
     private var lostData: [UInt8]?
-    /// The latest refusal, and the data that it was about.
+    /// The last refusal, and the data that was refused.
     private var refusal: (error: ZooKeeperError, data: [UInt8])?
 
     init(
@@ -73,13 +75,14 @@ struct PersistentNodeStateMachine: Sendable {
         self.isOwn = isOwn
     }
 
-    /// Decides after a look.
+    /// Decides the next step after a read.
     ///
     /// - Parameters:
-    ///   - step: The operation before the look.
+    ///   - sight: The result of the read.
+    ///   - step: The operation before the read.
     ///   - outcome: The result of that operation.
-    ///   - data: The data that the znode is to hold.
-    /// - Returns: The next step, and the state to report; `nil` leaves the state as it is.
+    ///   - data: The intended data of the znode.
+    /// - Returns: The next step and the state to report, or `nil` if the state does not change.
     mutating func next(
         after sight: Sight, step: Step = .look, outcome: Outcome = .none, data: [UInt8]
     ) -> (step: Step, state: PersistentNodeState?) {
@@ -109,7 +112,7 @@ struct PersistentNodeStateMachine: Sendable {
         }
     }
 
-    /// The pause that is due after a refusal or a lost write, if one is.
+    /// Returns the pause after a refusal or a lost write, or `nil` if none is due.
     private mutating func pause(
         after outcome: Outcome, otherwise state: PersistentNodeState
     ) -> (step: Step, state: PersistentNodeState?)? {
@@ -138,7 +141,7 @@ struct PersistentNodeStateMachine: Sendable {
             ?? (.write(version: znode.stat.dataVersion), refusal == nil ? .standing(znode) : nil)
     }
 
-    /// Whether this node has created a znode.
+    /// Whether this node created a znode.
     private mutating func isCreated(_ znode: StandingZNode) -> Bool {
         guard znode.stat.ephemeralOwner == session else { return false }
         if znode.stat.czxid == creation { return true }
@@ -147,7 +150,8 @@ struct PersistentNodeStateMachine: Sendable {
         return true
     }
 
-    /// Whether a znode is the own one of an earlier session or process, which would vanish some time.
+    /// Whether a znode belongs to an earlier session or a previous process of this owner, and will be removed by the
+    /// server.
     private func isEarlier(_ znode: StandingZNode) -> Bool {
         guard let owner = znode.stat.ephemeralOwner, owner != session else { return false }
         return earlierSessions.contains(owner) || isOwn(znode)

@@ -3,44 +3,47 @@ public import ServiceLifecycle
 internal import Synchronization
 public import ZooKeeper
 
-/// Keeps one ephemeral znode standing, through lost connections and across sessions.
+/// An ephemeral znode that is maintained across lost connections and sessions.
 ///
-/// ``run()`` creates the znode, with its parents, and creates it again whenever it has gone: with its session, or by
-/// somebody's hand. ``states`` tells whether it stands.
+/// ``run()`` creates the znode with its parents. It creates the znode again whenever it is gone, because its session
+/// ended or because another client deleted it. ``states`` reports whether the znode exists.
 ///
 /// ```swift
 /// let node = try PersistentNode("/service/instances/web1", data: address, client: client)
 /// try await ServiceGroup(services: [client, node], logger: logger).run()
 /// ```
 ///
-/// - A znode of this client's earlier session is replaced by one of the present session in one transaction: nobody sees
-///   it missing. So is one that ``init(_:data:client:acl:replacing:logger:)`` is told to recognize, as that of this
-///   process before its restart.
-/// - Anybody else's znode is respected and reported (``PersistentNodeState/occupied(_:)``); when it has gone, the own one is
-///   created. A znode counts as own only if this node has created it: another node of the same client at the same path,
-///   and a znode that the program creates by other means, are respected in the same way.
-/// - What somebody else writes into the own znode is overwritten with the own data, and what somebody deletes is created
-///   again. If that happens again and again, the repairs are separated by pauses of up to 5 s.
-/// - A refusal of the ensemble is reported (``PersistentNodeState/refused(_:)``), logged once and thrown by
-///   ``waitUntilStanding()``. The node asks again after pauses that grow up to 5 s. A write that makes the server close the
-///   connection, as data over its `jute.maxbuffer` does, is repeated after pauses that grow up to 60 s; the third loss in
-///   a row counts as a refusal with code `.dataTooLarge`. Other data is tried at once.
-/// - At the end the znode is deleted, with its version, and only if this node has created it.
+/// - A znode of an earlier session of this client is replaced in one transaction, so that no client sees it missing.
+///   The same applies to znodes that the `replacing` closure of ``init(_:data:client:acl:replacing:logger:)`` accepts,
+///   for example those of this process before its restart.
+/// - Any other owner's znode is left untouched and reported (``PersistentNodeState/occupied(_:)``). When it is gone,
+///   this node creates its own. A znode is the node's own only if this node created it. A znode of another node of the
+///   same client at the same path, or one that the program created by other means, counts as another owner's.
+/// - If another client writes the znode, the node restores its data. If another client deletes the znode, the node
+///   creates it again. If this happens repeatedly, the repairs are separated by pauses of up to 5 s.
+/// - If the ensemble refuses a request, this is reported (``PersistentNodeState/refused(_:)``), logged once and thrown
+///   by ``waitUntilStanding()``. The node tries again after pauses that grow to 5 s. A server closes the connection
+///   when data exceeds its `jute.maxbuffer`. The node tries again after such a loss as well. The third loss in a row
+///   counts as a refusal with code `.dataTooLarge`, and from then on the data is sent only about every 60 s. Other data
+///   is tried at once.
+/// - When the node stops, it deletes the znode, but only the version that it last read, and only if this node created
+///   it.
 ///
-/// ZooKeeper can compare a znode's version when it replaces or deletes it, but not its owner. Should an earlier session's
-/// znode vanish, and a stranger create one of the same version within the round trip between the look and the
-/// transaction, the stranger's is taken.
+/// When ZooKeeper replaces or deletes a znode, it can compare the version but not the owner. So there is one race: an
+/// earlier session's znode may disappear, and another client may create one with the same version, within the round
+/// trip between the read and the transaction. The node then replaces the other client's znode.
 ///
-/// Costs two requests in one flight to create or to write it, and one for each new connection.
+/// Creating or writing the znode takes 2 requests in 1 round trip. Each new connection takes 1 request.
 public final class PersistentNode: Service, Sendable {
-    /// The znode.
+    /// The path of the znode.
     public let path: String
 
     struct Shared {
         var data: [UInt8]
-        /// The own znode's creation, and the session that it belongs to; `nil` while it is being created.
+        /// The transaction that created the node's znode, and the session that owns it; `nil` while it is being
+        /// created.
         var creation: (transaction: ZXID, session: LiveSession)?
-        /// The one creation that is kept; see ``PersistentNode/keepOnly(_:)``.
+        /// The creation that must not be repeated; see ``PersistentNode/keepOnly(_:)``.
         var pinned: (transaction: ZXID, session: LiveSession)?
     }
 
@@ -55,16 +58,18 @@ public final class PersistentNode: Service, Sendable {
     let stopping = OneShot<Void>()
     let lost = OneShot<Void>()
 
-    /// Makes a node; nothing is created before it runs.
+    /// Creates a node, which creates no znode until it runs.
     ///
     /// - Parameters:
-    ///   - path: Where the znode is to stand; parents are created as needed.
-    ///   - data: What it is to hold.
-    ///   - client: Whose sessions own it.
-    ///   - acl: Who may do what with it; `nil` takes the client's list. Its creator must be allowed to read and write.
-    ///   - isOwn: Says of another client's ephemeral znode whether it is an earlier life of the same owner, to be replaced
-    ///     at once; by default none is. Two processes that both say so of each other take the znode in turns, for ever.
-    ///   - logger: Where the node tells of trouble.
+    ///   - path: The path of the znode. Its parents are created if they do not exist.
+    ///   - data: The data of the znode.
+    ///   - client: The client whose sessions own the znode.
+    ///   - acl: The access control list of the znode, or `nil` for the client's list. The client must be allowed to
+    ///     read and write the znode.
+    ///   - isOwn: A closure that decides whether another client's ephemeral znode was created by a previous process of
+    ///     the same owner, so that it is replaced at once. By default, no znode is. If two processes accept each
+    ///     other's znodes, they replace them in turns forever.
+    ///   - logger: The logger for problems of the node.
     /// - Throws: `ZooKeeperError` with code `.invalidPath`.
     public init(
         _ path: String, data: [UInt8] = [], client: ZooKeeperClient, acl: [ACL]? = nil,
@@ -78,23 +83,25 @@ public final class PersistentNode: Service, Sendable {
         shared = Mutex(Shared(data: data))
     }
 
-    /// Where the node stands now.
+    /// The current state of the node.
     public var state: PersistentNodeState { broadcast.current }
 
     /// The current state first, then every change in order.
     ///
-    /// A connection that was lost and is back before the node has reacted changes nothing and is not reported; follow
-    /// `ZooKeeperClient.states` to see every lost connection. The sequence ends when the node has stopped.
+    /// If a lost connection is re-established before the node has reacted, the state does not change, and the loss is
+    /// not reported. To see every lost connection, follow `ZooKeeperClient.states`. The sequence ends when the node has
+    /// stopped.
     public var states: AsyncStream<PersistentNodeState> { broadcast.follow() }
 
-    /// What the znode holds, or is to hold.
+    /// The data that the znode holds or is going to hold.
     public var data: [UInt8] { shared.withLock { $0.data } }
 
-    /// Sets the data that the znode is to hold from now on, also when it is created again.
+    /// Sets the data of the znode from now on, including when it is created again.
     ///
-    /// Returns at once and may be called at any time. ``waitUntilStanding()`` returns when the znode holds the data, and
-    /// throws if the ensemble refuses it; ``write(_:)`` does both. Of several values that are set one after the other only
-    /// the last is certain to be written.
+    /// This method returns at once and may be called at any time. ``waitUntilStanding()`` returns when the znode holds
+    /// the data, and throws if the ensemble refuses the data. ``write(_:)`` does both. If several values are set in a
+    /// row, only the last one is certain to be written.
+    /// - Parameter data: The data of the znode.
     public func setData(_ data: [UInt8]) {
         shared.withLock { $0.data = data }
         wakeUp.signal()
@@ -102,29 +109,33 @@ public final class PersistentNode: Service, Sendable {
 
     /// Sets the data and waits until the znode holds it.
     ///
-    /// - Throws: The errors of ``waitUntilStanding()``. The node goes on trying to write the data after that; set other data
-    ///   to give it up.
+    /// - Parameter data: The data of the znode.
+    /// - Throws: As ``waitUntilStanding()``. The node continues to try to write the data after an error. To give it up,
+    ///   set other data.
+    /// - Complexity: 2 requests in 1 round trip.
     public func write(_ data: [UInt8]) async throws {
         setData(data)
         try await waitUntilStanding()
     }
 
-    /// Waits until the znode stands, with the data that was set last.
+    /// Waits until the znode exists with the data that was set last.
     ///
-    /// - Throws: `ZooKeeperError` if the ensemble refuses to have the znode created or written while this waits: `.noAuth`,
-    ///   `.invalidACL`, `.dataTooLarge`, `.quotaExceeded`, `.noChildrenForEphemerals` below an ephemeral znode, `.noNode` if
-    ///   the chroot is missing; ``RecipeError`` with code `.stopped` when the node has stopped; or `CancellationError`.
+    /// - Throws: `ZooKeeperError` if the ensemble refuses to create or write the znode during the wait: `.noAuth`,
+    ///   `.invalidACL`, `.dataTooLarge`, `.quotaExceeded`, `.noChildrenForEphemerals` if the parent is ephemeral,
+    ///   `.noNode` if the chroot does not exist. ``RecipeError`` with code `.stopped` if the node has stopped.
+    ///   `CancellationError`.
+    /// - Complexity: Sends no requests.
     public func waitUntilStanding() async throws {
         _ = try await standingZNode()
     }
 
-    /// The own znode, once it stands with the data that was set last.
+    /// Waits until the znode exists with the data that was set last, and returns it.
     func standingZNode() async throws -> StandingZNode {
         var isFirst = true
         for await state in states {
             switch state {
             case .standing(let znode) where znode.data == data: return znode
-            // What was refused before this began may be allowed now; it is tried again.
+            // What was refused before this call may be allowed now, and the node tries it again.
             case .refused(let error) where !isFirst: throw error
             default: break
             }
@@ -134,12 +145,14 @@ public final class PersistentNode: Service, Sendable {
         throw RecipeError(.stopped, in: .group, path: path)
     }
 
-    /// Keeps the znode standing until it is cancelled or shut down gracefully; deletes it then.
+    /// Maintains the znode until it is cancelled or shut down gracefully, and then deletes it.
     ///
-    /// Before it returns the znode is deleted, as long as there is a connection; without one it is deleted on the next one
-    /// or goes with its session.
-    /// - Throws: `ZooKeeperError` with code `.clientStopped` or `.authenticationFailed` when the client ends first;
-    ///   ``RecipeError`` with code `.invalidArgument` when it was run before.
+    /// If there is a connection, the znode is deleted before this method returns. Otherwise it is deleted on the next
+    /// connection, or removed with its session.
+    /// - Throws: `ZooKeeperError` with code `.clientStopped` or `.authenticationFailed` if the client ends first;
+    ///   ``RecipeError`` with code `.invalidArgument` if the node was run before.
+    /// - Complexity: Creating the znode takes 2 requests in 1 round trip, and more if parents have to be created. Each
+    ///   new connection takes 1 request. Deleting the znode takes 3 requests in 2 round trips.
     public func run() async throws {
         try runOnce.begin("a node", in: .group, path: path)
         let failure = await runOnce.run {
@@ -160,11 +173,12 @@ public final class PersistentNode: Service, Sendable {
     }
 }
 
-// A znode that must not be created again.
+// A pinned znode, which must not be created again.
 extension PersistentNode {
-    /// Keeps the znode of one creation from now on: when it is gone, the node stops and does not create another.
+    /// Pins the znode of one creation: when it is gone, the node stops and does not create another one.
     ///
-    /// - Returns: `false` if it is gone, or another one exists or is being created already; nothing has changed then.
+    /// - Returns: `false`, without any effect, if the znode is gone, or if another one exists or is being created
+    ///   already.
     func keepOnly(_ transaction: ZXID) -> Bool {
         shared.withLock { shared in
             guard let creation = shared.creation, creation.transaction == transaction, !creation.session.hasEnded else {
@@ -175,12 +189,12 @@ extension PersistentNode {
         }
     }
 
-    /// Waits until the znode of ``keepOnly(_:)`` is gone.
+    /// Waits until the znode pinned by ``keepOnly(_:)`` is gone.
     func waitForLoss() async throws {
         try await lost.wait()
     }
 
-    /// Why the znode of ``keepOnly(_:)`` is gone; `nil` while it is not known to be.
+    /// The reason why the znode pinned by ``keepOnly(_:)`` is gone, or `nil` while it is not known to be gone.
     var loss: ZooKeeperError? {
         guard let pinned = shared.withLock({ $0.pinned }) else { return nil }
         switch pinned.session.endReason {
@@ -190,7 +204,9 @@ extension PersistentNode {
         }
     }
 
-    /// The creation of the own znode that exists as far as is known, also while other data is refused.
+    /// The transaction that created the node's znode, which exists as far as is known.
+    ///
+    /// The value remains while other data is refused.
     var ownCreation: ZXID? { shared.withLock { $0.creation?.transaction } }
 
     var isPinned: Bool { shared.withLock { $0.pinned != nil } }
@@ -199,7 +215,7 @@ extension PersistentNode {
         lost.set(())
     }
 
-    /// Notes that the own znode is about to be created; says whether it may be.
+    /// Records that the node's znode is about to be created, and returns whether it may be created.
     func startCreation() -> Bool {
         shared.withLock { shared in
             guard shared.pinned == nil else { return false }
@@ -212,7 +228,7 @@ extension PersistentNode {
         shared.withLock { $0.creation = (znode.stat.czxid, session) }
     }
 
-    /// Whether a look leaves it possible that the znode of ``keepOnly(_:)`` exists.
+    /// Whether the znode pinned by ``keepOnly(_:)`` may still exist after a read.
     func isKept(after sight: PersistentNodeStateMachine.Sight) -> Bool {
         guard let pinned = shared.withLock({ $0.pinned }) else { return true }
         return switch sight {
@@ -223,19 +239,22 @@ extension PersistentNode {
     }
 }
 
-/// Runs a node for as long as an operation takes.
+/// Runs a node for the duration of an operation.
 ///
-/// Only the end of the operation stops the node: it is kept while the operation reacts to a cancellation or to the graceful
-/// shutdown of a service group.
+/// Only the end of the operation stops the node. The node maintains the znode while the operation reacts to a
+/// cancellation or to the graceful shutdown of a service group.
 ///
 /// - Parameters:
-///   - path: Where the znode is to stand.
-///   - data: What it is to hold.
-///   - client: A client that runs.
-///   - logger: Where the node tells of trouble.
-///   - operation: Begins when the znode stands; when it returns or throws, the znode is deleted.
-/// - Returns: What `operation` returned.
-/// - Throws: The errors of ``PersistentNode/waitUntilStanding()`` and ``PersistentNode/run()``, or the error of `operation`.
+///   - path: The path of the znode. Its parents are created if they do not exist.
+///   - data: The data of the znode.
+///   - client: A client that is running.
+///   - logger: The logger for problems of the node.
+///   - operation: The operation, which starts when the znode exists. When it returns or throws, the znode is deleted.
+/// - Returns: The result of `operation`.
+/// - Throws: The errors of ``PersistentNode/waitUntilStanding()`` and ``PersistentNode/run()``, or the error of
+///   `operation`.
+/// - Complexity: Creating the znode takes 2 requests in 1 round trip, and deleting it takes 3 requests in 2 round
+///   trips.
 public func withPersistentNode<Result: Sendable>(
     _ path: String,
     data: [UInt8] = [],
@@ -250,7 +269,9 @@ public func withPersistentNode<Result: Sendable>(
     }
 }
 
-/// Runs a node beside an operation; its error, when it ends first, is the operation's.
+/// Runs a node beside an operation.
+///
+/// If the node ends first, its error is the error of the operation.
 func running<Result>(_ node: PersistentNode, operation: () async throws -> Result) async throws -> Result {
     func reportsEnd(_ error: any Error) -> Bool {
         guard let error = error as? RecipeError else { return false }

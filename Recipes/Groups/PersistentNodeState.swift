@@ -1,28 +1,31 @@
 public import ZooKeeper
 
-/// Where a ``PersistentNode`` stands.
+/// The state of a ``PersistentNode``.
 public enum PersistentNodeState: Sendable, Hashable, CustomStringConvertible {
-    /// The znode does not stand, as far as is known: there is no session yet, or it is being created.
+    /// The znode does not exist, as far as is known: there is no session yet, or it is being created.
     case absent
-    /// The znode stands and belongs to the present session.
+    /// The znode exists and belongs to the current session.
     case standing(StandingZNode)
-    /// It stood when the connection was lost; it does so until the session ends, unless somebody deletes it.
-    case unconfirmed(StandingZNode)
-    /// Somebody else's znode is in its place; it is respected, and waited for.
-    case occupied(StandingZNode)
-    /// The ensemble refuses to have it created, or to have the data written that was set last; it is asked again with growing
-    /// pauses.
+    /// The znode existed when the connection was lost.
     ///
-    /// A znode that was created before may still exist, with the data from before. The state is repeated with each attempt
-    /// that is refused.
+    /// It exists until the session ends, unless another client deletes it.
+    case unconfirmed(StandingZNode)
+    /// Another owner's znode exists at the path.
+    ///
+    /// The node leaves it untouched and waits until it is gone.
+    case occupied(StandingZNode)
+    /// The ensemble refuses to create the znode, or to write the data that was set last.
+    ///
+    /// The node tries again, with growing pauses. A znode that was created before may still exist, with its earlier
+    /// data. The state is reported again with each attempt that is refused.
     case refused(ZooKeeperError)
     /// `run()` has ended.
     case stopped
 
-    /// Whether the znode is known to stand as the own one.
+    /// Whether the node's own znode is known to exist.
     public var isStanding: Bool { if case .standing = self { true } else { false } }
 
-    /// What stands at the path; `nil` while nothing is known to.
+    /// The znode at the path, or `nil` while none is known to exist.
     public var znode: StandingZNode? {
         switch self {
         case .standing(let znode), .unconfirmed(let znode), .occupied(let znode): znode
@@ -30,7 +33,7 @@ public enum PersistentNodeState: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// The state's name, with what is in the way.
+    /// The name of the state, with the obstacle if there is one.
     public var description: String {
         switch self {
         case .absent: "absent"
@@ -43,20 +46,20 @@ public enum PersistentNodeState: Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-/// A znode as it was seen to stand.
+/// A znode as it was last read.
 public struct StandingZNode: Sendable, Hashable, CustomStringConvertible {
-    /// What it holds.
+    /// The data of the znode.
     public var data: [UInt8]
-    /// Its stat; `stat.ephemeralOwner` is the session it belongs to.
+    /// The stat of the znode; `stat.ephemeralOwner` is the session that owns it.
     public var stat: ZNodeStat
 
-    /// Makes one, for tests.
+    /// Creates a znode, for tests.
     public init(data: [UInt8], stat: ZNodeStat) {
         self.data = data
         self.stat = stat
     }
 
-    /// Whose it is, and what it holds when that is text.
+    /// The owner of the znode, and its data if that is text.
     public var description: String {
         let owner = stat.ephemeralOwner.map { "session \($0)" } ?? "nobody: it is not ephemeral"
         guard let text = String(validating: data.prefix(200), as: UTF8.self), !text.isEmpty else { return owner }

@@ -1,9 +1,9 @@
 internal import ZooKeeper
 
-/// Limits how fast a znode is restored that others delete or overwrite again and again.
+/// Limits how fast a znode is restored if other clients delete or overwrite it repeatedly.
 ///
-/// The first repairs are immediate. Further ones in quick succession are separated by growing pauses, until nothing had to
-/// be repaired for a while.
+/// The first repairs are immediate. Further repairs in quick succession are separated by growing pauses, until no
+/// repair was needed for a while.
 struct RepairPacing: Sendable {
     private var backoff: Backoff
     private var last: MonotonicInstant?
@@ -16,9 +16,10 @@ struct RepairPacing: Sendable {
         backoff = Backoff(initial: .milliseconds(20), cap: Self.calm, seed: seed)
     }
 
-    /// Decides whether a repair may be made now.
+    /// Decides whether a repair may start now.
     ///
-    /// - Returns: `nil` if it may, and is counted; otherwise the instant to wait for before asking again.
+    /// - Returns: `nil` if the repair may start, in which case it is counted. Otherwise the instant to wait for before
+    ///   asking again.
     mutating func start(now: MonotonicInstant) -> MonotonicInstant? {
         if let due, now < due { return due }
         if due == nil {
