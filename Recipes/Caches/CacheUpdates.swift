@@ -1,94 +1,100 @@
 public import ZooKeeper
 
-/// What a ``ChildrenCache`` or a ``TreeCache`` knows, and how fresh that is.
+/// The content of a ``ChildrenCache`` or a ``TreeCache``, and its freshness.
 public struct CacheEntry: Sendable {
-    /// What is known of the root and of what stands below it.
+    /// The cached content of the root and of the znodes below it.
     public enum Content: Sendable {
-        /// It has not been read through so far.
+        /// The content has not been read completely yet.
         case unknown
-        /// The root does not stand.
+        /// The root does not exist.
         case absent
-        /// The root stands, with these below it.
+        /// The root exists, with these znodes below it.
         case present(CacheSnapshot)
-        /// The server refuses to tell about the root, as for lack of the right to read; it is asked again every few seconds.
+        /// The server refuses to read the root, for example without permission; the cache tries again every few
+        /// seconds.
         case unreadable(ZooKeeperError)
     }
 
-    /// Whether a content is known to be the newest.
+    /// Whether a content is known to be up to date.
     public typealias Freshness = NodeCache.Freshness
 
-    /// What is known.
+    /// The cached content.
     public var content: Content
-    /// Whether it is known to be the newest, but for what is not watched or cannot be read.
+    /// Whether the content is known to be up to date, except for znodes that are not watched or cannot be read.
     ///
-    /// While something is being read again it is stale, since the oldest change that is not taken in yet.
+    /// While something is being read again, the content is stale since the oldest change that has not been applied yet.
     public var freshness: Freshness
 
-    /// Makes an entry, for tests.
+    /// Creates an entry, for tests.
     public init(content: Content, freshness: Freshness) {
         self.content = content
         self.freshness = freshness
     }
 
-    /// What stands below the root; `nil` when the root does not stand, or nothing is known of it.
+    /// The znodes below the root, or `nil` if the root does not exist or nothing is known about it.
     public var snapshot: CacheSnapshot? { if case .present(let snapshot) = content { snapshot } else { nil } }
-    /// Whether the root is known not to stand.
+    /// Whether the root is known not to exist.
     public var isAbsent: Bool { if case .absent = content { true } else { false } }
-    /// Whether what is known is the newest.
+    /// Whether the content is known to be up to date.
     public var isLive: Bool { freshness == .live }
 }
 
 /// One change between two snapshots.
 public struct CacheChange: Sendable, Hashable {
-    /// What stood before; `nil` when it is new.
+    /// The znode before the change, or `nil` if it is new.
     public var before: CachedZNode?
-    /// What stands now; `nil` when it is gone.
+    /// The znode after the change, or `nil` if it is gone.
     public var after: CachedZNode?
 
-    /// Makes a change, for tests.
+    /// Creates a change, for tests.
     public init(before: CachedZNode?, after: CachedZNode?) {
         self.before = before
         self.after = after
     }
 
-    /// The znode's path.
+    /// The path of the znode.
     public var path: String { (after ?? before)?.path ?? "" }
-    /// Whether it is new.
+    /// Whether the znode is new.
     public var isAddition: Bool { before == nil }
-    /// Whether it is gone.
+    /// Whether the znode is gone.
     public var isRemoval: Bool { after == nil }
-    /// Whether it was deleted and created again, whatever its data and version are.
+    /// Whether the znode was deleted and created again, whatever its data and version are.
     public var isRecreation: Bool {
         guard let before = before?.stat?.czxid, let after = after?.stat?.czxid else { return false }
         return before != after
     }
 }
 
-/// An entry, and what has changed since the one before.
+/// An entry, and the changes since the previous entry.
 public struct CacheUpdate: Sendable {
-    /// What is known now.
+    /// The current entry.
     public var entry: CacheEntry
-    /// What is different, in the order in which it was noticed; empty when only the freshness is.
+    /// The changes, in the order in which they were observed; empty if only the freshness has changed.
     public var changes: [CacheChange]
 }
 
-/// The updates of a cache, none left out: whoever applies their changes one after the other has the snapshot.
+/// The complete sequence of updates of a cache.
 ///
-/// The first one adds all that is known. A reader that is slow keeps what it has not read yet in memory.
+/// A reader that applies the changes in order has the current snapshot. The first update adds all known znodes. Updates
+/// that a slow reader has not read yet are kept in memory.
 public struct CacheUpdates: AsyncSequence, Sendable {
     /// One update.
     public typealias Element = CacheUpdate
-    /// It never fails: it ends when the cache has stopped.
+    /// The sequence never fails.
+    ///
+    /// It ends when the cache has stopped.
     public typealias Failure = Never
 
     let stream: AsyncStream<CacheUpdate>
 
-    /// Reads the updates.
+    /// An iterator over the updates.
     public struct AsyncIterator: AsyncIteratorProtocol {
         var iterator: AsyncStream<CacheUpdate>.Iterator
         var isFirst = true
 
-        /// The next update; `nil` when the cache has stopped.
+        /// Waits for the next update and returns it, or `nil` if the cache has stopped.
+        ///
+        /// - Complexity: Sends no requests.
         public mutating func next(isolation actor: isolated (any Actor)? = #isolation) async -> CacheUpdate? {
             guard var update = await iterator.next(isolation: actor) else { return nil }
             if isFirst {
@@ -99,6 +105,6 @@ public struct CacheUpdates: AsyncSequence, Sendable {
         }
     }
 
-    /// Begins to read.
+    /// Creates an iterator that starts with all known znodes.
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(iterator: stream.makeAsyncIterator()) }
 }

@@ -1,20 +1,24 @@
 internal import HashTreeCollections
 public import ZooKeeper
 
-/// A znode as a ``ChildrenCache`` or a ``TreeCache`` knows it.
+/// A znode in a ``ChildrenCache`` or a ``TreeCache``.
 public struct CachedZNode: Sendable, Hashable {
-    /// Where it stands.
+    /// The path of the znode.
     @ZNodeName public var path: String
-    /// What it holds; `nil` when only names are followed, or when it cannot be read.
+    /// The data of the znode, or `nil` if only names are read or the znode cannot be read.
     public var data: [UInt8]?
-    /// Its stat as of the last read of its data; what its children do later does not show in it.
+    /// The stat of the znode when its data was last read.
+    ///
+    /// Later changes of its children are not reflected in the stat.
     public var stat: ZNodeStat?
-    /// Why it cannot be read, as for lack of the right to (`.noAuth`); it is asked again every few seconds.
+    /// The error of the last read, for example `.noAuth` without permission; the cache tries again every few seconds.
     public var error: ZooKeeperError?
-    /// Whether a write to it is told by the server; else it is looked at again at intervals.
+    /// Whether the znode is watched, so that the server notifies the cache about writes.
+    ///
+    /// Otherwise the znode is read again at intervals.
     public var isWatched: Bool
 
-    /// Makes one, for tests.
+    /// Creates a znode, for tests.
     public init(
         path: String, data: [UInt8]? = nil, stat: ZNodeStat? = nil, error: ZooKeeperError? = nil, isWatched: Bool = true
     ) {
@@ -25,15 +29,15 @@ public struct CachedZNode: Sendable, Hashable {
         self.isWatched = isWatched
     }
 
-    /// The last part of its path.
+    /// The last component of the path.
     public var name: String { ZNodeKey.name(ofPath: path) }
 }
 
-/// What a cache of several znodes knows of them at one moment.
+/// The znodes in a cache at one moment.
 ///
-/// A copy costs nothing, however many they are: snapshots share what has not changed between them.
+/// Copying a snapshot takes constant time, whatever its size. Snapshots share what has not changed between them.
 public struct CacheSnapshot: Sendable, Sequence {
-    /// The znode that the cache was made for.
+    /// The znode that the cache was created for.
     public let root: String
     var znodes: TreeDictionary<ZNodeKey, CachedZNode> = [:]
 
@@ -41,7 +45,7 @@ public struct CacheSnapshot: Sendable, Sequence {
         self.root = root
     }
 
-    /// Makes a snapshot, for tests.
+    /// Creates a snapshot, for tests.
     public init(root: String, znodes: [CachedZNode]) {
         self.root = root
         for znode in znodes {
@@ -50,29 +54,29 @@ public struct CacheSnapshot: Sendable, Sequence {
         }
     }
 
-    /// How many znodes there are.
+    /// The number of znodes.
     public var count: Int { znodes.count }
-    /// Whether there is none.
+    /// Whether there are no znodes.
     public var isEmpty: Bool { znodes.isEmpty }
 
-    /// The child of the root with a name, or what stands at a path relative to the root: `a/b`.
+    /// The child of the root with a name, or the znode at a path relative to the root, such as `a/b`.
     public subscript(name: String) -> CachedZNode? { znodes[ZNodeKey(name)] }
 
-    /// What stands at an absolute path.
+    /// The znode at an absolute path.
     public subscript(path path: String) -> CachedZNode? {
         ZNodeKey(path: path, below: root).flatMap { znodes[$0] }
     }
 
-    /// All of them by path.
+    /// All znodes, sorted by path.
     ///
     /// - Complexity: O(*n* log *n*).
     public var sorted: [CachedZNode] { znodes.values.sorted { ZNodeName($0.path) < ZNodeName($1.path) } }
 
-    /// All of them, in no order.
+    /// Returns an iterator over all znodes, in no particular order.
     public func makeIterator() -> some IteratorProtocol<CachedZNode> { znodes.values.makeIterator() }
 }
 
-/// A znode below a root, by its relative path: compared by its bytes, as servers do.
+/// The path of a znode relative to a root, compared by its bytes as servers do.
 struct ZNodeKey: Hashable, Sendable, Comparable {
     @ZNodeName private(set) var text: String
 

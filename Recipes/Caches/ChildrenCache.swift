@@ -2,10 +2,10 @@ public import Logging
 public import ServiceLifecycle
 public import ZooKeeper
 
-/// Keeps the children of one znode in memory, with their data.
+/// A cache that keeps the children of one znode in memory, with their data.
 ///
-/// ``run()`` lists and reads them and watches them, for as long as it runs; ``current`` is what is known, ``changes`` tells
-/// of the newest, and ``updates`` of each single addition, change and removal.
+/// While ``run()`` runs, it lists, reads and watches the children. ``current`` is the cached content, ``changes``
+/// reports the newest content, and ``updates`` reports each addition, change and removal.
 ///
 /// ```swift
 /// try await withChildrenCache("/service/instances", client: client) { cache in
@@ -15,62 +15,72 @@ public import ZooKeeper
 /// }
 /// ```
 ///
-/// A change of one child reads that child again, and nothing else; a child that comes or goes lists the znode again. A child
-/// that was deleted and created again shows as a change with another `stat.czxid`, whatever its data and version are, when
-/// its data is read. Changes that follow one another quickly, or that happen while the connection is lost, show as one.
-/// A new child is shown when it has been read.
+/// If one child changes, the cache reads only that child again. If a child is added or removed, the cache lists the
+/// znode again. A child that was deleted and created again is reported as a change with another `stat.czxid`, whatever
+/// its data and version are, provided that its data is read. Changes that follow one another quickly, or that happen
+/// while the connection is lost, are reported as one change. A new child appears once it has been read.
 ///
-/// After a lost connection one listing shows that nothing was missed: the server tells what has changed, and only that is
-/// read again. A new session reads everything again, after a transaction that checks the path:
-/// a server that is cut off cannot answer that.
+/// After a lost connection, one listing ensures that nothing was missed: the server notifies about the changes, and the
+/// cache reads only these again. In a new session, the cache reads everything again, after a transaction that checks
+/// the path. A server that is disconnected from the quorum cannot answer that transaction.
 ///
-/// The client has room for watched paths of about 1 MB together, of which this cache gets about half if it is the only one:
-/// some 20,000 children with names of usual length. See ``Configuration-swift.struct/watchBudget``. Further children are
-/// read as well, but a write to one of them is seen only when it is read again, every
-/// ``Configuration-swift.struct/interval``; ``CachedZNode/isWatched`` tells them apart. Children that come and go are seen
-/// at once, however many they are.
+/// The client has room for watched paths of about 1 MB in total. If this cache is the only one, it gets about half of
+/// that: some 20,000 children with names of usual length. See ``Configuration-swift.struct/watchBudget``. Further
+/// children are read as well, but not watched. A write to one of them is observed only when it is read again, every
+/// ``Configuration-swift.struct/interval``. ``CachedZNode/isWatched`` distinguishes them. Additions and removals of
+/// children are observed at once, whatever their number.
 ///
-/// A live content is what the connected server knew last; a server that is cut off from its leader may be behind.
+/// A live content is the newest content of the connected server. A server that is disconnected from its leader may be
+/// behind.
 ///
-/// Costs one request a child at first and one for the listing, in flights of bounded size; then one request a change.
+/// The first content takes one listing and 1 request for each child, with a limited number of requests in progress.
+/// Each change takes 1 request.
 public final class ChildrenCache: Service, Sendable {
-    /// What a cache reads and how much at a time.
+    /// The configuration of a cache: what it reads and how much at a time.
     public struct Configuration: Sendable {
-        /// Whether the children's data is read and watched; else their names are all.
+        /// Whether the data of the children is read and watched; otherwise only their names are read.
         ///
-        /// With names alone one request a change is enough for any number of children, but a child that was deleted and
-        /// created again between two listings is not told apart. Default: `true`.
+        /// With names alone, each change takes 1 request, whatever the number of children. But the cache then does not
+        /// notice that a child was deleted and created again between two listings. Default: `true`.
         public var readsData = true
-        /// What the watched paths may take together, in bytes: each its length and four.
+        /// The budget for the watched paths, in bytes: for each path, its length and 4 bytes.
         ///
-        /// Default: `Int.max`, as much as the client has room for. That depends on
-        /// `ZooKeeperClientConfiguration.maximumPacketSize` and on what else the client watches. Locks and elections come
-        /// first. A cache may take twice as much as it leaves to the other caches of its client: with the default packet
-        /// size one cache alone has about 524,000 bytes, and a second one as large about 175,000.
+        /// Default: `Int.max`, which means as much as the client has room for. The room depends on
+        /// `ZooKeeperClientConfiguration.maximumPacketSize` and on the other watches of the client. Locks and elections
+        /// take precedence. A cache may take twice as much as it leaves to the other caches of its client. With the
+        /// default packet size, a single cache has about 524,000 bytes, and a second one of the same size about 175,000
+        /// bytes.
         public var watchBudget = Int.max
-        /// The time between two looks at a child that is not watched.
+        /// The interval at which children that are not watched are read again.
         ///
         /// Default: 60 s.
         public var interval: Duration = .seconds(60)
-        /// The most reads on the wire at a time.
+        /// The largest number of reads in progress at a time.
         ///
         /// Default: 256.
         public var readsInFlight = 256
-        /// Which children are followed, by their names; the others cost nothing but their name in the listing.
+        /// A filter that selects the children to cache by their names.
+        ///
+        /// Other children cost nothing except for their names in the listing. Default: all children.
         public var isIncluded: @Sendable (_ name: String) -> Bool = { _ in true }
 
-        /// Makes a configuration of the defaults.
+        /// Creates a configuration with the default values.
         public init() {}
     }
 
-    /// The znode whose children are followed.
+    /// The path of the znode whose children are cached.
     public let path: String
     let follower: SubtreeFollower<CacheEntry>
 
-    /// Makes a cache; it knows nothing before it runs.
+    /// Creates a cache, which knows nothing until it runs.
     ///
-    /// - Throws: `ZooKeeperError` with code `.invalidPath`, or `.invalidConfiguration` for an interval or a number of reads
-    ///   that is not over zero.
+    /// - Parameters:
+    ///   - path: The path of the znode whose children are cached. The znode does not have to exist.
+    ///   - client: The client that reads the znodes.
+    ///   - configuration: What the cache reads.
+    ///   - logger: The logger for failed reads.
+    /// - Throws: `ZooKeeperError` with code `.invalidPath`, or `.invalidConfiguration` if the interval or the number of
+    ///   reads is not above zero.
     public init(
         _ path: String, client: ZooKeeperClient, configuration: Configuration = Configuration(),
         logger: Logger = .current
@@ -87,37 +97,42 @@ public final class ChildrenCache: Service, Sendable {
         follower = SubtreeFollower(scope, client: client, logger: logger) { $0 }
     }
 
-    /// What is known now; from memory.
+    /// The cached content now; the value comes from memory.
     public var current: CacheEntry { follower.current }
 
-    /// The current entry first, then each that differs from the one before.
+    /// The current entry first, then each entry that differs from the previous one.
     ///
-    /// A slow reader skips to the newest. That something is being read again is not told; that the content has become stale
-    /// with a lost connection, and live again, is. The sequence ends when the cache has stopped.
+    /// A slow reader skips to the newest entry. A read in progress is not reported. A content that becomes stale with a
+    /// lost connection is reported, and so is one that becomes live again. The sequence ends when the cache has
+    /// stopped.
     public var changes: AsyncStream<CacheEntry> { follower.entries.follow(.bufferingNewest(1)) }
 
-    /// All that is known first, then each addition, change and removal, none left out.
+    /// All known znodes first, then each addition, change and removal, without gaps.
     public var updates: CacheUpdates { CacheUpdates(stream: follower.updates.follow()) }
 
-    /// Follows the children until it is cancelled or shut down gracefully; takes its watches away from the server then.
+    /// Follows the children until it is cancelled or shut down gracefully, and then removes its watches from the
+    /// server.
     ///
-    /// - Throws: `ZooKeeperError` with code `.clientStopped` when the client stops first, `.invalidArgument`
-    ///   when it was run before.
+    /// - Throws: `ZooKeeperError` with code `.clientStopped` if the client stops first, or `.invalidArgument` if the
+    ///   cache was run before.
+    /// - Complexity: 1 listing and 1 request for each child at first, then 1 request for each change.
     public func run() async throws {
         try await follower.run()
     }
 }
 
-/// Runs a cache of a znode's children for as long as an operation takes.
+/// Runs a cache of a znode's children for the duration of an operation.
 ///
 /// - Parameters:
-///   - path: The znode. It need not stand.
-///   - client: A client that runs.
-///   - configuration: What is read.
-///   - logger: Where the cache tells why it cannot read.
-///   - operation: Uses the cache, whose content is unknown at first; when it returns or throws, the cache is stopped.
-/// - Returns: What `operation` returned.
-/// - Throws: `ZooKeeperError` with code `.invalidPath`, or the error of `operation`.
+///   - path: The path of the znode. The znode does not have to exist.
+///   - client: A client that is running.
+///   - configuration: What the cache reads.
+///   - logger: The logger for failed reads.
+///   - operation: The operation that uses the cache, whose content is unknown at first. When it returns or throws, the
+///     cache stops.
+/// - Returns: The result of `operation`.
+/// - Throws: `ZooKeeperError` with code `.invalidPath` or `.invalidConfiguration`, or the error of `operation`.
+/// - Complexity: As ``ChildrenCache/run()``.
 public func withChildrenCache<Result: Sendable>(
     _ path: String,
     client: ZooKeeperClient,
@@ -126,7 +141,7 @@ public func withChildrenCache<Result: Sendable>(
     operation: (ChildrenCache) async throws -> Result
 ) async throws -> Result {
     let cache = try ChildrenCache(path, client: client, configuration: configuration, logger: logger)
-    // A client that stops ends the cache's sequence; the operation is what counts.
+    // If the client stops, the cache's sequence ends. Only the result of the operation matters.
     return try await withInnerService(cache, operation: operation)
 }
 

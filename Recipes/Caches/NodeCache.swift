@@ -2,10 +2,11 @@ public import Logging
 public import ServiceLifecycle
 public import ZooKeeper
 
-/// Keeps the current value of one znode in memory.
+/// A cache that keeps the current value of one znode in memory.
 ///
-/// ``run()`` reads the znode and watches it, for as long as it runs; ``current`` is the newest answer and ``changes`` tells
-/// of each. That the znode is missing, that it cannot be read, and that nothing is known so far are different contents.
+/// While ``run()`` runs, it reads and watches the znode. ``current`` is the newest answer, and ``changes`` reports each
+/// change. A missing znode, a znode that cannot be read, and a content that is not known yet are three different
+/// contents.
 ///
 /// ```swift
 /// try await withNodeCache("/service/settings", client: client) { cache in
@@ -15,103 +16,115 @@ public import ZooKeeper
 /// }
 /// ```
 ///
-/// An answer never replaces a newer one, also not when the client has moved to a server that lags. A znode that was
-/// deleted and created again shows as a content with another `stat.czxid`, whatever its data and version are. Changes that
-/// follow one another quickly, or that happen while the connection is lost, show as one: a znode that was created and
-/// deleted within a cut is not seen.
+/// An answer never replaces a newer one, not even after the client has moved to a server that lags behind. A znode that
+/// was deleted and created again is reported as a content with another `stat.czxid`, whatever its data and version are.
+/// Changes that follow one another quickly, or that happen while the connection is lost, are reported as one change. A
+/// znode that is created and deleted while the connection is lost is not observed.
 ///
-/// A live content is what the connected server knew last. A server that has lost its leader goes on serving what it has
-/// for up to its `syncLimit`: nothing here proves what the ensemble holds at this instant.
+/// A live content is the newest content of the connected server. A server that has lost its leader continues to serve
+/// its own content for up to its `syncLimit`. The cache cannot prove what the ensemble holds at this instant.
 ///
-/// When the client has no room for the watch, because caches have used up their part of
-/// `ZooKeeperClientConfiguration.maximumPacketSize`, the znode is read every few seconds instead; its content is then
-/// `.stale(since:)` the last read.
+/// If the client has no room for the watch, because caches have used up their part of
+/// `ZooKeeperClientConfiguration.maximumPacketSize`, the cache reads the znode every few seconds instead. Its content
+/// is then `.stale(since:)` the last read.
 ///
-/// Costs one request a change; two when the znode appears or vanishes between reads; one or two for each connection.
+/// Each change takes 1 request, or 2 if the znode appears or disappears between reads. Each connection takes 1 or 2
+/// requests.
 public final class NodeCache: Service, Sendable {
-    /// What is known of a znode.
+    /// The cached content of a znode.
     public enum Content: Sendable, Hashable {
-        /// There was no answer so far.
+        /// The server has not answered yet.
         case unknown
-        /// The znode does not stand.
+        /// The znode does not exist.
         case absent
-        /// The znode stands, with these data.
+        /// The znode exists, with this data.
         case present(data: [UInt8], stat: ZNodeStat)
-        /// The server refuses to tell, as for lack of the right to read (`.noAuth`); it is asked again every few seconds.
+        /// The server refuses the read, for example without permission (`.noAuth`); the cache tries again every few
+        /// seconds.
         case unreadable(ZooKeeperError)
     }
 
-    /// Whether a content is known to be the newest.
+    /// Whether a content is known to be up to date.
     public enum Freshness: Sendable, Hashable {
-        /// The znode is watched, on a connection that stands, and nothing has happened to it since it was read.
+        /// The znode is watched on an established connection and has not changed since it was read.
         case live
-        /// Not known to be the newest since this instant, at which the change or the loss of the connection was noticed.
+        /// The content is not known to be up to date since this instant.
         ///
-        /// A silent network is noticed after two thirds of the session timeout at the latest.
+        /// At this instant, the change or the loss of the connection was noticed. If the network drops all packets,
+        /// this takes up to two thirds of the session timeout.
         case stale(since: ContinuousClock.Instant)
     }
 
     /// A content and its freshness.
     public struct Entry: Sendable, Hashable {
-        /// What is known.
+        /// The cached content.
         public var content: Content
-        /// Whether it is known to be the newest.
+        /// Whether the content is known to be up to date.
         public var freshness: Freshness
 
-        /// Makes an entry, for tests.
+        /// Creates an entry, for tests.
         public init(content: Content, freshness: Freshness) {
             self.content = content
             self.freshness = freshness
         }
 
-        /// The data, when the znode stands.
+        /// The data, or `nil` if the znode is not known to exist.
         public var data: [UInt8]? { if case .present(let data, _) = content { data } else { nil } }
-        /// The stat, when the znode stands.
+        /// The stat, or `nil` if the znode is not known to exist.
         public var stat: ZNodeStat? { if case .present(_, let stat) = content { stat } else { nil } }
-        /// Whether the content is known to be the newest.
+        /// Whether the content is known to be up to date.
         public var isLive: Bool { freshness == .live }
     }
 
-    /// The znode.
+    /// The path of the znode.
     public let path: String
 
     let follower: SubtreeFollower<Entry>
 
-    /// Makes a cache; it knows nothing before it runs.
+    /// Creates a cache, which knows nothing until it runs.
     ///
+    /// - Parameters:
+    ///   - path: The path of the znode. The znode does not have to exist.
+    ///   - client: The client that reads the znode.
+    ///   - logger: The logger for failed reads.
     /// - Throws: `ZooKeeperError` with code `.invalidPath`.
     public init(_ path: String, client: ZooKeeperClient, logger: Logger = .current) throws(ZooKeeperError) {
         self.path = try ZNodePath(path).string
         follower = SubtreeFollower(.node(path), client: client, logger: logger) { Entry($0) }
     }
 
-    /// What is known now; from memory.
+    /// The cached content now; the value comes from memory.
     public var current: Entry { follower.current }
 
-    /// The current entry first, then each that differs from the one before.
+    /// The current entry first, then each entry that differs from the previous one.
     ///
-    /// A slow reader skips to the newest. That a content is being read again is not told; that it has become stale with a
-    /// lost connection, and live again, is. The sequence ends when the cache has stopped.
+    /// A slow reader skips to the newest entry. A read in progress is not reported. A content that becomes stale with a
+    /// lost connection is reported, and so is one that becomes live again. The sequence ends when the cache has
+    /// stopped.
     public var changes: AsyncStream<Entry> { follower.entries.follow(.bufferingNewest(1)) }
 
-    /// Follows the znode until it is cancelled or shut down gracefully; takes its watch away from the server then.
+    /// Follows the znode until it is cancelled or shut down gracefully, and then removes its watch from the server.
     ///
-    /// - Throws: `ZooKeeperError` with code `.clientStopped` when the client stops first, `.invalidArgument`
-    ///   when it was run before.
+    /// - Throws: `ZooKeeperError` with code `.clientStopped` if the client stops first, or `.invalidArgument` if the
+    ///   cache was run before.
+    /// - Complexity: 1 or 2 requests for each connection, then 1 request for each change, or 2 if the znode appears or
+    ///   disappears between reads.
     public func run() async throws {
         try await follower.run()
     }
 }
 
-/// Runs a cache for as long as an operation takes.
+/// Runs a cache for the duration of an operation.
 ///
 /// - Parameters:
-///   - path: The znode to follow. It need not stand.
-///   - client: A client that runs.
-///   - logger: Where the cache tells why it cannot read.
-///   - operation: Uses the cache, whose content is unknown at first; when it returns or throws, the cache is stopped.
-/// - Returns: What `operation` returned.
+///   - path: The path of the znode. The znode does not have to exist.
+///   - client: A client that is running.
+///   - logger: The logger for failed reads.
+///   - operation: The operation that uses the cache, whose content is unknown at first. When it returns or throws, the
+///     cache stops.
+/// - Returns: The result of `operation`.
 /// - Throws: `ZooKeeperError` with code `.invalidPath`, or the error of `operation`.
+/// - Complexity: As ``NodeCache/run()``.
 public func withNodeCache<Result: Sendable>(
     _ path: String,
     client: ZooKeeperClient,
@@ -119,12 +132,12 @@ public func withNodeCache<Result: Sendable>(
     operation: (NodeCache) async throws -> Result
 ) async throws -> Result {
     let cache = try NodeCache(path, client: client, logger: logger)
-    // A client that stops ends the cache's sequence; the operation is what counts.
+    // If the client stops, the cache's sequence ends. Only the result of the operation matters.
     return try await withInnerService(cache, operation: operation)
 }
 
 extension NodeCache.Entry {
-    /// What is known of the root alone.
+    /// Creates an entry from the root of a cache entry.
     init(_ entry: CacheEntry) {
         freshness = entry.freshness
         content =
@@ -143,7 +156,7 @@ extension NodeCache.Entry {
 }
 
 extension SubtreeStateMachine.Scope {
-    /// One znode alone.
+    /// Returns the scope of a single znode.
     static func node(_ path: String) -> Self {
         Self(
             root: path, depth: 0, showsRoot: true, readsData: true, watchBudget: .max, pathOverhead: 0,

@@ -3,13 +3,15 @@ internal import ServiceLifecycle
 internal import Synchronization
 internal import ZooKeeper
 
-/// Performs what a subtree's state machine decides; `NodeCache`, `ChildrenCache` and `TreeCache` are three scopes of it.
+/// Performs the actions of a subtree's state machine.
+///
+/// `NodeCache`, `ChildrenCache` and `TreeCache` are three scopes of it.
 final class SubtreeFollower<Entry: Sendable>: Sendable {
     typealias Machine = SubtreeStateMachine
 
     struct State {
         var machine: Machine
-        /// The watches that are set, or are being set, by the numbers of their reads.
+        /// The watches that are set or being set, by the numbers of their reads.
         var watches: [Int: OneShotWatch] = [:]
     }
 
@@ -24,7 +26,9 @@ final class SubtreeFollower<Entry: Sendable>: Sendable {
     private let wakeUp = WakeUp()
     private let state: Mutex<State>
 
-    /// - Parameter view: What the cache shows of an entry.
+    /// Creates a follower.
+    ///
+    /// - Parameter view: Converts an entry to the entry that the cache shows.
     init(
         _ scope: Machine.Scope, client: ZooKeeperClient, logger: Logger,
         view: @escaping @Sendable (CacheEntry) -> Entry
@@ -66,7 +70,7 @@ final class SubtreeFollower<Entry: Sendable>: Sendable {
         guard Task.isCancelled else { throw ZooKeeperError(.clientStopped, path: scope.root) }
     }
 
-    /// Comes back after pauses and intervals.
+    /// Wakes the state machine after pauses and intervals.
     private func wakeUps() async {
         while !Task.isCancelled {
             let instant = state.withLock { $0.machine.wakeUpAt }
@@ -75,7 +79,7 @@ final class SubtreeFollower<Entry: Sendable>: Sendable {
         }
     }
 
-    /// Takes the watches away; nothing comes after this.
+    /// Removes the watches and ends the sequences.
     private func end() {
         let watches = state.withLock { state in
             state.machine.finish(now: client.clock.now)
@@ -89,17 +93,17 @@ final class SubtreeFollower<Entry: Sendable>: Sendable {
         for watch in watches { watch.giveUp() }
     }
 
-    /// What was decided on, with whom to send it to.
+    /// The actions of one decision, and the session to send them in.
     private struct Batch: Sendable {
         var actions: Machine.Actions
         var connection: (session: LiveSession, number: Int)?
         var watches: [Int: OneShotWatch] = [:]
     }
 
-    /// Has the machine decide about something that happened, and performs it.
+    /// Lets the state machine handle an event, and performs its actions.
     ///
-    /// Also called on the thread that delivers answers and events. The connection is looked up under the lock, so that no
-    /// decision about an older one comes after a decision about a newer one.
+    /// This method is also called on the thread that delivers answers and events. It looks up the connection under the
+    /// lock, so that no decision about an older connection comes after one about a newer connection.
     private func handle(_ decide: (inout Machine, Machine.Connection?, MonotonicInstant) -> Machine.Actions) {
         let (batch, givenUp, isWakeUpNew) = state.withLock { state -> (Batch, [OneShotWatch], Bool) in
             let wakeUpAt = state.machine.wakeUpAt
@@ -121,15 +125,16 @@ final class SubtreeFollower<Entry: Sendable>: Sendable {
         deliver()
         for watch in givenUp { watch.giveUp() }
         send(batch)
-        // Only then: the loop that wakes up comes through here as well, and must not wake itself.
+        // Only at this point: the loop that wakes up calls this method as well, and must not wake itself.
         if isWakeUpNew { wakeUp.signal() }
     }
 
-    /// Under the lock, which keeps the entries in order; ``deliver()`` comes after it.
+    /// Enqueues an update and an entry under the lock, which keeps their order; call ``deliver()`` afterwards.
     private func enqueue(_ state: inout State, _ connection: Machine.Connection?) {
         guard let changes = state.machine.takePublication() else { return }
         let entry = Self.entry(of: state.machine, connection: connection, clock: client.clock)
-        // In this order: whoever begins to follow the updates after an entry was seen finds them up to date with it.
+        // The update comes first. So a reader that starts to read the updates after it saw an entry finds them up to
+        // date.
         updates.enqueue(CacheUpdate(entry: entry, changes: changes))
         entries.enqueue(view(entry))
     }
@@ -143,7 +148,8 @@ final class SubtreeFollower<Entry: Sendable>: Sendable {
         let watch = Machine.Watch(number: read.number, key: read.key, part: read.part)
         return OneShotWatch(
             client, path: read.key.path(below: scope.root), kind: read.part == .data ? .data : .children,
-            // Without its watch on the root, a cache of several znodes cannot work: that watch needs no room of the share.
+            // A cache of several znodes cannot work without its watch on the root. That watch does not count against
+            // the share.
             share: read.key == .root && scope.isRootVital ? nil : share
         ) { [weak self] event in self?.fired(watch, event) }
     }

@@ -1,7 +1,7 @@
 internal import HashTreeCollections
 internal import ZooKeeper
 
-// What an answer changes in what is known.
+// How an answer changes the cached content.
 extension SubtreeStateMachine {
     mutating func take(_ answer: Answer, at place: Place, _ now: MonotonicInstant) {
         switch answer {
@@ -11,7 +11,7 @@ extension SubtreeStateMachine {
             close(place)
             standRoot(now)
         case .missing where place.key == .root: takeMissingRoot(at: place, now)
-        // Who watches the parent is told as well.
+        // The watch on the parent fires as well.
         case .missing: remove(place.key)
         case .failed(let error): takeFailure(error, at: place, now)
         }
@@ -48,7 +48,7 @@ extension SubtreeStateMachine {
         if place.key == .root { knowRoot() }
         let keys = names.map { place.key.appending($0) }
         removeChildren(of: place.key, but: Set(keys))
-        // Created again: what stood below the earlier one has gone with it.
+        // The znode was created again, so the znodes below the earlier one are gone.
         if let listed = node.listed, listed.czxid != stat.czxid { removeOlder(below: place.key, than: stat.czxid, now) }
         nodes[place.key]?.listed = stat
         extendLoading(with: place) { machine in
@@ -57,10 +57,12 @@ extension SubtreeStateMachine {
         settle(place, now)
     }
 
-    /// Removes what was created before an instant, but for what something newer stands below: that is read again.
+    /// Removes the znodes below a key that were created before a transaction.
+    ///
+    /// A znode with a newer znode below it is read again instead.
     private mutating func removeOlder(below key: ZNodeKey, than instant: ZXID, _ now: MonotonicInstant) {
         for child in nodes[key]?.names.sorted() ?? [] {
-            // What its own listing has found since stands below it, also what has not been read yet.
+            // The znodes below it were found by a newer listing, and some of them may not have been read yet.
             if let listed = nodes[child]?.listed, listed.czxid > instant {
                 if !stands(child, since: instant) { mark(child, .data, now) }
                 continue
@@ -76,13 +78,13 @@ extension SubtreeStateMachine {
         }
     }
 
-    /// Whether a znode is known to have been created after an instant.
+    /// Whether a znode is known to have been created after a transaction.
     private func stands(_ key: ZNodeKey, since instant: ZXID) -> Bool {
         guard let czxid = snapshot.znodes[key]?.stat?.czxid else { return false }
         return czxid > instant
     }
 
-    /// The first snapshot is to have what is found while it is read.
+    /// Extends the first snapshot by the znodes that are found while it is read.
     private mutating func extendLoading(with place: Place, _ find: (inout Self) -> Void) {
         let isPartOfIt = loadsUpTo.map { $0 >= ticket(of: place) ?? .max } ?? false
         find(&self)
@@ -108,10 +110,10 @@ extension SubtreeStateMachine {
         fail(place, now)
     }
 
-    /// The server refuses to tell.
+    /// Handles a read that the server refuses.
     private mutating func takeRefusal(_ error: ZooKeeperError, at place: Place) {
         guard place.key != .root || scope.showsRoot && place.part == .children else {
-            // Nothing is told of it from here on, not even that it has gone.
+            // From now on, no notification about the root arrives, not even about its deletion.
             for key in nodes[.root]?.names.sorted() ?? [] { remove(key) }
             hide(.root)
             nodes[.root]?.listed = nil
@@ -123,12 +125,12 @@ extension SubtreeStateMachine {
         if place.part == .data { (znode.data, znode.stat) = (nil, nil) }
         znode.error = error
         show(znode, at: place.key)
-        // It is as known as it can be; it goes on being asked.
+        // Nothing more can be known about the part now. The cache continues to read it.
         close(place)
     }
 }
 
-// MARK: What comes and goes
+// MARK: Additions and removals
 
 extension SubtreeStateMachine {
     private mutating func show(_ znode: CachedZNode, at key: ZNodeKey) {
@@ -142,7 +144,7 @@ extension SubtreeStateMachine {
         noteChange(CacheChange(before: before, after: nil))
     }
 
-    /// A znode has gone, with all that stood below it.
+    /// Removes a znode and all znodes below it.
     mutating func remove(_ key: ZNodeKey) {
         guard key != .root, let node = nodes[key] else { return }
         removeChildren(of: key)
@@ -161,7 +163,7 @@ extension SubtreeStateMachine {
         for child in names.subtracting(kept).sorted() { remove(child) }
     }
 
-    /// All that was to be read has been.
+    /// Publishes the first snapshot once everything in it has been read.
     mutating func loaded() {
         guard loadsUpTo != nil, !isRootMissing, nodes[.root]?.isKnown(scope) == true else { return }
         (loadsUpTo, rootContent) = (nil, nil)
@@ -173,13 +175,13 @@ extension SubtreeStateMachine {
 // MARK: The root
 
 extension SubtreeStateMachine {
-    /// The root has gone, as it seems: its existence is asked for, with a watch.
+    /// Handles a root that seems to be gone, by a watched read of its existence.
     mutating func missRoot(_ now: MonotonicInstant) {
         isRootMissing = true
         mark(.root, .data, now)
     }
 
-    /// The root's own data has been written, or the root was created.
+    /// Handles a write to the root's own data, or the creation of the root.
     mutating func standRoot(_ now: MonotonicInstant) {
         guard isRootMissing || scope.showsRoot else { return }
         isRootMissing = false
@@ -188,12 +190,12 @@ extension SubtreeStateMachine {
 
     private mutating func takeMissingRoot(at place: Place, _ now: MonotonicInstant) {
         guard place.part == .data, isRootMissing else {
-            // Before the part is closed: a root that is missing is not loaded.
+            // Set before the part is closed, because a missing root does not count as loaded.
             isRootMissing = true
             close(place)
             return missRoot(now)
         }
-        // An answer to its existence: nothing stands below what does not stand.
+        // The answer is about the existence of the root: no znode exists below a missing root.
         for key in nodes[.root]?.names.sorted() ?? [] { remove(key) }
         if let stat = snapshot.znodes[.root]?.stat { newestRoot = ZXID(rawValue: stat.mzxid.rawValue + 1) }
         hide(.root)
@@ -207,21 +209,21 @@ extension SubtreeStateMachine {
         settle(place, now)
     }
 
-    /// The root stands; what stands below it is shown when it has been read.
+    /// Records that the root exists; the znodes below it are shown once they have been read.
     private mutating func knowRoot() {
         isRootMissing = false
     }
 }
 
 extension SubtreeStateMachine.Node {
-    /// Whether the root has been read as far as it is to be.
+    /// Whether the root has been read as far as the scope requires.
     fileprivate func isKnown(_ scope: SubtreeStateMachine.Scope) -> Bool {
         scope.depth == 0 || listed != nil || children.ticket == nil && data.ticket == nil
     }
 }
 
 extension ZNodeKey {
-    /// What stands above it; `nil` for the root.
+    /// The parent key, or `nil` for the root.
     var parent: ZNodeKey? {
         guard !text.isEmpty else { return nil }
         guard let slash = text.utf8.lastIndex(of: UInt8(ascii: "/")) else { return .root }

@@ -1,38 +1,40 @@
 internal import ZooKeeper
 
-// What is known of the znodes, what goes into the machine, and what comes out.
+// The state of the znodes, and the inputs and outputs of the machine.
 extension SubtreeStateMachine {
-    /// What is followed.
+    /// The znodes to follow.
     struct Scope: Sendable {
         var root: String
-        /// The levels below the root; 0 is the root alone.
+        /// The number of levels below the root; 0 is the root alone.
         var depth: Int
-        /// Whether the root's own data is a part of it.
+        /// Whether the root's own data is part of the content.
         var showsRoot: Bool
-        /// Whether data is read, or names are all.
+        /// Whether data is read, or only names.
         var readsData: Bool
-        /// What the watched paths may take together, in bytes, if the client has so much room for this cache.
+        /// The budget for the watched paths, in bytes, if the client has that much room for this cache.
         var watchBudget: Int
-        /// What each path takes beyond its own length: the chroot, and its length on the wire.
+        /// The bytes that each path takes beyond its own length: the chroot, and the length field of the protocol.
         var pathOverhead: Int
         var readsInFlight: Int
-        /// The time between two looks at what is not watched.
+        /// The interval at which parts that are not watched are read again.
         var interval: Duration
         var isIncluded: @Sendable (_ path: String) -> Bool
-        /// Whether the root's watch is as vital as a lock's; else the root is read at intervals if there is no room for it.
+        /// Whether the root's watch has the precedence of a lock's watch.
+        ///
+        /// Otherwise the root is read at intervals if there is no room for its watch.
         var isRootVital = true
     }
 
-    /// A connection of the client: its session's epoch, and its number among all connections.
+    /// A connection of the client: the epoch of its session, and its number among all connections.
     struct Connection: Sendable, Equatable {
         var epoch: Int
         var number: Int
     }
 
-    /// What a watch has told.
+    /// The event of a watch.
     enum Notice: Sendable {
         case changed, deleted
-        /// The watch is gone with its connection, the session is not.
+        /// The watch is gone with its connection, but the session still exists.
         case interrupted
         case sessionEnded
     }
@@ -45,7 +47,7 @@ extension SubtreeStateMachine {
         var key: ZNodeKey
         var question: Question
         var setsWatch: Bool
-        /// The connection it is asked on.
+        /// The connection on which the request is sent.
         var connection: Int
 
         var part: Part { question == .children ? .children : .data }
@@ -53,7 +55,7 @@ extension SubtreeStateMachine {
 
     enum Part: Sendable { case data, children }
 
-    /// A watch, by the read that set it.
+    /// A watch, identified by the read that set it.
     struct Watch: Sendable, Hashable {
         var number: Int
         var key: ZNodeKey
@@ -63,13 +65,13 @@ extension SubtreeStateMachine {
     enum Answer: Sendable {
         case data([UInt8], ZNodeStat)
         case children([String], ZNodeStat)
-        /// The znode stands; that was all that was asked.
+        /// The znode exists, and only its existence was read.
         case exists
         case missing
         case failed(ZooKeeperError)
     }
 
-    /// What to do now, in any order.
+    /// The actions to perform now, in any order.
     struct Actions: Sendable, Equatable {
         var catchesUp = false
         var reads: [Read] = []
@@ -80,9 +82,9 @@ extension SubtreeStateMachine {
         var watch: Int?
         var reading: Int?
         var isQueued = false
-        /// Due since the notice of this number.
+        /// The notice since which the part is due.
         var ticket: Int?
-        /// The client had no room for its watch when it was last read.
+        /// Whether the client had no room for the watch at the last read.
         var isWatchRefused = false
     }
 
@@ -90,7 +92,7 @@ extension SubtreeStateMachine {
         var depth: Int
         var data = PartState()
         var children = PartState()
-        /// As listed, and not removed since.
+        /// The children that were listed and have not been removed since.
         var names: Set<ZNodeKey> = []
         var listed: ZNodeStat?
 
@@ -107,7 +109,9 @@ extension SubtreeStateMachine {
 }
 
 extension SubtreeStateMachine.Answer {
-    /// A read of data or children sets its watch only when the znode stands, a look for its existence in any case.
+    /// Whether an answer means that the watch of its read is set.
+    ///
+    /// A read of data or children sets its watch only if the znode exists. A read of the existence always sets it.
     func setsWatch(of read: SubtreeStateMachine.Read) -> Bool {
         switch self {
         case .data, .children, .exists: true

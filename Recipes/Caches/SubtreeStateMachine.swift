@@ -1,24 +1,27 @@
 internal import DequeModule
 internal import ZooKeeper
 
-/// Decides which znodes below a root are read again, and what the answers are worth.
+/// Decides which znodes below a root are read again, and how to apply the answers.
 ///
-/// Each znode has two parts: its data, and the list of its children. A part is due when a watch has fired, and settled by
-/// an answer on the present connection, with a watch set. The order of requests, answers and events in a session is all
-/// that it relies on: an answer shows whatever the server had told before it.
+/// Each znode has two parts: its data and the list of its children. A part is due when its watch has fired. It is
+/// settled by an answer on the current connection, with a watch set. The machine relies only on the order of requests,
+/// answers and events in a session: an answer includes every change that the server notified about before it.
 ///
-/// - On a new connection of the same session watches are kept, and what changed meanwhile is told before the first answer:
-///   the root is asked once more, for that, and nothing else.
-/// - After a change of the session, or of the servers under it, everything is read again, after a barrier.
-/// - Reads are in a bounded flight. Where watches would take too much room, parts are read again at intervals instead.
+/// - On a new connection of the same session, the watches are kept. The server notifies about changes in the meantime
+///   before its first answer. So the root is read once more, and nothing else.
+/// - After a change of the session, or of the servers below it, everything is read again, after a barrier.
+/// - The number of reads in progress is limited. If watches would take too much room, parts are read again at
+///   intervals.
 struct SubtreeStateMachine: Sendable {
     let scope: Scope
     var nodes: [ZNodeKey: Node] = [:]
-    /// Whether the root is thought to be missing, so that its existence is asked for.
+    /// Whether the root seems to be missing, so that its existence is read.
     var isRootMissing = false
-    /// The root's last write that was seen, or the first instant after it once the root was missing.
+    /// The last observed write to the root.
+    ///
+    /// Once the root was missing, it is the first transaction after that write.
     var newestRoot: ZXID?
-    /// What is known of the root when its snapshot is not.
+    /// The content of the root while there is no snapshot of it.
     var rootContent: CacheEntry.Content? = .unknown
     var snapshot: CacheSnapshot
     var changes: [CacheChange] = []
@@ -34,15 +37,15 @@ struct SubtreeStateMachine: Sendable {
     private var nextNumber = 0
     var watchedBytes = 0
 
-    // What is due, in the order in which it was noticed.
+    // The parts that are due, in the order in which this was noticed.
     private var notices = Deque<(ticket: Int, at: MonotonicInstant)>()
     private var open: Set<Int> = []
     private var lastTicket = 0
-    /// The first snapshot is complete when nothing up to this ticket is due.
+    /// The first snapshot is complete when no part up to this ticket is due.
     var loadsUpTo: Int? = .max
 
     private var failed: [Place] = []
-    /// Whether something that is due waits for the end of a pause.
+    /// Whether a part that is due waits for the end of a pause.
     private var isHeldUp = false
     private var backoff: Backoff
     private var retryAt: MonotonicInstant?
@@ -53,7 +56,9 @@ struct SubtreeStateMachine: Sendable {
     private var isChanged = false
     private var isPublishedLive = false
 
-    /// - Parameter seed: What the pauses after failures are shortened by.
+    /// Creates a state machine.
+    ///
+    /// - Parameter seed: The seed of the random generator that shortens the pauses after failures.
     init(_ scope: Scope, now: MonotonicInstant, seed: UInt64) {
         self.scope = scope
         snapshot = CacheSnapshot(root: scope.root)
@@ -62,24 +67,24 @@ struct SubtreeStateMachine: Sendable {
         markRoot(now)
     }
 
-    // MARK: What is known
+    // MARK: Content
 
     var content: CacheEntry.Content { rootContent ?? .present(snapshot) }
 
-    /// When to come back, without anything having happened.
+    /// The time at which to call ``wake(on:now:)`` if nothing else happens.
     var wakeUpAt: MonotonicInstant? {
         [retryAt, lookAt, catchUpAt].compactMap(\.self).min()
     }
 
-    /// Since when the content is stale; `nil` when it is live on the connection.
+    /// Returns the instant since which the content is stale, or `nil` if it is live on the connection.
     func staleSince(on connection: Connection?, now: MonotonicInstant) -> MonotonicInstant? {
         if let oldest = notices.first { return oldest.at }
         return connection == self.connection ? nil : now
     }
 
-    /// Whether there is something to tell that was not told before, and which changes.
+    /// Returns the changes to publish, or `nil` if there is nothing new to publish.
     ///
-    /// That something is being read again is not worth telling; that this has failed, and waits, is.
+    /// A read in progress is not published. A read that has failed and waits for a retry is.
     mutating func takePublication() -> [CacheChange]? {
         let isLive = notices.isEmpty && connection != nil
         let isRefreshing = !isLive && connection != nil && !isHeldUp && catchUpAt == nil && !isFinished
@@ -89,7 +94,7 @@ struct SubtreeStateMachine: Sendable {
         return changes
     }
 
-    /// All watches that stand, for the end.
+    /// All watches that are set, for the end of the cache.
     var watches: [Watch] {
         nodes.flatMap { key, node in
             [Part.data, .children].compactMap { part in
@@ -98,15 +103,15 @@ struct SubtreeStateMachine: Sendable {
         }.sorted { $0.number < $1.number }
     }
 
-    // MARK: What happens
+    // MARK: Events
 
-    /// The client has got a connection, another one, or none.
+    /// Handles a new connection, another one, or the loss of the connection.
     mutating func connectionChanged(to connection: Connection?, now: MonotonicInstant) -> Actions {
         follow(connection, now)
         return takeActions(now)
     }
 
-    /// A watch has fired.
+    /// Handles a watch that has fired.
     mutating func fired(
         _ watch: Watch, _ notice: Notice, on connection: Connection?, now: MonotonicInstant
     ) -> Actions {
@@ -125,9 +130,9 @@ struct SubtreeStateMachine: Sendable {
         return takeActions(now)
     }
 
-    /// The barrier has been answered.
+    /// Handles the answer to the barrier.
     ///
-    /// - Parameter number: That of the connection it was asked on.
+    /// - Parameter number: The number of the connection on which the barrier was sent.
     mutating func caughtUp(
         _ succeeded: Bool, onConnection number: Int, connection: Connection?, now: MonotonicInstant
     ) -> Actions {
@@ -138,7 +143,7 @@ struct SubtreeStateMachine: Sendable {
         return takeActions(now)
     }
 
-    /// A read has been answered.
+    /// Handles the answer to a read.
     mutating func answered(
         _ answer: Answer, to read: Read, on connection: Connection?, now: MonotonicInstant
     ) -> Actions {
@@ -148,7 +153,7 @@ struct SubtreeStateMachine: Sendable {
         let isSet = read.setsWatch && answer.setsWatch(of: read)
         if read.setsWatch, !isSet { watchedBytes -= size(of: read.key) }
         guard nodes[read.key]?[read.part].reading == read.number else {
-            // Asked on another connection, or about a znode that has gone meanwhile.
+            // The read was sent on another connection, or its znode has been removed in the meantime.
             if isSet { giveUp(Watch(number: read.number, key: read.key, part: read.part)) }
             return takeActions(now)
         }
@@ -158,7 +163,7 @@ struct SubtreeStateMachine: Sendable {
         return takeActions(now)
     }
 
-    /// A pause or an interval may be over.
+    /// Handles the possible end of a pause or an interval.
     mutating func wake(on connection: Connection?, now: MonotonicInstant) -> Actions {
         follow(connection, now)
         if let retryAt, retryAt <= now { retry(now) }
@@ -167,7 +172,7 @@ struct SubtreeStateMachine: Sendable {
         return takeActions(now)
     }
 
-    /// The cache stops.
+    /// Handles the end of the cache.
     mutating func finish(now: MonotonicInstant) {
         follow(nil, now)
         isFinished = true
@@ -175,10 +180,10 @@ struct SubtreeStateMachine: Sendable {
     }
 }
 
-// MARK: What is due
+// MARK: Parts that are due
 
 extension SubtreeStateMachine {
-    /// A part is to be read.
+    /// Marks a part to be read.
     mutating func mark(_ key: ZNodeKey, _ part: Part, _ now: MonotonicInstant) {
         let place = Place(key: key, part: part)
         becomeStale(place, now)
@@ -187,7 +192,7 @@ extension SubtreeStateMachine {
         queue.append(place)
     }
 
-    /// A part is not known to be the newest from here on.
+    /// Records that a part is not known to be up to date from now on.
     private mutating func becomeStale(_ place: Place, _ now: MonotonicInstant) {
         guard let state = nodes[place.key]?[place.part], state.ticket == nil else { return }
         lastTicket += 1
@@ -196,12 +201,12 @@ extension SubtreeStateMachine {
         notices.append((lastTicket, now))
     }
 
-    /// The last notice so far.
+    /// The ticket of the last notice.
     var newestTicket: Int { lastTicket }
 
     func ticket(of place: Place) -> Int? { nodes[place.key]?[place.part].ticket }
 
-    /// Nothing newer is known of a part than what was answered.
+    /// Records that the answer about a part is the newest.
     mutating func close(_ place: Place) {
         guard let ticket = nodes[place.key]?[place.part].ticket else { return }
         nodes[place.key]?[place.part].ticket = nil
@@ -211,13 +216,13 @@ extension SubtreeStateMachine {
 
     private mutating func prune() {
         while let first = notices.first, !open.contains(first.ticket) { notices.removeFirst() }
-        // What had failed may have been deleted.
+        // A part whose read failed may have been deleted.
         if notices.isEmpty { isHeldUp = false }
         guard let loadsUpTo, connection != nil else { return }
         if notices.first.map({ $0.ticket > loadsUpTo }) ?? true { loaded() }
     }
 
-    /// An answer has been taken in: the part rests, or is read once more for its watch.
+    /// Closes a part after its answer was applied, or reads it once more to set its watch.
     mutating func settle(_ place: Place, _ now: MonotonicInstant) {
         guard let state = nodes[place.key]?[place.part] else { return }
         if state.watch == nil {
@@ -229,7 +234,9 @@ extension SubtreeStateMachine {
         close(place)
     }
 
-    /// The root finds no room for its watch: what is known is as old as this read, until the one after a pause.
+    /// Schedules another read of the root after a pause, because there is no room for its watch.
+    ///
+    /// Until then, the content is as old as this read.
     private mutating func poll(_ place: Place, _ now: MonotonicInstant) {
         nodes[place.key]?[place.part].isWatchRefused = false
         close(place)
@@ -237,7 +244,7 @@ extension SubtreeStateMachine {
         fail(place, now)
     }
 
-    /// Whether a part is to be watched, and there is room for that.
+    /// Whether a part has to be watched, and there is room for the watch.
     func wantsWatch(_ place: Place) -> Bool {
         guard nodes[place.key]?[place.part].isWatchRefused == false else { return false }
         return place.key == .root || watchedBytes + size(of: place.key) <= scope.watchBudget
@@ -247,7 +254,7 @@ extension SubtreeStateMachine {
         scope.root.utf8.count + key.text.utf8.count + 1 + scope.pathOverhead
     }
 
-    /// Something could not be read: it is asked again after a pause.
+    /// Schedules another read of a part after a pause, because its read has failed.
     mutating func fail(_ place: Place, _ now: MonotonicInstant) {
         failed.append(place)
         if ticket(of: place) != nil { isHeldUp = true }
@@ -275,7 +282,7 @@ extension SubtreeStateMachine {
         if let change { changes.append(change) }
     }
 
-    /// The root itself is to be read again, whatever is thought of it.
+    /// Marks the root to be read again, whether it seems to exist or not.
     mutating func markRoot(_ now: MonotonicInstant) {
         if isRootMissing || scope.showsRoot { mark(.root, .data, now) }
         if !isRootMissing, scope.depth > 0, nodes[.root]?.data.ticket == nil { mark(.root, .children, now) }
@@ -300,7 +307,7 @@ extension SubtreeStateMachine {
         guard connection != self.connection, !isFinished else { return }
         self.connection = connection
         (isCatchingUp, catchUpAt) = (false, nil)
-        // Whatever was told is told before the root's next answer.
+        // All notifications arrive before the next answer about the root.
         markRoot(now)
         askAgain()
         guard let connection else { return }
@@ -316,7 +323,7 @@ extension SubtreeStateMachine {
         look(now)
     }
 
-    /// All watches have gone with their session.
+    /// Forgets all watches, which have ended with their session.
     private mutating func forgetWatches(_ now: MonotonicInstant) {
         for key in nodes.keys.sorted() {
             for part in [Part.data, .children] where nodes[key]?[part].watch != nil {
@@ -327,20 +334,22 @@ extension SubtreeStateMachine {
         catchUpFirst()
     }
 
-    /// The server may be behind what was known on another connection: what is on its way does not count.
+    /// Requires a barrier before the next read, and repeats the reads in progress.
+    ///
+    /// The server may be behind what was read on another connection.
     private mutating func catchUpFirst() {
         guard !mustCatchUp else { return }
         mustCatchUp = true
         askAgain()
     }
 
-    /// A read's answer that shows less than was known before.
+    /// Handles an answer that is older than the cached content.
     mutating func fallBehind(_ place: Place, _ now: MonotonicInstant) {
         catchUpFirst()
         fail(place, now)
     }
 
-    /// Reads that are on their way are sent once more.
+    /// Queues the reads in progress to be sent once more.
     private mutating func askAgain() {
         for number in reads.keys.sorted() {
             guard let read = reads[number], nodes[read.key]?[read.part].reading == number else { continue }

@@ -2,11 +2,11 @@ public import Logging
 public import ServiceLifecycle
 public import ZooKeeper
 
-/// Keeps a znode and everything below it in memory.
+/// A cache that keeps a znode and all znodes below it in memory.
 ///
-/// ``run()`` reads and watches each znode's data and its list of children, for as long as it runs, down to a depth and
-/// through a filter if so configured; ``current`` is what is known, ``changes`` tells of the newest, and ``updates`` of
-/// each single addition, change and removal.
+/// While ``run()`` runs, it reads and watches the data and the list of children of each znode. The configuration can
+/// limit the depth and filter the znodes. ``current`` is the cached content, ``changes`` reports the newest content,
+/// and ``updates`` reports each addition, change and removal.
 ///
 /// ```swift
 /// try await withTreeCache("/settings", client: client) { tree in
@@ -16,56 +16,68 @@ public import ZooKeeper
 /// }
 /// ```
 ///
-/// A change reads again what has changed, and nothing else. A znode that was deleted and created again shows as a change
-/// with another `stat.czxid`. A subtree that vanishes is told from its leaves upwards. A snapshot is what was read at
-/// different moments: znodes that were changed in one transaction may be seen one after the other.
+/// After a change, the cache reads only what has changed. A znode that was deleted and created again is reported as a
+/// change with another `stat.czxid`. If a subtree is removed, the removals are reported from the leaves upwards. A
+/// snapshot consists of reads at different moments. Znodes that were changed in one transaction may be observed one
+/// after the other.
 ///
-/// After a lost connection one read shows that nothing was missed; a new session reads everything again, after a
-/// transaction that checks the root: a server that is cut off cannot answer that.
+/// After a lost connection, one read ensures that nothing was missed. In a new session, the cache reads everything
+/// again, after a transaction that checks the root. A server that is disconnected from the quorum cannot answer that
+/// transaction.
 ///
-/// A znode that may have children needs two watches. A client has room for watched paths of about 1 MB, of which this cache
-/// gets about half if it is the only one: some 5,000 to 8,000 znodes with paths of usual length. See
+/// A znode that can have children needs two watches. A client has room for watched paths of about 1 MB in total. If
+/// this cache is the only one, it gets about half of that: some 5,000 to 8,000 znodes with paths of usual length. See
 /// ``Configuration-swift.struct/watchBudget``. Further znodes are read again every
 /// ``Configuration-swift.struct/interval``.
 ///
-/// Costs two requests a znode at first, one for an ephemeral one, in flights of bounded size; then one request a change.
+/// The first content takes 2 requests for each znode, or 1 for an ephemeral znode, with a limited number of requests in
+/// progress. Each change takes 1 request.
 public final class TreeCache: Service, Sendable {
-    /// What a cache reads and how much at a time.
+    /// The configuration of a cache: what it reads and how much at a time.
     public struct Configuration: Sendable {
-        /// How many levels below the root are followed; 0 is the root alone.
+        /// The number of levels below the root to cache; 0 is the root alone.
         ///
-        /// Default: `Int.max`, all of them.
+        /// Default: `Int.max`, which means all levels.
         public var depth = Int.max
-        /// What the watched paths may take together, in bytes: each its length and four, twice for data and children.
+        /// The budget for the watched paths, in bytes: for each path, its length and 4 bytes, twice for data and
+        /// children.
         ///
-        /// Default: `Int.max`, as much as the client has room for. That depends on
-        /// `ZooKeeperClientConfiguration.maximumPacketSize` and on what else the client watches. Locks and elections come
-        /// first. A cache may take twice as much as it leaves to the other caches of its client: with the default packet
-        /// size one cache alone has about 524,000 bytes, and a second one as large about 175,000.
+        /// Default: `Int.max`, which means as much as the client has room for. The room depends on
+        /// `ZooKeeperClientConfiguration.maximumPacketSize` and on the other watches of the client. Locks and elections
+        /// take precedence. A cache may take twice as much as it leaves to the other caches of its client. With the
+        /// default packet size, a single cache has about 524,000 bytes, and a second one of the same size about 175,000
+        /// bytes.
         public var watchBudget = Int.max
-        /// The time between two looks at what is not watched.
+        /// The interval at which znodes that are not watched are read again.
         ///
         /// Default: 60 s.
         public var interval: Duration = .seconds(60)
-        /// The most reads on the wire at a time.
+        /// The largest number of reads in progress at a time.
         ///
         /// Default: 256.
         public var readsInFlight = 256
-        /// Which znodes are followed, by their absolute paths; nothing below one that is not is looked at.
+        /// A filter that selects the znodes to cache by their absolute paths.
+        ///
+        /// Znodes below a znode that is filtered out are not read. Default: all znodes.
         public var isIncluded: @Sendable (_ path: String) -> Bool = { _ in true }
 
-        /// Makes a configuration of the defaults.
+        /// Creates a configuration with the default values.
         public init() {}
     }
 
-    /// The znode on top.
+    /// The path of the root of the tree.
     public let path: String
     let follower: SubtreeFollower<CacheEntry>
 
-    /// Makes a cache; it knows nothing before it runs.
+    /// Creates a cache, which knows nothing until it runs.
     ///
-    /// - Throws: `ZooKeeperError` with code `.invalidPath`, or `.invalidConfiguration` for a depth that is negative, or an
-    ///   interval or a number of reads that is not over zero.
+    /// - Parameters:
+    ///   - path: The path of the root of the tree. The root does not have to exist.
+    ///   - client: The client that reads the znodes.
+    ///   - configuration: What the cache reads.
+    ///   - logger: The logger for failed reads.
+    /// - Throws: `ZooKeeperError` with code `.invalidPath`, or `.invalidConfiguration` if the depth is negative, or the
+    ///   interval or the number of reads is not above zero.
     public init(
         _ path: String, client: ZooKeeperClient, configuration: Configuration = Configuration(),
         logger: Logger = .current
@@ -80,37 +92,41 @@ public final class TreeCache: Service, Sendable {
         follower = SubtreeFollower(scope, client: client, logger: logger) { $0 }
     }
 
-    /// What is known now; from memory.
+    /// The cached content now; the value comes from memory.
     public var current: CacheEntry { follower.current }
 
-    /// The current entry first, then each that differs from the one before.
+    /// The current entry first, then each entry that differs from the previous one.
     ///
-    /// A slow reader skips to the newest. That something is being read again is not told; that the content has become stale
-    /// with a lost connection, and live again, is. The sequence ends when the cache has stopped.
+    /// A slow reader skips to the newest entry. A read in progress is not reported. A content that becomes stale with a
+    /// lost connection is reported, and so is one that becomes live again. The sequence ends when the cache has
+    /// stopped.
     public var changes: AsyncStream<CacheEntry> { follower.entries.follow(.bufferingNewest(1)) }
 
-    /// All that is known first, then each addition, change and removal, none left out.
+    /// All known znodes first, then each addition, change and removal, without gaps.
     public var updates: CacheUpdates { CacheUpdates(stream: follower.updates.follow()) }
 
-    /// Follows the tree until it is cancelled or shut down gracefully; takes its watches away from the server then.
+    /// Follows the tree until it is cancelled or shut down gracefully, and then removes its watches from the server.
     ///
-    /// - Throws: `ZooKeeperError` with code `.clientStopped` when the client stops first, `.invalidArgument`
-    ///   when it was run before.
+    /// - Throws: `ZooKeeperError` with code `.clientStopped` if the client stops first, or `.invalidArgument` if the
+    ///   cache was run before.
+    /// - Complexity: 2 requests for each znode at first, or 1 for an ephemeral znode, then 1 request for each change.
     public func run() async throws {
         try await follower.run()
     }
 }
 
-/// Runs a cache of a znode and what stands below it for as long as an operation takes.
+/// Runs a cache of a znode and all znodes below it for the duration of an operation.
 ///
 /// - Parameters:
-///   - path: The znode on top. It need not stand.
-///   - client: A client that runs.
-///   - configuration: What is read.
-///   - logger: Where the cache tells why it cannot read.
-///   - operation: Uses the cache, whose content is unknown at first; when it returns or throws, the cache is stopped.
-/// - Returns: What `operation` returned.
-/// - Throws: `ZooKeeperError` with code `.invalidPath`, or the error of `operation`.
+///   - path: The path of the root of the tree. The root does not have to exist.
+///   - client: A client that is running.
+///   - configuration: What the cache reads.
+///   - logger: The logger for failed reads.
+///   - operation: The operation that uses the cache, whose content is unknown at first. When it returns or throws, the
+///     cache stops.
+/// - Returns: The result of `operation`.
+/// - Throws: `ZooKeeperError` with code `.invalidPath` or `.invalidConfiguration`, or the error of `operation`.
+/// - Complexity: As ``TreeCache/run()``.
 public func withTreeCache<Result: Sendable>(
     _ path: String,
     client: ZooKeeperClient,
@@ -119,6 +135,6 @@ public func withTreeCache<Result: Sendable>(
     operation: (TreeCache) async throws -> Result
 ) async throws -> Result {
     let cache = try TreeCache(path, client: client, configuration: configuration, logger: logger)
-    // A client that stops ends the cache's sequence; the operation is what counts.
+    // If the client stops, the cache's sequence ends. Only the result of the operation matters.
     return try await withInnerService(cache, operation: operation)
 }
