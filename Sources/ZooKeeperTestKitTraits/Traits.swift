@@ -1,11 +1,11 @@
 public import Testing
 public import ZooKeeperTestKit
 
-/// Gives the tests of a suite a server, or an ensemble, that they share.
+/// A suite trait that gives the tests of a suite a shared server or ensemble.
 ///
-/// It is started when the suite begins and ended when the suite ends; a suite that is filtered out starts nothing. Tests
-/// find it in `TestServer.current` and `TestEnsemble.current`; they should each use a part of the tree of their own.
-/// When it cannot be started the suite fails with the reason.
+/// The server or ensemble starts when the suite starts and ends when the suite ends. A suite that is filtered out
+/// starts nothing. Tests access it as `TestServer.current` and `TestEnsemble.current`. Each test should use its own
+/// part of the tree. If the server or ensemble cannot be started, the suite fails with the reason.
 public struct ZooKeeperTrait: SuiteTrait, TestScoping {
     private let plan: EnsemblePlan?
     private let configuration: TestServerConfiguration
@@ -15,7 +15,7 @@ public struct ZooKeeperTrait: SuiteTrait, TestScoping {
         self.configuration = configuration
     }
 
-    /// Runs the suite with what it asks for.
+    /// Runs the suite with its server or ensemble.
     public func provideScope(
         for test: Test, testCase: Test.Case?,
         performing function: @concurrent @Sendable () async throws -> Void
@@ -37,23 +37,23 @@ public struct ZooKeeperTrait: SuiteTrait, TestScoping {
 }
 
 extension Trait where Self == ZooKeeperTrait {
-    /// A server for the suite's tests: `TestServer.current`.
+    /// A trait that gives the tests of a suite a server: `TestServer.current`.
     public static var zooKeeperServer: ZooKeeperTrait { .zooKeeperServer() }
 
-    /// A server for the suite's tests: `TestServer.current`.
+    /// Returns a trait that gives the tests of a suite a server: `TestServer.current`.
     ///
-    /// - Parameter configuration: How to set it up.
+    /// - Parameter configuration: The configuration of the server.
     public static func zooKeeperServer(_ configuration: TestServerConfiguration = .init()) -> ZooKeeperTrait {
         ZooKeeperTrait(plan: nil, configuration: configuration)
     }
 
-    /// An ensemble for the suite's tests: `TestEnsemble.current`.
+    /// Returns a trait that gives the tests of a suite an ensemble: `TestEnsemble.current`.
     ///
     /// - Parameters:
-    ///   - members: How many servers: 1, 3 or 5.
-    ///   - proxiedQuorum: Whether they can be cut off from one another.
-    ///   - distinctAddresses: Whether each member has a loopback address of its own.
-    ///   - configuration: How to set up each member.
+    ///   - members: The number of servers: 1, 3 or 5.
+    ///   - proxiedQuorum: Whether the servers reach one another through proxies, so that they can be partitioned.
+    ///   - distinctAddresses: Whether each member has its own loopback address.
+    ///   - configuration: The configuration of each member.
     public static func ensemble(
         members: Int, proxiedQuorum: Bool = false, distinctAddresses: Bool = false,
         configuration: TestServerConfiguration = .init()

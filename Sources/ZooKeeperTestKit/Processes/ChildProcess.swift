@@ -2,31 +2,32 @@ import Glibc
 import Synchronization
 import SystemSupport
 
-/// A process that ends with this one, however this one ends.
+/// A child process that ends with this process, however this process ends.
 ///
-/// The process is our direct child, so that its id is known from the first moment and signals hit it alone. A shell that
-/// forks off before it becomes the program reads from a pipe that only we hold open: when we end, by SIGKILL too, the
-/// pipe does, and that shell kills the process and removes its folder. (The kernel's parent-death signal would not do:
-/// it comes when the *thread* that forked ends.)
+/// The process is a direct child, so its ID is known from the start and signals reach only this process. A shell starts
+/// the program with `exec`, after it has forked a second shell. The second shell reads from a pipe whose other end only
+/// this process holds open. When this process ends, even by SIGKILL, the pipe is closed. The second shell then kills
+/// the child and removes its folder. The parent-death signal of the kernel is not suitable, because it is sent when the
+/// *thread* that forked ends.
 final class ChildProcess: Sendable {
-    /// What to start, and with what.
+    /// The program to start and its environment.
     struct Launch: Sendable {
         /// The path of the program.
         var executable: String
         /// The arguments after the program's name.
         var arguments: [String]
-        /// Variables that are added to this process's environment.
+        /// The variables that are added to the environment of this process.
         var environment: [String: String] = [:]
         /// A folder that is removed if this process dies before the child; empty for none.
         var folder = ""
-        /// A descriptor for standard input; `nil` for an empty one.
+        /// The descriptor for standard input, or `nil` for an empty input.
         var standardInput: Int32?
-        /// Descriptors for standard output and error; the caller closes its own copies.
+        /// The descriptors for standard output and error; the caller closes its own copies.
         var standardOutput: Int32
         var standardError: Int32
     }
 
-    /// The process id, valid as long as the process has not been seen to end.
+    /// The process ID, valid until the end of the process has been observed.
     let id: pid_t
 
     private let lifeline: Int32
@@ -40,10 +41,10 @@ final class ChildProcess: Sendable {
 
     /// Starts a process.
     ///
-    /// - Throws: ``TestKitError`` with code `.system` when the operating system refuses.
+    /// - Throws: ``TestKitError`` with code `.system` if the operating system refuses.
     static func spawn(_ launch: Launch) throws -> ChildProcess {
         var ends: [Int32] = [-1, -1]
-        // A socket pair, because a pipe cannot be made close-on-exec in one step here; a copy of our end in some other
+        // A socket pair, because a pipe cannot be created close-on-exec in one step here. A copy of this end in another
         // process would keep the child alive.
         let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
         guard socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw TestKitError.system("socketpair") }
@@ -59,26 +60,26 @@ final class ChildProcess: Sendable {
         }
     }
 
-    /// How it ended, or `nil` while it lives.
+    /// The exit status, or `nil` while the process is running.
     var exitStatus: ExitStatus? { self.ended.current }
 
     /// Sends a signal.
     ///
-    /// Returns false when the process has ended already.
+    /// Returns `false` if the process has already ended.
     @discardableResult
     func send(_ signal: Int32) -> Bool {
-        // Under the lock the id cannot be reaped, so it cannot be anybody else's.
+        // Under the lock the process cannot be reaped, so its ID cannot belong to another process.
         self.reaped.withLock { reaped in !reaped && Glibc.kill(self.id, signal) == 0 }
     }
 
-    /// Stops the process, and returns when none of its threads runs any more.
+    /// Stops the process with SIGSTOP, and returns when none of its threads is running any more.
     ///
-    /// A signal is only pending when `kill` returns: on a busy machine a thread runs on for a moment. The wait for its last
-    /// thread takes microseconds, so that it may block.
+    /// When `kill` returns, the signal is only pending. On a busy machine, a thread still runs for a moment. Waiting
+    /// for the last thread takes microseconds, so this method may block.
     ///
-    /// Returns false when the process has ended already.
+    /// Returns `false` if the process has already ended.
     func freeze() -> Bool {
-        // Under the lock nobody lets it go on before it has been seen to stop.
+        // Under the lock, no other thread resumes the process before it has been seen to stop.
         self.reaped.withLock { reaped in
             guard !reaped, Glibc.kill(self.id, SIGSTOP) == 0 else { return false }
             var information = siginfo_t()
@@ -89,14 +90,14 @@ final class ChildProcess: Sendable {
         }
     }
 
-    /// Waits for the end, also in a cancelled task: for processes that have been killed.
+    /// Waits for the end of a process that has been killed, even in a cancelled task.
     func end() async -> ExitStatus {
         await self.ended.firstIgnoringCancellation { $0 }
     }
 
-    /// Waits for the end.
+    /// Waits for the end of the process.
     ///
-    /// - Throws: `CancellationError` when the calling task is cancelled.
+    /// - Throws: `CancellationError` if the calling task is cancelled.
     func waitForEnd() async throws -> ExitStatus {
         try await self.ended.first { $0 }
     }
@@ -104,7 +105,7 @@ final class ChildProcess: Sendable {
     private func awaitEnd() {
         var information = siginfo_t()
         while waitid(P_PID, id_t(self.id), &information, WEXITED | WNOWAIT) != 0 && errno == EINTR {}
-        // Tell the shell that there is nobody left to kill, before the id may be used again.
+        // Tells the shell that there is no process to kill any more, before the ID can be reused.
         _ = Glibc.send(self.lifeline, [UInt8(ascii: "\n")], 1, Int32(MSG_NOSIGNAL))
         close(self.lifeline)
         var status: Int32 = 0
@@ -118,12 +119,12 @@ final class ChildProcess: Sendable {
     }
 }
 
-/// The arguments of one `posix_spawn`.
+/// The arguments of one `posix_spawn` call.
 private struct SpawnRequest {
     let launch: ChildProcess.Launch
     let lifeline: Int32
 
-    /// Where the shell finds the lifeline.
+    /// The descriptor at which the shell expects its end of the pipe.
     private static let lifelineNumber: Int32 = 3
 
     private static let script = """
@@ -167,7 +168,8 @@ private struct SpawnRequest {
         posix_spawnattr_setsigmask(&attributes, &signals)
         for signal in [SIGPIPE, SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGCHLD] { sigaddset(&signals, signal) }
         posix_spawnattr_setsigdefault(&attributes, &signals)
-        // A process group of its own: an interrupt from the terminal is ours to handle, not the child's.
+        // The child gets its own process group, so that this process handles an interrupt from the terminal, not the
+        // child.
         posix_spawnattr_setpgroup(&attributes, 0)
         let flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP
         posix_spawnattr_setflags(&attributes, Int16(flags))
@@ -189,14 +191,17 @@ private struct SpawnRequest {
         return variables.map { "\($0.key)=\($0.value)" }
     }
 
-    /// A copy above the numbers that the actions assign, so that one assignment cannot overwrite another's source.
+    /// Duplicates a descriptor above the numbers that the actions assign, so that no assignment overwrites another
+    /// source.
     private static func highCopy(_ descriptor: Int32) throws -> Int32 {
         let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 10)
         guard copy >= 0 else { throw TestKitError.system("fcntl") }
         return copy
     }
 
-    /// A number that no descriptor of this process exceeds: somebody else may have opened theirs without close-on-exec.
+    /// Returns a number above every descriptor of this process.
+    ///
+    /// Other code may have opened descriptors without close-on-exec.
     private static func highestDescriptor() -> Int32 {
         let highest = fileNames(in: "/proc/self/fd").compactMap { Int32($0) }.max() ?? 1_024
         return highest + 64

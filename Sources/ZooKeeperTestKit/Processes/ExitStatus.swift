@@ -1,14 +1,14 @@
-/// How a process ended.
+/// The way in which a process ended.
 public enum ExitStatus: Sendable, Hashable, CustomStringConvertible {
-    /// It returned this status, 0 for success.
+    /// The process exited with this status; 0 means success.
     case exited(Int32)
-    /// It was ended by this signal, such as 9 for SIGKILL.
+    /// The process was ended by this signal, such as 9 for SIGKILL.
     case signalled(Int32)
 
-    /// Whether it returned 0.
+    /// Whether the process exited with status 0.
     public var isSuccess: Bool { self == .exited(0) }
 
-    /// The status in words.
+    /// A description of the status in words.
     public var description: String {
         switch self {
         case .exited(let status): "exit status \(status)"

@@ -2,18 +2,18 @@ import Glibc
 import Synchronization
 import SystemSupport
 
-/// A process that a test starts, watches, freezes and kills, such as a program of the package itself.
+/// A process that a test starts, observes, freezes and kills, such as a program of the package under test.
 ///
-/// It ends with this process, however this one ends, and when nobody refers to it any more. Its standard input is empty
-/// unless it is asked for; its errors go where those of this process go. Signals hit the program itself: no shell stands
-/// in between.
+/// The process ends with this process, however this process ends, or when the last reference to this object is
+/// released. Its standard input is empty by default. Its standard error is that of this process. Signals reach the
+/// program directly, with no shell in between.
 public final class TestProcess: Sendable, CustomStringConvertible {
-    /// What runs, for messages.
+    /// The command line of the process, for messages.
     public let description: String
 
     private let child: ChildProcess
     private let output = Observed(Output())
-    /// Our end of its standard input, if it has one.
+    /// This side of the standard input of the process, if it has one.
     private let input: ProcessInput?
 
     fileprivate struct Output: Sendable {
@@ -24,12 +24,13 @@ public final class TestProcess: Sendable, CustomStringConvertible {
     /// Starts a program.
     ///
     /// - Parameters:
-    ///   - executable: Its path; see ``path(ofProduct:)`` for programs of the package under test.
-    ///   - arguments: The arguments after its name.
-    ///   - environment: Variables added to those of this process.
-    ///   - takesInput: Whether ``send(line:)`` writes to its standard input, which ends with this value.
-    /// - Throws: ``TestKitError`` with code `.system` when no process can be made, `.startFailed` when there is no such
-    ///   program.
+    ///   - executable: The path of the program; see ``path(ofProduct:)`` for programs of the package under test.
+    ///   - arguments: The arguments after the program's name.
+    ///   - environment: The variables that are added to the environment of this process.
+    ///   - takesInput: Whether ``send(line:)`` can write to the standard input of the program. The input ends when this
+    ///     object is released.
+    /// - Throws: ``TestKitError`` with code `.system` if the process cannot be created, or `.startFailed` if the
+    ///   program does not exist or cannot be executed.
     public init(
         _ executable: String, arguments: [String] = [], environment: [String: String] = [:], takesInput: Bool = false
     ) throws {
@@ -66,26 +67,28 @@ public final class TestProcess: Sendable, CustomStringConvertible {
         return (ends[0], ends[1])
     }
 
-    /// The path of a program that was built together with the running tests.
+    /// Returns the path of a program that was built together with the running tests.
     ///
-    /// SwiftPM puts them into one folder.
+    /// SwiftPM puts the programs and the tests into one folder.
+    /// - Parameter name: The name of the executable product.
     public static func path(ofProduct name: String) -> String { siblingProgram(name) }
 
-    /// The process id, valid while the process lives.
+    /// The process ID, valid while the process is running.
     public var id: Int32 { self.child.id }
-    /// How it ended; `nil` while it lives.
+    /// The exit status, or `nil` while the process is running.
     public var exitStatus: ExitStatus? { self.child.exitStatus }
 
-    /// What the process writes to its standard output, line by line, from its start to its end.
+    /// The lines that the process writes to its standard output, from its start to its end.
     ///
-    /// Each iteration begins with the first line. All lines are kept in memory.
+    /// Each iteration starts with the first line. All lines are kept in memory.
     public var lines: Lines { Lines(output: self.output) }
 
-    /// Writes a line to its standard input.
+    /// Writes a line to the standard input of the process.
     ///
-    /// Lines are few and short: one that its input has no more room for blocks the calling thread.
+    /// Send only few and short lines. If the input has no room for a line, this method blocks the calling thread.
     ///
-    /// - Throws: ``TestKitError`` with code `.misuse` when it takes no input or has ended.
+    /// - Parameter line: The line without its terminator.
+    /// - Throws: ``TestKitError`` with code `.misuse` if the process takes no input or has ended.
     public func send(line: String) throws {
         guard let input = self.input else { throw TestKitError(.misuse, "\(self) takes no input") }
         guard input.write(Array("\(line)\n".utf8)) else { throw TestKitError(.misuse, "\(self) has ended") }
@@ -93,27 +96,29 @@ public final class TestProcess: Sendable, CustomStringConvertible {
 
     /// Freezes the process (SIGSTOP).
     ///
-    /// It stands still when this returns.
+    /// The process no longer runs when this method returns.
     ///
-    /// - Throws: ``TestKitError`` with code `.misuse` when it has ended.
+    /// - Throws: ``TestKitError`` with code `.misuse` if the process has ended.
     public func pause() throws { try self.require { $0.freeze() } }
 
-    /// Lets a frozen process go on (SIGCONT).
+    /// Resumes a frozen process (SIGCONT).
     ///
-    /// - Throws: ``TestKitError`` with code `.misuse` when it has ended.
+    /// - Throws: ``TestKitError`` with code `.misuse` if the process has ended.
     public func resume() throws { try self.require { $0.send(SIGCONT) } }
 
-    /// Asks the process to end (SIGTERM).
+    /// Asks the process to terminate (SIGTERM).
     ///
-    /// - Throws: ``TestKitError`` with code `.misuse` when it has ended.
+    /// - Throws: ``TestKitError`` with code `.misuse` if the process has ended.
     public func terminate() throws { try self.require { $0.send(SIGTERM) } }
 
     /// Interrupts the process (SIGINT), as a terminal does.
     ///
-    /// - Throws: ``TestKitError`` with code `.misuse` when it has ended.
+    /// - Throws: ``TestKitError`` with code `.misuse` if the process has ended.
     public func interrupt() throws { try self.require { $0.send(SIGINT) } }
 
-    /// Kills the process (SIGKILL), and waits until it has ended.
+    /// Kills the process (SIGKILL) and waits until it has ended.
+    ///
+    /// - Returns: The exit status.
     @discardableResult
     public func kill() async -> ExitStatus {
         self.child.send(SIGKILL)
@@ -122,13 +127,17 @@ public final class TestProcess: Sendable, CustomStringConvertible {
 
     /// Waits until the process has ended.
     ///
-    /// - Throws: `CancellationError`; the process goes on.
+    /// - Returns: The exit status.
+    /// - Throws: `CancellationError` if the task is cancelled. The process continues.
     @discardableResult
     public func waitForEnd() async throws -> ExitStatus { try await self.child.waitForEnd() }
 
-    /// Waits for a line, among those that came already and those to come, and returns the first that matches.
+    /// Waits for a line of the standard output and returns the first line that matches.
     ///
-    /// - Throws: ``TestKitError`` with code `.noAnswer` when the output ends without one; `CancellationError`.
+    /// Earlier lines count as well.
+    /// - Parameter matches: A closure that decides whether a line matches.
+    /// - Returns: The first line that matches.
+    /// - Throws: ``TestKitError`` with code `.noAnswer` if the output ends without such a line; `CancellationError`.
     @discardableResult
     public func line(where matches: @escaping @Sendable (String) -> Bool) async throws -> String {
         let found = try await self.output.first { output -> String?? in
@@ -166,24 +175,24 @@ public final class TestProcess: Sendable, CustomStringConvertible {
 
     /// The lines of a process's standard output.
     public struct Lines: AsyncSequence, Sendable {
-        /// A line, without what ends it.
+        /// A line without its terminator.
         public typealias Element = String
-        /// The only failure is cancellation.
+        /// The only failure is `CancellationError`.
         public typealias Failure = any Error
 
         fileprivate let output: Observed<Output>
 
-        /// Begins with the first line.
+        /// Creates an iterator that starts with the first line.
         public func makeAsyncIterator() -> Iterator { Iterator(output: self.output) }
 
-        /// Gives one line after the other.
+        /// An iterator over the lines.
         public struct Iterator: AsyncIteratorProtocol {
             fileprivate let output: Observed<Output>
             private var index = 0
 
             fileprivate init(output: Observed<Output>) { self.output = output }
 
-            /// The next line; `nil` after the last one.
+            /// Waits for the next line and returns it, or `nil` after the last line.
             ///
             /// - Throws: `CancellationError`.
             public mutating func next() async throws -> String? {
@@ -198,7 +207,7 @@ public final class TestProcess: Sendable, CustomStringConvertible {
     }
 }
 
-/// Our end of a process's standard input; closed with this value.
+/// This side of a process's standard input, which is closed when this object is released.
 private final class ProcessInput: Sendable {
     private let descriptor: Mutex<Int32>
 
@@ -208,7 +217,7 @@ private final class ProcessInput: Sendable {
 
     deinit { self.descriptor.withLock { _ = close($0) } }
 
-    /// Writes bytes, those of one call together; false when nobody reads any more.
+    /// Writes bytes without mixing the bytes of several calls, and returns `false` if the process no longer reads.
     func write(_ bytes: [UInt8]) -> Bool {
         self.descriptor.withLock { descriptor in
             var rest = bytes[...]

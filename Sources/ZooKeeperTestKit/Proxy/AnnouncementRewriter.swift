@@ -1,9 +1,9 @@
-/// Puts another address into the first message of an election connection between two servers.
+/// Replaces the address in the first message of an election connection between two servers.
 ///
-/// There a server says at which address it can be called back, and the other does call back when its own number is the
-/// higher one. With the address of a proxy in its place, that connection runs through a proxy as well.
+/// In that message, a server announces the address at which it can be called back. The other server calls back if its
+/// own number is higher. With the address of a proxy in the message, that connection runs through a proxy as well.
 struct AnnouncementRewriter {
-    /// Protocol version, the server's number, the length of the address.
+    /// The bytes before the address: protocol version, number of the server, length of the address.
     private static let headerLength = 20
 
     let address: String
@@ -12,13 +12,13 @@ struct AnnouncementRewriter {
 
     init(address: String) { self.address = address }
 
-    /// Takes bytes of the stream and gives those that may go on.
+    /// Processes bytes of the stream and returns those that can be forwarded.
     mutating func rewrite(_ bytes: ArraySlice<UInt8>) -> [UInt8] {
         guard !self.isDone else { return Array(bytes) }
         self.pending += bytes
         guard self.pending.count >= Self.headerLength else { return [] }
         var reader = WireReader(self.pending[...])
-        // Servers older than 3.5 begin with their number and announce nothing.
+        // Servers older than 3.5 start with their number and announce no address.
         guard let version = reader.int64(), version < 0, let number = reader.int64() else { return self.finish() }
         guard reader.buffer() != nil else {
             return self.pending.count > 4_096 ? self.finish() : []

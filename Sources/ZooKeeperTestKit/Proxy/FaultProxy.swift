@@ -1,34 +1,36 @@
 import SystemSupport
 
-/// A TCP proxy on loopback that does to a connection what networks do: cut, refuse, hold, lose, delay, throttle.
+/// A TCP proxy on loopback that injects network faults: reset, refuse, hold, drop, delay and throttle.
 ///
-/// A client connects to ``connectionString`` in place of the server's. The proxy reads ZooKeeper's frames, so that it can
-/// lose single replies and tell which requests passed. Every call that changes something returns when the change is in
-/// force: after `await proxy.hold(.both)` not one more byte goes on. Nothing here sleeps: tests wait for what happens.
+/// A client connects to ``connectionString`` instead of the server's. The proxy parses ZooKeeper's frames, so it can
+/// drop single replies and report which requests passed. Every call that changes a setting returns when the change is
+/// in effect: after `await proxy.hold(.both)`, the proxy forwards not one more byte. The proxy never sleeps, and tests
+/// wait for events.
 ///
-/// It runs on one thread of its own, which waits when there is nothing to do. It ends with ``close()``, or when nobody
-/// refers to it any more.
+/// The proxy runs on its own thread, which waits while there is nothing to do. It ends with ``close()``, or when the
+/// last reference to it is released.
 public final class FaultProxy: Sendable, CustomStringConvertible {
-    /// The address that the proxy listens on.
+    /// The address on which the proxy listens.
     public let address: String
-    /// The port that the proxy listens on.
+    /// The port on which the proxy listens.
     public let port: Int
 
     let observations: Observed<ProxyObservations>
     private let mailbox: ProxyMailbox
 
-    /// Starts a proxy in front of a server's port for clients.
+    /// Starts a proxy in front of a server's client port.
     ///
+    /// - Parameter server: The server to connect to.
     /// - Throws: ``TestKitError`` with code `.system`.
     public convenience init(to server: TestServer) throws {
         try self.init(toAddress: server.address, port: server.port)
     }
 
-    /// Starts a proxy in front of any server of ZooKeeper's protocol.
+    /// Starts a proxy in front of any server that speaks ZooKeeper's protocol.
     ///
     /// - Parameters:
     ///   - toAddress: The server's address, an IPv4 literal.
-    ///   - port: The server's port. Nobody needs to listen there yet.
+    ///   - port: The server's port. The server does not have to listen yet.
     /// - Throws: ``TestKitError`` with code `.system`.
     public convenience init(toAddress: String, port: Int) throws {
         try self.init(ProxiedConnection.Plan(target: socketAddress(toAddress, port), isFramed: true))
@@ -37,8 +39,9 @@ public final class FaultProxy: Sendable, CustomStringConvertible {
     /// Starts a proxy.
     ///
     /// - Parameters:
-    ///   - plan: Where to connect to, and what passes.
-    ///   - listener: The socket to listen on, which becomes the proxy's, and its port; `nil` for any that is free.
+    ///   - plan: The target, and the properties of the connections.
+    ///   - listener: The socket to listen on and its port, or `nil` for any free port. The proxy becomes the owner of
+    ///     the socket.
     /// - Throws: ``TestKitError`` with code `.system`.
     init(_ plan: ProxiedConnection.Plan, listener: (socket: Int32, port: Int)? = nil) throws {
         let observations = Observed(ProxyObservations())
@@ -55,55 +58,59 @@ public final class FaultProxy: Sendable, CustomStringConvertible {
 
     deinit { self.mailbox.post(.end) }
 
-    /// What a client is given to connect through the proxy.
+    /// The connection string for a client that connects through the proxy.
     public var connectionString: String { "\(self.address):\(self.port)" }
-    /// The connection string.
+    /// A description with the connection string.
     public var description: String { "proxy at \(self.connectionString)" }
-    /// What the proxy has seen.
+    /// The counters of the proxy.
     public var counters: ProxyCounters { self.observations.current.counters }
 }
 
 // MARK: Faults
 
 extension FaultProxy {
-    /// Resets every connection, on both sides.
+    /// Resets every connection on both sides.
     ///
     /// New connections are served.
     public func cut() async { await self.mailbox.send(.cut) }
 
     /// Refuses new connections, as if no server listened.
     ///
-    /// Those that are open stay.
+    /// Open connections are not affected.
     public func refuse() async { await self.mailbox.send(.refuse) }
 
-    /// Takes new connections again after ``refuse()``.
+    /// Accepts new connections again after ``refuse()``.
     public func accept() async { await self.mailbox.send(.accept) }
 
     /// Holds bytes back, in order, until ``release(_:)``.
     ///
-    /// The ends of connections are held back, too, and connections that are made meanwhile do not reach the server while
-    /// `.toServer` is held: the network is silent. What is in the receiver's socket already is past the proxy.
+    /// The ends of connections are held back as well. While `.toServer` is held, new connections do not reach the
+    /// server: the network is silent. Bytes that are already in the receiver's socket buffer are not held back.
+    /// - Parameter direction: The direction in which bytes are held. Default: both directions.
     public func hold(_ direction: ProxyDirection = .both) async {
         await self.change { $0.held.formUnion(direction) }
     }
 
-    /// Holds requests back from the next one of a kind on, that one included, until ``release(_:)``.
+    /// Holds requests back until ``release(_:)``, starting with the next request that matches.
     ///
-    /// ``nextRequest(where:)`` tells that it has come.
+    /// ``nextRequest(where:)`` reports the arrival of that request.
     ///
-    /// - Parameter matches: Which request.
+    /// - Parameter matches: A closure that decides which request is the first to be held.
     public func holdFromNextRequest(where matches: @escaping @Sendable (ProxiedRequest) -> Bool) async {
         await self.change { $0.holdsFrom.append(matches) }
     }
 
-    /// Loses whole frames silently, until ``release(_:)``.
+    /// Drops whole frames silently until ``release(_:)``.
     ///
-    /// The connections stay open, and frames that come after the release are intact.
+    /// The connections stay open, and the frames after the release are intact.
+    /// - Parameter direction: The direction in which frames are dropped. Default: both directions.
     public func drop(_ direction: ProxyDirection = .both) async {
         await self.change { $0.dropped.formUnion(direction) }
     }
 
-    /// Ends ``hold(_:)`` and ``drop(_:)``: what was held goes on.
+    /// Ends ``hold(_:)`` and ``drop(_:)`` and forwards the bytes that were held.
+    ///
+    /// - Parameter direction: The direction that is released. Default: both directions.
     public func release(_ direction: ProxyDirection = .both) async {
         await self.change {
             $0.held.subtract(direction)
@@ -111,49 +118,51 @@ extension FaultProxy {
         }
     }
 
-    /// Loses the next reply of the server that answers a request of a kind: the request has happened, its client never
-    /// learns.
+    /// Drops the server's next reply to a request that matches.
     ///
-    /// Pings and the reply to the connect request do not count.
+    /// The server executes the request, but the client never receives the result. Pings and the reply to the connect
+    /// request do not count.
     ///
     /// - Parameters:
-    ///   - matches: Which request's reply; the next one by default.
     ///   - thenCut: Whether the connection is reset at that moment.
+    ///   - matches: A closure that decides to which request the reply belongs. Default: any request.
     public func swallowNextReply(
         thenCut: Bool = false, where matches: @escaping @Sendable (ProxiedRequest) -> Bool = { _ in true }
     ) async {
         await self.change { $0.swallows.append(SwallowRule(kind: .reply, matches: matches, thenCut: thenCut)) }
     }
 
-    /// Loses the next request of a kind: it never happens, and its client never learns.
+    /// Drops the next request that matches.
+    ///
+    /// The server never receives the request, and the client is not notified.
     ///
     /// - Parameters:
-    ///   - matches: Which request.
     ///   - thenCut: Whether the connection is reset at that moment.
+    ///   - matches: A closure that decides which request is dropped.
     public func swallowNextRequest(
         thenCut: Bool = false, where matches: @escaping @Sendable (ProxiedRequest) -> Bool
     ) async {
         await self.change { $0.swallows.append(SwallowRule(kind: .request, matches: matches, thenCut: thenCut)) }
     }
 
-    /// Loses the next watch event.
+    /// Drops the next watch event.
     ///
     /// - Parameter thenCut: Whether the connection is reset at that moment.
     public func swallowNextWatchEvent(thenCut: Bool = false) async {
         await self.change { $0.swallows.append(SwallowRule(kind: .watchEvent, thenCut: thenCut)) }
     }
 
-    /// Delays what comes from now on, each way.
+    /// Delays all bytes that arrive from now on, in each direction.
     ///
-    /// `Duration.zero` ends it.
+    /// - Parameter duration: The delay in each direction; `Duration.zero` ends the delay.
     public func delay(_ duration: Duration) async { await self.change { $0.delay = duration } }
 
-    /// Lets only so many bytes a second pass, each way of each connection.
+    /// Limits the throughput in each direction of each connection.
     ///
-    /// `nil` ends it.
+    /// - Parameter bytesPerSecond: The limit, or `nil` for none.
     public func throttle(bytesPerSecond: Int?) async { await self.change { $0.bytesPerSecond = bytesPerSecond } }
 
-    /// Ends the proxy: resets its connections and gives up its port.
+    /// Ends the proxy: resets its connections and releases its port.
     public func close() async { await self.mailbox.send(.end) }
 
     private func change(_ change: @escaping @Sendable (inout ProxySettings) -> Void) async {
@@ -164,8 +173,10 @@ extension FaultProxy {
 // MARK: Waiting
 
 extension FaultProxy {
-    /// Waits until clients have made so many connections since the proxy's start, open or not.
+    /// Waits until clients have made a number of connections since the proxy's start.
     ///
+    /// Connections that have been closed count as well.
+    /// - Parameter count: The number of connections.
     /// - Throws: `CancellationError`.
     public func awaitConnections(_ count: Int) async throws {
         try await self.waitUntil { $0.connections >= count }
@@ -173,16 +184,19 @@ extension FaultProxy {
 
     /// Waits until the counters satisfy a condition.
     ///
+    /// - Parameter condition: The condition.
     /// - Throws: `CancellationError`.
     public func waitUntil(_ condition: @escaping @Sendable (ProxyCounters) -> Bool) async throws {
         try await self.observations.first { condition($0.counters) ? () : nil }
     }
 
-    /// Waits for the next request of a kind that nobody has been given yet, and returns it.
+    /// Waits for the next request that matches and that has not been returned before, and returns it.
     ///
-    /// Requests that came before the call count: the newest ten thousand are kept. Those that came before the one that is
-    /// returned are forgotten. That a request came does not say that the server has it.
+    /// Requests that arrived before the call count: at least the newest 10,000 are kept. Requests that arrived before
+    /// the returned one are forgotten. The proxy reports the arrival of a request at the proxy, not at the server.
     ///
+    /// - Parameter matches: A closure that decides whether a request matches. Default: every request except pings.
+    /// - Returns: The request.
     /// - Throws: `CancellationError`.
     @discardableResult
     public func nextRequest(
@@ -195,12 +209,12 @@ extension FaultProxy {
         }
     }
 
-    /// Forgets the requests that came so far, so that ``nextRequest(where:)`` waits for new ones.
+    /// Forgets all requests so far, so that ``nextRequest(where:)`` waits for new ones.
     public func forgetRequests() { self.observations.update { $0.requests = [] } }
 
-    /// Waits until a single frame has been swallowed, and returns the request that it was or answered; `nil` stands for a
-    /// watch event.
+    /// Waits until a single frame has been dropped and returns its request.
     ///
+    /// - Returns: The request that was dropped or whose reply was dropped, or `nil` for a watch event.
     /// - Throws: `CancellationError`.
     @discardableResult
     public func nextSwallowed() async throws -> ProxiedRequest? {

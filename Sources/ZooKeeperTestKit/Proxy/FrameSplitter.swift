@@ -1,18 +1,18 @@
-/// Cuts a stream of bytes into ZooKeeper's frames: four bytes of length, then so many bytes.
+/// Splits a stream of bytes into ZooKeeper's frames: a length of four bytes, then that number of bytes.
 ///
-/// A stream that is not framed, such as a four letter word, is passed on in pieces as it comes.
+/// A stream without frames, such as a four-letter-word command, is passed on in pieces as it arrives.
 struct FrameSplitter {
     /// A piece of the stream.
     enum Piece: Equatable {
-        /// A whole frame, its length in front.
+        /// A whole frame, including its length.
         case frame([UInt8])
-        /// Bytes of a stream that is not framed.
+        /// Bytes of a stream without frames.
         case bytes([UInt8])
     }
 
-    /// No frame is longer; what looks like a longer one is no frame.
+    /// The longest possible frame; a stream with a greater length has no frames.
     ///
-    /// Words such as "mntr" read as far larger numbers.
+    /// Commands such as "mntr" read as far greater numbers.
     private static let longest = 64 << 20
 
     private var isFramed: Bool
@@ -20,7 +20,7 @@ struct FrameSplitter {
 
     init(isFramed: Bool) { self.isFramed = isFramed }
 
-    /// Takes bytes and gives the pieces that they complete.
+    /// Processes bytes and returns the pieces that they complete.
     mutating func split(_ bytes: ArraySlice<UInt8>) -> [Piece] {
         guard self.isFramed else { return [.bytes(Array(bytes))] }
         self.pending += bytes
@@ -42,7 +42,7 @@ struct FrameSplitter {
         return pieces
     }
 
-    /// What is left of the stream at its end: an incomplete frame, if any.
+    /// Returns the rest of the stream at its end: an incomplete frame, if any.
     mutating func finish() -> [UInt8] {
         defer { self.pending = [] }
         return self.pending

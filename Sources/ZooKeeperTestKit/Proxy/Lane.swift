@@ -1,10 +1,10 @@
 import Glibc
 
-/// One way through a proxied connection: what came from one socket and waits to go to the other.
+/// One direction of a proxied connection: the bytes that came from one socket and wait to be written to the other.
 ///
-/// Used by the proxy's thread alone.
+/// Used only on the proxy's thread.
 struct Lane {
-    /// How the source ended.
+    /// The way in which the source ended.
     enum End { case closed, reset }
 
     private struct Piece {
@@ -12,16 +12,16 @@ struct Lane {
         var due: ContinuousClock.Instant
     }
 
-    /// Beyond so many waiting bytes nothing more is read, so that the sender feels it as it would on a network.
+    /// The limit of waiting bytes above which nothing more is read, so that the sender is slowed down as on a network.
     private static let capacity = 16 << 20
 
     let direction: ProxyDirection
     var splitter: FrameSplitter
-    /// How the source ended, if it did; acted on once everything before it has gone on.
+    /// The way in which the source ended, if it did; it is applied once everything before it has been forwarded.
     var end: End?
-    /// Whether the sink knows that there is nothing more.
+    /// Whether the sink has been told that no more bytes follow.
     var isFinished = false
-    /// Frames that came, the connect frame first.
+    /// The number of frames so far, including the connect frame.
     var frames = 0
 
     private var queue: [Piece] = []
@@ -51,16 +51,16 @@ struct Lane {
         self.queuedBytes = 0
     }
 
-    /// When the next bytes may go; `nil` when there are none or the lane is blocked.
+    /// Returns the time of the next write, or `nil` if there are no bytes or the lane is blocked.
     func nextDue(_ settings: ProxySettings) -> ContinuousClock.Instant? {
         guard !self.isEmpty, !settings.isBlocked(self.direction) else { return nil }
         let due = self.queue[self.firstPiece].due
         return self.nextWrite.map { max($0, due) } ?? due
     }
 
-    /// Writes what may go now.
+    /// Writes the bytes that are due.
     ///
-    /// Returns false when the sink is gone.
+    /// Returns `false` if the sink is closed.
     mutating func write(to sink: Int32, settings: ProxySettings, now: ContinuousClock.Instant) -> Bool {
         while let due = self.nextDue(settings), due <= now {
             let piece = self.queue[self.firstPiece]

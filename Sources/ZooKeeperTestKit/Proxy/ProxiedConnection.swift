@@ -1,23 +1,24 @@
 import Glibc
 
-/// A client's connection and the one to the server that belongs to it.
+/// A client's connection, and the proxy's own connection to the server for it.
 ///
-/// Used by the proxy's thread alone.
+/// Used only on the proxy's thread.
 final class ProxiedConnection {
     private enum Upstream { case notYet, connecting, connected }
 
-    /// What a proxy's connections have in common.
+    /// The common properties of a proxy's connections.
     struct Plan: Sendable {
-        /// Where to connect to.
+        /// The address to connect to.
         var target: sockaddr_in
-        /// Whether the streams are made of ZooKeeper's frames.
+        /// Whether the streams consist of ZooKeeper's frames.
         var isFramed: Bool
-        /// What the first message of an election connection is to announce.
+        /// The address that the first message of an election connection is to announce.
         var announcedAddress: String?
-        /// How long to try again when nobody listens at the target.
+        /// The time for which to retry while no server listens at the target.
         ///
-        /// A member that finds its new leader's port refused tries again at once, but one whose connection is taken and
-        /// then reset gives up the election's result: it must not be taken before the leader listens.
+        /// If the port of its new leader refuses a member's connection, the member retries at once. But if the
+        /// connection is accepted and then reset, the member discards the result of the election. So the proxy must not
+        /// accept the connection before the leader listens.
         var patience = Duration.zero
     }
 
@@ -27,7 +28,7 @@ final class ProxiedConnection {
     private var upstream = Upstream.notYet
     private var toServer: Lane
     private var toClient: Lane
-    /// The requests whose answers have not come, by their xid.
+    /// The requests without an answer, by their xid.
     private var unanswered: [Int32: ProxiedRequest] = [:]
     private var announcement: AnnouncementRewriter?
     private let plan: Plan
@@ -49,14 +50,14 @@ final class ProxiedConnection {
         }
     }
 
-    // MARK: What to wait for
+    // MARK: Polling
 
-    /// What to poll the client's socket for; 0 for nothing.
+    /// Returns the events to poll the client's socket for, or 0 for none.
     func clientEvents(_ settings: ProxySettings, _ now: ContinuousClock.Instant) -> Int32 {
         (self.toServer.wantsToRead ? POLLIN : 0) | (self.isDue(self.toClient, settings, now) ? POLLOUT : 0)
     }
 
-    /// What to poll the server's socket for; 0 for nothing.
+    /// Returns the events to poll the server's socket for, or 0 for none.
     func serverEvents(_ settings: ProxySettings, _ now: ContinuousClock.Instant) -> Int32 {
         switch self.upstream {
         case .notYet: 0
@@ -66,7 +67,7 @@ final class ProxiedConnection {
         }
     }
 
-    /// When there will be something to write that is not due yet.
+    /// Returns the time of the next write that is not due yet, or of the next connection attempt.
     func nextDue(_ settings: ProxySettings) -> ContinuousClock.Instant? {
         let toServer = self.upstream == .connected ? self.toServer.nextDue(settings) : nil
         let dues = [self.toClient.nextDue(settings), toServer, self.nextTry]
@@ -79,7 +80,7 @@ final class ProxiedConnection {
 
     // MARK: Moving bytes
 
-    /// Does everything that the sockets and the settings allow now.
+    /// Moves all bytes that the sockets and the settings allow now.
     func advance(
         clientReady: Int32, serverReady: Int32, settings: inout ProxySettings, buffer: inout [UInt8],
         now: ContinuousClock.Instant
@@ -138,7 +139,7 @@ final class ProxiedConnection {
         }
     }
 
-    /// Notes a frame, and says whether it may pass.
+    /// Records a frame, and returns whether it may pass.
     private func inspect(_ frame: [UInt8], _ direction: ProxyDirection, _ settings: inout ProxySettings) -> Bool {
         let number = self.withLane(direction) { lane in
             lane.frames += 1
@@ -183,7 +184,7 @@ final class ProxiedConnection {
         _ lane: inout Lane, to sink: Int32, other: inout Lane, _ settings: ProxySettings, _ now: ContinuousClock.Instant
     ) {
         guard !lane.write(to: sink, settings: settings, now: now) else { return }
-        // Nobody is left to read this; whoever sends it learns of it by the other way.
+        // The reader has closed the socket. The sender is notified through the other direction.
         lane.discard()
         lane.end = lane.end ?? .reset
         other.end = other.end ?? .reset
@@ -193,9 +194,9 @@ final class ProxiedConnection {
         direction == .toServer ? body(&self.toServer) : body(&self.toClient)
     }
 
-    // MARK: Beginning and end
+    // MARK: Start and end
 
-    /// A connection made while nothing may pass to the server reaches it only when it may.
+    /// Connects to the server, unless bytes to the server are blocked.
     private func connectIfAllowed(_ settings: ProxySettings, _ now: ContinuousClock.Instant) {
         guard self.upstream == .notYet, !settings.isBlocked(.toServer) else { return }
         if let nextTry = self.nextTry, nextTry > now { return }
@@ -224,7 +225,7 @@ final class ProxiedConnection {
         self.nextTry = now + .milliseconds(10)
     }
 
-    /// Passes the ends of streams on, once everything before them has gone and nothing is blocked.
+    /// Forwards the ends of streams, once everything before them has been forwarded and nothing is blocked.
     private func passEnds(_ settings: ProxySettings) {
         for direction in [ProxyDirection.toServer, .toClient] where !self.isClosed {
             let lane = direction == .toServer ? self.toServer : self.toClient
@@ -240,7 +241,7 @@ final class ProxiedConnection {
         if self.toServer.isFinished && self.toClient.isFinished { self.close(reset: false) }
     }
 
-    /// Closes both sockets; with `reset` both sides see their connection reset.
+    /// Closes both sockets; with `reset`, both sides see a connection reset.
     func close(reset: Bool) {
         guard !self.isClosed else { return }
         self.isClosed = true
@@ -255,7 +256,7 @@ final class ProxiedConnection {
     }
 }
 
-/// Makes a socket that never blocks and sends at once.
+/// Makes a socket non-blocking and disables delayed sending.
 func prepareProxySocket(_ socket: Int32) {
     _ = fcntl(socket, F_SETFL, O_NONBLOCK)
     _ = fcntl(socket, F_SETFD, FD_CLOEXEC)

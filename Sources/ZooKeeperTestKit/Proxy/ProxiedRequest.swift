@@ -1,65 +1,65 @@
-/// A client's request as a ``FaultProxy`` saw it pass.
+/// A client's request that passed through a ``FaultProxy``.
 public struct ProxiedRequest: Sendable, Hashable {
-    /// The number that the client gave it, unique within its connection.
+    /// The number that the client gave the request, unique within its connection.
     public var xid: Int32
-    /// What is asked for.
+    /// The operation of the request.
     public var operation: Operation
-    /// The path of its node, for the operations that have exactly one.
+    /// The path of the znode, for operations with exactly one path.
     public var path: String?
 
-    /// What a request asks for, by its number in ZooKeeper's protocol.
+    /// An operation, identified by its number in ZooKeeper's protocol.
     public struct Operation: Sendable, Hashable, RawRepresentable {
         /// The number in the protocol.
         public var rawValue: Int32
 
-        /// Makes an operation from its number.
+        /// Creates an operation from its number.
         public init(rawValue: Int32) { self.rawValue = rawValue }
 
-        /// Creates a node.
+        /// Creates a znode.
         public static let create = Operation(rawValue: 1)
-        /// Deletes a node.
+        /// Deletes a znode.
         public static let delete = Operation(rawValue: 2)
-        /// Asks whether a node exists.
+        /// Checks whether a znode exists.
         public static let exists = Operation(rawValue: 3)
-        /// Reads a node's data.
+        /// Reads a znode's data.
         public static let getData = Operation(rawValue: 4)
-        /// Writes a node's data.
+        /// Writes a znode's data.
         public static let setData = Operation(rawValue: 5)
-        /// Lists a node's children.
+        /// Lists a znode's children.
         public static let getChildren = Operation(rawValue: 8)
-        /// Catches up with the leader.
+        /// Synchronizes the server with the leader.
         public static let sync = Operation(rawValue: 9)
         /// Keeps the session alive.
         public static let ping = Operation(rawValue: 11)
-        /// Lists a node's children, with its metadata.
+        /// Lists a znode's children, and returns its stat.
         public static let getChildrenWithStat = Operation(rawValue: 12)
-        /// A transaction.
+        /// Executes a transaction.
         public static let multi = Operation(rawValue: 14)
-        /// Creates a node and returns its metadata.
+        /// Creates a znode and returns its stat.
         public static let createWithStat = Operation(rawValue: 15)
         /// Removes watches.
         public static let removeWatches = Operation(rawValue: 18)
         /// Creates a container.
         public static let createContainer = Operation(rawValue: 19)
-        /// Creates a node with a time to live.
+        /// Creates a znode with a time to live.
         public static let createTTL = Operation(rawValue: 21)
-        /// Presents credentials.
+        /// Sends credentials.
         public static let auth = Operation(rawValue: 100)
-        /// Sets watches again after a reconnect.
+        /// Sets watches again after a reconnection.
         public static let setWatches = Operation(rawValue: 101)
-        /// Ends the session.
+        /// Closes the session.
         public static let closeSession = Operation(rawValue: -11)
     }
 
-    /// Whether it creates a node, of whatever kind; a transaction does not count.
+    /// Whether the request creates a znode of any kind; a transaction does not count.
     public var isCreate: Bool {
         [.create, .createWithStat, .createContainer, .createTTL].contains(self.operation)
     }
 
-    /// Whether it lists a node's children, with or without metadata.
+    /// Whether the request lists a znode's children, with or without the stat.
     public var isListing: Bool { [.getChildren, .getChildrenWithStat].contains(self.operation) }
 
-    /// Reads a request's frame, its length already taken off.
+    /// Parses a request from a frame without its length.
     init?(_ frame: ArraySlice<UInt8>) {
         var reader = WireReader(frame)
         guard let xid = reader.int32(), let operation = reader.int32() else { return nil }

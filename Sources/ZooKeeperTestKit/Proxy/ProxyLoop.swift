@@ -1,7 +1,7 @@
 import Glibc
 import Synchronization
 
-/// What a proxy's owner asks of its thread.
+/// A command of a proxy's owner to its thread.
 enum ProxyCommand: Sendable {
     case cut
     case refuse
@@ -10,7 +10,7 @@ enum ProxyCommand: Sendable {
     case end
 }
 
-/// The commands on their way to a proxy's thread, and what wakes it.
+/// The pending commands to a proxy's thread, and the socket that wakes it.
 final class ProxyMailbox: Sendable {
     private struct Entry {
         var command: ProxyCommand
@@ -24,7 +24,7 @@ final class ProxyMailbox: Sendable {
 
     private let storage = Mutex(Storage())
     private let sender: Int32
-    /// Becomes readable when there are commands.
+    /// The socket that becomes readable when there are commands.
     let receiver: Int32
 
     init() throws {
@@ -41,16 +41,16 @@ final class ProxyMailbox: Sendable {
         close(self.receiver)
     }
 
-    /// Has a command carried out, and returns when it has been.
+    /// Sends a command, and returns when it has been executed.
     ///
-    /// Commands after the end do nothing.
+    /// After the end of the proxy, commands have no effect.
     func send(_ command: ProxyCommand) async {
         await withCheckedContinuation { continuation in
             self.add(Entry(command: command, done: continuation))
         }
     }
 
-    /// Has a command carried out some time.
+    /// Sends a command without waiting for its execution.
     func post(_ command: ProxyCommand) { self.add(Entry(command: command, done: nil)) }
 
     private func add(_ entry: Entry) {
@@ -61,9 +61,9 @@ final class ProxyMailbox: Sendable {
         if hasEnded { entry.done?.resume() } else { _ = Glibc.send(self.sender, [1], 1, Int32(MSG_NOSIGNAL)) }
     }
 
-    /// Carries out what is there.
+    /// Executes the pending commands.
     ///
-    /// Called by the proxy's thread.
+    /// Called on the proxy's thread.
     func drain(_ perform: (ProxyCommand) -> Void) {
         var bytes = [UInt8](repeating: 0, count: 64)
         while recv(self.receiver, &bytes, bytes.count, 0) > 0 {}
@@ -77,7 +77,7 @@ final class ProxyMailbox: Sendable {
         }
     }
 
-    /// Answers everybody from now on without doing anything.
+    /// Completes all commands from now on without executing them.
     func end() {
         let entries = self.storage.withLock { storage in
             storage.hasEnded = true
@@ -88,9 +88,9 @@ final class ProxyMailbox: Sendable {
     }
 }
 
-/// What a proxy's thread does.
+/// The event loop of a proxy's thread.
 ///
-/// Made and used on that thread alone.
+/// Created and used only on that thread.
 final class ProxyLoop {
     private let listener: Int32
     private let plan: ProxiedConnection.Plan
@@ -142,12 +142,15 @@ final class ProxyLoop {
         self.connections.removeAll { $0.isClosed }
     }
 
-    /// A socket without interest is left out altogether: the end of a connection would be reported without end.
+    /// Returns the entry to poll a socket.
+    ///
+    /// A socket without events is left out, because otherwise the end of its connection would be reported again and
+    /// again.
     private func interest(_ socket: Int32, _ events: Int32) -> pollfd {
         pollfd(fd: events == 0 ? -1 : socket, events: Int16(events), revents: 0)
     }
 
-    /// How long nothing will be due, in milliseconds, rounded up; -1 for as long as nothing happens.
+    /// Returns the time until the next write is due, in milliseconds, rounded up; -1 for no limit.
     private func patience(_ now: ContinuousClock.Instant) -> Int32 {
         let dues = self.connections.compactMap { $0.nextDue(self.settings) }.filter { $0 > now }
         guard let next = dues.min() else { return -1 }
@@ -166,11 +169,11 @@ final class ProxyLoop {
     private func perform(_ command: ProxyCommand) {
         switch command {
         case .cut:
-            // Who is still in the queue of the listener has connected before the cut, too.
+            // Clients in the queue of the listener connected before the cut as well.
             self.acceptAll()
             self.closeAll()
         case .refuse:
-            // A listener that is shut down keeps its port and refuses like one that is not there.
+            // A listener that is shut down keeps its port, and refuses connections as if it did not exist.
             self.isAccepting = false
             shutdown(self.listener, Int32(SHUT_RDWR))
         case .accept:

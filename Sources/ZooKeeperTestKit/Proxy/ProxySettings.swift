@@ -1,37 +1,37 @@
-/// One or both ways through a ``FaultProxy``.
+/// One or both directions through a ``FaultProxy``.
 public struct ProxyDirection: OptionSet, Sendable, Hashable {
-    /// One bit for each way.
+    /// The bits of the directions.
     public var rawValue: UInt8
 
-    /// Makes a direction from its bits.
+    /// Creates a direction from its bits.
     public init(rawValue: UInt8) { self.rawValue = rawValue }
 
     /// From the client to the server: requests.
     public static let toServer = ProxyDirection(rawValue: 1)
     /// From the server to the client: replies and watch events.
     public static let toClient = ProxyDirection(rawValue: 2)
-    /// Both ways.
+    /// Both directions.
     public static let both: ProxyDirection = [.toServer, .toClient]
 }
 
-/// What a proxy does to the connections that run through it.
+/// The faults that a proxy applies to its connections.
 ///
-/// Used by the proxy's thread alone.
+/// Used only on the proxy's thread.
 struct ProxySettings {
-    /// Bytes wait here, in order, until released.
+    /// The directions in which bytes wait, in order, until they are released.
     var held: ProxyDirection = []
-    /// Bytes vanish here.
+    /// The directions in which bytes are dropped.
     var dropped: ProxyDirection = []
-    /// How much later than it came each piece goes on, each way.
+    /// The delay of each piece, in each direction.
     var delay: Duration = .zero
-    /// How many bytes a second pass, each way of each connection.
+    /// The limit of bytes per second, in each direction of each connection.
     var bytesPerSecond: Int?
-    /// Single frames that are to vanish.
+    /// The single frames to drop.
     var swallows: [SwallowRule] = []
-    /// From the first request on that matches one of these, requests are held.
+    /// Closures that match a request from which on all requests are held.
     var holdsFrom: [@Sendable (ProxiedRequest) -> Bool] = []
 
-    /// Begins to hold requests when this is the one to begin with.
+    /// Starts to hold requests if one of the closures matches this request.
     mutating func holdIfAsked(from request: ProxiedRequest) {
         guard let match = self.holdsFrom.firstIndex(where: { $0(request) }) else { return }
         self.holdsFrom.remove(at: match)
@@ -42,45 +42,45 @@ struct ProxySettings {
     func isBlocked(_ direction: ProxyDirection) -> Bool { !self.held.union(self.dropped).isDisjoint(with: direction) }
 }
 
-/// A single frame that is to vanish: the first one that matches.
+/// A single frame to drop: the first one that matches.
 struct SwallowRule: Sendable {
-    /// Which kind of frame.
+    /// The kind of a frame.
     enum Kind: Sendable { case request, reply, watchEvent }
 
     var kind: Kind
-    /// Which request, or the answer to which request; not asked for watch events.
+    /// Matches the request, or the request of a reply; not used for watch events.
     var matches: @Sendable (ProxiedRequest) -> Bool = { _ in true }
-    /// Whether the frame's connection is reset at once.
+    /// Whether the connection of the frame is reset at once.
     var thenCut: Bool
 }
 
-/// What a proxy has seen.
+/// The counters of a proxy.
 public struct ProxyCounters: Sendable, Hashable {
-    /// Connections that clients have made.
+    /// The number of connections that clients have made.
     public var connections = 0
-    /// Connections that are open now.
+    /// The number of open connections.
     public var openConnections = 0
-    /// Bytes that came from clients.
+    /// The number of bytes from clients.
     public var bytesToServer = 0
-    /// Bytes that came from the server.
+    /// The number of bytes from the server.
     public var bytesToClient = 0
-    /// Whole frames that came from clients: requests, pings and one connect request for each connection.
+    /// The number of whole frames from clients: requests, pings and one connect request for each connection.
     public var framesToServer = 0
-    /// Whole frames that came from the server: replies, events and one connect reply for each connection.
+    /// The number of whole frames from the server: replies, events and one connect reply for each connection.
     public var framesToClient = 0
-    /// Single frames that were swallowed.
+    /// The number of single frames that were dropped.
     public var swallowed = 0
 }
 
-/// What a proxy's thread tells those who wait.
+/// The observations of a proxy's thread that others can wait for.
 struct ProxyObservations: Sendable {
     var counters = ProxyCounters()
-    /// Requests that nobody has asked for yet, the oldest first.
+    /// The requests that have not been returned yet, the oldest first.
     var requests: [ProxiedRequest] = []
-    /// Frames that were swallowed and that nobody has asked for yet; `nil` stands for a watch event.
+    /// The frames that were dropped and have not been returned yet; `nil` stands for a watch event.
     var swallowed: [ProxiedRequest?] = []
 
-    /// Requests kept for those who ask late.
+    /// The number of requests that are kept for later calls.
     static let keptRequests = 10_000
 
     mutating func note(_ request: ProxiedRequest) {

@@ -3,16 +3,16 @@ import SystemSupport
 
 /// A plain TCP connection for a few bytes.
 ///
-/// Its calls block: it is used on a thread of its own.
+/// Its methods block, so use it on a separate thread.
 struct BlockingConnection: ~Copyable {
     private let socket: Int32
 
-    /// Connects.
+    /// Connects to a server.
     ///
     /// - Parameters:
     ///   - host: An IPv4 literal.
     ///   - port: The port.
-    ///   - seconds: How long each single call may take.
+    ///   - seconds: The timeout of each single call, in seconds.
     /// - Throws: ``TestKitError`` with code `.noAnswer`.
     init(to host: String, port: Int, seconds: Int = 5) throws {
         let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
@@ -33,7 +33,7 @@ struct BlockingConnection: ~Copyable {
 
     /// Sends all bytes.
     ///
-    /// - Throws: ``TestKitError`` with code `.noAnswer` when the other side is gone.
+    /// - Throws: ``TestKitError`` with code `.noAnswer` if the other side has closed the connection.
     func send(_ bytes: [UInt8]) throws {
         var sent = 0
         while sent < bytes.count {
@@ -45,9 +45,9 @@ struct BlockingConnection: ~Copyable {
         }
     }
 
-    /// Receives exactly so many bytes.
+    /// Receives exactly this number of bytes.
     ///
-    /// - Throws: ``TestKitError`` with code `.noAnswer` when they do not come.
+    /// - Throws: ``TestKitError`` with code `.noAnswer` if the bytes do not arrive.
     func receive(_ count: Int) throws -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
         var received = 0
@@ -62,9 +62,9 @@ struct BlockingConnection: ~Copyable {
         return bytes
     }
 
-    /// Receives until the other side closes.
+    /// Receives bytes until the other side closes the connection.
     ///
-    /// - Throws: ``TestKitError`` with code `.noAnswer` when it takes too long.
+    /// - Throws: ``TestKitError`` with code `.noAnswer` if a timeout expires.
     func receiveAll() throws -> [UInt8] {
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 16_384)
@@ -77,9 +77,9 @@ struct BlockingConnection: ~Copyable {
     }
 }
 
-/// Asks a server one of its four letter words.
+/// Sends a four-letter-word command to a server and returns the answer.
 ///
-/// - Throws: ``TestKitError`` with code `.noAnswer` when the server does not answer within two seconds.
+/// - Throws: ``TestKitError`` with code `.noAnswer` if the server does not answer within two seconds.
 package func fourLetterWord(_ word: String, host: String, port: Int) async throws -> String {
     try await onOwnThread {
         let connection = try BlockingConnection(to: host, port: port, seconds: 2)

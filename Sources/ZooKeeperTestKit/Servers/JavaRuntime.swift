@@ -1,17 +1,18 @@
 import Glibc
 import SystemSupport
 
-/// The Java runtime and the jars from which servers are started.
+/// The Java runtime and the jars that servers are started from.
 package struct JavaRuntime: Sendable {
     /// The path of the `java` program.
     var java: String
     /// The class path with the server and a logger.
     var classPath: String
 
-    /// Finds both.
+    /// Finds the Java runtime and the jars.
     ///
-    /// `JAVA_HOME` and `ZK_JARS` come first; else `java` is looked up in `PATH`, the jars in `/usr/share/java`, where
-    /// Debian puts them. `ZK_JARS` may also be the `lib` folder of Apache's own distribution.
+    /// `JAVA_HOME` and `ZK_JARS` take precedence. Otherwise `java` is searched in `PATH`, and the jars in
+    /// `/usr/share/java`, where Debian installs them. `ZK_JARS` may also be the `lib` folder of Apache's own
+    /// distribution.
     ///
     /// - Throws: ``TestKitError`` with code `.missingJava` or `.missingJars`; the message names the package to install.
     package static func find(
@@ -37,7 +38,8 @@ package struct JavaRuntime: Sendable {
         let debian = ["\(folder)/zookeeper.jar", "\(folder)/slf4j-simple.jar"]
         let missing = debian.filter { access($0, R_OK) != 0 }
         if missing.isEmpty { return debian.joined(separator: ":") }
-        // Apache's distribution has the version in the name, and every jar it needs in the same folder.
+        // In Apache's distribution, the name of the jar contains the version, and all required jars are in the same
+        // folder.
         if fileNames(in: folder).contains(where: { $0.wholeMatch(of: /zookeeper-\d.*\.jar/) != nil }) {
             return "\(folder)/*"
         }

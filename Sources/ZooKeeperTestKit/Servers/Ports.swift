@@ -2,17 +2,17 @@ import Glibc
 import Synchronization
 import SystemSupport
 
-/// Finds ports on loopback that nobody listens on.
+/// Finds free ports on loopback.
 enum Ports {
     private static let given = Mutex<Set<Int>>([])
 
-    /// Ports that are free now, all different, and different from every port given before by this process.
+    /// Returns ports that are free now, all different, and different from all ports returned before in this process.
     ///
-    /// They lie below the range from which the kernel takes ports for outgoing connections. A port from inside it could
-    /// be taken by any connection while its server is stopped; worse, a client that keeps trying to reach a stopped
-    /// server on loopback can be given that very port as its own, and is then connected to itself.
+    /// The ports are below the range from which the kernel takes ports for outgoing connections. A connection could
+    /// take a port in that range while its server is stopped. Worse, a client that keeps trying to connect to a stopped
+    /// server on loopback can get that very port as its own. It is then connected to itself.
     ///
-    /// - Throws: ``TestKitError`` with code `.system` when none is found.
+    /// - Throws: ``TestKitError`` with code `.system` if no free port is found.
     static func free(_ count: Int, on address: String = "127.0.0.1") throws -> [Int] {
         try (0..<count).map { _ in
             let listener = try Self.listen(on: address)
@@ -21,12 +21,13 @@ enum Ports {
         }
     }
 
-    /// Listens on a port that is free; the socket does not block.
+    /// Listens on a free port with a non-blocking socket.
     ///
-    /// Whoever listens in this process should use this: a port found with ``free(_:on:)`` may stay taken for a moment,
-    /// because a process that is just being made has a copy of the socket that tried it until it becomes its program.
+    /// Code that listens in this process should use this method instead of ``free(_:on:)``. A port returned by that
+    /// method may remain in use for a moment: a process that is being spawned has a copy of the probing socket until it
+    /// executes its program.
     ///
-    /// - Throws: ``TestKitError`` with code `.system` when no port is free.
+    /// - Throws: ``TestKitError`` with code `.system` if no port is free.
     static func listen(on address: String = "127.0.0.1") throws -> (socket: Int32, port: Int) {
         let range = Self.candidates()
         for _ in 0..<2_000 {
@@ -52,7 +53,8 @@ enum Ports {
         let socket = Glibc.socket(AF_INET, kind, 0)
         guard socket >= 0 else { return nil }
         let isBound = withSocketAddress(socketAddress(address, port)) { bind(socket, $0, $1) } == 0
-        // Only now, so that the port is nobody else's: a listener that pauses may begin again beside its connections.
+        // Only after binding, which ensures that the port is not in use. With the option, a listener that was shut down
+        // can listen again while its connections are open.
         allowReuse(of: socket)
         if isBound, Glibc.listen(socket, 128) == 0 { return socket }
         close(socket)
@@ -65,15 +67,15 @@ enum Ports {
     }
 }
 
-// MARK: Who has a port
+// MARK: Users of a port
 
 extension Ports {
-    /// Why a server cannot listen at a port now, in the words of the operating system; `nil` if it can.
+    /// Returns the operating system's reason why a server cannot listen on a port now, or `nil` if it can.
     static func refusal(of port: Int, on address: String) -> String? {
         let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard socket >= 0 else { return nil }
         defer { close(socket) }
-        // As Java does, so that connections of an earlier server do not count.
+        // Java sets this option as well, so connections of an earlier server do not matter.
         allowReuse(of: socket)
         guard withSocketAddress(socketAddress(address, port), { bind(socket, $0, $1) }) == 0,
             Glibc.listen(socket, 1) == 0
@@ -81,16 +83,16 @@ extension Ports {
         return nil
     }
 
-    /// Whether a process listens at a port.
+    /// Whether a process listens on a port.
     ///
-    /// An answer from the port does not tell who gave it: another server may have had the port before.
+    /// An answer from the port does not identify the process: another server may have taken the port before.
     static func isHeld(_ port: Int, by process: pid_t) -> Bool {
         let listeners = Set(["tcp", "tcp6"].flatMap { Self.listeners(at: port, in: "/proc/\(process)/net/\($0)") })
         let folder = "/proc/\(process)/fd"
         return fileNames(in: folder).contains { listeners.contains(linkTarget(of: "\(folder)/\($0)")) }
     }
 
-    /// The sockets that listen at a port, as links of a process's descriptors name them.
+    /// Returns the sockets that listen on a port, as the links of a process's descriptors name them.
     private static func listeners(at port: Int, in table: String) -> [String] {
         readFile(table).split(separator: "\n").dropFirst().compactMap { line in
             let columns = line.split(separator: " ")

@@ -1,28 +1,34 @@
 public import ZooKeeper
 
 extension TestServer {
-    /// Ends a client's session for real, as if the client had been away for longer than its timeout.
+    /// Ends a client's session on the server, as if the client had been away for longer than its session timeout.
     ///
-    /// The session's ephemeral nodes are gone when this returns. The client learns of it with its next reconnect, which
-    /// the server forces; await its `ZooKeeperClient.states`.
+    /// The ephemeral znodes of the session are gone when this method returns. The server closes the client's
+    /// connection, and the client learns about the end of its session when it reconnects. To wait for that, follow
+    /// `ZooKeeperClient.states`.
     ///
-    /// - Throws: ``TestKitError`` with code `.sessionNotFound` when the client has no session or it has ended already,
-    ///   `.noAnswer` when the server does not answer.
+    /// - Parameter client: The client whose session ends.
+    /// - Throws: ``TestKitError`` with code `.sessionNotFound` if the client has no session or its session has already
+    ///   ended, or `.noAnswer` if the server does not answer.
+    /// - Complexity: 2 requests in 2 round trips, on a new connection. Repeated up to 9 times if the client reconnects
+    ///   first.
     public func expireSession(of client: ZooKeeperClient) async throws {
         try await endSession(of: client) { try await self.expireSession(id: $0, password: $1) }
     }
 }
 
 extension TestEnsemble {
-    /// Ends a client's session for real: see ``TestServer/expireSession(of:)``.
+    /// Ends a client's session on the server; see ``TestServer/expireSession(of:)``.
     ///
+    /// - Parameter client: The client whose session ends.
     /// - Throws: ``TestKitError`` with code `.sessionNotFound` or `.noAnswer`.
+    /// - Complexity: As ``TestServer/expireSession(of:)``.
     public func expireSession(of client: ZooKeeperClient) async throws {
         try await endSession(of: client) { try await self.expireSession(id: $0, password: $1) }
     }
 }
 
-/// A client that reconnects quickly takes its session back before it is closed; then it is taken over again.
+/// Ends a session and retries if the client reconnects before the session is closed.
 private func endSession(
     of client: ZooKeeperClient, expire: (_ id: Int64, _ password: [UInt8]) async throws -> Void
 ) async throws {

@@ -1,38 +1,40 @@
 import Glibc
 
-/// A real ZooKeeper server in a process of its own, on loopback.
+/// A real ZooKeeper server on loopback, in its own process.
 ///
-/// ``withTestServer(configuration:_:)`` and the suite trait `.zooKeeperServer` start one; a ``TestEnsemble`` has several.
-/// The process ends with this one, however this one ends, and its data are removed. A process that ends by itself fails
-/// the `with...` function that started it.
+/// ``withTestServer(configuration:_:)`` and the suite trait `.zooKeeperServer` start a server, and a ``TestEnsemble``
+/// has several. The server's process ends with this process, however this process ends, and its data is removed. If the
+/// server's process ends by itself, the `with...` function that started it fails.
 ///
-/// The calls that change the process, such as ``stop()`` and ``restart()``, are for one task at a time.
+/// Do not call the methods that change the process, such as ``stop()`` and ``restart()``, from several tasks at the
+/// same time.
 public final class TestServer: Sendable, CustomStringConvertible {
-    /// The number in the ensemble, from 1; 1 for a server alone.
+    /// The number of the server in its ensemble, from 1; a standalone server has the number 1.
     public let number: Int
-    /// The address that the server listens on, an IPv4 literal.
+    /// The address on which the server listens, an IPv4 literal.
     public let address: String
     /// The port for clients.
     public let port: Int
-    /// How the server was set up.
+    /// The configuration of the server.
     public let configuration: TestServerConfiguration
 
     private let runtime: JavaRuntime
     private let folder: OwnedFolder
     private let run = Observed<Run?>(nil)
 
-    /// One life of the server's process.
+    /// One run of the server's process.
     private struct Run: Sendable {
         var process: ChildProcess
-        /// Whether it has served clients.
+        /// Whether the process has served clients.
         var hasServed = false
-        /// Whether it was told to end.
+        /// Whether the process was told to end.
         var isEnding = false
     }
 
-    /// The server that the suite's trait has started, if the current task belongs to such a suite.
+    /// The server that the trait of the suite has started.
     ///
-    /// In a suite with a trait for ensembles it is the ensemble's first member.
+    /// In a suite with a trait for ensembles, it is the first member of the ensemble. Accessing this property in a task
+    /// that does not belong to such a suite is a programming error.
     public static var current: TestServer {
         guard let server = Self.currentServer else {
             preconditionFailure("TestServer.current is for suites with the trait .zooKeeperServer")
@@ -40,10 +42,10 @@ public final class TestServer: Sendable, CustomStringConvertible {
         return server
     }
 
-    /// What ``current`` is taken from.
+    /// The task-local value of ``current``.
     @TaskLocal package static var currentServer: TestServer?
 
-    /// Prepares a server; nothing runs yet.
+    /// Prepares a server without starting it.
     init(
         number: Int = 1,
         address: String = "127.0.0.1",
@@ -70,16 +72,16 @@ public final class TestServer: Sendable, CustomStringConvertible {
         self.folder.remove()
     }
 
-    /// What a client is given to connect: address and port.
+    /// The connection string for a client: address and port.
     public var connectionString: String { "\(self.address):\(self.port)" }
-    /// The id of the server's process, or `nil` when it does not run.
+    /// The ID of the server's process, or `nil` if the server is not running.
     public var processID: Int32? { self.running?.id }
-    /// Everything the server has logged since its first start.
+    /// The log of the server since its first start.
     public var log: String { readFile(self.logFile) }
-    /// The connection string.
+    /// A description with the connection string.
     public var description: String { "server \(self.number) at \(self.connectionString)" }
 
-    /// Where its data are.
+    /// The folder of the server's data.
     package var dataFolder: String { "\(self.folder.path)/data" }
     private var settingsFile: String { "\(self.folder.path)/zoo.cfg" }
     private var logFile: String { "\(self.folder.path)/log" }
@@ -92,20 +94,23 @@ public final class TestServer: Sendable, CustomStringConvertible {
 // MARK: The process
 
 extension TestServer {
-    /// Starts the server on the data it had, at the port it had, and waits until it serves.
+    /// Starts the server on its existing data and port, and waits until it serves clients.
     ///
-    /// A member of an ensemble serves only together with a majority: start the others first, or use ``launch()``.
+    /// A member of an ensemble serves clients only together with a majority. Start the other members first, or use
+    /// ``launch()``.
     ///
-    /// - Throws: ``TestKitError`` with code `.startFailed` when it ends or takes longer than
-    ///   ``TestServerConfiguration/readinessLimit``; `CancellationError`.
+    /// - Throws: ``TestKitError`` with code `.startFailed` if the process ends or takes longer than
+    ///   ``TestServerConfiguration/readinessLimit``, or with the codes of ``launch()``; `CancellationError`.
+    /// - Complexity: As ``waitUntilServing()``.
     public func start() async throws {
         try self.launch()
         try await self.waitUntilServing()
     }
 
-    /// Starts the server's process and does not wait for it.
+    /// Starts the server's process without waiting until it serves clients.
     ///
-    /// - Throws: ``TestKitError`` with code `.misuse` when it is running already, `.system` when no process can be made.
+    /// - Throws: ``TestKitError`` with code `.misuse` if the server is already running, or `.system` if the process
+    ///   cannot be created.
     public func launch() throws {
         guard self.running == nil else { throw TestKitError(.misuse, "\(self) is running already") }
         let log = open(self.logFile, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
@@ -123,8 +128,8 @@ extension TestServer {
 
     /// Stops the server as an administrator would, and waits until its process has ended.
     ///
-    /// Sessions live on in its data: they are there again after ``restart()``, with their timeouts started afresh.
-    /// A server that does not end within five seconds is killed.
+    /// Sessions remain in its data. They exist again after ``restart()``, and their timeouts start again. If the server
+    /// does not end within 5 s, it is killed.
     public func stop() async {
         guard let process = self.ending() else { return }
         process.send(SIGCONT)
@@ -139,7 +144,7 @@ extension TestServer {
 
     /// Kills the server's process (SIGKILL) and waits until it has ended.
     ///
-    /// Its data stay.
+    /// The data of the server remains.
     public func kill() async {
         guard let process = self.ending() else { return }
         process.send(SIGKILL)
@@ -148,24 +153,25 @@ extension TestServer {
 
     /// Stops the server if it is running, and starts it again on the same data and port.
     ///
-    /// Returns when it serves.
+    /// This method returns when the server serves clients.
     ///
     /// - Throws: As ``start()``.
+    /// - Complexity: As ``waitUntilServing()``.
     public func restart() async throws {
         await self.stop()
         try await self.start()
     }
 
-    /// Freezes the server's process (SIGSTOP): its connections stay, but nothing is answered.
+    /// Freezes the server's process (SIGSTOP): its connections stay open, but it does not answer.
     ///
-    /// It stands still when this returns.
+    /// The process no longer runs when this method returns.
     ///
-    /// - Throws: ``TestKitError`` with code `.misuse` when it does not run.
+    /// - Throws: ``TestKitError`` with code `.misuse` if the server is not running.
     public func pause() throws { try self.require { $0.freeze() } }
 
-    /// Lets a frozen server go on (SIGCONT).
+    /// Resumes a frozen server (SIGCONT).
     ///
-    /// - Throws: ``TestKitError`` with code `.misuse` when it does not run.
+    /// - Throws: ``TestKitError`` with code `.misuse` if the server is not running.
     public func resume() throws { try self.require { $0.send(SIGCONT) } }
 
     /// Ends the process and removes its data.
@@ -176,7 +182,7 @@ extension TestServer {
         self.folder.remove()
     }
 
-    /// The process that runs, which is about to be told to end.
+    /// Returns the running process, and records that it is about to be told to end.
     private func ending() -> ChildProcess? {
         self.run.update { $0?.isEnding = true }
         return self.running
@@ -189,13 +195,15 @@ extension TestServer {
     }
 }
 
-// MARK: What the server says
+// MARK: Server status
 
 extension TestServer {
-    /// Whether the server serves, and in which role.
+    /// Returns whether the server serves clients, and in which role.
     ///
-    /// It is asked with each call; a server that does not answer within two seconds, such as a frozen one, is `.down`.
-    /// So is one that has lost its port to another process, whatever that one answers.
+    /// Each call asks the server. If the server does not answer within 2 s, for example because it is frozen, the state
+    /// is `.down`. The state is also `.down` if another process has taken the server's port, whatever that process
+    /// answers.
+    /// - Complexity: 1 four-letter-word command.
     public func state() async -> TestServerState {
         guard let process = self.running,
             let answer = try? await fourLetterWord("srvr", host: self.address, port: self.port),
@@ -207,10 +215,11 @@ extension TestServer {
         return .notServing
     }
 
-    /// Waits until the server serves clients: its own process, not another one at its port.
+    /// Waits until the server's own process serves clients, and not another process on its port.
     ///
-    /// - Throws: ``TestKitError`` with code `.startFailed` when its process ends, as it does if the port is in use, or it
-    ///   takes longer than ``TestServerConfiguration/readinessLimit``; `CancellationError`.
+    /// - Throws: ``TestKitError`` with code `.startFailed` if the process ends, for example because the port is in use,
+    ///   or if it takes longer than ``TestServerConfiguration/readinessLimit``; `CancellationError`.
+    /// - Complexity: 1 four-letter-word command every 15 ms.
     public func waitUntilServing() async throws {
         let limit = ContinuousClock.now + self.configuration.readinessLimit
         while true {
@@ -222,30 +231,32 @@ extension TestServer {
             guard ContinuousClock.now < limit else {
                 throw self.startFailure("does not serve after \(self.configuration.readinessLimit)")
             }
-            // A server tells nobody that it is ready.
+            // A server does not notify about its readiness.
             try await Task.sleep(for: .milliseconds(15))
         }
     }
 
-    /// The server's counters (`mntr`).
+    /// Returns the counters of the server (`mntr`).
     ///
     /// - Throws: ``TestKitError`` with code `.noAnswer`.
+    /// - Complexity: 1 four-letter-word command.
     public func counters() async throws -> TestServerCounters {
         TestServerCounters(try await fourLetterWord("mntr", host: self.address, port: self.port))
     }
 
-    /// The server's connections (`cons`), one line each, as the server words them.
+    /// Returns the connections of the server (`cons`), one line each, in the format of the server.
     ///
-    /// The connection that asks is among them.
+    /// The connection that sends the command is included.
     ///
     /// - Throws: ``TestKitError`` with code `.noAnswer`.
+    /// - Complexity: 1 four-letter-word command.
     public func connections() async throws -> [String] {
         try await fourLetterWord("cons", host: self.address, port: self.port)
             .split(separator: "\n")
             .map { String($0.drop { $0 == " " }) }
     }
 
-    /// The number of the last transaction that the server has applied.
+    /// Returns the ID of the last transaction that the server has applied.
     func lastTransaction() async throws -> Int64 {
         let answer = try await fourLetterWord("srvr", host: self.address, port: self.port)
         for line in answer.split(separator: "\n") where line.hasPrefix("Zxid: 0x") {
@@ -268,14 +279,14 @@ extension TestServer {
         "Its log ends with:\n" + self.log.split(separator: "\n").suffix(12).joined(separator: "\n")
     }
 
-    /// Whether the last start failed because somebody else had the port.
+    /// Whether the last start failed because another process used the port.
     var lostItsPort: Bool { self.log.contains("Address already in use") }
 }
 
 // MARK: A process that ends by itself
 
 extension TestServer {
-    /// How the process ended, if it served and nobody told it to end.
+    /// The error if the process served clients and ended without being told to, or `nil`.
     fileprivate var failure: TestKitError? {
         guard let run = self.run.current, run.hasServed, !run.isEnding, let status = run.process.exitStatus else {
             return nil
@@ -283,7 +294,7 @@ extension TestServer {
         return TestKitError(.ended, "\(self) ended by itself with \(status). \(self.endOfLog)")
     }
 
-    /// Waits until the process has ended although nobody told it to.
+    /// Waits until the process has ended without being told to.
     ///
     /// - Throws: `CancellationError`.
     fileprivate func untilFailure() async throws -> TestKitError {
@@ -300,13 +311,13 @@ extension TestServer {
     }
 }
 
-/// Runs `body`, and cancels it when one of the servers that it uses ends by itself.
+/// Runs `body`, and cancels it if one of the servers that it uses ends by itself.
 ///
-/// - Throws: ``TestKitError`` with code `.ended` when a server has ended by itself; else the error of `body`.
+/// - Throws: ``TestKitError`` with code `.ended` if a server has ended by itself; otherwise the error of `body`.
 func whileServing<Result>(_ servers: [TestServer], _ body: () async throws -> Result) async throws -> Result {
     var result: Swift.Result<Result, any Error> = .failure(CancellationError())
-    // The closure need not be Sendable: this task does nothing between the closure's start and its end. The compiler does
-    // not see that, and has no way to tell it for a closure that may not escape.
+    // The closure does not have to be Sendable, because this task does nothing between the closure's start and its end.
+    // The compiler cannot verify this, and there is no way to declare it for a non-escaping closure.
     let run = unsafeBitCast(
         runUntilFailure as ([TestServer], @Sendable () async -> Void) async -> Void,
         to: (([TestServer], () async -> Void) async -> Void).self)
@@ -317,7 +328,7 @@ func whileServing<Result>(_ servers: [TestServer], _ body: () async throws -> Re
     return try result.get()
 }
 
-/// Runs an operation in a child task, and cancels that when one of the servers ends by itself.
+/// Runs an operation in a child task, and cancels that task if one of the servers ends by itself.
 private func runUntilFailure(of servers: [TestServer], _ operation: @Sendable () async -> Void) async {
     let hasEnded = Observed(false)
     async let _: Void = {
@@ -330,21 +341,21 @@ private func runUntilFailure(of servers: [TestServer], _ operation: @Sendable ()
         await group.next()
         group.cancelAll()
     }
-    // What still runs is cancelled and awaited here.
+    // Running child tasks are cancelled and awaited here.
 }
 
-/// What a server is doing.
+/// The state of a server.
 public enum TestServerState: String, Sendable, Hashable {
-    /// It serves alone.
+    /// The server serves clients without an ensemble.
     case standalone
-    /// It leads its ensemble.
+    /// The server leads its ensemble.
     case leader
-    /// It follows the ensemble's leader.
+    /// The server follows the leader of its ensemble.
     case follower
-    /// It follows without a vote.
+    /// The server follows the leader without a vote.
     case observer
-    /// It answers, but serves no clients: it has no majority, or is still starting.
+    /// The server answers but does not serve clients: it has no majority, or is still starting.
     case notServing
-    /// It does not answer.
+    /// The server does not answer.
     case down
 }

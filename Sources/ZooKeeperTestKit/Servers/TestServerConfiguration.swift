@@ -1,47 +1,66 @@
-/// How test servers are set up.
+/// The configuration of test servers.
 ///
-/// The defaults suit tests: short ticks, so that sessions of one second work, no waiting for disks, nothing limited.
+/// The defaults suit tests: ticks are short so that session timeouts of 1 s are possible, and the server neither waits
+/// for the disk nor limits the number of connections.
 public struct TestServerConfiguration: Sendable {
-    /// The port for clients; in an ensemble the first member's, and the others' follow.
+    /// The port for clients; in an ensemble, the port of the first member, followed by those of the others.
     ///
-    /// `nil`, the default, takes ports that are free. A port that another process has fails the start.
+    /// `nil` selects free ports. If another process uses the port, the start fails. Default: `nil`.
     public var port: Int?
     /// The server's unit of time.
     ///
-    /// The shortest session timeout is always two ticks: 1 s by default.
-    ///
-    /// A session's end is noticed with a delay of up to one tick.
+    /// The shortest session timeout is always two ticks, which is 1 s by default. The server notices the end of a
+    /// session with a delay of up to one tick. Default: 500 ms.
     public var tickTime: Duration = .milliseconds(500)
-    /// The longest session timeout that the server grants: 10 min by default.
-    public var maximumSessionTimeout: Duration = .seconds(600)
-    /// How many ticks a member of an ensemble may take to connect to its leader and catch up.
-    public var initLimit = 20
-    /// How many ticks a member may be out of touch with its leader before the two part: 5 s by default.
-    public var syncLimit = 10
-    /// How often empty containers and nodes with a time to live are looked for.
-    public var containerCheckInterval: Duration = .seconds(60)
-    /// Whether nodes with a time to live may be created.
-    public var extendedTypes = true
-    /// The most memory for a server's heap, in MiB.
+    /// The longest session timeout that the server grants.
     ///
-    /// A server keeps its last 500 transactions in memory, three times each: with data of 1 MiB it ends with an
-    /// `OutOfMemoryError` after about a third as many writes as it has MiB. The memory is used only when it is needed.
+    /// Default: 600 s.
+    public var maximumSessionTimeout: Duration = .seconds(600)
+    /// The number of ticks that a member of an ensemble may take to connect to its leader and synchronize.
+    ///
+    /// Default: 20, which is 10 s with the default ``tickTime``.
+    public var initLimit = 20
+    /// The number of ticks that a member may be out of contact with its leader before they disconnect.
+    ///
+    /// Default: 10, which is 5 s with the default ``tickTime``.
+    public var syncLimit = 10
+    /// The interval at which the server deletes empty containers and znodes whose time to live has expired.
+    ///
+    /// Default: 60 s.
+    public var containerCheckInterval: Duration = .seconds(60)
+    /// Whether znodes with a time to live can be created.
+    ///
+    /// Default: `true`.
+    public var extendedTypes = true
+    /// The maximum heap size of a server, in MiB.
+    ///
+    /// A server keeps its last 500 transactions in memory, three times each. With data of 1 MiB per write, it fails
+    /// with an `OutOfMemoryError` after about a third as many writes as it has MiB. The memory is allocated only when
+    /// it is needed. Default: 512 MiB.
     public var heapMegabytes = 512
-    /// The server's log level: `error`, `warn`, `info` or `debug`.
+    /// The log level of the server: `error`, `warn`, `info` or `debug`.
+    ///
+    /// Default: `warn`.
     public var logLevel = "warn"
-    /// How long a server may take to become ready before its start counts as failed.
+    /// The time that a server may take to become ready before its start fails.
+    ///
+    /// Default: 60 s.
     public var readinessLimit: Duration = .seconds(60)
-    /// More lines for the server's configuration file, which take precedence.
+    /// Additional lines for the server's configuration file, which take precedence.
+    ///
+    /// Default: none.
     public var additionalSettings: [String: String] = [:]
-    /// More system properties for the Java runtime.
+    /// Additional system properties for the Java runtime, which take precedence.
+    ///
+    /// Default: none.
     public var systemProperties: [String: String] = [:]
 
-    /// Makes a configuration of defaults.
+    /// Creates a configuration with the default values.
     public init() {}
 }
 
 extension TestServerConfiguration {
-    /// The lines of the configuration file.
+    /// Returns the lines of the configuration file.
     func lines(dataFolder: String, address: String, port: Int, peers: [String]) -> String {
         let tick = self.tickTime.wholeMilliseconds
         var settings = [
@@ -63,7 +82,7 @@ extension TestServerConfiguration {
         return (lines + peers).map { $0 + "\n" }.joined()
     }
 
-    /// The arguments for `java`.
+    /// Returns the arguments for `java`.
     func arguments(runtime: JavaRuntime, settingsFile: String) -> [String] {
         var properties = [
             "java.net.preferIPv4Stack": "true",

@@ -1,9 +1,9 @@
-/// What a server has counted, as its `mntr` tells.
+/// The counters of a server, as `mntr` reports them.
 public struct TestServerCounters: Sendable, Hashable {
-    /// Every value by its name, such as `zk_packets_received`.
+    /// All values by their names, such as `zk_packets_received`.
     public var values: [String: String]
 
-    /// Reads the answer to `mntr`: a name, a tab and a value in each line.
+    /// Parses the answer to `mntr`: a name, a tab and a value in each line.
     init(_ answer: String) {
         self.values = [:]
         for line in answer.split(separator: "\n") {
@@ -12,19 +12,21 @@ public struct TestServerCounters: Sendable, Hashable {
         }
     }
 
-    /// A value that is a whole number.
+    /// The value of a counter that is an integer, or `nil` if there is none.
     public subscript(_ name: String) -> Int? { self.values[name].flatMap { Int($0) } }
 
-    /// Packets received from clients since the server's start: requests, pings, and each four letter word.
+    /// The number of packets received from clients since the server's start.
+    ///
+    /// This includes requests, pings, and each four-letter-word command.
     public var packetsReceived: Int { self["zk_packets_received"] ?? 0 }
-    /// Packets sent to clients since the server's start: replies and watch events.
+    /// The number of packets sent to clients since the server's start: replies and watch events.
     public var packetsSent: Int { self["zk_packets_sent"] ?? 0 }
-    /// Connections of clients now, the one that asked among them.
+    /// The number of client connections, including the one that sent the command.
     public var connectionCount: Int { self["zk_num_alive_connections"] ?? 0 }
-    /// Watches that are set at this server now.
+    /// The number of watches on this server.
     public var watchCount: Int { self["zk_watch_count"] ?? 0 }
-    /// Ephemeral nodes now.
+    /// The number of ephemeral znodes.
     public var ephemeralCount: Int { self["zk_ephemerals_count"] ?? 0 }
-    /// Nodes now, the server's own among them.
+    /// The number of znodes, including those of the server itself.
     public var znodeCount: Int { self["zk_znode_count"] ?? 0 }
 }

@@ -1,17 +1,18 @@
-/// Starts an ensemble, runs `body` with it, and ends it.
+/// Starts an ensemble, runs `body` with it, and ends the ensemble.
 ///
-/// All members serve when `body` begins, after about two seconds. Their processes end with this one, however it ends. If
-/// one of them ends by itself, the task of `body` is cancelled.
+/// `body` starts when all members serve clients, after about two seconds. The processes of the members end with this
+/// process, however it ends. If one of them ends by itself, the task of `body` is cancelled.
 ///
 /// - Parameters:
-///   - members: How many servers: 1, 3 or 5.
-///   - proxiedQuorum: Whether the servers reach one another through proxies, so that they can be cut off from one another
-///     while clients still reach them: see ``TestEnsemble/link(from:to:)``.
-///   - distinctAddresses: Whether each member has a loopback address of its own: 127.0.0.1, 127.0.0.2 and so on.
-///   - configuration: How to set up each member.
-///   - body: What to do with the ensemble.
-/// - Returns: What `body` returned.
-/// - Throws: As ``withTestServer(configuration:_:)``; ``TestKitError`` with code `.misuse` for another number of members.
+///   - members: The number of servers: 1, 3 or 5.
+///   - proxiedQuorum: Whether the servers reach one another through proxies. They can then be partitioned while clients
+///     still reach them: see ``TestEnsemble/link(from:to:)``.
+///   - distinctAddresses: Whether each member has its own loopback address: 127.0.0.1, 127.0.0.2 and so on.
+///   - configuration: The configuration of each member.
+///   - body: The operation that uses the ensemble.
+/// - Returns: The result of `body`.
+/// - Throws: As ``withTestServer(configuration:_:)``; ``TestKitError`` with code `.misuse` for another number of
+///   members.
 public func withTestEnsemble<Result>(
     members: Int = 3,
     proxiedQuorum: Bool = false,
@@ -33,18 +34,18 @@ public func withTestEnsemble<Result>(
     }
 }
 
-/// What an ensemble is to be.
+/// The properties of an ensemble to start.
 package struct EnsemblePlan: Sendable {
-    /// How many servers.
+    /// The number of servers.
     package var members: Int
-    /// Whether they reach one another through proxies.
+    /// Whether the servers reach one another through proxies.
     package var proxiedQuorum: Bool
-    /// Whether each has an address of its own.
+    /// Whether each server has its own address.
     package var distinctAddresses: Bool
-    /// How each is set up.
+    /// The configuration of each server.
     package var configuration: TestServerConfiguration
 
-    /// Notes what is wanted.
+    /// Creates a plan.
     package init(
         members: Int, proxiedQuorum: Bool, distinctAddresses: Bool, configuration: TestServerConfiguration
     ) {
@@ -54,7 +55,7 @@ package struct EnsemblePlan: Sendable {
         self.configuration = configuration
     }
 
-    /// The ports of one member.
+    /// The address and the ports of one member.
     private struct Place {
         var address: String
         var client: Int
@@ -62,7 +63,7 @@ package struct EnsemblePlan: Sendable {
         var election: Int
     }
 
-    /// Starts the ensemble; on another try when somebody else took one of its ports.
+    /// Starts the ensemble, and retries with other ports if another process has taken one of its ports.
     package func start() async throws -> TestEnsemble {
         guard [1, 3, 5].contains(self.members) else {
             throw TestKitError(.misuse, "an ensemble has 1, 3 or 5 members, not \(self.members)")
@@ -99,7 +100,9 @@ package struct EnsemblePlan: Sendable {
         return TestEnsemble(members: servers, links: links)
     }
 
-    /// How a member's file names all members: the others at its own proxies in front of them, if there are any.
+    /// Returns the lines that name all members in a member's configuration file.
+    ///
+    /// If there are proxies, they replace the addresses of the other members.
     private func peers(of number: Int, _ places: [Place], _ links: [TestLink.Ends: TestLink]) -> [String] {
         guard self.members > 1 else { return [] }
         return (1...self.members).map { other in
@@ -111,10 +114,10 @@ package struct EnsemblePlan: Sendable {
         }
     }
 
-    /// Two proxies for each ordered pair.
+    /// Creates two proxies for each ordered pair of members.
     ///
-    /// The election's proxy announces its origin under the address of the proxy in the other direction, where the
-    /// destination would call back.
+    /// The election proxy announces its origin with the address of the proxy in the other direction, to which the
+    /// destination calls back.
     private func makeLinks(_ places: [Place]) throws -> [TestLink.Ends: TestLink] {
         var listeners: [TestLink.Ends: (socket: Int32, port: Int)] = [:]
         for origin in 1...self.members {

@@ -1,17 +1,17 @@
-/// Starts a server, runs `body` with it, and ends it.
+/// Starts a server, runs `body` with it, and ends the server.
 ///
-/// The server listens on loopback, at a port that was free. Its data are in memory where there is some, and are removed
-/// in the end. It is ready when `body` begins, after a second or two, and ends with this process, however this one ends.
-/// If the server's process ends by itself, the task of `body` is cancelled; ``TestServer/stop()`` and
-/// ``TestServer/kill()`` are for a `body` that wants its server to end.
+/// The server listens on loopback, on a free port. Its data is in memory if a memory file system is available, and is
+/// removed at the end. `body` starts when the server is ready, after one or two seconds. The server ends with this
+/// process, however this process ends. If the server's process ends by itself, the task of `body` is cancelled. To end
+/// the server in `body`, use ``TestServer/stop()`` or ``TestServer/kill()``.
 ///
 /// - Parameters:
-///   - configuration: How to set it up.
-///   - body: What to do with it.
-/// - Returns: What `body` returned.
-/// - Throws: ``TestKitError`` with code `.missingJava` or `.missingJars`, whose message names the package to install, or
-///   `.startFailed`, as when ``TestServerConfiguration/port`` is in use, or `.ended` when the process has ended by
-///   itself; else the error of `body`.
+///   - configuration: The configuration of the server.
+///   - body: The operation that uses the server.
+/// - Returns: The result of `body`.
+/// - Throws: ``TestKitError`` with one of these codes: `.missingJava` or `.missingJars`, whose message names the
+///   package to install; `.startFailed`, for example if ``TestServerConfiguration/port`` is in use; `.ended` if the
+///   server's process ended by itself. Otherwise the error of `body`.
 public func withTestServer<Result>(
     configuration: TestServerConfiguration = .init(),
     _ body: (TestServer) async throws -> Result
@@ -27,7 +27,7 @@ public func withTestServer<Result>(
     }
 }
 
-/// Starts a server that lives until it is removed.
+/// Starts a server that runs until it is removed.
 ///
 /// - Throws: As ``withTestServer(configuration:_:)``.
 package func startTestServer(configuration: TestServerConfiguration) async throws -> TestServer {

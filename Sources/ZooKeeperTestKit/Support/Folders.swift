@@ -1,6 +1,6 @@
 import Glibc
 
-/// The names in a folder; none when it cannot be read.
+/// Returns the names in a folder, or none if it cannot be read.
 func fileNames(in folder: String) -> [String] {
     guard let handle = opendir(folder) else { return [] }
     defer { closedir(handle) }
@@ -14,7 +14,7 @@ func fileNames(in folder: String) -> [String] {
     return names
 }
 
-/// Removes a folder with everything in it, as far as it can be.
+/// Removes a folder with its content, as far as possible.
 func removeFolder(_ folder: String) {
     for name in fileNames(in: folder) where unlink("\(folder)/\(name)") != 0 {
         removeFolder("\(folder)/\(name)")
@@ -33,7 +33,7 @@ func writeFile(_ path: String, _ text: String) throws {
     guard write(descriptor, bytes, bytes.count) == bytes.count else { throw TestKitError.system("write \(path)") }
 }
 
-/// Reads a file as text; empty when it cannot be read.
+/// Reads a file as text, or returns an empty string if it cannot be read.
 func readFile(_ path: String) -> String {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { return "" }

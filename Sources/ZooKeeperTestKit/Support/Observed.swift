@@ -1,6 +1,6 @@
 import Synchronization
 
-/// A value behind a lock whose changes can be awaited, so that nobody has to poll it.
+/// A value behind a lock whose changes can be awaited instead of polled.
 final class Observed<State: Sendable>: Sendable {
     private struct Storage {
         var state: State
@@ -8,10 +8,11 @@ final class Observed<State: Sendable>: Sendable {
         var nextWaiter: UInt64 = 0
     }
 
-    /// Looks at the state and says how its waiter is resumed, or that it goes on waiting; with `nil` it has given up.
+    /// Returns how to resume a waiter for a state, or `nil` if it continues to wait; without a state, the waiter gives
+    /// up.
     ///
-    /// It is resumed when the lock is free again: that takes a lock of the waiting task, which whoever cancels the task
-    /// holds while he waits for ours.
+    /// The waiter is resumed after the lock has been released. Resuming takes a lock of the waiting task. A thread that
+    /// cancels the task holds that lock while it waits for this one.
     private typealias Waiter = @Sendable (inout State?) -> Resumption?
     private typealias Resumption = @Sendable () -> Void
 
@@ -21,12 +22,12 @@ final class Observed<State: Sendable>: Sendable {
         self.storage = Mutex(Storage(state: state))
     }
 
-    /// The state now.
+    /// The current state.
     var current: State {
         self.storage.withLock { $0.state }
     }
 
-    /// Changes the state and resumes whoever waited for what it has become.
+    /// Changes the state, and resumes the waiters that waited for the new state.
     @discardableResult
     func update<Result: Sendable>(_ change: @Sendable (inout State) -> Result) -> Result {
         let (result, resumptions) = self.storage.withLock { storage in
@@ -50,11 +51,11 @@ final class Observed<State: Sendable>: Sendable {
         return resumption
     }
 
-    /// Waits until `take` gives something, and returns that.
+    /// Waits until `take` returns a value, and returns that value.
     ///
-    /// `take` may change the state: it is called under the lock, for one waiter after the other, the oldest first.
+    /// `take` may change the state. It is called under the lock, for one waiter after the other, the oldest first.
     ///
-    /// - Throws: `CancellationError` when the calling task is cancelled.
+    /// - Throws: `CancellationError` if the calling task is cancelled.
     func first<Result: Sendable>(_ take: @escaping @Sendable (inout State) -> Result?) async throws -> Result {
         let id = self.storage.withLock { storage in
             storage.nextWaiter += 1
@@ -69,7 +70,7 @@ final class Observed<State: Sendable>: Sendable {
         }
     }
 
-    /// Waits until the state satisfies a condition; cancellation does not end the wait.
+    /// Waits until `take` returns a value; cancellation does not end the wait.
     func firstIgnoringCancellation<Result: Sendable>(
         _ take: @escaping @Sendable (inout State) -> Result?
     ) async -> Result {
@@ -93,10 +94,12 @@ final class Observed<State: Sendable>: Sendable {
         }
     }
 
-    /// - Parameter id: Names a waiter that heeds its cancellation.
+    /// Adds a waiter, or resumes it if it does not have to wait.
+    ///
+    /// - Parameter id: The number of a waiter that reacts to cancellation, or `nil`.
     private func add(_ id: UInt64?, _ waiter: @escaping Waiter) {
         let resumption: Resumption? = self.storage.withLock { storage in
-            // A cancellation that came first has found nobody; the task remembers it.
+            // An earlier cancellation has found no waiter, so the task is checked here.
             if id != nil, Task.isCancelled {
                 var gone: State?
                 return waiter(&gone)

@@ -1,12 +1,12 @@
 import Glibc
 import Synchronization
 
-/// A new, empty folder that is removed with this value, or at the next start if this process is killed.
+/// A new, empty folder that is removed with this object, or at the next start if this process is killed.
 ///
-/// The owner holds a lock on a file in the folder. The operating system releases it when the owner's process has ended,
-/// however it ended, so that a folder whose lock is free has no owner any more.
+/// The owner holds a lock on a file in the folder. The operating system releases the lock when the process of the owner
+/// has ended, however it ended. So a folder whose lock is free has no owner any more.
 package final class OwnedFolder: Sendable {
-    /// Where the folder is.
+    /// The path of the folder.
     package let path: String
     /// The descriptor of the locked file; negative once the folder has been removed or is kept.
     private let mark: Mutex<Int32>
@@ -14,11 +14,11 @@ package final class OwnedFolder: Sendable {
     private static let markName = ".owner"
     private static let suffix = "XXXXXX"
 
-    /// Makes a folder, after removing those of the same kind whose owners were killed.
+    /// Creates a folder, after removing those with the same prefix whose owners were killed.
     ///
     /// - Parameters:
-    ///   - prefix: What its name begins with.
-    ///   - parent: The folder that it is made in.
+    ///   - prefix: The prefix of the folder's name.
+    ///   - parent: The folder in which it is created.
     /// - Throws: ``TestKitError`` with code `.system`.
     package init(named prefix: String, in parent: String) throws {
         Self.removeAbandoned(prefix, in: parent)
@@ -33,7 +33,7 @@ package final class OwnedFolder: Sendable {
 
     deinit { remove() }
 
-    /// Removes the folder with everything in it.
+    /// Removes the folder with its content.
     package func remove() {
         mark.withLock { mark in
             guard mark >= 0 else { return }
@@ -43,7 +43,7 @@ package final class OwnedFolder: Sendable {
         }
     }
 
-    /// Leaves the folder where it is, for good.
+    /// Keeps the folder permanently.
     package func keep() {
         mark.withLock { mark in
             guard mark >= 0 else { return }
@@ -53,7 +53,7 @@ package final class OwnedFolder: Sendable {
         }
     }
 
-    /// Locks a new file and only then gives it its name, so that nobody sees it unlocked.
+    /// Locks a new file before it gives the file its name, so that no other process sees the file unlocked.
     private static func lock(_ path: String) throws -> Int32 {
         let (new, name) = ("\(path)/\(markName)-new", "\(path)/\(markName)")
         let mark = open(new, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
@@ -65,7 +65,9 @@ package final class OwnedFolder: Sendable {
         return mark
     }
 
-    /// The mark goes last, so that a folder of which a part is left can still be recognized.
+    /// Removes the content of a folder, and its lock file last.
+    ///
+    /// So a folder that is only partly removed can still be recognized.
     private static func empty(_ path: String) {
         for name in fileNames(in: path) where name != markName && unlink("\(path)/\(name)") != 0 {
             removeFolder("\(path)/\(name)")
@@ -75,10 +77,10 @@ package final class OwnedFolder: Sendable {
     }
 }
 
-// MARK: What killed processes have left
+// MARK: Folders of killed processes
 
 extension OwnedFolder {
-    /// Removes this user's folders whose owners have ended; anything that is in doubt stays.
+    /// Removes this user's folders whose owners have ended, and keeps every folder that may have an owner.
     private static func removeAbandoned(_ prefix: String, in parent: String) {
         for name in fileNames(in: parent)
         where name.hasPrefix(prefix) && name.utf8.count == prefix.utf8.count + suffix.utf8.count {
@@ -97,7 +99,7 @@ extension OwnedFolder {
         empty(path)
     }
 
-    /// Whether a name still refers to the file that was opened by it.
+    /// Whether a name still refers to the file that was opened by that name.
     private static func isFile(_ descriptor: Int32, at name: String) -> Bool {
         var (opened, named) = (stat(), stat())
         guard fstat(descriptor, &opened) == 0, lstat(name, &named) == 0 else { return false }

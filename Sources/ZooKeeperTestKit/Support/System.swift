@@ -1,19 +1,19 @@
 import Glibc
 
 extension TestKitError {
-    /// A system call that failed, with its error.
+    /// Creates an error for a failed system call, with the error number of the operating system.
     static func system(_ call: String, _ number: Int32 = errno) -> TestKitError {
         TestKitError(.system, "\(call): \(String(cString: strerror(number)))")
     }
 }
 
-/// A variable of this process's environment; an empty one counts as absent.
+/// Returns a variable of this process's environment, or `nil` if it is absent or empty.
 func environmentVariable(_ name: String) -> String? {
     guard let value = getenv(name), value.pointee != 0 else { return nil }
     return String(cString: value)
 }
 
-/// Makes a loopback address for a socket call.
+/// Creates an IPv4 address for a socket call.
 ///
 /// The host must be an IPv4 literal.
 func socketAddress(_ host: String, _ port: Int) -> sockaddr_in {

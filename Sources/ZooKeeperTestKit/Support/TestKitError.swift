@@ -1,8 +1,8 @@
-/// What went wrong in the test kit, said so that a person can mend it.
+/// An error of the test kit, with a message that tells how to fix it.
 ///
-/// These are errors of the machinery, never of the code under test.
+/// It is always an error of the test environment, never of the code under test.
 public struct TestKitError: Error, Sendable, CustomStringConvertible {
-    /// The kinds of errors; more may be added.
+    /// The codes of errors; more may be added.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
         private enum Kind: String {
             case missingJava, missingJars, startFailed, ended, noAnswer, sessionNotFound, system, misuse
@@ -20,33 +20,33 @@ public struct TestKitError: Error, Sendable, CustomStringConvertible {
         public static let missingJars = Code(.missingJars)
         /// A process ended, or did not become ready in time.
         ///
-        /// The message names the port if it is in use, else it has the end of the process's log.
+        /// If the port is in use, the message names the port. Otherwise it contains the end of the process's log.
         public static let startFailed = Code(.startFailed)
-        /// A server's process ended by itself: neither ``TestServer/stop()`` nor ``TestServer/kill()`` ended it.
+        /// A server's process ended by itself, without ``TestServer/stop()`` or ``TestServer/kill()``.
         ///
-        /// The message has the end of its log.
+        /// The message contains the end of its log.
         public static let ended = Code(.ended)
         /// A server did not answer.
         public static let noAnswer = Code(.noAnswer)
-        /// The server does not know the session, or its password is another.
+        /// The server does not know the session, or the password is wrong.
         public static let sessionNotFound = Code(.sessionNotFound)
         /// The operating system refused a call.
         ///
         /// The message names the call and its error.
         public static let system = Code(.system)
-        /// The kit was asked for something it cannot do, such as a link of an ensemble without proxies.
+        /// The test kit was used incorrectly, for example a link was requested from an ensemble without proxies.
         public static let misuse = Code(.misuse)
 
         /// The name of the code.
         public var description: String { self.kind.rawValue }
     }
 
-    /// What kind of error it is.
+    /// The code of the error.
     public var code: Code
-    /// What happened, and what can be done about it.
+    /// A message that says what happened and how to fix it.
     public var message: String
 
-    /// Makes an error.
+    /// Creates an error.
     public init(_ code: Code, _ message: String) {
         self.code = code
         self.message = message

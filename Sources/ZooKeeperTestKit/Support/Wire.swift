@@ -1,4 +1,4 @@
-/// Reads ZooKeeper's wire format: numbers in network order, strings and buffers after their length.
+/// A reader of ZooKeeper's wire format: numbers in network byte order, strings and buffers after their length.
 struct WireReader {
     private var rest: ArraySlice<UInt8>
 
@@ -7,7 +7,7 @@ struct WireReader {
     mutating func int32() -> Int32? { self.number(4).map { Int32(truncatingIfNeeded: $0) } }
     mutating func int64() -> Int64? { self.number(8).map { Int64(bitPattern: $0) } }
 
-    /// A buffer; the length -1 stands for an absent one, which reads as an empty one.
+    /// Reads a buffer; the length -1 stands for an absent buffer, which is read as an empty one.
     mutating func buffer() -> [UInt8]? {
         guard let length = self.int32(), length <= self.rest.count else { return nil }
         defer { self.rest = self.rest.dropFirst(Int(max(length, 0))) }
@@ -23,7 +23,7 @@ struct WireReader {
     }
 }
 
-/// Writes ZooKeeper's wire format.
+/// A writer of ZooKeeper's wire format.
 package struct WireWriter {
     package private(set) var bytes: [UInt8] = []
 
@@ -38,7 +38,7 @@ package struct WireWriter {
         self.bytes += value
     }
 
-    /// The bytes after their length, as one frame.
+    /// The bytes as one frame, after their length.
     package var frame: [UInt8] {
         var framed = WireWriter()
         framed.buffer(self.bytes)
