@@ -18,7 +18,7 @@ struct DailyExclusiveTask {
         if name == "now" {
             // Whoever does not want to wait for the night asks for a run.
             return try await withZooKeeperClient(configuration: settings) { client in
-                try await ScheduledTaskControl(path: path, client: client, operator: "somebody").runNow()
+                try await ScheduledTaskControl(client: client, path: path, id: "somebody").runNow()
             }
         }
         let client = try ZooKeeperClient(configuration: settings)
@@ -34,8 +34,9 @@ struct DailyExclusiveTask {
         configuration.exclusive = mode
         configuration.takeover = .resume
         let report = try ScheduledTask(
-            name: "report", schedule: .daily(at: TimeOfDay(hour: 2, minute: 30), in: "Europe/Berlin"), client: client,
-            path: path, node: name, delivery: .atLeastOnce, configuration: configuration
+            client: client, path: path, id: name, name: "report",
+            schedule: .daily(at: TimeOfDay(hour: 2, minute: 30), in: "Europe/Berlin"), delivery: .atLeastOnce,
+            configuration: configuration
         ) { run in
             let done = run.lastCheckpoint.flatMap { Int($0) } ?? 0
             print("\(name): attempt \(run.attempt) begins after page \(done), token \(run.fencingToken)")

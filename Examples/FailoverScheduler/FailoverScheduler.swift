@@ -18,7 +18,7 @@ struct FailoverScheduler {
         let client = try ZooKeeperClient(
             configuration: .init(connectionString: arguments[1], sessionTimeout: .seconds(4)))
         let scheduler = try ScheduledTask(
-            name: "scheduler", schedule: .startsWithLeadership, client: client, path: "/examples/scheduler", node: name,
+            client: client, path: "/examples/scheduler", id: name, name: "scheduler", schedule: .startsWithLeadership,
             delivery: .atLeastOnce
         ) { run in
             print("\(name) starts, token \(run.fencingToken)")

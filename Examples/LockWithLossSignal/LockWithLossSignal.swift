@@ -15,7 +15,7 @@ struct LockWithLossSignal {
         // When this process is killed, its lock is free after the session timeout.
         let settings = try ZooKeeperClientConfiguration(connectionString: arguments[1], sessionTimeout: .seconds(4))
         try await withZooKeeperClient(configuration: settings) { client in
-            let mutex = try DistributedMutex(client: client, path: "/examples/invoices", ownerName: name)
+            let mutex = try DistributedMutex(client: client, path: "/examples/invoices", id: name)
             print("\(name) asks for the lock")
             do {
                 try await mutex.withLock { lease in

@@ -13,7 +13,7 @@ func apply(_ change: CacheChange) {}
 func compute() async throws {}
 
 func childrenCache(client: ZooKeeperClient, balancer: Balancer) async throws {
-    try await withChildrenCache("/service/instances", client: client) { cache in
+    try await withChildrenCache(client: client, path: "/service/instances") { cache in
         for await entry in cache.changes {
             if let instances = entry.snapshot { balancer.use(instances.map(\.data)) }
         }
@@ -21,7 +21,7 @@ func childrenCache(client: ZooKeeperClient, balancer: Balancer) async throws {
 }
 
 func treeCache(client: ZooKeeperClient) async throws {
-    try await withTreeCache("/settings", client: client) { tree in
+    try await withTreeCache(client: client, path: "/settings") { tree in
         for await update in tree.updates {
             for change in update.changes { apply(change) }
         }
@@ -29,12 +29,12 @@ func treeCache(client: ZooKeeperClient) async throws {
 }
 
 func persistentNode(client: ZooKeeperClient, address: [UInt8], logger: Logger) async throws {
-    let node = try PersistentNode("/service/instances/web1", data: address, client: client)
+    let node = try PersistentNode(client: client, path: "/service/instances/web1", data: address)
     try await ServiceGroup(services: [client, node], logger: logger).run()
 }
 
 func groupMembership(client: ZooKeeperClient, address: [UInt8], balancer: Balancer) async throws {
-    let membership = try GroupMembership("/service/members", memberID: "web1", data: address, client: client)
+    let membership = try GroupMembership(client: client, path: "/service/members", id: "web1", data: address)
     async let run: Void = membership.run()
     for await members in membership.changes where members.isLive {
         balancer.rebuild(members.map(\.id))
@@ -49,7 +49,7 @@ func barrier(client: ZooKeeperClient) async throws {
 
 func doubleBarrier(client: ZooKeeperClient) async throws {
     let barrier = try DoubleBarrier(client: client, path: "/jobs/17/phase2", participants: 5)
-    try await barrier.withBarrier(waitingAtMost: .seconds(60), leavingAtMost: .seconds(600)) {
+    try await barrier.withBarrier(timeout: .seconds(60), leaveTimeout: .seconds(600)) {
         try await compute()
     }
 }

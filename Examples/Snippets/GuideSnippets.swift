@@ -6,7 +6,7 @@ import ZooKeeperRecipes
 // The blocks of README.md and of the guides.
 
 func guidedLock(client: ZooKeeperClient, store: Store, invoice: Invoice) async throws {
-    let mutex = try DistributedMutex(client: client, path: "/locks/invoices", ownerName: "billing 2")
+    let mutex = try DistributedMutex(client: client, path: "/locks/invoices", id: "billing 2")
     try await mutex.withLock { lease in  // the closure is cancelled if the lock is lost
         guard lease.isValid else { return }  // false before the server can give the lock away
         try await store.write(invoice, token: lease.fencingToken)  // the store refuses stale tokens
@@ -16,7 +16,7 @@ func guidedLock(client: ZooKeeperClient, store: Store, invoice: Invoice) async t
 func gettingStarted(store: Store, invoice: Invoice) async throws {
     let settings = try ZooKeeperClientConfiguration(connectionString: "127.0.0.1:2181")
     try await withZooKeeperClient(configuration: settings) { client in
-        let mutex = try DistributedMutex(client: client, path: "/locks/invoices", ownerName: "billing 2")
+        let mutex = try DistributedMutex(client: client, path: "/locks/invoices", id: "billing 2")
         try await mutex.withLock { lease in
             try await store.write(invoice, token: lease.fencingToken)
         }

@@ -2,14 +2,14 @@ import ZooKeeper
 import ZooKeeperRecipes
 
 func mutex(client: ZooKeeperClient, store: Store, invoice: Invoice) async throws {
-    let mutex = try DistributedMutex(client: client, path: "/locks/invoices", ownerName: "billing 2")
+    let mutex = try DistributedMutex(client: client, path: "/locks/invoices", id: "billing 2")
     try await mutex.withLock { lease in
         try await store.write(invoice, token: lease.fencingToken)
     }
 }
 
 func mutexHandle(mutex: DistributedMutex) async throws {
-    let lease = try await mutex.acquire(waitingAtMost: .seconds(5))
+    let lease = try await mutex.acquire(timeout: .seconds(5))
     Task {
         for await state in lease.states {
             if state.isAtRisk { beginNothingNew(until: state.atRiskUntil) }
@@ -31,7 +31,7 @@ func mutexAgain(mutex: DistributedMutex) async throws {
 
 func mutexQueue(mutex: DistributedMutex) async throws {
     for entry in try await mutex.queue() {
-        print(entry.position, entry.ownerName, entry.isHolder ? "holds" : "waits", entry.token as Any)
+        print(entry.position, entry.participantID, entry.isHolder ? "holds" : "waits", entry.token as Any)
     }
     if let holder = try await mutex.queue().first {
         try await mutex.requestRelease(from: holder, reason: "the database is moved at noon")
@@ -40,7 +40,7 @@ func mutexQueue(mutex: DistributedMutex) async throws {
 
 func mutexAsked(lease: Lease) async {
     for await request in lease.releaseRequests {
-        print("\(request.asker) asks for the lock: \(request.reason)")
+        print("\(request.requesterID) asks for the lock: \(request.reason)")
     }
 }
 
@@ -52,7 +52,7 @@ func guardedWrite(lease: Lease) async throws {
 }
 
 func semaphore(client: ZooKeeperClient, exportReport: @escaping @Sendable () async throws -> Void) async throws {
-    let semaphore = try DistributedSemaphore(client: client, path: "/limits/exports", limit: 3, ownerName: "web 2")
+    let semaphore = try DistributedSemaphore(client: client, path: "/limits/exports", limit: 3, id: "web 2")
     try await semaphore.withLease { lease in
         try await exportReport()
     }
@@ -62,7 +62,7 @@ func multiLock(
     source: DistributedMutex, target: ReadWriteLock, move: @escaping @Sendable (String, String) async throws -> Void
 ) async throws {
     let both = try MultiLock([.mutex(source), .write(target)])
-    try await both.withLock(waitingAtMost: .seconds(10)) { leases in
+    try await both.withLock(timeout: .seconds(10)) { leases in
         try await move(leases.paths[0], leases.paths[1])
     }
 }

@@ -16,7 +16,7 @@ func partitionPlan() {
 }
 
 func cordon(client: ZooKeeperClient) async throws {
-    try await PartitionGroup.cordon("web3", note: "a disk fails", at: "/app/shards", client: client)
+    try await PartitionGroup.cordon("web3", client: client, path: "/app/shards", reason: "a disk fails")
 }
 
 func events(of partition: String) -> AsyncStream<Event> { AsyncStream { $0.finish() } }

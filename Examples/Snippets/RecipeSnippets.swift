@@ -31,21 +31,21 @@ func gatedSequence(_ events: AsyncStream<Event>, gate: EventGate, store: Store) 
 }
 
 func readWriteLock(client: ZooKeeperClient, store: Store, items: [String]) async throws {
-    let lock = try ReadWriteLock(client: client, path: "/locks/catalogue", holderName: "importer 3")
+    let lock = try ReadWriteLock(client: client, path: "/locks/catalogue", id: "importer 3")
     try await lock.withWriteLock { lease in
         try await store.replaceAll(with: items, token: lease.fencingToken)
     }
 }
 
 func patientWriteLock(client: ZooKeeperClient, store: Store, items: [String]) async throws {
-    let lock = try ReadWriteLock(client: client, path: "/locks/catalogue", holderName: "importer 3")
-    try await lock.withWriteLock(waitingAtMost: .seconds(5)) { lease in
+    let lock = try ReadWriteLock(client: client, path: "/locks/catalogue", id: "importer 3")
+    try await lock.withWriteLock(timeout: .seconds(5)) { lease in
         try await store.replaceAll(with: items, token: lease.fencingToken)
     }
 }
 
 func nodeCache(client: ZooKeeperClient) async throws {
-    try await withNodeCache("/service/settings", client: client) { cache in
+    try await withNodeCache(client: client, path: "/service/settings") { cache in
         for await entry in cache.changes {
             if let data = entry.data { apply(data) }
         }
@@ -54,7 +54,7 @@ func nodeCache(client: ZooKeeperClient) async throws {
 
 func handlingErrors(_ lock: ReadWriteLock, store: Store, items: [String]) async throws {
     do {
-        try await lock.withWriteLock(waitingAtMost: .seconds(5)) { lease in
+        try await lock.withWriteLock(timeout: .seconds(5)) { lease in
             try await store.replaceAll(with: items, token: lease.fencingToken)
         }
     } catch let error as RecipeError where error.code == .timedOut {
@@ -67,7 +67,7 @@ func handlingErrors(_ lock: ReadWriteLock, store: Store, items: [String]) async 
 }
 
 func mutex(client: ZooKeeperClient, store: Store, invoice: Event) async throws {
-    let mutex = try DistributedMutex(client: client, path: "/locks/invoices", ownerName: "billing 2")
+    let mutex = try DistributedMutex(client: client, path: "/locks/invoices", id: "billing 2")
     try await mutex.withLock { lease in
         try store.write(invoice, token: lease.fencingToken)
     }

@@ -16,7 +16,7 @@ func settle(_ day: String, token: FencingToken) async throws {}
 func scheduledTask(client: ZooKeeperClient, logger: Logger) async throws {
     let schedule = try Schedule.daily(at: TimeOfDay(hour: 2, minute: 30), in: "America/New_York")
     let task = try ScheduledTask(
-        name: "settle", schedule: schedule, client: client, path: "/app/settle", node: "batch1", delivery: .atLeastOnce
+        client: client, path: "/app/settle", id: "batch1", name: "settle", schedule: schedule, delivery: .atLeastOnce
     ) { run in
         try await settle(run.period.id, token: run.fencingToken)
     }
@@ -30,8 +30,8 @@ func nightlyBatch(client: ZooKeeperClient, schedule: ZooKeeperScheduling.Schedul
     configuration.drain = .proceed(after: .seconds(60))
     configuration.takeover = .resume
     return try ScheduledTask(
-        name: "settle", schedule: schedule, client: client, path: "/app/settle", node: "batch1",
-        delivery: .atLeastOnce, configuration: configuration
+        client: client, path: "/app/settle", id: "batch1", name: "settle", schedule: schedule, delivery: .atLeastOnce,
+        configuration: configuration
     ) { run in
         for account in try await accounts(after: run.lastCheckpoint) {
             try await settle(account, token: run.fencingToken)
@@ -50,7 +50,7 @@ func accounts(after account: String?) async throws -> [String] { [] }
 
 func heartbeats(client: ZooKeeperClient) throws -> ScheduledTask {
     try ScheduledTask(
-        name: "scheduler", schedule: .startsWithLeadership, client: client, path: "/app/scheduler", node: "web1",
+        client: client, path: "/app/scheduler", id: "web1", name: "scheduler", schedule: .startsWithLeadership,
         delivery: .atLeastOnce
     ) { run in
         // Cancelled and awaited before the next node begins its own.
@@ -65,12 +65,12 @@ struct HeartbeatScheduler: Service {
 }
 
 func control(client: ZooKeeperClient) async throws {
-    let control = try ScheduledTaskControl(path: "/app/settle", client: client, operator: "ada")
-    try await control.pause(note: "migration until noon")
+    let control = try ScheduledTaskControl(client: client, path: "/app/settle", id: "ada")
+    try await control.pause(reason: "migration until noon")
 }
 
 func history(client: ZooKeeperClient) async throws {
-    for run in try await ScheduledTaskHistory(path: "/app/settle", client: client).runs() {
+    for run in try await ScheduledTaskHistory(client: client, path: "/app/settle").runs() {
         print(run.period, run.state, run.node, run.attempt, run.duration ?? .zero, run.explanation ?? "")
     }
 }

@@ -9,12 +9,12 @@ func expiredSession() async throws {
         let settings = try ZooKeeperClientConfiguration(
             connectionString: server.connectionString, sessionTimeout: .seconds(2))
         try await withZooKeeperClient(configuration: settings) { client in
-            let mutex = try DistributedMutex(client: client, path: "/locks/invoices", ownerName: "test")
+            let mutex = try DistributedMutex(client: client, path: "/locks/invoices", id: "test")
             let lease = try await mutex.acquire()
 
             try await server.expireSession(of: client)
 
-            let reason = try await lease.lost
+            let reason = try await lease.waitUntilLost()
             print(reason, lease.isValid)
             await lease.release()
         }
@@ -27,11 +27,11 @@ func silentNetwork() async throws {
         let settings = try ZooKeeperClientConfiguration(
             connectionString: proxy.connectionString, sessionTimeout: .seconds(2))
         try await withZooKeeperClient(configuration: settings) { client in
-            let mutex = try DistributedMutex(client: client, path: "/locks/invoices", ownerName: "test")
+            let mutex = try DistributedMutex(client: client, path: "/locks/invoices", id: "test")
             let lease = try await mutex.acquire()
 
             await proxy.hold()
-            let reason = try await lease.lost
+            let reason = try await lease.waitUntilLost()
             print(reason, lease.isValid)
 
             await proxy.release()

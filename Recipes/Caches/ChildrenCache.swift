@@ -8,7 +8,7 @@ public import ZooKeeper
 /// reports the newest content, and ``updates`` reports each addition, change and removal.
 ///
 /// ```swift
-/// try await withChildrenCache("/service/instances", client: client) { cache in
+/// try await withChildrenCache(client: client, path: "/service/instances") { cache in
 ///     for await entry in cache.changes {
 ///         if let instances = entry.snapshot { balancer.use(instances.map(\.data)) }
 ///     }
@@ -82,7 +82,7 @@ public final class ChildrenCache: Service, Sendable {
     /// - Throws: `ZooKeeperError` with code `.invalidPath`, or `.invalidConfiguration` if the interval or the number of
     ///   reads is not above zero.
     public init(
-        _ path: String, client: ZooKeeperClient, configuration: Configuration = Configuration(),
+        client: ZooKeeperClient, path: String, configuration: Configuration = Configuration(),
         logger: Logger = .current
     ) throws(ZooKeeperError) {
         self.path = try ZNodePath(path).string
@@ -134,13 +134,13 @@ public final class ChildrenCache: Service, Sendable {
 /// - Throws: `ZooKeeperError` with code `.invalidPath` or `.invalidConfiguration`, or the error of `operation`.
 /// - Complexity: As ``ChildrenCache/run()``.
 public func withChildrenCache<Result: Sendable>(
-    _ path: String,
     client: ZooKeeperClient,
+    path: String,
     configuration: ChildrenCache.Configuration = .init(),
     logger: Logger = .current,
-    operation: (ChildrenCache) async throws -> Result
+    _ operation: (ChildrenCache) async throws -> Result
 ) async throws -> Result {
-    let cache = try ChildrenCache(path, client: client, configuration: configuration, logger: logger)
+    let cache = try ChildrenCache(client: client, path: path, configuration: configuration, logger: logger)
     // If the client stops, the cache's sequence ends. Only the result of the operation matters.
     return try await withInnerService(cache, operation: operation)
 }

@@ -9,7 +9,7 @@ public import ZooKeeper
 /// contents.
 ///
 /// ```swift
-/// try await withNodeCache("/service/settings", client: client) { cache in
+/// try await withNodeCache(client: client, path: "/service/settings") { cache in
 ///     for await entry in cache.changes {
 ///         if let data = entry.data { apply(data) }
 ///     }
@@ -88,7 +88,7 @@ public final class NodeCache: Service, Sendable {
     ///   - client: The client that reads the znode.
     ///   - logger: The logger for failed reads.
     /// - Throws: `ZooKeeperError` with code `.invalidPath`.
-    public init(_ path: String, client: ZooKeeperClient, logger: Logger = .current) throws(ZooKeeperError) {
+    public init(client: ZooKeeperClient, path: String, logger: Logger = .current) throws(ZooKeeperError) {
         self.path = try ZNodePath(path).string
         follower = SubtreeFollower(.node(path), client: client, logger: logger) { Entry($0) }
     }
@@ -126,12 +126,12 @@ public final class NodeCache: Service, Sendable {
 /// - Throws: `ZooKeeperError` with code `.invalidPath`, or the error of `operation`.
 /// - Complexity: As ``NodeCache/run()``.
 public func withNodeCache<Result: Sendable>(
-    _ path: String,
     client: ZooKeeperClient,
+    path: String,
     logger: Logger = .current,
-    operation: (NodeCache) async throws -> Result
+    _ operation: (NodeCache) async throws -> Result
 ) async throws -> Result {
-    let cache = try NodeCache(path, client: client, logger: logger)
+    let cache = try NodeCache(client: client, path: path, logger: logger)
     // If the client stops, the cache's sequence ends. Only the result of the operation matters.
     return try await withInnerService(cache, operation: operation)
 }

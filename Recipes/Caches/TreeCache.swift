@@ -9,7 +9,7 @@ public import ZooKeeper
 /// and ``updates`` reports each addition, change and removal.
 ///
 /// ```swift
-/// try await withTreeCache("/settings", client: client) { tree in
+/// try await withTreeCache(client: client, path: "/settings") { tree in
 ///     for await update in tree.updates {
 ///         for change in update.changes { apply(change) }
 ///     }
@@ -79,7 +79,7 @@ public final class TreeCache: Service, Sendable {
     /// - Throws: `ZooKeeperError` with code `.invalidPath`, or `.invalidConfiguration` if the depth is negative, or the
     ///   interval or the number of reads is not above zero.
     public init(
-        _ path: String, client: ZooKeeperClient, configuration: Configuration = Configuration(),
+        client: ZooKeeperClient, path: String, configuration: Configuration = Configuration(),
         logger: Logger = .current
     ) throws(ZooKeeperError) {
         self.path = try ZNodePath(path).string
@@ -128,13 +128,13 @@ public final class TreeCache: Service, Sendable {
 /// - Throws: `ZooKeeperError` with code `.invalidPath` or `.invalidConfiguration`, or the error of `operation`.
 /// - Complexity: As ``TreeCache/run()``.
 public func withTreeCache<Result: Sendable>(
-    _ path: String,
     client: ZooKeeperClient,
+    path: String,
     configuration: TreeCache.Configuration = .init(),
     logger: Logger = .current,
-    operation: (TreeCache) async throws -> Result
+    _ operation: (TreeCache) async throws -> Result
 ) async throws -> Result {
-    let cache = try TreeCache(path, client: client, configuration: configuration, logger: logger)
+    let cache = try TreeCache(client: client, path: path, configuration: configuration, logger: logger)
     // If the client stops, the cache's sequence ends. Only the result of the operation matters.
     return try await withInnerService(cache, operation: operation)
 }

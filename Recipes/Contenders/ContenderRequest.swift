@@ -18,15 +18,15 @@ package struct ContenderRequest: Sendable, Hashable {
 
     package var kind: Kind
     /// The ID of the sender.
-    package var asker: String
+    package var requesterID: String
     /// The reason, for operators.
     package var reason: String
     /// Further details that the kind needs, such as names of candidates and priorities.
     package var details: [String: String]
 
-    package init(_ kind: Kind, asker: String, reason: String = "", details: [String: String] = [:]) {
+    package init(_ kind: Kind, requesterID: String, reason: String = "", details: [String: String] = [:]) {
         self.kind = kind
-        self.asker = asker
+        self.requesterID = requesterID
         self.reason = reason
         self.details = details
     }
@@ -37,7 +37,7 @@ package struct ContenderRequest: Sendable, Hashable {
     init?(_ data: [UInt8]) {
         let text = NodeText(data)
         guard let kind = text["kind"].flatMap(Kind.init) else { return nil }
-        self.init(kind, asker: text["from"] ?? "", reason: text["reason"] ?? "")
+        self.init(kind, requesterID: text["from"] ?? "", reason: text["reason"] ?? "")
         for (key, value) in text.fields where key.hasBytePrefix(Self.detailPrefix) {
             details[String(Substring(key.utf8.dropFirst(Self.detailPrefix.utf8.count)))] = value
         }
@@ -46,7 +46,7 @@ package struct ContenderRequest: Sendable, Hashable {
     var bytes: [UInt8] {
         var text = NodeText()
         text["kind"] = kind.rawValue
-        text["from"] = asker
+        text["from"] = requesterID
         text["reason"] = reason
         for key in details.keys.sorted() { text[Self.detailPrefix + key] = details[key] }
         return text.bytes

@@ -21,7 +21,7 @@ public protocol Grant: Sendable {
     ///
     /// - Throws: `CancellationError` if the task is cancelled.
     /// - Complexity: No request is sent.
-    var lost: LossReason { get async throws }
+    func waitUntilLost() async throws -> LossReason
 
     /// Executes operations as one transaction that succeeds only while the grant is valid.
     ///

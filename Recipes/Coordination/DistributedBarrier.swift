@@ -105,14 +105,14 @@ public final class DistributedBarrier: Sendable {
     /// The wait continues across lost connections and sessions. If the barrier is removed and set again quickly, the
     /// wait may continue without noticing it.
     ///
-    /// - Parameter patience: The timeout, which includes the wait for a connection. `nil` waits without limit.
+    /// - Parameter timeout: The timeout, which includes the wait for a connection. `nil` waits without limit.
     /// - Throws: ``RecipeError`` with code `.timedOut`; `ZooKeeperError` with code `.noAuth` or `.clientStopped`;
     ///   `CancellationError`. No watch remains set.
     /// - Complexity: 2 requests in 1 round trip if the barrier is not set; a quorum commits the first one. Otherwise 2
     ///   more requests in 1 round trip after each event of the znode.
-    public func wait(waitingAtMost patience: Duration? = nil) async throws {
+    public func wait(timeout: Duration? = nil) async throws {
         let (client, path) = (client, path)
-        try await client.within(patience, of: .barrier, at: path) {
+        try await client.within(timeout, of: .barrier, at: path) {
             var backoff = client.makeBackoff(.quick)
             while true {
                 let (results, watch) = try await client.flight(watching: path) { sink in

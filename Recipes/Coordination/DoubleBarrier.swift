@@ -4,7 +4,7 @@ public import ZooKeeper
 ///
 /// ```swift
 /// let barrier = try DoubleBarrier(client: client, path: "/jobs/17/phase2", participants: 5)
-/// try await barrier.withBarrier(waitingAtMost: .seconds(60), leavingAtMost: .seconds(600)) {
+/// try await barrier.withBarrier(timeout: .seconds(60), leaveTimeout: .seconds(600)) {
 ///     try await compute()
 /// }
 /// ```
@@ -27,7 +27,7 @@ public import ZooKeeper
 /// - Only ephemeral znodes count. Other children, such as subdirectories and persistent znodes, are ignored.
 /// - If the session of a participant ends while it waits, it enters again in the next session under the same name. If
 ///   its session ends after its round has started, it is excluded from the round: its operation is cancelled,
-///   ``withBarrier(waitingAtMost:leavingAtMost:_:)`` throws, and its znode is not created again.
+///   ``withBarrier(timeout:leaveTimeout:_:)`` throws, and its znode is not created again.
 /// - Leaving waits for the participants of the same round, not for those of the next one. A participant whose session
 ///   ends has left. However the call ends, the participant's znode is deleted.
 public final class DoubleBarrier: Sendable {
@@ -72,8 +72,8 @@ public final class DoubleBarrier: Sendable {
     /// the end of its session only on its next connection.
     ///
     /// - Parameters:
-    ///   - patience: The timeout for the other participants to enter. `nil` waits without limit.
-    ///   - leavePatience: The timeout for the other participants to leave. `nil` waits without limit.
+    ///   - timeout: The timeout for the other participants to enter. `nil` waits without limit.
+    ///   - leaveTimeout: The timeout for the other participants to leave. `nil` waits without limit.
     ///   - operation: Runs in a child task after all participants have entered. If it throws, this participant leaves
     ///     without waiting for the others. The znode exists until the operation has ended: neither a cancellation nor a
     ///     graceful shutdown deletes it earlier.
@@ -88,19 +88,19 @@ public final class DoubleBarrier: Sendable {
     ///   to enter sends 1 more for each other child, and 1 to start the round. Leaving takes 6 requests, 4 for each
     ///   participant that it waits for, and 1 to delete `ready`.
     public func withBarrier<Result: Sendable>(
-        waitingAtMost patience: Duration? = nil,
-        leavingAtMost leavePatience: Duration? = nil,
+        timeout: Duration? = nil,
+        leaveTimeout: Duration? = nil,
         _ operation: @escaping @Sendable () async throws -> Result
     ) async throws -> Result {
         let name = Self.namePrefix + ContenderName.makeUUID(using: client.randomness)
-        let node = try PersistentNode(path(of: name), client: client, logger: client.logger)
+        let node = try PersistentNode(client: client, path: path(of: name), logger: client.logger)
         let (result, passed) = try await running(node) {
-            let passed = try await client.within(patience, of: .barrier, at: path) {
+            let passed = try await client.within(timeout, of: .barrier, at: path) {
                 try await self.enter(node, as: name)
             }
             return (try await run(operation, inside: node), passed)
         }
-        try await client.within(leavePatience, of: .barrier, at: path) { try await self.leave(passedAt: passed) }
+        try await client.within(leaveTimeout, of: .barrier, at: path) { try await self.leave(passedAt: passed) }
         return result
     }
 

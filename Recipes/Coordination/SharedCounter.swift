@@ -113,27 +113,27 @@ public final class SharedCounter: Sendable {
 
     /// Returns the number after a `sync` with the leader; creates the znode if it does not exist.
     ///
-    /// - Parameter patience: The timeout, which includes the wait for the ensemble. `nil` tries without limit.
+    /// - Parameter timeout: The timeout, which includes the wait for the ensemble. `nil` tries without limit.
     /// - Returns: The number.
     /// - Throws: ``RecipeError`` with code `.unreadable` or `.timedOut`; `ZooKeeperError`; `CancellationError`.
     /// - Complexity: 2 requests in 2 round trips; a few more if the znode must be created.
-    public func number(waitingAtMost patience: Duration? = nil) async throws -> Int64 {
-        try Self.decode(try await shared.value(waitingAtMost: patience).data, format, path)
+    public func number(timeout: Duration? = nil) async throws -> Int64 {
+        try Self.decode(try await shared.value(timeout: timeout).data, format, path)
     }
 
     /// Adds to the number.
     ///
     /// - Parameters:
     ///   - delta: The number to add, which may be negative.
-    ///   - patience: The timeout, which includes the wait for the ensemble. `nil` tries without limit.
+    ///   - timeout: The timeout, which includes the wait for the ensemble. `nil` tries without limit.
     /// - Returns: The number after the addition.
     /// - Throws: ``RecipeError`` with code `.overflow` or `.unreadable`, in which case nothing was written; `.timedOut`
     ///   or `.outcomeUnknown`, in which case the number may have been written; `ZooKeeperError`, such as `.noAuth`;
     ///   `CancellationError`, in which case the number may have been written.
     /// - Complexity: 3 requests in 3 round trips for each attempt.
     @discardableResult
-    public func add(_ delta: Int64, waitingAtMost patience: Duration? = nil) async throws -> Int64 {
-        try await update(waitingAtMost: patience) { [path, format] number in
+    public func add(_ delta: Int64, timeout: Duration? = nil) async throws -> Int64 {
+        try await update(timeout: timeout) { [path, format] number in
             let (sum, overflow) = number.addingReportingOverflow(delta)
             guard !overflow else {
                 throw RecipeError(
@@ -146,17 +146,17 @@ public final class SharedCounter: Sendable {
     /// Replaces the number by one that is computed from it.
     ///
     /// - Parameters:
-    ///   - patience: The timeout, which includes the wait for the ensemble. `nil` tries without limit.
+    ///   - timeout: The timeout, which includes the wait for the ensemble. `nil` tries without limit.
     ///   - transform: Returns the new number for the current one. It may be called several times.
     /// - Returns: The new number.
-    /// - Throws: The errors of ``add(_:waitingAtMost:)``, or the error of `transform`.
+    /// - Throws: The errors of ``add(_:timeout:)``, or the error of `transform`.
     /// - Complexity: 3 requests in 3 round trips for each attempt.
     @discardableResult
     public func update(
-        waitingAtMost patience: Duration? = nil, _ transform: @escaping @Sendable (Int64) throws -> Int64
+        timeout: Duration? = nil, _ transform: @escaping @Sendable (Int64) throws -> Int64
     ) async throws -> Int64 {
         let (format, path) = (format, path)
-        let value = try await shared.update(waitingAtMost: patience) { data in
+        let value = try await shared.update(timeout: timeout) { data in
             let new = try transform(Self.decode(data, format, path))
             guard let encoded = format.encode(new) else {
                 throw RecipeError(.overflow, in: .sharedValue, path: path, message: "\(new) does not fit \(format)")
@@ -171,18 +171,18 @@ public final class SharedCounter: Sendable {
     /// - Parameters:
     ///   - number: The new number.
     ///   - expected: The number to replace.
-    ///   - patience: The timeout, which includes the wait for the ensemble. `nil` tries without limit.
+    ///   - timeout: The timeout, which includes the wait for the ensemble. `nil` tries without limit.
     /// - Returns: Whether the number was the expected one and has been replaced.
-    /// - Throws: The errors of ``add(_:waitingAtMost:)``.
+    /// - Throws: The errors of ``add(_:timeout:)``.
     /// - Complexity: 3 requests in 3 round trips for each attempt, or 2 in 2 if the number is not the expected one.
     public func set(
-        _ number: Int64, replacing expected: Int64, waitingAtMost patience: Duration? = nil
+        _ number: Int64, replacing expected: Int64, timeout: Duration? = nil
     ) async throws -> Bool {
         guard let data = format.encode(number) else {
             throw RecipeError(.overflow, in: .sharedValue, path: path, message: "\(number) does not fit \(format)")
         }
         let (shared, format, path) = (shared, format, path)
-        return try await shared.client.within(patience, of: .sharedValue, at: path) {
+        return try await shared.client.within(timeout, of: .sharedValue, at: path) {
             while true {
                 let known = try await shared.value()
                 guard try Self.decode(known.data, format, path) == expected else { return false }

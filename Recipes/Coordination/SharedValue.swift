@@ -53,12 +53,12 @@ public final class SharedValue: Sendable {
 
     /// Returns the value after a `sync` with the leader; creates the znode if it does not exist.
     ///
-    /// - Parameter patience: The timeout, which includes the wait for the ensemble. `nil` tries without limit.
+    /// - Parameter timeout: The timeout, which includes the wait for the ensemble. `nil` tries without limit.
     /// - Returns: The value and its stat.
     /// - Throws: ``RecipeError`` with code `.timedOut`; `ZooKeeperError`, such as `.noAuth`; `CancellationError`.
     /// - Complexity: 2 requests in 2 round trips; a few more if the znode must be created.
-    public func value(waitingAtMost patience: Duration? = nil) async throws -> VersionedValue {
-        try await client.within(patience, of: .sharedValue, at: path) { try await self.read() }
+    public func value(timeout: Duration? = nil) async throws -> VersionedValue {
+        try await client.within(timeout, of: .sharedValue, at: path) { try await self.read() }
     }
 
     private func read() async throws -> VersionedValue {
@@ -86,16 +86,16 @@ public final class SharedValue: Sendable {
     /// - Parameters:
     ///   - data: The new data.
     ///   - known: The value that was read before.
-    ///   - patience: The timeout, which includes the wait for the ensemble. `nil` tries without limit.
+    ///   - timeout: The timeout, which includes the wait for the ensemble. `nil` tries without limit.
     /// - Returns: The new value; `nil` if another process has written the value, in which case nothing was written.
     /// - Throws: ``RecipeError`` with code `.outcomeUnknown`; `.timedOut`, in which case the value may have been
     ///   written; `.invalidArgument` if the version of `known` is -1, which would match any version; `ZooKeeperError`,
     ///   such as `.noAuth` or `.noNode`; `CancellationError`, in which case the value may have been written.
     /// - Complexity: 1 request.
     public func set(
-        _ data: [UInt8], replacing known: VersionedValue, waitingAtMost patience: Duration? = nil
+        _ data: [UInt8], replacing known: VersionedValue, timeout: Duration? = nil
     ) async throws -> VersionedValue? {
-        try await client.within(patience, of: .sharedValue, at: path) { try await self.write(data, replacing: known) }
+        try await client.within(timeout, of: .sharedValue, at: path) { try await self.write(data, replacing: known) }
     }
 
     private func write(_ data: [UInt8], replacing known: VersionedValue) async throws -> VersionedValue? {
@@ -124,7 +124,7 @@ public final class SharedValue: Sendable {
     /// Replaces the value by one that is computed from it, and retries until no other process has written in between.
     ///
     /// - Parameters:
-    ///   - patience: The timeout, which includes the wait for the ensemble. `nil` tries without limit.
+    ///   - timeout: The timeout, which includes the wait for the ensemble. `nil` tries without limit.
     ///   - transform: Returns the new data for the current data. It may be called several times.
     /// - Returns: The new value.
     /// - Throws: ``RecipeError`` with code `.outcomeUnknown`; `.timedOut`, in which case the value may have been
@@ -133,10 +133,10 @@ public final class SharedValue: Sendable {
     /// - Complexity: 3 requests in 3 round trips for each attempt. The pauses between attempts grow, up to 200 ms.
     @discardableResult
     public func update(
-        waitingAtMost patience: Duration? = nil,
+        timeout: Duration? = nil,
         _ transform: @escaping @Sendable ([UInt8]) throws -> [UInt8]
     ) async throws -> VersionedValue {
-        try await client.within(patience, of: .sharedValue, at: path) {
+        try await client.within(timeout, of: .sharedValue, at: path) {
             var backoff = Backoff(
                 initial: .milliseconds(2), cap: .milliseconds(200), seed: self.client.randomness.next())
             while true {
@@ -163,6 +163,6 @@ public final class SharedValue: Sendable {
     public func withChanges<Result: Sendable>(
         logger: Logger = .current, _ operation: (NodeCache) async throws -> Result
     ) async throws -> Result {
-        try await withNodeCache(path, client: client, logger: logger, operation: operation)
+        try await withNodeCache(client: client, path: path, logger: logger, operation)
     }
 }

@@ -40,8 +40,8 @@ public struct ExclusiveWindow: Grant {
     /// Waits until the window is lost, which cancels the operation's task; one that ends in order is not lost.
     ///
     /// - Throws: `CancellationError` when the task is cancelled.
-    public var lost: LossReason {
-        get async throws { try await loss.wait() }
+    public func waitUntilLost() async throws -> LossReason {
+        try await loss.wait()
     }
 
     /// Executes operations as one transaction that succeeds only while the window stands.

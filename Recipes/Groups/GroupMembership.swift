@@ -9,7 +9,7 @@ public import ZooKeeper
 /// data. This is the layout of Apache Curator's `GroupMember`. A member is listed as long as its session exists.
 ///
 /// ```swift
-/// let membership = try GroupMembership("/service/members", memberID: "web1", data: address, client: client)
+/// let membership = try GroupMembership(client: client, path: "/service/members", id: "web1", data: address)
 /// async let run: Void = membership.run()
 /// for await members in membership.changes where members.isLive {
 ///     balancer.rebuild(members.map(\.id))
@@ -51,7 +51,7 @@ public final class GroupMembership: Service, Sendable {
     /// The path of the group.
     public let path: String
     /// The ID of this member.
-    public let memberID: String
+    public let id: String
     /// The node that maintains the znode of this member.
     public let node: PersistentNode
     private let configuration: Configuration
@@ -61,7 +61,7 @@ public final class GroupMembership: Service, Sendable {
     ///
     /// - Parameters:
     ///   - path: The path of the group. It is created with its parents if it does not exist.
-    ///   - memberID: The ID of this member, which is the name of its znode. No two members may have the same ID.
+    ///   - id: The ID of this member, which is the name of its znode. No two members may have the same ID.
     ///   - data: The data of this member that other members read.
     ///   - client: The client whose session owns the znode.
     ///   - configuration: The configuration, or `nil` for the defaults.
@@ -69,17 +69,17 @@ public final class GroupMembership: Service, Sendable {
     /// - Throws: `ZooKeeperError` with code `.invalidPath` if the path is invalid or the ID cannot be the name of a
     ///   znode; `.invalidConfiguration` if the configuration of the cache is invalid.
     public init(
-        _ path: String, memberID: String, data: [UInt8] = [], client: ZooKeeperClient,
+        client: ZooKeeperClient, path: String, id: String, data: [UInt8] = [],
         configuration: Configuration? = nil, logger: Logger = .current
     ) throws(ZooKeeperError) {
         let configuration = configuration ?? Configuration(client: client)
         self.path = try ZNodePath(path).string
-        self.memberID = memberID
+        self.id = id
         self.configuration = configuration
         node = try PersistentNode(
-            ZNodePath(path).appending(memberID).string, data: data, client: client,
-            replacing: configuration.isEarlierLife, logger: logger)
-        observer = try GroupObserver(path, client: client, configuration: configuration.members, logger: logger)
+            client: client, path: ZNodePath(path).appending(id).string, data: data, isOwn: configuration.isEarlierLife,
+            logger: logger)
+        observer = try GroupObserver(client: client, path: path, configuration: configuration.members, logger: logger)
     }
 
     /// The members that are known now; the value comes from memory.
@@ -196,11 +196,11 @@ public final class GroupObserver: Service, Sendable {
     ///   - logger: The logger for failed reads.
     /// - Throws: `ZooKeeperError` with code `.invalidPath`, or `.invalidConfiguration` if the configuration is invalid.
     public init(
-        _ path: String, client: ZooKeeperClient, configuration: ChildrenCache.Configuration = .init(),
+        client: ZooKeeperClient, path: String, configuration: ChildrenCache.Configuration = .init(),
         logger: Logger = .current
     ) throws(ZooKeeperError) {
         self.path = path
-        cache = try ChildrenCache(path, client: client, configuration: configuration, logger: logger)
+        cache = try ChildrenCache(client: client, path: path, configuration: configuration, logger: logger)
     }
 
     /// The members that are known now; the value comes from memory.

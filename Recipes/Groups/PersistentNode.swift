@@ -9,7 +9,7 @@ public import ZooKeeper
 /// ended or because another client deleted it. ``states`` reports whether the znode exists.
 ///
 /// ```swift
-/// let node = try PersistentNode("/service/instances/web1", data: address, client: client)
+/// let node = try PersistentNode(client: client, path: "/service/instances/web1", data: address)
 /// try await ServiceGroup(services: [client, node], logger: logger).run()
 /// ```
 ///
@@ -72,8 +72,8 @@ public final class PersistentNode: Service, Sendable {
     ///   - logger: The logger for problems of the node.
     /// - Throws: `ZooKeeperError` with code `.invalidPath`.
     public init(
-        _ path: String, data: [UInt8] = [], client: ZooKeeperClient, acl: [ACL]? = nil,
-        replacing isOwn: @escaping @Sendable (StandingZNode) -> Bool = { _ in false }, logger: Logger = .current
+        client: ZooKeeperClient, path: String, data: [UInt8] = [], acl: [ACL]? = nil,
+        isOwn: @escaping @Sendable (StandingZNode) -> Bool = { _ in false }, logger: Logger = .current
     ) throws(ZooKeeperError) {
         self.path = try ZNodePath(path).string
         self.client = client
@@ -256,13 +256,13 @@ extension PersistentNode {
 /// - Complexity: Creating the znode takes 2 requests in 1 round trip, and deleting it takes 3 requests in 2 round
 ///   trips.
 public func withPersistentNode<Result: Sendable>(
-    _ path: String,
-    data: [UInt8] = [],
     client: ZooKeeperClient,
+    path: String,
+    data: [UInt8] = [],
     logger: Logger = .current,
-    operation: (PersistentNode) async throws -> Result
+    _ operation: (PersistentNode) async throws -> Result
 ) async throws -> Result {
-    let node = try PersistentNode(path, data: data, client: client, logger: logger)
+    let node = try PersistentNode(client: client, path: path, data: data, logger: logger)
     return try await running(node) {
         try await node.waitUntilStanding()
         return try await operation(node)

@@ -42,7 +42,7 @@ extension Election {
             }
             logger.info(
                 "The leader offers its place",
-                metadata: ["zookeeper.leader": "\(EscapedText.escaped(request.asker))"])
+                metadata: ["zookeeper.leader": "\(EscapedText.escaped(request.requesterID))"])
             contender.takePlace(of: holder, as: candidate, offer: offer)
         }
     }
@@ -54,7 +54,7 @@ extension Election {
         if let hooks {
             for request in requests where request.kind == .takeover {
                 guard let candidate = request.details["candidate"].flatMap({ ContenderName($0) }) else { continue }
-                hooks.onTakeover(request.asker, candidate)
+                hooks.onTakeover(request.requesterID, candidate)
             }
             return
         }
@@ -72,7 +72,7 @@ extension Election {
                 try await handOver(to: candidate, in: term, until: client.clock.now + patience)
                 logger.info(
                     "Hands over to a preferred participant",
-                    metadata: ["zookeeper.leader": "\(EscapedText.escaped(request.asker))"])
+                    metadata: ["zookeeper.leader": "\(EscapedText.escaped(request.requesterID))"])
                 return
             } catch let error as RecipeError {
                 logger.info("A preferred participant did not take over", metadata: ["zookeeper.reason": "\(error)"])

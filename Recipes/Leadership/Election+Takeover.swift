@@ -75,7 +75,7 @@ extension Election {
                 if let (path, session) = standing { ContenderRequest.withdraw(path, session: session) }
                 standing = nil
                 let request = ContenderRequest(
-                    .takeover, asker: id,
+                    .takeover, requesterID: id,
                     details: ["candidate": own, "priority": String(configuration.priority)])
                 standing = try await request.send(
                     to: epoch.candidate, inQueue: path, client: client, session: session

@@ -85,7 +85,7 @@ extension Election {
                     return .returned(.failed(.init(error)))
                 }
             }
-            group.addTask { (try? await term.lost) == nil ? .nothing : .over }
+            group.addTask { (try? await term.waitUntilLost()) == nil ? .nothing : .over }
             group.addTask { (try? await term.mustReturn.wait()) == nil ? .nothing : .over }
             group.addTask { (try? await term.ending.wait()).map { .ending($0) } ?? .nothing }
             group.addTask {

@@ -10,18 +10,18 @@ internal import ZooKeeper
 // that the offer no longer exists.
 extension Election {
     /// Transfers leadership to a participant and ends the current term.
-    func resign(to id: String, waitingAtMost patience: Duration) async throws {
-        let deadline = client.clock.now + patience
+    func resign(to id: String, timeout: Duration) async throws {
+        let deadline = client.clock.now + timeout
         guard let term else { throw RecipeError(.notLeading, in: .election, path: path) }
         guard !id.hasBytes(of: self.id) else {
             throw RecipeError(.invalidArgument, in: .election, path: path, message: "id is the leader's own, \"\(id)\"")
         }
         let participants = try await client.recipeSteps(until: deadline) { [client, path] in
-            try await LeaderSelector.participants(at: path, client: client)
+            try await LeaderSelector.participants(client: client, path: path)
         }
         guard let others = participants else {
             throw RecipeError(
-                .timedOut, in: .election, path: path, message: "the ensemble did not answer within \(patience)")
+                .timedOut, in: .election, path: path, message: "the ensemble did not answer within \(timeout)")
         }
         let named = others.first { $0.id.hasBytes(of: id) }
         guard let candidate = named.flatMap({ ContenderName($0.candidate) }) else {
@@ -40,7 +40,7 @@ extension Election {
         defer { finished.set(()) }
         guard term.ending.value == nil else { throw RecipeError(.notLeading, in: .election, path: path) }
         let session = term.held.session
-        let offer = ContenderRequest(.transfer, asker: id, details: ["holder": term.candidate.string])
+        let offer = ContenderRequest(.transfer, requesterID: id, details: ["holder": term.candidate.string])
         let standsBeside = ZNodePath.child(candidate.named(beside: term.candidate), of: path)
         let request: String?
         do {

@@ -33,7 +33,7 @@ final class Election: Sendable {
         ///
         /// The election itself takes no action. The hooks replace priorities: a participant with hooks that is ready
         /// asks every leader.
-        var onTakeover: @Sendable (_ asker: String, _ candidate: ContenderName) -> Void
+        var onTakeover: @Sendable (_ requesterID: String, _ candidate: ContenderName) -> Void
     }
 
     let client: ZooKeeperClient

@@ -31,7 +31,7 @@ extension LeaderSelector {
     /// - Throws: `ZooKeeperError`, such as `.noAuth` if a candidate znode cannot be read; `CancellationError`.
     /// - Complexity: One listing, then one read for each participant, in batches of 64. Each batch takes 1 round trip.
     public func participants() async throws -> [ElectionParticipant] {
-        try await Self.participants(at: path, client: election.client)
+        try await Self.participants(client: election.client, path: path)
     }
 
     /// Returns the participant at the front of the queue, or `nil` if there are no participants.
@@ -39,7 +39,7 @@ extension LeaderSelector {
     /// - Throws: `ZooKeeperError`, such as `.noAuth` if the candidate znode cannot be read; `CancellationError`.
     /// - Complexity: 2 requests in 2 round trips; 3 while a transfer is in progress.
     public func leader() async throws -> ElectionParticipant? {
-        try await Self.leader(at: path, client: election.client)
+        try await Self.leader(client: election.client, path: path)
     }
 
     /// Returns all participants of an election, for clients that do not take part.
@@ -51,7 +51,7 @@ extension LeaderSelector {
     /// - Returns: The participants in the order of the queue, the leader first.
     /// - Throws: `ZooKeeperError`, such as `.noAuth` if a candidate znode cannot be read; `CancellationError`.
     /// - Complexity: One listing, then one read for each participant, in batches of 64. Each batch takes 1 round trip.
-    public static func participants(at path: String, client: ZooKeeperClient) async throws -> [ElectionParticipant] {
+    public static func participants(client: ZooKeeperClient, path: String) async throws -> [ElectionParticipant] {
         try await client.recipeSteps { try await readParticipants(at: path, client: client) }
     }
 
@@ -79,7 +79,7 @@ extension LeaderSelector {
     /// - Returns: The participant, or `nil` if there are no participants.
     /// - Throws: `ZooKeeperError`, such as `.noAuth` if the candidate znode cannot be read; `CancellationError`.
     /// - Complexity: 2 requests in 2 round trips; 3 while a transfer is in progress.
-    public static func leader(at path: String, client: ZooKeeperClient) async throws -> ElectionParticipant? {
+    public static func leader(client: ZooKeeperClient, path: String) async throws -> ElectionParticipant? {
         try await client.recipeSteps { try await Candidate.first(in: path, client: client) }?
             .participant(isLeader: true)
     }

@@ -17,13 +17,13 @@ extension LeaderSelector {
     ///   - path: The directory of the election. It does not have to exist.
     ///   - client: The client that reads the queue.
     /// - Complexity: For each change, 3 requests in 3 round trips: one listing and two reads of the leader's znode.
-    public static func leaderChanges(at path: String, client: ZooKeeperClient) -> LeaderChanges {
+    public static func leaderChanges(client: ZooKeeperClient, path: String) -> LeaderChanges {
         LeaderChanges(path: path, client: client)
     }
 
     /// Returns the leaders of this election: the current leader first, then each next one.
     ///
-    /// See ``leaderChanges(at:client:)`` for the guarantees.
+    /// See ``leaderChanges(client:path:)`` for the guarantees.
     public func leaderChanges() -> LeaderChanges { LeaderChanges(path: path, client: election.client) }
 }
 

@@ -134,14 +134,14 @@ public final class LeaderLatch: Service, Sendable {
 
     /// Transfers leadership to a participant, whatever its position in the queue.
     ///
-    /// See ``LeaderSelector/resign(to:waitingAtMost:)`` for the guarantees and the errors.
+    /// See ``LeaderSelector/resign(to:timeout:)`` for the guarantees and the errors.
     /// - Parameters:
     ///   - id: The ID of the participant that leads next. If several participants have it, the first one in the queue.
-    ///   - patience: The time that the participant may take to accept. Default: 5 s.
-    /// - Throws: As ``LeaderSelector/resign(to:waitingAtMost:)``.
-    /// - Complexity: As ``LeaderSelector/resign(to:waitingAtMost:)``.
-    public func resign(to id: String, waitingAtMost patience: Duration = .seconds(5)) async throws {
-        try await election.resign(to: id, waitingAtMost: patience)
+    ///   - timeout: The time that the participant may take to accept. Default: 5 s.
+    /// - Throws: As ``LeaderSelector/resign(to:timeout:)``.
+    /// - Complexity: As ``LeaderSelector/resign(to:timeout:)``.
+    public func resign(to id: String, timeout: Duration = .seconds(5)) async throws {
+        try await election.resign(to: id, timeout: timeout)
     }
 
     /// Declares that this participant is ready to lead.
@@ -157,7 +157,7 @@ public final class LeaderLatch: Service, Sendable {
     /// - Throws: `ZooKeeperError`, such as `.noAuth` if a candidate znode cannot be read; `CancellationError`.
     /// - Complexity: One listing, then one read for each participant, in batches of 64. Each batch takes 1 round trip.
     public func participants() async throws -> [ElectionParticipant] {
-        try await LeaderSelector.participants(at: path, client: election.client)
+        try await LeaderSelector.participants(client: election.client, path: path)
     }
 
     /// Returns the participant at the front of the queue, or `nil` if there are no participants.
@@ -165,6 +165,6 @@ public final class LeaderLatch: Service, Sendable {
     /// - Throws: `ZooKeeperError`, such as `.noAuth` if the candidate znode cannot be read; `CancellationError`.
     /// - Complexity: 2 requests in 2 round trips; 3 while a transfer is in progress.
     public func leader() async throws -> ElectionParticipant? {
-        try await LeaderSelector.leader(at: path, client: election.client)
+        try await LeaderSelector.leader(client: election.client, path: path)
     }
 }

@@ -143,7 +143,7 @@ public final class LeaderSelector: Service, Sendable {
     ///
     /// - Parameters:
     ///   - id: The ID of the participant that leads next. If several participants have it, the first one in the queue.
-    ///   - patience: The time that the participant may take to accept. The time that the closure needs to end is not
+    ///   - timeout: The time that the participant may take to accept. The time that the closure needs to end is not
     ///     included. Default: 5 s.
     /// - Throws: ``RecipeError`` with one of these codes, after which this leader continues: `.notLeading` if this
     ///   participant does not lead; `.invalidArgument` if `id` is its own ID; `.unknownParticipant` if no participant
@@ -152,8 +152,8 @@ public final class LeaderSelector: Service, Sendable {
     ///   `ZooKeeperError`, such as `.noAuth`. `CancellationError`, after which the participant may still lead next.
     /// - Complexity: One listing and one read for each participant, in batches of 64; then 6 requests in 5 round trips
     ///   for the transfer, and 1 request to end the term.
-    public func resign(to id: String, waitingAtMost patience: Duration = .seconds(5)) async throws {
-        try await election.resign(to: id, waitingAtMost: patience)
+    public func resign(to id: String, timeout: Duration = .seconds(5)) async throws {
+        try await election.resign(to: id, timeout: timeout)
     }
 
     /// Declares that this participant is ready to lead.

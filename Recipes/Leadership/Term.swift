@@ -70,8 +70,8 @@ public final class Term: Grant {
     /// - Returns: The reason for the loss.
     /// - Throws: `CancellationError` if the task is cancelled.
     /// - Complexity: Sends no requests.
-    public var lost: LossReason {
-        get async throws { try await held.waitForLoss() }
+    public func waitUntilLost() async throws -> LossReason {
+        try await held.waitForLoss()
     }
 
     /// Executes operations as one transaction that succeeds only while this participant leads.

@@ -10,13 +10,7 @@ extension DistributedMutex {
     }
 
     func lease(_ patience: Patience) async throws -> Lease {
-        let lease = Lease(try await place(patience.deadline(client), waits: patience.waits))
-        // The calling task was cancelled while the lock was granted, so nobody would release the lease.
-        guard !Task.isCancelled else {
-            await lease.release()
-            throw CancellationError()
-        }
-        return lease
+        try await Lease(try await place(patience.deadline(client), waits: patience.waits)).unlessCancelled()
     }
 
     /// Acquires the lock and returns the held lock, which the caller must leave.

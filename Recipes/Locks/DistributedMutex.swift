@@ -3,7 +3,7 @@ public import ZooKeeper
 /// A mutex that excludes processes on different hosts.
 ///
 /// ```swift
-/// let mutex = try DistributedMutex(client: client, path: "/locks/invoices", ownerName: "billing 2")
+/// let mutex = try DistributedMutex(client: client, path: "/locks/invoices", id: "billing 2")
 /// try await mutex.withLock { lease in
 ///     try store.write(invoice, token: lease.fencingToken)
 /// }
@@ -12,15 +12,15 @@ public import ZooKeeper
 /// Waiting participants acquire the lock in first-in, first-out order. While the connection is lost, the holder keeps
 /// the lock until its deadline, and a waiting participant keeps its position in the queue as long as its session lives.
 ///
-/// The body of ``withLock(_:)`` runs as a child task. The lock is lost if its znode is deleted, the session expires, or
+/// The body of ``withLock(timeout:_:)`` runs as a child task. The lock is lost if its znode is deleted, the session expires, or
 /// the session cannot be confirmed before the deadline. In this case the body is cancelled and **awaited**, the lock is
-/// released, and ``withLock(_:)`` throws ``RecipeError`` with code `.lost`.
+/// released, and ``withLock(timeout:_:)`` throws ``RecipeError`` with code `.lost`.
 ///
-/// ``acquire(waitingAtMost:)`` returns a handle instead, for locks that are not acquired and released in one function.
+/// ``acquire(timeout:)`` returns a handle instead, for locks that are not acquired and released in one function.
 /// A handle cancels nothing when the lock is lost. ``Lease/states`` reports the risk of a loss and the loss.
 ///
 /// The mutex is reentrant by handle, with ``Lease/withLock(_:)`` or ``Lease/share()``, not by task or thread. Calling
-/// ``withLock(_:)`` or ``acquire(waitingAtMost:)`` inside a body of the same mutex would deadlock, and fails
+/// ``withLock(timeout:_:)`` or ``acquire(timeout:)`` inside a body of the same mutex would deadlock, and fails
 /// immediately with `.alreadyHeld`.
 ///
 /// The znode layout is that of Apache Curator's `InterProcessMutex`, so JVM processes can share the lock:
@@ -30,7 +30,7 @@ public final class DistributedMutex: Sendable {
     /// The path of the lock's directory.
     public let path: String
     /// The participant's ID, which other processes see in ``queue()``.
-    public let ownerName: String
+    public let id: String
     /// The application data in the lock's znode, for other processes to read; see ``LockQueueEntry/data``.
     public let data: [UInt8]
 
@@ -42,54 +42,40 @@ public final class DistributedMutex: Sendable {
     /// - Parameters:
     ///   - client: The client whose session holds the lock. It must be running; until it runs, all calls wait.
     ///   - path: The path of the lock's directory. The directory and its parents are created as needed.
-    ///   - ownerName: The participant's ID, shown to operators and other processes. Default: empty.
+    ///   - id: The participant's ID, shown to operators and other processes. Default: empty.
     ///   - data: Application data for other processes to read. If both data and ID are given, the znode holds
     ///     `key=value` lines. Default: empty.
     /// - Throws: `ZooKeeperError` with code `.invalidPath`.
     public init(
-        client: ZooKeeperClient, path: String, ownerName: String = "", data: [UInt8] = []
+        client: ZooKeeperClient, path: String, id: String = "", data: [UInt8] = []
     ) throws(ZooKeeperError) {
         _ = try ZNodePath(path)
         self.client = client
         self.path = path
-        self.ownerName = ownerName
+        self.id = id
         self.data = data
         key = LockPlace.Key(client, path)
     }
 
-    var lockData: LockData { LockData(ownerName: ownerName, data: data) }
+    var lockData: LockData { LockData(participantID: id, data: data) }
 
     /// Runs a body while holding the lock.
     ///
-    /// - Parameter body: The operation. It runs as a child task, which is cancelled if the lock is lost or the calling
-    ///   task is cancelled.
+    /// - Parameters:
+    ///   - timeout: The limit for acquiring the lock. It covers every step, including the wait for a connection. `nil`
+    ///     waits without limit.
+    ///   - body: The operation. It runs as a child task, which is cancelled if the lock is lost or the calling task is
+    ///     cancelled.
     /// - Returns: The value that the body returned.
-    /// - Throws: The error of the body; ``RecipeError`` with code `.lost`, `.alreadyHeld` or `.queueNumbersExhausted`;
+    /// - Throws: The error of the body; ``RecipeError`` with code `.timedOut`, `.lost`, `.alreadyHeld` or `.queueNumbersExhausted`;
     ///   `ZooKeeperError` with code `.noAuth` or `.clientStopped`; `CancellationError`. The lock is not held
     ///   afterwards.
     /// - Complexity: If the queue is empty, 2 requests in 1 round trip to acquire the lock, and 1 request to release
     ///   it.
     public func withLock<Result: Sendable>(
-        _ body: @escaping @Sendable (Lease) async throws -> Result
+        timeout: Duration? = nil, _ body: @escaping @Sendable (Lease) async throws -> Result
     ) async throws -> Result {
-        try await hold(.unlimited, body)
-    }
-
-    /// Runs a body while holding the lock, if the lock is acquired before a timeout.
-    ///
-    /// - Parameters:
-    ///   - patience: The timeout for acquiring the lock. It covers every step until the lock is acquired, including the
-    ///     wait for a connection.
-    ///   - body: The operation. It runs as a child task, which is cancelled if the lock is lost or the calling task is
-    ///     cancelled.
-    /// - Returns: The value that the body returned.
-    /// - Throws: ``RecipeError`` with code `.timedOut`; otherwise the errors of ``withLock(_:)``.
-    /// - Complexity: The same as ``withLock(_:)``.
-    public func withLock<Result: Sendable>(
-        waitingAtMost patience: Duration,
-        _ body: @escaping @Sendable (Lease) async throws -> Result
-    ) async throws -> Result {
-        try await hold(.atMost(patience), body)
+        try await hold(Patience(atMost: timeout), body)
     }
 
     /// Runs a body while holding the lock, if no participant holds the lock or waits for it.
@@ -99,7 +85,7 @@ public final class DistributedMutex: Sendable {
     /// - Returns: The value that the body returned.
     /// - Throws: ``RecipeError`` with code `.notAvailable` if another participant holds the lock or waits for it, or
     ///   `.timedOut` if the ensemble does not answer within the client's retry deadline; otherwise the errors of
-    ///   ``withLock(_:)``.
+    ///   ``withLock(timeout:_:)``.
     /// - Complexity: 1 request if the queue is not empty; no znode is created then. Otherwise 3 requests in 2 round
     ///   trips to acquire the lock, and 1 request to release it.
     public func tryWithLock<Result: Sendable>(
@@ -110,14 +96,14 @@ public final class DistributedMutex: Sendable {
 
     /// Acquires the lock.
     ///
-    /// - Parameter patience: The timeout. It covers every step until the lock is acquired, including the wait for a
+    /// - Parameter timeout: The limit. It covers every step until the lock is acquired, including the wait for a
     ///   connection. `nil` waits without limit.
     /// - Returns: A handle to the lock. Any task may release it.
     /// - Throws: ``RecipeError`` with code `.timedOut`, `.alreadyHeld` or `.queueNumbersExhausted`; `ZooKeeperError`
     ///   with code `.noAuth` or `.clientStopped`; `CancellationError`. The lock is not held afterwards.
     /// - Complexity: 2 requests in 1 round trip if the queue is empty.
-    public func acquire(waitingAtMost patience: Duration? = nil) async throws -> Lease {
-        try await lease(Patience(atMost: patience))
+    public func acquire(timeout: Duration? = nil) async throws -> Lease {
+        try await lease(Patience(atMost: timeout))
     }
 
     /// Acquires the lock if no participant holds it or waits for it.
@@ -125,7 +111,7 @@ public final class DistributedMutex: Sendable {
     /// - Returns: A handle to the lock. Any task may release it.
     /// - Throws: ``RecipeError`` with code `.notAvailable` if another participant holds the lock or waits for it, or
     ///   `.timedOut` if the ensemble does not answer within the client's retry deadline; otherwise the errors of
-    ///   ``acquire(waitingAtMost:)``.
+    ///   ``acquire(timeout:)``.
     /// - Complexity: 1 request if the queue is not empty; no znode is created then. Otherwise 3 requests in 2 round
     ///   trips.
     public func tryAcquire() async throws -> Lease {

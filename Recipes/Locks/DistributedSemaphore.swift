@@ -3,7 +3,7 @@ public import ZooKeeper
 /// A counting semaphore that limits how many leases processes hold at the same time.
 ///
 /// ```swift
-/// let semaphore = try DistributedSemaphore(client: client, path: "/limits/exports", limit: 3, ownerName: "web 2")
+/// let semaphore = try DistributedSemaphore(client: client, path: "/limits/exports", limit: 3, id: "web 2")
 /// try await semaphore.withLease { lease in
 ///     try await exportReport()
 /// }
@@ -30,7 +30,7 @@ public final class DistributedSemaphore: Sendable {
     /// The limit that is written if none is stored yet.
     public let initialLimit: Int
     /// The participant's ID, which other processes see in ``queue()``.
-    public let ownerName: String
+    public let id: String
     /// The application data in the znodes of leases, for other processes to read.
     public let data: [UInt8]
 
@@ -43,11 +43,11 @@ public final class DistributedSemaphore: Sendable {
     ///   - path: The path of the semaphore, which must not be the root. The znode and its parents are created as
     ///     needed.
     ///   - limit: The number of leases, at least 0. If the ensemble already stores a limit, that one applies.
-    ///   - ownerName: The participant's ID, shown to operators and other processes. Default: empty.
+    ///   - id: The participant's ID, shown to operators and other processes. Default: empty.
     ///   - data: Application data for other processes to read. Default: empty.
     /// - Throws: `ZooKeeperError` with code `.invalidPath` or `.invalidArgument`.
     public init(
-        client: ZooKeeperClient, path: String, limit: Int, ownerName: String = "", data: [UInt8] = []
+        client: ZooKeeperClient, path: String, limit: Int, id: String = "", data: [UInt8] = []
     ) throws(ZooKeeperError) {
         _ = try ZNodePath(path)
         guard path != "/", (0...Int(Int32.max)).contains(limit) else {
@@ -57,11 +57,11 @@ public final class DistributedSemaphore: Sendable {
         self.client = client
         self.path = path
         self.initialLimit = limit
-        self.ownerName = ownerName
+        self.id = id
         self.data = data
     }
 
-    var lockData: LockData { LockData(ownerName: ownerName, data: data) }
+    var lockData: LockData { LockData(participantID: id, data: data) }
     var leasesPath: String { path + "/leases" }
     var locksPath: String { path + "/locks" }
     var limitPath: String { path + "-limit" }
@@ -70,7 +70,7 @@ public final class DistributedSemaphore: Sendable {
     ///
     /// - Parameters:
     ///   - count: The number of leases to acquire, all of them or none; from 1 to 1000. Default: 1.
-    ///   - patience: The timeout for acquiring the leases. It covers every step until the leases are acquired,
+    ///   - timeout: The timeout for acquiring the leases. It covers every step until the leases are acquired,
     ///     including the wait for a connection. `nil` waits without limit.
     ///   - body: The operation. It runs as a child task, which is cancelled if a lease is lost or the calling task is
     ///     cancelled.
@@ -82,10 +82,10 @@ public final class DistributedSemaphore: Sendable {
     ///   trips, and 1 in the background. Each further lease takes 1 more request in the same round trips. Releasing
     ///   takes 1 request.
     public func withLease<Result: Sendable>(
-        count: Int = 1, waitingAtMost patience: Duration? = nil,
+        count: Int = 1, timeout: Duration? = nil,
         _ body: @escaping @Sendable (Lease) async throws -> Result
     ) async throws -> Result {
-        try await LockBody.run(body, holding: Lease(try await place(count, Patience(atMost: patience))))
+        try await LockBody.run(body, holding: Lease(try await place(count, Patience(atMost: timeout))))
     }
 
     /// Runs a body while holding leases, if they are free and no participant waits.
@@ -97,9 +97,9 @@ public final class DistributedSemaphore: Sendable {
     /// - Returns: The value that the body returned.
     /// - Throws: ``RecipeError`` with code `.notAvailable` if too few leases are free or another participant is ahead,
     ///   even one that is ahead only while it acquires a lease; `.timedOut` if the ensemble does not answer within the
-    ///   client's retry deadline; otherwise the errors of ``withLease(count:waitingAtMost:_:)``.
+    ///   client's retry deadline; otherwise the errors of ``withLease(count:timeout:_:)``.
     /// - Complexity: 2 requests in 1 round trip if too few leases are free; no znode is created then. Otherwise 3 more
-    ///   requests in 2 more round trips than ``withLease(count:waitingAtMost:_:)``.
+    ///   requests in 2 more round trips than ``withLease(count:timeout:_:)``.
     public func tryWithLease<Result: Sendable>(
         count: Int = 1, _ body: @escaping @Sendable (Lease) async throws -> Result
     ) async throws -> Result {
@@ -111,15 +111,15 @@ public final class DistributedSemaphore: Sendable {
     /// - Parameters:
     ///   - count: The number of leases to acquire, all of them or none; from 1 to 1000. If it exceeds the limit, the
     ///     call waits until the limit is raised. Default: 1.
-    ///   - patience: The timeout. It covers every step until the leases are acquired, including the wait for a
+    ///   - timeout: The timeout. It covers every step until the leases are acquired, including the wait for a
     ///     connection. `nil` waits without limit.
     /// - Returns: One handle for all leases. Any task may release it.
-    /// - Throws: The errors of ``withLease(count:waitingAtMost:_:)`` except those of the body. No lease is held
+    /// - Throws: The errors of ``withLease(count:timeout:_:)`` except those of the body. No lease is held
     ///   afterwards.
     /// - Complexity: If no participant is ahead and leases are free, 7 requests for one lease: 6 in 4 round trips, and
     ///   1 in the background. Each further lease takes 1 more request in the same round trips.
-    public func acquire(count: Int = 1, waitingAtMost patience: Duration? = nil) async throws -> Lease {
-        try await lease(count, Patience(atMost: patience))
+    public func acquire(count: Int = 1, timeout: Duration? = nil) async throws -> Lease {
+        try await lease(count, Patience(atMost: timeout))
     }
 
     /// Acquires leases if they are free and no participant waits.
@@ -128,18 +128,13 @@ public final class DistributedSemaphore: Sendable {
     /// - Returns: One handle for all leases. Any task may release it.
     /// - Throws: The errors of ``tryWithLease(count:_:)`` except those of the body. No lease is held afterwards.
     /// - Complexity: 2 requests in 1 round trip if too few leases are free; no znode is created then. Otherwise 3 more
-    ///   requests in 2 more round trips than ``acquire(count:waitingAtMost:)``.
+    ///   requests in 2 more round trips than ``acquire(count:timeout:)``.
     public func tryAcquire(count: Int = 1) async throws -> Lease {
         try await lease(count, .none)
     }
 
-    private func lease(_ count: Int, _ patience: Patience) async throws -> Lease {
-        let lease = Lease(try await place(count, patience))
-        guard !Task.isCancelled else {
-            await lease.release()
-            throw CancellationError()
-        }
-        return lease
+    private func lease(_ count: Int, _ timeout: Patience) async throws -> Lease {
+        try await Lease(try await place(count, timeout)).unlessCancelled()
     }
 
     /// Returns the number of leases that can be held at the same time.

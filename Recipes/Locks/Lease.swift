@@ -5,7 +5,7 @@ public import ZooKeeper
 /// A handle to a lock that was acquired: it reports how long the lock is valid, and releases it.
 ///
 /// The lease passed to a body is valid while the body runs. A lease returned by
-/// ``DistributedMutex/acquire(waitingAtMost:)`` is held until ``release()`` is called. If such a lease is deallocated
+/// ``DistributedMutex/acquire(timeout:)`` is held until ``release()`` is called. If such a lease is deallocated
 /// without having been released, the lock is released and a warning is logged. After the release, a lease still reports
 /// the state of the lock.
 public final class Lease: Sendable {
@@ -66,8 +66,8 @@ public final class Lease: Sendable {
     ///
     /// - Throws: `CancellationError` if the task is cancelled.
     /// - Complexity: No request is sent.
-    public var lost: LossReason {
-        get async throws { try await place.loss.wait() }
+    public func waitUntilLost() async throws -> LossReason {
+        try await place.loss.wait()
     }
 
     /// The states of the lock: the current state first, then every change.
@@ -99,6 +99,17 @@ public final class Lease: Sendable {
     var hasHeldOn: Bool {
         let stage = stage.load(ordering: .acquiring)
         return stage == .ended || (stage == .held && place.isValid)
+    }
+}
+
+extension Lease {
+    /// The handle, unless the calling task has been cancelled meanwhile: the cancellation may have arrived with the grant.
+    ///
+    /// - Throws: `CancellationError`; the lock is released then.
+    func unlessCancelled() async throws -> Lease {
+        guard Task.isCancelled else { return self }
+        await release()
+        throw CancellationError()
     }
 }
 

@@ -17,7 +17,7 @@ protocol HeldForBody: Sendable {
     var hasHeldOn: Bool { get }
     /// The error to throw if the lock was lost.
     var lostError: RecipeError { get }
-    var lost: LossReason { get async throws }
+    func waitUntilLost() async throws -> LossReason
     func end() async
 }
 
@@ -58,7 +58,7 @@ enum LockBody {
                     do { return .ended(.success(try await body(held))) } catch { return .ended(.failure(error)) }
                 }
             }
-            group.addTask { (try? await held.lost) == nil ? .notLost : .lost }
+            group.addTask { (try? await held.waitUntilLost()) == nil ? .notLost : .lost }
             var result: Result<Value, any Error>?
             for await step in group {
                 if case .ended(let ended) = step { result = ended }

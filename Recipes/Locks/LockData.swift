@@ -4,11 +4,11 @@
 /// given, they are written as `key=value` lines: `owner=` with the ID, then `data=` with the data. Data that is not
 /// valid UTF-8 is written after `base64=`.
 struct LockData: Sendable, Hashable {
-    var ownerName: String
+    var participantID: String
     var data: [UInt8]
 
-    init(ownerName: String, data: [UInt8]) {
-        self.ownerName = ownerName
+    init(participantID: String, data: [UInt8]) {
+        self.participantID = participantID
         self.data = data
     }
 
@@ -19,19 +19,19 @@ struct LockData: Sendable, Hashable {
         let text = NodeText(bytes)
         let keys = text.fields.map(\.key)
         if keys == ["owner", "data"] {
-            self.init(ownerName: text["owner"] ?? "", data: Array((text["data"] ?? "").utf8))
+            self.init(participantID: text["owner"] ?? "", data: Array((text["data"] ?? "").utf8))
         } else if keys == ["owner", "base64"], let data = Base64.decode(text["base64"] ?? "") {
-            self.init(ownerName: text["owner"] ?? "", data: data)
+            self.init(participantID: text["owner"] ?? "", data: data)
         } else {
-            self.init(ownerName: String(validating: bytes, as: UTF8.self) ?? "", data: bytes)
+            self.init(participantID: String(validating: bytes, as: UTF8.self) ?? "", data: bytes)
         }
     }
 
     var bytes: [UInt8] {
-        if data.isEmpty { return Array(ownerName.utf8) }
-        if ownerName.isEmpty { return data }
+        if data.isEmpty { return Array(participantID.utf8) }
+        if participantID.isEmpty { return data }
         var text = NodeText()
-        text["owner"] = ownerName
+        text["owner"] = participantID
         if let string = String(validating: data, as: UTF8.self) {
             text["data"] = string
         } else {

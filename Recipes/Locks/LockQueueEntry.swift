@@ -40,7 +40,7 @@ public struct LockQueueEntry: Sendable, Hashable {
     /// unknown.
     public var since: Duration?
     /// The participant's ID; Apache Curator writes an address here.
-    public var ownerName: String
+    public var participantID: String
     /// The application data; if the znode holds a single value, that value.
     public var data: [UInt8]
     /// The session that owns the znode.
@@ -108,7 +108,7 @@ extension LockQueueEntry {
             return LockQueueEntry(
                 path: found.path(in: directory), kind: found.kind, position: position, isHolder: isHolder,
                 token: (found.stat?.czxid.rawValue).map(FencingToken.init),
-                since: found.stat?.ctime, ownerName: text.ownerName, data: text.data,
+                since: found.stat?.ctime, participantID: text.participantID, data: text.data,
                 session: found.stat?.ephemeralOwner,
                 isOwn: session != nil && found.stat?.ephemeralOwner == session)
         }

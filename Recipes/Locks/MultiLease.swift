@@ -33,8 +33,8 @@ public final class MultiLease: Sendable {
     ///
     /// - Throws: `CancellationError` if the task is cancelled.
     /// - Complexity: No request is sent.
-    public var lost: LossReason {
-        get async throws { try await loss.wait().0 }
+    public func waitUntilLost() async throws -> LossReason {
+        try await loss.wait().0
     }
 
     /// Returns the fencing token of one of the locks.

@@ -4,7 +4,7 @@ public import ZooKeeper
 ///
 /// ```swift
 /// let both = try MultiLock([.mutex(source), .write(target)])
-/// try await both.withLock(waitingAtMost: .seconds(10)) { leases in
+/// try await both.withLock(timeout: .seconds(10)) { leases in
 ///     try await move(leases.paths[0], leases.paths[1])
 /// }
 /// ```
@@ -64,7 +64,7 @@ public final class MultiLock: Sendable {
     /// Runs a body while holding all locks.
     ///
     /// - Parameters:
-    ///   - patience: The timeout for acquiring all locks, including every step until the last one is acquired. `nil`
+    ///   - timeout: The timeout for acquiring all locks, including every step until the last one is acquired. `nil`
     ///     waits without limit.
     ///   - body: The operation. It runs as a child task, which is cancelled if a lock is lost or the calling task is
     ///     cancelled.
@@ -74,10 +74,10 @@ public final class MultiLock: Sendable {
     /// - Complexity: The sum of the costs of the locks, which are acquired one after another. They are released
     ///   concurrently.
     public func withLock<Result: Sendable>(
-        waitingAtMost patience: Duration? = nil, _ body: @escaping @Sendable (MultiLease) async throws -> Result
+        timeout: Duration? = nil, _ body: @escaping @Sendable (MultiLease) async throws -> Result
     ) async throws -> Result {
         try Task.checkCancellation()
-        return try await LockBody.run(body, holding: try await lease(Patience(atMost: patience)))
+        return try await LockBody.run(body, holding: try await lease(Patience(atMost: timeout)))
     }
 
     /// Runs a body while holding all locks, if all can be acquired without waiting for another participant.
@@ -86,7 +86,7 @@ public final class MultiLock: Sendable {
     ///   task is cancelled.
     /// - Returns: The value that the body returned.
     /// - Throws: ``RecipeError`` with code `.notAvailable` and the path of the first lock that cannot be acquired;
-    ///   otherwise the errors of ``withLock(waitingAtMost:_:)``.
+    ///   otherwise the errors of ``withLock(timeout:_:)``.
     /// - Complexity: The sum of the costs of the locks, which are acquired one after another. They are released
     ///   concurrently.
     public func tryWithLock<Result: Sendable>(
@@ -98,12 +98,12 @@ public final class MultiLock: Sendable {
 
     /// Acquires all locks.
     ///
-    /// - Parameter patience: The timeout for acquiring all locks. `nil` waits without limit.
+    /// - Parameter timeout: The timeout for acquiring all locks. `nil` waits without limit.
     /// - Returns: One handle for all locks. Any task may release it.
-    /// - Throws: The errors of ``withLock(waitingAtMost:_:)`` except those of the body. No lock is held afterwards.
+    /// - Throws: The errors of ``withLock(timeout:_:)`` except those of the body. No lock is held afterwards.
     /// - Complexity: The sum of the costs of the locks, which are acquired one after another.
-    public func acquire(waitingAtMost patience: Duration? = nil) async throws -> MultiLease {
-        try await handle(Patience(atMost: patience))
+    public func acquire(timeout: Duration? = nil) async throws -> MultiLease {
+        try await handle(Patience(atMost: timeout))
     }
 
     /// Acquires all locks, if all can be acquired without waiting for another participant.
@@ -115,8 +115,8 @@ public final class MultiLock: Sendable {
         try await handle(.none)
     }
 
-    private func handle(_ patience: Patience) async throws -> MultiLease {
-        let lease = try await lease(patience)
+    private func handle(_ timeout: Patience) async throws -> MultiLease {
+        let lease = try await lease(timeout)
         guard !Task.isCancelled else {
             await lease.release()
             throw CancellationError()
@@ -124,12 +124,12 @@ public final class MultiLock: Sendable {
         return lease
     }
 
-    private func lease(_ patience: Patience) async throws -> MultiLease {
-        let deadline = patience.deadline(client)
+    private func lease(_ timeout: Patience) async throws -> MultiLease {
+        let deadline = timeout.deadline(client)
         var leases: [Lease] = []
         do {
             for part in parts {
-                leases.append(try await acquire(part, deadline, waits: patience.waits, holding: leases))
+                leases.append(try await acquire(part, deadline, waits: timeout.waits, holding: leases))
             }
             if let lost = leases.first(where: { !$0.isValid }) { throw lost.lostError }
             return MultiLease(leases)
@@ -149,7 +149,7 @@ public final class MultiLock: Sendable {
                 do { return .success(Lease(try await part.place(deadline, waits))) } catch { return .failure(error) }
             }
             for lease in leases {
-                group.addTask { (try? await lease.lost) == nil ? nil : .failure(lease.lostError) }
+                group.addTask { (try? await lease.waitUntilLost()) == nil ? nil : .failure(lease.lostError) }
             }
             var lost: (any Error)?
             for try await step in group {

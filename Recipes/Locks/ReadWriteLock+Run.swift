@@ -9,4 +9,11 @@ extension ReadWriteLock {
         let place = try await place(kind, patience.deadline(client), waits: patience.waits)
         return try await LockBody.run(body, holding: Lease(place))
     }
+
+    /// Acquires a handle.
+    func lease(_ kind: ContenderName.Kind, _ patience: Patience) async throws -> Lease {
+        try Task.checkCancellation()
+        return try await Lease(try await place(kind, patience.deadline(client), waits: patience.waits))
+            .unlessCancelled()
+    }
 }

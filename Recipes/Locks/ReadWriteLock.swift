@@ -3,7 +3,7 @@ public import ZooKeeper
 /// A lock across processes that many readers or one writer can hold at a time.
 ///
 /// ```swift
-/// let lock = try ReadWriteLock(client: client, path: "/locks/catalogue", holderName: "importer 3")
+/// let lock = try ReadWriteLock(client: client, path: "/locks/catalogue", id: "importer 3")
 /// try await lock.withWriteLock { lease in
 ///     try await store.replaceAll(with: items, token: lease.fencingToken)
 /// }
@@ -32,7 +32,7 @@ public final class ReadWriteLock: Sendable {
     /// The path of the lock's directory.
     public let path: String
     /// The participant's ID, which other processes see in ``queue()``.
-    public let holderName: String
+    public let id: String
     /// The application data in the lock's znode, for other processes to read; see ``LockQueueEntry/data``.
     public let data: [UInt8]
 
@@ -44,52 +44,38 @@ public final class ReadWriteLock: Sendable {
     /// - Parameters:
     ///   - client: The client whose session holds the lock. It must be running; until it runs, all calls wait.
     ///   - path: The path of the lock's directory. The directory and its parents are created as needed.
-    ///   - holderName: The participant's ID, shown to operators and other processes. Default: empty.
+    ///   - id: The participant's ID, shown to operators and other processes. Default: empty.
     ///   - data: Application data for other processes to read. Default: empty.
     /// - Throws: `ZooKeeperError` with code `.invalidPath`.
     public init(
-        client: ZooKeeperClient, path: String, holderName: String = "", data: [UInt8] = []
+        client: ZooKeeperClient, path: String, id: String = "", data: [UInt8] = []
     ) throws(ZooKeeperError) {
         _ = try ZNodePath(path)
         self.client = client
         self.path = path
-        self.holderName = holderName
+        self.id = id
         self.data = data
         key = LockPlace.Key(client, path)
     }
 
-    var lockData: LockData { LockData(ownerName: holderName, data: data) }
+    var lockData: LockData { LockData(participantID: id, data: data) }
 
     /// Runs a body while holding a read lock.
     ///
-    /// - Parameter body: The operation. It runs as a child task, which is cancelled if the lock is lost or the calling
-    ///   task is cancelled.
+    /// - Parameters:
+    ///   - timeout: The limit for acquiring the lock. It covers every step, including the wait for a connection. `nil`
+    ///     waits without limit.
+    ///   - body: The operation. It runs as a child task, which is cancelled if the lock is lost or the calling task is
+    ///     cancelled.
     /// - Returns: The value that the body returned.
-    /// - Throws: The error of the body; ``RecipeError`` with code `.lost` or `.queueNumbersExhausted`; `ZooKeeperError`
+    /// - Throws: The error of the body; ``RecipeError`` with code `.timedOut`, `.lost` or `.queueNumbersExhausted`; `ZooKeeperError`
     ///   with code `.noAuth` or `.clientStopped`; `CancellationError`. The lock is not held afterwards.
     /// - Complexity: If no writer is ahead, 2 requests in 1 round trip to acquire the lock, and 1 request to release
     ///   it. If the client already holds a read lock that it can share, 1 request.
     public func withReadLock<Result: Sendable>(
-        _ body: @escaping @Sendable (Lease) async throws -> Result
+        timeout: Duration? = nil, _ body: @escaping @Sendable (Lease) async throws -> Result
     ) async throws -> Result {
-        try await hold(.read, .unlimited, body)
-    }
-
-    /// Runs a body while holding a read lock, if the lock is acquired before a timeout.
-    ///
-    /// - Parameters:
-    ///   - patience: The timeout for acquiring the lock. It covers every step until the lock is acquired, including the
-    ///     wait for a connection.
-    ///   - body: The operation. It runs as a child task, which is cancelled if the lock is lost or the calling task is
-    ///     cancelled.
-    /// - Returns: The value that the body returned.
-    /// - Throws: ``RecipeError`` with code `.timedOut`; otherwise the errors of ``withReadLock(_:)``.
-    /// - Complexity: The same as ``withReadLock(_:)``.
-    public func withReadLock<Result: Sendable>(
-        waitingAtMost patience: Duration,
-        _ body: @escaping @Sendable (Lease) async throws -> Result
-    ) async throws -> Result {
-        try await hold(.read, .atMost(patience), body)
+        try await hold(.read, Patience(atMost: timeout), body)
     }
 
     /// Runs a body while holding a read lock, if no writer holds the lock or waits for it.
@@ -99,7 +85,7 @@ public final class ReadWriteLock: Sendable {
     /// - Returns: The value that the body returned.
     /// - Throws: ``RecipeError`` with code `.notAvailable` if a writer holds the lock or waits for it, or `.timedOut`
     ///   if the ensemble does not answer within the client's retry deadline; otherwise the errors of
-    ///   ``withReadLock(_:)``.
+    ///   ``withReadLock(timeout:_:)``.
     /// - Complexity: 1 request if there is a writer; no znode is created then. Otherwise 3 requests in 2 round trips to
     ///   acquire the lock, and 1 request to release it. If the client already holds a read lock that it can share, 1
     ///   request.
@@ -109,37 +95,51 @@ public final class ReadWriteLock: Sendable {
         try await hold(.read, .none, body)
     }
 
+    /// Acquires a read lock.
+    ///
+    /// A handle belongs to no task: inside the body of a lock that this client holds, it is a part of that lock; anywhere else it
+    /// waits like any other participant.
+    ///
+    /// - Parameter timeout: The limit. It covers every step until the lock is acquired, including the wait for a connection.
+    ///   `nil` waits without limit.
+    /// - Returns: A handle to the lock. Any task may release it.
+    /// - Throws: ``RecipeError`` with code `.timedOut` or `.queueNumbersExhausted`; `ZooKeeperError`
+    ///   with code `.noAuth` or `.clientStopped`; `CancellationError`. The lock is not held afterwards.
+    /// - Complexity: 2 requests in 1 round trip if no writer is ahead.
+    ///   If the client already holds a read lock that it can share, 1 request.
+    public func acquireReadLock(timeout: Duration? = nil) async throws -> Lease {
+        try await lease(.read, Patience(atMost: timeout))
+    }
+
+    /// Acquires a read lock if no writer holds the lock or waits for it.
+    ///
+    /// - Returns: A handle to the lock. Any task may release it.
+    /// - Throws: ``RecipeError`` with code `.notAvailable` if a writer holds the lock or waits for it, or `.timedOut`
+    ///   if the ensemble does not answer within the client's retry deadline; otherwise the errors of
+    ///   ``acquireReadLock(timeout:)``.
+    /// - Complexity: 1 request if the lock is not available; no znode is created then. Otherwise 3 requests in 2 round trips.
+    ///   If the client already holds a read lock that it can share, 1 request.
+    public func tryAcquireReadLock() async throws -> Lease {
+        try await lease(.read, .none)
+    }
+
     /// Runs a body while holding the write lock.
     ///
-    /// - Parameter body: The operation. It runs as a child task, which is cancelled if the lock is lost or the calling
-    ///   task is cancelled.
+    /// - Parameters:
+    ///   - timeout: The limit for acquiring the lock. It covers every step, including the wait for a connection. `nil`
+    ///     waits without limit.
+    ///   - body: The operation. It runs as a child task, which is cancelled if the lock is lost or the calling task is
+    ///     cancelled.
     /// - Returns: The value that the body returned.
-    /// - Throws: The error of the body; ``RecipeError`` with code `.lost`, `.upgradeNotAllowed` or
+    /// - Throws: The error of the body; ``RecipeError`` with code `.timedOut`, `.lost`, `.upgradeNotAllowed` or
     ///   `.queueNumbersExhausted`; `ZooKeeperError` with code `.noAuth` or `.clientStopped`; `CancellationError`. The
     ///   lock is not held afterwards.
     /// - Complexity: If the queue is empty, 2 requests in 1 round trip to acquire the lock, and 1 request to release
     ///   it.
     public func withWriteLock<Result: Sendable>(
-        _ body: @escaping @Sendable (Lease) async throws -> Result
+        timeout: Duration? = nil, _ body: @escaping @Sendable (Lease) async throws -> Result
     ) async throws -> Result {
-        try await hold(.write, .unlimited, body)
-    }
-
-    /// Runs a body while holding the write lock, if the lock is acquired before a timeout.
-    ///
-    /// - Parameters:
-    ///   - patience: The timeout for acquiring the lock. It covers every step until the lock is acquired, including the
-    ///     wait for a connection.
-    ///   - body: The operation. It runs as a child task, which is cancelled if the lock is lost or the calling task is
-    ///     cancelled.
-    /// - Returns: The value that the body returned.
-    /// - Throws: ``RecipeError`` with code `.timedOut`; otherwise the errors of ``withWriteLock(_:)``.
-    /// - Complexity: The same as ``withWriteLock(_:)``.
-    public func withWriteLock<Result: Sendable>(
-        waitingAtMost patience: Duration,
-        _ body: @escaping @Sendable (Lease) async throws -> Result
-    ) async throws -> Result {
-        try await hold(.write, .atMost(patience), body)
+        try await hold(.write, Patience(atMost: timeout), body)
     }
 
     /// Runs a body while holding the write lock, if no participant holds the lock or waits for it.
@@ -149,13 +149,40 @@ public final class ReadWriteLock: Sendable {
     /// - Returns: The value that the body returned.
     /// - Throws: ``RecipeError`` with code `.notAvailable` if another participant holds the lock or waits for it, or
     ///   `.timedOut` if the ensemble does not answer within the client's retry deadline; otherwise the errors of
-    ///   ``withWriteLock(_:)``.
+    ///   ``withWriteLock(timeout:_:)``.
     /// - Complexity: 1 request if the queue is not empty; no znode is created then. Otherwise 3 requests in 2 round
     ///   trips to acquire the lock, and 1 request to release it.
     public func tryWithWriteLock<Result: Sendable>(
         _ body: @escaping @Sendable (Lease) async throws -> Result
     ) async throws -> Result {
         try await hold(.write, .none, body)
+    }
+
+    /// Acquires the write lock.
+    ///
+    /// A handle belongs to no task: inside the body of a lock that this client holds, it is a part of that lock; anywhere else it
+    /// waits like any other participant.
+    /// A write lock that is requested while this client holds only a read handle waits until that handle is released.
+    ///
+    /// - Parameter timeout: The limit. It covers every step until the lock is acquired, including the wait for a connection.
+    ///   `nil` waits without limit.
+    /// - Returns: A handle to the lock. Any task may release it.
+    /// - Throws: ``RecipeError`` with code `.timedOut`, `.upgradeNotAllowed` or `.queueNumbersExhausted`; `ZooKeeperError`
+    ///   with code `.noAuth` or `.clientStopped`; `CancellationError`. The lock is not held afterwards.
+    /// - Complexity: 2 requests in 1 round trip if the queue is empty.
+    public func acquireWriteLock(timeout: Duration? = nil) async throws -> Lease {
+        try await lease(.write, Patience(atMost: timeout))
+    }
+
+    /// Acquires the write lock if no participant holds the lock or waits for it.
+    ///
+    /// - Returns: A handle to the lock. Any task may release it.
+    /// - Throws: ``RecipeError`` with code `.notAvailable` if another participant holds the lock or waits for it, or `.timedOut`
+    ///   if the ensemble does not answer within the client's retry deadline; otherwise the errors of
+    ///   ``acquireWriteLock(timeout:)``.
+    /// - Complexity: 1 request if the lock is not available; no znode is created then. Otherwise 3 requests in 2 round trips.
+    public func tryAcquireWriteLock() async throws -> Lease {
+        try await lease(.write, .none)
     }
 
     /// Lists the holders and the waiting participants, in queue order.

@@ -6,13 +6,13 @@ internal import ZooKeeper
 /// The request does not force a release. The holder decides, and keeps the lock until it releases it.
 public struct ReleaseRequest: Sendable, Hashable {
     /// The ID of the requesting participant; empty if it gave none, as Apache Curator's `Revoker` does.
-    public var asker: String
+    public var requesterID: String
     /// The reason, for operators; empty if none was given.
     public var reason: String
 
     /// Creates a request, for tests.
-    public init(asker: String = "", reason: String = "") {
-        self.asker = asker
+    public init(requesterID: String = "", reason: String = "") {
+        self.requesterID = requesterID
         self.reason = reason
     }
 
@@ -43,7 +43,7 @@ extension DistributedMutex {
     /// - Complexity: 2 requests in 2 round trips, and 3 in the background; the holder sends 4.
     @discardableResult
     public func requestRelease(from entry: LockQueueEntry, reason: String = "") async throws -> Bool {
-        try await ReleaseRequest(asker: ownerName, reason: reason).send(to: entry, client: client)
+        try await ReleaseRequest(requesterID: id, reason: reason).send(to: entry, client: client)
     }
 }
 
@@ -58,7 +58,7 @@ extension ReadWriteLock {
     /// - Complexity: 2 requests in 2 round trips, and 3 in the background; the holder sends 4.
     @discardableResult
     public func requestRelease(from entry: LockQueueEntry, reason: String = "") async throws -> Bool {
-        try await ReleaseRequest(asker: holderName, reason: reason).send(to: entry, client: client)
+        try await ReleaseRequest(requesterID: id, reason: reason).send(to: entry, client: client)
     }
 }
 
@@ -73,14 +73,14 @@ extension DistributedSemaphore {
     /// - Complexity: 2 requests in 2 round trips, and 3 in the background; the holder sends 4.
     @discardableResult
     public func requestRelease(from entry: LockQueueEntry, reason: String = "") async throws -> Bool {
-        try await ReleaseRequest(asker: ownerName, reason: reason).send(to: entry, client: client)
+        try await ReleaseRequest(requesterID: id, reason: reason).send(to: entry, client: client)
     }
 }
 
 extension ReleaseRequest {
     func send(to entry: LockQueueEntry, client: ZooKeeperClient) async throws -> Bool {
         let (queue, name) = entry.path.asChild
-        let request = ContenderRequest(.release, asker: asker, reason: reason)
+        let request = ContenderRequest(.release, requesterID: requesterID, reason: reason)
         while true {
             let session = try await client.liveSession()
             do {
@@ -196,7 +196,7 @@ extension LockPlace {
         Task { [requests, session] in
             let asked = try? await ContenderRequest.take(for: name, inQueue: queue, session: session)
             let releases = asked?.filter { $0.kind == .release } ?? []
-            requests.add(releases.map { ReleaseRequest(asker: $0.asker, reason: $0.reason) })
+            requests.add(releases.map { ReleaseRequest(requesterID: $0.requesterID, reason: $0.reason) })
         }
     }
 }

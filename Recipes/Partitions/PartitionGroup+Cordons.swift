@@ -9,7 +9,7 @@ extension PartitionGroup {
     /// owns.
     ///
     /// ```swift
-    /// try await PartitionGroup.cordon("web3", note: "a disk fails", at: "/app/shards", client: client)
+    /// try await PartitionGroup.cordon("web3", client: client, path: "/app/shards", reason: "a disk fails")
     /// ```
     ///
     /// The cordon is a persistent znode, `PATH/cordons/<node>`, which outlives restarts of the node and the operator's
@@ -19,25 +19,25 @@ extension PartitionGroup {
     /// partitions only if neither is set.
     ///
     /// The method returns when the cordon is set, before the partitions have moved. Use
-    /// ``status(at:partitions:client:)`` to observe the owners. After a lost connection the call may be repeated.
+    /// ``status(client:path:partitions:)`` to observe the owners. After a lost connection the call may be repeated.
     ///
     /// - Parameters:
-    ///   - node: The node's participant ID.
-    ///   - note: The reason, which ``status(at:partitions:client:)`` returns. Default: empty.
-    ///   - path: The path of the group.
+    ///   - id: The node's participant ID.
     ///   - client: The client that sends the requests.
+    ///   - path: The path of the group.
+    ///   - reason: The reason, which ``status(client:path:partitions:)`` returns. Default: empty.
     /// - Throws: ``RecipeError`` with code `.invalidArgument` if the participant ID is invalid or the path is the root,
     ///   or `.notFound` if the group's znode does not exist; `ZooKeeperError`, such as `.invalidPath` or `.noAuth`;
     ///   `CancellationError`.
     /// - Complexity: 2 requests in 2 round trips; 3 if the node is cordoned already, 4 for the first cordon of a group.
     ///   Every running node then lists the cordons once.
     public static func cordon(
-        _ node: String, note: String = "", at path: String, client: ZooKeeperClient
+        _ id: String, client: ZooKeeperClient, path: String, reason: String = ""
     ) async throws {
-        let mark = try mark(of: node, at: path)
+        let mark = try mark(of: id, at: path)
         try await requireGroup(at: path, client: client)
         var text = NodeText()
-        text["note"] = note
+        text["note"] = reason
         let data = text.bytes
         while true {
             do {
@@ -59,11 +59,11 @@ extension PartitionGroup {
     /// The node's own cordon remains.
     ///
     /// - Returns: Whether the cordon existed.
-    /// - Throws: The same errors as ``cordon(_:note:at:client:)``.
+    /// - Throws: The same errors as ``cordon(_:client:path:reason:)``.
     /// - Complexity: 1 request; 2 if the cordon does not exist. Every running node then lists the cordons once.
     @discardableResult
-    public static func uncordon(_ node: String, at path: String, client: ZooKeeperClient) async throws -> Bool {
-        let mark = try mark(of: node, at: path)
+    public static func uncordon(_ id: String, client: ZooKeeperClient, path: String) async throws -> Bool {
+        let mark = try mark(of: id, at: path)
         do {
             try await client.recipeSteps { try await client.delete(mark) }
             return true

@@ -213,7 +213,7 @@ extension PartitionGroupLoop {
             var configuration = ChildrenCache.Configuration()
             configuration.readsData = !namesOnly
             let cache = try ChildrenCache(
-                path, client: group.client, configuration: configuration, logger: group.logger)
+                client: group.client, path: path, configuration: configuration, logger: group.logger)
             async let running: Void = cache.run()
             for await entry in cache.changes where entry.isLive { tell(entry) }
             try await running

@@ -155,9 +155,9 @@ struct PartitionGroupStateMachine: Sendable {
             // The freed watch budget may allow other partitions.
             touched.formUnion(refused)
             touched.insert(id)
-        case .asked(let id, let asker, let candidate):
+        case .asked(let id, let requesterID, let candidate):
             // A request to a term that has ended is repeated to the next term.
-            if seats[id]?.isLeading == true { seats[id]?.asks[asker] = candidate }
+            if seats[id]?.isLeading == true { seats[id]?.asks[requesterID] = candidate }
             touched.insert(id)
         case .warmedUp(let id, let isDone):
             seats[id]?.warmedUp(isDone: isDone, now: now)

@@ -122,7 +122,7 @@ public final class PartitionGroup: Service, Sendable {
         }
         for partition in list { try Self.check(partition.problem, path) }
         membership = try GroupMembership(
-            ZNodePath.child("members", of: path), memberID: node.name, data: node.bytes, client: client, logger: logger)
+            client: client, path: ZNodePath.child("members", of: path), id: node.name, data: node.bytes, logger: logger)
         broadcast = Broadcast(PartitionGroupState(node: node))
         shared = Mutex(Shared(own: node, partitions: list))
         // Reports an invalid configuration of the elections now, not when the first election starts.
@@ -178,7 +178,7 @@ public final class PartitionGroup: Service, Sendable {
     /// Cordons this node: it takes no more partitions, and the other nodes take over those it owns.
     ///
     /// Workers end as in any hand-over. The node keeps partitions that no other node can take. The cordon ends with
-    /// ``uncordon()`` or with this process. For a cordon that outlives the process, use ``cordon(_:note:at:client:)``.
+    /// ``uncordon()`` or with this process. For a cordon that outlives the process, use ``cordon(_:client:path:reason:)``.
     public func cordon() { setOwn { $0.isCordoned = true } }
 
     /// Uncordons this node, so that it takes partitions again.

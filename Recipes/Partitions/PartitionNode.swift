@@ -17,7 +17,7 @@ public struct PartitionNode: Sendable, Hashable, ExpressibleByStringLiteral, Cus
     public var capacity: Int?
     /// Whether the node has cordoned itself: it takes no partitions, and hands over those it owns.
     public var isCordoned: Bool
-    /// Whether an operator has cordoned the node with ``PartitionGroup/cordon(_:note:at:client:)``.
+    /// Whether an operator has cordoned the node with ``PartitionGroup/cordon(_:client:path:reason:)``.
     ///
     /// This value is not part of the member znode. The group's nodes read it from the operators' cordons.
     public var isCordonedByOperator = false

@@ -71,7 +71,7 @@ extension PartitionGroup {
     ///   more, and for children of a znode a read for each of them. Then 1 listing and 2 reads for each partition, with
     ///   up to 64 partitions at a time.
     public static func status(
-        at path: String, partitions: PartitionSource? = nil, client: ZooKeeperClient
+        client: ZooKeeperClient, path: String, partitions: PartitionSource? = nil
     ) async throws -> PartitionStatus {
         try await client.recipeSteps { try await read(at: path, partitions: partitions, client: client) }
     }

@@ -201,7 +201,7 @@ struct SchedulePlan: Sendable {
     private func pausedStrike(_ situation: Situation) -> Decision? {
         guard let pause = situation.wishes.pause, let newest = newest(in: situation) else { return nil }
         let by = pause.by.isEmpty ? "" : " by \(pause.by)"
-        return .settle(skipped(newest, "paused\(by): \(pause.note)", situation), nil)
+        return .settle(skipped(newest, "paused\(by): \(pause.reason)", situation), nil)
     }
 
     private func termRun(_ situation: Situation) -> Decision? {

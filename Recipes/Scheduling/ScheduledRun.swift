@@ -52,12 +52,10 @@ public struct ScheduledRun: Grant {
     ///
     /// - Throws: `CancellationError` if the task is cancelled.
     /// - Complexity: No requests.
-    public var lost: LossReason {
-        get async throws {
-            let (term, window) = (term, window)
-            guard let window else { return try await term.lost }
-            return try await race({ try await term.lost }, { try await window.lost })
-        }
+    public func waitUntilLost() async throws -> LossReason {
+        let (term, window) = (term, window)
+        guard let window else { return try await term.waitUntilLost() }
+        return try await race({ try await term.waitUntilLost() }, { try await window.waitUntilLost() })
     }
 
     /// Executes operations as one transaction that succeeds only while this node leads and holds the window.

@@ -25,7 +25,7 @@ extension ScheduledTask {
     }
 
     private var clock: EnsembleClock {
-        EnsembleClock(client: client, path: TaskPaths(path).clock, node: node, wallClock: wallClock)
+        EnsembleClock(client: client, path: TaskPaths(path).clock, node: id, wallClock: wallClock)
     }
 
     /// Compares the clocks before this node joins the election.

@@ -9,7 +9,7 @@ internal import ZooKeeperRecipes
 /// ```swift
 /// let schedule = try Schedule.daily(at: TimeOfDay(hour: 2, minute: 30), in: "America/New_York")
 /// let task = try ScheduledTask(
-///     name: "settle", schedule: schedule, client: client, path: "/app/settle", node: "batch1", delivery: .atLeastOnce
+///     client: client, path: "/app/settle", id: "batch1", name: "settle", schedule: schedule, delivery: .atLeastOnce
 /// ) { run in
 ///     try await settle(run.period.id, token: run.fencingToken)
 /// }
@@ -48,7 +48,7 @@ public final class ScheduledTask: Service, Sendable {
     /// The path of the znode that contains all znodes of the task.
     public let path: String
     /// This node's participant ID.
-    public let node: String
+    public let id: String
     /// The guarantee on how often the task is started for one period.
     public let delivery: TaskDelivery
     /// The configuration of the task.
@@ -74,7 +74,7 @@ public final class ScheduledTask: Service, Sendable {
     ///     waits.
     ///   - path: The path of the znode that contains all znodes of the task. It is created as needed. Each task needs
     ///     its own.
-    ///   - node: This node's participant ID, which appears in records and in the election. Nodes with the same ID
+    ///   - id: This node's participant ID, which appears in records and in the election. Nodes with the same ID
     ///     cannot be told apart.
     ///   - delivery: Whether a run that had started when its node died may be started again.
     ///   - configuration: The policies and limits of the task. It must be the same on every node.
@@ -83,12 +83,12 @@ public final class ScheduledTask: Service, Sendable {
     /// - Throws: `ZooKeeperError` with code `.invalidPath`; `RecipeError` with code `.invalidArgument` if the path is
     ///   the root, if the participant ID is empty, or if a policy or the leadership configuration is invalid.
     public convenience init(
-        name: String, schedule: Schedule, client: ZooKeeperClient, path: String, node: String, delivery: TaskDelivery,
+        client: ZooKeeperClient, path: String, id: String, name: String, schedule: Schedule, delivery: TaskDelivery,
         configuration: ScheduledTaskConfiguration = ScheduledTaskConfiguration(), logger: Logger = .current,
         body: @escaping @Sendable (ScheduledRun) async throws -> Void
     ) throws {
         try self.init(
-            name: name, schedule: schedule, client: client, path: path, node: node, delivery: delivery,
+            client: client, path: path, id: id, name: name, schedule: schedule, delivery: delivery,
             configuration: configuration, logger: logger, wallClock: { Date() }, body: body)
     }
 
@@ -98,7 +98,7 @@ public final class ScheduledTask: Service, Sendable {
     ///   - wallClock: Returns the time of this node's wall clock.
     ///   - atStep: Called after each step of a run.
     package init(
-        name: String, schedule: Schedule, client: ZooKeeperClient, path: String, node: String, delivery: TaskDelivery,
+        client: ZooKeeperClient, path: String, id: String, name: String, schedule: Schedule, delivery: TaskDelivery,
         configuration: ScheduledTaskConfiguration, logger: Logger, wallClock: @escaping @Sendable () -> Date,
         atStep: @escaping @Sendable (TaskStep, RunRecord) async -> Void = { _, _ in },
         body: @escaping @Sendable (ScheduledRun) async throws -> Void
@@ -113,7 +113,7 @@ public final class ScheduledTask: Service, Sendable {
         self.schedule = schedule
         self.client = client
         self.path = try ZNodePath(path).string
-        self.node = node
+        self.id = id
         self.delivery = delivery
         self.configuration = configuration
         var logger = logger
@@ -136,7 +136,7 @@ public final class ScheduledTask: Service, Sendable {
 
     func makeSelector(_ lead: @escaping @Sendable (Term) async throws -> Void) throws -> LeaderSelector {
         try LeaderSelector(
-            client: client, path: TaskPaths(path).leader, id: node, configuration: configuration.election,
+            client: client, path: TaskPaths(path).leader, id: id, configuration: configuration.election,
             logger: logger, lead: lead)
     }
 

@@ -9,14 +9,14 @@ internal import ZooKeeperRecipes
 /// exactly once, even if a node dies in the meantime.
 ///
 /// ```swift
-/// let control = try ScheduledTaskControl(path: "/app/settle", client: client, operator: "ada")
-/// try await control.pause(note: "migration until noon")
+/// let control = try ScheduledTaskControl(client: client, path: "/app/settle", id: "ada")
+/// try await control.pause(reason: "migration until noon")
 /// ```
 public struct ScheduledTaskControl: Sendable {
     /// The path of the task.
     public let path: String
     /// The operator's name, for records and for other operators.
-    public let `operator`: String
+    public let id: String
     private let client: ZooKeeperClient
 
     /// Creates a control for a task.
@@ -28,10 +28,10 @@ public struct ScheduledTaskControl: Sendable {
     ///   - client: The client that sends the requests.
     ///   - name: The operator's name, for records and for other operators.
     /// - Throws: `ZooKeeperError` with code `.invalidPath`.
-    public init(path: String, client: ZooKeeperClient, operator name: String) throws(ZooKeeperError) {
+    public init(client: ZooKeeperClient, path: String, id: String) throws(ZooKeeperError) {
         self.path = try ZNodePath(path).string
         self.client = client
-        self.operator = name
+        self.id = id
     }
 
     /// Returns the pending operator commands.
@@ -52,8 +52,8 @@ public struct ScheduledTaskControl: Sendable {
     /// - Parameter note: The reason for the pause.
     /// - Throws: The same errors as ``change(_:)``.
     /// - Complexity: That of ``change(_:)``.
-    public func pause(note: String) async throws {
-        try await change { $0.pause = TaskWishes.Pause(note: note, by: self.operator) }
+    public func pause(reason: String) async throws {
+        try await change { $0.pause = TaskWishes.Pause(reason: reason, by: self.id) }
     }
 
     /// Resumes the schedule, whoever paused it.
@@ -69,7 +69,7 @@ public struct ScheduledTaskControl: Sendable {
     /// - Throws: The same errors as ``change(_:)``.
     /// - Complexity: That of ``change(_:)``.
     public func runNow() async throws {
-        try await change { $0.requests.append(self.operator) }
+        try await change { $0.requests.append(self.id) }
     }
 
     /// Skips the next period; two calls skip the next two periods.
@@ -77,7 +77,7 @@ public struct ScheduledTaskControl: Sendable {
     /// - Throws: The same errors as ``change(_:)``.
     /// - Complexity: That of ``change(_:)``.
     public func skipNext() async throws {
-        try await change { $0.skips.append(self.operator) }
+        try await change { $0.skips.append(self.id) }
     }
 
     /// Requests runs for all periods that start within a range and are not completed, the oldest first, each once.
@@ -98,7 +98,7 @@ public struct ScheduledTaskControl: Sendable {
                 .invalidArgument, in: .scheduledTask, path: path,
                 message: "the range ends at \(through), before it begins at \(from)")
         }
-        try await change { $0.backfill = TaskWishes.Backfill(from: from, through: through, by: self.operator) }
+        try await change { $0.backfill = TaskWishes.Backfill(from: from, through: through, by: self.id) }
     }
 
     /// Decides about a run whose node died and that waits for an operator.
@@ -110,7 +110,7 @@ public struct ScheduledTaskControl: Sendable {
     ///   as ``change(_:)``.
     /// - Complexity: 1 request, and those of ``change(_:)``.
     public func answer(_ period: String, _ answer: TaskWishes.Answer) async throws {
-        let record = try await ScheduledTaskHistory(path: path, client: client).run(period)
+        let record = try await ScheduledTaskHistory(client: client, path: path).run(period)
         guard record?.state == .awaitingOperator else {
             // If no node has ever led the task, that is the error to report.
             if record == nil { _ = try await wishes() }

@@ -5,7 +5,7 @@ public import ZooKeeperRecipes
 /// A reader for the records of a scheduled task, for processes that do not take part in it.
 ///
 /// ```swift
-/// for run in try await ScheduledTaskHistory(path: "/app/settle", client: client).runs() {
+/// for run in try await ScheduledTaskHistory(client: client, path: "/app/settle").runs() {
 ///     print(run.period, run.state, run.node, run.attempt, run.duration ?? .zero, run.explanation ?? "")
 /// }
 /// ```
@@ -22,7 +22,7 @@ public struct ScheduledTaskHistory: Sendable {
     ///   - path: The path of the task.
     ///   - client: The client that sends the requests.
     /// - Throws: `ZooKeeperError` with code `.invalidPath`.
-    public init(path: String, client: ZooKeeperClient) throws(ZooKeeperError) {
+    public init(client: ZooKeeperClient, path: String) throws(ZooKeeperError) {
         self.path = try ZNodePath(path).string
         self.client = client
     }
@@ -56,7 +56,7 @@ public struct ScheduledTaskHistory: Sendable {
     /// - Throws: `ZooKeeperError`, such as `.noAuth`; `CancellationError`.
     /// - Complexity: 1 listing, and 1 read for each participant, with up to 64 reads in flight.
     public func nodes() async throws -> [ElectionParticipant] {
-        try await LeaderSelector.participants(at: TaskPaths(path).leader, client: client)
+        try await LeaderSelector.participants(client: client, path: TaskPaths(path).leader)
     }
 
     /// Parses a record.

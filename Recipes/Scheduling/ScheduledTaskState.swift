@@ -33,7 +33,7 @@ public enum ScheduledTaskState: Sendable, Hashable, CustomStringConvertible {
         case .waiting(.none): "waiting"
         case .waiting(.some(let next)): "waiting for \(UniversalTime.text(next))"
         case .running(let period, let attempt): "running \(period), attempt \(attempt)"
-        case .paused(let pause): "paused: \(pause.note)"
+        case .paused(let pause): "paused: \(pause.reason)"
         case .awaitingOperator(let period): "awaiting an operator's decision about \(period)"
         case .failed(let failure): "failed: \(failure)"
         case .stopped: "stopped"

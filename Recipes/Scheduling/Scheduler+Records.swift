@@ -123,7 +123,7 @@ extension Scheduler {
         let checks = (window?.paths ?? []).map { TransactionOperation.check($0) }
         do {
             let term = term
-            let results = try await client.run(untilDisconnectedAfter: { _ = try await term.lost }) {
+            let results = try await client.run(untilDisconnectedAfter: { _ = try await term.waitUntilLost() }) {
                 try await term.guarded(checks + operations)
             }
             guard let results else {

@@ -101,7 +101,7 @@ extension Scheduler {
         } else if wasCancelled {
             // A run that has not started stays claimed, and the next leader starts it.
             guard known.state == .started else { return }
-            (state, why) = (.interrupted, "\(task.node) was stopped, or lost the leadership")
+            (state, why) = (.interrupted, "\(task.id) was stopped, or lost the leadership")
         } else if error.isLoss {
             guard known.state == .started else { return }
             (state, why) = (.interrupted, "\(error)")
@@ -153,7 +153,7 @@ extension Scheduler {
             var wishes: TaskWishes?
             if let note, present.pause == nil {
                 wishes = present
-                wishes?.pause = TaskWishes.Pause(note: note, by: task.node)
+                wishes?.pause = TaskWishes.Pause(reason: note, by: task.id)
             }
             do {
                 _ = try await store(record, wishes: wishes, window: window)

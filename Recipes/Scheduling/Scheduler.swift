@@ -54,9 +54,9 @@ final class Scheduler: Sendable {
         self.term = term
         paths = TaskPaths(task.path)
         plan = SchedulePlan(
-            schedule: task.schedule, delivery: task.delivery, configuration: task.configuration, node: task.node)
+            schedule: task.schedule, delivery: task.delivery, configuration: task.configuration, node: task.id)
         clock = EnsembleClock(
-            client: task.client, path: TaskPaths(task.path).clock, node: task.node, wallClock: task.wallClock)
+            client: task.client, path: TaskPaths(task.path).clock, node: task.id, wallClock: task.wallClock)
     }
 
     /// Schedules runs until the term ends, or until the process shuts down gracefully and no run is in progress.

@@ -6,13 +6,13 @@ public struct TaskWishes: Sendable, Hashable {
     /// A pause of the task.
     public struct Pause: Sendable, Hashable {
         /// The reason, in the words of an operator or of the run that failed.
-        public var note: String
+        public var reason: String
         /// The operator or the node that paused the task.
         public var by: String
 
         /// Creates a pause.
-        public init(note: String, by: String) {
-            self.note = note
+        public init(reason: String, by: String) {
+            self.reason = reason
             self.by = by
         }
     }
@@ -60,7 +60,7 @@ public struct TaskWishes: Sendable, Hashable {
 
     init(_ data: [UInt8]) {
         let text = NodeText(data)
-        if let note = text["paused"] { pause = Pause(note: note, by: text["paused.by"] ?? "") }
+        if let note = text["paused"] { pause = Pause(reason: note, by: text["paused.by"] ?? "") }
         for (key, value) in text.fields {
             if key == "run" { requests.append(value) }
             if key == "skip" { skips.append(value) }
@@ -77,7 +77,7 @@ public struct TaskWishes: Sendable, Hashable {
 
     var bytes: [UInt8] {
         var text = NodeText()
-        text["paused"] = pause?.note
+        text["paused"] = pause?.reason
         text["paused.by"] = pause?.by
         text.append("run", requests)
         text.append("skip", skips)

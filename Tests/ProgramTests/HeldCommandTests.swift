@@ -16,7 +16,7 @@ struct HeldCommandTests {
         var isValid: Bool { true }
         var validUntil: ContinuousClock.Instant? { .now + .seconds(600) }
         var fencingToken: FencingToken { FencingToken(rawValue: 7) }
-        var lost: LossReason { get async throws { try await OneShot<LossReason>().wait() } }
+        func waitUntilLost() async throws -> LossReason { try await OneShot<LossReason>().wait() }
         func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] { [] }
     }
 
@@ -26,7 +26,7 @@ struct HeldCommandTests {
         var isValid: Bool { .now < end }
         var validUntil: ContinuousClock.Instant? { isValid ? end : nil }
         var fencingToken: FencingToken { FencingToken(rawValue: 7) }
-        var lost: LossReason { get async throws { .deadlinePassed } }
+        func waitUntilLost() async throws -> LossReason { .deadlinePassed }
         func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] { [] }
     }
 
@@ -45,7 +45,7 @@ struct HeldCommandTests {
         var isValid: Bool { false }
         var validUntil: ContinuousClock.Instant? { nil }
         var fencingToken: FencingToken { FencingToken(rawValue: 7) }
-        var lost: LossReason { get async throws { reason } }
+        func waitUntilLost() async throws -> LossReason { reason }
         func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] { [] }
     }
 

@@ -124,16 +124,16 @@ import ZooKeeperSimulator
             try await FencedNode(client: $0, path: "/fenced/one").write([1], token: FencingToken(rawValue: 1))
         },
         Call(name: "FencedNode.read") { _ = try await FencedNode(client: $0, path: "/fenced/one").read() },
-        Call(name: "LeaderSelector.participants") { _ = try await LeaderSelector.participants(at: "/l", client: $0) },
-        Call(name: "LeaderSelector.leader") { _ = try await LeaderSelector.leader(at: "/l", client: $0) },
+        Call(name: "LeaderSelector.participants") { _ = try await LeaderSelector.participants(client: $0, path: "/l") },
+        Call(name: "LeaderSelector.leader") { _ = try await LeaderSelector.leader(client: $0, path: "/l") },
         Call(name: "PartitionGroup.cordon", prepare: group) {
-            try await PartitionGroup.cordon("web1", at: "/group", client: $0)
+            try await PartitionGroup.cordon("web1", client: $0, path: "/group")
         },
         Call(name: "PartitionGroup.uncordon", prepare: group) {
-            try await PartitionGroup.uncordon("web1", at: "/group", client: $0)
+            try await PartitionGroup.uncordon("web1", client: $0, path: "/group")
         },
         Call(name: "PartitionGroup.status", prepare: group) {
-            _ = try await PartitionGroup.status(at: "/group", client: $0)
+            _ = try await PartitionGroup.status(client: $0, path: "/group")
         },
         Call(name: "ExclusiveMode.run") {
             try await ExclusiveMode(client: $0, path: "/mode").withWindow(reason: "test") { _ in }
@@ -141,10 +141,10 @@ import ZooKeeperSimulator
         Call(name: "ExclusiveMode.windows") { _ = try await ExclusiveMode(client: $0, path: "/mode").windows() },
         Call(name: "ExclusiveMode.status") { _ = try await ExclusiveMode(client: $0, path: "/mode").status() },
         Call(name: "ScheduledTaskHistory.runs") {
-            _ = try await ScheduledTaskHistory(path: "/task", client: $0).runs()
+            _ = try await ScheduledTaskHistory(client: $0, path: "/task").runs()
         },
         Call(name: "ScheduledTaskControl.pause", prepare: { try await $0.create("/task/control", parents: true) }) {
-            try await ScheduledTaskControl(path: "/task", client: $0, operator: "ada").pause(note: "test")
+            try await ScheduledTaskControl(client: $0, path: "/task", id: "ada").pause(reason: "test")
         },
     ]
 
@@ -157,35 +157,35 @@ import ZooKeeperSimulator
 
     private static func limited(_ limit: Duration) -> [Call] {
         [
-            Call(name: "SharedCounter.add") { try await counter($0).add(1, waitingAtMost: limit) },
-            Call(name: "SharedCounter.number") { _ = try await counter($0).number(waitingAtMost: limit) },
-            Call(name: "SharedCounter.set") { _ = try await counter($0).set(1, replacing: 0, waitingAtMost: limit) },
-            Call(name: "SharedValue.value") { _ = try await value($0).value(waitingAtMost: limit) },
-            Call(name: "SharedValue.update") { _ = try await value($0).update(waitingAtMost: limit) { $0 + [1] } },
+            Call(name: "SharedCounter.add") { try await counter($0).add(1, timeout: limit) },
+            Call(name: "SharedCounter.number") { _ = try await counter($0).number(timeout: limit) },
+            Call(name: "SharedCounter.set") { _ = try await counter($0).set(1, replacing: 0, timeout: limit) },
+            Call(name: "SharedValue.value") { _ = try await value($0).value(timeout: limit) },
+            Call(name: "SharedValue.update") { _ = try await value($0).update(timeout: limit) { $0 + [1] } },
             Call(name: "DistributedBarrier.wait") {
-                try await DistributedBarrier(client: $0, path: "/b").wait(waitingAtMost: limit)
+                try await DistributedBarrier(client: $0, path: "/b").wait(timeout: limit)
             },
             Call(name: "DoubleBarrier.withBarrier") {
                 try await DoubleBarrier(client: $0, path: "/double", participants: 1)
-                    .withBarrier(waitingAtMost: limit) {}
+                    .withBarrier(timeout: limit) {}
             },
             Call(name: "DistributedMutex.withLock") {
-                try await DistributedMutex(client: $0, path: "/locks/one").withLock(waitingAtMost: limit) { _ in }
+                try await DistributedMutex(client: $0, path: "/locks/one").withLock(timeout: limit) { _ in }
             },
             Call(name: "ReadWriteLock.withReadLock") {
-                try await ReadWriteLock(client: $0, path: "/locks/one").withReadLock(waitingAtMost: limit) { _ in }
+                try await ReadWriteLock(client: $0, path: "/locks/one").withReadLock(timeout: limit) { _ in }
             },
             Call(name: "MultiLock.withLock") {
                 let one = try DistributedMutex(client: $0, path: "/locks/one")
                 let two = try DistributedMutex(client: $0, path: "/locks/two")
-                try await MultiLock([.mutex(one), .mutex(two)]).withLock(waitingAtMost: limit) { _ in }
+                try await MultiLock([.mutex(one), .mutex(two)]).withLock(timeout: limit) { _ in }
             },
             Call(name: "DistributedSemaphore.withLease") {
                 try await DistributedSemaphore(client: $0, path: "/semaphores/one", limit: 1)
-                    .withLease(waitingAtMost: limit) { _ in }
+                    .withLease(timeout: limit) { _ in }
             },
             Call(name: "SharedCounter.update") {
-                _ = try await counter($0).update(waitingAtMost: limit) { $0 + 1 }
+                _ = try await counter($0).update(timeout: limit) { $0 + 1 }
             },
         ]
     }
@@ -246,12 +246,12 @@ import ZooKeeperSimulator
             ) { _, _ in try await untilCancelled() }.run()
         },
         Holder(name: "GroupMembership") {
-            try await GroupMembership("/members", memberID: "one", client: $0).run()
+            try await GroupMembership(client: $0, path: "/members", id: "one").run()
         },
         Holder(name: "ScheduledTask, while it runs") { client in
             let start = client.clock.now
             try await ScheduledTask(
-                name: "task", schedule: .every(.seconds(2)), client: client, path: "/task", node: "one",
+                client: client, path: "/task", id: "one", name: "task", schedule: .every(.seconds(2)),
                 delivery: .atMostOnce, configuration: ScheduledTaskConfiguration(), logger: client.logger,
                 wallClock: { Date(timeIntervalSince1970: 1_750_000_000 + (client.clock.now - start) / .seconds(1)) },
                 body: { _ in try await untilCancelled() }

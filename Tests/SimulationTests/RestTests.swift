@@ -36,7 +36,7 @@ import ZooKeeperSimulator
     @Test func `a cache at rest costs no more than its client does`() async throws {
         let alone = try await Self.stepsInAMinute { _ in try await Self.forever() }
         let steps = try await Self.stepsInAMinute { client in
-            try await withNodeCache("/node", client: client) { _ in try await Self.forever() }
+            try await withNodeCache(client: client, path: "/node") { _ in try await Self.forever() }
         }
         #expect(steps < alone + 200)
     }
@@ -46,10 +46,10 @@ import ZooKeeperSimulator
     {
         let alone = try await Self.stepsInAMinute { _ in try await Self.forever() }
         let cache = try await Self.stepsInAMinute { client in
-            try await withChildrenCache("/node", client: client) { _ in try await Self.forever() }
+            try await withChildrenCache(client: client, path: "/node") { _ in try await Self.forever() }
         }
         let member = try await Self.stepsInAMinute { client in
-            try await GroupMembership("/group", memberID: "one", client: client).run()
+            try await GroupMembership(client: client, path: "/group", id: "one").run()
         }
         #expect(cache < alone + 200)
         #expect(member < alone + 200)

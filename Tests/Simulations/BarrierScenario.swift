@@ -230,10 +230,10 @@ private struct BarrierUser: Sendable {
 
     private func takePart(_ barrier: DoubleBarrier, _ client: ZooKeeperClient) async throws {
         let patience = patience(upTo: .seconds(5))
-        let leavePatience = patience == nil ? self.patience(upTo: .seconds(1)) : patience
+        let leaveTimeout = patience == nil ? self.patience(upTo: .seconds(1)) : patience
         log.begins(participant)
         let (passed, finished) = try await barrier.withBarrier(
-            waitingAtMost: patience, leavingAtMost: leavePatience
+            timeout: patience, leaveTimeout: leaveTimeout
         ) {
             let session = client.session?.id
             log.passes(participant, in: session)

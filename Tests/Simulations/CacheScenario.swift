@@ -90,7 +90,7 @@ private struct CacheFollower: Sendable {
 
     func main() async {
         await participant.withClient { client in
-            try await withNodeCache(CacheScenario.path, client: client) { cache in
+            try await withNodeCache(client: client, path: CacheScenario.path) { cache in
                 for await entry in cache.changes {
                     log.saw(entry, by: participant)
                     if entry.isLive { participant.progress() }

@@ -54,7 +54,7 @@ private struct SubtreeCaller: Sendable {
             configuration.interval = Self.interval(configuration.watchBudget)
             configuration.readsInFlight = participant.chance { $0.pick([1, 2, 256]) }
             try await withChildrenCache(
-                ChildrenScenario.root, client: client, configuration: configuration
+                client: client, path: ChildrenScenario.root, configuration: configuration
             ) { cache in
                 try await watch(cache.changes, ChildrenScenario.children)
             }
@@ -67,7 +67,8 @@ private struct SubtreeCaller: Sendable {
             configuration.watchBudget = participant.chance { $0.pick([1_000_000, 1_000_000, 60]) }
             configuration.interval = Self.interval(configuration.watchBudget)
             configuration.readsInFlight = participant.chance { $0.pick([1, 2, 256]) }
-            try await withTreeCache(ChildrenScenario.root, client: client, configuration: configuration) { cache in
+            try await withTreeCache(client: client, path: ChildrenScenario.root, configuration: configuration) {
+                cache in
                 try await watch(cache.changes, ChildrenScenario.tree)
             }
         }
@@ -79,7 +80,7 @@ private struct SubtreeCaller: Sendable {
             var configuration = ChildrenCache.Configuration()
             configuration.readsData = false
             try await withChildrenCache(
-                ChildrenScenario.root, client: client, configuration: configuration
+                client: client, path: ChildrenScenario.root, configuration: configuration
             ) { cache in
                 for await entry in cache.changes {
                     log.sawNames(entry, by: participant)

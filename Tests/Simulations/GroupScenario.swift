@@ -201,7 +201,7 @@ private struct GroupParticipant: Sendable {
         configuration.duplicatePatience = nil
         let data = [UInt8](repeating: 1, count: participant.chance { $0.below(3) })
         let membership = try GroupMembership(
-            GroupScenario.path, memberID: id, data: data, client: client, configuration: configuration,
+            client: client, path: GroupScenario.path, id: id, data: data, configuration: configuration,
             logger: client.logger)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await membership.run() }
@@ -225,7 +225,7 @@ private struct GroupParticipant: Sendable {
         var configuration = GroupMembership.Configuration(client: client)
         configuration.duplicatePatience = nil
         let second = try GroupMembership(
-            GroupScenario.path, memberID: id, data: [9, 9, 9, 9], client: client, configuration: configuration,
+            client: client, path: GroupScenario.path, id: id, data: [9, 9, 9, 9], configuration: configuration,
             logger: client.logger)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await second.run() }

@@ -58,7 +58,7 @@ struct LeaderFollowers: Sendable {
     /// What a process does that follows the election.
     func follow(as participant: Participant) async {
         await participant.withClient { client in
-            for try await leader in LeaderSelector.leaderChanges(at: election, client: client) {
+            for try await leader in LeaderSelector.leaderChanges(client: client, path: election) {
                 tell(leader, to: participant)
             }
         }

@@ -197,7 +197,7 @@ private struct Politician: Sendable {
             ($0.pick(names), $0.duration(.milliseconds(1) ... .seconds(2)))
         }
         do {
-            try await selector.resign(to: name, waitingAtMost: patience)
+            try await selector.resign(to: name, timeout: patience)
         } catch let error as RecipeError where error.code == .invalidArgument && name == id {
             return
         } catch {

@@ -100,7 +100,7 @@ private struct LockUser: Sendable {
 
     func main() async {
         await participant.withClient { client in
-            let lock = try ReadWriteLock(client: client, path: LockScenario.path, holderName: participant.name)
+            let lock = try ReadWriteLock(client: client, path: LockScenario.path, id: participant.name)
             // Two users of one process share its read locks.
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for _ in 0...participant.chance({ $0.below(2) }) { group.addTask { try await use(lock) } }
@@ -123,8 +123,8 @@ private struct LockUser: Sendable {
         switch (way, reads) {
         case (0..<5, true): try await lock.withReadLock { try await hold($0, reads: true) }
         case (0..<5, false): try await lock.withWriteLock { try await hold($0, reads: false) }
-        case (5..<7, true): try await lock.withReadLock(waitingAtMost: patience) { try await hold($0, reads: true) }
-        case (5..<7, false): try await lock.withWriteLock(waitingAtMost: patience) { try await hold($0, reads: false) }
+        case (5..<7, true): try await lock.withReadLock(timeout: patience) { try await hold($0, reads: true) }
+        case (5..<7, false): try await lock.withWriteLock(timeout: patience) { try await hold($0, reads: false) }
         case (7, true): try await lock.tryWithReadLock { try await hold($0, reads: true) }
         case (7, false): try await lock.tryWithWriteLock { try await hold($0, reads: false) }
         default: try await takeAndChangeMind(lock, reads: reads)

@@ -35,7 +35,7 @@ private struct MutexUser: Sendable {
     func main() async {
         await participant.withClient { client in
             let mutex = try DistributedMutex(
-                client: client, path: MutexScenario.path, ownerName: participant.name)
+                client: client, path: MutexScenario.path, id: participant.name)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for _ in 0...participant.chance({ $0.below(2) }) { group.addTask { try await use(mutex, client) } }
                 try await group.waitForAll()
@@ -64,10 +64,10 @@ private struct MutexUser: Sendable {
         let patience = participant.chance { $0.duration(.milliseconds(1) ... .seconds(6)) }
         switch participant.chance({ $0.below(10) }) {
         case 0..<3: try await mutex.withLock { try await hold($0, client) }
-        case 3: try await mutex.withLock(waitingAtMost: patience) { try await hold($0, client) }
+        case 3: try await mutex.withLock(timeout: patience) { try await hold($0, client) }
         case 4: try await mutex.tryWithLock { try await hold($0, client) }
         case 5..<8: try await keep(try await mutex.acquire(), client)
-        case 8: try await keep(try await mutex.acquire(waitingAtMost: patience), client)
+        case 8: try await keep(try await mutex.acquire(timeout: patience), client)
         default: try await changeMind(mutex, client)
         }
     }

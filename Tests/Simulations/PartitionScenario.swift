@@ -177,7 +177,7 @@ private struct PartitionHost: Sendable {
             case 0: group.cordon()
             case 1: group.uncordon()
             case 2: try? group.setPartitions(kept)
-            case 3: try? await PartitionGroup.cordon(node.name, at: group.path, client: client)
+            case 3: try? await PartitionGroup.cordon(node.name, client: client, path: group.path)
             default: try? group.setPartitions(partitions)
             }
         }
@@ -185,7 +185,7 @@ private struct PartitionHost: Sendable {
         try? group.setPartitions(partitions)
         // Also what an earlier life has left.
         for await state in group.states where state.nodes.contains(where: { $0.isCordonedByOperator }) {
-            _ = try? await PartitionGroup.uncordon(node.name, at: group.path, client: client)
+            _ = try? await PartitionGroup.uncordon(node.name, client: client, path: group.path)
             try? await participant.pause(.zero ... .seconds(1))
         }
     }

@@ -218,14 +218,13 @@ private struct ScheduleNode: Sendable {
         await participant.withClient { client in
             while !Task.isCancelled {
                 let task = try ScheduledTask(
-                    name: "task", schedule: .every(.seconds(ScheduleScenario.interval)), client: client,
-                    path: ScheduleScenario.path, node: participant.name, delivery: policies.delivery,
+                    client: client, path: ScheduleScenario.path, id: participant.name, name: "task",
+                    schedule: .every(.seconds(ScheduleScenario.interval)), delivery: policies.delivery,
                     configuration: policies.configuration, logger: client.logger,
                     wallClock: { [participant] in
                         // Set by a time service, however fast the node counts spans of time.
                         Date(timeIntervalSince1970: 1_750_000_000 + ahead + participant.now.inSeconds)
-                    },
-                    body: perform)
+                    }, body: perform)
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     group.addTask { try await task.run() }
                     group.addTask { try await participant.pause(.seconds(3) ... .seconds(12)) }

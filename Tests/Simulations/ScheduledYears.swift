@@ -136,9 +136,8 @@ private final class YearsWorld {
         configuration.keepRuns = 20
         let (world, confined) = (Confined(self), Confined(process))
         return try ScheduledTask(
-            name: "task", schedule: Self.makeSchedule(), client: client, path: "/task", node: name,
-            delivery: .atLeastOnce,
-            configuration: configuration, logger: client.logger,
+            client: client, path: "/task", id: name, name: "task", schedule: Self.makeSchedule(),
+            delivery: .atLeastOnce, configuration: configuration, logger: client.logger,
             wallClock: { world.value.date.addingTimeInterval(ahead) },
             atStep: { step, _ in await world.value.mayCrash(confined, name: name, ahead: ahead, at: step) },
             body: { _ in

@@ -104,7 +104,7 @@ private struct SemaphoreUser: Sendable {
         await participant.withClient { client in
             let semaphore = try DistributedSemaphore(
                 client: client, path: SemaphoreScenario.path, limit: SemaphoreScenario.limit,
-                ownerName: participant.name)
+                id: participant.name)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for _ in 0...participant.chance({ $0.below(2) }) { group.addTask { try await use(semaphore) } }
                 try await group.waitForAll()
@@ -131,7 +131,7 @@ private struct SemaphoreUser: Sendable {
         let patience = participant.chance { $0.duration(.milliseconds(1) ... .seconds(6)) }
         switch participant.chance({ $0.below(10) }) {
         case 0..<4: try await semaphore.withLease(count: count) { try await hold($0, count) }
-        case 4..<6: try await semaphore.withLease(count: count, waitingAtMost: patience) { try await hold($0, count) }
+        case 4..<6: try await semaphore.withLease(count: count, timeout: patience) { try await hold($0, count) }
         case 6: try await semaphore.tryWithLease(count: count) { try await hold($0, count) }
         case 7: try await keep(try await semaphore.acquire(count: count), count)
         default: try await changeMind(semaphore, count)

@@ -74,7 +74,7 @@ struct DailyTaskExampleTests {
     /// Both reports are on record as completed in the second attempt, by the node that ended them.
     private func expectRecords(_ scene: ExampleScene) async throws {
         try await withZooKeeperClient(configuration: .init(connectionString: scene.connectionString)) { client in
-            let runs = try await ScheduledTaskHistory(path: "/examples/report", client: client).runs()
+            let runs = try await ScheduledTaskHistory(client: client, path: "/examples/report").runs()
             #expect(runs.map(\.state) == [.completed, .completed])
             #expect(runs.map(\.node) == ["bob", "carol"])
             #expect(runs.map(\.attempt) == [2, 2])

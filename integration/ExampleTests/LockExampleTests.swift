@@ -53,7 +53,7 @@ struct LockExampleTests {
         try await withZooKeeperClient(configuration: .init(connectionString: scene.connectionString)) { client in
             let mutex = try DistributedMutex(client: client, path: "/examples/invoices")
             let holder = try #require(try await mutex.queue().first)
-            #expect(holder.ownerName == "alice")
+            #expect(holder.participantID == "alice")
             try await client.delete(holder.path)
         }
         try await alice.says(#"alice has stopped: lost at "/examples/invoices" (znodeDeleted)"#)

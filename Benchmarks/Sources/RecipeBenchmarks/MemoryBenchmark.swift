@@ -50,7 +50,7 @@ struct MemoryBenchmark: AsyncParsableCommand {
         let mode = try ExclusiveMode(client: client, path: "/memory/exclusive")
         return [
             ("mutex", { try await mutex.withLock { _ in } }),
-            ("mutex with a limit of an hour", { try await mutex.withLock(waitingAtMost: .seconds(3600)) { _ in } }),
+            ("mutex with a limit of an hour", { try await mutex.withLock(timeout: .seconds(3600)) { _ in } }),
             ("read lock", { try await lock.withReadLock { _ in } }),
             ("write lock", { try await lock.withWriteLock { _ in } }),
             ("mutex, handle", { await (try await mutex.acquire()).release() }),
@@ -58,7 +58,7 @@ struct MemoryBenchmark: AsyncParsableCommand {
             ("window", { _ = try await mode.withWindow(reason: "memory") { _ in } }),
             ("window with a gate", { try await self.windowWithGate(mode) }),
             ("term of leadership", { try await self.term(client) }),
-            ("cache read", { try await withNodeCache("/memory/exclusive", client: client) { _ = $0.current } }),
+            ("cache read", { try await withNodeCache(client: client, path: "/memory/exclusive") { _ = $0.current } }),
         ]
     }
 

@@ -27,14 +27,14 @@ struct LeaderStatusCommand: AsyncParsableCommand {
         do {
             try await runProgram(with: connection) { client in
                 guard command.watch else {
-                    let all = try await LeaderSelector.participants(at: command.path, client: client)
+                    let all = try await LeaderSelector.participants(client: client, path: command.path)
                     guard !all.isEmpty else {
                         throw try await NothingThere("no candidates", at: command.path, client)
                     }
                     for participant in all { Output.line(participant.id) }
                     return
                 }
-                for try await leader in LeaderSelector.leaderChanges(at: command.path, client: client) {
+                for try await leader in LeaderSelector.leaderChanges(client: client, path: command.path) {
                     Output.line(leader?.id ?? "")
                 }
             }

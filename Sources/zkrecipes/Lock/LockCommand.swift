@@ -56,11 +56,11 @@ struct LockCommand: AsyncParsableCommand {
         do {
             try HeldCommand.requireExecutable(command[0])
             try await runProgram(with: connection) { client in
-                let mutex = try DistributedMutex(client: client, path: path, ownerName: owner)
+                let mutex = try DistributedMutex(client: client, path: path, id: owner)
                 switch wait {
                 case nil: try await mutex.withLock(body)
                 case 0?: try await mutex.tryWithLock(body)
-                case let seconds?: try await mutex.withLock(waitingAtMost: .seconds(seconds), body)
+                case let seconds?: try await mutex.withLock(timeout: .seconds(seconds), body)
                 }
             }
             status = 0

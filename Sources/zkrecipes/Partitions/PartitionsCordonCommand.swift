@@ -34,7 +34,7 @@ struct PartitionNodeOptions: ParsableArguments {
         let (deed, isThere) = try await runProgram(with: connection) { client in
             let deed = try await operation(client)
             return (
-                deed, try await PartitionGroup.status(at: path, partitions: [], client: client).balance[node] != nil
+                deed, try await PartitionGroup.status(client: client, path: path, partitions: []).balance[node] != nil
             )
         }
         Output.line("\(node) \(deed)\(isThere ? "" : "; it is not in the group now")")
@@ -60,7 +60,7 @@ struct PartitionsCordonCommand: AsyncParsableCommand {
     func run() async throws {
         let (path, node, note) = (target.path, target.node, note)
         try await target.change { client in
-            try await PartitionGroup.cordon(node, note: note, at: path, client: client)
+            try await PartitionGroup.cordon(node, client: client, path: path, reason: note)
             return "is cordoned"
         }
     }
@@ -81,7 +81,7 @@ struct PartitionsUncordonCommand: AsyncParsableCommand {
     func run() async throws {
         let (path, node) = (target.path, target.node)
         try await target.change { client in
-            try await PartitionGroup.uncordon(node, at: path, client: client)
+            try await PartitionGroup.uncordon(node, client: client, path: path)
                 ? "is uncordoned" : "was not cordoned by an operator"
         }
     }

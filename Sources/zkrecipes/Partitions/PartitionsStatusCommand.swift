@@ -25,7 +25,7 @@ struct PartitionsStatusCommand: AsyncParsableCommand {
         let command = self
         try await runProgram(with: connection) { client in
             let status = try await PartitionGroup.status(
-                at: command.path, partitions: command.partitions.source, client: client)
+                client: client, path: command.path, partitions: command.partitions.source)
             guard !status.isEmpty else {
                 throw try await NothingThere("no nodes, cordons or owned partitions", at: command.path, client)
             }

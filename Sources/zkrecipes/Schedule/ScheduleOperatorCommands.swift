@@ -32,7 +32,7 @@ extension ScheduleWishCommand {
     func run() async throws {
         let (path, name) = (options.target.path, options.operatorName)
         let wishes = try await runProgram(with: options.target.connection) { client in
-            let control = try ScheduledTaskControl(path: path, client: client, operator: name)
+            let control = try ScheduledTaskControl(client: client, path: path, id: name)
             try await wish(control)
             return try await control.wishes()
         }
@@ -53,7 +53,7 @@ struct SchedulePauseCommand: ScheduleWishCommand {
         guard !note.isEmpty else { throw ValidationError("--note is empty; say why.") }
     }
 
-    func wish(_ control: ScheduledTaskControl) async throws { try await control.pause(note: note) }
+    func wish(_ control: ScheduledTaskControl) async throws { try await control.pause(reason: note) }
 }
 
 struct ScheduleResumeCommand: ScheduleWishCommand {
@@ -145,9 +145,9 @@ struct ScheduleHistoryCommand: AsyncParsableCommand {
     func run() async throws {
         let path = target.path
         let runs = try await runProgram(with: target.connection) { client in
-            let runs = try await ScheduledTaskHistory(path: path, client: client).runs()
+            let runs = try await ScheduledTaskHistory(client: client, path: path).runs()
             // A path with no task has no runs either.
-            if runs.isEmpty { _ = try await ScheduledTaskControl(path: path, client: client, operator: "").wishes() }
+            if runs.isEmpty { _ = try await ScheduledTaskControl(client: client, path: path, id: "").wishes() }
             return runs
         }
         for run in runs { Output.line(run.line) }
@@ -174,7 +174,7 @@ extension RunRecord {
 extension TaskWishes {
     fileprivate var lines: [String] {
         var lines: [String] = []
-        if let pause { lines.append("paused by \(pause.by): \(pause.note)") }
+        if let pause { lines.append("paused by \(pause.by): \(pause.reason)") }
         lines += requests.map { "run now, asked for by \($0)" }
         lines += skips.map { "skip next, asked for by \($0)" }
         if let backfill {

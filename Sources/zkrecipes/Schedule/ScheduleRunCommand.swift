@@ -78,14 +78,13 @@ struct ScheduleRunCommand: AsyncParsableCommand {
         configuration.exclusive = try policies.exclusive.map { try ExclusiveMode(client: client, path: $0) }
         let (holdAt, command) = (holdAt, self)
         let task = try ScheduledTask(
-            name: ZNodePath(path).name, schedule: when.schedule(), client: client, path: path, node: node,
+            client: client, path: path, id: node, name: ZNodePath(path).name, schedule: when.schedule(),
             delivery: policies.delivery, configuration: configuration, logger: .program, wallClock: { Date() },
             atStep: { step, record in
                 guard let holdAt else { return }
                 Output.line("step \(step.rawValue) \(record.period) \(record.attempt)")
                 if step == holdAt, record.attempt == 1 { _ = try? await OneShot<Void>().wait() }
-            },
-            body: { run in try await command.perform(run) })
+            }, body: { run in try await command.perform(run) })
         let states = task.states
         let printer = Task { for await state in states { Output.line("\(state)") } }
         defer { printer.cancel() }

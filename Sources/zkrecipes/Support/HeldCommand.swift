@@ -77,7 +77,7 @@ final class HeldCommand: Sendable {
     private func reportDeadline(_ grant: some Grant) async {
         let clock = SystemMonotonicClock()
         if grant.validUntil == nil {
-            let reason = try? await clock.run(until: clock.now + .seconds(1)) { try await grant.lost }
+            let reason = try? await clock.run(until: clock.now + .seconds(1)) { try await grant.waitUntilLost() }
             guard reason == nil || reason == .some(.deadlinePassed) else { return }
         }
         hasReportedDeadline.store(true, ordering: .releasing)

@@ -117,7 +117,7 @@ import ZooKeeper
     @Test func `wishes are read as they were written`() throws {
         var wishes = TaskWishes()
         #expect(TaskWishes(wishes.bytes) == wishes)
-        wishes.pause = .init(note: "until\nnoon", by: "ada")
+        wishes.pause = .init(reason: "until\nnoon", by: "ada")
         wishes.requests = ["ada", "bob", "ada"]
         wishes.skips = ["", "bob"]
         wishes.backfill = .init(

@@ -245,7 +245,7 @@ import ZooKeeper
 
     @Test func `nothing begins during a pause, and periods are left out with its note`() throws {
         let model = try PlanModel(at: "2026-05-03T12:00:00Z")
-        model.wishes.pause = TaskWishes.Pause(note: "migration", by: "ada")
+        model.wishes.pause = TaskWishes.Pause(reason: "migration", by: "ada")
         try model.move(to: "2026-05-04T06:30:00Z")
         model.settle()
         #expect(model.records[day]?.state == .skipped)
@@ -261,7 +261,7 @@ import ZooKeeper
     @Test func `a pause holds a takeover back`() throws {
         let model = try running()
         model.takeover(by: "n2")
-        model.wishes.pause = TaskWishes.Pause(note: "look at it first", by: "ada")
+        model.wishes.pause = TaskWishes.Pause(reason: "look at it first", by: "ada")
         model.settle()
         #expect(model.states == [day: .started])
         model.wishes.pause = nil

@@ -68,7 +68,7 @@ func leadByLatch(
 extension PeerGrant {
     /// A term's own token is of when it took office, which another maker's term does not have: the candidate's compares.
     init(_ term: Term, at path: String, client: ZooKeeperClient) async throws {
-        guard let leader = try await LeaderSelector.leader(at: path, client: client),
+        guard let leader = try await LeaderSelector.leader(client: client, path: path),
             let stat = try await client.exists(at: "\(path)/\(leader.candidate)")
         else { throw PeerError("nobody leads") }
         self.init(token: stat.czxid.rawValue, isWriter: true, isValid: { term.isValid })
@@ -77,7 +77,7 @@ extension PeerGrant {
 
 /// The participants' ids in their order; the leader's with a star.
 func participants(at path: String, client: ZooKeeperClient) async throws -> String {
-    try await LeaderSelector.participants(at: path, client: client)
+    try await LeaderSelector.participants(client: client, path: path)
         .map { $0.id + ($0.isLeader ? "*" : "") }.joined(separator: " ")
 }
 

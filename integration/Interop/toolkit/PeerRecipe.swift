@@ -43,17 +43,17 @@ struct PeerRecipe: Sendable {
         let parts = kind.split(separator: ":").map(String.init)
         switch parts[0] {
         case "mutex":
-            let mutex = try DistributedMutex(client: client, path: path, ownerName: id)
+            let mutex = try DistributedMutex(client: client, path: path, id: id)
             hold = { body in try await mutex.withLock { try await body(PeerGrant($0)) } }
         case "read":
-            let lock = try ReadWriteLock(client: client, path: path, holderName: id)
+            let lock = try ReadWriteLock(client: client, path: path, id: id)
             hold = { body in try await lock.withReadLock { try await body(PeerGrant($0, isWriter: false)) } }
         case "write":
-            let lock = try ReadWriteLock(client: client, path: path, holderName: id)
+            let lock = try ReadWriteLock(client: client, path: path, id: id)
             hold = { body in try await lock.withWriteLock { try await body(PeerGrant($0)) } }
         case "semaphore":
             let limit = Int(parts[1]) ?? 1
-            let semaphore = try DistributedSemaphore(client: client, path: path, limit: limit, ownerName: id)
+            let semaphore = try DistributedSemaphore(client: client, path: path, limit: limit, id: id)
             hold = { body in try await semaphore.withLease { try await body(PeerGrant($0)) } }
         case "selector":
             let selector = try PeerSelector(client: client, path: path, id: id)
@@ -83,7 +83,9 @@ extension PeerGrant {
             token: lease.fencingToken.rawValue, isWriter: isWriter, isValid: { lease.isValid },
             downgrade: { try await lease.downgrade() },
             request: {
-                for await request in lease.releaseRequests { return request.asker.isEmpty ? "-" : request.asker }
+                for await request in lease.releaseRequests {
+                    return request.requesterID.isEmpty ? "-" : request.requesterID
+                }
                 throw PeerError("over")
             })
     }

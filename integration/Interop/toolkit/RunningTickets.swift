@@ -7,7 +7,7 @@ final class CacheTicket: Ticket {
     private let task: Task<Void, any Error>
 
     init(client: ZooKeeperClient, path: String) throws {
-        let cache = try NodeCache(path, client: client)
+        let cache = try NodeCache(client: client, path: path)
         self.cache = cache
         task = Task { try await cache.run() }
     }
@@ -47,7 +47,7 @@ final class MemberTicket: Ticket {
     private let task: Task<Void, any Error>
 
     init(client: ZooKeeperClient, path: String, id: String, data: String) throws {
-        let membership = try GroupMembership(path, memberID: id, data: Array(data.utf8), client: client)
+        let membership = try GroupMembership(client: client, path: path, id: id, data: Array(data.utf8))
         self.membership = membership
         task = Task { try await membership.run() }
     }

@@ -9,7 +9,7 @@ import ZooKeeperTestKit
 struct ChildrenCacheTests {
     @Test func `children's lives are followed, one request a change`() async throws {
         try await CacheScene.with { scene in
-            try await withChildrenCache("/g", client: scene.client) { cache in
+            try await withChildrenCache(client: scene.client, path: "/g") { cache in
                 #expect(cache.current.snapshot == nil)
                 #expect(!cache.current.isLive)
                 await cache.entry { $0.isLive && $0.isAbsent }
@@ -44,7 +44,7 @@ struct ChildrenCacheTests {
         try await CacheScene.with { scene in
             try await scene.other.create("/g")
             for name in ["a", "b"] { try await scene.other.create("/g/\(name)", data: Array(name.utf8)) }
-            try await withChildrenCache("/g", client: scene.client) { cache in
+            try await withChildrenCache(client: scene.client, path: "/g") { cache in
                 await cache.live(["a": [97], "b": [98]])
                 var updates = cache.updates.makeAsyncIterator()
                 let first = await updates.next()
@@ -74,7 +74,7 @@ struct ChildrenCacheTests {
             try await scene.other.create("/g")
             let first = try await scene.other.create("/g/a", data: [7])
             try await scene.other.create("/g/b", data: [8])
-            try await withChildrenCache("/g", client: scene.client) { cache in
+            try await withChildrenCache(client: scene.client, path: "/g") { cache in
                 await cache.live(["a": [7], "b": [8]])
                 _ = try await scene.requests()
                 await scene.proxy.refuse()
@@ -96,7 +96,7 @@ struct ChildrenCacheTests {
     @Test func `a child that comes and goes within a cut is not seen, and what is at the end is`() async throws {
         try await CacheScene.with { scene in
             try await scene.other.create("/g")
-            try await withChildrenCache("/g", client: scene.client) { cache in
+            try await withChildrenCache(client: scene.client, path: "/g") { cache in
                 await cache.live([:])
                 var updates = cache.updates.makeAsyncIterator()
                 _ = await updates.next()
@@ -120,7 +120,7 @@ struct ChildrenCacheTests {
         try await CacheScene.with { scene in
             try await scene.other.create("/g")
             for number in 0..<50 { try await scene.other.create("/g/\(number)") }
-            try await withChildrenCache("/g", client: scene.client) { cache in
+            try await withChildrenCache(client: scene.client, path: "/g") { cache in
                 await cache.entry { $0.isLive && $0.snapshot?.count == 50 }
                 for _ in 0..<5 {
                     _ = try await scene.requests()
@@ -146,7 +146,7 @@ struct ChildrenCacheTests {
             try await scene.other.create("/g")
             try await scene.other.create("/g/a", data: [1])
             await scene.server.stop()
-            try await withChildrenCache("/g", client: scene.client) { cache in
+            try await withChildrenCache(client: scene.client, path: "/g") { cache in
                 #expect(cache.current.snapshot == nil && !cache.current.isAbsent)
                 try await scene.server.start()
                 await cache.live(["a": [1]])
@@ -160,7 +160,7 @@ struct ChildrenCacheTests {
             try await scene.other.create("/g/a", data: [1])
             try await scene.other.create(
                 "/g/secret", data: [2], acl: [ACL(permissions: [.write, .admin], scheme: "world", id: "anyone")])
-            try await withChildrenCache("/g", client: scene.client) { cache in
+            try await withChildrenCache(client: scene.client, path: "/g") { cache in
                 let entry = await cache.entry { $0.isLive }
                 #expect(entry.snapshot?["secret"]?.error?.code == .noAuth)
                 #expect(entry.snapshot?["secret"]?.data == nil)
@@ -176,7 +176,7 @@ struct ChildrenCacheTests {
             let closed = ACL(permissions: [.create, .admin], scheme: "world", id: "anyone")
             try await scene.other.create("/g", acl: [closed])
             try await scene.other.create("/g/a", data: [1])
-            try await withChildrenCache("/g", client: scene.client) { cache in
+            try await withChildrenCache(client: scene.client, path: "/g") { cache in
                 let entry = await cache.entry { if case .unreadable = $0.content { true } else { false } }
                 #expect(!entry.isLive)
                 try await scene.other.setACL([.open], at: "/g")
@@ -189,7 +189,7 @@ struct ChildrenCacheTests {
         try await CacheScene.with { scene in
             try await scene.other.create("/g")
             try await scene.other.create("/g/a", data: [1])
-            try await withChildrenCache("/g", client: scene.client) { cache in
+            try await withChildrenCache(client: scene.client, path: "/g") { cache in
                 await cache.live(["a": [1]])
                 await scene.proxy.hold(.toClient)
                 try await scene.other.setData([2], at: "/g/a")
@@ -212,7 +212,7 @@ struct ChildrenCacheTests {
             for number in 0..<5 { try await scene.other.create("/g/\(number)") }
             for round in 0..<500 {
                 let path = round.isMultiple(of: 2) ? "/g" : "/missing"
-                try await withChildrenCache(path, client: scene.client) { cache in
+                try await withChildrenCache(client: scene.client, path: path) { cache in
                     // Some are stopped at once, with their first reads on their way.
                     if round.isMultiple(of: 3) { await cache.entry(where: \.isLive) }
                 }
@@ -226,7 +226,7 @@ struct ChildrenCacheTests {
         try await CacheScene.with(sessionTimeout: .seconds(10)) { scene in
             try await scene.other.create("/g")
             for number in 0..<10 { try await scene.other.create("/g/\(number)") }
-            try await withChildrenCache("/g", client: scene.client) { cache in
+            try await withChildrenCache(client: scene.client, path: "/g") { cache in
                 await cache.entry { $0.isLive && $0.snapshot?.count == 10 }
                 for round in 0..<100 {
                     try await scene.reconnect()
@@ -244,7 +244,7 @@ struct ChildrenCacheTests {
         try await CacheScene.with { scene in
             try await scene.other.create("/g")
             try await scene.other.create("/g/a", data: [1])
-            try await withChildrenCache("/g", client: scene.client) { cache in
+            try await withChildrenCache(client: scene.client, path: "/g") { cache in
                 await cache.live(["a": [1]])
                 try await scene.server.expireSession(of: scene.client)
                 await scene.client.state { $0.session?.epoch == 2 }
@@ -261,7 +261,7 @@ struct ChildrenCacheTests {
         try await CacheScene.with { scene in
             try await scene.other.create("/g")
             try await scene.other.create("/g/a", data: [1])
-            try await withChildrenCache("/g", client: scene.client) { cache in
+            try await withChildrenCache(client: scene.client, path: "/g") { cache in
                 await cache.live(["a": [1]])
                 try await scene.server.restart()
                 try await scene.other.setData([2], at: "/g/a")
@@ -275,7 +275,7 @@ struct ChildrenCacheTests {
         try await CacheScene.with { scene in
             try await scene.other.create("/g")
             try await scene.other.create("/g/a", data: [1])
-            try await withChildrenCache("/g", client: scene.client) { cache in
+            try await withChildrenCache(client: scene.client, path: "/g") { cache in
                 await cache.live(["a": [1]])
                 try scene.client.updateServers([ServerAddress(host: "127.0.0.1", port: scene.server.port)])
                 try await scene.proxy.waitUntil { $0.openConnections == 0 }
@@ -291,7 +291,7 @@ struct ChildrenCacheTests {
         try await CacheScene.with { scene in
             try await scene.other.create("/g")
             try await scene.other.create("/g/a", data: [1])
-            let cache = try ChildrenCache("/g", client: scene.client)
+            let cache = try ChildrenCache(client: scene.client, path: "/g")
             let group = ServiceGroup(
                 configuration: .init(services: [.init(service: cache)], logger: .init(label: "test")))
             async let run: Void = group.run()
@@ -314,7 +314,7 @@ struct ChildrenCacheTests {
             var configuration = ChildrenCache.Configuration()
             configuration.interval = .seconds(3600)
             // Not through the proxy, which takes its time to read each frame.
-            try await withChildrenCache("/many", client: scene.other, configuration: configuration) { cache in
+            try await withChildrenCache(client: scene.other, path: "/many", configuration: configuration) { cache in
                 await cache.entry { $0.isLive && $0.snapshot?.count == 100_000 }
                 // Half of what a client can watch: the rest is looked at again at intervals.
                 let watched = cache.current.snapshot?.reduce(0) { $0 + ($1.isWatched ? 1 : 0) } ?? 0

@@ -9,7 +9,7 @@ import ZooKeeperTestKit
 struct NodeCacheTests {
     @Test func `a znode's life is followed, one request a change`() async throws {
         try await CacheScene.with { scene in
-            try await withNodeCache("/a", client: scene.client) { cache in
+            try await withNodeCache(client: scene.client, path: "/a") { cache in
                 #expect(cache.current.content == .unknown)
                 #expect(!cache.current.isLive)
                 await cache.liveAbsence()
@@ -37,7 +37,7 @@ struct NodeCacheTests {
     @Test func `a slow reader gets the current entry first and then the newest`() async throws {
         try await CacheScene.with { scene in
             try await scene.other.create("/a", data: [0])
-            try await withNodeCache("/a", client: scene.client) { cache in
+            try await withNodeCache(client: scene.client, path: "/a") { cache in
                 await cache.liveEntry(data: [0])
                 var slow = cache.changes.makeAsyncIterator()
                 #expect(await slow.next()?.data == [0])
@@ -53,7 +53,7 @@ struct NodeCacheTests {
     @Test func `after a cut nothing older is told, and the same content becomes live again`() async throws {
         try await CacheScene.with { scene in
             try await scene.other.create("/a", data: [1])
-            try await withNodeCache("/a", client: scene.client) { cache in
+            try await withNodeCache(client: scene.client, path: "/a") { cache in
                 await cache.liveEntry(data: [1])
                 try await scene.other.setData([2], at: "/a")
                 await cache.liveEntry(data: [2])
@@ -78,7 +78,7 @@ struct NodeCacheTests {
         try await CacheScene.with { scene in
             try await scene.other.create(
                 "/a", data: [1], acl: [ACL(permissions: [.write, .admin], scheme: "world", id: "anyone")])
-            try await withNodeCache("/a", client: scene.client) { cache in
+            try await withNodeCache(client: scene.client, path: "/a") { cache in
                 let refused = await cache.entry { $0.content != .unknown }
                 guard case .unreadable(let error) = refused.content else {
                     Issue.record("\(refused)")
@@ -95,7 +95,7 @@ struct NodeCacheTests {
     @Test func `a hundred reconnects keep one watch`() async throws {
         try await CacheScene.with(sessionTimeout: .seconds(10)) { scene in
             try await scene.other.create("/a", data: [1])
-            try await withNodeCache("/a", client: scene.client) { cache in
+            try await withNodeCache(client: scene.client, path: "/a") { cache in
                 await cache.liveEntry(data: [1])
                 for _ in 0..<100 {
                     try await scene.reconnect()
@@ -113,7 +113,7 @@ struct NodeCacheTests {
     @Test func `an expired session is survived: the znode is watched in the next one`() async throws {
         try await CacheScene.with { scene in
             try await scene.other.create("/a", data: [1])
-            try await withNodeCache("/a", client: scene.client) { cache in
+            try await withNodeCache(client: scene.client, path: "/a") { cache in
                 await cache.liveEntry(data: [1])
                 try await scene.server.expireSession(of: scene.client)
                 await scene.client.state { $0.session?.epoch == 2 }
@@ -128,7 +128,7 @@ struct NodeCacheTests {
     @Test func `a restart of the server is survived`() async throws {
         try await CacheScene.with { scene in
             try await scene.other.create("/a", data: [1])
-            try await withNodeCache("/a", client: scene.client) { cache in
+            try await withNodeCache(client: scene.client, path: "/a") { cache in
                 await cache.liveEntry(data: [1])
                 try await scene.server.restart()
                 try await scene.other.setData([2], at: "/a")
@@ -140,7 +140,7 @@ struct NodeCacheTests {
     @Test func `servers exchanged under the session are survived`() async throws {
         try await CacheScene.with { scene in
             try await scene.other.create("/a", data: [1])
-            try await withNodeCache("/a", client: scene.client) { cache in
+            try await withNodeCache(client: scene.client, path: "/a") { cache in
                 await cache.liveEntry(data: [1])
                 let session = try #require(scene.client.session)
                 try scene.client.updateServers([ServerAddress(host: "127.0.0.1", port: scene.server.port)])
@@ -157,7 +157,7 @@ struct NodeCacheTests {
     @Test func `graceful shutdown ends the changes and takes the watch away`() async throws {
         try await CacheScene.with { scene in
             try await scene.other.create("/a", data: [1])
-            let cache = try NodeCache("/a", client: scene.client)
+            let cache = try NodeCache(client: scene.client, path: "/a")
             let group = ServiceGroup(
                 configuration: .init(services: [.init(service: cache)], logger: .init(label: "test")))
             async let run: Void = group.run()
@@ -173,7 +173,7 @@ struct NodeCacheTests {
 
     @Test func `a client that stops ends the cache with clientStopped`() async throws {
         try await CacheScene.with { scene in
-            let cache = try NodeCache("/a", client: scene.client)
+            let cache = try NodeCache(client: scene.client, path: "/a")
             async let run: Void = cache.run()
             await cache.liveAbsence()
             scene.client.triggerGracefulShutdown()

@@ -7,7 +7,7 @@ import ZooKeeperTestKit
 struct TreeCacheTests {
     @Test func `a tree is followed as it grows and shrinks, down to its leaves`() async throws {
         try await CacheScene.with { scene in
-            try await withTreeCache("/t", client: scene.client) { tree in
+            try await withTreeCache(client: scene.client, path: "/t") { tree in
                 await tree.entry { $0.isLive && $0.isAbsent }
                 try await scene.other.create("/t", data: [1])
                 try await scene.other.create("/t/a/b/c", data: [2], parents: true)
@@ -29,7 +29,7 @@ struct TreeCacheTests {
     @Test func `a subtree created anew during a cut is seen, with the same names, data and versions`() async throws {
         try await CacheScene.with { scene in
             for path in ["/t", "/t/a", "/t/a/b"] { try await scene.other.create(path, data: [7]) }
-            try await withTreeCache("/t", client: scene.client) { tree in
+            try await withTreeCache(client: scene.client, path: "/t") { tree in
                 let before = await tree.entry { $0.isLive && $0.snapshot?.count == 3 }
                 await scene.proxy.refuse()
                 await scene.proxy.cut()
@@ -53,7 +53,7 @@ struct TreeCacheTests {
             var configuration = TreeCache.Configuration()
             configuration.depth = 2
             configuration.isIncluded = { !$0.hasSuffix("/skip") }
-            try await withTreeCache("/t", client: scene.client, configuration: configuration) { tree in
+            try await withTreeCache(client: scene.client, path: "/t", configuration: configuration) { tree in
                 await tree.live(["": [], "a": [], "a/b": []])
                 // Data of three, children of two.
                 let watches = try await scene.server.counters().watchCount
@@ -65,7 +65,7 @@ struct TreeCacheTests {
     @Test func `an expired session, a restart and lost connections are survived`() async throws {
         try await CacheScene.with { scene in
             for path in ["/t", "/t/a", "/t/a/b"] { try await scene.other.create(path) }
-            try await withTreeCache("/t", client: scene.client) { tree in
+            try await withTreeCache(client: scene.client, path: "/t") { tree in
                 await tree.entry { $0.isLive && $0.snapshot?.count == 3 }
                 for round in UInt8(1)...4 {
                     switch round {
@@ -89,7 +89,7 @@ struct TreeCacheTests {
         try await CacheScene.with { scene in
             for path in ["/t", "/t/a", "/t/a/b", "/t/c"] { try await scene.other.create(path) }
             for round in 0..<200 {
-                try await withTreeCache("/t", client: scene.client) { tree in
+                try await withTreeCache(client: scene.client, path: "/t") { tree in
                     if round.isMultiple(of: 3) { await tree.entry(where: \.isLive) }
                 }
             }

@@ -7,7 +7,7 @@ import ZooKeeperTestKit
 @Suite(.serialized, .timeLimit(.minutes(2)))
 struct ContenderRequestTests {
     private let request = ContenderRequest(
-        .release, asker: "the other", reason: "a backup = urgent\nsecond line", details: ["priority": "3"])
+        .release, requesterID: "the other", reason: "a backup = urgent\nsecond line", details: ["priority": "3"])
 
     /// What an owner has heard.
     private actor Heard {
@@ -80,7 +80,7 @@ struct ContenderRequestTests {
         }
     }
 
-    @Test func `a request to somebody who has left is refused, and one that nobody takes goes with its asker`()
+    @Test func `a request to somebody who has left is refused, and one that nobody takes goes with its requesterID`()
         async throws
     {
         try await LockScene.with { scene in

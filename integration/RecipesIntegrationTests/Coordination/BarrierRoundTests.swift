@@ -20,11 +20,11 @@ struct BarrierRoundTests {
         let wasCancelled = OneShot<Bool>()
         let task: Task<Void, any Error>
 
-        init(_ client: ZooKeeperClient, leavingAtMost patience: Duration? = nil) throws {
+        init(_ client: ZooKeeperClient, leaveTimeout: Duration? = nil) throws {
             let barrier = try DoubleBarrier(client: client, path: BarrierRoundTests.path, participants: 2)
             let (inside, letGo, wasCancelled) = (inside, letGo, wasCancelled)
             task = Task {
-                try await barrier.withBarrier(leavingAtMost: patience) {
+                try await barrier.withBarrier(leaveTimeout: leaveTimeout) {
                     inside.set(())
                     try? await letGo.wait()
                     wasCancelled.set(Task.isCancelled)
@@ -74,7 +74,7 @@ struct BarrierRoundTests {
         async throws
     {
         try await CacheScene.with { scene in
-            let (near, far) = (try Visit(scene.client, leavingAtMost: .milliseconds(200)), try Visit(scene.other))
+            let (near, far) = (try Visit(scene.client, leaveTimeout: .milliseconds(200)), try Visit(scene.other))
             try await near.inside.wait()
             try await far.inside.wait()
             near.letGo.set(())

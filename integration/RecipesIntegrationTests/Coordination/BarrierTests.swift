@@ -42,7 +42,7 @@ struct DistributedBarrierTests {
             let barrier = try DistributedBarrier(client: scene.client, path: "/barrier")
             try await barrier.set()
             do {
-                try await barrier.wait(waitingAtMost: .milliseconds(100))
+                try await barrier.wait(timeout: .milliseconds(100))
                 Issue.record("passed")
             } catch let error as RecipeError {
                 #expect(error.code == .timedOut)
@@ -124,7 +124,7 @@ struct DoubleBarrierTests {
             try await scene.other.create("\(Self.path)/ready", parents: true)
             let near = try barrier(scene.client)
             do {
-                try await near.withBarrier(waitingAtMost: .milliseconds(300)) { _ = Issue.record("passed alone") }
+                try await near.withBarrier(timeout: .milliseconds(300)) { _ = Issue.record("passed alone") }
             } catch let error as RecipeError {
                 #expect(error.code == .timedOut)
             }
@@ -143,7 +143,7 @@ struct DoubleBarrierTests {
             let letGo = OneShot<Void>()
             let slow = Task { try await far.withBarrier { try await letGo.wait() } }
             do {
-                try await near.withBarrier(leavingAtMost: .milliseconds(300)) {}
+                try await near.withBarrier(leaveTimeout: .milliseconds(300)) {}
                 Issue.record("left alone")
             } catch let error as RecipeError {
                 #expect(error.code == .timedOut)

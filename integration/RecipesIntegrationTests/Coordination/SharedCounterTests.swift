@@ -108,7 +108,7 @@ struct SharedCounterTests {
             _ = try await counter.number()
             await scene.proxy.hold()
             do {
-                try await counter.add(1, waitingAtMost: .milliseconds(200))
+                try await counter.add(1, timeout: .milliseconds(200))
                 Issue.record("it did not wait")
             } catch let error as RecipeError {
                 #expect(error.code == .timedOut)

@@ -21,7 +21,7 @@ struct GroupMembershipTests {
             var configuration = GroupMembership.Configuration(client: client)
             change(&configuration)
             let membership = try GroupMembership(
-                path, memberID: id, data: data, client: client, configuration: configuration)
+                client: client, path: path, id: id, data: data, configuration: configuration)
             self.membership = membership
             task = Task { try await membership.run() }
         }
@@ -40,7 +40,7 @@ struct GroupMembershipTests {
                 let members = await running.membership.members { $0.isLive && $0.count == 2 }
                 #expect(members.sorted.map(\.id) == ["far", "near"])
                 #expect(members["near"]?.data == [1] && members["far"]?.data == [2])
-                #expect(members.filter(\.isSelf).map(\.id) == [running.membership.memberID])
+                #expect(members.filter(\.isSelf).map(\.id) == [running.membership.id])
             }
             near.membership.setData([7])
             await far.membership.members { $0["near"]?.data == [7] }
@@ -109,7 +109,7 @@ struct GroupMembershipTests {
     @Test func `an observer sees the members and is not one`() async throws {
         try await CacheScene.with { scene in
             let member = try Running("one", data: [1], client: scene.other)
-            let observer = try GroupObserver(Self.path, client: scene.client)
+            let observer = try GroupObserver(client: scene.client, path: Self.path)
             let task = Task { try await observer.run() }
             for await members in observer.changes where members.isLive && members.count == 1 {
                 #expect(members["one"]?.isSelf == false)
@@ -141,7 +141,7 @@ struct GroupMembershipTests {
 
     @Test func `graceful shutdown leaves the group`() async throws {
         try await CacheScene.with { scene in
-            let membership = try GroupMembership(Self.path, memberID: "one", client: scene.client)
+            let membership = try GroupMembership(client: scene.client, path: Self.path, id: "one")
             let group = ServiceGroup(
                 configuration: .init(services: [.init(service: membership)], logger: .init(label: "test")))
             async let run: Void = group.run()

@@ -12,14 +12,14 @@ struct NodeOwnershipTests {
         async throws
     {
         try await LockScene.with { scene in
-            let first = try GroupMembership(Self.path, memberID: "one", data: [1], client: scene.client)
+            let first = try GroupMembership(client: scene.client, path: Self.path, id: "one", data: [1])
             let firstRun = Task { try await first.run() }
             try await first.waitUntilJoined()
             let stat = try #require(try await scene.other.exists(at: "\(Self.path)/one"))
             var configuration = GroupMembership.Configuration(client: scene.client)
             configuration.duplicatePatience = .milliseconds(300)
             let second = try GroupMembership(
-                Self.path, memberID: "one", data: [2], client: scene.client, configuration: configuration)
+                client: scene.client, path: Self.path, id: "one", data: [2], configuration: configuration)
             let secondRun = Task { try await second.run() }
             await second.node.state { if case .occupied = $0 { true } else { false } }
             #expect(second.current["one"]?.isSelf != true)
@@ -41,10 +41,10 @@ struct NodeOwnershipTests {
     {
         try await LockScene.with { scene in
             let path = "\(Self.path)/one"
-            let first = try PersistentNode(path, data: [1], client: scene.client)
+            let first = try PersistentNode(client: scene.client, path: path, data: [1])
             let firstRun = Task { try await first.run() }
             try await first.waitUntilStanding()
-            let second = try PersistentNode(path, data: [2], client: scene.client)
+            let second = try PersistentNode(client: scene.client, path: path, data: [2])
             let secondRun = Task { try await second.run() }
             await second.state { if case .occupied = $0 { true } else { false } }
             // The first one's deletion is done, but its answer is lost: it is repeated.
@@ -64,10 +64,10 @@ struct NodeOwnershipTests {
     @Test func `a second node of one client stays out through a new session`() async throws {
         try await LockScene.with { scene in
             let path = "\(Self.path)/one"
-            let first = try PersistentNode(path, data: [1], client: scene.client)
+            let first = try PersistentNode(client: scene.client, path: path, data: [1])
             let firstRun = Task { try await first.run() }
             try await first.waitUntilStanding()
-            let second = try PersistentNode(path, data: [2], client: scene.client)
+            let second = try PersistentNode(client: scene.client, path: path, data: [2])
             let secondRun = Task { try await second.run() }
             await second.state { if case .occupied = $0 { true } else { false } }
             let old = first.state.znode?.stat.czxid
@@ -88,7 +88,7 @@ struct NodeOwnershipTests {
         try await LockScene.with { scene in
             let path = "\(Self.path)/one"
             try await scene.client.create(path, data: [9], mode: .ephemeral, parents: true)
-            let node = try PersistentNode(path, data: [1], client: scene.client, replacing: { _ in true })
+            let node = try PersistentNode(client: scene.client, path: path, data: [1], isOwn: { _ in true })
             let run = Task { try await node.run() }
             await node.state { if case .occupied = $0 { true } else { false } }
             run.cancel()
@@ -97,7 +97,7 @@ struct NodeOwnershipTests {
 
             // Also in the place of an own one that somebody has deleted.
             try await scene.client.delete(path)
-            let second = try PersistentNode(path, data: [1], client: scene.client)
+            let second = try PersistentNode(client: scene.client, path: path, data: [1])
             let secondRun = Task { try await second.run() }
             try await second.waitUntilStanding()
             try await scene.client.transaction([.delete(path), .create(path, data: [9], mode: .ephemeral)])
@@ -110,11 +110,11 @@ struct NodeOwnershipTests {
 
     @Test func `two members of one client are not each other`() async throws {
         try await LockScene.with { scene in
-            let members = try ["one", "two"].map { try GroupMembership(Self.path, memberID: $0, client: scene.client) }
+            let members = try ["one", "two"].map { try GroupMembership(client: scene.client, path: Self.path, id: $0) }
             let runs = members.map { member in Task { try await member.run() } }
             for member in members {
-                let seen = await member.members { $0.isLive && $0.count == 2 && $0[member.memberID]?.isSelf == true }
-                #expect(seen.filter(\.isSelf).map(\.id) == [member.memberID])
+                let seen = await member.members { $0.isLive && $0.count == 2 && $0[member.id]?.isSelf == true }
+                #expect(seen.filter(\.isSelf).map(\.id) == [member.id])
             }
             for run in runs {
                 run.cancel()
@@ -128,7 +128,7 @@ struct NodeOwnershipTests {
     {
         try await LockScene.with { scene in
             let path = "\(Self.path)/one"
-            let node = try PersistentNode(path, data: [1], client: scene.client)
+            let node = try PersistentNode(client: scene.client, path: path, data: [1])
             let run = Task { try await node.run() }
             try await node.waitUntilStanding()
             let start = ContinuousClock.now

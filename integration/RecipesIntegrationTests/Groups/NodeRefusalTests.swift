@@ -22,7 +22,7 @@ struct NodeRefusalTests {
         async throws
     {
         try await LockScene.with(configuration: Self.narrowServer) { scene in
-            let node = try PersistentNode(Self.path, data: Self.large, client: scene.client)
+            let node = try PersistentNode(client: scene.client, path: Self.path, data: Self.large)
             _ = try await scene.client.exists(at: "/")
             _ = try await scene.requests()
             let task = Task { try await node.run() }
@@ -48,10 +48,10 @@ struct NodeRefusalTests {
     @Test func `every form of taking part throws what the server's limit refuses`() async throws {
         try await LockScene.with(configuration: Self.narrowServer) { scene in
             await #expect(throws: ZooKeeperError.self) {
-                try await withPersistentNode(Self.path, data: Self.large, client: scene.client) { _ in }
+                try await withPersistentNode(client: scene.client, path: Self.path, data: Self.large) { _ in }
             }
             let membership = try GroupMembership(
-                "/app/members", memberID: "one", data: Self.large, client: scene.client)
+                client: scene.client, path: "/app/members", id: "one", data: Self.large)
             let run = Task { try await membership.run() }
             await #expect(throws: ZooKeeperError.self) { try await membership.waitUntilJoined() }
             try await membership.write([1])
@@ -67,7 +67,7 @@ struct NodeRefusalTests {
     @Test func `data that may not be written is reported to its writer and in the state`() async throws {
         try await LockScene.with { scene in
             let acl = ACL(permissions: [.read, .create, .delete, .admin], scheme: "world", id: "anyone")
-            let node = try PersistentNode(Self.path, data: [1], client: scene.client, acl: [acl])
+            let node = try PersistentNode(client: scene.client, path: Self.path, data: [1], acl: [acl])
             let task = Task { try await node.run() }
             try await node.waitUntilStanding()
             let error = await #expect(throws: ZooKeeperError.self) { try await node.write([2]) }
@@ -92,10 +92,10 @@ struct NodeRefusalTests {
             _ = try await scene.client.exists(at: "/")
             let before = scene.proxy.counters.connections
             let error = await #expect(throws: ZooKeeperError.self) {
-                try await withPersistentNode(Self.path, data: huge, client: scene.client) { _ in }
+                try await withPersistentNode(client: scene.client, path: Self.path, data: huge) { _ in }
             }
             #expect(error?.code == .dataTooLarge)
-            try await withPersistentNode(Self.path, data: [1], client: scene.client) { node in
+            try await withPersistentNode(client: scene.client, path: Self.path, data: [1]) { node in
                 await #expect(throws: ZooKeeperError.self) { try await node.write(huge) }
                 try await node.write([2])
             }
@@ -143,15 +143,15 @@ struct NodeRefusalTests {
                 let error = await #expect(throws: ZooKeeperError.self) { try await operation() }
                 #expect(error?.code == place.code)
             }
-            await refusal { try await withPersistentNode("\(parent)/one", client: client) { _ in } }
-            let membership = try GroupMembership(parent, memberID: "one", client: client)
+            await refusal { try await withPersistentNode(client: client, path: "\(parent)/one") { _ in } }
+            let membership = try GroupMembership(client: client, path: parent, id: "one")
             let run = Task { try await membership.run() }
             await refusal { try await membership.waitUntilJoined() }
             run.cancel()
             try await run.value
             let barrier = try DoubleBarrier(client: client, path: parent, participants: 1)
             await refusal { try await barrier.withBarrier { _ = Issue.record("passed") } }
-            await refusal { try await barrier.withBarrier(waitingAtMost: .seconds(60)) {} }
+            await refusal { try await barrier.withBarrier(timeout: .seconds(60)) {} }
             let gate = try DistributedBarrier(client: client, path: "\(parent)/gate")
             await refusal { try await gate.set() }
         }
@@ -165,7 +165,7 @@ struct NodeRefusalTests {
 
         func run() async throws {
             let (client, isReady, hasStood) = (client, isReady, hasStood)
-            try await withPersistentNode(NodeRefusalTests.path, client: client) { node in
+            try await withPersistentNode(client: client, path: NodeRefusalTests.path) { node in
                 isReady.set(())
                 try? await gracefulShutdown()
                 // Whatever reacts to the shutdown has had its turn.

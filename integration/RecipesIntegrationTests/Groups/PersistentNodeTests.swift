@@ -12,7 +12,7 @@ struct PersistentNodeTests {
 
     @Test func `the znode stands with its data while the operation runs, and goes after it`() async throws {
         try await CacheScene.with { scene in
-            try await withPersistentNode(Self.path, data: [1], client: scene.client) { node in
+            try await withPersistentNode(client: scene.client, path: Self.path, data: [1]) { node in
                 let (data, stat) = try await scene.other.data(at: Self.path)
                 #expect(data == [1])
                 #expect(stat.ephemeralOwner == scene.client.session?.id)
@@ -26,7 +26,7 @@ struct PersistentNodeTests {
 
     @Test func `other data is written into the standing znode, in one flight of two requests`() async throws {
         try await CacheScene.with { scene in
-            try await withPersistentNode(Self.path, data: [1], client: scene.client) { node in
+            try await withPersistentNode(client: scene.client, path: Self.path, data: [1]) { node in
                 let czxid = node.state.znode?.stat.czxid
                 _ = try await scene.requests()
                 node.setData([2])
@@ -40,7 +40,7 @@ struct PersistentNodeTests {
 
     @Test func `what somebody else writes is overwritten, again and again, with one watch`() async throws {
         try await CacheScene.with { scene in
-            try await withPersistentNode(Self.path, data: [1], client: scene.client) { node in
+            try await withPersistentNode(client: scene.client, path: Self.path, data: [1]) { node in
                 for number in UInt8(10)..<20 {
                     let version = try await scene.other.setData([number], at: Self.path).dataVersion
                     await node.state { $0.isStanding && $0.znode?.stat.dataVersion == version + 1 }
@@ -54,7 +54,7 @@ struct PersistentNodeTests {
     @Test func `a new session replaces the earlier one's znode, and nobody sees it missing`() async throws {
         try await CacheScene.with { scene in
             let path = Self.path
-            try await withPersistentNode(path, data: [1], client: scene.client) { node in
+            try await withPersistentNode(client: scene.client, path: path, data: [1]) { node in
                 // The client loses its session without the server's knowing: it looks expired from here alone.
                 let first = try #require(node.state.znode?.stat)
                 try await scene.server.expireSession(of: scene.client)
@@ -69,7 +69,7 @@ struct PersistentNodeTests {
         try await CacheScene.with { scene in
             let path = Self.path
             try await scene.other.create(path, data: [9], mode: .ephemeral, parents: true)
-            let node = try PersistentNode(path, data: [1], client: scene.client)
+            let node = try PersistentNode(client: scene.client, path: path, data: [1])
             let task = Task { try await node.run() }
             let occupied = await node.state { if case .occupied = $0 { true } else { false } }
             #expect(occupied.znode?.stat.ephemeralOwner == scene.other.session?.id)
@@ -77,7 +77,7 @@ struct PersistentNodeTests {
             try await task.value
             #expect(try await scene.other.data(at: path).data == [9])
 
-            let second = try PersistentNode(path, data: [1], client: scene.client)
+            let second = try PersistentNode(client: scene.client, path: path, data: [1])
             let secondTask = Task { try await second.run() }
             await second.state { if case .occupied = $0 { true } else { false } }
             try await scene.other.delete(path)
@@ -96,7 +96,7 @@ struct PersistentNodeTests {
             _ = try await scene.client.exists(at: "/")
             for _ in 0..<5 {
                 await scene.proxy.hold(.toClient)
-                let node = try PersistentNode(path, data: [1], client: scene.client)
+                let node = try PersistentNode(client: scene.client, path: path, data: [1])
                 let task = Task { try await node.run() }
                 let (stat, created) = try await scene.other.watchExistence(at: path)
                 if stat == nil { _ = try await created.event() }
@@ -115,7 +115,7 @@ struct PersistentNodeTests {
             let path = Self.path
             try await scene.other.create("/app/nodes/x", parents: true)
             await scene.proxy.swallowNextReply(thenCut: true) { $0.operation == .createWithStat && $0.path == path }
-            let node = try PersistentNode(path, data: [1], client: scene.client)
+            let node = try PersistentNode(client: scene.client, path: path, data: [1])
             let task = Task { try await node.run() }
             try await scene.proxy.nextSwallowed()
             await scene.proxy.refuse()
@@ -133,7 +133,7 @@ struct PersistentNodeTests {
     @Test func `entered again while the deletion of before is due, it stands by a znode of its own`() async throws {
         try await CacheScene.with(sessionTimeout: .seconds(20)) { scene in
             let path = Self.path
-            let first = try PersistentNode(path, data: [1], client: scene.client)
+            let first = try PersistentNode(client: scene.client, path: path, data: [1])
             let firstRun = Task { try await first.run() }
             try await first.waitUntilStanding()
             let old = try #require(first.state.znode?.stat.czxid)
@@ -143,11 +143,11 @@ struct PersistentNodeTests {
             firstRun.cancel()
             try await firstRun.value
             // One that has no time to do anything.
-            let second = try PersistentNode(path, data: [1], client: scene.client)
+            let second = try PersistentNode(client: scene.client, path: path, data: [1])
             let secondRun = Task { try await second.run() }
             secondRun.cancel()
             try await secondRun.value
-            let third = try PersistentNode(path, data: [1], client: scene.client)
+            let third = try PersistentNode(client: scene.client, path: path, data: [1])
             let thirdRun = Task { try await third.run() }
             await scene.proxy.accept()
             try await third.waitUntilStanding()
@@ -167,7 +167,7 @@ struct PersistentNodeTests {
         try await CacheScene.with { scene in
             let closed = ACL(permissions: [.read, .admin], scheme: "world", id: "anyone")
             try await scene.other.create("/closed", acl: [closed])
-            let node = try PersistentNode("/closed/one", client: scene.client)
+            let node = try PersistentNode(client: scene.client, path: "/closed/one")
             let task = Task { try await node.run() }
             let refused = await node.state { if case .refused = $0 { true } else { false } }
             #expect(refused == .refused(ZooKeeperError(.noAuth, path: "/closed/one", serverCode: -102)))
@@ -181,7 +181,7 @@ struct PersistentNodeTests {
     @Test func `started while the server is down, it stands when the server comes`() async throws {
         try await CacheScene.with { scene in
             await scene.server.stop()
-            let node = try PersistentNode("/one", client: scene.client)
+            let node = try PersistentNode(client: scene.client, path: "/one")
             let task = Task { try await node.run() }
             #expect(node.state == .absent)
             try await scene.server.start()
@@ -193,7 +193,7 @@ struct PersistentNodeTests {
 
     @Test func `graceful shutdown deletes it and ends the states`() async throws {
         try await CacheScene.with { scene in
-            let node = try PersistentNode("/one", client: scene.client)
+            let node = try PersistentNode(client: scene.client, path: "/one")
             let group = ServiceGroup(
                 configuration: .init(services: [.init(service: node)], logger: .init(label: "test")))
             async let run: Void = group.run()
@@ -209,7 +209,7 @@ struct PersistentNodeTests {
 
     @Test func `a client that stops ends it with clientStopped`() async throws {
         try await CacheScene.with { scene in
-            let node = try PersistentNode("/one", client: scene.client)
+            let node = try PersistentNode(client: scene.client, path: "/one")
             async let run: Void = node.run()
             try await node.waitUntilStanding()
             scene.client.triggerGracefulShutdown()
@@ -224,7 +224,7 @@ struct PersistentNodeTests {
 
     @Test func `data that is set while the last is being settled is written`() async throws {
         try await LockScene.with { scene in
-            try await withPersistentNode("/app/nodes/one", client: scene.client) { node in
+            try await withPersistentNode(client: scene.client, path: "/app/nodes/one") { node in
                 for number in 0..<1_000 { try await node.write(Array("\(number)".utf8)) }
                 #expect(try await scene.other.data(at: node.path).data == Array("999".utf8))
             }

@@ -8,7 +8,7 @@ extension HazardTests {
     @Test func `H52 a znode created anew during a cut is seen, with the same data and version`() async throws {
         try await CacheScene.with { scene in
             let first = try await scene.other.create("/a", data: [7])
-            try await withNodeCache("/a", client: scene.client) { cache in
+            try await withNodeCache(client: scene.client, path: "/a") { cache in
                 await cache.liveEntry(data: [7])
                 await scene.proxy.refuse()
                 await scene.proxy.cut()
@@ -28,7 +28,7 @@ extension HazardTests {
     @Test func `H53 what comes and goes during a cut is not seen, and a lasting trace tells of it`() async throws {
         try await CacheScene.with { scene in
             try await scene.other.create("/signals")
-            try await withNodeCache("/signals/a", client: scene.client) { cache in
+            try await withNodeCache(client: scene.client, path: "/signals/a") { cache in
                 await cache.liveAbsence()
                 var changes = cache.changes.makeAsyncIterator()
                 #expect(await changes.next()?.content == .absent)
@@ -53,7 +53,7 @@ extension HazardTests {
         try await CacheScene.with { scene in
             try await scene.other.create("/a", data: [1])
             await scene.server.stop()
-            try await withNodeCache("/a", client: scene.client) { cache in
+            try await withNodeCache(client: scene.client, path: "/a") { cache in
                 #expect(cache.current.content == .unknown)
                 try await scene.server.start()
                 await cache.liveEntry(data: [1])
@@ -64,7 +64,7 @@ extension HazardTests {
     @Test func `H55 an answer that is held back does not overwrite a newer one`() async throws {
         try await CacheScene.with { scene in
             try await scene.other.create("/a", data: [1])
-            try await withNodeCache("/a", client: scene.client) { cache in
+            try await withNodeCache(client: scene.client, path: "/a") { cache in
                 await cache.liveEntry(data: [1])
                 await scene.proxy.hold(.toClient)
                 try await scene.other.setData([2], at: "/a")
@@ -88,7 +88,7 @@ extension HazardTests {
             try await scene.other.create("/a", data: [1])
             for round in 0..<1000 {
                 let path = round.isMultiple(of: 2) ? "/a" : "/missing"
-                try await withNodeCache(path, client: scene.client) { cache in
+                try await withNodeCache(client: scene.client, path: path) { cache in
                     // Some are stopped at once, with their first read on its way.
                     if round.isMultiple(of: 3) { await cache.entry(where: \.isLive) }
                 }

@@ -101,7 +101,7 @@ extension HazardTests {
     @Test func `H49 a lease is released by another task than acquired it`() async throws {
         try await LockScene.with { scene in
             let mutex = try scene.mutex
-            let lease = try await Task { try await mutex.acquire(waitingAtMost: .seconds(10)) }.value
+            let lease = try await Task { try await mutex.acquire(timeout: .seconds(10)) }.value
             #expect(lease.isValid && lease.timeLeft > .zero && lease.path == LockScene.path)
             let outcome = await Task.detached { await lease.release() }.value
             #expect(outcome.isDeleted)

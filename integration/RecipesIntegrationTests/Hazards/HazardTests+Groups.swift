@@ -8,7 +8,7 @@ extension HazardTests {
     @Test func `H08 through deletions, restarts and lost connections one znode of the same name stands`() async throws {
         let path = "/app/nodes/one"
         try await CacheScene.with(sessionTimeout: .seconds(10)) { scene in
-            try await withPersistentNode(path, data: [1], client: scene.client) { node in
+            try await withPersistentNode(client: scene.client, path: path, data: [1]) { node in
                 for _ in 0..<3 {
                     let czxid = node.state.znode?.stat.czxid
                     try await scene.other.delete(path)
@@ -32,11 +32,11 @@ extension HazardTests {
         try await CacheScene.with { scene in
             var configuration = GroupMembership.Configuration(client: scene.client)
             configuration.duplicatePatience = .milliseconds(200)
-            let first = try GroupMembership(path, memberID: "one", data: [1], client: scene.other)
+            let first = try GroupMembership(client: scene.other, path: path, id: "one", data: [1])
             let running = Task { try await first.run() }
             try await first.waitUntilJoined()
             let second = try GroupMembership(
-                path, memberID: "one", data: [2], client: scene.client, configuration: configuration)
+                client: scene.client, path: path, id: "one", data: [2], configuration: configuration)
             let error = await #expect(throws: RecipeError.self) { try await second.run() }
             #expect(error?.code == .duplicate)
             let (data, stat) = try await scene.other.data(at: "\(path)/one")
@@ -80,8 +80,8 @@ extension HazardTests {
             try await scene.other.create(path, data: Array("web1 start 1".utf8), mode: .ephemeral, parents: true)
             let (_, watch) = try await scene.other.watchExistence(at: path)
             let node = try PersistentNode(
-                path, data: Array("web1 start 2".utf8), client: scene.client,
-                replacing: { $0.data.starts(with: "web1".utf8) })
+                client: scene.client, path: path, data: Array("web1 start 2".utf8),
+                isOwn: { $0.data.starts(with: "web1".utf8) })
             let running = Task { try await node.run() }
             try await node.waitUntilStanding()
             #expect(node.state.znode?.stat.ephemeralOwner == scene.client.session?.id)

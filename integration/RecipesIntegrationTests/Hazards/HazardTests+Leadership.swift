@@ -28,7 +28,7 @@ extension HazardTests {
             let two = try scene.far("two", lead: lead(scene.other))
             await two.waits()
             await scene.server.stop()
-            #expect(try await term.lost == .deadlinePassed)
+            #expect(try await term.waitUntilLost() == .deadlinePassed)
             #expect(!one.selector.isLeader && !two.selector.isLeader)
             // The rest of the timeout, and more, is spent on the start.
             try await scene.server.start()

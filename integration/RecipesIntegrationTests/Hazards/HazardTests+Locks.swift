@@ -11,7 +11,7 @@ extension HazardTests {
             let read = try await reader.lease
             #expect(try await scene.otherLock.requestRelease(from: scene.otherLock.queue()[0], reason: "read"))
             for await request in read.releaseRequests {
-                #expect(request == ReleaseRequest(asker: "far", reason: "read"))
+                #expect(request == ReleaseRequest(requesterID: "far", reason: "read"))
                 break
             }
             let (first, second) = (try await scene.semaphore(2).acquire(), try await scene.semaphore(2).acquire())
@@ -55,7 +55,7 @@ extension HazardTests {
             let holder = Holder.writes(far.second)
             _ = try await holder.lease
             await #expect(throws: RecipeError(.timedOut, in: .lock, path: "/b")) {
-                try await near.multi.acquire(waitingAtMost: .milliseconds(300))
+                try await near.multi.acquire(timeout: .milliseconds(300))
             }
             await #expect(throws: RecipeError(.notAvailable, in: .lock, path: "/b")) {
                 try await near.multi.tryWithLock { _ in }
@@ -63,7 +63,7 @@ extension HazardTests {
             #expect(try await far.first.queue().isEmpty)
             #expect(try await far.second.queue().count == 1)
             try await holder.finish()
-            try await near.multi.withLock(waitingAtMost: .seconds(10)) { #expect($0.isValid) }
+            try await near.multi.withLock(timeout: .seconds(10)) { #expect($0.isValid) }
         }
     }
 
@@ -74,12 +74,12 @@ extension HazardTests {
             let before = try await other.queue()
             #expect(try await other.requestRelease(from: before[0], reason: "upgrade at noon"))
             var requests = lease.releaseRequests.makeAsyncIterator()
-            #expect(await requests.next() == ReleaseRequest(asker: "far", reason: "upgrade at noon"))
+            #expect(await requests.next() == ReleaseRequest(requesterID: "far", reason: "upgrade at noon"))
             // Nothing is taken away by asking.
             #expect(lease.isValid)
             #expect(try await other.queue() == before)
             #expect(try await other.requestRelease(from: before[0]))
-            #expect(await requests.next() == ReleaseRequest(asker: "far"))
+            #expect(await requests.next() == ReleaseRequest(requesterID: "far"))
             // Who follows later is told of those before.
             var late = lease.releaseRequests.makeAsyncIterator()
             #expect(await late.next()?.reason == "upgrade at noon")

@@ -80,7 +80,7 @@ extension HazardTests {
             let holder = Holder.writes(scene.lock)
             let lease = try await holder.lease
             try await scene.other.delete(scene.path(scene.contenders()[0]))
-            #expect(try await lease.lost == .znodeDeleted)
+            #expect(try await lease.waitUntilLost() == .znodeDeleted)
             #expect(!lease.isValid)
             #expect(
                 await holder.lockError() == RecipeError(.lost, in: .lock, path: LockScene.path, reason: .znodeDeleted))
@@ -123,7 +123,7 @@ extension HazardTests {
                 let holder = Holder.writes(lock)
                 _ = try await holder.lease
                 let waiter = Holder.writes(lock)
-                try await withNodeCache("/cached", client: client) { cache in
+                try await withNodeCache(client: client, path: "/cached") { cache in
                     await cache.liveAbsence()
                     await server.stop()
                     await client.state { $0.isSuspended }

@@ -91,7 +91,7 @@ extension HazardTests {
             try await scene.server.expireSession(of: scene.client)
             let other = Holder.writes(scene.otherLock)
             _ = try await other.lease
-            _ = try await lease.lost
+            _ = try await lease.waitUntilLost()
             goOn.set(())
             let error = try await nested.wait()
             #expect((error as? RecipeError)?.code == .lost)

@@ -35,7 +35,7 @@ extension HazardTests {
             let holder = Holder.writes(scene.lock)
             let lease = try await holder.lease
             await scene.proxy.hold(.both)
-            let reason = try await lease.lost
+            let reason = try await lease.waitUntilLost()
             #expect(reason == .deadlinePassed)
             #expect(!lease.isValid)
             #expect(try await scene.contenders().count == 1)
@@ -89,7 +89,7 @@ extension HazardTests {
             await scene.proxy.cut()
             let start = ContinuousClock.now
             let error = await #expect(throws: RecipeError.self) {
-                try await scene.lock.withWriteLock(waitingAtMost: .seconds(1)) { _ in }
+                try await scene.lock.withWriteLock(timeout: .seconds(1)) { _ in }
             }
             #expect(error?.code == .timedOut)
             #expect(ContinuousClock.now - start < .milliseconds(1500))

@@ -35,7 +35,7 @@ struct LeaderFaultTests {
             // The server's word of it comes after the term's own.
             try await scene.candidates(where: \.isEmpty)
             #expect(!term.isValid && !leader.selector.isLeader)
-            #expect(try await term.lost == .deadlinePassed)
+            #expect(try await term.waitUntilLost() == .deadlinePassed)
             await notes.count(1)
             #expect(notes.all == ["cancelled, false"])
             await scene.proxy.release(.both)
@@ -58,7 +58,7 @@ struct LeaderFaultTests {
             let after = try await next.leads()
             #expect(after.fencingToken > term.fencingToken)
             // Whatever it hears of first: that its candidate is gone, that its session is, or nothing until its deadline.
-            #expect([.znodeDeleted, .sessionEnded, .deadlinePassed].contains(try await term.lost))
+            #expect([.znodeDeleted, .sessionEnded, .deadlinePassed].contains(try await term.waitUntilLost()))
             #expect(!term.isValid)
             let error = await #expect(throws: RecipeError.self) { try await term.guarded([.check("/")]) }
             #expect(error?.code == .lost || error?.code == .notLeading)
@@ -113,7 +113,7 @@ struct LeaderFaultTests {
             let next = try scene.far()
             await next.waits()
             try await scene.other.delete(scene.path(scene.candidates()[0]))
-            #expect(try await term.lost == .znodeDeleted)
+            #expect(try await term.waitUntilLost() == .znodeDeleted)
             #expect(!term.isValid)
             try await next.leads()
             await leader.waits()

@@ -62,7 +62,7 @@ struct LeaderLatchTests {
             let one = try latch(scene.client, "one")
             let term = try await one.latch.awaitLeadership()
             try await scene.other.delete(scene.path(scene.candidates()[0]))
-            #expect(try await term.lost == .znodeDeleted)
+            #expect(try await term.waitUntilLost() == .znodeDeleted)
             #expect(!term.isValid)
             let next = try await one.latch.awaitLeadership()
             #expect(next.number == 2 && next.fencingToken > term.fencingToken)
@@ -78,7 +78,7 @@ struct LeaderLatchTests {
             // The server's word of it comes after the latch's own.
             try await scene.candidates(where: \.isEmpty)
             #expect(!one.latch.isLeader && !term.isValid)
-            #expect(try await term.lost == .deadlinePassed)
+            #expect(try await term.waitUntilLost() == .deadlinePassed)
             await scene.proxy.release(.both)
             try await one.latch.close()
         }
@@ -105,7 +105,7 @@ struct LeaderLatchTests {
         try await LeaderScene.with { scene in
             let seen = Notes()
             let follower = Task {
-                for try await leader in LeaderSelector.leaderChanges(at: LeaderScene.path, client: scene.client) {
+                for try await leader in LeaderSelector.leaderChanges(client: scene.client, path: LeaderScene.path) {
                     seen.add(leader?.id ?? "nobody")
                 }
             }

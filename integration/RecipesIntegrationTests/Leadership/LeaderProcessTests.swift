@@ -126,7 +126,7 @@ struct LeaderEnsembleTests {
                 }
                 #expect(term.isValid && leader.selector.term === term)
                 #expect(!waiter.selector.isLeader)
-                try await leader.selector.resign(to: "waiter", waitingAtMost: .seconds(20))
+                try await leader.selector.resign(to: "waiter", timeout: .seconds(20))
                 #expect(try await waiter.leads().fencingToken > term.fencingToken)
                 try await waiter.stop()
                 try await leader.stop()
@@ -156,7 +156,7 @@ struct LeaderEnsembleTests {
                     let after = try await next.leads()
                     #expect(after.fencingToken > term.fencingToken)
                     #expect(!term.isValid && overlap.all.isEmpty)
-                    #expect(try await term.lost == .deadlinePassed)
+                    #expect(try await term.waitUntilLost() == .deadlinePassed)
                     await ensemble.heal()
                     await leader.waits()
                     try await next.stop()

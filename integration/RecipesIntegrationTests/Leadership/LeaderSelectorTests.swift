@@ -22,7 +22,7 @@ struct LeaderSelectorTests {
             let participants = try await third.selector.participants()
             #expect(participants.map(\.id) == ["first", "second", "third"])
             #expect(participants.map(\.isLeader) == [true, false, false])
-            let seen = try await LeaderSelector.leader(at: LeaderScene.path, client: scene.other)
+            let seen = try await LeaderSelector.leader(client: scene.other, path: LeaderScene.path)
             #expect(seen == participants[0])
             #expect(seen?.session == scene.client.session?.id)
 
@@ -34,7 +34,7 @@ struct LeaderSelectorTests {
             #expect(try await third.leads().fencingToken > next.fencingToken)
             try await third.stop()
             #expect(try await scene.candidates().isEmpty)
-            #expect(try await LeaderSelector.leader(at: LeaderScene.path, client: scene.other) == nil)
+            #expect(try await LeaderSelector.leader(client: scene.other, path: LeaderScene.path) == nil)
         }
     }
 

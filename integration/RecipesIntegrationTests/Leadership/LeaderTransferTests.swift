@@ -93,7 +93,7 @@ struct LeaderTransferTests {
             await silent.waits()
             await scene.proxy.hold(.both)
             let error = await #expect(throws: RecipeError.self) {
-                try await leader.selector.resign(to: "silent", waitingAtMost: .milliseconds(300))
+                try await leader.selector.resign(to: "silent", timeout: .milliseconds(300))
             }
             #expect(error?.code == .timedOut)
             #expect(term.isValid)
@@ -114,7 +114,7 @@ struct LeaderTransferTests {
             try await scene.other.create(
                 "\(LeaderScene.path)/\(name)", data: Array("jvm".utf8), mode: .ephemeralSequential)
             let error = await #expect(throws: RecipeError.self) {
-                try await leader.selector.resign(to: "jvm", waitingAtMost: .milliseconds(200))
+                try await leader.selector.resign(to: "jvm", timeout: .milliseconds(200))
             }
             #expect(error?.code == .timedOut && term.isValid)
             let seen = try await leader.selector.participants()

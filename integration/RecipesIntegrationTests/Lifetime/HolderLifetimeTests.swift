@@ -56,7 +56,7 @@ struct HolderLifetimeTests {
                 try await mutex.withLock { lease in
                     await diary.alone {
                         entered.set(client)
-                        _ = try? await lease.lost
+                        _ = try? await lease.waitUntilLost()
                         #expect(!lease.isValid || Task.isCancelled)
                         await windDown(Self.grace)
                     }
@@ -87,7 +87,7 @@ struct HolderLifetimeTests {
         let selector = try LeaderSelector(client: client, path: "/lifetime/leader", id: "one") { term in
             await diary.alone {
                 leads.set(())
-                _ = try? await term.lost
+                _ = try? await term.waitUntilLost()
                 await windDown(Self.grace)
             }
         }
@@ -134,7 +134,7 @@ struct HolderLifetimeTests {
                     let mode = try ExclusiveMode(client: client, path: path)
                     try await mode.withWindow(reason: "test") { window in
                         opened.set(client)
-                        _ = try? await window.lost
+                        _ = try? await window.waitUntilLost()
                         await windDown(Self.grace)
                         ended.set(())
                     }
@@ -164,7 +164,7 @@ struct HolderLifetimeTests {
         let program = Program {
             try await withZooKeeperClient(configuration: configuration) { client in
                 try await client.createParents(of: "/lifetime/shutdown/0")
-                try await withNodeCache("/lifetime/shutdown", client: client) { cache in
+                try await withNodeCache(client: client, path: "/lifetime/shutdown") { cache in
                     let mutex = try DistributedMutex(client: client, path: "/lifetime/shutdown-lock")
                     try await mutex.withLock { lease in
                         entered.set(())

@@ -23,7 +23,7 @@ struct DataLimitTests {
             switch self {
             case .mutex: try await DistributedMutex(client: client, path: "/a", data: large).withLock { _ in }
             case .writeLock: try await ReadWriteLock(client: client, path: "/a", data: large).withWriteLock { _ in }
-            case .readLock: try await ReadWriteLock(client: client, path: "/a", holderName: text).withReadLock { _ in }
+            case .readLock: try await ReadWriteLock(client: client, path: "/a", id: text).withReadLock { _ in }
             case .semaphore:
                 try await DistributedSemaphore(client: client, path: "/a", limit: 2, data: large).withLease { _ in }
             case .latch:

@@ -54,7 +54,7 @@ struct WatchLimitTests {
     @Test func `a cache with more children than can be watched reconnects once, and is live again`() async throws {
         try await Self.with(maximumPacketSize: Self.limit - 1) { scene in
             try await Self.fill("/g", 1500, nameLength: 80, scene.other)
-            try await withChildrenCache("/g", client: scene.client) { cache in
+            try await withChildrenCache(client: scene.client, path: "/g") { cache in
                 await cache.entry { $0.isLive && $0.snapshot?.count == 1500 }
                 let watched = cache.current.snapshot?.filter(\.isWatched) ?? []
                 #expect(watched.count > 300 && watched.count < 1150)
@@ -74,8 +74,8 @@ struct WatchLimitTests {
     {
         try await Self.with { scene in
             for path in ["/one", "/two"] { try await Self.fill(path, 1500, nameLength: 90, scene.other) }
-            try await withChildrenCache("/one", client: scene.client) { one in
-                try await withChildrenCache("/two", client: scene.client) { two in
+            try await withChildrenCache(client: scene.client, path: "/one") { one in
+                try await withChildrenCache(client: scene.client, path: "/two") { two in
                     for cache in [one, two] {
                         await cache.entry { $0.isLive && $0.snapshot?.count == 1500 }
                         #expect(cache.current.snapshot?.contains { $0.isWatched } == true, "both get some of it")
@@ -119,7 +119,7 @@ struct WatchLimitTests {
         try await Self.with(maximumPacketSize: 1025) { scene in
             let path = "/" + String(repeating: "n", count: 900)
             try await scene.other.create(path, data: [1])
-            try await withNodeCache(path, client: scene.client) { try await Self.follow($0, scene.other) }
+            try await withNodeCache(client: scene.client, path: path) { try await Self.follow($0, scene.other) }
             Self.expect(scene, 1)
         }
     }

@@ -67,7 +67,7 @@ struct LockCommandTests {
             try await stubborn.line { $0 == "open" }
             let mutex = try DistributedMutex(client: client, path: "/stubborn")
             let queue = try await mutex.queue()
-            #expect(queue.map(\.ownerName) == ["/bin/sh"])
+            #expect(queue.map(\.participantID) == ["/bin/sh"])
             try await client.delete(queue[0].path)
             #expect(try await stubborn.waitForEnd() == .exited(122))
             #expect(try await mutex.queue().isEmpty)

@@ -110,8 +110,8 @@ struct LockLoadTests {
             switch (way, isWriter) {
             case (0, true): try await lock.tryWithWriteLock(body)
             case (0, false): try await lock.tryWithReadLock(body)
-            case (1, true): try await lock.withWriteLock(waitingAtMost: .milliseconds(5), body)
-            case (1, false): try await lock.withReadLock(waitingAtMost: .milliseconds(5), body)
+            case (1, true): try await lock.withWriteLock(timeout: .milliseconds(5), body)
+            case (1, false): try await lock.withReadLock(timeout: .milliseconds(5), body)
             case (_, true): try await lock.withWriteLock(body)
             case (_, false): try await lock.withReadLock(body)
             }

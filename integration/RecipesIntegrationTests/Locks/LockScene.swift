@@ -35,8 +35,8 @@ struct LockScene: Sendable {
                 try await withZooKeeperClient(configuration: near) { client in
                     let scene = LockScene(
                         server: server, proxy: proxy, client: client, other: other,
-                        lock: try ReadWriteLock(client: client, path: path, holderName: "near"),
-                        otherLock: try ReadWriteLock(client: other, path: path, holderName: "far"))
+                        lock: try ReadWriteLock(client: client, path: path, id: "near"),
+                        otherLock: try ReadWriteLock(client: other, path: path, id: "far"))
                     try await body(scene)
                 }
             }

@@ -65,7 +65,7 @@ struct LockSharingTests {
                     let names = try await scene.contenders { $0.count == 1 && $0[0].kind == .read }
                     #expect(lease.isValid)
                     try await scene.other.delete(scene.path(names[0]))
-                    #expect(try await lease.lost == .znodeDeleted)
+                    #expect(try await lease.waitUntilLost() == .znodeDeleted)
                 }
             }
             #expect(error == RecipeError(.lost, in: .lock, path: LockScene.path, reason: .znodeDeleted))

@@ -60,7 +60,7 @@ struct LockWaiterFaultTests {
             let holder = Holder.writes(scene.otherLock)
             _ = try await holder.lease
             let error = await #expect(throws: RecipeError.self) {
-                try await scene.lock.withReadLock(waitingAtMost: .milliseconds(300)) { _ in }
+                try await scene.lock.withReadLock(timeout: .milliseconds(300)) { _ in }
             }
             #expect(error?.code == .timedOut)
             try await scene.contenders { $0.count == 1 }
@@ -74,7 +74,7 @@ struct LockWaiterFaultTests {
             await scene.proxy.hold(.toClient)
             let start = ContinuousClock.now
             let error = await #expect(throws: RecipeError.self) {
-                try await scene.lock.withWriteLock(waitingAtMost: .seconds(1)) { _ in }
+                try await scene.lock.withWriteLock(timeout: .seconds(1)) { _ in }
             }
             #expect(error?.code == .timedOut)
             #expect(ContinuousClock.now - start < .milliseconds(1500))

@@ -101,7 +101,7 @@ struct MultiLockTests {
             }
             let leases = try await granted.wait()
             try await scene.other.delete(try await far.second.queue()[0].path)
-            #expect(try await leases.lost == .znodeDeleted)
+            #expect(try await leases.waitUntilLost() == .znodeDeleted)
             #expect(!leases.isValid && leases.validUntil == nil)
             await #expect(throws: RecipeError(.lost, in: .lock, path: "/b", reason: .znodeDeleted)) {
                 try await task.value

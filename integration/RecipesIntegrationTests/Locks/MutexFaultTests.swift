@@ -29,7 +29,7 @@ enum MutexForm: String, CaseIterable, Sendable {
     /// Expects that a holder learns of a loss: a body is cancelled and its call fails, a handle only tells.
     func expectLoss(_ holder: Holder, _ reasons: LossReason...) async throws {
         let lease = try await holder.lease
-        let reason = try await lease.lost
+        let reason = try await lease.waitUntilLost()
         #expect(reasons.contains(reason))
         #expect(!lease.isValid && lease.validUntil == nil)
         switch self {

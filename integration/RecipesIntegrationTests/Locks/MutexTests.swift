@@ -6,12 +6,12 @@ import ZooKeeperTestKit
 extension LockScene {
     /// A mutex of the client behind the proxy.
     var mutex: DistributedMutex {
-        get throws { try DistributedMutex(client: client, path: Self.path, ownerName: "near") }
+        get throws { try DistributedMutex(client: client, path: Self.path, id: "near") }
     }
 
     /// The same mutex, for whoever else uses it.
     var otherMutex: DistributedMutex {
-        get throws { try DistributedMutex(client: other, path: Self.path, ownerName: "far") }
+        get throws { try DistributedMutex(client: other, path: Self.path, id: "far") }
     }
 }
 
@@ -46,14 +46,14 @@ struct MutexTests {
     @Test func `the queue shows who holds, who waits, since when, and their tokens`() async throws {
         try await LockScene.with { scene in
             let mutex = try DistributedMutex(
-                client: scene.client, path: LockScene.path, ownerName: "near", data: Array("invoice 7".utf8))
+                client: scene.client, path: LockScene.path, id: "near", data: Array("invoice 7".utf8))
             #expect(try await mutex.queue().isEmpty)
             let holder = Holder.locks(mutex)
             let lease = try await holder.lease
             let waiter = Holder.locks(try scene.otherMutex)
             try await scene.contenders { $0.count == 2 }
             let queue = try await mutex.queue()
-            #expect(queue.map(\.ownerName) == ["near", "far"])
+            #expect(queue.map(\.participantID) == ["near", "far"])
             #expect(queue.map(\.data) == [Array("invoice 7".utf8), Array("far".utf8)])
             #expect(queue.map(\.isHolder) == [true, false])
             #expect(queue.map(\.isOwn) == [true, false])
@@ -131,7 +131,7 @@ struct MutexTests {
         try await LockScene.with { scene in
             let lease = try await scene.otherMutex.acquire()
             let error = await #expect(throws: RecipeError.self) {
-                try await scene.mutex.acquire(waitingAtMost: .milliseconds(100))
+                try await scene.mutex.acquire(timeout: .milliseconds(100))
             }
             #expect(error?.code == .timedOut)
             try await scene.contenders { $0.count == 1 }
@@ -216,7 +216,7 @@ struct LeaseHandleTests {
         try await LockScene.with(sessionTimeout: .seconds(20)) { scene in
             let lease = try await scene.mutex.acquire()
             try await scene.server.expireSession(of: scene.client)
-            _ = try await lease.lost
+            _ = try await lease.waitUntilLost()
             await scene.client.state { $0.isConnected && $0.session?.epoch == 2 }
             #expect(await lease.release().isSessionEnded)
         }

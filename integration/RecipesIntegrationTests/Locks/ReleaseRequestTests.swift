@@ -35,7 +35,7 @@ struct ReleaseRequestTests {
             try await scene.other.delete(entry.path)
             try await scene.noRequests(at: LockScene.path)
             await scene.proxy.release(.both)
-            #expect(try await lease.lost == .znodeDeleted)
+            #expect(try await lease.waitUntilLost() == .znodeDeleted)
             await lease.release()
         }
     }

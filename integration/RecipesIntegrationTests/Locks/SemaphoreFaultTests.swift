@@ -71,7 +71,7 @@ struct SemaphoreFaultTests {
         try await LockScene.with(sessionTimeout: .seconds(10)) { scene in
             let holder = try await scene.otherSemaphore(1).acquire()
             let error = await #expect(throws: RecipeError.self) {
-                try await scene.semaphore(1).acquire(waitingAtMost: .milliseconds(300))
+                try await scene.semaphore(1).acquire(timeout: .milliseconds(300))
             }
             #expect(error == RecipeError(.timedOut, in: .lock, path: LockScene.semaphorePath))
             await holder.release()
@@ -85,7 +85,7 @@ struct SemaphoreFaultTests {
             await scene.client.state { $0.isSuspended }
             let start = ContinuousClock.now
             let error = await #expect(throws: RecipeError.self) {
-                try await scene.semaphore(1).acquire(waitingAtMost: .seconds(1))
+                try await scene.semaphore(1).acquire(timeout: .seconds(1))
             }
             #expect(error?.code == .timedOut)
             #expect(ContinuousClock.now - start < .milliseconds(1500))
@@ -147,7 +147,7 @@ struct SemaphoreFaultTests {
             let lease = try await holder.lease
             let names = try await scene.semaphoreChildren(of: "leases") { $0.count == 3 }
             try await scene.other.delete("\(LockScene.semaphorePath)/leases/\(names[1])")
-            #expect(try await lease.lost == .znodeDeleted)
+            #expect(try await lease.waitUntilLost() == .znodeDeleted)
             #expect(!lease.isValid)
             #expect(await holder.lockError()?.code == .lost)
             try await scene.expectFullCapacity(3)
@@ -222,7 +222,7 @@ struct SemaphoreFaultTests {
         let task = Task {
             switch way {
             case 0: try await semaphore.tryAcquire(count: count)
-            case 1: try await semaphore.acquire(count: count, waitingAtMost: .milliseconds(10))
+            case 1: try await semaphore.acquire(count: count, timeout: .milliseconds(10))
             default: try await semaphore.acquire(count: count)
             }
         }

@@ -8,12 +8,12 @@ extension LockScene {
 
     /// A semaphore of the client behind the proxy.
     func semaphore(_ limit: Int) throws -> DistributedSemaphore {
-        try DistributedSemaphore(client: client, path: Self.semaphorePath, limit: limit, ownerName: "near")
+        try DistributedSemaphore(client: client, path: Self.semaphorePath, limit: limit, id: "near")
     }
 
     /// The same semaphore, for whoever else uses it.
     func otherSemaphore(_ limit: Int) throws -> DistributedSemaphore {
-        try DistributedSemaphore(client: other, path: Self.semaphorePath, limit: limit, ownerName: "far")
+        try DistributedSemaphore(client: other, path: Self.semaphorePath, limit: limit, id: "far")
     }
 
     /// What stands in one of the semaphore's directories, once it satisfies a condition.

@@ -20,7 +20,7 @@ struct SemaphoreTests {
             let queue = try await near.queue()
             #expect(queue.map(\.kind) == [.lease, .lease, .mutex, .mutex])
             #expect(queue.map(\.isHolder) == [true, true, false, false])
-            #expect(queue.map(\.ownerName) == ["near", "far", "near", "far"])
+            #expect(queue.map(\.participantID) == ["near", "far", "near", "far"])
             #expect(queue.map(\.position) == [0, 1, 2, 3])
             try await second.finish()
             #expect(try await third.lease.isValid)

@@ -88,8 +88,8 @@ struct NameTests {
     @Test func `members of both ids are two members`() async throws {
         try await Self.withClients { one, other in
             let members = [
-                try GroupMembership("/group", memberID: Self.composed, data: [0], client: one),
-                try GroupMembership("/group", memberID: Self.decomposed, data: [1], client: other),
+                try GroupMembership(client: one, path: "/group", id: Self.composed, data: [0]),
+                try GroupMembership(client: other, path: "/group", id: Self.decomposed, data: [1]),
             ]
             await withDiscardingTaskGroup { tasks in
                 for member in members { tasks.addTask { try? await member.run() } }
@@ -108,8 +108,8 @@ struct NameTests {
     @Test func `caches hold both children, and those whose names begin with a combining mark`() async throws {
         try await Self.withClients { one, other in
             let names = Self.both + ["\u{301}b", "\u{212a}", "K"]
-            try await withChildrenCache("/cached", client: one) { children in
-                try await withTreeCache("/cached", client: one) { tree in
+            try await withChildrenCache(client: one, path: "/cached") { children in
+                try await withTreeCache(client: one, path: "/cached") { tree in
                     for (index, name) in names.enumerated() {
                         try await other.create("/cached/\(name)", data: [UInt8(index)], parents: true)
                         try await other.create("/cached/\(name)/\u{301}leaf", data: [UInt8(index)])

@@ -39,7 +39,7 @@ struct PartitionCordonTests {
     @Test func `a cordoned node owns nothing, also after its restart, until it is uncordoned`() async throws {
         try await withGroup { scene, nodes, client in
             let owners = nodes.owners
-            try await PartitionGroup.cordon("web2", note: "a disk fails", at: Self.path, client: client)
+            try await PartitionGroup.cordon("web2", client: client, path: Self.path, reason: "a disk fails")
             await settle(nodes, cordoned: ["web2"])
             #expect(nodes[1].group.state.owned.isEmpty && nodes[1].group.state.isCordoned)
             #expect(nodes.owners.count == 12 && nodes.owners.values.allSatisfy { $0.count == 1 })
@@ -58,7 +58,7 @@ struct PartitionCordonTests {
             // It cannot take the operator's mark off itself.
             again.group.cordon()
             again.group.uncordon()
-            #expect(try await PartitionGroup.uncordon("web2", at: Self.path, client: client))
+            #expect(try await PartitionGroup.uncordon("web2", client: client, path: Self.path))
             await settle(all, cordoned: [])
             #expect(all.owners == owners)
             return all
@@ -69,12 +69,12 @@ struct PartitionCordonTests {
         try await withGroup { _, nodes, client in
             let owners = nodes.owners
             try await nodes[0].group.drain()
-            try await PartitionGroup.cordon("web1", at: Self.path, client: client)
+            try await PartitionGroup.cordon("web1", client: client, path: Self.path)
             await settle(nodes, cordoned: ["web1"])
             nodes[0].group.uncordon()
             await nodes[1].state { !$0.nodes[0].isCordoned }
             #expect(nodes[0].group.state.isCordoned && nodes[0].group.state.owned.isEmpty)
-            #expect(try await PartitionGroup.uncordon("web1", at: Self.path, client: client))
+            #expect(try await PartitionGroup.uncordon("web1", client: client, path: Self.path))
             await settle(nodes, cordoned: [])
             #expect(nodes.owners == owners)
             return nodes
@@ -85,11 +85,11 @@ struct PartitionCordonTests {
         async throws
     {
         try await withGroup { scene, nodes, client in
-            try await PartitionGroup.cordon("web9", note: "first", at: Self.path, client: client)
-            try await PartitionGroup.cordon("web9", note: "two\nlines", at: Self.path, client: client)
+            try await PartitionGroup.cordon("web9", client: client, path: Self.path, reason: "first")
+            try await PartitionGroup.cordon("web9", client: client, path: Self.path, reason: "two\nlines")
             #expect(try await scene.status().cordons == ["web9": "two\nlines"])
-            #expect(try await PartitionGroup.uncordon("web9", at: Self.path, client: client))
-            #expect(try await PartitionGroup.uncordon("web9", at: Self.path, client: client) == false)
+            #expect(try await PartitionGroup.uncordon("web9", client: client, path: Self.path))
+            #expect(try await PartitionGroup.uncordon("web9", client: client, path: Self.path) == false)
             #expect(try await scene.status().cordons.isEmpty)
             for (node, path, code) in [
                 ("a/b", Self.path, RecipeError.Code.invalidArgument), ("a", "/", .invalidArgument),
@@ -108,11 +108,11 @@ struct PartitionCordonTests {
     }
 
     @Sendable private static func cordon(_ node: String, _ path: String, _ client: ZooKeeperClient) async throws {
-        try await PartitionGroup.cordon(node, at: path, client: client)
+        try await PartitionGroup.cordon(node, client: client, path: path)
     }
 
     @Sendable private static func uncordon(_ node: String, _ path: String, _ client: ZooKeeperClient) async throws {
-        try await PartitionGroup.uncordon(node, at: path, client: client)
+        try await PartitionGroup.uncordon(node, client: client, path: path)
     }
 
     @Test func `the program cordons, tells who is, and uncordons`() async throws {

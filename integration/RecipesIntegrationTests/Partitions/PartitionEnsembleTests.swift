@@ -120,16 +120,16 @@ struct PartitionEnsembleTests {
             try await client.settled(first.dropFirst(3) + added, on: Self.all, at: path)
             // Drained by an operator, and back.
             try await withoutLeader {
-                try await surely { try await PartitionGroup.cordon("web3", at: path, client: client) }
+                try await surely { try await PartitionGroup.cordon("web3", client: client, path: path) }
                 try await client.settled(first.dropFirst(3) + added, on: ["web1", "web2"], at: path)
             }
             try await withoutLeader {
-                try await surely { try await PartitionGroup.uncordon("web3", at: path, client: client) }
+                try await surely { try await PartitionGroup.uncordon("web3", client: client, path: path) }
                 try await client.settled(first.dropFirst(3) + added, on: Self.all, at: path)
             }
             for partition in removed {
                 let queue = "\(path)/partitions/\(partition)"
-                for try await leader in LeaderSelector.leaderChanges(at: queue, client: client) where leader == nil {
+                for try await leader in LeaderSelector.leaderChanges(client: client, path: queue) where leader == nil {
                     break
                 }
             }

@@ -62,7 +62,7 @@ struct PartitionFaultTests {
             let began = nodes[0].group.state.moves.began
             let terms = nodes[0].group.state.owned.compactMap { nodes[0].group.term(of: $0) }
             try await scene.server.expireSession(of: nodes[0].client)
-            for term in terms { _ = try await term.lost }
+            for term in terms { _ = try await term.waitUntilLost() }
             await nodes[0].client.state { $0.isConnected }
             await nodes[0].state { $0.moves.began >= began + terms.count && $0.isSettled }
             await nodes.settle(Self.partitions)
@@ -78,7 +78,7 @@ struct PartitionFaultTests {
             let id = nodes[0].group.state.owned[0]
             let term = try #require(nodes[0].group.term(of: id))
             try await nodes[1].client.delete(term.held.path)
-            #expect(try await term.lost == .znodeDeleted)
+            #expect(try await term.waitUntilLost() == .znodeDeleted)
             await nodes[0].state { _ in nodes[0].group.term(of: id).map { $0 !== term } ?? false }
             await nodes.settle(Self.partitions)
             let next = try #require(nodes[0].group.term(of: id))
@@ -99,7 +99,7 @@ struct PartitionFaultTests {
                 if names.count == 2 { break }
                 _ = try await watch.event()
             }
-            let waiting = try await LeaderSelector.participants(at: queue, client: far.client)[1]
+            let waiting = try await LeaderSelector.participants(client: far.client, path: queue)[1]
             #expect(waiting.id == "near")
             try await far.client.delete("\(queue)/\(waiting.candidate)")
             isWarm.set(())

@@ -115,10 +115,10 @@ extension ZooKeeperClient {
         let plan = PartitionPlan(partitions: partitions, nodes: nodes.map { PartitionNode($0) })
         for place in plan.placements {
             let queue = "\(path)/partitions/\(place.partition)"
-            for try await leader in LeaderSelector.leaderChanges(at: queue, client: self) {
+            for try await leader in LeaderSelector.leaderChanges(client: self, path: queue) {
                 guard leader?.id == place.owner else { continue }
                 let status = try await PartitionGroup.status(
-                    at: path, partitions: .list([place.partition]), client: self)
+                    client: self, path: path, partitions: .list([place.partition]))
                 if status.partitions[0].owner == place.owner { break }
             }
         }

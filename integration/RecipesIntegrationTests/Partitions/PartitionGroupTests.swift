@@ -20,7 +20,7 @@ struct PartitionGroupTests {
             )
             for place in plan.placements {
                 let queue = PartitionGroup.queue(of: place.partition.id, in: PartitionScene.path)
-                let standing = try await LeaderSelector.participants(at: queue, client: nodes[0].client)
+                let standing = try await LeaderSelector.participants(client: nodes[0].client, path: queue)
                 #expect(standing.first?.id == place.owner)
                 #expect(nodes[0].group.explain(place.partition.id) == place.description)
             }

@@ -54,12 +54,12 @@ struct PartitionProcessTests {
     @Test func `a node frozen beyond its session acts as valid no more, and gets its partitions back`() async throws {
         let violations = try await withFleet { fleet, client in
             let its = own("web1", of: ["web1", "web2", "web3"])
-            let before = try await PartitionGroup.status(at: PartitionScene.path, client: client)
+            let before = try await PartitionGroup.status(client: client, path: PartitionScene.path)
             try fleet.process(of: "web1").pause()
             try await client.settled(Self.partitions, on: ["web2", "web3"])
             try fleet.process(of: "web1").resume()
             try await client.settled(Self.partitions, on: ["web1", "web2", "web3"])
-            let after = try await PartitionGroup.status(at: PartitionScene.path, client: client)
+            let after = try await PartitionGroup.status(client: client, path: PartitionScene.path)
             let moved = zip(before.partitions, after.partitions).filter { $0.token != $1.token }.map(\.0.partition)
             #expect(!its.isEmpty && Set(moved) == Set(its))
         }

@@ -63,7 +63,7 @@ struct PartitionScene: Sendable {
     /// What the ensemble says of the group.
     func status(_ partitions: PartitionSource? = nil) async throws -> PartitionStatus {
         try await withZooKeeperClient(configuration: .init(connectionString: server.connectionString)) { client in
-            try await PartitionGroup.status(at: Self.path, partitions: partitions, client: client)
+            try await PartitionGroup.status(client: client, path: Self.path, partitions: partitions)
         }
     }
 }

@@ -26,7 +26,7 @@ struct ListingTests {
     }
 
     @Test func `participants of an election`() async throws {
-        try await losing { try await LeaderSelector.participants(at: "/election", client: $0).count }
+        try await losing { try await LeaderSelector.participants(client: $0, path: "/election").count }
     }
 
     @Test func `a lock's queue`() async throws {
@@ -34,7 +34,7 @@ struct ListingTests {
     }
 
     @Test func `a partition group's nodes`() async throws {
-        try await losing { try await PartitionGroup.status(at: "/group", client: $0).nodes.count }
+        try await losing { try await PartitionGroup.status(client: $0, path: "/group").nodes.count }
     }
 
     @Test func `children with their data, and what may not be read`() async throws {
@@ -52,7 +52,7 @@ struct ListingTests {
             try await scene.other.create("/group/members", parents: true)
             try await scene.other.create("/group/members/n1", acl: hidden)
             let error = await #expect(throws: ZooKeeperError.self) {
-                try await PartitionGroup.status(at: "/group", client: scene.client)
+                try await PartitionGroup.status(client: scene.client, path: "/group")
             }
             #expect(error?.code == .noAuth && error?.path == "/group/members/n1")
         }
@@ -63,7 +63,7 @@ struct ListingTests {
             let barrier = try DistributedBarrier(client: scene.client, path: "/barrier")
             _ = try await barrier.set()
             let error = await #expect(throws: RecipeError.self) {
-                try await barrier.wait(waitingAtMost: .milliseconds(50))
+                try await barrier.wait(timeout: .milliseconds(50))
             }
             #expect(error?.code == .timedOut && error?.recipe == .barrier)
         }

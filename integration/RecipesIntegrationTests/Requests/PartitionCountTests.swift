@@ -139,10 +139,10 @@ struct PartitionCountTests {
         try await AskedRequests.with { scene, asked in
             try await scene.other.create(Self.path, parents: true)
             func cordon(_ node: String) async throws {
-                try await PartitionGroup.cordon(node, at: Self.path, client: scene.client)
+                try await PartitionGroup.cordon(node, client: scene.client, path: Self.path)
             }
             func uncordon(_ node: String) async throws -> Bool {
-                try await PartitionGroup.uncordon(node, at: Self.path, client: scene.client)
+                try await PartitionGroup.uncordon(node, client: scene.client, path: Self.path)
             }
             try await asked.forget()
             try await cordon("web1")

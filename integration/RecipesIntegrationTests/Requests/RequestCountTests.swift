@@ -91,7 +91,7 @@ struct RequestCountTests {
             for path in ["/t", "/t/a", "/t/a/b", "/t/c"] { try await scene.other.create(path, data: [1]) }
             try await scene.other.create("/t/e", data: [1], mode: .ephemeral)
             try await asked.forget()
-            try await withTreeCache("/t", client: scene.client) { tree in
+            try await withTreeCache(client: scene.client, path: "/t") { tree in
                 await tree.entry { $0.isLive && $0.snapshot?.count == 5 }
                 let asked = try await asked.all(9)
                 #expect(asked.count { $0 == "read" } == 5 && asked.count { $0 == "list" } == 4 && asked.count == 9)

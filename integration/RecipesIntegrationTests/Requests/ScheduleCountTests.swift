@@ -25,15 +25,14 @@ struct ScheduleCountTests {
             configuration.keepRuns = 3
             let (steps, released) = (steps, released)
             let task = try ScheduledTask(
-                name: "settle", schedule: schedule, client: client, path: path, node: "one", delivery: .atLeastOnce,
+                client: client, path: path, id: "one", name: "settle", schedule: schedule, delivery: .atLeastOnce,
                 configuration: configuration, logger: client.logger, wallClock: { Date() },
                 atStep: { step, _ in
                     guard isHeld else { return }
                     let number = steps.current.count + 1
                     steps.send(steps.current + [step])
                     for await count in released.follow() where count >= number { break }
-                },
-                body: body)
+                }, body: body)
             self.task = task
             runner = Task { try await task.run() }
         }
@@ -135,7 +134,7 @@ struct ScheduleCountTests {
             try await scene.other.create("/settle/control")
             let node = try Node(scene.client, "/settle", .never)
             try await node.hasBegunTerm(scene)
-            try await ScheduledTaskControl(path: "/settle", client: scene.other, operator: "ada").runNow()
+            try await ScheduledTaskControl(client: scene.other, path: "/settle", id: "ada").runNow()
             for step in TaskStep.allCases.dropLast() {
                 await node.stands(at: step)
                 node.letGo()
@@ -169,9 +168,9 @@ struct ScheduleCountTests {
         try await AskedRequests.with { scene, asked in
             let leader = try Node(scene.other, "/settle", .never, isHeld: false)
             await leader.leads()
-            let control = try ScheduledTaskControl(path: "/settle", client: scene.other, operator: "ada")
-            let history = try ScheduledTaskHistory(path: "/settle", client: scene.other)
-            try await withChildrenCache("/settle/runs", client: scene.other) { cache in
+            let control = try ScheduledTaskControl(client: scene.other, path: "/settle", id: "ada")
+            let history = try ScheduledTaskHistory(client: scene.other, path: "/settle")
+            try await withChildrenCache(client: scene.other, path: "/settle/runs") { cache in
                 for _ in 0..<3 { try await control.runNow() }
                 for await _ in cache.changes where try await history.runs().count(where: { !$0.state.isOpen }) == 3 {
                     break
@@ -228,9 +227,9 @@ struct ScheduleCountTests {
         try await AskedRequests.with { scene, asked in
             let far = try Node(scene.other, "/far", .never, isHeld: false)
             await far.leads()
-            let control = try ScheduledTaskControl(path: "/far", client: scene.client, operator: "ada")
+            let control = try ScheduledTaskControl(client: scene.client, path: "/far", id: "ada")
             try await asked.forget()
-            try await control.pause(note: "x")
+            try await control.pause(reason: "x")
             #expect(try await asked.all(3) == ["sync", "read", "write"])
             _ = try await control.wishes()
             #expect(try await asked.all(2) == ["sync", "read"])
@@ -241,9 +240,9 @@ struct ScheduleCountTests {
             try await scene.other.create("/near/control", parents: true)
             let near = try Node(scene.client, "/near", .never)
             try await near.hasBegunTerm(scene)
-            let operators = try ScheduledTaskControl(path: "/near", client: scene.other, operator: "ada")
+            let operators = try ScheduledTaskControl(client: scene.other, path: "/near", id: "ada")
             try await asked.forget()
-            try await operators.pause(note: "x")
+            try await operators.pause(reason: "x")
             for await state in near.task.states { if case .paused = state { break } }
             #expect(try await asked.all(1, watchesHeld: false) == ["read"])
             try await operators.resume()

@@ -25,12 +25,12 @@ struct ScheduleEnsembleTests {
     ) async throws {
         try await withTestEnsemble(members: 3) { ensemble in
             try await withZooKeeperClient(configuration: .init(connectionString: ensemble.connectionString)) { client in
-                let history = try ScheduledTaskHistory(path: path, client: client)
+                let history = try ScheduledTaskHistory(client: client, path: path)
                 let runner = try node("runner", on: ensemble, seconds: 600)
                 try await runner.line { $0.hasPrefix("waiting for") }
                 let other = try node("other", on: ensemble, seconds: 0.05)
                 try await other.line { $0 == "standby behind 1" }
-                try await ScheduledTaskControl(path: path, client: client, operator: "ada").runNow()
+                try await ScheduledTaskControl(client: client, path: path, id: "ada").runNow()
                 try await runner.line { $0 == "checkpoint half" }
                 let leader = try await ensemble.leader()
                 if fault == .killed { _ = await runner.kill() } else { try runner.pause() }

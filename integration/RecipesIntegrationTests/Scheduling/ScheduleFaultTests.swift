@@ -178,7 +178,7 @@ struct ScheduleFaultTests {
             try await scene.server.expireSession(of: scene.client)
             let record = try await scene.run { $0.state == .completed }
             #expect(record.node == "far" && record.attempt == 2 && record.checkpoint == nil)
-            _ = try await run.lost
+            _ = try await run.waitUntilLost()
             #expect(!run.isValid && run.validUntil == nil)
             _ = try await ended.wait()
             let after = try await scene.history().run(record.period)

@@ -49,18 +49,18 @@ struct ScheduleScene: Sendable {
     }
 
     func history() throws -> ScheduledTaskHistory {
-        try ScheduledTaskHistory(path: Self.path, client: other)
+        try ScheduledTaskHistory(client: other, path: Self.path)
     }
 
     func control() throws -> ScheduledTaskControl {
-        try ScheduledTaskControl(path: Self.path, client: other, operator: "ada")
+        try ScheduledTaskControl(client: other, path: Self.path, id: "ada")
     }
 
     /// Waits until the records satisfy a condition.
     @discardableResult
     func runs(where matches: @escaping @Sendable ([RunRecord]) -> Bool) async throws -> [RunRecord] {
         let history = try history()
-        return try await withChildrenCache("\(Self.path)/runs", client: other) { cache in
+        return try await withChildrenCache(client: other, path: "\(Self.path)/runs") { cache in
             for await _ in cache.changes {
                 let runs = try await history.runs()
                 if matches(runs) { return runs }
@@ -78,7 +78,7 @@ struct ScheduleScene: Sendable {
 
     /// Deletes the candidate that stands in front, as an administrator might.
     func deleteLeader() async throws {
-        let leader = try #require(try await LeaderSelector.leader(at: "\(Self.path)/leader", client: other))
+        let leader = try #require(try await LeaderSelector.leader(client: other, path: "\(Self.path)/leader"))
         try await other.delete("\(Self.path)/leader/\(leader.candidate)")
     }
 }
@@ -95,9 +95,9 @@ struct TaskNode: Sendable {
         _ body: @escaping @Sendable (ScheduledRun) async throws -> Void
     ) throws {
         let task = try ScheduledTask(
-            name: "settle", schedule: schedule, client: client, path: ScheduleScene.path, node: node,
-            delivery: delivery, configuration: configuration, logger: client.logger,
-            wallClock: { Date().addingTimeInterval(ahead) }, body: body)
+            client: client, path: ScheduleScene.path, id: node, name: "settle", schedule: schedule, delivery: delivery,
+            configuration: configuration, logger: client.logger, wallClock: { Date().addingTimeInterval(ahead) },
+            body: body)
         self.task = task
         runner = Task { try await task.run() }
     }

@@ -25,7 +25,7 @@ struct ScheduleShutdownTests {
             // Which does not count.
             configuration.leadership.onGracefulShutdown = policy == .finishRun ? .cancelTerm : .finishTerm
             let task = try ScheduledTask(
-                name: "settle", schedule: schedule, client: scene.client, path: ScheduleScene.path, node: "near",
+                client: scene.client, path: ScheduleScene.path, id: "near", name: "settle", schedule: schedule,
                 delivery: .atLeastOnce, configuration: configuration, body: body)
             let group = ServiceGroup(services: [task], logger: Logger(label: "test"))
             (self.task, self.group) = (task, group)

@@ -100,7 +100,7 @@ struct ScheduleWindowTests {
         try await scene.control().runNow()
         await batch.notes.count(2)
         // So that what is left of the run can be looked at.
-        try await scene.control().pause(note: "look")
+        try await scene.control().pause(reason: "look")
         try await lose(loss, of: client, scene)
         await batch.notes.count(3)
         // It is awaited: its record says nothing yet.

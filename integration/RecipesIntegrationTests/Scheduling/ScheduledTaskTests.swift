@@ -59,9 +59,9 @@ struct ScheduledTaskTests {
         try await ScheduleScene.with { scene in
             let node = try scene.near(.everySecond) { _ in }
             await node.leads()
-            try await scene.control().pause(note: "migration")
+            try await scene.control().pause(reason: "migration")
             await node.state {
-                if case .paused(let pause) = $0 { pause.note == "migration" && pause.by == "ada" } else { false }
+                if case .paused(let pause) = $0 { pause.reason == "migration" && pause.by == "ada" } else { false }
             }
             let skipped = try await scene.run { $0.explanation == "paused by ada: migration" }
             #expect(skipped.state == .skipped)
@@ -129,7 +129,7 @@ struct ScheduledTaskTests {
             let run = try await scene.run { $0.state == .failed }
             #expect(run.explanation == "out of stamps")
             let pause = try await #require(scene.control().wishes().pause)
-            #expect(pause.note.hasSuffix("failed: out of stamps") && pause.by == "near")
+            #expect(pause.reason.hasSuffix("failed: out of stamps") && pause.by == "near")
             #expect(try await scene.history().runs().count { $0.state == .failed } == 1)
             try await node.stop()
         }
@@ -215,8 +215,7 @@ struct ScheduledTaskTests {
             for (path, node) in [("/x", ""), ("/", "near")] {
                 let error = #expect(throws: RecipeError.self) {
                     _ = try ScheduledTask(
-                        name: "x", schedule: .never, client: scene.client, path: path, node: node,
-                        delivery: .atMostOnce
+                        client: scene.client, path: path, id: node, name: "x", schedule: .never, delivery: .atMostOnce
                     ) { _ in }
                 }
                 #expect(error?.code == .invalidArgument)
