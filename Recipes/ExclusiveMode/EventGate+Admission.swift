@@ -4,18 +4,15 @@ internal import ZooKeeper
 /// One time that the gate may be open: from a new read znode, or the end of a signal that it has outlasted, to its loss or a
 /// signal.
 final class GateGrant: Sendable {
-    enum Interrupt: Sendable, Equatable {
-        case signalled, stopped
-        case lost(LossReason)
-    }
-
+    let number: Int
     let token: FencingToken
     let hold: HeldNode
-    /// Why the gate must close; set by whatever comes first.
-    let interrupt = OneShot<Interrupt>()
+    /// Why the gate must close, as ``GateAdmission`` has decided.
+    let interrupt = OneShot<GateAdmission.Interrupt>()
 
-    init(hold: HeldNode) {
-        token = FencingToken(rawValue: hold.czxid.rawValue, kind: .shared)
+    init(_ number: Int, token: FencingToken, hold: HeldNode) {
+        self.number = number
+        self.token = token
         self.hold = hold
     }
 
@@ -29,9 +26,7 @@ extension EventGate {
     func renewAdmission(now: MonotonicInstant, until: Int64) -> Bool {
         guard until != Self.closed else { return false }
         return shared.withLock { shared in
-            guard let grant = shared.grant, admitUntil.load(ordering: .sequentiallyConsistent) != Self.closed else {
-                return false
-            }
+            guard let grant = shared.grant, shared.admission.isOpen else { return false }
             let renewed = admission(of: grant)
             admitUntil.store(renewed, ordering: .sequentiallyConsistent)
             return now.nanoseconds < renewed
@@ -43,72 +38,66 @@ extension EventGate {
         max((grant.hold.validUntil - mode.configuration.eventAllowance).nanoseconds, Self.closed + 1)
     }
 
-    /// Takes a grant up without letting anybody in so far.
-    func prepare(_ grant: GateGrant) {
-        let isKnown = shared.withLock { shared in
+    /// Makes a grant of a read znode, without letting anybody in so far.
+    func prepare(_ hold: HeldNode) -> GateGrant {
+        let token = FencingToken(rawValue: hold.czxid.rawValue, kind: .shared)
+        let (grant, isKnown) = shared.withLock { shared in
+            let (number, interrupt) = shared.admission.prepare(token)
+            let grant = GateGrant(number, token: token, hold: hold)
+            // Nobody waits for it so far.
+            if let interrupt { grant.interrupt.set(interrupt) }
             defer { shared.grant = grant }
-            token.store(grant.token.rawValue, ordering: .relaxed)
-            return shared.grant?.hold === grant.hold
+            self.token.store(token.rawValue, ordering: .relaxed)
+            return (grant, shared.grant?.hold === hold)
         }
         if isKnown {
             // A loss from here on closes this grant, an earlier one only the one before.
-            if let reason = grant.hold.lossReason { close(grant, .lost(reason)) }
+            if let reason = hold.lossReason { handle(.lost(token, reason)) }
         } else {
             // By its token: an observer must not keep alive what it observes.
-            grant.hold.onLoss { [weak self, token = grant.token] reason in self?.lost(token, reason) }
+            hold.onLoss { [weak self] reason in self?.handle(.lost(token, reason)) }
         }
-        if stopping.value != nil { close(grant, .stopped) }
+        return grant
     }
 
-    private func lost(_ token: FencingToken, _ reason: LossReason) {
-        guard let grant = shared.withLock({ $0.grant }), grant.token == token else { return }
-        close(grant, .lost(reason))
-        cancelInside()
-    }
-
-    /// Closes the gate for good; a grant that is prepared after this sees it.
-    func stop() {
+    /// Closes the gate for good.
+    func stop(cancelsInside: Bool = false) {
         stopping.set(())
-        if let grant = shared.withLock({ $0.grant }) { close(grant, .stopped) }
+        handle(.stop(cancelsInside: cancelsInside))
     }
 
-    /// Opens the gate, unless something has come in between.
-    func open(_ grant: GateGrant) {
-        let opening = shared.withLock { shared -> OneShot<Void>? in
-            guard shared.grant === grant, grant.interrupt.value == nil else { return nil }
+    /// Tells the admission what has happened, and does what it decides; on any thread, at once.
+    @discardableResult
+    func handle(_ input: GateAdmission.Input) -> [GateAdmission.Action] {
+        let (actions, effects) = shared.withLock { shared in
+            let actions = shared.admission.handle(input)
+            return (actions, actions.compactMap { begin($0, &shared) })
+        }
+        for effect in effects { effect() }
+        return actions
+    }
+
+    /// Opens or closes the gate; gives what resumes or calls somebody, which is not done with the lock.
+    private func begin(_ action: GateAdmission.Action, _ shared: inout Shared) -> (() -> Void)? {
+        guard let grant = shared.grant else { return nil }
+        switch action {
+        case .open:
             admitUntil.store(admission(of: grant), ordering: .sequentiallyConsistent)
-            return shared.opening
+            return { [broadcast, opening = shared.opening] in
+                broadcast.send(.open(grant.token))
+                opening.set(())
+            }
+        case .close(let interrupt):
+            let wasOpen = admitUntil.exchange(Self.closed, ordering: .sequentiallyConsistent) != Self.closed
+            if wasOpen { shared.opening = OneShot() }
+            return {
+                grant.interrupt.set(interrupt)
+                // Who waits for the deadline of an open gate to move waits for the next opening instead.
+                grant.session.tellMove()
+            }
+        case .cancelInside:
+            return { [tasks = shared.tasks.orderedValues] in for cancel in tasks { cancel() } }
         }
-        guard let opening else { return }
-        broadcast.send(.open(grant.token))
-        opening.set(())
-    }
-
-    /// Shuts the gate; on any thread, at once.
-    ///
-    /// The interrupt comes first: what has not opened the gate by now sees it, and what has is undone by the shutting.
-    func close(_ grant: GateGrant, _ interrupt: GateGrant.Interrupt) {
-        grant.interrupt.set(interrupt)
-        shut(grant)
-    }
-
-    func shut(_ grant: GateGrant) {
-        shared.withLock { shared in
-            guard shared.grant === grant else { return }
-            if admitUntil.load(ordering: .relaxed) != Self.closed { shared.opening = OneShot() }
-            admitUntil.store(Self.closed, ordering: .sequentiallyConsistent)
-        }
-        // Who waits for the deadline of an open gate to move waits for the next opening instead.
-        grant.hold.session.tellMove()
-    }
-
-    /// Cancels the operations that are inside, and those that are about to begin with a permit from before.
-    func cancelInside() {
-        let tasks = shared.withLock { shared in
-            shared.cancelled = shared.grant?.token
-            return shared.tasks.orderedValues
-        }
-        for cancel in tasks { cancel() }
     }
 
     func noteLeftWhileClosed() {

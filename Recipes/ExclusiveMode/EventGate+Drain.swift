@@ -10,7 +10,8 @@ extension GateLoop {
     ///
     /// Where it may reopen it watches the signal meanwhile: see ``reopen(_:)``.
     mutating func drain(mayReopen: Bool) async -> GateStateMachine.Event {
-        if let grant { gate.shut(grant) }
+        // The interrupt that leads here has closed the gate; an open one must not lose its read znode in any case.
+        if let grant { gate.handle(.signalled(grant.number)) }
         if grant?.hold.lossReason == nil { gate.broadcast.send(.draining) }
         let clock = gate.clock
         let began = clock.now
@@ -59,9 +60,8 @@ extension GateLoop {
     private mutating func reopen(_ look: SignalLook?) -> Bool {
         guard let look, let grant, grant.hold.lossReason == nil, gate.stopping.value == nil else { return false }
         gate.logger.info("The window was given up: the gate opens again")
-        let again = GateGrant(hold: grant.hold)
+        let again = gate.prepare(grant.hold)
         self.grant = again
-        gate.prepare(again)
         gate.close(again, on: look.watch)
         return true
     }

@@ -17,8 +17,7 @@ extension EventGate {
             var loop = GateLoop(gate: self)
             return await loop.run()
         } onCancel: {
-            self.stop()
-            self.cancelInside()
+            self.stop(cancelsInside: true)
         } onGracefulShutdown: {
             self.stop()
         }
@@ -110,8 +109,7 @@ struct GateLoop {
 
     private mutating func stayOpen() async -> GateStateMachine.Event {
         guard let grant else { return .lost(hasSession: true) }
-        gate.open(grant)
-        if grant.interrupt.value == nil { hasPausedForWindow = false }
+        if gate.handle(.open(grant.number)).contains(.open) { hasPausedForWindow = false }
         backoff.reset()
         return await interruption(of: grant) ?? .stopped
     }
@@ -131,7 +129,7 @@ struct GateLoop {
     }
 
     private enum Waited: Sendable {
-        case over(GateGrant.Interrupt?)
+        case over(GateAdmission.Interrupt?)
         case watch(OneShotWatch?)
         case reported(Bool)
         case recorded(Bool)
@@ -163,9 +161,8 @@ struct GateLoop {
                 }
             }
         }
-        guard let interrupt = grant.interrupt.value else { return nil }
-        gate.shut(grant)
-        switch interrupt {
+        switch grant.interrupt.value {
+        case nil: return nil
         case .signalled: return .signalled
         case .stopped: return .stopped
         case .lost(let reason):

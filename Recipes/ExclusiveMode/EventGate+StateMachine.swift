@@ -1,5 +1,76 @@
 internal import ZooKeeper
 
+/// Decides when a gate admits events; a part of what its lock protects.
+///
+/// Whatever thread it happens on, it counts in the order in which it comes in here. The first interrupt of a grant closes the
+/// gate, and nothing opens it again for that grant. What comes late, for an earlier grant, does nothing.
+struct GateAdmission: Sendable {
+    /// Why a gate must close.
+    enum Interrupt: Sendable, Equatable {
+        case signalled, stopped
+        case lost(LossReason)
+    }
+
+    enum Input: Sendable {
+        /// The grant with this number is to admit events.
+        case open(Int)
+        /// A window was requested during the grant with this number.
+        case signalled(Int)
+        /// The read znode with this token is gone, or may be.
+        case lost(FencingToken, LossReason)
+        /// Nothing may open from now on.
+        case stop(cancelsInside: Bool)
+    }
+
+    enum Action: Equatable {
+        case open, cancelInside
+        case close(Interrupt)
+    }
+
+    private enum State { case prepared, open, closed }
+
+    private var state = State.closed
+    /// The current grant: one that outlasts a signal is followed by another one with the same token.
+    private var number = 0
+    private var token: FencingToken?
+    private var isStopping = false
+    /// The token whose operations were cancelled: one that begins later is too late.
+    private(set) var cancelled: FencingToken?
+
+    var isOpen: Bool { state == .open }
+
+    /// Takes up a grant in place of the one before; it is interrupted already if nothing may open any more.
+    mutating func prepare(_ token: FencingToken) -> (number: Int, interrupt: Interrupt?) {
+        (state, number, self.token) = (isStopping ? .closed : .prepared, number + 1, token)
+        return (number, isStopping ? .stopped : nil)
+    }
+
+    mutating func handle(_ input: Input) -> [Action] {
+        switch input {
+        case .open(number) where state == .prepared:
+            state = .open
+            return [.open]
+        case .signalled(number): return close(.signalled)
+        case .lost(let token, let reason) where token == self.token: return close(.lost(reason)) + cancelInside()
+        case .stop(let cancelsInside):
+            isStopping = true
+            return close(.stopped) + (cancelsInside ? cancelInside() : [])
+        case .open, .signalled, .lost: return []
+        }
+    }
+
+    private mutating func close(_ interrupt: Interrupt) -> [Action] {
+        guard state != .closed else { return [] }
+        state = .closed
+        return [.close(interrupt)]
+    }
+
+    private mutating func cancelInside() -> [Action] {
+        cancelled = token
+        return [.cancelInside]
+    }
+}
+
 /// Decides what a gate does next: one action at a time, each followed by the event that tells its outcome.
 struct GateStateMachine: Sendable {
     enum Action: Equatable {

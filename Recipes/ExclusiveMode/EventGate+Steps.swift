@@ -76,9 +76,8 @@ extension GateLoop {
         }
         node = created.path
         openReport = nil
-        let grant = GateGrant(hold: session.hold(created.path, czxid: created.stat.czxid, seenBy: batch))
+        let grant = gate.prepare(session.hold(created.path, czxid: created.stat.czxid, seenBy: batch))
         self.grant = grant
-        gate.prepare(grant)
         switch results[1] {
         case .failure(let error) where error.code == .noNode:
             self.watch(watch)
@@ -210,7 +209,7 @@ extension GateLoop {
             watch.giveUp()
             switch result {
             case nil: return nil
-            case .success: gate.close(grant, .signalled)
+            case .success: gate.handle(.signalled(grant.number))
             case .failure(let error): note(error)
             }
             guard grant.interrupt.value == nil else { return nil }
@@ -368,8 +367,8 @@ extension GateLoop {
 extension EventGate {
     /// Has the signal's creation shut the gate, on the thread that delivers it.
     func close(_ grant: GateGrant, on watch: OneShotWatch) {
-        watch.event.observe { [weak self] event in
-            if !event.isInterrupted, !event.isSessionEnded { self?.close(grant, .signalled) }
+        watch.event.observe { [weak self, number = grant.number] event in
+            if !event.isInterrupted, !event.isSessionEnded { self?.handle(.signalled(number)) }
         }
     }
 }

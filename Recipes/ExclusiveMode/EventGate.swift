@@ -37,14 +37,13 @@ public final class EventGate: Service, Sendable {
     static let closed = Int64.min
 
     struct Shared {
+        var admission = GateAdmission()
         var grant: GateGrant?
         /// Set when the gate opens, and replaced when it closes.
         var opening = OneShot<Void>()
         var isStopped = false
         var nextTask = 0
         var tasks: [Int: @Sendable () -> Void] = [:]
-        /// The grant whose operations were cancelled: one that is registered later is too late.
-        var cancelled: FencingToken?
     }
 
     let clock: any MonotonicClock
@@ -165,7 +164,7 @@ public final class EventGate: Service, Sendable {
         let (id, isTooLate) = shared.withLock { shared in
             shared.nextTask += 1
             shared.tasks[shared.nextTask] = { task.cancel() }
-            return (shared.nextTask, shared.cancelled == permit.fencingToken)
+            return (shared.nextTask, shared.admission.cancelled == permit.fencingToken)
         }
         defer { shared.withLock { _ = $0.tasks.removeValue(forKey: id) } }
         if isTooLate || !permit.isValid { task.cancel() }

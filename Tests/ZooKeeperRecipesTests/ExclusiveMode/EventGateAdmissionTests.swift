@@ -27,12 +27,11 @@ import ZooKeeperTransport
 
         /// A grant that is watched: as far as its znode goes it is valid without limit.
         func grant(_ token: Int64) -> GateGrant {
-            GateGrant(hold: session.holdWatched("/base/locks/\(token)", czxid: token, of: client))
+            gate.prepare(session.holdWatched("/base/locks/\(token)", czxid: token, of: client))
         }
 
         func openGate(_ token: Int64) -> GateGrant {
             let grant = grant(token)
-            gate.prepare(grant)
             gate.open(grant)
             return grant
         }
@@ -46,16 +45,14 @@ import ZooKeeperTransport
         _ = scene.openGate(1)
         let permit = try #require(scene.gate.tryEnter())
         // The gate's run() is cancelled; the session and the znode still exist.
-        scene.gate.stop()
-        scene.gate.cancelInside()
+        scene.gate.stop(cancelsInside: true)
         #expect(permit.isValid)
         #expect(try await scene.gate.run(permit) { _ in Task.isCancelled })
         #expect(scene.gate.counter.total == 0)
         // Not those of a later grant.
         let again = try Scene()
         again.prove(until: 4)
-        _ = again.openGate(1)
-        again.gate.cancelInside()
+        again.openGate(1).hold.lose(.znodeDeleted)
         _ = again.openGate(2)
         let later = try #require(again.gate.tryEnter())
         #expect(try await !again.gate.run(later) { _ in Task.isCancelled })
@@ -114,7 +111,6 @@ import ZooKeeperTransport
         let scene = try Scene()
         scene.prove(until: 4)
         let grant = scene.grant(1)
-        scene.gate.prepare(grant)
         scene.gate.close(grant, .signalled)
         scene.gate.open(grant)
         #expect(scene.isShut)
@@ -172,7 +168,6 @@ import ZooKeeperTransport
         let scene = try Scene()
         scene.prove(until: 4)
         let grant = scene.grant(1)
-        scene.gate.prepare(grant)
         grant.hold.release()
         scene.gate.open(grant)
         scene.gate.close(grant, .lost(.znodeDeleted))
@@ -188,8 +183,7 @@ import ZooKeeperTransport
         let slow = try #require(scene.gate.tryEnter())
         scene.gate.close(first, .signalled)
         #expect(scene.gate.tryEnter() == nil)
-        let again = GateGrant(hold: first.hold)
-        scene.gate.prepare(again)
+        let again = scene.gate.prepare(first.hold)
         scene.gate.open(again)
         let permit = try #require(scene.gate.tryEnter())
         #expect(permit.fencingToken == slow.fencingToken)
@@ -207,9 +201,8 @@ import ZooKeeperTransport
         scene.prove(until: 4)
         let first = scene.openGate(1)
         scene.gate.close(first, .signalled)
-        let again = GateGrant(hold: first.hold)
         if beforePreparing { first.hold.lose(.znodeDeleted) }
-        scene.gate.prepare(again)
+        let again = scene.gate.prepare(first.hold)
         if !beforePreparing { first.hold.lose(.znodeDeleted) }
         scene.gate.open(again)
         #expect(again.interrupt.value == .lost(.znodeDeleted))
@@ -222,8 +215,7 @@ import ZooKeeperTransport
         let first = scene.openGate(1)
         scene.gate.close(first, .signalled)
         scene.gate.stop()
-        let again = GateGrant(hold: first.hold)
-        scene.gate.prepare(again)
+        let again = scene.gate.prepare(first.hold)
         scene.gate.open(again)
         #expect(again.interrupt.value == .stopped)
         #expect(scene.isShut)
@@ -240,8 +232,7 @@ import ZooKeeperTransport
             do {
                 let first = scene.openGate(1)
                 scene.gate.close(first, .signalled)
-                let again = GateGrant(hold: first.hold)
-                scene.gate.prepare(again)
+                let again = scene.gate.prepare(first.hold)
                 scene.gate.open(again)
                 scene.gate.close(again, .signalled)
                 first.hold.release()
@@ -362,8 +353,7 @@ import ZooKeeperTransport
             var iterator = gated.makeAsyncIterator()
             let error = await #expect(throws: CancellationError.self) { try await iterator.next() }
             // Opened by hand, so that the cancelled task need not wait.
-            let again = GateGrant(hold: grant.hold)
-            gate.prepare(again)
+            let again = gate.prepare(grant.hold)
             gate.open(again)
             events.onNext.withLock { $0 = {} }
             #expect(error != nil && events.taken == 1)
@@ -469,6 +459,20 @@ import ZooKeeperTransport
             }
             #expect(error?.code == .invalidConfiguration)
             #expect(error?.message?.contains(name) == true)
+        }
+    }
+}
+
+extension EventGate {
+    /// Opens the gate, unless the grant was interrupted.
+    func open(_ grant: GateGrant) { handle(.open(grant.number)) }
+
+    /// Interrupts a grant as the thread does that notices why.
+    func close(_ grant: GateGrant, _ interrupt: GateAdmission.Interrupt) {
+        switch interrupt {
+        case .signalled: handle(.signalled(grant.number))
+        case .stopped: handle(.stop(cancelsInside: false))
+        case .lost(let reason): handle(.lost(grant.token, reason))
         }
     }
 }

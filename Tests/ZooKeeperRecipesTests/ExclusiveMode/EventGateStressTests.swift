@@ -35,8 +35,7 @@ import Testing
                 path: "/base/locks/\(token)", czxid: ZXID(rawValue: token), session: session, core: client.core,
                 sureUntil: .distantPast)
             hold.uncap()
-            let grant = GateGrant(hold: hold)
-            gate.prepare(grant)
+            let grant = gate.prepare(hold)
             gate.open(grant)
             return grant
         }
