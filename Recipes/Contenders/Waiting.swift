@@ -1,5 +1,20 @@
 internal import ZooKeeper
 
+/// Runs an operation to its end; an event that happens before that cancels it.
+///
+/// - Parameter event: Returns when it has happened, and throws if it is cancelled.
+/// - Returns: How the operation ended, whether or not it was cancelled.
+func outcome<Value: Sendable>(
+    of operation: @escaping @Sendable () async throws -> Value,
+    cancelledBy event: @escaping @Sendable () async throws -> Void
+) async -> Result<Value, any Error> {
+    let outcome = OneShot<Result<Value, any Error>>()
+    await race(
+        { do { outcome.set(.success(try await operation())) } catch { outcome.set(.failure(error)) } },
+        { try? await event() })
+    return outcome.value ?? .failure(CancellationError())
+}
+
 extension OneShot {
     /// Waits for the value, ignoring the cancellation of the task.
     func valueUncancelled() async -> Value {

@@ -104,31 +104,12 @@ public final class DoubleBarrier: Sendable {
         return result
     }
 
-    private enum Step<Value: Sendable>: Sendable {
-        case ended(Swift.Result<Value, any Error>)
-        case lost
-        case notLost
-    }
-
     /// Runs an operation, which is cancelled if the participant's znode is deleted.
     private func run<Value: Sendable>(
         _ operation: @escaping @Sendable () async throws -> Value, inside node: PersistentNode
     ) async throws -> Value {
-        let result = await withTaskGroup(of: Step<Value>.self) { group -> Swift.Result<Value, any Error>? in
-            group.addTask {
-                do { return .ended(.success(try await operation())) } catch { return .ended(.failure(error)) }
-            }
-            group.addTask { (try? await node.waitForLoss()) == nil ? .notLost : .lost }
-            var result: Swift.Result<Value, any Error>?
-            for await step in group {
-                if case .ended(let ended) = step { result = ended }
-                if case .notLost = step { continue }
-                group.cancelAll()
-            }
-            return result
-        }
+        let result = await outcome(of: operation) { try await node.waitForLoss() }
         if let loss = node.loss { throw loss }
-        guard let result else { throw CancellationError() }
         return try result.get()
     }
 

@@ -11,28 +11,11 @@ extension Election {
     func waitForTurn() async -> Result<Contender.Grant, any Error> {
         let contender = makeContender()
         defer { shared.withLock { $0.waiting = nil } }
-        return await withTaskGroup(of: Result<Contender.Grant, any Error>?.self) { group in
-            group.addTask {
-                do { return .success(try await contender.acquire()) } catch { return .failure(error) }
-            }
-            group.addTask { [stopping] in
-                _ = try? await stopping.wait()
-                return nil
-            }
-            group.addTask {
-                await self.attend { try await self.answer(for: contender) }
-                return nil
-            }
-            group.addTask {
-                await self.seekTakeover()
-                return nil
-            }
-            var result: Result<Contender.Grant, any Error>?
-            for await ended in group {
-                result = ended ?? result
-                group.cancelAll()
-            }
-            return result ?? .failure(CancellationError())
+        return await outcome(of: { try await contender.acquire() }) { [stopping] in
+            try await race(
+                { try await stopping.wait() },
+                { await self.attend { try await self.answer(for: contender) } },
+                { await self.seekTakeover() })
         }
     }
 

@@ -62,17 +62,14 @@ public final class LeaderGatedService: Service, Sendable {
                         service: service, successTerminationBehavior: .gracefullyShutdownGroup,
                         failureTerminationBehavior: .cancelGroup)
                 ], logger: logger))
-        try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { try await group.run() }
-            tasks.addTask {
+        try await race(
+            { try await group.run() },
+            {
                 // Cancelled when the service has ended, or together with the term. A cancelled term gets no grace
                 // period.
                 guard let ending = try? await term.ending.wait(), ending != .cancelled else { return }
                 await group.triggerGracefulShutdown()
                 try? await OneShot<Void>().wait()
-            }
-            defer { tasks.cancelAll() }
-            try await tasks.next()
-        }
+            })
     }
 }

@@ -63,31 +63,14 @@ extension DistributedSemaphore {
     private func withDeadline<Value: Sendable>(
         _ deadline: MonotonicInstant?, _ operation: @escaping @Sendable () async throws -> Value
     ) async -> Result<Value, any Error> {
-        let (clock, path) = (client.clock, path)
-        return await withTaskGroup(of: Result<Value, any Error>?.self) { group in
-            group.addTask {
-                do { return .success(try await operation()) } catch { return .failure(error) }
-            }
-            if let deadline {
-                group.addTask {
-                    try? await clock.sleep(until: deadline)
-                    return nil
-                }
-            }
-            var isLate = false
-            while let step = await group.next() {
-                guard let result = step else {
-                    isLate = !Task.isCancelled
-                    group.cancelAll()
-                    continue
-                }
-                group.cancelAll()
-                if case .failure(let error) = result, error is CancellationError, isLate {
-                    return .failure(RecipeError(.timedOut, in: .lock, path: path))
-                }
-                return result
-            }
-            return .failure(CancellationError())
+        let clock = client.clock
+        let result = await outcome(of: operation) {
+            if let deadline { try await clock.sleep(until: deadline) } else { try await OneShot<Void>().wait() }
         }
+        // Cancelled, and not by the caller.
+        if case .failure(let error) = result, error is CancellationError, !Task.isCancelled {
+            return .failure(RecipeError(.timedOut, in: .lock, path: path))
+        }
+        return result
     }
 }

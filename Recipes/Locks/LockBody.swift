@@ -29,12 +29,6 @@ extension Lease: HeldForBody {
 
 /// Runs bodies under locks.
 enum LockBody {
-    private enum Step<Value: Sendable> {
-        case ended(Result<Value, any Error>)
-        case lost
-        case notLost
-    }
-
     /// Runs a body, cancels it if the lock is lost, awaits it, and then releases the lock.
     static func run<Held: HeldForBody, Value: Sendable>(
         _ body: @escaping @Sendable (Held) async throws -> Value, holding held: Held
@@ -52,23 +46,11 @@ enum LockBody {
         _ body: @escaping @Sendable (Held) async throws -> Value, _ held: Held
     ) async -> Result<Value, any Error> {
         let places = LockContext.places + held.places
-        let result = await withTaskGroup(of: Step<Value>.self) { group -> Result<Value, any Error>? in
-            group.addTask {
-                await LockContext.$places.withValue(places) {
-                    do { return .ended(.success(try await body(held))) } catch { return .ended(.failure(error)) }
-                }
-            }
-            group.addTask { (try? await held.waitUntilLost()) == nil ? .notLost : .lost }
-            var result: Result<Value, any Error>?
-            for await step in group {
-                if case .ended(let ended) = step { result = ended }
-                if case .notLost = step { continue }
-                group.cancelAll()
-            }
-            return result
-        }
+        let result = await outcome(
+            of: { try await LockContext.$places.withValue(places) { try await body(held) } },
+            cancelledBy: { _ = try await held.waitUntilLost() })
         // The last statements of the body may have run after the deadline, even if nobody noticed it then.
         guard held.hasHeldOn else { return .failure(held.lostError) }
-        return result ?? .failure(CancellationError())
+        return result
     }
 }
