@@ -10,75 +10,47 @@ extension CConnection {
     }
 
     private func call(_ request: TransportRequest, pending: PendingRequest, on handle: Handle) -> Int32 {
-        switch request {
+        let (zh, context) = unsafe (handle.pointer, pending.context)
+        return switch request {
         case .create(let path, let data, let mode, let acl):
-            unsafe create(path, data: data, mode: mode, acl: acl, context: pending.context, on: handle)
-        case .delete, .exists, .getData, .setData, .getChildren, .getACL, .sync, .removeWatches:
-            unsafe startOnPath(request, context: pending.context, on: handle)
-        case .setACL(let path, let acl, let version):
-            unsafe setACL(path, acl: acl, version: version, context: pending.context, on: handle)
-        case .multi(let operations):
-            startTransaction(operations, pending: pending, on: handle)
-        case .addAuth(let credential):
-            startAdding(credential, pending: pending, on: handle)
-        }
-    }
-
-    private func startOnPath(_ request: TransportRequest, context: UnsafeRawPointer, on handle: Handle) -> Int32 {
-        let zh = unsafe handle.pointer
-        switch request {
-        case .delete(let path, let version):
-            return unsafe withPath(path) { unsafe zoo_adelete(zh, $0, version, voidAnswered, context) }
-        case .exists(let path, let watch):
-            return unsafe withPath(path) { unsafe zoo_aexists(zh, $0, watch ? 1 : 0, statAnswered, context) }
-        case .getData(let path, let watch):
-            return unsafe withPath(path) { unsafe zoo_aget(zh, $0, watch ? 1 : 0, dataAnswered, context) }
-        case .setData(let path, let data, let version):
-            return unsafe withPath(path) { path in
+            unsafe withPath(path) { path in
                 unsafe withData(data) { bytes, count in
-                    unsafe zoo_aset(zh, path, bytes, count, version, statAnswered, context)
+                    unsafe withACL(acl) {
+                        unsafe zoo_acreate2_ttl(
+                            zh, path, bytes, count, $0, mode.libraryMode, mode.timeToLive ?? -1, createAnswered, context
+                        )
+                    }
                 }
+            }
+        case .delete(let path, let version):
+            unsafe withPath(path) { unsafe zoo_adelete(zh, $0, version, voidAnswered, context) }
+        case .exists(let path, let watch):
+            unsafe withPath(path) { unsafe zoo_aexists(zh, $0, watch ? 1 : 0, statAnswered, context) }
+        case .getData(let path, let watch):
+            unsafe withPath(path) { unsafe zoo_aget(zh, $0, watch ? 1 : 0, dataAnswered, context) }
+        case .setData(let path, let data, let version):
+            unsafe withPath(path) { path in
+                unsafe withData(data) { unsafe zoo_aset(zh, path, $0, $1, version, statAnswered, context) }
             }
         case .getChildren(let path, let watch):
-            return unsafe withPath(path) {
-                unsafe zoo_aget_children2(zh, $0, watch ? 1 : 0, childrenAnswered, context)
-            }
+            unsafe withPath(path) { unsafe zoo_aget_children2(zh, $0, watch ? 1 : 0, childrenAnswered, context) }
         case .getACL(let path):
-            return unsafe withPath(path) { unsafe zoo_aget_acl(zh, $0, aclAnswered, context) }
+            unsafe withPath(path) { unsafe zoo_aget_acl(zh, $0, aclAnswered, context) }
+        case .setACL(let path, let acl, let version):
+            unsafe withPath(path) { path in
+                unsafe withACL(acl) { unsafe zoo_aset_acl(zh, path, version, $0, voidAnswered, context) }
+            }
         case .sync(let path):
-            return unsafe withPath(path) { unsafe zoo_async(zh, $0, pathAnswered, context) }
+            unsafe withPath(path) { unsafe zoo_async(zh, $0, pathAnswered, context) }
+        case .multi(let operations):
+            startTransaction(operations, pending: pending, on: handle)
         case .removeWatches(let path, let kind):
-            let type = kind == .data ? ZWATCHTYPE_DATA : ZWATCHTYPE_CHILD
-            return unsafe withPath(path) { unsafe zkb_remove_watches(zh, $0, type, voidAnswered, context) }
-        case .create, .setACL, .multi, .addAuth:
-            return ReplyCode.badArguments.rawValue
-        }
-    }
-
-    private func create(
-        _ path: String, data: [UInt8]?, mode: TransportCreateMode, acl: [TransportACL], context: UnsafeRawPointer,
-        on handle: Handle
-    ) -> Int32 {
-        let memory = CMemory()
-        return withExtendedLifetime(memory) {
-            unsafe withPath(path) { path in
-                unsafe withData(data) { bytes, count in
-                    unsafe zoo_acreate2_ttl(
-                        handle.pointer, path, bytes, count, memory.acl(acl), mode.libraryMode, mode.timeToLive ?? -1,
-                        createAnswered, context)
-                }
+            unsafe withPath(path) {
+                unsafe zkb_remove_watches(
+                    zh, $0, kind == .data ? ZWATCHTYPE_DATA : ZWATCHTYPE_CHILD, voidAnswered, context)
             }
-        }
-    }
-
-    private func setACL(
-        _ path: String, acl: [TransportACL], version: Int32, context: UnsafeRawPointer, on handle: Handle
-    ) -> Int32 {
-        let memory = CMemory()
-        return withExtendedLifetime(memory) {
-            unsafe withPath(path) { path in
-                unsafe zoo_aset_acl(handle.pointer, path, version, memory.acl(acl), voidAnswered, context)
-            }
+        case .addAuth(let credential):
+            startAdding(credential, pending: pending, on: handle)
         }
     }
 
@@ -101,20 +73,6 @@ extension TransportCreateMode {
         case .persistentSequentialWithTTL: ZOO_PERSISTENT_SEQUENTIAL_WITH_TTL
         }
     }
-
-    var timeToLive: Int64? {
-        switch self {
-        case .persistentWithTTL(let time), .persistentSequentialWithTTL(let time): time
-        case .persistent, .ephemeral, .persistentSequential, .ephemeralSequential, .container: nil
-        }
-    }
-
-    var isSequential: Bool {
-        switch self {
-        case .persistentSequential, .ephemeralSequential, .persistentSequentialWithTTL: true
-        case .persistent, .ephemeral, .container, .persistentWithTTL: false
-        }
-    }
 }
 
 /// Lends a path to a C call.
@@ -134,4 +92,10 @@ func withData(_ data: [UInt8]?, _ body: (UnsafePointer<CChar>?, Int32) -> Int32)
         return unsafe withUnsafePointer(to: CChar(0)) { unsafe body($0, 0) }
     }
     return unsafe data.withUnsafeBytes { unsafe body($0.bindMemory(to: CChar.self).baseAddress, count) }
+}
+
+/// Lends an access control list to a C call.
+func withACL(_ acl: [TransportACL], _ body: (UnsafeMutablePointer<ACL_vector>) -> Int32) -> Int32 {
+    let memory = CMemory()
+    return withExtendedLifetime(memory) { unsafe body(memory.acl(acl)) }
 }

@@ -65,7 +65,8 @@ extension CConnection {
 
     /// The results, if a server gave any.
     func body(code: ReplyCode) -> TransportBody {
-        guard code.isServerVerdict else { return .none }
+        // What the library itself refuses as ill-formed it never calls back for.
+        guard code.isAnswer || code == .badArguments else { return .none }
         let codes = (0..<count).map { unsafe ReplyCode(rawValue: list[$0].err) }
         if code != .ok {
             guard Self.isFailure(codes, code: code) else { return .none }
@@ -94,13 +95,13 @@ extension TransportOperation {
         switch self {
         case .create(let path, _, let mode, _):
             switch mode {
-            case .persistent, .ephemeral, .persistentSequential, .ephemeralSequential:
-                isLibraryPath(path, isSequential: mode.isSequential)
+            case .persistent, .ephemeral: isLibraryPath(path)
+            case .persistentSequential, .ephemeralSequential: isLibraryPath(path, isSequential: true)
             case .container, .persistentWithTTL, .persistentSequentialWithTTL:
                 false
             }
         case .delete(let path, _), .setData(let path, _, _), .check(let path, _):
-            isLibraryPath(path, isSequential: false)
+            isLibraryPath(path)
         }
     }
 
@@ -129,7 +130,7 @@ extension TransportOperation {
 /// Whether the C library accepts a path.
 ///
 /// It must not be stricter than this for a transaction, where it crashes.
-func isLibraryPath(_ path: String, isSequential: Bool) -> Bool {
+func isLibraryPath(_ path: String, isSequential: Bool = false) -> Bool {
     let bytes = path.utf8
     guard bytes.first == UInt8(ascii: "/"), bytes.allSatisfy({ $0 >= 0x20 }) else { return false }
     if bytes.count == 1 { return true }

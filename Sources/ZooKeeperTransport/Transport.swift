@@ -118,51 +118,6 @@ package struct TransportWatchEvent: Sendable, Equatable {
     }
 }
 
-package enum TransportRequest: Sendable {
-    case create(path: String, data: [UInt8]?, mode: TransportCreateMode, acl: [TransportACL])
-    case delete(path: String, version: Int32)
-    case exists(path: String, watch: Bool)
-    case getData(path: String, watch: Bool)
-    case setData(path: String, data: [UInt8]?, version: Int32)
-    case getChildren(path: String, watch: Bool)
-    case getACL(path: String)
-    case setACL(path: String, acl: [TransportACL], version: Int32)
-    case sync(path: String)
-    case multi([TransportOperation])
-    /// Takes all watches of a kind on a path away, here and on the server.
-    case removeWatches(path: String, kind: TransportWatchKind)
-    case addAuth(TransportCredential)
-}
-
-package enum TransportCreateMode: Sendable, Equatable {
-    case persistent, ephemeral, persistentSequential, ephemeralSequential, container
-    /// Time to live in milliseconds.
-    case persistentWithTTL(Int64), persistentSequentialWithTTL(Int64)
-}
-
-/// The server keeps two tables of watches: data (set by reads and by `exists`, on missing nodes as well) and children.
-package enum TransportWatchKind: Sendable, Hashable { case data, children }
-
-package enum TransportOperation: Sendable {
-    /// Persistent and ephemeral nodes, sequential or not; the C client reads the others' answers wrongly.
-    case create(path: String, data: [UInt8]?, mode: TransportCreateMode, acl: [TransportACL])
-    case delete(path: String, version: Int32)
-    case setData(path: String, data: [UInt8]?, version: Int32)
-    case check(path: String, version: Int32)
-}
-
-package struct TransportACL: Sendable, Equatable {
-    package var permissions: Int32
-    package var scheme: String
-    package var id: String
-
-    package init(permissions: Int32, scheme: String, id: String) {
-        self.permissions = permissions
-        self.scheme = scheme
-        self.id = id
-    }
-}
-
 /// The answer to a request: its code, and what came with it.
 package struct TransportReply: Sendable {
     package var code: ReplyCode

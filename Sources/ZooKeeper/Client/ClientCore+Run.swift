@@ -148,9 +148,7 @@ extension ClientCore {
                 servers: addresses,
                 sessionTimeout: timeout,
                 session: session,
-                credentials: state.credentials.map {
-                    TransportCredential(scheme: $0.scheme, credential: $0.credential)
-                })
+                credentials: state.credentials.map(\.transport))
             let connection = transport.makeConnection(to: endpoint) { [weak self] event in
                 self?.receive(event, connectionNumber: number)
             }

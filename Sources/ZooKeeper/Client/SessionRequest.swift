@@ -20,36 +20,91 @@ package enum SessionRequest: Sendable {
     case ensembleConfiguration
 }
 
-/// The answer to a request that succeeded.
-package enum SessionReply: Sendable {
-    case none
-    case created(path: String, stat: ZNodeStat)
-    case stat(ZNodeStat)
-    case data([UInt8], ZNodeStat)
-    case children([String], ZNodeStat)
-    case acl([ACL], ZNodeStat)
-    case multi([TransactionResult])
-}
-
-package typealias SessionResult = Result<SessionReply, ZooKeeperError>
-
 extension SessionRequest {
-    /// The path that errors name.
-    var path: String? {
-        switch self {
-        case .create(let path, _, _, _), .delete(let path, _), .exists(let path, _), .data(let path, _),
-            .children(let path, _), .setData(let path, _, _), .acl(let path), .setACL(let path, _, _), .sync(let path),
-            .unwatch(let path, _):
-            path
-        case .multi, .addAuth, .ensembleConfiguration: nil
+    /// What there is to say of a kind of request.
+    private struct Traits {
+        enum Effect {
+            /// Changes nothing, so that it can be repeated; `sync` goes to the leader and back as well.
+            case read, sync
+            /// Is committed by a quorum.
+            case write
+            /// Changes the connection alone.
+            case authentication
+        }
+
+        var name: String
+        var effect: Effect
+        var path: String?
+        var watch: WatchSink?
+
+        init(_ name: String, _ effect: Effect, _ path: String? = nil, _ watch: WatchSink? = nil) {
+            self.name = name
+            self.effect = effect
+            self.path = path
+            self.watch = watch
         }
     }
 
-    /// Whether it changes nothing, so that it can be repeated.
-    var isRead: Bool {
+    private var traits: Traits {
         switch self {
-        case .exists, .data, .children, .acl, .sync, .unwatch, .ensembleConfiguration: true
-        case .create, .delete, .setData, .setACL, .multi, .addAuth: false
+        case .create(let path, _, _, _): Traits("create", .write, path)
+        case .delete(let path, _): Traits("delete", .write, path)
+        case .exists(let path, let watch): Traits("exists", .read, path, watch)
+        case .data(let path, let watch): Traits("get", .read, path, watch)
+        case .children(let path, let watch): Traits("children", .read, path, watch)
+        case .setData(let path, _, _): Traits("set", .write, path)
+        case .acl(let path): Traits("get_acl", .read, path)
+        case .setACL(let path, _, _): Traits("set_acl", .write, path)
+        case .sync(let path): Traits("sync", .sync, path)
+        case .multi: Traits("multi", .write)
+        case .addAuth: Traits("add_auth", .authentication)
+        case .unwatch(let path, _): Traits("unwatch", .read, path)
+        case .ensembleConfiguration: Traits("config", .read)
+        }
+    }
+
+    /// The request as the transport sends it, checked but for its size.
+    fileprivate func transport(_ encoder: RequestEncoder) throws(ZooKeeperError) -> TransportRequest {
+        switch self {
+        case .create(let path, let data, let mode, let acl):
+            .create(
+                path: try encoder.full(path, isSequentialPrefix: mode.isSequential), data: data,
+                mode: try mode.transport(), acl: acl.map { $0.map(\.transport) } ?? encoder.acl)
+        case .delete(let path, let version):
+            .delete(path: try encoder.full(path), version: try encoder.checked(version))
+        case .exists(let path, let watch): .exists(path: try encoder.full(path), watch: watch != nil)
+        case .data(let path, let watch): .getData(path: try encoder.full(path), watch: watch != nil)
+        case .children(let path, let watch): .getChildren(path: try encoder.full(path), watch: watch != nil)
+        case .setData(let path, let data, let version):
+            .setData(path: try encoder.full(path), data: data, version: try encoder.checked(version))
+        case .acl(let path): .getACL(path: try encoder.full(path))
+        case .setACL(let path, let acl, let version):
+            .setACL(path: try encoder.full(path), acl: acl.map(\.transport), version: try encoder.checked(version))
+        case .sync(let path): .sync(path: try encoder.full(path))
+        case .multi(let operations): .multi(try encoder.encode(operations))
+        case .addAuth(let credential): .addAuth(credential.transport)
+        case .unwatch(let path, let kind): .removeWatches(path: try encoder.full(path), kind: kind.transport)
+        case .ensembleConfiguration: .getData(path: "/zookeeper/config", watch: false)
+        }
+    }
+
+    /// The operation's name in metrics and spans.
+    var name: String { traits.name }
+
+    /// The path that errors name.
+    var path: String? { traits.path }
+
+    var watch: WatchSink? { traits.watch }
+
+    /// Whether it changes nothing, so that it can be repeated.
+    var isRead: Bool { [.read, .sync].contains(traits.effect) }
+
+    /// What its success shows of the session.
+    var shows: SessionValidity.Answer {
+        switch traits.effect {
+        case .write: .proof
+        case .sync: .echo
+        case .read, .authentication: .activity
         }
     }
 
@@ -59,41 +114,6 @@ extension SessionRequest {
         case .delete: true
         case .multi(let operations): operations.contains(where: \.isDelete) && !operations.contains(where: \.isCreate)
         default: false
-        }
-    }
-
-    /// What its success shows of the session.
-    var shows: SessionValidity.Answer {
-        switch self {
-        case .create, .delete, .setData, .setACL, .multi: .proof
-        case .sync: .echo
-        case .exists, .data, .children, .acl, .unwatch, .addAuth, .ensembleConfiguration: .activity
-        }
-    }
-
-    var watch: WatchSink? {
-        switch self {
-        case .exists(_, let watch), .data(_, let watch), .children(_, let watch): watch
-        default: nil
-        }
-    }
-
-    /// The operation's name in metrics and spans.
-    var name: String {
-        switch self {
-        case .create: "create"
-        case .delete: "delete"
-        case .exists: "exists"
-        case .data: "get"
-        case .children: "children"
-        case .setData: "set"
-        case .acl: "get_acl"
-        case .setACL: "set_acl"
-        case .sync: "sync"
-        case .multi: "multi"
-        case .addAuth: "add_auth"
-        case .unwatch: "unwatch"
-        case .ensembleConfiguration: "config"
         }
     }
 }
@@ -114,33 +134,9 @@ struct RequestEncoder: Sendable {
     ///
     /// - Throws: `.invalidPath`, `.invalidArgument` or `.dataTooLarge`; nothing has been sent then.
     func encode(_ request: SessionRequest) throws(ZooKeeperError) -> TransportRequest {
-        let encoded = try translate(request)
+        let encoded = try request.transport(self)
         try checkSize(of: encoded, for: request)
         return encoded
-    }
-
-    private func translate(_ request: SessionRequest) throws(ZooKeeperError) -> TransportRequest {
-        switch request {
-        case .create(let path, let data, let mode, let acl):
-            return .create(
-                path: try full(path, isSequentialPrefix: mode.isSequential), data: data, mode: try mode.transport(),
-                acl: acl.map { $0.map(\.transport) } ?? self.acl)
-        case .delete(let path, let version): return .delete(path: try full(path), version: try checked(version))
-        case .exists(let path, let watch): return .exists(path: try full(path), watch: watch != nil)
-        case .data(let path, let watch): return .getData(path: try full(path), watch: watch != nil)
-        case .children(let path, let watch): return .getChildren(path: try full(path), watch: watch != nil)
-        case .setData(let path, let data, let version):
-            return .setData(path: try full(path), data: data, version: try checked(version))
-        case .acl(let path): return .getACL(path: try full(path))
-        case .setACL(let path, let acl, let version):
-            return .setACL(path: try full(path), acl: acl.map(\.transport), version: try checked(version))
-        case .sync(let path): return .sync(path: try full(path))
-        case .multi(let operations): return .multi(try encode(operations))
-        case .addAuth(let credential):
-            return .addAuth(TransportCredential(scheme: credential.scheme, credential: credential.credential))
-        case .unwatch(let path, let kind): return .removeWatches(path: try full(path), kind: kind.transport)
-        case .ensembleConfiguration: return .getData(path: "/zookeeper/config", watch: false)
-        }
     }
 
     /// The path as the server knows it.
@@ -159,7 +155,7 @@ struct RequestEncoder: Sendable {
         return first == UInt8(ascii: "/") ? String(Substring(rest)) : path
     }
 
-    private func encode(_ operations: [TransactionOperation]) throws(ZooKeeperError) -> [TransportOperation] {
+    fileprivate func encode(_ operations: [TransactionOperation]) throws(ZooKeeperError) -> [TransportOperation] {
         guard !operations.isEmpty else {
             throw ZooKeeperError(.invalidArgument, message: "a transaction has at least one operation")
         }
@@ -190,7 +186,7 @@ struct RequestEncoder: Sendable {
     }
 
     /// The wire's "any version" is -1; a version that was asked for is not negative by accident.
-    private func checked(_ version: Int32?) throws(ZooKeeperError) -> Int32 {
+    fileprivate func checked(_ version: Int32?) throws(ZooKeeperError) -> Int32 {
         guard let version else { return -1 }
         guard version != -1 else {
             throw ZooKeeperError(
@@ -201,35 +197,35 @@ struct RequestEncoder: Sendable {
 }
 
 extension RequestEncoder {
-    /// Turns a successful answer into its public form.
-    func decode(_ reply: TransportReply, to request: SessionRequest) -> SessionResult {
-        guard reply.code == .ok else { return .failure(error(for: reply, request: request)) }
-        return switch reply.body {
-        case .none: .success(.none)
-        case .created(let path, let stat): .success(.created(path: stripped(path), stat: ZNodeStat(stat)))
-        case .stat(let stat): .success(.stat(ZNodeStat(stat)))
-        case .data(let data, let stat): .success(.data(data ?? [], ZNodeStat(stat)))
-        case .children(let names, let stat): .success(.children(names, ZNodeStat(stat)))
-        case .acl(let acl, let stat): .success(.acl(acl.map(ACL.init), ZNodeStat(stat)))
-        case .multi(let results): .success(.multi(results.map(decode)))
+    /// Checks that a server takes the request: one that is over its limit would cost the connection, and everything on it.
+    private func checkSize(of encoded: TransportRequest, for request: SessionRequest) throws(ZooKeeperError) {
+        let size = encoded.encodedSize
+        guard size > maximumPacketSize else { return }
+        var message = "the request takes \(size) bytes, and maximumPacketSize is \(maximumPacketSize)"
+        if let count = request.dataCount {
+            message += "; of \(count) bytes of data at most \(max(0, count + maximumPacketSize - size)) would fit"
         }
+        throw ZooKeeperError(.dataTooLarge, path: request.path, message: message)
     }
 
-    private func decode(_ result: TransportOperationResult) -> TransactionResult {
-        TransactionResult(path: result.path.map(stripped), stat: result.stat.map(ZNodeStat.init))
+    /// How many of these paths a transaction of checks can have.
+    ///
+    /// - Parameter refusedSize: The packet size that the servers probably refuse, if one is known.
+    func prefixThatFits(ofChecks paths: [String], refusedSize: Int?) -> Int {
+        let limit = min(maximumPacketSize, refusedSize.map { $0 - 1 } ?? maximumPacketSize)
+        var size = TransportRequest.multi([]).encodedSize
+        return paths.prefix { path in
+            size += TransportOperation.check(path: chroot + path, version: -1).encodedSize
+            return size <= limit
+        }.count
     }
+}
 
-    private func error(for reply: TransportReply, request: SessionRequest) -> ZooKeeperError {
-        var error = ZooKeeperError(replyCode: reply.code, path: request.path)
-        guard case .multi(let operations) = request, case .multi(let results) = reply.body else { return error }
-        // Operations before the failing one have succeeded, those after it were not tried.
-        guard !error.isOutcomeUnknown,
-            let index = results.firstIndex(where: { ![.ok, .runtimeInconsistency].contains($0.code) })
-        else {
-            return error
+extension SessionRequest {
+    fileprivate var dataCount: Int? {
+        switch self {
+        case .create(_, let data, _, _), .setData(_, let data, _): data.count
+        default: nil
         }
-        error.failedOperation = index
-        if index < operations.count { error.path = operations[index].path }
-        return error
     }
 }

@@ -72,9 +72,7 @@ extension ZooKeeperClientConfiguration {
             try require(
                 Self.isScheme(credential.scheme), "auth[\(index)].scheme", "\"\(credential.scheme)\"",
                 "a scheme's name, such as \"digest\"")
-            let size = TransportRequest.addAuth(
-                TransportCredential(scheme: credential.scheme, credential: credential.credential)
-            ).encodedSize
+            let size = TransportRequest.addAuth(credential.transport).encodedSize
             try require(
                 size <= maximumPacketSize, "auth[\(index)]", "a credential that takes \(size) bytes on the wire",
                 "at most maximumPacketSize, which is \(maximumPacketSize)")

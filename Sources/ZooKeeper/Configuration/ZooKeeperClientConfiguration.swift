@@ -1,3 +1,5 @@
+internal import ZooKeeperTransport
+
 #if Tracing
 public import Tracing
 #endif
@@ -131,6 +133,8 @@ public struct AuthCredential: Sendable, Hashable {
     public static func digest(user: String, password: String) -> AuthCredential {
         AuthCredential(scheme: "digest", credential: Array("\(user):\(password)".utf8))
     }
+
+    var transport: TransportCredential { TransportCredential(scheme: scheme, credential: credential) }
 }
 
 /// How a request that is safe to repeat is repeated: with growing, jittered pauses until one deadline for all tries.

@@ -14,7 +14,7 @@ extension SimulatedServer {
             guard case .following = role else { return local(.local(request), number, connection) }
             guard touch(connection) else { return }
             forward(.sync, number: number, from: connection) { .sync(ticket: $0) }
-        case .exists, .getData, .getChildren, .getACL, .removeWatches:
+        default:
             local(.local(request), number, connection)
         }
     }
@@ -192,21 +192,13 @@ extension SimulatedServer {
 }
 
 extension TransportRequest {
-    /// The request as a trace shows it.
+    /// A request that a server answers by itself, as a trace shows it.
     var summary: String {
         switch self {
-        case .create(let path, _, let mode, _): "create \(path) \(mode)"
-        case .delete(let path, _): "delete \(path)"
         case .exists(let path, let watch): "exists \(path)" + (watch ? " and watch" : "")
         case .getData(let path, let watch): "get \(path)" + (watch ? " and watch" : "")
-        case .setData(let path, _, _): "set \(path)"
         case .getChildren(let path, let watch): "list \(path)" + (watch ? " and watch" : "")
-        case .getACL(let path): "get access of \(path)"
-        case .setACL(let path, _, _): "set access of \(path)"
-        case .sync(let path): "sync \(path)"
-        case .multi(let operations): "multi of \(operations.count)"
-        case .removeWatches(let path, let kind): "remove \(kind) watches of \(path)"
-        case .addAuth: "addAuth"
+        default: "\(self)"
         }
     }
 }
