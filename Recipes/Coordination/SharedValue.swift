@@ -137,8 +137,7 @@ public final class SharedValue: Sendable {
         _ transform: @escaping @Sendable ([UInt8]) throws -> [UInt8]
     ) async throws -> VersionedValue {
         try await client.within(timeout, of: .sharedValue, at: path) {
-            var backoff = Backoff(
-                initial: .milliseconds(2), cap: .milliseconds(200), seed: self.client.randomness.next())
+            var backoff = self.client.makeBackoff(.conflict)
             while true {
                 let known = try await self.read()
                 do {

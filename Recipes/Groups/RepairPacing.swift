@@ -10,10 +10,10 @@ struct RepairPacing: Sendable {
     private var quickRepairs = 0
     private var due: MonotonicInstant?
     private static let immediateRepairs = 3
-    private static let calm = Duration.seconds(5)
+    private static let calm = Backoff.Policy.repair.limit
 
     init(seed: UInt64) {
-        backoff = Backoff(initial: .milliseconds(20), cap: Self.calm, seed: seed)
+        backoff = Backoff(.repair, seed: seed)
     }
 
     /// Decides whether a repair may start now.

@@ -70,10 +70,12 @@ struct ElectionStateMachine: Sendable {
     private let minimumTermDuration: Duration
 
     init(configuration: LeaderConfiguration, seed: UInt64) {
-        backoff = Backoff(initial: configuration.firstPause, cap: configuration.longestPause, seed: seed)
+        backoff = Backoff(
+            Backoff.Policy(initial: configuration.firstPause, limit: configuration.longestPause), seed: seed)
         stableAfter = configuration.stableAfter
         minimumTermDuration = configuration.minimumTermDuration
-        shortTermBackoff = Backoff(initial: configuration.firstPause, cap: minimumTermDuration, seed: seed)
+        shortTermBackoff = Backoff(
+            Backoff.Policy(initial: configuration.firstPause, limit: minimumTermDuration), seed: seed)
     }
 
     mutating func start() -> Action {

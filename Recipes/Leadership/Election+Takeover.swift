@@ -61,10 +61,9 @@ extension Election {
     /// Watches the epoch znode, which changes with each term, and asks leaders of a lower priority to hand over.
     private func askLeaders() async throws {
         // The leader may have made an offer while this participant was disconnected. Or the leader does not answer.
-        let first = max(.seconds(5), configuration.takeoverDelay)
         var requests = TakeoverRequests(
             priority: hooks == nil ? configuration.priority : .max,
-            backoff: Backoff(initial: first, cap: max(first, .seconds(300)), seed: client.randomness.next()))
+            backoff: client.makeBackoff(.takeover(delay: configuration.takeoverDelay)))
         var standing: (path: String, session: LiveSession)?
         while true {
             let (epoch, watch) = try await watchEpoch()

@@ -1,4 +1,5 @@
 internal import Synchronization
+
 #if Tracing
 internal import Instrumentation
 internal import Tracing
@@ -28,7 +29,8 @@ extension ClientCore {
     ) async throws -> SessionReply {
         let policy = configuration.retry
         let deadline = deadline ?? requestDeadline
-        var backoff = Backoff(initial: policy.initialPause, cap: policy.longestPause, seed: randomness.next())
+        var backoff = Backoff(
+            Backoff.Policy(initial: policy.initialPause, limit: policy.longestPause), seed: randomness.next())
         while true {
             switch try await result(of: submit([request], deadline: deadline)[0], until: deadline) {
             case .success(let reply): return reply

@@ -83,8 +83,7 @@ struct SessionStateMachine: Sendable {
         self.requestedTimeout = requestedTimeout
         self.initialConnectionTimeout = initialConnectionTimeout
         self.reportDelay = reportDelay
-        // A pause must not cost the session: the ensemble may come back at its beginning.
-        backoff = Backoff(initial: .milliseconds(100), cap: min(.seconds(10), requestedTimeout / 3), seed: seed)
+        backoff = Backoff(.reconnect(sessionTimeout: requestedTimeout), seed: seed)
     }
 
     /// The present session, while it is not known to have ended.

@@ -1,45 +1,60 @@
-/// Pauses that double from try to try up to a cap, each shortened by up to half at random.
+/// Pauses that double from try to try up to a limit, each shortened by up to half at random.
 package struct Backoff: Sendable {
-    private let initial: Duration
-    private let cap: Duration
+    private let policy: Policy
     private var next: Duration
     private var generator: SeededGenerator
 
-    /// - Parameter seed: What the pauses are shortened by: the same seed gives the same pauses.
-    package init(initial: Duration, cap: Duration, seed: UInt64) {
-        self.initial = min(initial, cap)
-        self.cap = cap
-        next = self.initial
+    /// - Parameter seed: Shortens the pauses: the same seed gives the same pauses.
+    package init(_ policy: Policy, seed: UInt64) {
+        self.policy = policy
+        next = policy.initial
         generator = SeededGenerator(seed: seed)
     }
 
     /// The next pause.
     package mutating func pause() -> Duration {
-        defer { next = min(next * 2, cap) }
+        defer { next = min(next * 2, policy.limit) }
         return next * Double.random(in: 0.5...1, using: &generator)
     }
 
     /// Begins again from the initial pause.
     package mutating func reset() {
-        next = initial
+        next = policy.initial
     }
 }
 
 extension Backoff {
-    /// How fast a recipe repeats what has failed.
+    /// The first pause and the longest one.
+    ///
+    /// The pauses that a user configures, ``RetryPolicy`` and those of elections, have their figures there.
     package struct Policy: Sendable {
-        fileprivate var initial: Duration
-        fileprivate var cap: Duration
+        package let initial: Duration
+        package let limit: Duration
 
-        /// From 10 ms to 1 s, for requests that a lost connection failed.
-        package static let quick = Policy(initial: .milliseconds(10), cap: .seconds(1))
-        /// From 50 ms to 5 s, for what a server refused.
-        package static let slow = Policy(initial: .milliseconds(50), cap: .seconds(5))
-    }
+        package init(initial: Duration, limit: Duration) {
+            self.initial = min(initial, limit)
+            self.limit = limit
+        }
 
-    /// - Parameter seed: Shortens the pauses: the same seed gives the same pauses.
-    package init(_ policy: Policy, seed: UInt64) {
-        self.init(initial: policy.initial, cap: policy.cap, seed: seed)
+        /// For writes that others were faster than.
+        package static let conflict = Policy(initial: .milliseconds(2), limit: .milliseconds(200))
+        /// For requests that a lost connection failed.
+        package static let quick = Policy(initial: .milliseconds(10), limit: .seconds(1))
+        /// For znodes that others delete or overwrite again and again.
+        package static let repair = Policy(initial: .milliseconds(20), limit: .seconds(5))
+        /// For what a server refused.
+        package static let slow = Policy(initial: .milliseconds(50), limit: .seconds(5))
+
+        /// For connections: a pause must not cost the session, because the ensemble may come back at its beginning.
+        static func reconnect(sessionTimeout: Duration) -> Policy {
+            Policy(initial: .milliseconds(100), limit: min(.seconds(10), sessionTimeout / 3))
+        }
+
+        /// For asking a leader for its place once more.
+        package static func takeover(delay: Duration) -> Policy {
+            let first = max(.seconds(5), delay)
+            return Policy(initial: first, limit: max(first, .seconds(300)))
+        }
     }
 }
 

@@ -7,7 +7,7 @@ import ZooKeeper
 @Suite struct TakeoverRequestsTests {
     private static let begin = MonotonicInstant(nanoseconds: 0)
     private var requests = TakeoverRequests(
-        priority: 5, backoff: Backoff(initial: .seconds(10), cap: .seconds(60), seed: 1))
+        priority: 5, backoff: Backoff(Backoff.Policy(initial: .seconds(10), limit: .seconds(60)), seed: 1))
 
     private func leader(_ candidate: String, priority: Int = 0) -> ElectionEpoch {
         ElectionEpoch(leader: candidate, candidate: candidate, priority: priority, previous: nil)
