@@ -41,8 +41,8 @@ final class LockPlace: Sendable {
     /// Fires if a znode is lost before the users have left.
     let loss = OneShot<LossReason>()
     let report: LeaseReport
-    /// The release requests that other processes have sent to the holder.
-    let requests = ReceivedRequests()
+    /// The release requests that other processes have sent to the holder; the newest 64 are kept.
+    let requests = Broadcast<ReleaseRequest>(keeping: 64)
     private let state: Mutex<State>
 
     /// Creates a held lock from the grant of a queue.

@@ -1,4 +1,3 @@
-internal import Synchronization
 internal import ZooKeeper
 
 /// A request to the holder of a lock to release it.
@@ -120,83 +119,20 @@ extension String {
     }
 }
 
-/// The release requests that a holder has received, and the observers of them.
-///
-/// Requests received before the first observer are kept, but at most the newest 64.
-final class ReceivedRequests: Sendable {
-    private struct State: Combining {
-        var received: [ReleaseRequest] = []
-        var isOver = false
-        var nextFollower = 0
-        var followers: [Int: AsyncStream<ReleaseRequest>.Continuation] = [:]
-        var deliveries = Deliveries<ReleaseRequest>()
-        var isPerforming = false
-    }
-
-    private static let kept = 64
-    private let state = Mutex(State())
-
-    deinit { finish() }
-
-    func follow() -> AsyncStream<ReleaseRequest> {
-        let (stream, continuation) = AsyncStream.makeStream(of: ReleaseRequest.self)
-        let follower = state.withLock { state -> Int? in
-            for request in state.received { continuation.yield(request) }
-            guard !state.isOver else { return nil }
-            state.nextFollower += 1
-            state.followers[state.nextFollower] = continuation
-            return state.nextFollower
-        }
-        guard let follower else {
-            continuation.finish()
-            return stream
-        }
-        continuation.onTermination = { [weak self] _ in
-            _ = self?.state.withLock { $0.followers.removeValue(forKey: follower) }
-        }
-        return stream
-    }
-
-    func add(_ requests: [ReleaseRequest]) {
-        state.withLock { state in
-            guard !state.isOver else { return }
-            state.received = (state.received + requests).suffix(Self.kept)
-            for request in requests { state.deliveries.add(request, for: state.followers.orderedValues) }
-        }
-        deliver()
-    }
-
-    func finish() {
-        state.withLock { state in
-            state.isOver = true
-            state.deliveries.add(nil, for: state.followers.orderedValues)
-            state.followers = [:]
-        }
-        deliver()
-    }
-
-    private func deliver() {
-        state.combine {
-            $0.deliveries.next()
-        } perform: {
-            $0.perform()
-        }
-    }
-}
-
 extension LockPlace {
     /// Handles a write to one of the lock's znodes: a request, or a revocation by Curator.
     func hear(_ bytes: [UInt8], at path: String) {
         guard bytes != ReleaseRequest.curatorMessage else {
-            requests.add([ReleaseRequest()])
+            requests.send(ReleaseRequest())
             // Restores the holder's data, by which other processes identify the holder.
             return session.post(.setData(path: path, data: data))
         }
         let (queue, name) = path.asChild
         Task { [requests, session] in
             let asked = try? await ContenderRequest.take(for: name, inQueue: queue, session: session)
-            let releases = asked?.filter { $0.kind == .release } ?? []
-            requests.add(releases.map { ReleaseRequest(requesterID: $0.requesterID, reason: $0.reason) })
+            for release in asked ?? [] where release.kind == .release {
+                requests.send(ReleaseRequest(requesterID: release.requesterID, reason: release.reason))
+            }
         }
     }
 }

@@ -35,6 +35,15 @@ struct BroadcastTests {
         #expect(await all(broadcast.follow(.bufferingNewest(1))) == [2])
     }
 
+    @Test func `a broadcast that keeps several values tells a late follower the newest of them`() async {
+        let broadcast = Broadcast<Int>(keeping: 3)
+        let early = broadcast.follow()
+        for value in 1...5 { broadcast.send(value) }
+        broadcast.finish()
+        #expect(await all(early) == [1, 2, 3, 4, 5])
+        #expect(await all(broadcast.follow()) == [3, 4, 5])
+    }
+
     @Test func `nothing is sent after the end`() async {
         let broadcast = Broadcast(0)
         let follower = broadcast.follow()

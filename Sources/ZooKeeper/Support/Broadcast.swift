@@ -1,34 +1,62 @@
+internal import DequeModule
 internal import Synchronization
 
 /// A value that changes, and everybody who follows it.
 ///
 /// A follower gets the current value first and then each change in order. Sending never blocks and runs nobody's code.
 package final class Broadcast<Value: Sendable>: Sendable {
+    private typealias Follower = AsyncStream<Value>.Continuation
+
+    /// A value for those who followed when it was sent, or the end.
+    private struct Delivery: Sendable {
+        var value: Value?
+        var followers: [Follower]
+    }
+
     private struct State: Combining {
-        var current: Value
+        /// What a new follower gets first.
+        var recent: [Value]
+        let kept: Int
         var isFinished = false
         var nextFollower = 0
-        var followers: [Int: AsyncStream<Value>.Continuation] = [:]
-        var deliveries = Deliveries<Value>()
+        var followers: [Int: Follower] = [:]
+        /// What is to be delivered, in order: by one thread at a time, which holds no lock meanwhile.
+        ///
+        /// To yield to a stream takes a lock of the task that follows it. When that task is cancelled its `onTermination` is
+        /// called with this lock held. Whoever yields under a lock that `onTermination` takes as well waits for it, and it
+        /// for him, for ever.
+        var deliveries: Deque<Delivery> = []
         var isPerforming = false
 
         mutating func enqueue(_ value: Value) {
             guard !isFinished else { return }
-            current = value
-            deliveries.add(value, for: followers.orderedValues)
+            if recent.count == kept { recent.removeFirst() }
+            recent.append(value)
+            deliver(value)
+        }
+
+        /// Puts a value, or the end, behind what is to be delivered.
+        mutating func deliver(_ value: Value?) {
+            guard !followers.isEmpty else { return }
+            deliveries.append(Delivery(value: value, followers: followers.orderedValues))
         }
     }
 
     private let state: Mutex<State>
 
     package init(_ initial: Value) {
-        state = Mutex(State(current: initial))
+        state = Mutex(State(recent: [initial], kept: 1))
+    }
+
+    /// Begins without a value; a follower gets the newest ones of before first, not one alone.
+    package init(keeping count: Int) {
+        state = Mutex(State(recent: [], kept: count))
     }
 
     deinit { finish() }
 
-    /// The latest value.
-    package var current: Value { state.withLock { $0.current } }
+    /// The latest value; there must have been one.
+    package var current: Value { state.withLock { $0.recent[$0.recent.count - 1] } }
 
     /// Sends a change to all followers.
     ///
@@ -61,7 +89,7 @@ package final class Broadcast<Value: Sendable>: Sendable {
         state.withLock { state in
             if let value { state.enqueue(value) }
             state.isFinished = true
-            state.deliveries.add(nil, for: state.followers.orderedValues)
+            state.deliver(nil)
             state.followers = [:]
         }
     }
@@ -71,9 +99,11 @@ package final class Broadcast<Value: Sendable>: Sendable {
     /// When another thread is delivering at the same moment, that one delivers it.
     package func deliver() {
         state.combine {
-            $0.deliveries.next()
-        } perform: {
-            $0.perform()
+            $0.deliveries.popFirst()
+        } perform: { delivery in
+            for follower in delivery.followers {
+                if let value = delivery.value { follower.yield(value) } else { follower.finish() }
+            }
         }
     }
 
@@ -84,7 +114,7 @@ package final class Broadcast<Value: Sendable>: Sendable {
         let (stream, continuation) = AsyncStream.makeStream(of: Value.self, bufferingPolicy: policy)
         let follower: Int? = state.withLock { state in
             // Nobody waits for this stream yet.
-            continuation.yield(state.current)
+            for value in state.recent { continuation.yield(value) }
             guard !state.isFinished else { return nil }
             state.nextFollower += 1
             state.followers[state.nextFollower] = continuation
