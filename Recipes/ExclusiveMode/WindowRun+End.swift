@@ -56,7 +56,7 @@ extension WindowRun {
             switch (error.code, error.failedOperation.map { $0 - znodes.count }) {
             case (.badVersion, 0):
                 // Also by a client that is closing.
-                let newer = try? await request.session.flightWhileClosing([.data(path: mode.windowsPath)])[0]
+                let newer = try? await request.session.flight([.data(path: mode.windowsPath)], whileClosing: true)[0]
                 guard case .success(.data(let data, let stat)) = newer else { continue }
                 (records, version) = (WindowRecord.list(data), stat.dataVersion)
             // By a try before, or by somebody's hand; the signal may stand all the same. The next try tells.

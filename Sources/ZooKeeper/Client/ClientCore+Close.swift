@@ -54,9 +54,7 @@ extension ClientCore {
         effects.live?.markEnded(.clientStopped)
         for hold in effects.lost { hold.lose(.clientStopped) }
         closing.set(())
-        for (path, sink) in effects.watches {
-            sink.fire(WatchEvent(kind: .sessionEnded, path: encoder.stripped(path)))
-        }
+        for (path, sink) in effects.watches { fire(sink, .sessionEnded, path: path) }
         for request in effects.refused { finish(request, .failure(ZooKeeperError(.clientStopped))) }
         if !effects.unreleased.isEmpty {
             logger(for: effects.live?.publicSession).info(
@@ -67,13 +65,15 @@ extension ClientCore {
         stopIfDone()
     }
 
-    /// What to do outside of the lock when the client begins to close.
+    /// What to do outside of the lock when the client begins to close, or stops.
     private struct SideEffects {
         var live: LiveSession?
-        var lost: [HeldNode]
+        var lost: [HeldNode] = []
         var watches: [(path: String, sink: WatchSink)]
         var refused: [PendingRequest]
         var unreleased: [HeldNode]
+        /// Released outside of the lock, and not called.
+        var retries: [Retries.Retry] = []
     }
 
     /// Closes the session if nothing is left to wait for.
@@ -83,28 +83,25 @@ extension ClientCore {
 
     /// Closes the session now: requests that wait fail, and what is still held is given away by the server.
     private func stop() {
-        // What the retries hold is released outside of the lock.
-        let retries = state.withLock { state in
-            defer { (state.retries, state.retryAt) = ([], nil) }
-            return state.retries
-        }
-        _ = retries
-        let (live, waiting, watches, unreleased, isFirst, isLost) = state.withLock { state in
-            let isFirst = state.phase != .stopped
-            let isLost = !state.isConnected && state.closing.mode != .atOnce
+        let (effects, isLost) = state.withLock { state -> (SideEffects?, Bool) in
+            guard state.phase != .stopped else { return (nil, false) }
             state.phase = .stopped
             defer { state.held.forgetUsers() }
             return (
-                state.live, state.requests.end(ZooKeeperError(.clientStopped)), state.watches.removeAllWithPaths(),
-                state.held.nodesInUse, isFirst, isLost
+                SideEffects(
+                    live: state.live, watches: state.watches.removeAllWithPaths(),
+                    refused: state.requests.end(ZooKeeperError(.clientStopped)), unreleased: state.held.nodesInUse,
+                    retries: state.retries.takeAll()),
+                !state.isConnected && state.closing.mode != .atOnce
             )
         }
-        guard isFirst else { return }
+        guard let effects else { return }
+        let (live, unreleased) = (effects.live, effects.unreleased)
         warn(ofUnreleased: unreleased.filter { !$0.isLetGo }, in: live, "somebody has not released what it holds")
         warn(ofUnreleased: unreleased.filter(\.isLetGo), in: live, "the deletion of own znodes was not answered")
         live?.markGone(.clientStopped)
-        for (path, sink) in watches { sink.fire(WatchEvent(kind: .sessionEnded, path: encoder.stripped(path))) }
-        for request in waiting { finish(request, .failure(ZooKeeperError(.clientStopped))) }
+        for (path, sink) in effects.watches { fire(sink, .sessionEnded, path: path) }
+        for request in effects.refused { finish(request, .failure(ZooKeeperError(.clientStopped))) }
         // A connection may come just now: it must not end a session under which somebody still winds down.
         decide { $0.stop(keepsSession: isLost && unreleased.contains { !$0.isLetGo }) }
         stopping.set(())
@@ -144,5 +141,5 @@ extension ClientCore.State {
     /// When the server ends the session if it does not hear from it again.
     ///
     /// Attempts to reconnect do not count: they go on as long as the client does.
-    private var sessionMayEndAt: MonotonicInstant { aliveAt + validity.timeout }
+    private var sessionMayEndAt: MonotonicInstant { connections.aliveAt + validity.timeout }
 }

@@ -22,11 +22,11 @@ extension ClientCore {
     func receive(_ event: TransportEvent, connectionNumber: Int) {
         let now = clock.now
         let aftermath = state.withLock { state -> Aftermath? in
-            guard connectionNumber == state.connectionNumber else { return nil }
+            guard connectionNumber == state.connections.number else { return nil }
             switch event {
             case .connected(let session):
                 // Also if the state machine ignores it: earlier requests may be answered on this connection.
-                state.establishments += 1
+                state.connections.established()
                 return apply(state.machine.connected(session), to: &state)
             case .disconnected:
                 return apply(state.machine.disconnected(now: now), to: &state)
@@ -80,8 +80,8 @@ extension ClientCore {
 
     private func connected(_ session: Session, _ state: inout State, _ aftermath: inout Aftermath) {
         state.isConnected = true
-        state.aliveAt = max(state.aliveAt, state.establishedAfter)
-        state.validity.connected(since: state.establishedAfter, timeout: session.timeout)
+        state.connections.connected()
+        state.validity.connected(since: state.connections.establishedAfter, timeout: session.timeout)
         state.live?.extend(to: state.validity.validUntil, timeout: state.validity.timeout)
         aftermath.moved = state.live
         state.heartbeat.connected()

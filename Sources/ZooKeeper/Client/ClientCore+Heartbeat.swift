@@ -7,7 +7,7 @@ extension ClientCore {
         var overdue: [PendingRequest]
         var lost: [HeldNode] = []
         var unwatched: [HeldNode] = []
-        var retries: [@Sendable () -> Void] = []
+        var retries: [Retries.Retry] = []
         var beat: Beat?
         var mayStop: Bool
         var nextLook: MonotonicInstant?
@@ -42,27 +42,24 @@ extension ClientCore {
         var duties = Duties(overdue: state.requests.takeOverdue(now: now), mayStop: state.mayStop(now: now))
         let due = state.held.takeDue(now: now, sessionValidUntil: state.live?.validUntil ?? .distantPast)
         (duties.lost, duties.unwatched) = (due.lost, due.unwatched)
-        if let retryAt = state.retryAt, retryAt <= now {
-            duties.retries = state.retries
-            (state.retries, state.retryAt) = ([], nil)
-        }
+        duties.retries = state.retries.takeDue(now: now)
         var beatAt: MonotonicInstant?
         if state.phase != .stopped, state.isConnected, let live = state.live {
-            let beat = Beat(session: live, establishment: state.establishments, isProof: !state.held.isEmpty)
+            let beat = Beat(
+                session: live, establishment: state.connections.establishments, isProof: !state.held.isEmpty)
             switch state.heartbeat.next(now: now, isHolding: beat.isProof, validity: state.validity) {
             case .wait(let instant): beatAt = instant
             case .read, .proof: duties.beat = beat
             }
         }
         duties.nextLook = state.heartbeat.sleep(
-            untilFirstOf: beatAt, due.nextLook, state.retryAt, state.nextStopCheck(now: now),
+            untilFirstOf: beatAt, due.nextLook, state.retries.due, state.nextStopCheck(now: now),
             state.requests.deadlines.first?.instant)
         return duties
     }
 
     func timeOut(_ request: PendingRequest) {
-        let isRunning = hasBegun.load(ordering: .relaxed)
-        let why = isRunning ? "no connection in time" : "no connection in time: the client's run() has not begun"
+        let why = runOnce.hasBegun ? "no connection in time" : "no connection in time: the client's run() has not begun"
         let error = ZooKeeperError(
             .operationTimeout, path: request.request.path, message: request.isSent ? "no answer in time" : why,
             isOutcomeUnknown: request.isSent && !request.request.isRead)
@@ -143,6 +140,6 @@ extension ClientCore {
 extension ClientCore.State {
     /// Whether a heartbeat that began in this session, on its connection of this number, is still the present one.
     fileprivate func isUnderWay(_ session: LiveSession, _ establishment: Int) -> Bool {
-        live === session && establishments == establishment
+        live === session && connections.establishments == establishment
     }
 }

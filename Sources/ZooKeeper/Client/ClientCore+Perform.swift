@@ -48,7 +48,7 @@ extension ClientCore {
     private func result(
         of request: PendingRequest, until deadline: MonotonicInstant?
     ) async throws -> SessionResult {
-        guard let deadline, !hasBegun.load(ordering: .relaxed) else { return try await request.value() }
+        guard let deadline, !runOnce.hasBegun else { return try await request.value() }
         return try await withThrowingTaskGroup(of: SessionResult?.self) { group in
             group.addTask { try await request.value() }
             group.addTask { [self] in

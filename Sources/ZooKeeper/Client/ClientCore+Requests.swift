@@ -103,8 +103,8 @@ extension ClientCore {
             return nil
         }
         var departure = Departure(
-            connection: connection, connectionNumber: state.connectionNumber,
-            establishment: state.establishments, sent: clock.now)
+            connection: connection, connectionNumber: state.connections.number,
+            establishment: state.connections.establishments, sent: clock.now)
         while state.requests.hasRoom, departure.requests.count < 64,
             let (next, refusal) = state.requests.next(
                 epoch: live.epoch, establishment: departure.establishment, now: departure.sent)
@@ -140,8 +140,7 @@ extension ClientCore {
     }
 
     private func interrupt(_ evicted: WatchTable.Evicted) {
-        let event = WatchEvent(kind: .interrupted, path: encoder.stripped(evicted.key.path))
-        for sink in evicted.sinks { sink.fire(event) }
+        for sink in evicted.sinks { fire(sink, .interrupted, path: evicted.key.path) }
     }
 
     private func send(_ outgoing: Outgoing, _ departure: Departure) {
@@ -175,7 +174,7 @@ extension ClientCore {
         let request = outgoing.pending.request
         let consequences = state.withLock { state in
             let now = clock.now
-            let isPresent = connectionNumber == state.connectionNumber && state.phase != .stopped
+            let isPresent = connectionNumber == state.connections.number && state.phase != .stopped
             var consequences = Consequences()
             if isPresent, reply.code.isAnswer {
                 state.answered(sentAt: sent, at: now, as: reply.code == .ok ? request.shows : .activity)
@@ -185,7 +184,8 @@ extension ClientCore {
                 outgoing, by: reply, isPresent: isPresent, establishment: establishment, now: now)
             if reply.code.isAnswer {
                 // The C client may have reconnected before it sent the request.
-                consequences.isMisplaced = outgoing.pending.batch != nil && establishment != state.establishments
+                consequences.isMisplaced =
+                    outgoing.pending.batch != nil && establishment != state.connections.establishments
                 if !consequences.isMisplaced { outgoing.pending.batch?.answered(sureUntil: state.validity.validUntil) }
             }
             if let key = outgoing.watchKey, let sink = request.watch {
@@ -206,9 +206,7 @@ extension ClientCore {
         finish(outgoing.pending, result)
         if let size = consequences.refusedSize { warn(ofRefusedSize: size) }
         if let key = consequences.unwatched { removeWatch(key) }
-        if let (sink, path) = consequences.lostWatch {
-            sink.fire(WatchEvent(kind: .sessionEnded, path: encoder.stripped(path)))
-        }
+        if let (sink, path) = consequences.lostWatch { fire(sink, .sessionEnded, path: path) }
         if consequences.hasMore { pump() }
         if consequences.mayStop { stopIfDone() }
     }
@@ -235,9 +233,7 @@ extension ClientCore.State {
         sentAt sent: MonotonicInstant, at now: MonotonicInstant, as answer: SessionValidity.Answer
     ) {
         if answer == .proof { heartbeat.proved(sentAt: sent) }
-        // Whatever connection follows this one is established after it.
-        establishedAfter = max(establishedAfter, sent)
-        aliveAt = max(aliveAt, sent)
+        connections.answered(sentAt: sent)
         validity.answered(sentAt: sent, at: now, as: answer)
         live?.extend(to: validity.validUntil, timeout: validity.timeout)
     }

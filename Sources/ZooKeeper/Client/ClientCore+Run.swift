@@ -38,7 +38,7 @@ extension ClientCore {
 
     /// A client that was stopped before it was run ends at once when it is; that is no error.
     private func begin() throws(ZooKeeperError) {
-        guard !hasBegun.exchange(true, ordering: .relaxed) else {
+        guard runOnce.begin() else {
             throw ZooKeeperError(.invalidArgument, message: "a client runs once, and this one has before")
         }
         state.withLock { if $0.phase == .idle { $0.phase = .running } }
@@ -140,8 +140,7 @@ extension ClientCore {
         let now = clock.now
         let connection = state.withLock { state -> (any TransportConnection)? in
             guard state.machine.willOpen(now: now) else { return nil }
-            state.connectionNumber += 1
-            let number = state.connectionNumber
+            let number = state.connections.open(now: now)
             // As the C client does on its next connection: a server with a lower limit does not shorten the session.
             let timeout = session?.timeout ?? Int32(clamping: configuration.sessionTimeout.milliseconds)
             let endpoint = TransportEndpoint(
@@ -153,7 +152,6 @@ extension ClientCore {
                 self?.receive(event, connectionNumber: number)
             }
             state.connection = connection
-            state.establishedAfter = now
             return connection
         }
         guard let connection else { return }

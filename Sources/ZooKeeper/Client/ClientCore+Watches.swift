@@ -47,6 +47,11 @@ extension ClientCore {
             metadata: ["zookeeper.reason": "\(error)"])
     }
 
+    /// Tells what became of a watch; the path is the server's.
+    func fire(_ sink: WatchSink, _ kind: WatchEvent.Kind, path: String) {
+        sink.fire(WatchEvent(kind: kind, path: encoder.stripped(path)))
+    }
+
     // MARK: Own znodes
 
     func hold(
@@ -55,7 +60,7 @@ extension ClientCore {
         let (hold, reason) = state.withLock { state -> (HeldNode, LossReason?) in
             let hold = HeldNode(
                 path: path, czxid: czxid, session: session, core: self, sureUntil: sureUntil,
-                connection: state.establishments, watchDue: watchDue)
+                connection: state.connections.establishments, watchDue: watchDue)
             guard state.phase == .idle || state.phase == .running else { return (hold, .clientStopped) }
             guard state.live === session else { return (hold, session.endReason ?? .sessionEnded) }
             state.held.insert(hold)
@@ -85,11 +90,9 @@ extension ClientCore {
     ///
     /// Not at all if the client stops first.
     func retryLater(_ retry: @escaping @Sendable () -> Void) {
-        let retryAt = clock.now + .milliseconds(100)
+        let now = clock.now
         state.withLock { state in
-            guard state.phase != .stopped else { return }
-            state.retries.append(retry)
-            state.retryAt = state.retryAt ?? retryAt
+            if state.phase != .stopped { state.retries.add(retry, now: now) }
         }
         heartbeatWakeUp.signal()
     }

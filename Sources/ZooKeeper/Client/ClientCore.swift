@@ -20,14 +20,7 @@ final class ClientCore: Sendable {
         var credentials: [AuthCredential]
         var isConnected = false
         var connection: (any TransportConnection)?
-        /// Counts connection objects; what an earlier one still says is not listened to.
-        var connectionNumber = 0
-        /// Counts how often a connection came to stand, also one and the same object's.
-        var establishments = 0
-        /// After this the present connection was established for certain.
-        var establishedAfter = MonotonicInstant.distantPast
-        /// When the session is known to have been alive at the servers: unlike ``establishedAfter``, attempts do not count.
-        var aliveAt = MonotonicInstant.distantPast
+        var connections = ConnectionRecord()
         var live: LiveSession?
         var requests: RequestQueue
         /// Whether a thread is sending requests.
@@ -35,9 +28,7 @@ final class ClientCore: Sendable {
         var watches: WatchTable
         var held = HeldSet<HeldNode>()
         var heartbeat = HeartbeatSchedule()
-        /// What is to be tried once more after a pause, and when.
-        var retries: [@Sendable () -> Void] = []
-        var retryAt: MonotonicInstant?
+        var retries = Retries()
         /// Whether it was logged that this session has no room for a watch.
         var hasToldWatchRefusal = false
         var announcements = Announcements()
@@ -67,8 +58,8 @@ final class ClientCore: Sendable {
     /// The session is to be closed now; what the client waits for by itself is given up.
     let stopping = OneShot<Void>()
     let stopped = OneShot<Void>()
-    /// Whether `run()` has begun: before that nobody watches deadlines.
-    let hasBegun = Atomic(false)
+    /// Before its run has begun nobody watches deadlines.
+    let runOnce = RunOnce()
     let state: Mutex<State>
 
     init(

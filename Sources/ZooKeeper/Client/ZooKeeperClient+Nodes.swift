@@ -78,11 +78,12 @@ extension ZooKeeperClient {
     /// - Throws: ``ZooKeeperError``: `.noAuth`; or `CancellationError`.
     /// - Complexity: One round trip.
     public func dataIfPresent(at path: String) async throws -> (data: [UInt8], stat: ZNodeStat)? {
-        do {
-            return try await data(at: path)
-        } catch let error as ZooKeeperError where error.code == .noNode {
-            return nil
-        }
+        try await ifPresent { try await data(at: path) }
+    }
+
+    /// Runs an operation; `nil` if it finds no such znode.
+    private func ifPresent<Result>(_ operation: () async throws -> Result) async throws -> Result? {
+        do { return try await operation() } catch let error as ZooKeeperError where error.code == .noNode { return nil }
     }
 
     /// Writes a znode's data.
@@ -103,11 +104,7 @@ extension ZooKeeperClient {
     /// - Returns: Its stat, or `nil`.
     /// - Complexity: One round trip.
     public func exists(at path: String) async throws -> ZNodeStat? {
-        do {
-            return try await core.perform(.exists(path: path)).stat
-        } catch let error as ZooKeeperError where error.code == .noNode {
-            return nil
-        }
+        try await ifPresent { try await core.perform(.exists(path: path)).stat }
     }
 
     /// Deletes a znode that has no children.
@@ -144,14 +141,9 @@ extension ZooKeeperClient {
     }
 
     private func deleteChildren(of path: String) async throws {
-        let children: [String]
-        do {
-            children = try await self.children(of: path).names.map { ZNodePath.child($0, of: path) }
-        } catch let error as ZooKeeperError where error.code == .noNode {
-            return
-        }
-        let deletions = core.submit(
-            children.map { .delete(path: $0) }, deadline: core.requestDeadline)
+        let names = try await ifPresent { try await self.children(of: path).names } ?? []
+        let children = names.map { ZNodePath.child($0, of: path) }
+        let deletions = core.submit(children.map { .delete(path: $0) }, deadline: core.requestDeadline)
         for (child, deletion) in zip(children, deletions) {
             switch try await deletion.value() {
             case .success: continue
@@ -173,11 +165,7 @@ extension ZooKeeperClient {
 
     /// Lists a znode's children in the order of their names' bytes; empty if there is no such znode.
     package func sortedChildren(of path: String) async throws -> [String] {
-        do {
-            return try await children(of: path).names.sortedByBytes()
-        } catch let error as ZooKeeperError where error.code == .noNode {
-            return []
-        }
+        try await ifPresent { try await children(of: path).names.sortedByBytes() } ?? []
     }
 
     /// Reads a znode's children with their data, in the order of their names' bytes; empty if there is no such znode.

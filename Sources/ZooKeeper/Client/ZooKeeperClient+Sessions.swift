@@ -38,7 +38,7 @@ extension ZooKeeperClient {
     ///
     /// What was answered under one number is not known to be the newest under another. `nil` while there is none.
     package var presentConnection: (session: LiveSession, number: Int)? {
-        core.state.withLock { state in state.grantingSession.map { ($0, state.establishments) } }
+        core.state.withLock { state in state.grantingSession.map { ($0, state.connections.establishments) } }
     }
 
     /// The present session's id and password, with which another connection can take it over; for tests.

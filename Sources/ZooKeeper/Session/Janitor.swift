@@ -90,7 +90,7 @@ struct Janitor: Sendable {
     private func attempt(_ job: Job) async throws -> Bool {
         switch job.work {
         case .node(let path):
-            return try isGone(try await job.session.flightWhileClosing([.delete(path: path)])[0])
+            return try isGone(try await send(.delete(path: path), in: job.session))
         case .prefix(let prefix, let parent):
             return try await deleteAll(with: prefix, in: parent, session: job.session)
         case .prefixWith(let prefix, let parent, let also, let data, let last):
@@ -98,7 +98,7 @@ struct Janitor: Sendable {
                 return false
             }
             guard let last else { return true }
-            let result = try await job.session.flightWhileClosing([.delete(path: last)])[0]
+            let result = try await send(.delete(path: last), in: job.session)
             if case .failure(let error) = result, [.noAuth, .notEmpty].contains(error.code) {
                 return giveUp(last, error)
             }
@@ -111,7 +111,7 @@ struct Janitor: Sendable {
     private func deleteAll(with prefix: String, in parent: String, session: LiveSession) async throws -> Bool {
         let deletes = try await own(prefix, in: parent, session: session).map { SessionRequest.delete(path: $0) }
         guard !deletes.isEmpty else { return true }
-        return try await session.flightWhileClosing(deletes).allSatisfy(isGone)
+        return try await session.flight(deletes, whileClosing: true).allSatisfy(isGone)
     }
 
     private func deleteAll(
@@ -122,15 +122,15 @@ struct Janitor: Sendable {
         }
         // Somebody may have deleted it, and somebody else may have created theirs.
         let version: Int32?
-        switch try await session.flightWhileClosing([.data(path: shared)])[0] {
+        switch try await send(.data(path: shared), in: session) {
         case .success(.data(data, let stat)): version = stat.dataVersion
         case .failure(let error) where error.code == .noAuth: version = -1
         case .failure(let error) where error.code != .noNode: throw error
         default: version = nil
         }
-        guard let version else { return try isGone(try await session.flightWhileClosing([.delete(path: first)])[0]) }
+        guard let version else { return try isGone(try await send(.delete(path: first), in: session)) }
         let deletions: [TransactionOperation] = [.delete(first), .delete(shared, version: version)]
-        let result = try await session.flightWhileClosing([.multi(deletions)])[0]
+        let result = try await send(.multi(deletions), in: session)
         guard case .failure(let error) = result else { return true }
         // With either of them gone, or changed, the next look decides.
         guard error.code == .noNode || error.code == .badVersion else { throw error }
@@ -139,11 +139,11 @@ struct Janitor: Sendable {
 
     /// Deletes a znode of a shared name whose companion is gone, by somebody's hand.
     private func delete(_ shared: String, ifItHolds data: [UInt8], session: LiveSession) async throws -> Bool {
-        let result = try await session.flightWhileClosing([.data(path: shared)])[0]
+        let result = try await send(.data(path: shared), in: session)
         switch result {
         case .success(.data(data, let stat)):
             return try isGone(
-                try await session.flightWhileClosing([.delete(path: shared, version: stat.dataVersion)])[0])
+                try await send(.delete(path: shared, version: stat.dataVersion), in: session))
         case .failure(let error) where error.code == .noAuth: return giveUp(shared, error)
         case .failure(let error): return try isGone(.failure(error))
         default: return true
@@ -157,7 +157,7 @@ struct Janitor: Sendable {
         switch try await session.flight(behindBarrierAt: path, [.data(path: path)], whileClosing: true)[0] {
         case .success(.data(_, let stat))
         where stat.ephemeralOwner == session.id && (czxid == nil || stat.czxid == czxid):
-            return try isGone(try await session.flightWhileClosing([.delete(path: path, version: stat.dataVersion)])[0])
+            return try isGone(try await send(.delete(path: path, version: stat.dataVersion), in: session))
         case .failure(let error) where error.code == .noAuth: return giveUp(path, error)
         case .failure(let error): return try isGone(.failure(error))
         default: return true
@@ -171,6 +171,11 @@ struct Janitor: Sendable {
         if case .failure(let error) = listing, error.code == .noNode { return [] }
         return try listing.get().children.names
             .filter { $0.hasBytePrefix(prefix) }.map { ZNodePath.child($0, of: parent) }
+    }
+
+    /// Sends a request that a closing client sends as well.
+    private func send(_ request: SessionRequest, in session: LiveSession) async throws -> SessionResult {
+        try await session.flight([request], whileClosing: true)[0]
     }
 
     /// Whether a znode does not exist any more.
@@ -192,12 +197,5 @@ extension CleanUp {
         switch self {
         case .node(let path), .owned(let path, _), .prefix(let path, _), .prefixWith(let path, _, _, _, _): path
         }
-    }
-}
-
-extension LiveSession {
-    /// Sends requests that a client which is closing sends as well.
-    package func flightWhileClosing(_ requests: [SessionRequest]) async throws -> [SessionResult] {
-        try await flight(requests, whileClosing: true)
     }
 }

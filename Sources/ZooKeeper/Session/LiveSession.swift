@@ -64,13 +64,11 @@ package final class LiveSession: Sendable {
 
     /// Sends requests as one batch: all of them are answered on one connection, or fail.
     ///
-    /// - Parameter batch: Makes them part of an earlier batch.
-    package func flight(_ requests: [SessionRequest], batch: RequestBatch? = nil) async throws -> [SessionResult] {
-        try await flight(requests, batch: batch, whileClosing: false)
-    }
-
-    func flight(
-        _ requests: [SessionRequest], batch: RequestBatch? = nil, whileClosing: Bool
+    /// - Parameters:
+    ///   - batch: Makes them part of an earlier batch.
+    ///   - whileClosing: Whether a closing client sends them as well.
+    package func flight(
+        _ requests: [SessionRequest], batch: RequestBatch? = nil, whileClosing: Bool = false
     ) async throws -> [SessionResult] {
         let pending = core.submit(requests, epoch: epoch, batch: batch, whileClosing: whileClosing)
         var results: [SessionResult] = []

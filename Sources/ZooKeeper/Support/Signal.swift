@@ -76,9 +76,6 @@ package final class OneShot<Value: Sendable>: Sendable {
         _ = dropped
     }
 
-    /// How many closures observe; for tests.
-    package var observerCount: Int { state.withLock { $0.observers.count } }
-
     /// Waits for the value.
     ///
     /// - Throws: `CancellationError` when the task is cancelled first.
