@@ -18,7 +18,7 @@ struct FailoverScheduler {
         let client = try ZooKeeperClient(
             configuration: .init(connectionString: arguments[1], sessionTimeout: .seconds(4)))
         let scheduler = try ScheduledTask(
-            client: client, path: "/examples/scheduler", id: name, name: "scheduler", schedule: .startsWithLeadership,
+            client: client, path: "/examples/scheduler", id: name, name: "scheduler", schedule: .onLeadership,
             delivery: .atLeastOnce
         ) { run in
             print("\(name) starts, token \(run.fencingToken)")

@@ -22,7 +22,7 @@ struct PartitionWorkers {
         ]
         var configuration = PartitionConfiguration()
         // How long a node is up before it asks for its shards: the longer, the less moves when it comes and goes.
-        configuration.settleTime = .seconds(1)
+        configuration.rebalanceDelay = .seconds(1)
         let group = try PartitionGroup(
             client: client, path: "/examples/shards", node: PartitionNode(name), partitions: .list(shards),
             configuration: configuration,

@@ -48,7 +48,7 @@ func barrier(client: ZooKeeperClient) async throws {
 }
 
 func doubleBarrier(client: ZooKeeperClient) async throws {
-    let barrier = try DoubleBarrier(client: client, path: "/jobs/17/phase2", participants: 5)
+    let barrier = try DistributedDoubleBarrier(client: client, path: "/jobs/17/phase2", participants: 5)
     try await barrier.withBarrier(timeout: .seconds(60), leaveTimeout: .seconds(600)) {
         try await compute()
     }
@@ -60,7 +60,7 @@ func sharedValue(client: ZooKeeperClient) async throws {
 }
 
 func sharedCounter(client: ZooKeeperClient) async throws -> Int64 {
-    let orders = try SharedCounter(client: client, path: "/counters/orders", format: .int64)
+    let orders = try SharedCount(client: client, path: "/counters/orders", format: .int64)
     let number = try await orders.add(1)
     return number
 }

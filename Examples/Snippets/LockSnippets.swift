@@ -59,7 +59,8 @@ func semaphore(client: ZooKeeperClient, exportReport: @escaping @Sendable () asy
 }
 
 func multiLock(
-    source: DistributedMutex, target: ReadWriteLock, move: @escaping @Sendable (String, String) async throws -> Void
+    source: DistributedMutex, target: DistributedReadWriteLock,
+    move: @escaping @Sendable (String, String) async throws -> Void
 ) async throws {
     let both = try MultiLock([.mutex(source), .write(target)])
     try await both.withLock(timeout: .seconds(10)) { leases in

@@ -31,14 +31,14 @@ func gatedSequence(_ events: AsyncStream<Event>, gate: EventGate, store: Store) 
 }
 
 func readWriteLock(client: ZooKeeperClient, store: Store, items: [String]) async throws {
-    let lock = try ReadWriteLock(client: client, path: "/locks/catalogue", id: "importer 3")
+    let lock = try DistributedReadWriteLock(client: client, path: "/locks/catalogue", id: "importer 3")
     try await lock.withWriteLock { lease in
         try await store.replaceAll(with: items, token: lease.fencingToken)
     }
 }
 
 func patientWriteLock(client: ZooKeeperClient, store: Store, items: [String]) async throws {
-    let lock = try ReadWriteLock(client: client, path: "/locks/catalogue", id: "importer 3")
+    let lock = try DistributedReadWriteLock(client: client, path: "/locks/catalogue", id: "importer 3")
     try await lock.withWriteLock(timeout: .seconds(5)) { lease in
         try await store.replaceAll(with: items, token: lease.fencingToken)
     }
@@ -52,7 +52,7 @@ func nodeCache(client: ZooKeeperClient) async throws {
     }
 }
 
-func handlingErrors(_ lock: ReadWriteLock, store: Store, items: [String]) async throws {
+func handlingErrors(_ lock: DistributedReadWriteLock, store: Store, items: [String]) async throws {
     do {
         try await lock.withWriteLock(timeout: .seconds(5)) { lease in
             try await store.replaceAll(with: items, token: lease.fencingToken)

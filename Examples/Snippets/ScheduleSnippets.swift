@@ -50,7 +50,7 @@ func accounts(after account: String?) async throws -> [String] { [] }
 
 func heartbeats(client: ZooKeeperClient) throws -> ScheduledTask {
     try ScheduledTask(
-        client: client, path: "/app/scheduler", id: "web1", name: "scheduler", schedule: .startsWithLeadership,
+        client: client, path: "/app/scheduler", id: "web1", name: "scheduler", schedule: .onLeadership,
         delivery: .atLeastOnce
     ) { run in
         // Cancelled and awaited before the next node begins its own.

@@ -58,7 +58,7 @@ public final class ChildrenCache: Service, Sendable {
         /// The largest number of reads in progress at a time.
         ///
         /// Default: 256.
-        public var readsInFlight = 256
+        public var maximumConcurrentReads = 256
         /// A filter that selects the children to cache by their names.
         ///
         /// Other children cost nothing except for their names in the listing. Default: all children.
@@ -90,7 +90,7 @@ public final class ChildrenCache: Service, Sendable {
         let scope = try SubtreeStateMachine.Scope(
             root: path, depth: 1, showsRoot: false, readsData: configuration.readsData,
             limits: .init(
-                watchBudget: configuration.watchBudget, readsInFlight: configuration.readsInFlight,
+                watchBudget: configuration.watchBudget, maximumConcurrentReads: configuration.maximumConcurrentReads,
                 interval: configuration.interval),
             client: client
         ) { isIncluded(ZNodeKey.name(ofPath: $0)) }
@@ -148,7 +148,7 @@ public func withChildrenCache<Result: Sendable>(
 extension SubtreeStateMachine.Scope {
     struct Limits {
         var watchBudget: Int
-        var readsInFlight: Int
+        var maximumConcurrentReads: Int
         var interval: Duration
     }
 
@@ -156,16 +156,17 @@ extension SubtreeStateMachine.Scope {
         root: String, depth: Int, showsRoot: Bool, readsData: Bool, limits: Limits, client: ZooKeeperClient,
         isIncluded: @escaping @Sendable (String) -> Bool
     ) throws(ZooKeeperError) {
-        guard limits.readsInFlight > 0, limits.interval > .zero, depth >= 0 else {
+        guard limits.maximumConcurrentReads > 0, limits.interval > .zero, depth >= 0 else {
             throw ZooKeeperError(
                 .invalidConfiguration, path: root,
                 message:
-                    "\(limits.readsInFlight) reads in flight, an interval of \(limits.interval), a depth of \(depth)")
+                    "\(limits.maximumConcurrentReads) reads in flight, an interval of \(limits.interval), a depth of \(depth)"
+            )
         }
         self.init(
             root: root, depth: depth, showsRoot: showsRoot, readsData: readsData, watchBudget: limits.watchBudget,
             pathOverhead: 4 + (client.configuration.chroot?.string.utf8.count ?? 0),
-            readsInFlight: limits.readsInFlight, interval: limits.interval, isIncluded: isIncluded)
+            maximumConcurrentReads: limits.maximumConcurrentReads, interval: limits.interval, isIncluded: isIncluded)
     }
 }
 

@@ -160,6 +160,6 @@ extension SubtreeStateMachine.Scope {
     static func node(_ path: String) -> Self {
         Self(
             root: path, depth: 0, showsRoot: true, readsData: true, watchBudget: .max, pathOverhead: 0,
-            readsInFlight: 1, interval: .zero, isIncluded: { _ in false }, isRootVital: false)
+            maximumConcurrentReads: 1, interval: .zero, isIncluded: { _ in false }, isRootVital: false)
     }
 }

@@ -15,7 +15,7 @@ extension SubtreeStateMachine {
         var watchBudget: Int
         /// The bytes that each path takes beyond its own length: the chroot, and the length field of the protocol.
         var pathOverhead: Int
-        var readsInFlight: Int
+        var maximumConcurrentReads: Int
         /// The interval at which parts that are not watched are read again.
         var interval: Duration
         var isIncluded: @Sendable (_ path: String) -> Bool

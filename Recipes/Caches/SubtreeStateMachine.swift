@@ -374,7 +374,7 @@ extension SubtreeStateMachine {
             actions.catchesUp = true
             return
         }
-        while reads.count < scope.readsInFlight, let place = queue.popFirst() {
+        while reads.count < scope.maximumConcurrentReads, let place = queue.popFirst() {
             guard let state = nodes[place.key]?[place.part], state.isQueued else { continue }
             nextNumber += 1
             let setsWatch = state.watch == nil && wantsWatch(place)

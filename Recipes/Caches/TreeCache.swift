@@ -55,7 +55,7 @@ public final class TreeCache: Service, Sendable {
         /// The largest number of reads in progress at a time.
         ///
         /// Default: 256.
-        public var readsInFlight = 256
+        public var maximumConcurrentReads = 256
         /// A filter that selects the znodes to cache by their absolute paths.
         ///
         /// Znodes below a znode that is filtered out are not read. Default: all znodes.
@@ -86,7 +86,7 @@ public final class TreeCache: Service, Sendable {
         let scope = try SubtreeStateMachine.Scope(
             root: path, depth: configuration.depth, showsRoot: true, readsData: true,
             limits: .init(
-                watchBudget: configuration.watchBudget, readsInFlight: configuration.readsInFlight,
+                watchBudget: configuration.watchBudget, maximumConcurrentReads: configuration.maximumConcurrentReads,
                 interval: configuration.interval),
             client: client, isIncluded: configuration.isIncluded)
         follower = SubtreeFollower(scope, client: client, logger: logger) { $0 }

@@ -119,7 +119,7 @@ package final class Contender: Sendable {
         defer { timer?.cancel() }
         let end: End = await withTaskCancellationHandler {
             receive(.start, step: nil)
-            return await self.end.valueUncancelled()
+            return await self.end.valueIgnoringCancellation()
         } onCancel: {
             giveUp(.cancelled)
         }

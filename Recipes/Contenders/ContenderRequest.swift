@@ -35,7 +35,7 @@ package struct ContenderRequest: Sendable, Hashable {
 
     /// Parses a request; `nil` if its kind is unknown.
     init?(_ data: [UInt8]) {
-        let text = NodeText(data)
+        let text = KeyValueData(data)
         guard let kind = text["kind"].flatMap(Kind.init) else { return nil }
         self.init(kind, requesterID: text["from"] ?? "", reason: text["reason"] ?? "")
         for (key, value) in text.fields where key.hasBytePrefix(Self.detailPrefix) {
@@ -44,7 +44,7 @@ package struct ContenderRequest: Sendable, Hashable {
     }
 
     var bytes: [UInt8] {
-        var text = NodeText()
+        var text = KeyValueData()
         text["kind"] = kind.rawValue
         text["from"] = requesterID
         text["reason"] = reason

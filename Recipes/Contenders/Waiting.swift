@@ -17,7 +17,7 @@ func outcome<Value: Sendable>(
 
 extension OneShot {
     /// Waits for the value, ignoring the cancellation of the task.
-    func valueUncancelled() async -> Value {
+    func valueIgnoringCancellation() async -> Value {
         await withCheckedContinuation { continuation in
             observe { continuation.resume(returning: $0) }
         }
@@ -37,7 +37,7 @@ extension ZooKeeperClient {
             try await clock.sleep(until: clock.now + patience)
             end.set(())
         }
-        await end.valueUncancelled()
+        await end.valueIgnoringCancellation()
         timer.cancel()
     }
 

@@ -56,7 +56,7 @@ struct DrainTracker: Sendable {
 
     mutating func seen(_ node: String, data: [UInt8]) {
         guard waiting[node] != nil else { return }
-        let text = ProcessorText(data, nodeName: node)
+        let text = ProcessorRecord(data, nodeName: node)
         var straggler = Straggler(name: text.name, isKnown: true, sessionTimeout: text.sessionTimeout)
         // What a gate reported when it reopened is about an earlier window.
         if text.isDraining { (straggler.inside, straggler.oldest) = (text.inside, text.oldest) }

@@ -93,7 +93,7 @@ extension EventGate {
             return {
                 grant.interrupt.set(interrupt)
                 // Who waits for the deadline of an open gate to move waits for the next opening instead.
-                grant.session.tellMove()
+                grant.session.validityChanged()
             }
         case .cancelInside:
             return { [tasks = shared.tasks.orderedValues] in for cancel in tasks { cancel() } }
@@ -116,7 +116,7 @@ extension EventGate {
         }
         guard opening.value != nil, let grant else { return try await opening.waitUntilShutdown() }
         // Open, and without a proof for so long that no event may begin: the next proof or the loss is near.
-        let move = grant.hold.session.nextMove()
+        let move = grant.hold.session.nextValidityChange()
         let isShut = admitUntil.load(ordering: .sequentiallyConsistent) == Self.closed
         if isShut || clock.now.nanoseconds < admission(of: grant) { return }
         try await move.waitUntilShutdown()

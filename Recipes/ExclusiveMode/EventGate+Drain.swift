@@ -75,7 +75,7 @@ extension GateLoop {
         session.post(.setData(path: node, data: text.bytes))
     }
 
-    func report(_ session: LiveSession, now: MonotonicInstant) -> ProcessorText {
+    func report(_ session: LiveSession, now: MonotonicInstant) -> ProcessorRecord {
         var text = processor(session)
         text.inside = gate.counter.total
         text.oldest = gate.counter.busySince.map { .nanoseconds(now.nanoseconds - $0) }

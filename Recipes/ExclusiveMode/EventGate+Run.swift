@@ -44,7 +44,7 @@ struct GateLoop {
     var node: String?
     var memberEpoch = 0
     /// What the read znode is to say when the gate is open: the gate drained or recovered before, and has reported that.
-    var openReport: ProcessorText.State?
+    var openReport: ProcessorRecord.State?
     /// Whether the gate has paused, since it was last open, for a window that leaves a record.
     var hasPausedForWindow = false
     /// What the gate has waited for, or waits for, and nobody may have recorded so far.

@@ -2,7 +2,7 @@ internal import Logging
 internal import ZooKeeper
 
 /// What a look at the signal showed.
-enum SignalSight { case stands, gone, sessionEnded }
+enum SignalState { case stands, gone, sessionEnded }
 
 // What is sent to the ensemble.
 extension GateLoop {
@@ -236,7 +236,7 @@ extension GateLoop {
     }
 
     /// Replaces the report of a gate that drained or recovered; says whether that is done.
-    func reportOpen(_ state: ProcessorText.State) async -> Bool {
+    func reportOpen(_ state: ProcessorRecord.State) async -> Bool {
         guard let session, let node else { return true }
         let clock = gate.clock
         var text = state == .reopened ? report(session, now: clock.now) : processor(session)
@@ -304,7 +304,7 @@ extension GateLoop {
     }
 
     /// Reads the signal and watches it, until there is an answer.
-    mutating func look(_ session: LiveSession) async -> SignalSight {
+    mutating func look(_ session: LiveSession) async -> SignalState {
         let signalPath = mode.signalPath
         while !session.hasEnded {
             let watch = OneShotWatch(mode.client, path: signalPath)
@@ -331,7 +331,7 @@ extension GateLoop {
     /// Servers tell nobody of the end of a znode that they may not read (CVE-2024-23944); its parent tells it.
     ///
     /// - Returns: `nil` when there was no answer.
-    private mutating func lookWithoutReading(_ session: LiveSession) async -> SignalSight? {
+    private mutating func lookWithoutReading(_ session: LiveSession) async -> SignalState? {
         let (path, name) = (mode.path, ZNodePath.name(of: mode.signalPath))
         let watch = OneShotWatch(mode.client, path: path, kind: .children)
         let result = await unlessAbandoned {
@@ -356,11 +356,11 @@ extension GateLoop {
     private mutating func noteSignal(_ data: [UInt8], watch: OneShotWatch) {
         self.watch(watch)
         backoff.reset()
-        if SignalText(data).keepsRecords { hasPausedForWindow = true }
+        if SignalRecord(data).keepsRecords { hasPausedForWindow = true }
     }
 
-    func processor(_ session: LiveSession) -> ProcessorText {
-        ProcessorText(member: gate.member.node, name: gate.name, sessionTimeout: session.timeout)
+    func processor(_ session: LiveSession) -> ProcessorRecord {
+        ProcessorRecord(member: gate.member.node, name: gate.name, sessionTimeout: session.timeout)
     }
 }
 

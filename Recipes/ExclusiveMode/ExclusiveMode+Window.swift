@@ -180,7 +180,7 @@ struct WindowAttempt {
         self.reason = reason
         id = ContenderName.makeUUID(using: mode.client.randomness)
         reservation = session.reserve(mode.signalPath)
-        signal = SignalText(id: id, owner: owner, reason: reason, sessionTimeout: session.timeout).bytes
+        signal = SignalRecord(id: id, owner: owner, reason: reason, sessionTimeout: session.timeout).bytes
     }
 
     /// Requests a window in one round trip.
@@ -265,9 +265,9 @@ struct WindowAttempt {
     private func otherWindow(_ signal: SessionResult) throws -> Outcome {
         switch signal {
         case .success(let reply):
-            let text = SignalText(try reply.data.data)
+            let text = SignalRecord(try reply.data.data)
             return .busy(owner: text.owner, id: text.id)
-        case .failure(let error) where error.code == .noAuth: return .busy(owner: SignalText([]).owner, id: "")
+        case .failure(let error) where error.code == .noAuth: return .busy(owner: SignalRecord([]).owner, id: "")
         case .failure: return .again
         }
     }

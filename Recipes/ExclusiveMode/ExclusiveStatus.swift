@@ -61,7 +61,7 @@ public struct ExclusiveStatus: Sendable, Hashable {
 }
 
 extension ExclusiveStatus.Window {
-    init(_ text: SignalText, _ stat: ZNodeStat) {
+    init(_ text: SignalRecord, _ stat: ZNodeStat) {
         self.init(
             owner: text.owner, reason: text.reason, requested: stat.ctime,
             token: FencingToken(rawValue: stat.czxid.rawValue))
@@ -80,12 +80,12 @@ extension ExclusiveMode {
             .data(path: signalPath), .children(path: locksPath), .children(path: membersPath),
             .data(path: windowsPath))
         var window: ExclusiveStatus.Window?
-        if let signal = try results[0].unlessMissing()?.data {
-            window = ExclusiveStatus.Window(SignalText(signal.data), signal.stat)
+        if let signal = try results[0].replyIfExists()?.data {
+            window = ExclusiveStatus.Window(SignalRecord(signal.data), signal.stat)
         }
-        let locks = try results[1].unlessMissing()?.children.names ?? []
-        let members = try results[2].unlessMissing()?.children.names ?? []
-        let stored = try results[3].unlessMissing()?.data
+        let locks = try results[1].replyIfExists()?.children.names ?? []
+        let members = try results[2].replyIfExists()?.children.names ?? []
+        let stored = try results[3].replyIfExists()?.data
         let records = WindowRecord.list(stored?.data ?? [])
         let hasUnfinished = (stored?.stat.childrenCount ?? 0) > (window == nil ? 0 : 1)
         let unfinished = hasUnfinished ? try await unfinishedWindows(session, records: records) : []
@@ -109,19 +109,19 @@ extension ExclusiveMode {
         var seen: Set<ZNodeName> = []
         for (node, result) in zip(readers, results) {
             guard let data = try result.dataUnlessMissing() else { continue }
-            let text = ProcessorText(data, nodeName: node)
+            let text = ProcessorRecord(data, nodeName: node)
             seen.insert(text.member)
             processors.append(text.processor(text.activity(isWindowWanted: isWindowWanted)))
         }
         for (node, result) in zip(members, results.dropFirst(readers.count)) where !seen.contains(node) {
             guard let data = try result.dataUnlessMissing() else { continue }
-            processors.append(ProcessorText(data, nodeName: node).processor(.paused))
+            processors.append(ProcessorRecord(data, nodeName: node).processor(.paused))
         }
         return processors.sorted { ZNodeName($0.name) < ZNodeName($1.name) }
     }
 }
 
-extension ProcessorText {
+extension ProcessorRecord {
     /// What a processor with a read znode is doing: what it reports, else what the signal says.
     fileprivate func activity(isWindowWanted: Bool) -> ExclusiveStatus.Processor.Activity {
         if isDraining { return .draining(inside: inside, oldest: oldest) }
@@ -143,11 +143,11 @@ extension SessionResult {
     /// A participant's data, empty when it may not be read, or `nil` when its znode does not stand.
     fileprivate func dataUnlessMissing() throws(ZooKeeperError) -> [UInt8]? {
         if case .failure(let error) = self, error.code == .noAuth { return [] }
-        return try unlessMissing()?.data.data
+        return try replyIfExists()?.data.data
     }
 
     /// The reply, or `nil` when the znode does not stand.
-    func unlessMissing() throws(ZooKeeperError) -> SessionReply? {
+    func replyIfExists() throws(ZooKeeperError) -> SessionReply? {
         switch self {
         case .success(let reply): return reply
         case .failure(let error) where error.code == .noNode: return nil

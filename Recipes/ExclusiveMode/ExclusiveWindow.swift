@@ -7,7 +7,7 @@ public struct ExclusiveWindow: Grant {
     /// The processors that were there and are paused, by name, sorted.
     public let participants: [String]
     /// The processors whose place was taken away because they did not pause; waited for until they had to stop.
-    public let forced: [String]
+    public let evicted: [String]
     /// From the request until every processor had paused.
     public let drained: Duration
     /// The processor that paused last.

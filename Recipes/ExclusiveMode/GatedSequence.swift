@@ -8,7 +8,7 @@ extension AsyncSequence where Self: Sendable, Element: Sendable {
     /// waits with the sequence until it can enter. If that wait ends with an error, because the task was cancelled or the
     /// gate stopped, the sequence keeps the element: the next ``GatedSequence/Iterator/next()``, of the same iterator or of
     /// another one of the same sequence, begins with it. Only when the last copy of the sequence and its iterators is
-    /// dropped, the element is dropped too; ``GatedSequence/takeKept()`` gives it back before that.
+    /// dropped, the element is dropped too; ``GatedSequence/takeUnprocessed()`` gives it back before that.
     ///
     /// An element comes with its permit, which lasts until the next one is asked for, or the iteration ends. So the body
     /// of a `for await` loop runs inside the gate, and a window waits for it.
@@ -48,7 +48,7 @@ public struct GatedSequence<Base: AsyncSequence & Sendable>: AsyncSequence, Send
     /// Takes the elements that were taken from the base sequence and could not enter, in order.
     ///
     /// For a program that stops: an element that is kept here is in no other place.
-    public func takeKept() -> [Base.Element] { kept.takeAll() }
+    public func takeUnprocessed() -> [Base.Element] { kept.takeAll() }
 
     /// Gives one element after the other, with at most one inside the gate.
     public struct Iterator: AsyncIteratorProtocol {

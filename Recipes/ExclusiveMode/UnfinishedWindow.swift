@@ -7,7 +7,7 @@ internal import ZooKeeper
 /// So when it exists and its signal does not, the window crashed, and its operation may still be winding down: gates stay shut
 /// and windows wait for the resume delay. Who has waited writes the record and deletes the znode.
 struct UnfinishedWindow: Sendable {
-    var text: SignalText
+    var text: SignalRecord
     var stat: ZNodeStat
 
     /// What is kept of it when it has crashed.
@@ -17,7 +17,7 @@ struct UnfinishedWindow: Sendable {
         WindowRecord(
             id: text.id, token: FencingToken(rawValue: stat.czxid.rawValue), owner: text.owner, reason: text.reason,
             requested: stat.ctime, drained: nil, ended: max(time - stat.ctime, .zero), outcome: .crashed, slowest: nil,
-            forced: [])
+            evicted: [])
     }
 }
 
@@ -51,21 +51,21 @@ extension ExclusiveMode {
 
     /// The windows without a record, as a server knows them: those that crashed, and the one that is wanted or open.
     func unfinishedWindows(_ session: LiveSession, records: [WindowRecord]) async throws -> [UnfinishedWindow] {
-        let names = try await session.flight(.children(path: windowsPath))[0].unlessMissing()?.children.names
+        let names = try await session.flight(.children(path: windowsPath))[0].replyIfExists()?.children.names
         return try await unfinishedWindows(among: names ?? [], in: session, RequestBatch(), records: records)
     }
 
     private func unfinishedWindows(
         among children: [String], in session: LiveSession, _ batch: RequestBatch, records: [WindowRecord]
     ) async throws -> [UnfinishedWindow] {
-        let ended = Set(records.filter { $0.outcome != .forcing }.map { ZNodeName($0.id) })
+        let ended = Set(records.filter { $0.outcome != .evicting }.map { ZNodeName($0.id) })
         let names = children.filter { !ended.contains(ZNodeName($0)) }
         let found = try await session.flight(names.map { .data(path: unfinishedPath($0)) }, batch: batch)
         return try zip(names, found).compactMap { name, result in
             // One that may not be read is not of participants who share their rights.
             if case .failure(let error) = result, error.code == .noAuth { return nil }
-            guard let (data, stat) = try result.unlessMissing()?.data else { return nil }
-            let text = SignalText(data)
+            guard let (data, stat) = try result.replyIfExists()?.data else { return nil }
+            let text = SignalRecord(data)
             return text.keepsRecords && text.id.hasBytes(of: name) ? UnfinishedWindow(text: text, stat: stat) : nil
         }
     }
@@ -76,8 +76,8 @@ extension ExclusiveMode {
     func record(_ crash: WindowCrash, in session: LiveSession) async throws -> Bool {
         let requests = crash.windows.map { SessionRequest.data(path: unfinishedPath($0.text.id)) }
         let results = try await session.flight([.data(path: windowsPath)] + requests)
-        let left = try zip(crash.windows, results.dropFirst()).filter { try $1.unlessMissing() != nil }.map(\.0)
-        guard !left.isEmpty, let (data, stat) = try results[0].unlessMissing()?.data else { return true }
+        let left = try zip(crash.windows, results.dropFirst()).filter { try $1.replyIfExists() != nil }.map(\.0)
+        guard !left.isEmpty, let (data, stat) = try results[0].replyIfExists()?.data else { return true }
         let records = WindowRecord.list(data) + left.map { $0.record(noticed: crash.noticed) }
         let write = TransactionOperation.setData(
             WindowRecord.bytes(records), at: windowsPath, version: stat.dataVersion)

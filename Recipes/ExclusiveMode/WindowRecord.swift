@@ -19,7 +19,7 @@ public struct WindowRecord: Sendable, Hashable {
         /// Places of processors were taken away, and nobody has waited so far until these had to stop.
         ///
         /// Stands beside the window's own record when that ended too early; the next window waits in its place.
-        case forcing
+        case evicting = "forcing"
     }
 
     /// The window's own name.
@@ -41,7 +41,7 @@ public struct WindowRecord: Sendable, Hashable {
     /// The processor that paused last: see ``ExclusiveWindow/slowest``.
     public var slowest: String?
     /// Processors whose place was taken away because they did not pause.
-    public var forced: [String]
+    public var evicted: [String]
 }
 
 extension WindowRecord {
@@ -55,13 +55,13 @@ extension WindowRecord {
 
     /// The records as they are stored: the last ones, and of those before them what the next window must know.
     static func bytes(_ records: [WindowRecord]) -> [UInt8] {
-        let unsettled = records.dropLast(kept).filter { $0.outcome == .forcing }
+        let unsettled = records.dropLast(kept).filter { $0.outcome == .evicting }
         return Array((unsettled + records.suffix(kept)).map(\.line).joined().utf8)
     }
 
     /// How long those whose places were taken away may have gone on after that; `nil` when nobody has to wait for it.
-    var forcedFor: Duration? {
-        guard outcome == .forcing, let drained else { return nil }
+    var evictionTime: Duration? {
+        guard outcome == .evicting, let drained else { return nil }
         return drained - ended
     }
 
@@ -72,7 +72,7 @@ extension WindowRecord {
         ]
         if let drained { fields.append(("drained", drained.inMilliseconds)) }
         if let slowest { fields.append(("slowest", slowest)) }
-        fields += forced.map { ("forced", $0) }
+        fields += evicted.map { ("forced", $0) }
         return fields.map { "\($0.0)=\(Self.flat($0.1))" }.joined(separator: "\t") + "\n"
     }
 
@@ -90,7 +90,7 @@ extension WindowRecord {
             id: id, token: FencingToken(rawValue: token), owner: value("owner") ?? "", reason: value("reason") ?? "",
             requested: Duration(milliseconds: value("requested")) ?? .zero,
             drained: Duration(milliseconds: value("drained")), ended: ended, outcome: outcome,
-            slowest: value("slowest"), forced: fields.filter { $0.key == "forced" }.map { $0.value })
+            slowest: value("slowest"), evicted: fields.filter { $0.key == "forced" }.map { $0.value })
     }
 
     /// Tabs and line breaks would end a field and become spaces; a record is for people and is kept short.

@@ -35,7 +35,7 @@ extension WindowRun {
             id: request.id, token: request.token, owner: request.owner, reason: request.reason,
             requested: request.requestedAt, drained: drained, ended: clock.now - request.facts.requested,
             outcome: outcome,
-            slowest: tracker?.slowest, forced: tracker?.evicted.sorted() ?? [])
+            slowest: tracker?.slowest, evicted: tracker?.evicted.sorted() ?? [])
     }
 
     /// The most tries to remove the znodes together with writing the record.
@@ -49,7 +49,7 @@ extension WindowRun {
         var unfinished: [TransactionOperation] = [.delete(mode.unfinishedPath(request.id))]
         for _ in 0..<Self.tries where !request.session.isGone {
             let write = TransactionOperation.setData(
-                WindowRecord.bytes(records.without(forcesOf: settled) + [record]), at: mode.windowsPath,
+                WindowRecord.bytes(records.without(evictionsOf: settled) + [record]), at: mode.windowsPath,
                 version: version)
             let result = try? await request.session.flight(.multi(znodes + [write] + unfinished))[0]
             guard case .failure(let error) = result else { return }
@@ -88,7 +88,7 @@ extension WindowRun {
 
 extension [WindowRecord] {
     /// All but those of places taken away that have been waited for.
-    fileprivate func without(forcesOf settled: Set<String>) -> [WindowRecord] {
-        filter { $0.outcome != .forcing || !settled.contains($0.id) }
+    fileprivate func without(evictionsOf settled: Set<String>) -> [WindowRecord] {
+        filter { $0.outcome != .evicting || !settled.contains($0.id) }
     }
 }

@@ -37,7 +37,7 @@ struct WindowRun: Sendable {
         }
         let window = ExclusiveWindow(
             fencingToken: request.token, participants: drained.tracker.paused.sorted(),
-            forced: drained.tracker.evicted.sorted(), drained: drained.duration, slowest: drained.tracker.slowest,
+            evicted: drained.tracker.evicted.sorted(), drained: drained.duration, slowest: drained.tracker.slowest,
             holding: request.holding, loss: loss, path: mode.path, clock: clock)
         let scope = ExclusiveScope(.window, of: mode)
         defer { scope.end() }

@@ -164,15 +164,15 @@ struct WindowStateMachine: Sendable {
     private mutating func awaitEarlierWindows(
         crashed: [String], records: [WindowRecord], now: MonotonicInstant
     ) -> Action {
-        let unsettled = records.filter { $0.outcome == .forcing && $0.id != request.id }
-        var end = unsettled.compactMap(\.forcedFor).max().map { now + $0 } ?? .distantPast
+        let unsettled = records.filter { $0.outcome == .evicting && $0.id != request.id }
+        var end = unsettled.compactMap(\.evictionTime).max().map { now + $0 } ?? .distantPast
         if !crashed.isEmpty { end = max(end, request.answered + configuration.resumeDelay) }
         settled.formUnion(unsettled.map(\.id))
         hasCrashes = !crashed.isEmpty
         guard now < end else { return recordCrashes() }
         if case .abort(let timeout) = drain.kind, request.requested + timeout < end {
             end = request.requested + timeout
-            aborting = (Set(unsettled.flatMap(\.forced) + crashed).sorted(), end)
+            aborting = (Set(unsettled.flatMap(\.evicted) + crashed).sorted(), end)
         }
         return go(.awaitEarlierWindows(until: end))
     }

@@ -86,8 +86,8 @@ struct WindowSteps {
     ) async throws -> WindowStateMachine.Event {
         guard let (records, version) = try await currentRecords() else { return .conflict }
         // An answer may have been lost.
-        if !records.contains(where: { $0.id == request.id && $0.outcome == .forcing }) {
-            var record = run.record(.forcing, drained: nil, tracker: tracker)
+        if !records.contains(where: { $0.id == request.id && $0.outcome == .evicting }) {
+            var record = run.record(.evicting, drained: nil, tracker: tracker)
             record.drained = record.ended + duration
             let write = TransactionOperation.setData(
                 WindowRecord.bytes(records + [record]), at: mode.windowsPath, version: version)
@@ -119,7 +119,7 @@ struct WindowSteps {
     /// The records as they are now; `nil` if somebody had deleted them, and they have been created again.
     private func currentRecords() async throws -> (list: [WindowRecord], version: Int32)? {
         let result = try await request.session.flight(.data(path: mode.windowsPath))[0]
-        guard let (data, stat) = try result.unlessMissing()?.data else {
+        guard let (data, stat) = try result.replyIfExists()?.data else {
             try await mode.createStructure()
             return nil
         }
@@ -144,7 +144,7 @@ struct WindowSteps {
     /// A new connection that took long to come is proved a quarter of the session timeout later.
     private func awaitValidity() async throws {
         while true {
-            let move = request.session.nextMove()
+            let move = request.session.nextValidityChange()
             if request.holding.isValid { return }
             if let reason = request.holding.lossReason { throw run.lost(reason) }
             try await move.wait()

@@ -19,7 +19,7 @@ public import ZooKeeper
 /// - This member is listed only while its znode exists. ``GroupMember/isSelf`` marks it.
 /// - The znode is maintained as a ``PersistentNode``. If another owner's znode with the same ID exists, the membership
 ///   leaves it untouched and waits until it is gone. The znode of a crashed process is removed within its session
-///   timeout. If the znode exists for longer than ``Configuration-swift.struct/duplicatePatience``, `run()` fails with
+///   timeout. If the znode exists for longer than ``Configuration-swift.struct/duplicateTimeout``, `run()` fails with
 ///   ``RecipeError/Code/duplicate``, which describes the znode. The same applies to a second membership of the same
 ///   client: it never writes or deletes the znode of the first one.
 /// - When the membership ends, it deletes only its own znode.
@@ -31,12 +31,12 @@ public final class GroupMembership: Service, Sendable {
         /// `nil` waits without limit. The time should be longer than the session timeout of the members, so that a
         /// process that restarts after a crash waits until its previous session has expired. Default: twice the
         /// client's session timeout.
-        public var duplicatePatience: Duration?
+        public var duplicateTimeout: Duration?
         /// A closure that decides whether a znode with the same ID was created by a previous process of this member.
         ///
         /// Such a znode is replaced at once. Use this only if no two processes can have the same ID at the same time,
         /// as with the pod names of a stateful set. Default: `false` for every znode.
-        public var isEarlierLife: @Sendable (StandingZNode) -> Bool = { _ in false }
+        public var isPreviousIncarnation: @Sendable (ExistingZNode) -> Bool = { _ in false }
         /// The configuration of the cache that follows the other members.
         ///
         /// Default: the default configuration of ``ChildrenCache``.
@@ -44,7 +44,7 @@ public final class GroupMembership: Service, Sendable {
 
         /// Creates a configuration with the default values for a client.
         public init(client: ZooKeeperClient) {
-            duplicatePatience = client.configuration.sessionTimeout * 2
+            duplicateTimeout = client.configuration.sessionTimeout * 2
         }
     }
 
@@ -77,7 +77,8 @@ public final class GroupMembership: Service, Sendable {
         self.id = id
         self.configuration = configuration
         node = try PersistentNode(
-            client: client, path: ZNodePath(path).appending(id).string, data: data, isOwn: configuration.isEarlierLife,
+            client: client, path: ZNodePath(path).appending(id).string, data: data,
+            isOwn: configuration.isPreviousIncarnation,
             logger: logger)
         observer = try GroupObserver(client: client, path: path, configuration: configuration.members, logger: logger)
     }
@@ -113,11 +114,11 @@ public final class GroupMembership: Service, Sendable {
 
     /// Waits until the znode of this member exists with the data that was set last.
     ///
-    /// - Throws: `ZooKeeperError` if the ensemble refuses the znode, as ``PersistentNode/waitUntilStanding()`` does;
+    /// - Throws: `ZooKeeperError` if the ensemble refuses the znode, as ``PersistentNode/waitUntilExists()`` does;
     ///   ``RecipeError`` with code `.stopped` if the membership has stopped; `CancellationError`.
     /// - Complexity: Sends no requests.
     public func waitUntilJoined() async throws {
-        try await node.waitUntilStanding()
+        try await node.waitUntilExists()
     }
 
     /// Takes part in the group until it is cancelled or shut down gracefully, and then leaves the group.
@@ -144,10 +145,10 @@ public final class GroupMembership: Service, Sendable {
 
     /// Fails if another owner's znode with the same ID has existed for too long.
     private func refuseDuplicates() async throws {
-        guard let patience = configuration.duplicatePatience else { return }
+        guard let patience = configuration.duplicateTimeout else { return }
         let clock = node.client.clock
         let timer = WakeUp()
-        let occupant = Mutex<(znode: StandingZNode, since: MonotonicInstant)?>(nil)
+        let occupant = Mutex<(znode: ExistingZNode, since: MonotonicInstant)?>(nil)
         let follower = Task { [node] in
             for await state in node.states {
                 guard case .occupied(let znode) = state else {
@@ -170,7 +171,7 @@ public final class GroupMembership: Service, Sendable {
         }
     }
 
-    private func duplicate(of znode: StandingZNode) -> RecipeError {
+    private func duplicate(of znode: ExistingZNode) -> RecipeError {
         let isOfClient = znode.stat.ephemeralOwner != nil && znode.stat.ephemeralOwner == node.client.session?.id
         return RecipeError(
             .duplicate, in: .group, path: node.path, occupant: znode,

@@ -299,7 +299,7 @@ extension PersistentNodeLoop {
 extension PersistentNodeStateMachine.Sight {
     fileprivate init(_ result: SessionResult) {
         switch result {
-        case .success(.data(let data, let stat)): self = .present(StandingZNode(data: data, stat: stat))
+        case .success(.data(let data, let stat)): self = .present(ExistingZNode(data: data, stat: stat))
         case .success: self = .failed(ZooKeeperError(.server))
         case .failure(let error): self = error.code == .noNode ? .absent : .failed(error)
         }

@@ -11,7 +11,7 @@ struct PersistentNodeStateMachine: Sendable {
     /// The result of a read.
     enum Sight: Sendable {
         case absent
-        case present(StandingZNode)
+        case present(ExistingZNode)
         /// The read failed: the connection was lost, or the server refuses the read.
         case failed(ZooKeeperError)
     }
@@ -57,7 +57,7 @@ struct PersistentNodeStateMachine: Sendable {
     /// A server may still show their znodes for a moment.
     let earlierSessions: Set<SessionID>
     /// Whether a znode of another client's session was created by a previous process of the same owner.
-    let isOwn: @Sendable (StandingZNode) -> Bool
+    let isOwn: @Sendable (ExistingZNode) -> Bool
     /// The transaction that last created the node's znode in this session.
     private(set) var creation: ZXID?
     /// Whether the answer to a creation was lost, and no read has shown its result since.
@@ -68,7 +68,7 @@ struct PersistentNodeStateMachine: Sendable {
     private var refusal: (error: ZooKeeperError, data: [UInt8])?
 
     init(
-        session: SessionID, earlierSessions: Set<SessionID>, isOwn: @escaping @Sendable (StandingZNode) -> Bool
+        session: SessionID, earlierSessions: Set<SessionID>, isOwn: @escaping @Sendable (ExistingZNode) -> Bool
     ) {
         self.session = session
         self.earlierSessions = earlierSessions
@@ -123,7 +123,7 @@ struct PersistentNodeStateMachine: Sendable {
     }
 
     private mutating func next(
-        after znode: StandingZNode, outcome: Outcome, data: [UInt8]
+        after znode: ExistingZNode, outcome: Outcome, data: [UInt8]
     ) -> (step: Step, state: PersistentNodeState?) {
         guard isCreated(znode) else {
             guard isEarlier(znode) else {
@@ -142,7 +142,7 @@ struct PersistentNodeStateMachine: Sendable {
     }
 
     /// Whether this node created a znode.
-    private mutating func isCreated(_ znode: StandingZNode) -> Bool {
+    private mutating func isCreated(_ znode: ExistingZNode) -> Bool {
         guard znode.stat.ephemeralOwner == session else { return false }
         if znode.stat.czxid == creation { return true }
         guard isCreationUncertain else { return false }
@@ -152,7 +152,7 @@ struct PersistentNodeStateMachine: Sendable {
 
     /// Whether a znode belongs to an earlier session or a previous process of this owner, and will be removed by the
     /// server.
-    private func isEarlier(_ znode: StandingZNode) -> Bool {
+    private func isEarlier(_ znode: ExistingZNode) -> Bool {
         guard let owner = znode.stat.ephemeralOwner, owner != session else { return false }
         return earlierSessions.contains(owner) || isOwn(znode)
     }

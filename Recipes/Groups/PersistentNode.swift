@@ -22,7 +22,7 @@ public import ZooKeeper
 /// - If another client writes the znode, the node restores its data. If another client deletes the znode, the node
 ///   creates it again. If this happens repeatedly, the repairs are separated by pauses of up to 5 s.
 /// - If the ensemble refuses a request, this is reported (``PersistentNodeState/refused(_:)``), logged once and thrown
-///   by ``waitUntilStanding()``. The node tries again after pauses that grow to 5 s. A server closes the connection
+///   by ``waitUntilExists()``. The node tries again after pauses that grow to 5 s. A server closes the connection
 ///   when data exceeds its `jute.maxbuffer`. The node tries again after such a loss as well. The third loss in a row
 ///   counts as a refusal with code `.dataTooLarge`, and from then on the data is sent only about every 60 s. Other data
 ///   is tried at once.
@@ -49,7 +49,7 @@ public final class PersistentNode: Service, Sendable {
 
     let client: ZooKeeperClient
     let acl: [ACL]?
-    let isOwn: @Sendable (StandingZNode) -> Bool
+    let isOwn: @Sendable (ExistingZNode) -> Bool
     let logger: Logger
     let broadcast = Broadcast(PersistentNodeState.absent)
     let shared: Mutex<Shared>
@@ -73,7 +73,7 @@ public final class PersistentNode: Service, Sendable {
     /// - Throws: `ZooKeeperError` with code `.invalidPath`.
     public init(
         client: ZooKeeperClient, path: String, data: [UInt8] = [], acl: [ACL]? = nil,
-        isOwn: @escaping @Sendable (StandingZNode) -> Bool = { _ in false }, logger: Logger = .current
+        isOwn: @escaping @Sendable (ExistingZNode) -> Bool = { _ in false }, logger: Logger = .current
     ) throws(ZooKeeperError) {
         self.path = try ZNodePath(path).string
         self.client = client
@@ -98,7 +98,7 @@ public final class PersistentNode: Service, Sendable {
 
     /// Sets the data of the znode from now on, including when it is created again.
     ///
-    /// This method returns at once and may be called at any time. ``waitUntilStanding()`` returns when the znode holds
+    /// This method returns at once and may be called at any time. ``waitUntilExists()`` returns when the znode holds
     /// the data, and throws if the ensemble refuses the data. ``write(_:)`` does both. If several values are set in a
     /// row, only the last one is certain to be written.
     /// - Parameter data: The data of the znode.
@@ -110,12 +110,12 @@ public final class PersistentNode: Service, Sendable {
     /// Sets the data and waits until the znode holds it.
     ///
     /// - Parameter data: The data of the znode.
-    /// - Throws: As ``waitUntilStanding()``. The node continues to try to write the data after an error. To give it up,
+    /// - Throws: As ``waitUntilExists()``. The node continues to try to write the data after an error. To give it up,
     ///   set other data.
     /// - Complexity: 2 requests in 1 round trip.
     public func write(_ data: [UInt8]) async throws {
         setData(data)
-        try await waitUntilStanding()
+        try await waitUntilExists()
     }
 
     /// Waits until the znode exists with the data that was set last.
@@ -125,12 +125,12 @@ public final class PersistentNode: Service, Sendable {
     ///   `.noNode` if the chroot does not exist. ``RecipeError`` with code `.stopped` if the node has stopped.
     ///   `CancellationError`.
     /// - Complexity: Sends no requests.
-    public func waitUntilStanding() async throws {
+    public func waitUntilExists() async throws {
         _ = try await standingZNode()
     }
 
     /// Waits until the znode exists with the data that was set last, and returns it.
-    func standingZNode() async throws -> StandingZNode {
+    func standingZNode() async throws -> ExistingZNode {
         var isFirst = true
         for await state in states {
             switch state {
@@ -224,7 +224,7 @@ extension PersistentNode {
         }
     }
 
-    func sees(_ znode: StandingZNode, in session: LiveSession) {
+    func sees(_ znode: ExistingZNode, in session: LiveSession) {
         shared.withLock { $0.creation = (znode.stat.czxid, session) }
     }
 
@@ -251,7 +251,7 @@ extension PersistentNode {
 ///   - logger: The logger for problems of the node.
 ///   - operation: The operation, which starts when the znode exists. When it returns or throws, the znode is deleted.
 /// - Returns: The result of `operation`.
-/// - Throws: The errors of ``PersistentNode/waitUntilStanding()`` and ``PersistentNode/run()``, or the error of
+/// - Throws: The errors of ``PersistentNode/waitUntilExists()`` and ``PersistentNode/run()``, or the error of
 ///   `operation`.
 /// - Complexity: Creating the znode takes 2 requests in 1 round trip, and deleting it takes 3 requests in 2 round
 ///   trips.
@@ -264,7 +264,7 @@ public func withPersistentNode<Result: Sendable>(
 ) async throws -> Result {
     let node = try PersistentNode(client: client, path: path, data: data, logger: logger)
     return try await running(node) {
-        try await node.waitUntilStanding()
+        try await node.waitUntilExists()
         return try await operation(node)
     }
 }

@@ -5,15 +5,15 @@ public enum PersistentNodeState: Sendable, Hashable, CustomStringConvertible {
     /// The znode does not exist, as far as is known: there is no session yet, or it is being created.
     case absent
     /// The znode exists and belongs to the current session.
-    case standing(StandingZNode)
+    case standing(ExistingZNode)
     /// The znode existed when the connection was lost.
     ///
     /// It exists until the session ends, unless another client deletes it.
-    case unconfirmed(StandingZNode)
+    case unconfirmed(ExistingZNode)
     /// Another owner's znode exists at the path.
     ///
     /// The node leaves it untouched and waits until it is gone.
-    case occupied(StandingZNode)
+    case occupied(ExistingZNode)
     /// The ensemble refuses to create the znode, or to write the data that was set last.
     ///
     /// The node tries again, with growing pauses. A znode that was created before may still exist, with its earlier
@@ -26,7 +26,7 @@ public enum PersistentNodeState: Sendable, Hashable, CustomStringConvertible {
     public var isStanding: Bool { if case .standing = self { true } else { false } }
 
     /// The znode at the path, or `nil` while none is known to exist.
-    public var znode: StandingZNode? {
+    public var znode: ExistingZNode? {
         switch self {
         case .standing(let znode), .unconfirmed(let znode), .occupied(let znode): znode
         case .absent, .refused, .stopped: nil
@@ -47,7 +47,7 @@ public enum PersistentNodeState: Sendable, Hashable, CustomStringConvertible {
 }
 
 /// A znode as it was last read.
-public struct StandingZNode: Sendable, Hashable, CustomStringConvertible {
+public struct ExistingZNode: Sendable, Hashable, CustomStringConvertible {
     /// The data of the znode.
     public var data: [UInt8]
     /// The stat of the znode; `stat.ephemeralOwner` is the session that owns it.

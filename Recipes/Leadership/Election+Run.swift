@@ -87,7 +87,7 @@ struct ElectionLoop {
         return .gaveUp
     }
 
-    private func pause(_ failure: LeadershipFailure) async -> Machine.Event {
+    private func pause(_ failure: ElectionFailure) async -> Machine.Event {
         election.tell(.failed(failure))
         if failure.isShortTerm {
             election.logger.info("Pauses between short terms", metadata: ["zookeeper.reason": "\(failure.reason)"])
@@ -95,7 +95,7 @@ struct ElectionLoop {
             election.logger.warning("Stands again after a failure", metadata: ["zookeeper.reason": "\(failure.reason)"])
         }
         let (clock, stopping) = (clock, election.stopping)
-        let end = clock.now + failure.retriesAfter
+        let end = clock.now + failure.retryDelay
         await race({ _ = try? await clock.sleep(until: end) }, { _ = try? await stopping.wait() })
         return .paused
     }
@@ -112,7 +112,7 @@ struct ElectionLoop {
 
 extension ElectionStateMachine.Problem {
     init(_ error: any Error) {
-        self.init(reason: "\(error)", isForbidden: (error as? ZooKeeperError)?.code == .noAuth)
+        self.init(reason: "\(error)", isUnauthorized: (error as? ZooKeeperError)?.code == .noAuth)
     }
 }
 

@@ -12,14 +12,14 @@ struct ElectionStateMachine: Sendable {
         /// Delete the candidate znode.
         case giveUp
         /// Report a failure, and pause before rejoining the queue.
-        case pause(LeadershipFailure)
+        case pause(ElectionFailure)
         case finish(ZooKeeperError?)
     }
 
     /// The reason for a pause.
     struct Problem: Equatable {
         var reason: String
-        var isForbidden = false
+        var isUnauthorized = false
         /// Whether terms were too short.
         ///
         /// This is not a failure: the pauses after failures do not grow.
@@ -66,13 +66,13 @@ struct ElectionStateMachine: Sendable {
     private var backoff: Backoff
     private var shortTermBackoff: Backoff
     private var lastTermWasShort = false
-    private let stableAfter: Duration
+    private let retryResetInterval: Duration
     private let minimumTermDuration: Duration
 
     init(configuration: LeaderConfiguration, seed: UInt64) {
         backoff = Backoff(
             Backoff.Policy(initial: configuration.firstPause, limit: configuration.longestPause), seed: seed)
-        stableAfter = configuration.stableAfter
+        retryResetInterval = configuration.retryResetInterval
         minimumTermDuration = configuration.minimumTermDuration
         shortTermBackoff = Backoff(
             Backoff.Policy(initial: configuration.firstPause, limit: minimumTermDuration), seed: seed)
@@ -107,7 +107,7 @@ struct ElectionStateMachine: Sendable {
     }
 
     private mutating func ended(_ end: TermEnd, lasted: Duration) -> Action {
-        if lasted >= stableAfter { backoff.reset() }
+        if lasted >= retryResetInterval { backoff.reset() }
         if case .failed(let problem) = end { return giveUp(after: problem) }
         if end == .returned { backoff.reset() }
         return giveUp(after: repeatedShortTerm(end, lasted: lasted))
@@ -134,9 +134,9 @@ struct ElectionStateMachine: Sendable {
     private mutating func standAgain(after problem: Problem? = nil) -> Action {
         if isStopping { return finish() }
         guard let problem else { return go(.standing, .stand) }
-        let failure = LeadershipFailure(
-            reason: problem.reason, isForbidden: problem.isForbidden, isShortTerm: problem.isShortTerm,
-            retriesAfter: problem.isShortTerm ? shortTermBackoff.pause() : backoff.pause())
+        let failure = ElectionFailure(
+            reason: problem.reason, isUnauthorized: problem.isUnauthorized, isShortTerm: problem.isShortTerm,
+            retryDelay: problem.isShortTerm ? shortTermBackoff.pause() : backoff.pause())
         return go(.pausing, .pause(failure))
     }
 

@@ -22,7 +22,7 @@ struct ElectionEpoch: Sendable, Hashable {
     }
 
     init?(_ data: [UInt8]) {
-        let text = NodeText(data)
+        let text = KeyValueData(data)
         guard let leader = text["leader"], let candidate = text["candidate"] else { return nil }
         self.init(
             leader: leader, candidate: candidate, priority: text["priority"].flatMap { Int($0) } ?? 0,
@@ -30,7 +30,7 @@ struct ElectionEpoch: Sendable, Hashable {
     }
 
     var bytes: [UInt8] {
-        var text = NodeText()
+        var text = KeyValueData()
         text["leader"] = leader
         text["candidate"] = candidate
         text["priority"] = String(priority)

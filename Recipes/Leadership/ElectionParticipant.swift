@@ -137,7 +137,7 @@ struct Candidate: Sendable, Comparable {
 
     /// Reads one candidate, or returns `nil` if it no longer exists.
     static func read(_ name: ContenderName, in path: String, client: ZooKeeperClient) async throws -> Candidate? {
-        try await client.dataIfPresent(at: ZNodePath.child(name, of: path)).map {
+        try await client.dataIfExists(at: ZNodePath.child(name, of: path)).map {
             Candidate(name: name, data: $0.data, stat: $0.stat)
         }
     }

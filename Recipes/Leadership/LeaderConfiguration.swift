@@ -34,7 +34,7 @@ public struct LeaderConfiguration: Sendable, Hashable {
     /// The duration after which a term counts as stable.
     ///
     /// After a stable term, the pauses start again at ``firstPause``. Default: 10 s.
-    public var stableAfter: Duration = .seconds(10)
+    public var retryResetInterval: Duration = .seconds(10)
 
     /// The shortest duration of a term for the next term to follow without a pause.
     ///

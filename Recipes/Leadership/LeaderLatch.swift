@@ -89,7 +89,7 @@ public final class LeaderLatch: Service, Sendable {
     ///   `CancellationError`.
     /// - Complexity: Sends no requests.
     @discardableResult
-    public func awaitLeadership() async throws -> Term {
+    public func waitUntilLeader() async throws -> Term {
         for await _ in states {
             if let term { return term }
         }

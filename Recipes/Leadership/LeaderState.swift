@@ -12,7 +12,7 @@ public enum LeaderState: Sendable, Hashable, CustomStringConvertible {
     ///
     /// Either something failed, or several terms in a row were shorter than
     /// ``LeaderConfiguration/minimumTermDuration``.
-    case failed(LeadershipFailure)
+    case failed(ElectionFailure)
     /// `run()` has ended.
     case stopped
 
@@ -29,7 +29,7 @@ public enum LeaderState: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// The failure, while the participant pauses after it; otherwise `nil`.
-    public var failure: LeadershipFailure? {
+    public var failure: ElectionFailure? {
         if case .failed(let failure) = self { failure } else { nil }
     }
 
@@ -46,25 +46,25 @@ public enum LeaderState: Sendable, Hashable, CustomStringConvertible {
 }
 
 /// The reason why a participant cannot join the election or lead, and when it tries again.
-public struct LeadershipFailure: Sendable, Hashable, CustomStringConvertible {
+public struct ElectionFailure: Sendable, Hashable, CustomStringConvertible {
     /// A description of the failure: the error of the term's closure or of the ensemble.
     public var reason: String
     /// Whether the ensemble denies a permission (`.noAuth`), which an operator has to grant.
-    public var isForbidden: Bool
+    public var isUnauthorized: Bool
     /// Whether nothing failed, but several terms in a row were shorter than
     /// ``LeaderConfiguration/minimumTermDuration``.
     public var isShortTerm: Bool
     /// The pause before the participant rejoins the election, counted from the moment this failure was reported.
-    public var retriesAfter: Duration
+    public var retryDelay: Duration
 
     /// Creates a failure, for tests.
-    public init(reason: String, isForbidden: Bool = false, isShortTerm: Bool = false, retriesAfter: Duration) {
+    public init(reason: String, isUnauthorized: Bool = false, isShortTerm: Bool = false, retryDelay: Duration) {
         self.reason = reason
-        self.isForbidden = isForbidden
+        self.isUnauthorized = isUnauthorized
         self.isShortTerm = isShortTerm
-        self.retriesAfter = retriesAfter
+        self.retryDelay = retryDelay
     }
 
     /// A description of the failure in one line.
-    public var description: String { "\(reason); stands again after \(retriesAfter)" }
+    public var description: String { "\(reason); it rejoins after \(retryDelay)" }
 }

@@ -14,7 +14,7 @@ extension DistributedMutex {
     }
 
     /// Acquires the lock and returns the held lock, which the caller must leave.
-    func place(_ deadline: MonotonicInstant?, waits: Bool) async throws -> LockPlace {
+    func place(_ deadline: MonotonicInstant?, waits: Bool) async throws -> HeldLock {
         guard LockContext.place(key) == nil else {
             throw RecipeError(
                 .alreadyHeld, in: .lock, path: path,
@@ -24,6 +24,6 @@ extension DistributedMutex {
         let data = lockData.bytes
         let contender = Contender(
             client: client, directory: path, policy: .exclusive(.lock), data: data, waits: waits)
-        return LockPlace(try await contender.acquire(until: deadline), key: key, client: client, data: data)
+        return HeldLock(try await contender.acquire(until: deadline), key: key, client: client, data: data)
     }
 }

@@ -35,7 +35,7 @@ public final class DistributedMutex: Sendable {
     public let data: [UInt8]
 
     let client: ZooKeeperClient
-    let key: LockPlace.Key
+    let key: HeldLock.Key
 
     /// Creates a mutex without sending a request.
     ///
@@ -54,7 +54,7 @@ public final class DistributedMutex: Sendable {
         self.path = path
         self.id = id
         self.data = data
-        key = LockPlace.Key(client, path)
+        key = HeldLock.Key(client, path)
     }
 
     var lockData: LockData { LockData(participantID: id, data: data) }

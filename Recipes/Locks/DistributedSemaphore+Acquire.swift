@@ -2,7 +2,7 @@ internal import ZooKeeper
 
 extension DistributedSemaphore {
     /// Acquires leases and returns the held lock, which the caller must leave.
-    func place(_ count: Int, _ patience: Patience) async throws -> LockPlace {
+    func place(_ count: Int, _ patience: Patience) async throws -> HeldLock {
         guard (1...1000).contains(count) else {
             throw ZooKeeperError(.invalidArgument, path: path, message: "from 1 to 1000 leases can be taken at once")
         }

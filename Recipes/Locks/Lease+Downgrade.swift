@@ -36,7 +36,7 @@ extension Lease {
             if !place.isInUse { session.cleanUp(.node(path: path)) }
             return
         }
-        SharedPlaces.add(place)
+        SharedReadLocks.add(place)
     }
 
     /// Creates the read znode.

@@ -11,10 +11,10 @@ public import ZooKeeper
 public final class Lease: Sendable {
     private enum Stage: UInt8, AtomicRepresentable { case held, ended, endedInvalid }
 
-    let place: LockPlace
+    let place: HeldLock
     private let stage = Atomic(Stage.held)
 
-    init(_ place: LockPlace) {
+    init(_ place: HeldLock) {
         self.place = place
     }
 

@@ -7,7 +7,7 @@ internal import ZooKeeper
 final class LeaseReport: Sendable {
     private struct State {
         var risk = LeaseRisk()
-        var lookout: Task<Void, Never>?
+        var riskMonitor: Task<Void, Never>?
         var isOver = false
     }
 
@@ -21,7 +21,7 @@ final class LeaseReport: Sendable {
         self.session = session
     }
 
-    deinit { state.withLock { $0.lookout }?.cancel() }
+    deinit { state.withLock { $0.riskMonitor }?.cancel() }
 
     /// The state that was reported last, with the risk evaluated at this moment.
     func current(validUntil: MonotonicInstant) -> LeaseState {
@@ -41,8 +41,8 @@ final class LeaseReport: Sendable {
     func follow(_ validUntil: @escaping @Sendable () -> MonotonicInstant?) -> AsyncStream<LeaseState> {
         if let now = validUntil() { look(now) }
         state.withLock { state in
-            guard state.lookout == nil, !state.isOver else { return }
-            state.lookout = Task { [weak self, clock = client.clock, clientStates = client.states] in
+            guard state.riskMonitor == nil, !state.isOver else { return }
+            state.riskMonitor = Task { [weak self, clock = client.clock, clientStates = client.states] in
                 await race(
                     { [weak self] in
                         for await state in clientStates {
@@ -93,13 +93,13 @@ final class LeaseReport: Sendable {
     func finish(_ last: LeaseState) { end { $0.enqueueEnd(last) } }
 
     private func end(_ enqueue: (Broadcast<LeaseState>) -> Void) {
-        let lookout = state.withLock { state in
+        let riskMonitor = state.withLock { state in
             state.isOver = true
             enqueue(states)
-            defer { state.lookout = nil }
-            return state.lookout
+            defer { state.riskMonitor = nil }
+            return state.riskMonitor
         }
         states.deliver()
-        lookout?.cancel()
+        riskMonitor?.cancel()
     }
 }

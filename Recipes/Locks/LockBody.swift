@@ -2,17 +2,17 @@ internal import ZooKeeper
 
 /// The locks that the current task and its ancestors hold, the innermost last.
 enum LockContext {
-    @TaskLocal static var places: [LockPlace] = []
+    @TaskLocal static var places: [HeldLock] = []
 
     /// Returns the innermost lock at a path that still has a holder.
-    static func place(_ key: LockPlace.Key) -> LockPlace? {
+    static func place(_ key: HeldLock.Key) -> HeldLock? {
         places.last { $0.key == key && $0.isInUse }
     }
 }
 
 /// A lock, or several locks, that a body can run under.
-protocol HeldForBody: Sendable {
-    var places: [LockPlace] { get }
+protocol ScopedHold: Sendable {
+    var places: [HeldLock] { get }
     /// Whether the lock is still valid, or was valid when it was released.
     var hasHeldOn: Bool { get }
     /// The error to throw if the lock was lost.
@@ -21,8 +21,8 @@ protocol HeldForBody: Sendable {
     func end() async
 }
 
-extension Lease: HeldForBody {
-    var places: [LockPlace] { [place] }
+extension Lease: ScopedHold {
+    var places: [HeldLock] { [place] }
     var lostError: RecipeError { place.lostError }
     func end() async { await release() }
 }
@@ -30,7 +30,7 @@ extension Lease: HeldForBody {
 /// Runs bodies under locks.
 enum LockBody {
     /// Runs a body, cancels it if the lock is lost, awaits it, and then releases the lock.
-    static func run<Held: HeldForBody, Value: Sendable>(
+    static func run<Held: ScopedHold, Value: Sendable>(
         _ body: @escaping @Sendable (Held) async throws -> Value, holding held: Held
     ) async throws -> Value {
         // If the calling task was cancelled while the lock was granted, the body must not start.
@@ -42,7 +42,7 @@ enum LockBody {
         return try result.get()
     }
 
-    private static func attend<Held: HeldForBody, Value: Sendable>(
+    private static func attend<Held: ScopedHold, Value: Sendable>(
         _ body: @escaping @Sendable (Held) async throws -> Value, _ held: Held
     ) async -> Result<Value, any Error> {
         let places = LockContext.places + held.places

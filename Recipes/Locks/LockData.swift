@@ -16,7 +16,7 @@ struct LockData: Sendable, Hashable {
     ///
     /// If the znode holds a single value, it may be an ID or data, so it is returned as both.
     init(_ bytes: [UInt8]) {
-        let text = NodeText(bytes)
+        let text = KeyValueData(bytes)
         let keys = text.fields.map(\.key)
         if keys == ["owner", "data"] {
             self.init(participantID: text["owner"] ?? "", data: Array((text["data"] ?? "").utf8))
@@ -30,7 +30,7 @@ struct LockData: Sendable, Hashable {
     var bytes: [UInt8] {
         if data.isEmpty { return Array(participantID.utf8) }
         if participantID.isEmpty { return data }
-        var text = NodeText()
+        var text = KeyValueData()
         text["owner"] = participantID
         if let string = String(validating: data, as: UTF8.self) {
             text["data"] = string

@@ -81,8 +81,8 @@ public final class MultiLease: Sendable {
     }
 }
 
-extension MultiLease: HeldForBody {
-    var places: [LockPlace] { leases.map(\.place) }
+extension MultiLease: ScopedHold {
+    var places: [HeldLock] { leases.map(\.place) }
     var hasHeldOn: Bool { leases.allSatisfy(\.hasHeldOn) }
 
     var lostError: RecipeError {

@@ -16,9 +16,9 @@ public import ZooKeeper
 public final class MultiLock: Sendable {
     /// One of the locks.
     public struct Part: Sendable {
-        let key: LockPlace.Key
+        let key: HeldLock.Key
         let client: ZooKeeperClient
-        let place: @Sendable (MonotonicInstant?, _ waits: Bool) async throws -> LockPlace
+        let place: @Sendable (MonotonicInstant?, _ waits: Bool) async throws -> HeldLock
 
         /// Returns a part that acquires a mutex.
         public static func mutex(_ mutex: DistributedMutex) -> Part {
@@ -26,12 +26,12 @@ public final class MultiLock: Sendable {
         }
 
         /// Returns a part that acquires the read lock of a read-write lock.
-        public static func read(_ lock: ReadWriteLock) -> Part {
+        public static func read(_ lock: DistributedReadWriteLock) -> Part {
             Part(key: lock.key, client: lock.client) { try await lock.place(.read, $0, waits: $1) }
         }
 
         /// Returns a part that acquires the write lock of a read-write lock.
-        public static func write(_ lock: ReadWriteLock) -> Part {
+        public static func write(_ lock: DistributedReadWriteLock) -> Part {
             Part(key: lock.key, client: lock.client) { try await lock.place(.write, $0, waits: $1) }
         }
     }

@@ -46,7 +46,7 @@ extension DistributedMutex {
     }
 }
 
-extension ReadWriteLock {
+extension DistributedReadWriteLock {
     /// Asks a holder of the lock to release it; see ``DistributedMutex/requestRelease(from:reason:)``.
     ///
     /// - Parameters:
@@ -119,7 +119,7 @@ extension String {
     }
 }
 
-extension LockPlace {
+extension HeldLock {
     /// Handles a write to one of the lock's znodes: a request, or a revocation by Curator.
     func hear(_ bytes: [UInt8], at path: String) {
         guard bytes != ReleaseRequest.curatorMessage else {

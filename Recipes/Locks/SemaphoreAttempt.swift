@@ -49,7 +49,7 @@ final class SemaphoreAttempt: Sendable {
     ///
     /// - Returns: `nil` if the mutex or its session was lost, so that the acquisition must start again.
     /// - Throws: ``RecipeError``, `ZooKeeperError`, `CancellationError`. The caller must then call ``giveUp(atMost:)``.
-    func run() async throws -> LockPlace? {
+    func run() async throws -> HeldLock? {
         mutex.held.onLoss { [changes] _ in changes.signal() }
         var backoff = client.makeBackoff(.quick)
         while !session.hasEnded, mutex.held.lossReason != .znodeDeleted {
@@ -153,7 +153,7 @@ final class SemaphoreAttempt: Sendable {
     }
 
     /// Holds the leases once the session is confirmed.
-    private func hold(_ paths: [String]) async throws -> LockPlace? {
+    private func hold(_ paths: [String]) async throws -> HeldLock? {
         while !session.hasEnded {
             var batch = RequestBatch()
             let results = try await session.flight(paths.map { .exists(path: $0) }, batch: batch)
@@ -178,15 +178,15 @@ final class SemaphoreAttempt: Sendable {
         return nil
     }
 
-    private func place(_ held: [HeldNode]) -> LockPlace {
+    private func place(_ held: [HeldNode]) -> HeldLock {
         state.withLock { $0.isGranted = true }
         mutex.held.release()
         forgetWatches()
         // If the outcome of the first creation was unknown, the mutex may have a second znode.
         if case .prefix = mutex.cleanUp { session.cleanUp(mutex.cleanUp) }
-        return LockPlace(
+        return HeldLock(
             Holding(held), name: nil, cleanUp: held.map { .node(path: $0.path) },
-            key: LockPlace.Key(client, semaphore.path), client: client, data: data)
+            key: HeldLock.Key(client, semaphore.path), client: client, data: data)
     }
 
     private func createMissing() async throws {

@@ -60,7 +60,7 @@ public struct Partition: Sendable, Hashable, Identifiable, ExpressibleByStringLi
 // The content of a partition's znode, for groups whose partitions are the children of a znode.
 extension Partition {
     init(id: String, data: [UInt8]) {
-        self.init(id, preferred: Self.names(NodeText(data)["preferred"]))
+        self.init(id, preferred: Self.names(KeyValueData(data)["preferred"]))
     }
 
     /// The data of this partition's znode, for groups whose partitions are the children of a znode.
@@ -68,7 +68,7 @@ extension Partition {
     /// The data is one line such as `preferred=web3,web4`. It is empty if the partition has no preferred nodes.
     public var nodeData: [UInt8] {
         guard !preferred.isEmpty else { return [] }
-        var text = NodeText()
+        var text = KeyValueData()
         text["preferred"] = preferred.joined(separator: ",")
         return text.bytes
     }

@@ -9,30 +9,30 @@ public struct PartitionConfiguration: Sendable, Hashable {
     /// time is the node removed from the plan. If no node has a capacity, the removal changes no owner. With
     /// capacities, the node's partitions are then spread over the nodes that have room. The time counts from the moment
     /// at which this node saw the other one leave. Default: 60 s.
-    public var departureDelay: Duration = .seconds(60)
+    public var absenceTimeout: Duration = .seconds(60)
 
     /// How long a node must be in the group before it requests its partitions from their current owners.
     ///
     /// A longer time means fewer moves when a node joins and leaves repeatedly. A node takes partitions without an
     /// owner immediately. Default: 5 s.
-    public var settleTime: Duration = .seconds(5)
+    public var rebalanceDelay: Duration = .seconds(5)
 
     /// How long a node that joins observes the other members before it takes any partition.
     ///
     /// Without it, the first node of a fleet that starts together takes every partition. Default: 0 s.
-    public var gatherTime: Duration = .zero
+    public var startupDelay: Duration = .zero
 
     /// The maximum number of partitions that this node requests from their owners in any 60 s; `nil` means no limit.
     ///
     /// Partitions that this node gets because their owner has left do not count. Default: `nil`.
-    public var movesPerMinute: Int?
+    public var maximumMovesPerMinute: Int?
 
     /// The interval after which this node repeats a request to an owner that has not handed its partition over.
     ///
     /// It is an additional safeguard that should not be necessary. An owner hands a partition over as soon as its own
     /// plan agrees. An owner that keeps the partition is asked again after pauses that grow from 5 s to 5 min. If the
     /// value is `nil`, only these pauses apply. Default: `nil`.
-    public var asksAgainAfter: Duration?
+    public var handOverRetryInterval: Duration?
 
     /// The maximum size of the watched paths of this node's candidates together, in bytes.
     ///
@@ -55,13 +55,15 @@ public struct PartitionConfiguration: Sendable, Hashable {
 
     /// The validation error, or `nil` if the configuration is valid.
     var problem: String? {
-        if departureDelay < .zero { return "departureDelay is \(departureDelay); it must not be negative" }
-        if settleTime < .zero { return "settleTime is \(settleTime); it must not be negative" }
-        if gatherTime < .zero { return "gatherTime is \(gatherTime); it must not be negative" }
+        if absenceTimeout < .zero { return "absenceTimeout is \(absenceTimeout); it must not be negative" }
+        if rebalanceDelay < .zero { return "rebalanceDelay is \(rebalanceDelay); it must not be negative" }
+        if startupDelay < .zero { return "startupDelay is \(startupDelay); it must not be negative" }
         if watchBudget < 1 { return "watchBudget is \(watchBudget); it must be over 0" }
-        if let movesPerMinute, movesPerMinute < 1 { return "movesPerMinute is \(movesPerMinute); it must be over 0" }
-        if let asksAgainAfter, asksAgainAfter <= .zero {
-            return "asksAgainAfter is \(asksAgainAfter); it must be over 0"
+        if let maximumMovesPerMinute, maximumMovesPerMinute < 1 {
+            return "maximumMovesPerMinute is \(maximumMovesPerMinute); it must be over 0"
+        }
+        if let handOverRetryInterval, handOverRetryInterval <= .zero {
+            return "handOverRetryInterval is \(handOverRetryInterval); it must be over 0"
         }
         return nil
     }

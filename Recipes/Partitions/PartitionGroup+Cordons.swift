@@ -36,7 +36,7 @@ extension PartitionGroup {
     ) async throws {
         let mark = try mark(of: id, at: path)
         try await requireGroup(at: path, client: client)
-        var text = NodeText()
+        var text = KeyValueData()
         text["note"] = reason
         let data = text.bytes
         while true {

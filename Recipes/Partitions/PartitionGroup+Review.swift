@@ -93,7 +93,7 @@ extension PartitionGroupStateMachine {
             }
             return
         }
-        let earliest = max(standing.since + configuration.settleTime, seat.notBefore ?? .distantPast)
+        let earliest = max(standing.since + configuration.rebalanceDelay, seat.notBefore ?? .distantPast)
         if seat.isSeeking {
             repeatAsking(id, &seat, now: now)
         } else if now < earliest {
@@ -103,8 +103,8 @@ extension PartitionGroupStateMachine {
                 seat.warmth = .warming
                 actions.append(.warmUp(seat.partition))
             }
-        } else if seat.isPaidFor || budget.take(now: now) {
-            (seat.isPaidFor, seat.isSeeking, seat.askedAt) = (true, true, now)
+        } else if seat.isCharged || budget.take(now: now) {
+            (seat.isCharged, seat.isSeeking, seat.askedAt) = (true, true, now)
             actions.append(.seek(id))
             repeatAsking(id, &seat, now: now)
         } else {
@@ -113,7 +113,7 @@ extension PartitionGroupStateMachine {
     }
 
     private mutating func repeatAsking(_ id: String, _ seat: inout PartitionSeat, now: MonotonicInstant) {
-        guard let interval = configuration.asksAgainAfter, let askedAt = seat.askedAt else { return }
+        guard let interval = configuration.handOverRetryInterval, let askedAt = seat.askedAt else { return }
         if askedAt + interval <= now {
             seat.askedAt = now
             actions.append(.stopSeeking(id))
@@ -151,7 +151,7 @@ struct PartitionSeat: Sendable {
     var warmth = Warmth.cold
     var isSeeking = false
     /// Whether the move budget has been charged for the next term.
-    var isPaidFor = false
+    var isCharged = false
     var askedAt: MonotonicInstant?
     /// The candidates of the nodes that have requested the partition, by participant ID.
     var asks: [ZNodeName: ContenderName] = [:]
@@ -176,12 +176,12 @@ struct PartitionSeat: Sendable {
         if case .waiting(let position?) = state { position > 0 } else { false }
     }
 
-    mutating func take(_ state: LeaderState, settleTime: Duration, now: MonotonicInstant) {
+    mutating func take(_ state: LeaderState, rebalanceDelay: Duration, now: MonotonicInstant) {
         let wasLeading = isLeading
         self.state = state
-        if let failure = state.failure { notBefore = now + failure.retriesAfter + settleTime }
+        if let failure = state.failure { notBefore = now + failure.retryDelay + rebalanceDelay }
         if isLeading {
-            (isSeeking, isPaidFor, failures) = (false, false, 0)
+            (isSeeking, isCharged, failures) = (false, false, 0)
         }
         if wasLeading, !isLeading {
             (asks, handingOverTo, retryAt, warmth) = ([:], nil, nil, .cold)

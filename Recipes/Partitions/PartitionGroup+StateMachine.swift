@@ -93,8 +93,8 @@ struct PartitionGroupStateMachine: Sendable {
         self.configuration = configuration
         self.warmsUp = warmsUp
         self.candidateBytes = candidateBytes
-        roster = PartitionRoster(own: own, delay: configuration.departureDelay)
-        budget = MoveBudget(limit: configuration.movesPerMinute)
+        roster = PartitionRoster(own: own, delay: configuration.absenceTimeout)
+        budget = MoveBudget(limit: configuration.maximumMovesPerMinute)
     }
 
     /// Processes inputs and returns the resulting actions.
@@ -125,7 +125,7 @@ struct PartitionGroupStateMachine: Sendable {
     /// The time of the first plan; `nil` while the group, the cordons or this node's membership are unknown.
     var planDue: MonotonicInstant? {
         guard hasStood, roster.cordons != nil, let knownSince else { return nil }
-        return knownSince + configuration.gatherTime
+        return knownSince + configuration.startupDelay
     }
 
     /// Processes one input.
@@ -192,7 +192,7 @@ struct PartitionGroupStateMachine: Sendable {
 
     private mutating func take(_ state: LeaderState, of id: String, now: MonotonicInstant) {
         guard let before = seats[id] else { return }
-        seats[id]?.take(state, settleTime: configuration.settleTime, now: now)
+        seats[id]?.take(state, rebalanceDelay: configuration.rebalanceDelay, now: now)
         let isLeading = state.isLeading
         if isLeading, !before.isLeading { moves.began += 1 }
         if !isLeading, before.isLeading { moves.ended += 1 }

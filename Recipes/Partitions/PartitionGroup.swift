@@ -28,10 +28,10 @@ public import ZooKeeper
 ///   partition, and its node rejoins the election. It pauses first if the worker threw an error, or if terms shorter
 ///   than ``LeaderConfiguration/minimumTermDuration`` follow one another.
 /// - If an owner leaves gracefully, the next node in line takes over at once; otherwise when the owner's session ends.
-/// - A node that comes back gets its partitions back. It waits for ``PartitionConfiguration/settleTime``, prepares with
+/// - A node that comes back gets its partitions back. It waits for ``PartitionConfiguration/rebalanceDelay``, prepares with
 ///   `warmUp`, and sends a request to each owner. The owner ends its worker and hands the partition over directly.
 ///   Nothing polls.
-/// - The plan keeps the partitions of a node that has left for ``PartitionConfiguration/departureDelay``. During this
+/// - The plan keeps the partitions of a node that has left for ``PartitionConfiguration/absenceTimeout``. During this
 ///   time only the partitions of that node move.
 ///
 /// A partition uses the znodes of a ``LeaderSelector`` at `PATH/partitions/<id>`, with the node's participant ID. JVM

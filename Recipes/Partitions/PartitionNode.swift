@@ -77,7 +77,7 @@ extension PartitionNode {
     /// A missing or invalid weight is read as 1, a missing or invalid capacity as no limit. A negative capacity is read
     /// as 0.
     init(name: String, data: [UInt8]) {
-        let text = NodeText(data)
+        let text = KeyValueData(data)
         self.init(
             name, weight: text["weight"].flatMap(Double.init) ?? 1, capacity: text["capacity"].flatMap { Int($0) },
             isCordoned: text["cordoned"] == "yes")
@@ -86,7 +86,7 @@ extension PartitionNode {
     }
 
     var bytes: [UInt8] {
-        var text = NodeText()
+        var text = KeyValueData()
         text["weight"] = String(weight)
         text["capacity"] = capacity.map { String($0) }
         text["cordoned"] = isCordoned ? "yes" : "no"

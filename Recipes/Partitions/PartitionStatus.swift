@@ -95,7 +95,7 @@ extension PartitionGroup {
 
     private static func cordons(at path: String, client: ZooKeeperClient) async throws -> [ZNodeName: String] {
         let notes = try await client.childrenWithData(of: cordons(in: path)).map { mark in
-            (ZNodeName(mark.name), NodeText(try mark.read())["note"] ?? "")
+            (ZNodeName(mark.name), KeyValueData(try mark.read())["note"] ?? "")
         }
         return Dictionary(notes) { first, _ in first }
     }
@@ -121,7 +121,7 @@ extension PartitionGroup {
     ) async throws -> PartitionStatus.Entry {
         let queue = queue(of: partition, in: path)
         let owner = try await Candidate.first(in: queue, client: client)
-        let written = try await client.dataIfPresent(at: ElectionEpoch.path(of: queue))
+        let written = try await client.dataIfExists(at: ElectionEpoch.path(of: queue))
         let epoch = written.flatMap { ElectionEpoch($0.data) }
         let isInOffice = owner.map { epoch?.candidate.hasBytes(of: $0.name.string) ?? false } ?? false
         return PartitionStatus.Entry(

@@ -5,8 +5,8 @@ internal import ZooKeeperRecipes
 extension RunRecord {
     var bytes: [UInt8] { text.bytes }
 
-    private var text: NodeText {
-        var text = NodeText()
+    private var text: KeyValueData {
+        var text = KeyValueData()
         text["period"] = period
         text["kind"] = kind.rawValue
         text["state"] = state.rawValue
@@ -21,7 +21,7 @@ extension RunRecord {
         text["started"] = started.map(UniversalTime.preciseText)
         text["ended"] = ended.map(UniversalTime.preciseText)
         text["explanation"] = explanation.map { String($0.prefix(Self.longest)) }
-        text["from"] = leavesOutFrom
+        text["from"] = firstSkippedPeriod
         text["checkpoint"] = checkpoint
         for attempt in previous.suffix(Self.keptAttempts) { text["attempt.\(attempt.number)"] = attempt.line }
         window?.write(to: &text)
@@ -35,7 +35,7 @@ extension RunRecord {
 
     /// Parses a record; `nil` if the data is not one.
     init?(_ data: [UInt8]) {
-        let text = NodeText(data)
+        let text = KeyValueData(data)
         guard let period = text["period"], let kind = text["kind"].flatMap(Kind.init(rawValue:)),
             let state = text["state"].flatMap(State.init(rawValue:)),
             let start = text["start"].flatMap(UniversalTime.init)?.date,
@@ -47,7 +47,7 @@ extension RunRecord {
             node: text["node"] ?? "", term: term, token: FencingToken(text: text["token"]),
             attempt: text["attempt"].flatMap { Int(digits: $0.utf8) } ?? 1, claimed: date("claimed"),
             started: date("started"), ended: date("ended"), explanation: text["explanation"],
-            leavesOutFrom: text["from"], checkpoint: text["checkpoint"],
+            firstSkippedPeriod: text["from"], checkpoint: text["checkpoint"],
             previous: text.fields.compactMap { Attempt(key: $0.key, line: $0.value) },
             window: Window(text))
     }
@@ -71,21 +71,21 @@ extension RunRecord.Attempt {
 }
 
 extension RunRecord.Window {
-    fileprivate func write(to text: inout NodeText) {
+    fileprivate func write(to text: inout KeyValueData) {
         text["window.token"] = token.description
         text["window.processors"] = String(processors)
         text["window.drained"] = drained.inMilliseconds
         text["window.slowest"] = slowest
-        text["window.forced"] = forced.isEmpty ? nil : forced.joined(separator: "\t")
+        text["window.forced"] = evicted.isEmpty ? nil : evicted.joined(separator: "\t")
         text["window.resumed"] = resumed?.inMilliseconds
     }
 
-    fileprivate init?(_ text: NodeText) {
+    fileprivate init?(_ text: KeyValueData) {
         guard let token = FencingToken(text: text["window.token"]) else { return nil }
         self.init(
             token: token, processors: text["window.processors"].flatMap { Int($0) } ?? 0,
             drained: Duration(milliseconds: text["window.drained"]) ?? .zero, slowest: text["window.slowest"],
-            forced: text["window.forced"]?.unicodeScalars.split(separator: "\t").map { String($0) } ?? [],
+            evicted: text["window.forced"]?.unicodeScalars.split(separator: "\t").map { String($0) } ?? [],
             resumed: Duration(milliseconds: text["window.resumed"]))
     }
 }

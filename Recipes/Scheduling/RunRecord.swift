@@ -11,7 +11,7 @@ public struct RunRecord: Sendable, Hashable {
         case requested
         /// An operator's request to backfill a range of past periods.
         case backfill
-        /// The start of a term of leadership, with ``Schedule/startsWithLeadership``.
+        /// The start of a term of leadership, with ``Schedule/onLeadership``.
         case term
     }
 
@@ -67,7 +67,7 @@ public struct RunRecord: Sendable, Hashable {
         /// The processor that paused last.
         public var slowest: String?
         /// The processors that were evicted because they did not pause.
-        public var forced: [String]
+        public var evicted: [String]
         /// The time from the request to pause until the processors were told to resume.
         ///
         /// `nil` while the window is open, or if it never ended properly.
@@ -103,7 +103,7 @@ public struct RunRecord: Sendable, Hashable {
     /// The reason why the run is late, was skipped or was abandoned, or the error that the task threw.
     public var explanation: String?
     /// The ID of the first period that this record covers, if it skips several: the earlier ones have no records.
-    public var leavesOutFrom: String?
+    public var firstSkippedPeriod: String?
     /// The last checkpoint of the task.
     public var checkpoint: String?
     /// The attempts before the last one.
@@ -123,7 +123,7 @@ extension RunRecord {
         self.init(
             period: period.id, kind: kind, start: period.start, end: period.end, remark: period.remark, state: state,
             node: node, term: term, token: nil, attempt: 0, claimed: nil, started: nil, ended: nil, explanation: nil,
-            leavesOutFrom: nil, checkpoint: nil, previous: [], window: nil)
+            firstSkippedPeriod: nil, checkpoint: nil, previous: [], window: nil)
     }
 
     /// Whether the record marks the progress of the schedule: it decides about its period and all earlier ones.

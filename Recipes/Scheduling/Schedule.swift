@@ -111,7 +111,7 @@ public struct Schedule: Sendable, Hashable, CustomStringConvertible {
     ///
     /// The task starts with the term. It is cancelled and awaited before the task of the next leader starts. The
     /// schedule has no periods.
-    public static let startsWithLeadership = Schedule(kind: .withLeadership)
+    public static let onLeadership = Schedule(kind: .withLeadership)
 
     var isWithLeadership: Bool { kind == .withLeadership }
 

@@ -24,7 +24,7 @@ struct SchedulePlan: Sendable {
         /// The time since when the schedule exists; earlier occurrences are not among its periods.
         var since: Date
         var records: [String: RunRecord] = [:]
-        var wishes = TaskWishes()
+        var wishes = OperatorCommands()
         var running: Running?
         /// The periods that started during a run of this term.
         ///
@@ -35,11 +35,11 @@ struct SchedulePlan: Sendable {
     /// The next action.
     enum Decision: Sendable, Hashable {
         /// Write the record, which claims the run, and start it.
-        case claim(RunRecord, isOnTime: Bool, TaskWishes?)
+        case claim(RunRecord, isOnTime: Bool, OperatorCommands?)
         /// Write the record, which starts nothing.
-        case settle(RunRecord, TaskWishes?)
+        case settle(RunRecord, OperatorCommands?)
         /// Write the remaining operator commands.
-        case wish(TaskWishes)
+        case wish(OperatorCommands)
         /// Cancel the run in progress.
         case cancelRun(because: String)
         /// Wait until an instant, or until something changes.
@@ -265,7 +265,7 @@ extension SchedulePlan {
         var record = RunRecord(period, kind: .scheduled, state: .skipped, node: node, term: situation.term)
         record.ended = situation.now
         let first = schedule.next(after: watermark(situation)).flatMap { $0.start < period.start ? $0.id : nil }
-        record.leavesOutFrom = first
+        record.firstSkippedPeriod = first
         record.explanation = why + (first.map { ", as were those from \($0) on" } ?? "")
         return record
     }

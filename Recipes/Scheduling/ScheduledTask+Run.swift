@@ -37,7 +37,7 @@ extension ScheduledTask {
             do {
                 return try await cancelWhenGracefulShutdown {
                     let skew = try await self.clock.read().skew
-                    guard skew.exceeds(self.configuration.skewLimit) else { return true }
+                    guard skew.exceeds(self.configuration.maximumClockSkew) else { return true }
                     await self.refuse(skew)
                     return false
                 }
@@ -47,8 +47,8 @@ extension ScheduledTask {
                 throw error
             } catch let error as ZooKeeperError {
                 let span = backoff.pause()
-                let failure = LeadershipFailure(
-                    reason: "\(error)", isForbidden: error.code == .noAuth, retriesAfter: span)
+                let failure = ElectionFailure(
+                    reason: "\(error)", isUnauthorized: error.code == .noAuth, retryDelay: span)
                 tell(.failed(failure))
                 await pause(span)
                 if Task.isCancelled || Task.isShuttingDownGracefully { return false }

@@ -29,7 +29,7 @@ internal import ZooKeeperRecipes
 /// has seen; see ``ScheduledRun/fencingToken``.
 ///
 /// The ensemble's clock decides when a period starts: it is the time with which the ensemble's leader stamps writes. A
-/// node whose wall clock differs by more than ``ScheduledTaskConfiguration/skewLimit`` does not lead.
+/// node whose wall clock differs by more than ``ScheduledTaskConfiguration/maximumClockSkew`` does not lead.
 ///
 /// A period takes 4 requests by the node that runs it, and a fifth one if an old record is pruned. Nodes on standby
 /// send none.

@@ -115,7 +115,7 @@ public struct ScheduledTaskConfiguration: Sendable {
     /// The maximum difference between this node's wall clock and the ensemble's clock.
     ///
     /// If the difference is larger, the node does not lead. Default: 10 s.
-    public var skewLimit: Duration = .seconds(10)
+    public var maximumClockSkew: Duration = .seconds(10)
     /// The interval at which the leader reads the ensemble's clock, at the cost of one write each.
     ///
     /// Default: 300 s.
@@ -123,7 +123,7 @@ public struct ScheduledTaskConfiguration: Sendable {
     /// The number of records to keep, in addition to those of runs that have not ended.
     ///
     /// Default: 100.
-    public var keepRuns = 100
+    public var maximumRecords = 100
     /// The configuration of the election, such as pauses and priority.
     ///
     /// Its setting for the graceful shutdown is ignored; use ``onGracefulShutdown``. Default: `LeaderConfiguration()`.
@@ -148,12 +148,13 @@ public struct ScheduledTaskConfiguration: Sendable {
                     + "as long")
         }
         let longest = Duration.seconds(36_525 * 86_400)
-        for (name, value) in [("missedAfter", missedAfter), ("skewLimit", skewLimit), ("clockInterval", clockInterval)]
-        {
+        for (name, value) in [
+            ("missedAfter", missedAfter), ("maximumClockSkew", maximumClockSkew), ("clockInterval", clockInterval),
+        ] {
             try check(
                 value > .zero && value <= longest, "\(name) is \(value); it must be over 0 and at most 100 years")
         }
-        try check(keepRuns > 0, "keepRuns is \(keepRuns); it must be over 0")
+        try check(maximumRecords > 0, "maximumRecords is \(maximumRecords); it must be over 0")
     }
 
     /// The configuration of the election.

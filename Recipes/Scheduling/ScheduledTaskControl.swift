@@ -39,7 +39,7 @@ public struct ScheduledTaskControl: Sendable {
     /// - Throws: `RecipeError` with code `.notFound` if no node has ever led the task; `ZooKeeperError`;
     ///   `CancellationError`.
     /// - Complexity: 2 requests in 2 round trips.
-    public func wishes() async throws -> TaskWishes {
+    public func wishes() async throws -> OperatorCommands {
         try await client.recipeSteps { try await read() }.wishes
     }
 
@@ -53,7 +53,7 @@ public struct ScheduledTaskControl: Sendable {
     /// - Throws: The same errors as ``change(_:)``.
     /// - Complexity: That of ``change(_:)``.
     public func pause(reason: String) async throws {
-        try await change { $0.pause = TaskWishes.Pause(reason: reason, by: self.id) }
+        try await change { $0.pause = OperatorCommands.Pause(reason: reason, by: self.id) }
     }
 
     /// Resumes the schedule, whoever paused it.
@@ -98,7 +98,7 @@ public struct ScheduledTaskControl: Sendable {
                 .invalidArgument, in: .scheduledTask, path: path,
                 message: "the range ends at \(through), before it begins at \(from)")
         }
-        try await change { $0.backfill = TaskWishes.Backfill(from: from, through: through, by: self.id) }
+        try await change { $0.backfill = OperatorCommands.Backfill(from: from, through: through, by: self.id) }
     }
 
     /// Decides about a run whose node died and that waits for an operator.
@@ -106,16 +106,16 @@ public struct ScheduledTaskControl: Sendable {
     /// - Parameters:
     ///   - period: The ID of the run's period.
     ///   - answer: The decision.
-    /// - Throws: `RecipeError` with code `.notAsked` if the period's run does not wait for a decision; the same errors
+    /// - Throws: `RecipeError` with code `.notAwaitingDecision` if the period's run does not wait for a decision; the same errors
     ///   as ``change(_:)``.
     /// - Complexity: 1 request, and those of ``change(_:)``.
-    public func answer(_ period: String, _ answer: TaskWishes.Answer) async throws {
+    public func answer(_ period: String, _ answer: OperatorCommands.Answer) async throws {
         let record = try await ScheduledTaskHistory(client: client, path: path).run(period)
         guard record?.state == .awaitingOperator else {
             // If no node has ever led the task, that is the error to report.
             if record == nil { _ = try await wishes() }
             throw RecipeError(
-                .notAsked, in: .scheduledTask, path: path,
+                .notAwaitingDecision, in: .scheduledTask, path: path,
                 message: "\(period) is \(record?.state.rawValue ?? "unknown"), and waits for no decision")
         }
         try await change { $0.answers[period] = answer }
@@ -130,7 +130,7 @@ public struct ScheduledTaskControl: Sendable {
     ///   attempts; `ZooKeeperError`, such as `.noAuth`; `CancellationError`. If `isOutcomeUnknown` of a
     ///   `ZooKeeperError` is true, the response was lost: check ``wishes()``.
     /// - Complexity: 3 requests in 3 round trips for each attempt.
-    public func change(_ edit: @Sendable (inout TaskWishes) -> Void) async throws {
+    public func change(_ edit: @Sendable (inout OperatorCommands) -> Void) async throws {
         for _ in 0..<100 {
             let (present, version) = try await client.recipeSteps { try await read() }
             var wishes = present
@@ -147,12 +147,12 @@ public struct ScheduledTaskControl: Sendable {
         throw RecipeError(.conflict, in: .scheduledTask, path: path)
     }
 
-    private func read() async throws -> (wishes: TaskWishes, version: Int32) {
+    private func read() async throws -> (wishes: OperatorCommands, version: Int32) {
         let control = TaskPaths(path).control
         try await client.sync(control)
         do {
             let (data, stat) = try await client.data(at: control)
-            return (TaskWishes(data), stat.dataVersion)
+            return (OperatorCommands(data), stat.dataVersion)
         } catch let error as ZooKeeperError where error.code == .noNode {
             throw RecipeError(
                 .notFound, in: .scheduledTask, path: path,

@@ -47,7 +47,7 @@ public struct ScheduledTaskHistory: Sendable {
     /// - Throws: `ZooKeeperError`, such as `.noAuth`; `CancellationError`.
     /// - Complexity: 1 request.
     public func run(_ period: String) async throws -> RunRecord? {
-        try await client.recipeSteps { try await client.dataIfPresent(at: TaskPaths(path).run(period)) }
+        try await client.recipeSteps { try await client.dataIfExists(at: TaskPaths(path).run(period)) }
             .flatMap { RunRecord($0.data) }
     }
 

@@ -16,11 +16,11 @@ public enum ScheduledTaskState: Sendable, Hashable, CustomStringConvertible {
     /// This node runs the task.
     case running(period: String, attempt: Int)
     /// This node leads, and an operator or a failed run has paused the task.
-    case paused(TaskWishes.Pause)
+    case paused(OperatorCommands.Pause)
     /// This node leads, and a run whose node died waits for an operator's decision.
     case awaitingOperator(period: String)
     /// The election or the comparison of the clocks failed; this node tries again after a pause.
-    case failed(LeadershipFailure)
+    case failed(ElectionFailure)
     /// `run()` has ended.
     case stopped
 

@@ -31,7 +31,7 @@ extension Scheduler {
         while true {
             do {
                 let (data, stat) = try await client.data(at: paths.runs)
-                let since = NodeText(data)["since"].flatMap(UniversalTime.init)?.date
+                let since = KeyValueData(data)["since"].flatMap(UniversalTime.init)?.date
                 return since ?? Date(timeIntervalSince1970: stat.ctime.inSeconds)
             } catch let error as ZooKeeperError where error.code == .noNode {
                 try await createIfMissing(paths.runs)
@@ -77,7 +77,7 @@ extension Scheduler {
         while true {
             do {
                 let (data, stat) = try await client.data(at: paths.control)
-                return take(TaskWishes(data), stat)
+                return take(OperatorCommands(data), stat)
             } catch let error as ZooKeeperError where error.code == .noNode {
                 try await createIfMissing(paths.control)
             }
@@ -87,7 +87,7 @@ extension Scheduler {
     /// Stores operator commands.
     ///
     /// An older response never replaces a newer one.
-    private func take(_ wishes: TaskWishes, _ stat: ZNodeStat) {
+    private func take(_ wishes: OperatorCommands, _ stat: ZNodeStat) {
         let isNew = state.withLock { state in
             guard state.wishesStat.map({ $0.mzxid < stat.mzxid || $0.czxid != stat.czxid }) ?? true else {
                 return false
@@ -105,7 +105,7 @@ extension Scheduler {
         while !Task.isCancelled {
             do {
                 let (data, stat, watch) = try await client.watchData(at: paths.control, share: nil)
-                take(TaskWishes(data), stat)
+                take(OperatorCommands(data), stat)
                 backoff.reset()
                 _ = try await watch.event()
             } catch {
@@ -151,7 +151,8 @@ extension Scheduler {
     /// - Throws: ``StoreConflict``; `RecipeError` with code `.lost`; `ZooKeeperError`, such as `.noAuth`;
     ///   `CancellationError`.
     /// - Complexity: 1 write in 1 round trip.
-    func store(_ record: RunRecord, wishes: TaskWishes? = nil, window: ExclusiveWindow? = nil) async throws -> ZNodeStat
+    func store(_ record: RunRecord, wishes: OperatorCommands? = nil, window: ExclusiveWindow? = nil) async throws
+        -> ZNodeStat
     {
         let (known, wishesVersion) = state.withLock { ($0.records[record.period], $0.wishesStat?.dataVersion) }
         var operations = known == nil ? [TransactionOperation.create(paths.run(record.period))] : []
@@ -175,7 +176,7 @@ extension Scheduler {
     }
 
     /// Writes the remaining operator commands.
-    func store(_ wishes: TaskWishes) async throws {
+    func store(_ wishes: OperatorCommands) async throws {
         let version = state.withLock { $0.wishesStat?.dataVersion }
         let stats = try await write([.setData(wishes.bytes, at: paths.control, version: version)], window: nil) {
             let (data, stat) = try await self.client.data(at: self.paths.control)
@@ -220,7 +221,7 @@ extension Scheduler {
 
     /// Deletes the oldest records beyond the number to keep.
     func prune() async {
-        let surplus = state.withLock { $0.records.surplus(keep: configuration.keepRuns) }
+        let surplus = state.withLock { $0.records.surplus(keep: configuration.maximumRecords) }
         guard !surplus.isEmpty else { return }
         for period in surplus {
             do {

@@ -150,10 +150,10 @@ extension Scheduler {
             edit(&record)
             // A recorded end is final, even if its response was lost and this node does not know about it.
             if !before.isOpen, before != record.state { throw RecipeError(.notRunning, in: .scheduledTask, path: path) }
-            var wishes: TaskWishes?
+            var wishes: OperatorCommands?
             if let note, present.pause == nil {
                 wishes = present
-                wishes?.pause = TaskWishes.Pause(reason: note, by: task.id)
+                wishes?.pause = OperatorCommands.Pause(reason: note, by: task.id)
             }
             do {
                 _ = try await store(record, wishes: wishes, window: window)
@@ -170,7 +170,7 @@ extension RunRecord.Window {
     init(_ window: ExclusiveWindow) {
         self.init(
             token: window.fencingToken, processors: window.participants.count, drained: window.drained,
-            slowest: window.slowest, forced: window.forced, resumed: nil)
+            slowest: window.slowest, evicted: window.evicted, resumed: nil)
     }
 }
 

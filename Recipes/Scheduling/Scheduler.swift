@@ -23,7 +23,7 @@ final class Scheduler: Sendable {
 
     struct State {
         var records: [String: Stored] = [:]
-        var wishes = TaskWishes()
+        var wishes = OperatorCommands()
         var wishesStat: ZNodeStat?
         var active: Active?
         var queued: Set<String> = []
@@ -154,7 +154,7 @@ final class Scheduler: Sendable {
         return nil
     }
 
-    private func claim(_ record: RunRecord, isOnTime: Bool, _ wishes: TaskWishes?) async throws -> RunRecord {
+    private func claim(_ record: RunRecord, isOnTime: Bool, _ wishes: OperatorCommands?) async throws -> RunRecord {
         let running = SchedulePlan.Running(period: record.period, isOnTime: isOnTime)
         state.withLock { $0.active = Active(running: running, attempt: record.attempt) }
         do {
@@ -222,7 +222,7 @@ final class Scheduler: Sendable {
         let fresh = try await clock.read()
         time.withLock { $0 = fresh }
         // A run in progress continues; this node only does not start the next one.
-        if fresh.skew.exceeds(configuration.skewLimit), state.withLock({ $0.active == nil }) {
+        if fresh.skew.exceeds(configuration.maximumClockSkew), state.withLock({ $0.active == nil }) {
             throw ClockSkewError(skew: fresh.skew)
         }
         return .zero

@@ -13,7 +13,7 @@ public struct RecipeError: Error, Sendable, Hashable, CustomStringConvertible {
         enum Kind: Hashable {
             case lost, timedOut, notAvailable, released, stopped, alreadyHeld, upgradeNotAllowed, notReadWrite
             case queueNumbersExhausted, invalidArgument, unreadable, outcomeUnknown, overflow, duplicate, notPaused
-            case notLeading, unknownParticipant, transferRefused, notFound, notRunning, notAsked, conflict
+            case notLeading, unknownParticipant, transferRefused, notFound, notRunning, notAwaitingDecision, conflict
         }
 
         let kind: Kind
@@ -74,7 +74,7 @@ public struct RecipeError: Error, Sendable, Hashable, CustomStringConvertible {
         /// The run has already ended.
         public static let notRunning = Code(kind: .notRunning)
         /// The run of this period does not wait for an operator's answer.
-        public static let notAsked = Code(kind: .notAsked)
+        public static let notAwaitingDecision = Code(kind: .notAwaitingDecision)
         /// Other processes kept changing the same znode.
         public static let conflict = Code(kind: .conflict)
 
@@ -124,7 +124,7 @@ public struct RecipeError: Error, Sendable, Hashable, CustomStringConvertible {
     /// window.
     public var participants: [String]
     /// The znode of the member that has the ID, with code `.duplicate`.
-    public var occupant: StandingZNode?
+    public var occupant: ExistingZNode?
     /// The contents that were read after a write, with code `.outcomeUnknown`.
     public var present: VersionedValue?
     /// Details and the remedy, if the code alone is not sufficient.
@@ -143,7 +143,7 @@ public struct RecipeError: Error, Sendable, Hashable, CustomStringConvertible {
     ///   - message: Details and the remedy. Default: `nil`.
     public init(
         _ code: Code, in recipe: Recipe, path: String, reason: LossReason? = nil, participants: [String] = [],
-        occupant: StandingZNode? = nil, present: VersionedValue? = nil, message: String? = nil
+        occupant: ExistingZNode? = nil, present: VersionedValue? = nil, message: String? = nil
     ) {
         self.code = code
         self.recipe = recipe

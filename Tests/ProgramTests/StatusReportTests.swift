@@ -42,7 +42,7 @@ import Testing
         var report = report(.paused, isWindowWanted: true)
         var record = WindowRecord(
             id: "1", token: FencingToken(rawValue: 1), owner: "operator", reason: "test", requested: .seconds(60),
-            drained: .seconds(30), ended: .seconds(1), outcome: .forcing, slowest: nil, forced: ["two"])
+            drained: .seconds(30), ended: .seconds(1), outcome: .evicting, slowest: nil, evicted: ["two"])
         report.status.lastWindows = [record]
         #expect(report.lines[0].contains("a window opens at 1970-01-01T00:01:30Z"))
         #expect(report.lines[0].contains("evicted processors have ended: two"))

@@ -75,8 +75,8 @@ import ZooKeeperSimulator
         var testDescription: String { name }
     }
 
-    private static func counter(_ client: ZooKeeperClient) throws -> SharedCounter {
-        try SharedCounter(client: client, path: "/counters/one", format: .int64)
+    private static func counter(_ client: ZooKeeperClient) throws -> SharedCount {
+        try SharedCount(client: client, path: "/counters/one", format: .int64)
     }
 
     private static func value(_ client: ZooKeeperClient) throws -> SharedValue {
@@ -88,26 +88,28 @@ import ZooKeeperSimulator
     }
 
     private static let unlimited = [
-        Call(name: "SharedCounter.add") { try await counter($0).add(1) },
-        Call(name: "SharedCounter.add to a znode that exists", prepare: { _ = try await counter($0).number() }) {
+        Call(name: "SharedCount.add") { try await counter($0).add(1) },
+        Call(name: "SharedCount.add to a znode that exists", prepare: { _ = try await counter($0).number() }) {
             try await counter($0).add(1)
         },
-        Call(name: "SharedCounter.number") { _ = try await counter($0).number() },
-        Call(name: "SharedCounter.set") { _ = try await counter($0).set(1, replacing: 0) },
+        Call(name: "SharedCount.number") { _ = try await counter($0).number() },
+        Call(name: "SharedCount.set") { _ = try await counter($0).set(1, replacing: 0) },
         Call(name: "SharedValue.value") { _ = try await value($0).value() },
         Call(name: "SharedValue.update") { _ = try await value($0).update { $0 + [1] } },
         Call(name: "DistributedBarrier.set") { try await DistributedBarrier(client: $0, path: "/barrier/one").set() },
         Call(name: "DistributedBarrier.remove") { try await DistributedBarrier(client: $0, path: "/b").remove() },
         Call(name: "DistributedBarrier.isSet") { _ = try await DistributedBarrier(client: $0, path: "/b").isSet },
         Call(name: "DistributedBarrier.wait") { try await DistributedBarrier(client: $0, path: "/b").wait() },
-        Call(name: "DoubleBarrier.withBarrier") {
-            try await DoubleBarrier(client: $0, path: "/double", participants: 1).withBarrier {}
+        Call(name: "DistributedDoubleBarrier.withBarrier") {
+            try await DistributedDoubleBarrier(client: $0, path: "/double", participants: 1).withBarrier {}
         },
         Call(name: "DistributedMutex.withLock") {
             try await DistributedMutex(client: $0, path: "/locks/one").withLock { _ in }
         },
         Call(name: "DistributedMutex.queue") { _ = try await DistributedMutex(client: $0, path: "/locks/one").queue() },
-        Call(name: "ReadWriteLock.queue") { _ = try await ReadWriteLock(client: $0, path: "/locks/one").queue() },
+        Call(name: "DistributedReadWriteLock.queue") {
+            _ = try await DistributedReadWriteLock(client: $0, path: "/locks/one").queue()
+        },
         Call(name: "DistributedSemaphore.withLease") {
             try await DistributedSemaphore(client: $0, path: "/semaphores/one", limit: 1).withLease { _ in }
         },
@@ -157,23 +159,23 @@ import ZooKeeperSimulator
 
     private static func limited(_ limit: Duration) -> [Call] {
         [
-            Call(name: "SharedCounter.add") { try await counter($0).add(1, timeout: limit) },
-            Call(name: "SharedCounter.number") { _ = try await counter($0).number(timeout: limit) },
-            Call(name: "SharedCounter.set") { _ = try await counter($0).set(1, replacing: 0, timeout: limit) },
+            Call(name: "SharedCount.add") { try await counter($0).add(1, timeout: limit) },
+            Call(name: "SharedCount.number") { _ = try await counter($0).number(timeout: limit) },
+            Call(name: "SharedCount.set") { _ = try await counter($0).set(1, replacing: 0, timeout: limit) },
             Call(name: "SharedValue.value") { _ = try await value($0).value(timeout: limit) },
             Call(name: "SharedValue.update") { _ = try await value($0).update(timeout: limit) { $0 + [1] } },
             Call(name: "DistributedBarrier.wait") {
                 try await DistributedBarrier(client: $0, path: "/b").wait(timeout: limit)
             },
-            Call(name: "DoubleBarrier.withBarrier") {
-                try await DoubleBarrier(client: $0, path: "/double", participants: 1)
+            Call(name: "DistributedDoubleBarrier.withBarrier") {
+                try await DistributedDoubleBarrier(client: $0, path: "/double", participants: 1)
                     .withBarrier(timeout: limit) {}
             },
             Call(name: "DistributedMutex.withLock") {
                 try await DistributedMutex(client: $0, path: "/locks/one").withLock(timeout: limit) { _ in }
             },
-            Call(name: "ReadWriteLock.withReadLock") {
-                try await ReadWriteLock(client: $0, path: "/locks/one").withReadLock(timeout: limit) { _ in }
+            Call(name: "DistributedReadWriteLock.withReadLock") {
+                try await DistributedReadWriteLock(client: $0, path: "/locks/one").withReadLock(timeout: limit) { _ in }
             },
             Call(name: "MultiLock.withLock") {
                 let one = try DistributedMutex(client: $0, path: "/locks/one")
@@ -184,7 +186,7 @@ import ZooKeeperSimulator
                 try await DistributedSemaphore(client: $0, path: "/semaphores/one", limit: 1)
                     .withLease(timeout: limit) { _ in }
             },
-            Call(name: "SharedCounter.update") {
+            Call(name: "SharedCount.update") {
                 _ = try await counter($0).update(timeout: limit) { $0 + 1 }
             },
         ]

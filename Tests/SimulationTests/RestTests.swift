@@ -64,7 +64,9 @@ import ZooKeeperSimulator
 
     @Test func `a held lock at rest sends its proofs and does nothing else`() async throws {
         let steps = try await Self.stepsInAMinute { client in
-            try await ReadWriteLock(client: client, path: "/lock").withWriteLock { _ in try await Self.forever() }
+            try await DistributedReadWriteLock(client: client, path: "/lock").withWriteLock { _ in
+                try await Self.forever()
+            }
         }
         #expect(steps < 2000)
     }

@@ -52,7 +52,7 @@ import ZooKeeperSimulator
         #expect(run.terms >= 50 && run.terms <= 130)
         #expect(run.stopped < .milliseconds(500))
         let pauses = run.states.compactMap(\.failure)
-        #expect(pauses.count >= 48 && pauses.allSatisfy { $0.isShortTerm && $0.retriesAfter <= .seconds(1) })
+        #expect(pauses.count >= 48 && pauses.allSatisfy { $0.isShortTerm && $0.retryDelay <= .seconds(1) })
     }
 
     @Test func `so does one that resigns at once`() async throws {

@@ -198,7 +198,7 @@ private struct BarrierUser: Sendable {
 
     func main() async {
         await participant.withClient { client in
-            let barrier = try DoubleBarrier(client: client, path: BarrierScenario.path, participants: count)
+            let barrier = try DistributedDoubleBarrier(client: client, path: BarrierScenario.path, participants: count)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask {
                     for await state in client.states { log.joined(state.session?.id, by: participant) }
@@ -228,7 +228,7 @@ private struct BarrierUser: Sendable {
         }
     }
 
-    private func takePart(_ barrier: DoubleBarrier, _ client: ZooKeeperClient) async throws {
+    private func takePart(_ barrier: DistributedDoubleBarrier, _ client: ZooKeeperClient) async throws {
         let patience = patience(upTo: .seconds(5))
         let leaveTimeout = patience == nil ? self.patience(upTo: .seconds(1)) : patience
         log.begins(participant)

@@ -52,7 +52,7 @@ private struct SubtreeCaller: Sendable {
             var configuration = ChildrenCache.Configuration()
             configuration.watchBudget = participant.chance { $0.pick([1_000_000, 1_000_000, 40, 0]) }
             configuration.interval = Self.interval(configuration.watchBudget)
-            configuration.readsInFlight = participant.chance { $0.pick([1, 2, 256]) }
+            configuration.maximumConcurrentReads = participant.chance { $0.pick([1, 2, 256]) }
             try await withChildrenCache(
                 client: client, path: ChildrenScenario.root, configuration: configuration
             ) { cache in
@@ -66,7 +66,7 @@ private struct SubtreeCaller: Sendable {
             var configuration = TreeCache.Configuration()
             configuration.watchBudget = participant.chance { $0.pick([1_000_000, 1_000_000, 60]) }
             configuration.interval = Self.interval(configuration.watchBudget)
-            configuration.readsInFlight = participant.chance { $0.pick([1, 2, 256]) }
+            configuration.maximumConcurrentReads = participant.chance { $0.pick([1, 2, 256]) }
             try await withTreeCache(client: client, path: ChildrenScenario.root, configuration: configuration) {
                 cache in
                 try await watch(cache.changes, ChildrenScenario.tree)

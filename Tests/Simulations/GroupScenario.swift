@@ -198,7 +198,7 @@ private struct GroupParticipant: Sendable {
 
     private func takePart(_ client: ZooKeeperClient) async throws {
         var configuration = GroupMembership.Configuration(client: client)
-        configuration.duplicatePatience = nil
+        configuration.duplicateTimeout = nil
         let data = [UInt8](repeating: 1, count: participant.chance { $0.below(3) })
         let membership = try GroupMembership(
             client: client, path: GroupScenario.path, id: id, data: data, configuration: configuration,
@@ -223,7 +223,7 @@ private struct GroupParticipant: Sendable {
     /// Another part of the program takes part under the same id, with the same client: it is refused.
     private func runSecond(beside first: GroupMembership, _ client: ZooKeeperClient) async throws {
         var configuration = GroupMembership.Configuration(client: client)
-        configuration.duplicatePatience = nil
+        configuration.duplicateTimeout = nil
         let second = try GroupMembership(
             client: client, path: GroupScenario.path, id: id, data: [9, 9, 9, 9], configuration: configuration,
             logger: client.logger)

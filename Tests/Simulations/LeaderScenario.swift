@@ -154,7 +154,7 @@ private struct Politician: Sendable {
         var configuration = LeaderConfiguration()
         configuration.firstPause = .milliseconds(20)
         configuration.longestPause = .seconds(1)
-        configuration.stableAfter = .seconds(1)
+        configuration.retryResetInterval = .seconds(1)
         participant.chance { chance in
             configuration.acceptsTransfers = !chance.oneIn(6)
             configuration.priority = chance.pick([0, 0, 0, 1, 2])

@@ -100,7 +100,7 @@ private struct LockUser: Sendable {
 
     func main() async {
         await participant.withClient { client in
-            let lock = try ReadWriteLock(client: client, path: LockScenario.path, id: participant.name)
+            let lock = try DistributedReadWriteLock(client: client, path: LockScenario.path, id: participant.name)
             // Two users of one process share its read locks.
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for _ in 0...participant.chance({ $0.below(2) }) { group.addTask { try await use(lock) } }
@@ -109,14 +109,14 @@ private struct LockUser: Sendable {
         }
     }
 
-    private func use(_ lock: ReadWriteLock) async throws {
+    private func use(_ lock: DistributedReadWriteLock) async throws {
         while !Task.isCancelled {
             do { try await takeOnce(lock) } catch { participant.judge(error) }
             try await participant.pause(.zero ... .milliseconds(500))
         }
     }
 
-    private func takeOnce(_ lock: ReadWriteLock) async throws {
+    private func takeOnce(_ lock: DistributedReadWriteLock) async throws {
         let way = participant.chance { $0.below(10) }
         let patience = participant.chance { $0.duration(.milliseconds(1) ... .seconds(6)) }
         let reads = !writersOnly && participant.chance { $0.oneIn(2) }
@@ -132,7 +132,7 @@ private struct LockUser: Sendable {
     }
 
     /// The caller is cancelled at any time, before, with or after the grant.
-    private func takeAndChangeMind(_ lock: ReadWriteLock, reads: Bool) async throws {
+    private func takeAndChangeMind(_ lock: DistributedReadWriteLock, reads: Bool) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 if reads {

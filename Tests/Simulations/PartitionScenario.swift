@@ -28,7 +28,7 @@ package struct PartitionScenario: Scenario {
             }
         }
         // A node that is killed has to outwait its earlier life, and the owner of its partition.
-        let rest = world.profile.sessionTimeout * 8 + configuration.departureDelay + .seconds(60)
+        let rest = world.profile.sessionTimeout * 8 + configuration.absenceTimeout + .seconds(60)
         world.run(faultsFor: world.profile.trouble, rest: rest)
         world.stop()
         return log.failures(activeAgainWithin: world.profile.trouble + rest) + leftovers(partitions, in: world)
@@ -42,13 +42,13 @@ package struct PartitionScenario: Scenario {
 
     private static func configuration(_ chance: inout Chance) -> PartitionConfiguration {
         var configuration = PartitionConfiguration()
-        configuration.departureDelay = chance.pick([.zero, .seconds(1), .seconds(10)])
-        configuration.settleTime = chance.pick([.zero, .zero, .milliseconds(500), .seconds(3)])
-        configuration.gatherTime = chance.pick([.zero, .zero, .seconds(1)])
-        configuration.movesPerMinute = chance.pick([nil, nil, 6])
+        configuration.absenceTimeout = chance.pick([.zero, .seconds(1), .seconds(10)])
+        configuration.rebalanceDelay = chance.pick([.zero, .zero, .milliseconds(500), .seconds(3)])
+        configuration.startupDelay = chance.pick([.zero, .zero, .seconds(1)])
+        configuration.maximumMovesPerMinute = chance.pick([nil, nil, 6])
         configuration.terms.firstPause = .milliseconds(20)
         configuration.terms.longestPause = .seconds(1)
-        configuration.terms.stableAfter = .seconds(1)
+        configuration.terms.retryResetInterval = .seconds(1)
         return configuration
     }
 

@@ -47,7 +47,7 @@ struct SchedulePolicies: Sendable {
         configuration.missed = .all(within: .seconds(3600))
         configuration.overlap = chance.pick([.skip, .queueOne, .cancelOther])
         configuration.clockInterval = chance.pick([.seconds(2), .seconds(30)])
-        configuration.keepRuns = chance.pick([5, 1000])
+        configuration.maximumRecords = chance.pick([5, 1000])
         configuration.leadership.firstPause = .milliseconds(20)
         configuration.leadership.longestPause = .seconds(1)
         longest = chance.pick([.milliseconds(300), .seconds(3)])

@@ -133,7 +133,7 @@ private final class YearsWorld {
         var configuration = ScheduledTaskConfiguration()
         configuration.missed = .all(within: .seconds(30 * 86_400))
         configuration.clockInterval = .seconds(6 * 3600)
-        configuration.keepRuns = 20
+        configuration.maximumRecords = 20
         let (world, confined) = (Confined(self), Confined(process))
         return try ScheduledTask(
             client: client, path: "/task", id: name, name: "task", schedule: Self.makeSchedule(),

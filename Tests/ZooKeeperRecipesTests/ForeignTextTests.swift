@@ -7,9 +7,9 @@ import ZooKeeper
 @Suite struct ForeignTextTests {
     private static let hostile = "\u{1b}[31m\n2026-01-01T00:00:00+0000 critical: forged\u{202e}"
 
-    private static var znode: StandingZNode {
+    private static var znode: ExistingZNode {
         let zxid = ZXID(rawValue: 1)
-        return StandingZNode(data: Array(hostile.utf8), stat: ZNodeStat(czxid: zxid, mzxid: zxid, pzxid: zxid))
+        return ExistingZNode(data: Array(hostile.utf8), stat: ZNodeStat(czxid: zxid, mzxid: zxid, pzxid: zxid))
     }
 
     private static var descriptions: [String] {

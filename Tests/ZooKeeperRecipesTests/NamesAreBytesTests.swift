@@ -22,7 +22,7 @@ import ZooKeeper
 
     @Test func `locks at both paths are two locks`() throws {
         let client = try Self.client()
-        let keys = Self.both.map { LockPlace.Key(client, "/locks/\($0)") }
+        let keys = Self.both.map { HeldLock.Key(client, "/locks/\($0)") }
         #expect(keys[0] != keys[1] && Set(keys).count == 2)
     }
 
@@ -150,12 +150,12 @@ import ZooKeeper
     // MARK: Texts
 
     @Test func `fields of a text are told apart by bytes`() {
-        var text = NodeText()
+        var text = KeyValueData()
         text["K"] = "1"
         text["\u{212a}"] = "2"
         #expect(text["K"] == "1" && text["\u{212a}"] == "2" && text.fields.count == 2)
-        #expect(NodeText(text.bytes) == text)
-        var other = NodeText()
+        #expect(KeyValueData(text.bytes) == text)
+        var other = KeyValueData()
         other["K"] = "1"
         other["K"] = Self.composed
         var third = other

@@ -45,7 +45,7 @@ struct MemoryBenchmark: AsyncParsableCommand {
 
     private func operations(_ client: ZooKeeperClient) throws -> [(String, Operation)] {
         let mutex = try DistributedMutex(client: client, path: "/memory/mutex")
-        let lock = try ReadWriteLock(client: client, path: "/memory/lock")
+        let lock = try DistributedReadWriteLock(client: client, path: "/memory/lock")
         let semaphore = try DistributedSemaphore(client: client, path: "/memory/semaphore", limit: 2)
         let mode = try ExclusiveMode(client: client, path: "/memory/exclusive")
         return [

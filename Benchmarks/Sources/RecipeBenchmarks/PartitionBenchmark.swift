@@ -96,8 +96,8 @@ struct PartitionBenchmark: AsyncParsableCommand {
         _ index: Int, _ client: ZooKeeperClient, _ partitions: [Partition], _ nodes: Int
     ) throws -> PartitionGroup {
         var configuration = PartitionConfiguration()
-        configuration.settleTime = .zero
-        configuration.gatherTime = nodes == 1 ? .zero : .seconds(1)
+        configuration.rebalanceDelay = .zero
+        configuration.startupDelay = nodes == 1 ? .zero : .seconds(1)
         return try PartitionGroup(
             client: client, path: "/bench", node: PartitionNode("web\(index)"),
             partitions: .list(partitions), configuration: configuration, logger: makeLogger()

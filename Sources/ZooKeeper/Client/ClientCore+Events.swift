@@ -129,7 +129,7 @@ extension ClientCore {
         // What was held ends before anybody learns of the state, and before anything new can be granted.
         for (session, reason) in aftermath.ended { session.markGone(reason) }
         for (hold, reason) in aftermath.lostHolds { hold.lose(reason) }
-        aftermath.moved?.tellMove()
+        aftermath.moved?.validityChanged()
         for (sink, event) in aftermath.watchers { sink.fire(event) }
         for request in aftermath.refused { finish(request, .failure(aftermath.refusal)) }
         if !aftermath.states.isEmpty { publish(aftermath.states, number: aftermath.number) }

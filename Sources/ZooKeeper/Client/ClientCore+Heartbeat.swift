@@ -3,7 +3,7 @@ internal import Synchronization
 
 extension ClientCore {
     /// What the heartbeat loop has to do now, and when it should look again.
-    private struct Duties {
+    private struct HeartbeatWork {
         var overdue: [PendingRequest]
         var lost: [HeldNode] = []
         var unwatched: [HeldNode] = []
@@ -27,35 +27,36 @@ extension ClientCore {
     /// Proves the session while something is held, keeps it alive otherwise, and ends what has outlived its deadline.
     func heartbeats() async {
         while !Task.isCancelled {
-            let duties = state.withLock { takeDuties(&$0, now: clock.now) }
-            for request in duties.overdue { timeOut(request) }
-            for hold in duties.lost { lose(hold) }
-            for hold in duties.unwatched { hold.watch() }
-            for retry in duties.retries { retry() }
-            if duties.mayStop { stopIfDone() }
-            if let beat = duties.beat { begin(beat) }
-            await heartbeatWakeUp.wait(until: duties.nextLook, clock: clock)
+            let heartbeatWork = state.withLock { takeDuties(&$0, now: clock.now) }
+            for request in heartbeatWork.overdue { timeOut(request) }
+            for hold in heartbeatWork.lost { lose(hold) }
+            for hold in heartbeatWork.unwatched { hold.watch() }
+            for retry in heartbeatWork.retries { retry() }
+            if heartbeatWork.mayStop { stopIfDone() }
+            if let beat = heartbeatWork.beat { begin(beat) }
+            await heartbeatWakeUp.wait(until: heartbeatWork.nextLook, clock: clock)
         }
     }
 
-    private func takeDuties(_ state: inout State, now: MonotonicInstant) -> Duties {
-        var duties = Duties(overdue: state.requests.takeOverdue(now: now), mayStop: state.mayStop(now: now))
+    private func takeDuties(_ state: inout State, now: MonotonicInstant) -> HeartbeatWork {
+        var heartbeatWork = HeartbeatWork(
+            overdue: state.requests.takeOverdue(now: now), mayStop: state.mayStop(now: now))
         let due = state.held.takeDue(now: now, sessionValidUntil: state.live?.validUntil ?? .distantPast)
-        (duties.lost, duties.unwatched) = (due.lost, due.unwatched)
-        duties.retries = state.retries.takeDue(now: now)
+        (heartbeatWork.lost, heartbeatWork.unwatched) = (due.lost, due.unwatched)
+        heartbeatWork.retries = state.retries.takeDue(now: now)
         var beatAt: MonotonicInstant?
         if state.phase != .stopped, state.isConnected, let live = state.live {
             let beat = Beat(
                 session: live, establishment: state.connections.establishments, isProof: !state.held.isEmpty)
             switch state.heartbeat.next(now: now, isHolding: beat.isProof, validity: state.validity) {
             case .wait(let instant): beatAt = instant
-            case .read, .proof: duties.beat = beat
+            case .read, .proof: heartbeatWork.beat = beat
             }
         }
-        duties.nextLook = state.heartbeat.sleep(
+        heartbeatWork.nextLook = state.heartbeat.sleep(
             untilFirstOf: beatAt, due.nextLook, state.retries.due, state.nextStopCheck(now: now),
             state.requests.deadlines.first?.instant)
-        return duties
+        return heartbeatWork
     }
 
     func timeOut(_ request: PendingRequest) {

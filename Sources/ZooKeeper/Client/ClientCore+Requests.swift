@@ -148,7 +148,7 @@ extension ClientCore {
         departure.connection.submit(outgoing.encoded) { [self] reply in
             received(reply, to: outgoing, connectionNumber: number, establishment: establishment, sent: sent)
         }
-        outgoing.pending.markPassed()
+        outgoing.pending.markSent()
     }
 
     /// What an answer asks for, outside of the lock.
@@ -199,7 +199,7 @@ extension ClientCore {
             consequences.mayStop = state.phase == .closing && state.requests.isDrained
             return consequences
         }
-        consequences.moved?.tellMove()
+        consequences.moved?.validityChanged()
         let result =
             consequences.isMisplaced
             ? .failure(.otherConnection(request, isSent: true)) : encoder.decode(reply, to: request)

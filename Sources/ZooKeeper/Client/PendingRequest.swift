@@ -45,11 +45,11 @@ final class PendingRequest: Sendable {
     /// Whether it is being handed to a connection at this moment: what fails now may have been refused at once.
     var isPassing: Bool { passage.load(ordering: .acquiring) == Passage.passing }
 
-    func markPassing() {
+    func markSending() {
         passage.store(Passage.passing, ordering: .releasing)
     }
 
-    func markPassed() {
+    func markSent() {
         passage.store(Passage.passed, ordering: .releasing)
     }
 

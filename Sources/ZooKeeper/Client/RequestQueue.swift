@@ -115,7 +115,7 @@ struct RequestQueue {
 
     /// A request that was taken is about to be sent.
     mutating func willSend(_ outgoing: Outgoing) {
-        outgoing.pending.markPassing()
+        outgoing.pending.markSending()
         inFlight += 1
     }
 

@@ -77,7 +77,7 @@ extension ZooKeeperClient {
     ///
     /// - Throws: ``ZooKeeperError``: `.noAuth`; or `CancellationError`.
     /// - Complexity: One round trip.
-    public func dataIfPresent(at path: String) async throws -> (data: [UInt8], stat: ZNodeStat)? {
+    public func dataIfExists(at path: String) async throws -> (data: [UInt8], stat: ZNodeStat)? {
         try await ifPresent { try await data(at: path) }
     }
 

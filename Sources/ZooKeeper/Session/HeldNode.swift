@@ -120,7 +120,7 @@ package final class HeldNode: Sendable, Holdable {
         if reason == .znodeDeleted || reason == .sessionEnded { core.forgetHold(self) } else { core.removeHold(self) }
         guard !isReleased.load(ordering: .acquiring) else { return }
         loss.set(reason)
-        session.tellMove()
+        session.validityChanged()
     }
 
     /// Whether the watch has never been set, though it was not to be waited with any longer.
@@ -180,7 +180,7 @@ package final class HeldNode: Sendable, Holdable {
             problem.withLock { $0 = nil }
             guard stat.czxid == czxid else { return handleAbsence(in: read, isReplaced: stat.czxid > czxid) }
             read.hasFound.store(true, ordering: .relaxed)
-            uncap()
+            confirmWatch()
             tell(data, version: stat.dataVersion)
         case .failure(let error) where error.code == .noNode: handleAbsence(in: read)
         case .failure(let error) where error.code == .noAuth:
@@ -241,10 +241,10 @@ package final class HeldNode: Sendable, Holdable {
     }
 
     /// The watch is set: from here on the session's validity is the znode's.
-    func uncap() {
+    func confirmWatch() {
         let current = capNanoseconds.load(ordering: .acquiring)
         guard current != Self.lost else { return }
         _ = capNanoseconds.compareExchange(expected: current, desired: .max, ordering: .acquiringAndReleasing)
-        session.tellMove()
+        session.validityChanged()
     }
 }

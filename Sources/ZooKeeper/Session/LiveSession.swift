@@ -185,7 +185,7 @@ package final class LiveSession: Sendable {
         }.value
     }
 
-    /// Moves the validity; the caller calls ``tellMove()`` when it has left its lock.
+    /// Moves the validity; the caller calls ``validityChanged()`` when it has left its lock.
     func extend(to instant: MonotonicInstant, timeout: Duration) {
         guard !hasEnded else { return }
         validNanoseconds.store(instant.nanoseconds, ordering: .releasing)
@@ -200,13 +200,13 @@ package final class LiveSession: Sendable {
     func markEnded(_ reason: LossReason) {
         validNanoseconds.store(MonotonicInstant.distantPast.nanoseconds, ordering: .releasing)
         end.set(reason)
-        tellMove()
+        validityChanged()
     }
 
     /// Something that happens when the validity of the session, or of something held in it, may have changed.
     ///
     /// Ask for it first, then look, then wait: nothing is missed that way.
-    package func nextMove() -> OneShot<Void> {
+    package func nextValidityChange() -> OneShot<Void> {
         move.withLock { move in
             let next = move ?? OneShot()
             move = next
@@ -215,8 +215,8 @@ package final class LiveSession: Sendable {
         }
     }
 
-    /// Wakes who waits for ``nextMove()``.
-    package func tellMove() {
+    /// Wakes who waits for ``nextValidityChange()``.
+    package func validityChanged() {
         guard isMoveAwaited.load(ordering: .sequentiallyConsistent) else { return }
         let waiting = move.withLock { move in
             defer { move = nil }

@@ -46,7 +46,7 @@ struct SessionStateMachine: Sendable {
         /// Lost; the C client tries by itself.
         case lost(since: MonotonicInstant)
         /// To be closed as soon as the run loop comes by.
-        case condemned(TransportClose)
+        case closing(TransportClose)
     }
 
     /// How long a client is without a connection.
@@ -97,7 +97,7 @@ struct SessionStateMachine: Sendable {
     mutating func nextStep(now: MonotonicInstant) -> Step {
         if isStopping || failure != nil {
             if link == .none { return .finish(failure) }
-            link = .condemned(keepsSession ? .keepSession : .endSession)
+            link = .closing(keepsSession ? .keepSession : .endSession)
         }
         if let step = outageStep(now: now) { return step }
         switch link {
@@ -113,10 +113,10 @@ struct SessionStateMachine: Sendable {
             guard now >= giveUp else { return .wait(until: earlier(giveUp, nextOutageStep)) }
             pause(from: now)
             // What it says while it is being closed comes too late.
-            link = .condemned(.keepSession)
+            link = .closing(.keepSession)
             return .close(.keepSession)
         case .connected: return .wait(until: nil)
-        case .condemned(let end): return .close(end)
+        case .closing(let end): return .close(end)
         }
     }
 
@@ -176,7 +176,7 @@ struct SessionStateMachine: Sendable {
     /// - Parameter isKept: Whether the session was certainly not ended at the server by the close.
     mutating func closed(isKept: Bool) -> [Effect] {
         defer { link = .none }
-        guard !isKept, link == .condemned(.keepSession), let ended = session else { return [] }
+        guard !isKept, link == .closing(.keepSession), let ended = session else { return [] }
         session = nil
         return [.endSession(publicSession(ended))]
     }
@@ -213,7 +213,7 @@ struct SessionStateMachine: Sendable {
 
     mutating func expired() -> [Effect] {
         guard isOpen else { return [] }
-        link = .condemned(.keepSession)
+        link = .closing(.keepSession)
         guard let ended = session else { return [.wake] }
         session = nil
         return [.endSession(publicSession(ended)), .wake]
@@ -228,7 +228,7 @@ struct SessionStateMachine: Sendable {
 
     mutating func openFailed(_ text: String, now: MonotonicInstant) -> [Effect] {
         guard isOpen else { return [] }
-        link = .condemned(.keepSession)
+        link = .closing(.keepSession)
         pause(from: now)
         return [.wake]
     }
@@ -240,7 +240,7 @@ struct SessionStateMachine: Sendable {
         pausedUntil = nil
         guard isOpen else { return [.wake] }
         let lost: [Effect] = link == .connected ? session.map { [.suspend(publicSession($0))] } ?? [] : []
-        link = .condemned(.keepSession)
+        link = .closing(.keepSession)
         return lost + [.wake]
     }
 
@@ -266,7 +266,7 @@ struct SessionStateMachine: Sendable {
     private var isOpen: Bool {
         switch link {
         case .opening, .connected, .lost: true
-        case .none, .condemned: false
+        case .none, .closing: false
         }
     }
 

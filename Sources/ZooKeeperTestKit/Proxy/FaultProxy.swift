@@ -126,7 +126,7 @@ extension FaultProxy {
     /// - Parameters:
     ///   - thenCut: Whether the connection is reset at that moment.
     ///   - matches: A closure that decides to which request the reply belongs. Default: any request.
-    public func swallowNextReply(
+    public func dropNextReply(
         thenCut: Bool = false, where matches: @escaping @Sendable (ProxiedRequest) -> Bool = { _ in true }
     ) async {
         await self.change { $0.swallows.append(SwallowRule(kind: .reply, matches: matches, thenCut: thenCut)) }
@@ -139,7 +139,7 @@ extension FaultProxy {
     /// - Parameters:
     ///   - thenCut: Whether the connection is reset at that moment.
     ///   - matches: A closure that decides which request is dropped.
-    public func swallowNextRequest(
+    public func dropNextRequest(
         thenCut: Bool = false, where matches: @escaping @Sendable (ProxiedRequest) -> Bool
     ) async {
         await self.change { $0.swallows.append(SwallowRule(kind: .request, matches: matches, thenCut: thenCut)) }
@@ -148,7 +148,7 @@ extension FaultProxy {
     /// Drops the next watch event.
     ///
     /// - Parameter thenCut: Whether the connection is reset at that moment.
-    public func swallowNextWatchEvent(thenCut: Bool = false) async {
+    public func dropNextWatchEvent(thenCut: Bool = false) async {
         await self.change { $0.swallows.append(SwallowRule(kind: .watchEvent, thenCut: thenCut)) }
     }
 
@@ -178,7 +178,7 @@ extension FaultProxy {
     /// Connections that have been closed count as well.
     /// - Parameter count: The number of connections.
     /// - Throws: `CancellationError`.
-    public func awaitConnections(_ count: Int) async throws {
+    public func waitForConnections(_ count: Int) async throws {
         try await self.waitUntil { $0.connections >= count }
     }
 
@@ -210,14 +210,14 @@ extension FaultProxy {
     }
 
     /// Forgets all requests so far, so that ``nextRequest(where:)`` waits for new ones.
-    public func forgetRequests() { self.observations.update { $0.requests = [] } }
+    public func clearRequests() { self.observations.update { $0.requests = [] } }
 
     /// Waits until a single frame has been dropped and returns its request.
     ///
     /// - Returns: The request that was dropped or whose reply was dropped, or `nil` for a watch event.
     /// - Throws: `CancellationError`.
     @discardableResult
-    public func nextSwallowed() async throws -> ProxiedRequest? {
+    public func nextDropped() async throws -> ProxiedRequest? {
         try await self.observations.first { observations -> ProxiedRequest?? in
             observations.swallowed.isEmpty ? nil : .some(observations.swallowed.removeFirst())
         }

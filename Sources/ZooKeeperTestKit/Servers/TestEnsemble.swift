@@ -44,10 +44,10 @@ public final class TestEnsemble: Sendable, CustomStringConvertible {
     ///
     /// - Returns: The member that leads.
     /// - Throws: ``TestKitError`` with code `.noAnswer` if no member leads within
-    ///   ``TestServerConfiguration/readinessLimit``; `CancellationError`.
+    ///   ``TestServerConfiguration/startTimeout``; `CancellationError`.
     /// - Complexity: 1 four-letter-word command to each member, every 20 ms until there is a leader.
     public func leader() async throws -> TestServer {
-        let limit = ContinuousClock.now + self.members[0].configuration.readinessLimit
+        let limit = ContinuousClock.now + self.members[0].configuration.startTimeout
         while true {
             let leaders = await self.members(in: .leader)
             if leaders.count == 1 { return leaders[0] }

@@ -100,7 +100,7 @@ extension TestServer {
     /// ``launch()``.
     ///
     /// - Throws: ``TestKitError`` with code `.startFailed` if the process ends or takes longer than
-    ///   ``TestServerConfiguration/readinessLimit``, or with the codes of ``launch()``; `CancellationError`.
+    ///   ``TestServerConfiguration/startTimeout``, or with the codes of ``launch()``; `CancellationError`.
     /// - Complexity: As ``waitUntilServing()``.
     public func start() async throws {
         try self.launch()
@@ -218,10 +218,10 @@ extension TestServer {
     /// Waits until the server's own process serves clients, and not another process on its port.
     ///
     /// - Throws: ``TestKitError`` with code `.startFailed` if the process ends, for example because the port is in use,
-    ///   or if it takes longer than ``TestServerConfiguration/readinessLimit``; `CancellationError`.
+    ///   or if it takes longer than ``TestServerConfiguration/startTimeout``; `CancellationError`.
     /// - Complexity: 1 four-letter-word command every 15 ms.
     public func waitUntilServing() async throws {
-        let limit = ContinuousClock.now + self.configuration.readinessLimit
+        let limit = ContinuousClock.now + self.configuration.startTimeout
         while true {
             switch await self.state() {
             case .standalone, .leader, .follower, .observer: return self.run.update { $0?.hasServed = true }
@@ -229,7 +229,7 @@ extension TestServer {
             }
             guard self.running != nil else { throw self.startFailure("ended before it served") }
             guard ContinuousClock.now < limit else {
-                throw self.startFailure("does not serve after \(self.configuration.readinessLimit)")
+                throw self.startFailure("does not serve after \(self.configuration.startTimeout)")
             }
             // A server does not notify about its readiness.
             try await Task.sleep(for: .milliseconds(15))

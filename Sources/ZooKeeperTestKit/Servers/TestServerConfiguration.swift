@@ -45,7 +45,7 @@ public struct TestServerConfiguration: Sendable {
     /// The time that a server may take to become ready before its start fails.
     ///
     /// Default: 60 s.
-    public var readinessLimit: Duration = .seconds(60)
+    public var startTimeout: Duration = .seconds(60)
     /// Additional lines for the server's configuration file, which take precedence.
     ///
     /// Default: none.

@@ -20,9 +20,9 @@ struct StatusReport {
                 "a window waits for \(waiting.joined(separator: ", "))"
             } else if !status.crashedWindows.isEmpty {
                 "a window waits, because one before it crashed"
-            } else if let forcing, let until = forcing.drained {
-                "a window opens at \(Self.date(forcing.requested + until)), when the sessions of evicted processors have "
-                    + "ended: \(forcing.forced.joined(separator: ", "))"
+            } else if let evicting, let until = evicting.drained {
+                "a window opens at \(Self.date(evicting.requested + until)), when the sessions of evicted processors have "
+                    + "ended: \(evicting.evicted.joined(separator: ", "))"
             } else {
                 "a window is open"
             }
@@ -30,8 +30,8 @@ struct StatusReport {
     }
 
     /// The current window's own record of the processors that it evicted.
-    private var forcing: WindowRecord? {
-        status.lastWindows.last { $0.outcome == .forcing && $0.token == status.window?.token }
+    private var evicting: WindowRecord? {
+        status.lastWindows.last { $0.outcome == .evicting && $0.token == status.window?.token }
     }
 
     private var crashed: [String] {
@@ -52,12 +52,12 @@ struct StatusReport {
     }
 
     private var lastWindows: [String] {
-        let ended = status.lastWindows.filter { $0 != forcing }
+        let ended = status.lastWindows.filter { $0 != evicting }
         guard !ended.isEmpty else { return ["No window has ended yet."] }
         let rows = ended.suffix(10).map { record in
             [
                 Self.date(record.requested), record.outcome.rawValue, record.drained.map(Text.time) ?? "-",
-                Text.time(record.ended), record.slowest ?? "", record.forced.joined(separator: ", "), record.owner,
+                Text.time(record.ended), record.slowest ?? "", record.evicted.joined(separator: ", "), record.owner,
                 record.reason,
             ]
         }
@@ -135,7 +135,7 @@ struct StatusReport {
                 Record(
                     owner: $0.owner, reason: $0.reason, outcome: $0.outcome.rawValue,
                     requested: $0.requested.milliseconds, ended: $0.ended.milliseconds, token: $0.token.rawValue,
-                    drained: $0.drained?.milliseconds, slowest: $0.slowest, forced: $0.forced)
+                    drained: $0.drained?.milliseconds, slowest: $0.slowest, forced: $0.evicted)
             }
         }
 

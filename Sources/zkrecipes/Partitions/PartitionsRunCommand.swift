@@ -70,8 +70,8 @@ struct PartitionsRunCommand: AsyncParsableCommand {
     private func takePart(_ client: ZooKeeperClient) async throws {
         guard let source = partitions.source else { return }
         var configuration = PartitionConfiguration()
-        configuration.departureDelay = .seconds(departureDelay)
-        configuration.settleTime = .seconds(settleTime)
+        configuration.absenceTimeout = .seconds(departureDelay)
+        configuration.rebalanceDelay = .seconds(settleTime)
         let pause = actEvery.map { Duration.seconds($0) }
         let group = try PartitionGroup(
             client: client, path: path, node: PartitionNode(node, weight: weight, capacity: capacity),

@@ -119,7 +119,7 @@ struct ScheduleAnswerCommand: ScheduleWishCommand {
     @Option(help: "The run's period.")
     var period: String
     @Option(help: "rerun, resume, or skip.", transform: parseWords)
-    var decision: TaskWishes.Answer
+    var decision: OperatorCommands.Answer
 
     func validate() throws {
         guard !period.isEmpty else { throw ValidationError("--period is empty; `history` lists them.") }
@@ -171,7 +171,7 @@ extension RunRecord {
     }
 }
 
-extension TaskWishes {
+extension OperatorCommands {
     fileprivate var lines: [String] {
         var lines: [String] = []
         if let pause { lines.append("paused by \(pause.by): \(pause.reason)") }

@@ -39,7 +39,7 @@ struct ScheduleOptions: ParsableArguments {
         do {
             if let cron { return try Schedule.cron(cron, in: zone) }
             if let every { return try interval(every) }
-            return .startsWithLeadership
+            return .onLeadership
         } catch let error as ScheduleError {
             throw ValidationError("\(error)")
         }
@@ -98,8 +98,8 @@ struct SchedulePolicyOptions: ParsableArguments {
         configuration.missedAfter = .seconds(missedAfter)
         configuration.overlap = overlap
         configuration.pauseOnFailure = pauseOnFailure
-        configuration.skewLimit = .seconds(skewLimit)
-        configuration.keepRuns = keepRuns
+        configuration.maximumClockSkew = .seconds(skewLimit)
+        configuration.maximumRecords = keepRuns
         return configuration
     }
 

@@ -37,12 +37,13 @@ final class SubtreeModel {
 
     init(
         depth: Int = 1, showsRoot: Bool = false, readsData: Bool = true, watchBudget: Int = 1_000_000,
-        readsInFlight: Int = 1000, isIncluded: @escaping @Sendable (String) -> Bool = { _ in true }
+        maximumConcurrentReads: Int = 1000, isIncluded: @escaping @Sendable (String) -> Bool = { _ in true }
     ) {
         machine = Machine(
             Machine.Scope(
                 root: "/r", depth: depth, showsRoot: showsRoot, readsData: readsData, watchBudget: watchBudget,
-                pathOverhead: 4, readsInFlight: readsInFlight, interval: .seconds(30), isIncluded: isIncluded),
+                pathOverhead: 4, maximumConcurrentReads: maximumConcurrentReads, interval: .seconds(30),
+                isIncluded: isIncluded),
             now: now, seed: 1)
     }
 

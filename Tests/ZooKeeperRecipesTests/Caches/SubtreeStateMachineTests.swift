@@ -166,7 +166,7 @@ import ZooKeeper
     }
 
     @Test func `reads are in a bounded flight`() {
-        let model = SubtreeModel(readsInFlight: 7)
+        let model = SubtreeModel(maximumConcurrentReads: 7)
         model.create("/r")
         for number in 0..<100 { model.create("/r/\(number)") }
         model.connect(number: 1)
@@ -337,7 +337,7 @@ import ZooKeeper
         let isTree = seed.isMultiple(of: 2)
         let model = SubtreeModel(
             depth: isTree ? .max : 1, showsRoot: isTree, watchBudget: seed.isMultiple(of: 5) ? 60 : 1_000_000,
-            readsInFlight: Int.random(in: 1...8, using: &chance))
+            maximumConcurrentReads: Int.random(in: 1...8, using: &chance))
         let names = ["/r", "/r/a", "/r/b", "/r/c"] + (isTree ? ["/r/a/x", "/r/a/y", "/r/a/x/z", "/r/b/x"] : [])
         var number = 0
         var epoch = 1

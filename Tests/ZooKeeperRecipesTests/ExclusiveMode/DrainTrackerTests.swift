@@ -81,7 +81,7 @@ import Testing
     @Test func `what a gate reported when it reopened says nothing about a later window`() throws {
         let name = node(.read, 1, tag: "00000001")
         var tracker = DrainTracker(listing: [name], own: try own, members: [])
-        var text = ProcessorText(member: "one-00000001", name: "one", sessionTimeout: .seconds(4))
+        var text = ProcessorRecord(member: "one-00000001", name: "one", sessionTimeout: .seconds(4))
         (text.inside, text.oldest, text.state) = (3, .milliseconds(1500), .reopened)
         tracker.seen(name, data: text.bytes)
         #expect(tracker.stragglers == ["one"])
@@ -90,7 +90,7 @@ import Testing
     @Test func `what a processor publishes while draining shows`() throws {
         let name = node(.read, 1, tag: "00000001")
         var tracker = DrainTracker(listing: [name], own: try own, members: [])
-        var text = ProcessorText(member: "one-00000001", name: "one", sessionTimeout: .seconds(4))
+        var text = ProcessorRecord(member: "one-00000001", name: "one", sessionTimeout: .seconds(4))
         tracker.seen(name, data: text.bytes)
         #expect(tracker.stragglers == ["one"])
         (text.inside, text.oldest) = (3, .milliseconds(1500))
@@ -105,7 +105,7 @@ import Testing
         let (known, foreign) = (node(.read, 1, tag: "00000001"), node(.read, 2, tag: "00000002"))
         var tracker = DrainTracker(listing: [known, foreign], own: try own, members: [])
         tracker.seen(
-            known, data: ProcessorText(member: "m", name: "known", sessionTimeout: .seconds(70)).bytes)
+            known, data: ProcessorRecord(member: "m", name: "known", sessionTimeout: .seconds(70)).bytes)
         var other = tracker
         #expect(tracker.evict(assumed: .seconds(60)).wait == .seconds(70))
         #expect(other.evict(assumed: .seconds(90)).wait == .seconds(90))
@@ -132,7 +132,7 @@ import Testing
         let (first, second) = (node(.read, 1, tag: "00000001"), node(.read, 2, tag: "00000002"))
         var tracker = DrainTracker(listing: [first, second], own: try own, members: [])
         #expect(!tracker.isKnown)
-        let text = ProcessorText(member: "one-00000001", name: "one", sessionTimeout: .seconds(115))
+        let text = ProcessorRecord(member: "one-00000001", name: "one", sessionTimeout: .seconds(115))
         tracker.seen(first, data: text.bytes)
         #expect(!tracker.isKnown)
         tracker.unreadable(second)

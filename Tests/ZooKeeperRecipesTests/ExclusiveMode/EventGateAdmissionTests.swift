@@ -22,7 +22,7 @@ import ZooKeeperTransport
 
         func prove(until seconds: Int) {
             session.extend(to: MonotonicInstant(nanoseconds: 0) + .seconds(seconds), timeout: .seconds(4))
-            session.tellMove()
+            session.validityChanged()
         }
 
         /// A grant that is watched: as far as its znode goes it is valid without limit.
@@ -378,8 +378,8 @@ import ZooKeeperTransport
         let gated = events.gated(by: gate)
         let error = await #expect(throws: RecipeError.self) { for try await _ in gated {} }
         #expect(error?.code == .stopped)
-        #expect(gated.takeKept() == [1])
-        #expect(gated.takeKept().isEmpty)
+        #expect(gated.takeUnprocessed() == [1])
+        #expect(gated.takeUnprocessed().isEmpty)
     }
 
     // MARK: Permits inside permits

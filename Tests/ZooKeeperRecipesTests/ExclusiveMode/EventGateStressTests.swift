@@ -34,7 +34,7 @@ import Testing
             let hold = HeldNode(
                 path: "/base/locks/\(token)", czxid: ZXID(rawValue: token), session: session, core: client.core,
                 sureUntil: .distantPast)
-            hold.uncap()
+            hold.confirmWatch()
             let grant = gate.prepare(hold)
             gate.open(grant)
             return grant
@@ -60,7 +60,7 @@ import Testing
             while !isOver.load(ordering: .relaxed) {
                 let span = Duration.microseconds(Int.random(in: 0...200, using: &generator))
                 session.extend(to: clock.undelayed + span, timeout: .seconds(4))
-                session.tellMove()
+                session.validityChanged()
                 pause(.microseconds(50))
             }
             return 0

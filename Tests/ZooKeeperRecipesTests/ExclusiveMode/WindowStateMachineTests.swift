@@ -35,7 +35,7 @@ import Testing
         }
 
         static func data(timeout: Duration) -> [UInt8] {
-            ProcessorText(member: "processor-00000000", name: "processor", sessionTimeout: timeout).bytes
+            ProcessorRecord(member: "processor-00000000", name: "processor", sessionTimeout: timeout).bytes
         }
 
         @discardableResult
@@ -69,8 +69,8 @@ import Testing
         static func eviction(by id: String, of processor: String, for duration: Duration) -> WindowRecord {
             WindowRecord(
                 id: id, token: FencingToken(rawValue: 1), owner: id, reason: "", requested: .zero,
-                drained: .seconds(1) + duration, ended: .seconds(1), outcome: .forcing, slowest: nil,
-                forced: [processor])
+                drained: .seconds(1) + duration, ended: .seconds(1), outcome: .evicting, slowest: nil,
+                evicted: [processor])
         }
     }
 

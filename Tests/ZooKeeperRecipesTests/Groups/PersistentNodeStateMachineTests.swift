@@ -11,7 +11,7 @@ import ZooKeeper
     private let foreign = SessionID(rawValue: 9)
     private let refusal = ZooKeeperError(.noAuth)
 
-    private func machine(isOwn: @escaping @Sendable (StandingZNode) -> Bool = { _ in false }) -> Machine {
+    private func machine(isOwn: @escaping @Sendable (ExistingZNode) -> Bool = { _ in false }) -> Machine {
         Machine(session: own, earlierSessions: [earlier], isOwn: isOwn)
     }
 
@@ -24,8 +24,8 @@ import ZooKeeper
 
     private func znode(
         _ owner: SessionID?, data: [UInt8] = [1], version: Int32 = 0, czxid: Int64 = 1
-    ) -> StandingZNode {
-        StandingZNode(
+    ) -> ExistingZNode {
+        ExistingZNode(
             data: data,
             stat: ZNodeStat(
                 czxid: ZXID(rawValue: czxid), mzxid: ZXID(rawValue: czxid), pzxid: ZXID(rawValue: czxid),

@@ -19,11 +19,11 @@ import ZooKeeper
     }
 
     @Test func `states and failures say in words what they are`() {
-        let failure = LeadershipFailure(reason: "broken", retriesAfter: .seconds(1))
+        let failure = ElectionFailure(reason: "broken", retryDelay: .seconds(1))
         let states: [(LeaderState, String)] = [
             (.waiting(position: nil), "waiting"), (.waiting(position: 2), "waiting behind 2"),
             (.leading(number: 1, token: FencingToken(rawValue: 7)), "leading, term 1 with token 7"),
-            (.failed(failure), "failed: broken; stands again after 1.0 seconds"), (.stopped, "stopped"),
+            (.failed(failure), "failed: broken; it rejoins after 1.0 seconds"), (.stopped, "stopped"),
         ]
         for (state, words) in states { #expect(state.description == words) }
         #expect(LeaderState.failed(failure).failure == failure && LeaderState.stopped.failure == nil)

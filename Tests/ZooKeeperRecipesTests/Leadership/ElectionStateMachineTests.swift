@@ -12,7 +12,7 @@ import ZooKeeper
         var configuration = LeaderConfiguration()
         configuration.firstPause = .milliseconds(100)
         configuration.longestPause = .milliseconds(400)
-        configuration.stableAfter = .seconds(10)
+        configuration.retryResetInterval = .seconds(10)
         return ElectionStateMachine(configuration: configuration, seed: 1)
     }
 
@@ -25,7 +25,7 @@ import ZooKeeper
     }
 
     /// Runs a term that ends at once, and gives what follows.
-    private func fail(_ machine: inout ElectionStateMachine, lasted: Duration = .zero) -> LeadershipFailure? {
+    private func fail(_ machine: inout ElectionStateMachine, lasted: Duration = .zero) -> ElectionFailure? {
         _ = machine.handle(.elected)
         _ = machine.handle(.inOffice)
         _ = machine.handle(.termEnded(.failed(Self.problem), lasted: lasted))
@@ -38,7 +38,7 @@ import ZooKeeper
     private func term(
         _ machine: inout ElectionStateMachine, _ end: ElectionStateMachine.TermEnd = .returned,
         lasted: Duration = .milliseconds(1)
-    ) -> LeadershipFailure? {
+    ) -> ElectionFailure? {
         _ = machine.handle(.elected)
         _ = machine.handle(.inOffice)
         _ = machine.handle(.termEnded(end, lasted: lasted))
@@ -56,7 +56,7 @@ import ZooKeeper
         #expect(pauses.count == 8)
         let longest: [Duration] = [100, 200, 400, 800, 1000, 1000, 1000, 1000].map { .milliseconds($0) }
         for (pause, longest) in zip(pauses, longest) {
-            #expect(pause.retriesAfter > longest / 2 && pause.retriesAfter <= longest)
+            #expect(pause.retryDelay > longest / 2 && pause.retryDelay <= longest)
             #expect(pause.isShortTerm && pause.reason.contains("minimumTermDuration"))
         }
     }
@@ -67,14 +67,14 @@ import ZooKeeper
         for _ in 0..<6 { _ = term(&machine) }
         #expect(term(&machine, lasted: .seconds(1)) == nil)
         #expect(term(&machine) == nil)
-        #expect(term(&machine)!.retriesAfter <= .milliseconds(100))
+        #expect(term(&machine)!.retryDelay <= .milliseconds(100))
     }
 
     @Test func `pauses between short terms and pauses after failures do not lengthen each other`() {
         var machine = machine()
         _ = machine.start()
         for _ in 0..<6 { _ = term(&machine) }
-        #expect(fail(&machine)!.retriesAfter <= .milliseconds(100))
+        #expect(fail(&machine)!.retryDelay <= .milliseconds(100))
         #expect(fail(&machine)?.isShortTerm == false)
     }
 
@@ -128,7 +128,7 @@ import ZooKeeper
     @Test func `failures that follow one another quickly are followed by pauses that grow up to the longest`() {
         var machine = machine()
         _ = machine.start()
-        let pauses = (0..<5).compactMap { _ in fail(&machine)?.retriesAfter }
+        let pauses = (0..<5).compactMap { _ in fail(&machine)?.retryDelay }
         let longest: [Duration] = [100, 200, 400, 400, 400].map { .milliseconds($0) }
         #expect(pauses.count == 5)
         for (pause, longest) in zip(pauses, longest) { #expect(pause > longest / 2 && pause <= longest) }
@@ -138,24 +138,24 @@ import ZooKeeper
         var machine = machine()
         _ = machine.start()
         for _ in 0..<3 { _ = fail(&machine) }
-        #expect(fail(&machine, lasted: .seconds(10))!.retriesAfter <= .milliseconds(100))
+        #expect(fail(&machine, lasted: .seconds(10))!.retryDelay <= .milliseconds(100))
         for _ in 0..<3 { _ = fail(&machine) }
         _ = machine.handle(.elected)
         _ = machine.handle(.inOffice)
         _ = machine.handle(.termEnded(.returned, lasted: .zero))
         _ = machine.handle(.gaveUp)
-        #expect(fail(&machine)!.retriesAfter <= .milliseconds(100))
+        #expect(fail(&machine)!.retryDelay <= .milliseconds(100))
     }
 
     @Test func `a rejected candidacy is told with its reason and tried again`() {
         var machine = machine()
         _ = machine.start()
-        let forbidden = ElectionStateMachine.Problem(reason: "noAuth", isForbidden: true)
+        let forbidden = ElectionStateMachine.Problem(reason: "noAuth", isUnauthorized: true)
         guard case .pause(let failure) = machine.handle(.rejected(forbidden)) else {
             Issue.record("no pause")
             return
         }
-        #expect(failure.isForbidden && failure.reason == "noAuth" && failure.retriesAfter > .zero)
+        #expect(failure.isUnauthorized && failure.reason == "noAuth" && failure.retryDelay > .zero)
         #expect(machine.handle(.paused) == .stand)
     }
 

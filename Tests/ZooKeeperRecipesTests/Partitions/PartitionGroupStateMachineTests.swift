@@ -84,7 +84,7 @@ import ZooKeeper
     }
 
     @Test func `a node that gathers waits for others before it takes anything`() {
-        var bench = Bench(partitions: [Self.mine, Self.others]) { $0.gatherTime = .seconds(3) }
+        var bench = Bench(partitions: [Self.mine, Self.others]) { $0.startupDelay = .seconds(3) }
         #expect(bench.join([]) == [])
         #expect(bench.machine.nextTime == bench.now + .seconds(3))
         #expect(bench.tell(.members(["web1", "web2", "web3"])) == [])
@@ -92,7 +92,7 @@ import ZooKeeper
     }
 
     @Test func `the owner that should be asks once it has settled, and its owner is another`() {
-        var bench = Bench(partitions: [Self.mine]) { $0.settleTime = .seconds(5) }
+        var bench = Bench(partitions: [Self.mine]) { $0.rebalanceDelay = .seconds(5) }
         _ = bench.join(["web2"])
         #expect(bench.tell(.election("mine", Self.waiting)) == [])
         #expect(bench.machine.nextTime == bench.now + .seconds(5))
@@ -104,14 +104,14 @@ import ZooKeeper
     }
 
     @Test func `who is next in line asks for nothing`() {
-        var bench = Bench(partitions: [Self.theirs]) { $0.settleTime = .zero }
+        var bench = Bench(partitions: [Self.theirs]) { $0.rebalanceDelay = .zero }
         _ = bench.join(["web2"])
         #expect(bench.tell(.election("theirs", Self.waiting)) == [])
         #expect(bench.wait(.seconds(3600)) == [])
     }
 
     @Test func `a new session has to settle anew`() {
-        var bench = Bench(partitions: [Self.mine]) { $0.settleTime = .seconds(5) }
+        var bench = Bench(partitions: [Self.mine]) { $0.rebalanceDelay = .seconds(5) }
         _ = bench.join(["web2"])
         _ = bench.tell(.election("mine", Self.waiting))
         #expect(bench.wait(.seconds(5)) == [.seek("mine")])
@@ -180,7 +180,7 @@ import ZooKeeper
     }
 
     @Test func `a node that has gone is waited for, and nothing moves but what it had`() {
-        var bench = Bench(partitions: [Self.mine, Self.theirs, Self.others]) { $0.departureDelay = .seconds(60) }
+        var bench = Bench(partitions: [Self.mine, Self.theirs, Self.others]) { $0.absenceTimeout = .seconds(60) }
         _ = bench.join(["web2", "web3"])
         for id in ["mine", "theirs"] { _ = bench.tell(.election(id, Self.waiting)) }
         // Next in line for what the third has now.
@@ -214,7 +214,7 @@ import ZooKeeper
     }
 
     @Test func `an owner is asked only when the warm-up is done, and a warm-up that fails is tried again`() {
-        var bench = Bench(partitions: [Self.mine], warmsUp: true) { $0.settleTime = .zero }
+        var bench = Bench(partitions: [Self.mine], warmsUp: true) { $0.rebalanceDelay = .zero }
         _ = bench.join(["web2"])
         #expect(bench.tell(.election("mine", Self.waiting)) == [.warmUp(Self.mine)])
         #expect(bench.tell(.warmedUp("mine", isDone: false)) == [])
@@ -230,8 +230,8 @@ import ZooKeeper
     @Test func `the budget of moves is not exceeded in any minute`() {
         let partitions = (0..<5).map { Partition("p\($0)", preferred: ["web1", "web2"]) }
         var bench = Bench(partitions: partitions) {
-            $0.settleTime = .zero
-            $0.movesPerMinute = 2
+            $0.rebalanceDelay = .zero
+            $0.maximumMovesPerMinute = 2
         }
         _ = bench.join(["web2"])
         let first = bench.machine.handle(partitions.map { .election($0.id, Self.waiting) }, now: bench.now)
@@ -246,8 +246,8 @@ import ZooKeeper
 
     @Test func `an owner that does not answer is asked again only where that is configured`() {
         var bench = Bench(partitions: [Self.mine]) {
-            $0.settleTime = .zero
-            $0.asksAgainAfter = .seconds(30)
+            $0.rebalanceDelay = .zero
+            $0.handOverRetryInterval = .seconds(30)
         }
         _ = bench.join(["web2"])
         #expect(bench.tell(.election("mine", Self.waiting)) == [.seek("mine")])
@@ -256,11 +256,11 @@ import ZooKeeper
     }
 
     @Test func `a worker that failed asks again only after its pause and the settle time`() {
-        var bench = Bench(partitions: [Self.mine]) { $0.settleTime = .seconds(5) }
+        var bench = Bench(partitions: [Self.mine]) { $0.rebalanceDelay = .seconds(5) }
         _ = bench.join(["web2"])
         _ = bench.tell(.election("mine", Self.leading))
         _ = bench.wait(.seconds(100))
-        let failure = LeadershipFailure(reason: "broken", retriesAfter: .seconds(2))
+        let failure = ElectionFailure(reason: "broken", retryDelay: .seconds(2))
         _ = bench.tell(.election("mine", .waiting(position: nil)), .election("mine", .failed(failure)))
         #expect(bench.tell(.election("mine", .waiting(position: nil)), .election("mine", Self.waiting)) == [])
         #expect(bench.machine.nextTime == bench.now + .seconds(7))
@@ -319,7 +319,7 @@ import ZooKeeper
     }
 
     @Test func `others take what a node has that an operator cordons, and do not wait for one that has gone`() {
-        var bench = Bench(partitions: [Self.theirs, Self.others]) { $0.settleTime = .zero }
+        var bench = Bench(partitions: [Self.theirs, Self.others]) { $0.rebalanceDelay = .zero }
         _ = bench.join(["web2", "web3"])
         #expect(bench.machine.roles == ["theirs": .next])
         _ = bench.tell(.election("theirs", Self.waiting))

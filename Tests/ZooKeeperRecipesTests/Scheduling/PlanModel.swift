@@ -14,7 +14,7 @@ final class PlanModel {
     var now: Date
     var since: Date
     var records: [String: RunRecord] = [:]
-    var wishes = TaskWishes()
+    var wishes = OperatorCommands()
     var running: SchedulePlan.Running?
     var queued: Set<String> = []
     /// What was written, in order.
@@ -70,10 +70,10 @@ final class PlanModel {
         }
     }
 
-    private func write(_ record: RunRecord, _ wishes: TaskWishes?) {
+    private func write(_ record: RunRecord, _ wishes: OperatorCommands?) {
         records[record.period] = RunRecord(record.bytes)
         written.append(record)
-        if let wishes { self.wishes = TaskWishes(wishes.bytes) }
+        if let wishes { self.wishes = OperatorCommands(wishes.bytes) }
     }
 
     /// The run that is on has come to a state.

@@ -23,7 +23,7 @@ import ZooKeeper
         ]
         record.window = .init(
             token: FencingToken(rawValue: 8), processors: 3, drained: .milliseconds(40), slowest: "p3",
-            forced: ["p1", "p2"], resumed: .milliseconds(1600))
+            evicted: ["p1", "p2"], resumed: .milliseconds(1600))
         return record
     }
 
@@ -92,11 +92,11 @@ import ZooKeeper
     @Test func `wishes beyond measure are read as none`() throws {
         for date in ["9223372036854775807-01-01T00:00:00Z", "2026-02-30T00:00:00Z", "inf", "2026-01-01T1e300:00:00Z"] {
             let text = "backfill.from=\(date)\nbackfill.through=2026-01-01T00:00:00Z\nbackfill.by=ada\n"
-            #expect(TaskWishes(Array(text.utf8)).backfill == nil)
+            #expect(OperatorCommands(Array(text.utf8)).backfill == nil)
         }
-        var wishes = TaskWishes()
+        var wishes = OperatorCommands()
         wishes.backfill = .init(from: .distantPast, through: Date(timeIntervalSince1970: .infinity), by: "ada")
-        let read = try #require(TaskWishes(wishes.bytes).backfill)
+        let read = try #require(OperatorCommands(wishes.bytes).backfill)
         #expect(UniversalTime.text(read.from) == "0001-01-01T00:00:00Z")
         #expect(UniversalTime.text(read.through) == "9999-12-31T23:59:59Z")
     }
@@ -115,15 +115,15 @@ import ZooKeeper
     }
 
     @Test func `wishes are read as they were written`() throws {
-        var wishes = TaskWishes()
-        #expect(TaskWishes(wishes.bytes) == wishes)
+        var wishes = OperatorCommands()
+        #expect(OperatorCommands(wishes.bytes) == wishes)
         wishes.pause = .init(reason: "until\nnoon", by: "ada")
         wishes.requests = ["ada", "bob", "ada"]
         wishes.skips = ["", "bob"]
         wishes.backfill = .init(
             from: Date(timeIntervalSince1970: 1.5), through: Date(timeIntervalSince1970: 1e9), by: "bob")
         wishes.answers = ["2026-03-08": .resume, "2026-03-09": .skip]
-        #expect(TaskWishes(wishes.bytes) == wishes)
+        #expect(OperatorCommands(wishes.bytes) == wishes)
     }
 
     @Test func `instants are read as they were written`() throws {

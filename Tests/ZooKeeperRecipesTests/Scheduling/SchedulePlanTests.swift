@@ -76,7 +76,7 @@ import ZooKeeper
     }
 
     @Test func `an operator who is asked decides, and the schedule stands still until then`() throws {
-        for answer in [TaskWishes.Answer.rerun, .resume, .skip] {
+        for answer in [OperatorCommands.Answer.rerun, .resume, .skip] {
             let model = try running()
             model.records[day]?.checkpoint = "row 17"
             model.delivery = .atMostOnce
@@ -245,7 +245,7 @@ import ZooKeeper
 
     @Test func `nothing begins during a pause, and periods are left out with its note`() throws {
         let model = try PlanModel(at: "2026-05-03T12:00:00Z")
-        model.wishes.pause = TaskWishes.Pause(reason: "migration", by: "ada")
+        model.wishes.pause = OperatorCommands.Pause(reason: "migration", by: "ada")
         try model.move(to: "2026-05-04T06:30:00Z")
         model.settle()
         #expect(model.records[day]?.state == .skipped)
@@ -261,7 +261,7 @@ import ZooKeeper
     @Test func `a pause holds a takeover back`() throws {
         let model = try running()
         model.takeover(by: "n2")
-        model.wishes.pause = TaskWishes.Pause(reason: "look at it first", by: "ada")
+        model.wishes.pause = OperatorCommands.Pause(reason: "look at it first", by: "ada")
         model.settle()
         #expect(model.states == [day: .started])
         model.wishes.pause = nil
@@ -298,7 +298,7 @@ import ZooKeeper
     @Test func `a range is filled back, each period that is not completed once, also by another leader`() throws {
         let model = try running()
         model.end(.completed)
-        model.wishes.backfill = TaskWishes.Backfill(
+        model.wishes.backfill = OperatorCommands.Backfill(
             from: try Date("2026-05-02T00:00:00Z", strategy: .iso8601),
             through: try Date("2026-05-20T00:00:00Z", strategy: .iso8601), by: "ada")
         try model.move(to: "2026-05-04T12:00:00Z")
@@ -348,7 +348,7 @@ import ZooKeeper
 
     @Test func `durations without measure are refused, and those within bounds never overflow`() throws {
         for (name, path) in [
-            ("missedAfter", \ScheduledTaskConfiguration.missedAfter), ("skewLimit", \.skewLimit),
+            ("missedAfter", \ScheduledTaskConfiguration.missedAfter), ("maximumClockSkew", \.maximumClockSkew),
             ("clockInterval", \.clockInterval),
         ] {
             for value in [Duration.zero, .seconds(-1), .seconds(Int64.max), .seconds(36_525 * 86_400 + 1)] {
@@ -371,7 +371,7 @@ import ZooKeeper
     // MARK: Leadership
 
     @Test func `with leadership there is one run a term`() throws {
-        let model = try PlanModel(.startsWithLeadership, at: "2026-05-03T12:00:00Z")
+        let model = try PlanModel(.onLeadership, at: "2026-05-03T12:00:00Z")
         let first = try #require(model.step())
         #expect(first.kind == .term)
         model.begin()

@@ -200,7 +200,7 @@ import Testing
             "* * * * *", "0 0 29 2 *", "0 0 29 2 */7", "0 */24 L * 5L", "* 2 * * *", "30 2 * * SUN#1",
         ].map { try Schedule.cron($0, in: "America/New_York") }
         let intervals = try [1, 7, 900, 86_400, 1_576_800_000].map { try Schedule.every(.seconds($0)) }
-        return [daily, .startsWithLeadership] + crons + intervals
+        return [daily, .onLeadership] + crons + intervals
     }
 
     @Test func `every instant can be asked for, and what is answered has a name that is read again`() throws {

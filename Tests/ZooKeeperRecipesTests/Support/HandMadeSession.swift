@@ -52,7 +52,7 @@ extension LiveSession {
     func holdWatched(_ path: String, czxid: Int64, of client: ZooKeeperClient) -> HeldNode {
         let hold = HeldNode(
             path: path, czxid: ZXID(rawValue: czxid), session: self, core: client.core, sureUntil: validUntil)
-        hold.uncap()
+        hold.confirmWatch()
         return hold
     }
 }

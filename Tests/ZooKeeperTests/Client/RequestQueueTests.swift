@@ -66,7 +66,7 @@ struct RequestQueueTests {
         _ = submit(request("/a"), request("/b"), request("/c"), request("/d"))
         let sent = send()
         // This one was on its way for a while: lost with its connection.
-        sent[0].pending.markPassed()
+        sent[0].pending.markSent()
         settle(sent[0], -4)
         #expect(queue.maySend)
         settle(sent[1], -4, isPresent: false)
@@ -106,7 +106,7 @@ struct RequestQueueTests {
         for establishment in 1...3 {
             _ = submit(request("/a", size: 5000))
             let sent = try #require(send().first)
-            sent.pending.markPassed()
+            sent.pending.markSent()
             let refused = settle(sent, -4, establishment: establishment)
             #expect((refused != nil) == (establishment == 3))
         }

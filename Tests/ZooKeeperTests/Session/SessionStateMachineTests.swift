@@ -259,7 +259,7 @@ struct SessionStateMachineTests {
 @Suite
 struct SessionStateMachineInterruptionTests {
     /// Where the link can be.
-    enum Place: CaseIterable { case none, pausing, opening, connected, lost, condemned }
+    enum Place: CaseIterable { case none, pausing, opening, connected, lost, closing }
 
     private func driven(to place: Place) -> Driven {
         var driven = Driven()
@@ -273,7 +273,7 @@ struct SessionStateMachineInterruptionTests {
         case .lost:
             driven.connect()
             _ = driven.machine.disconnected(now: driven.now)
-        case .condemned:
+        case .closing:
             driven.connect()
             _ = driven.machine.replaceConnection()
         }
@@ -285,7 +285,7 @@ struct SessionStateMachineInterruptionTests {
         var driven = driven(to: place)
         let suspended: [SessionStateMachine.Effect] = place == .connected ? [.suspend(session(1, epoch: 1))] : []
         #expect(driven.machine.replaceConnection() == suspended + [.wake])
-        let hasSession = [.connected, .lost, .condemned].contains(place)
+        let hasSession = [.connected, .lost, .closing].contains(place)
         if hasSession || place == .opening { driven.close(.keepSession) }
         driven.open(["10.0.0.9:2181"], session: hasSession ? granted(1) : nil)
     }
@@ -319,7 +319,7 @@ struct SessionStateMachineInterruptionTests {
         #expect(driven.step == .finish(nil))
     }
 
-    @Test(arguments: [Place.none, .pausing, .condemned])
+    @Test(arguments: [Place.none, .pausing, .closing])
     func `what a connection says that is not wanted any more is not listened to`(place: Place) {
         var driven = driven(to: place)
         let (current, step) = (driven.machine.current, driven.step)

@@ -59,7 +59,7 @@ func leadByLatch(
 ) async throws {
     let latch = try LeaderLatch(client: client, path: path, id: id, configuration: withoutPauses)
     let runs = Task { try await latch.run() }
-    let term = try await latch.awaitLeadership()
+    let term = try await latch.waitUntilLeader()
     try await body(PeerGrant(term, at: path, client: client))
     try await latch.close()
     _ = await runs.result

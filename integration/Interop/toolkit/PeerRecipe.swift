@@ -46,10 +46,10 @@ struct PeerRecipe: Sendable {
             let mutex = try DistributedMutex(client: client, path: path, id: id)
             hold = { body in try await mutex.withLock { try await body(PeerGrant($0)) } }
         case "read":
-            let lock = try ReadWriteLock(client: client, path: path, id: id)
+            let lock = try DistributedReadWriteLock(client: client, path: path, id: id)
             hold = { body in try await lock.withReadLock { try await body(PeerGrant($0, isWriter: false)) } }
         case "write":
-            let lock = try ReadWriteLock(client: client, path: path, id: id)
+            let lock = try DistributedReadWriteLock(client: client, path: path, id: id)
             hold = { body in try await lock.withWriteLock { try await body(PeerGrant($0)) } }
         case "semaphore":
             let limit = Int(parts[1]) ?? 1

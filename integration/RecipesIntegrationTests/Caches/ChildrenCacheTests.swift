@@ -197,9 +197,9 @@ struct ChildrenCacheTests {
                 try await scene.other.create("/g/b", data: [1])
                 await scene.proxy.release()
                 await cache.live(["a": [3], "b": [1]])
-                await scene.proxy.swallowNextReply(thenCut: true) { $0.operation == .getChildrenWithStat }
+                await scene.proxy.dropNextReply(thenCut: true) { $0.operation == .getChildrenWithStat }
                 try await scene.other.delete("/g/b")
-                try await scene.proxy.nextSwallowed()
+                try await scene.proxy.nextDropped()
                 try await scene.other.create("/g/c", data: [5])
                 await cache.live(["a": [3], "c": [5]])
             }

@@ -8,8 +8,8 @@ import ZooKeeperTestKit
 struct BarrierRoundTests {
     private static let path = "/app/phase"
 
-    private func barrier(_ client: ZooKeeperClient, participants: Int = 2) throws -> DoubleBarrier {
-        try DoubleBarrier(client: client, path: Self.path, participants: participants)
+    private func barrier(_ client: ZooKeeperClient, participants: Int = 2) throws -> DistributedDoubleBarrier {
+        try DistributedDoubleBarrier(client: client, path: Self.path, participants: participants)
     }
 
     /// A participant that stays inside until it is let go.
@@ -21,7 +21,7 @@ struct BarrierRoundTests {
         let task: Task<Void, any Error>
 
         init(_ client: ZooKeeperClient, leaveTimeout: Duration? = nil) throws {
-            let barrier = try DoubleBarrier(client: client, path: BarrierRoundTests.path, participants: 2)
+            let barrier = try DistributedDoubleBarrier(client: client, path: BarrierRoundTests.path, participants: 2)
             let (inside, letGo, wasCancelled) = (inside, letGo, wasCancelled)
             task = Task {
                 try await barrier.withBarrier(leaveTimeout: leaveTimeout) {

@@ -64,10 +64,10 @@ struct DistributedBarrierTests {
     @Test func `set and remove find out what became of a lost answer`() async throws {
         try await CacheScene.with(sessionTimeout: .seconds(10)) { scene in
             let barrier = try DistributedBarrier(client: scene.client, path: "/barrier")
-            await scene.proxy.swallowNextReply(thenCut: true) { $0.operation == .createWithStat }
+            await scene.proxy.dropNextReply(thenCut: true) { $0.operation == .createWithStat }
             try await barrier.set()
             #expect(try await barrier.isSet)
-            await scene.proxy.swallowNextReply(thenCut: true) { $0.operation == .delete }
+            await scene.proxy.dropNextReply(thenCut: true) { $0.operation == .delete }
             try await barrier.remove()
             #expect(try await barrier.isSet == false)
         }
@@ -84,8 +84,8 @@ struct DoubleBarrierTests {
         let finished = Atomic(0)
     }
 
-    private func barrier(_ client: ZooKeeperClient, participants: Int = 2) throws -> DoubleBarrier {
-        try DoubleBarrier(client: client, path: Self.path, participants: participants)
+    private func barrier(_ client: ZooKeeperClient, participants: Int = 2) throws -> DistributedDoubleBarrier {
+        try DistributedDoubleBarrier(client: client, path: Self.path, participants: participants)
     }
 
     @Test func `all begin together and end together, round after round`() async throws {
@@ -97,7 +97,7 @@ struct DoubleBarrierTests {
                         let client = index.isMultiple(of: 2) ? scene.client : scene.other
                         group.addTask {
                             round.arrived.add(1, ordering: .sequentiallyConsistent)
-                            let barrier = try DoubleBarrier(client: client, path: Self.path, participants: 6)
+                            let barrier = try DistributedDoubleBarrier(client: client, path: Self.path, participants: 6)
                             try await barrier.withBarrier {
                                 #expect(round.arrived.load(ordering: .sequentiallyConsistent) == 6)
                                 _ = try await client.exists(at: "/")

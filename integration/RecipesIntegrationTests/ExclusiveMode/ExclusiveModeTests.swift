@@ -45,14 +45,14 @@ struct ExclusiveModeTests {
                 let stuck = try await processors[1].gate.enter()
                 let token = try await mode.withWindow(reason: "forced", drain: .proceed(after: .milliseconds(200))) {
                     window in
-                    #expect(window.forced == ["processor-1"])
+                    #expect(window.evicted == ["processor-1"])
                     #expect(!stuck.isValid)
                     return window.fencingToken
                 }
                 #expect(stuck.fencingToken < token)
                 stuck.leave()
                 for processor in processors { await processor.awaitState(\.isOpen) }
-                #expect(try await mode.windows().last?.forced == ["processor-1"])
+                #expect(try await mode.windows().last?.evicted == ["processor-1"])
             }
         }
     }

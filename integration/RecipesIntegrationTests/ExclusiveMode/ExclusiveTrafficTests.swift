@@ -14,7 +14,7 @@ struct ExclusiveTrafficTests {
             let op = try await scene.windowOperator()
             _ = try await one.client.exists(at: "/marker")
             try await one.proxy.nextRequest { $0.path == "/marker" }
-            one.proxy.forgetRequests()
+            one.proxy.clearRequests()
             let before = one.proxy.counters.framesToClient
             let token = await one.awaitOpen()
             try await op.window { _ in }

@@ -11,10 +11,10 @@ struct GateFaultTests {
         try await ExclusiveScene.with { scene in
             let one = try await scene.processor(timeout: .seconds(10))
             let token = await one.awaitOpen()
-            one.proxy.forgetRequests()
+            one.proxy.clearRequests()
             for count in 2..<22 {
                 await one.proxy.cut()
-                try await one.proxy.awaitConnections(count)
+                try await one.proxy.waitForConnections(count)
                 try await one.proxy.nextRequest { $0.operation == .setWatches }
             }
             #expect(await one.awaitOpen() == token)
@@ -111,9 +111,9 @@ struct GateFaultTests {
         try await ExclusiveScene.with { scene in
             try await scene.createStructure()
             let one = try await scene.startProcessor(refused: true)
-            await one.proxy.swallowNextReply(thenCut: true) { $0.isCreate && $0.path?.contains("__READ__") == true }
+            await one.proxy.dropNextReply(thenCut: true) { $0.isCreate && $0.path?.contains("__READ__") == true }
             await one.proxy.accept()
-            try await one.proxy.nextSwallowed()
+            try await one.proxy.nextDropped()
             await one.awaitOpen()
             try await scene.locks { $0.count == 1 }
             #expect(try await one.nodes(in: scene).count == 1)

@@ -130,7 +130,7 @@ struct GateShutdownTests {
     @Test func `a gate that has ended leaves no watch behind`() async throws {
         try await ExclusiveScene.with { scene in
             let one = try await scene.processor()
-            one.proxy.forgetRequests()
+            one.proxy.clearRequests()
             one.gateTask.cancel()
             try await one.gateTask.value
             _ = try await one.client.exists(at: "/")

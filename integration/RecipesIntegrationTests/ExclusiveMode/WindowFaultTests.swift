@@ -150,7 +150,7 @@ struct WindowFaultTests {
             let one = try await scene.processor()
             let token = await one.awaitOpen()
             let op = try await scene.windowOperator()
-            await op.proxy.swallowNextReply(thenCut: true) { $0.operation == .multi }
+            await op.proxy.dropNextReply(thenCut: true) { $0.operation == .multi }
             let contenders = try await op.window(waits: waits) { _ in try await scene.locks() }
             let write = try #require(contenders.first { $0.kind == .write })
             // A reader that came in behind may be about to leave again.
@@ -168,7 +168,7 @@ struct WindowFaultTests {
             let token = await one.awaitOpen()
             let op = try await scene.windowOperator()
             try await op.window { _ in
-                await op.proxy.swallowNextReply(thenCut: true) { $0.operation == .multi }
+                await op.proxy.dropNextReply(thenCut: true) { $0.operation == .multi }
             }
             await one.awaitOpen(after: token)
             #expect(try await op.mode.windows().map(\.outcome) == [.completed])
@@ -182,7 +182,7 @@ struct WindowFaultTests {
             let token = await one.awaitOpen()
             let op = try await scene.windowOperator(timeout: .seconds(20))
             try await op.window { _ in
-                await op.proxy.swallowNextRequest(thenCut: true) { $0.operation == .multi }
+                await op.proxy.dropNextRequest(thenCut: true) { $0.operation == .multi }
             }
             await one.awaitOpen(after: token)
             #expect(!one.history.contains(.recovering))

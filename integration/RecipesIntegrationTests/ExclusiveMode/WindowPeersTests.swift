@@ -32,7 +32,7 @@ struct WindowPeersTests {
             let permit = try await one.gate.enter()
             await one.proxy.hold()
             try await op.window(drain: .proceed(after: .milliseconds(100))) { window in
-                #expect(window.forced == ["one"])
+                #expect(window.evicted == ["one"])
                 #expect(!permit.isValid)
                 #expect(permit.fencingToken < window.fencingToken)
             }
@@ -40,7 +40,7 @@ struct WindowPeersTests {
             await one.proxy.release()
             await one.awaitOpen(after: scene.journal.allBodies[0].token)
             let record = try #require(try await op.mode.windows().last)
-            #expect(record.forced == ["one"])
+            #expect(record.evicted == ["one"])
             #expect(record.outcome == .completed)
         }
     }

@@ -48,9 +48,9 @@ struct FencedNodeTests {
             let node = try FencedNode(client: scene.client, path: "/value")
             try await node.write([1], token: Self.token(1))
             if isDone {
-                await scene.proxy.swallowNextReply(thenCut: true) { $0.operation == .multi }
+                await scene.proxy.dropNextReply(thenCut: true) { $0.operation == .multi }
             } else {
-                await scene.proxy.swallowNextRequest(thenCut: true) { $0.operation == .multi }
+                await scene.proxy.dropNextRequest(thenCut: true) { $0.operation == .multi }
             }
             try await node.write([2], token: Self.token(2))
             let content = try await node.read()
@@ -80,9 +80,9 @@ struct FencedNodeTests {
             let node = try FencedNode(client: scene.client, path: "/count")
             for number in 0..<20 {
                 if number.isMultiple(of: 2) {
-                    await scene.proxy.swallowNextReply(thenCut: true) { $0.operation == .multi }
+                    await scene.proxy.dropNextReply(thenCut: true) { $0.operation == .multi }
                 } else {
-                    await scene.proxy.swallowNextRequest(thenCut: true) { $0.operation == .multi }
+                    await scene.proxy.dropNextRequest(thenCut: true) { $0.operation == .multi }
                 }
                 try await node.update(token: Self.token(1)) { [($0?.first ?? 0) + 1] }
             }
@@ -117,7 +117,7 @@ struct FencedNodeTests {
     }
 }
 
-extension ReadWriteLock {
+extension DistributedReadWriteLock {
     /// The token of a read lock that is held for a moment.
     fileprivate func permit() async throws -> FencingToken {
         try await withReadLock { lease in lease.fencingToken }

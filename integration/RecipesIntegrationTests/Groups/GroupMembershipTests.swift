@@ -72,7 +72,7 @@ struct GroupMembershipTests {
             let first = try Running("one", data: Array("host a".utf8), client: scene.other)
             try await first.membership.waitUntilJoined()
             let second = try Running("one", data: Array("host b".utf8), client: scene.client) {
-                $0.duplicatePatience = .milliseconds(200)
+                $0.duplicateTimeout = .milliseconds(200)
             }
             do {
                 try await second.task.value
@@ -100,7 +100,9 @@ struct GroupMembershipTests {
             try await waiting.end()
 
             try await scene.other.create("\(Self.path)/one", data: [1], mode: .ephemeral, parents: true)
-            let replacing = try Running("one", data: [2], client: scene.client) { $0.isEarlierLife = { _ in true } }
+            let replacing = try Running("one", data: [2], client: scene.client) {
+                $0.isPreviousIncarnation = { _ in true }
+            }
             try await replacing.membership.waitUntilJoined()
             try await replacing.end()
         }

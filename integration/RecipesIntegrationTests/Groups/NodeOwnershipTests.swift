@@ -17,7 +17,7 @@ struct NodeOwnershipTests {
             try await first.waitUntilJoined()
             let stat = try #require(try await scene.other.exists(at: "\(Self.path)/one"))
             var configuration = GroupMembership.Configuration(client: scene.client)
-            configuration.duplicatePatience = .milliseconds(300)
+            configuration.duplicateTimeout = .milliseconds(300)
             let second = try GroupMembership(
                 client: scene.client, path: Self.path, id: "one", data: [2], configuration: configuration)
             let secondRun = Task { try await second.run() }
@@ -43,15 +43,15 @@ struct NodeOwnershipTests {
             let path = "\(Self.path)/one"
             let first = try PersistentNode(client: scene.client, path: path, data: [1])
             let firstRun = Task { try await first.run() }
-            try await first.waitUntilStanding()
+            try await first.waitUntilExists()
             let second = try PersistentNode(client: scene.client, path: path, data: [2])
             let secondRun = Task { try await second.run() }
             await second.state { if case .occupied = $0 { true } else { false } }
             // The first one's deletion is done, but its answer is lost: it is repeated.
-            await scene.proxy.swallowNextReply(thenCut: true) { $0.operation == .delete && $0.path == path }
+            await scene.proxy.dropNextReply(thenCut: true) { $0.operation == .delete && $0.path == path }
             firstRun.cancel()
             try await firstRun.value
-            try await second.waitUntilStanding()
+            try await second.waitUntilExists()
             #expect(try await scene.other.data(at: path).data == [2])
             for _ in 0..<2 { _ = try await scene.client.exists(at: "/") }
             #expect(try await scene.other.data(at: path).data == [2])
@@ -66,7 +66,7 @@ struct NodeOwnershipTests {
             let path = "\(Self.path)/one"
             let first = try PersistentNode(client: scene.client, path: path, data: [1])
             let firstRun = Task { try await first.run() }
-            try await first.waitUntilStanding()
+            try await first.waitUntilExists()
             let second = try PersistentNode(client: scene.client, path: path, data: [2])
             let secondRun = Task { try await second.run() }
             await second.state { if case .occupied = $0 { true } else { false } }
@@ -99,7 +99,7 @@ struct NodeOwnershipTests {
             try await scene.client.delete(path)
             let second = try PersistentNode(client: scene.client, path: path, data: [1])
             let secondRun = Task { try await second.run() }
-            try await second.waitUntilStanding()
+            try await second.waitUntilExists()
             try await scene.client.transaction([.delete(path), .create(path, data: [9], mode: .ephemeral)])
             await second.state { if case .occupied = $0 { true } else { false } }
             secondRun.cancel()
@@ -130,7 +130,7 @@ struct NodeOwnershipTests {
             let path = "\(Self.path)/one"
             let node = try PersistentNode(client: scene.client, path: path, data: [1])
             let run = Task { try await node.run() }
-            try await node.waitUntilStanding()
+            try await node.waitUntilExists()
             let start = ContinuousClock.now
             // Somebody deletes each znode as soon as it exists.
             for _ in 0..<8 {

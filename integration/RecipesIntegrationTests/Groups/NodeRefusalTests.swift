@@ -26,7 +26,7 @@ struct NodeRefusalTests {
             _ = try await scene.client.exists(at: "/")
             _ = try await scene.requests()
             let task = Task { try await node.run() }
-            let error = await #expect(throws: ZooKeeperError.self) { try await node.waitUntilStanding() }
+            let error = await #expect(throws: ZooKeeperError.self) { try await node.waitUntilExists() }
             #expect(error?.code == .dataTooLarge)
             #expect(node.state == .refused(try #require(error)))
             // Connections may also be lost for other reasons.
@@ -69,12 +69,12 @@ struct NodeRefusalTests {
             let acl = ACL(permissions: [.read, .create, .delete, .admin], scheme: "world", id: "anyone")
             let node = try PersistentNode(client: scene.client, path: Self.path, data: [1], acl: [acl])
             let task = Task { try await node.run() }
-            try await node.waitUntilStanding()
+            try await node.waitUntilExists()
             let error = await #expect(throws: ZooKeeperError.self) { try await node.write([2]) }
             #expect(error?.code == .noAuth)
             #expect(node.state == .refused(try #require(error)))
             // It is asked again, and each refusal is reported.
-            await #expect(throws: ZooKeeperError.self) { try await node.waitUntilStanding() }
+            await #expect(throws: ZooKeeperError.self) { try await node.waitUntilExists() }
             node.setData([1])
             await node.state { $0.isStanding }
             node.setData([2])
@@ -149,7 +149,7 @@ struct NodeRefusalTests {
             await refusal { try await membership.waitUntilJoined() }
             run.cancel()
             try await run.value
-            let barrier = try DoubleBarrier(client: client, path: parent, participants: 1)
+            let barrier = try DistributedDoubleBarrier(client: client, path: parent, participants: 1)
             await refusal { try await barrier.withBarrier { _ = Issue.record("passed") } }
             await refusal { try await barrier.withBarrier(timeout: .seconds(60)) {} }
             let gate = try DistributedBarrier(client: client, path: "\(parent)/gate")

@@ -30,7 +30,7 @@ struct PersistentNodeTests {
                 let czxid = node.state.znode?.stat.czxid
                 _ = try await scene.requests()
                 node.setData([2])
-                try await node.waitUntilStanding()
+                try await node.waitUntilExists()
                 #expect(node.state.znode?.stat.czxid == czxid)
                 #expect(try await scene.requests() == [.setData, .getData])
                 #expect(try await scene.other.data(at: Self.path).data == [2])
@@ -81,7 +81,7 @@ struct PersistentNodeTests {
             let secondTask = Task { try await second.run() }
             await second.state { if case .occupied = $0 { true } else { false } }
             try await scene.other.delete(path)
-            try await second.waitUntilStanding()
+            try await second.waitUntilExists()
             // Replaced by a stranger behind its back: not deleted at the end.
             secondTask.cancel()
             try await secondTask.value
@@ -114,10 +114,10 @@ struct PersistentNodeTests {
         try await CacheScene.with(sessionTimeout: .seconds(10)) { scene in
             let path = Self.path
             try await scene.other.create("/app/nodes/x", parents: true)
-            await scene.proxy.swallowNextReply(thenCut: true) { $0.operation == .createWithStat && $0.path == path }
+            await scene.proxy.dropNextReply(thenCut: true) { $0.operation == .createWithStat && $0.path == path }
             let node = try PersistentNode(client: scene.client, path: path, data: [1])
             let task = Task { try await node.run() }
-            try await scene.proxy.nextSwallowed()
+            try await scene.proxy.nextDropped()
             await scene.proxy.refuse()
             await scene.client.state { !$0.isConnected }
             task.cancel()
@@ -135,7 +135,7 @@ struct PersistentNodeTests {
             let path = Self.path
             let first = try PersistentNode(client: scene.client, path: path, data: [1])
             let firstRun = Task { try await first.run() }
-            try await first.waitUntilStanding()
+            try await first.waitUntilExists()
             let old = try #require(first.state.znode?.stat.czxid)
             await scene.proxy.refuse()
             await scene.proxy.cut()
@@ -150,7 +150,7 @@ struct PersistentNodeTests {
             let third = try PersistentNode(client: scene.client, path: path, data: [1])
             let thirdRun = Task { try await third.run() }
             await scene.proxy.accept()
-            try await third.waitUntilStanding()
+            try await third.waitUntilExists()
             // Else it would be deleted under it.
             let standing = try #require(third.state.znode?.stat)
             #expect(standing.czxid != old && standing.ephemeralOwner == scene.client.session?.id)
@@ -172,7 +172,7 @@ struct PersistentNodeTests {
             let refused = await node.state { if case .refused = $0 { true } else { false } }
             #expect(refused == .refused(ZooKeeperError(.noAuth, path: "/closed/one", serverCode: -102)))
             try await scene.other.setACL([.open], at: "/closed")
-            try await node.waitUntilStanding()
+            try await node.waitUntilExists()
             task.cancel()
             try await task.value
         }
@@ -185,7 +185,7 @@ struct PersistentNodeTests {
             let task = Task { try await node.run() }
             #expect(node.state == .absent)
             try await scene.server.start()
-            try await node.waitUntilStanding()
+            try await node.waitUntilExists()
             task.cancel()
             try await task.value
         }
@@ -197,12 +197,12 @@ struct PersistentNodeTests {
             let group = ServiceGroup(
                 configuration: .init(services: [.init(service: node)], logger: .init(label: "test")))
             async let run: Void = group.run()
-            try await node.waitUntilStanding()
+            try await node.waitUntilExists()
             await group.triggerGracefulShutdown()
             try await run
             #expect(try await scene.other.exists(at: "/one") == nil)
             #expect(node.state == .stopped)
-            await #expect(throws: RecipeError.self) { try await node.waitUntilStanding() }
+            await #expect(throws: RecipeError.self) { try await node.waitUntilExists() }
             await #expect(throws: RecipeError.self) { try await node.run() }
         }
     }
@@ -211,7 +211,7 @@ struct PersistentNodeTests {
         try await CacheScene.with { scene in
             let node = try PersistentNode(client: scene.client, path: "/one")
             async let run: Void = node.run()
-            try await node.waitUntilStanding()
+            try await node.waitUntilExists()
             scene.client.triggerGracefulShutdown()
             do {
                 try await run

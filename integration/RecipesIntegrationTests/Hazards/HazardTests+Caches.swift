@@ -72,9 +72,9 @@ extension HazardTests {
                 await scene.proxy.release()
                 await cache.liveEntry(data: [3])
                 // The reply to the read is lost, the connection with it; the next one tells the newest at once.
-                await scene.proxy.swallowNextReply(thenCut: true) { $0.operation == .getData && $0.path == "/a" }
+                await scene.proxy.dropNextReply(thenCut: true) { $0.operation == .getData && $0.path == "/a" }
                 try await scene.other.setData([4], at: "/a")
-                try await scene.proxy.nextSwallowed()
+                try await scene.proxy.nextDropped()
                 try await scene.other.setData([5], at: "/a")
                 let entry = await cache.entry { $0.isLive && $0.data != [3] }
                 #expect(entry.data == [4] || entry.data == [5])
@@ -109,11 +109,11 @@ extension HazardTests {
             }
             try await withZooKeeperClient(configuration: configuration(of: "one")) { one in
                 try await withZooKeeperClient(configuration: configuration(of: "two")) { two in
-                    var holder = Holder.writes(try ReadWriteLock(client: one, path: LockScene.path))
+                    var holder = Holder.writes(try DistributedReadWriteLock(client: one, path: LockScene.path))
                     let name = scene.path(try await scene.contenders { $0.count == 1 }[0])
                     await #expect(throws: ZooKeeperError.self) { try await two.data(at: name) }
                     for client in [two, one, two] {
-                        let waiter = Holder.writes(try ReadWriteLock(client: client, path: LockScene.path))
+                        let waiter = Holder.writes(try DistributedReadWriteLock(client: client, path: LockScene.path))
                         try await scene.contenders { $0.count == 2 }
                         _ = try await holder.lease
                         #expect(!waiter.isGranted)

@@ -72,7 +72,7 @@ extension HazardTests {
     private func join(_ scene: LockScene, upTo point: Interleaving) async throws -> Holder {
         let proxy = scene.proxy
         let predecessor = scene.path(try await scene.contenders()[0])
-        proxy.forgetRequests()
+        proxy.clearRequests()
         let before = proxy.counters.framesToClient
         if point == .waiting || point == .told {
             let waiter = Holder.writes(scene.lock)
@@ -119,10 +119,10 @@ extension HazardTests {
         try await withZooKeeperClient(configuration: configuration) { client in
             _ = try await client.exists(at: "/")
             // Creates, finds the parent missing, and is never answered again.
-            await proxy.swallowNextRequest { $0.operation == .createContainer }
+            await proxy.dropNextRequest { $0.operation == .createContainer }
             let begin = ContinuousClock.now
             let creation = Task { try await client.create("/h50/a/b/c", parents: true) }
-            try await proxy.nextSwallowed()
+            try await proxy.nextDropped()
             await proxy.hold(.toServer)
             let error = await #expect(throws: ZooKeeperError.self) { try await creation.value }
             #expect(error?.code == .operationTimeout)
@@ -138,12 +138,12 @@ extension HazardTests {
             _ = try await holder.lease
             let client = try makeTestClient(scene.proxy.connectionString)
             let running = Task { try await client.run() }
-            let lock = try ReadWriteLock(client: client, path: LockScene.path)
+            let lock = try DistributedReadWriteLock(client: client, path: LockScene.path)
             let waiters = (0..<100).map { _ in Holder.writes(lock) }
             try await scene.contenders { $0.count == 101 }
             // Nor are these answered any more.
             await scene.proxy.hold(.toServer)
-            scene.proxy.forgetRequests()
+            scene.proxy.clearRequests()
             let reads = (0..<100).map { _ in Task { try await client.data(at: "/asked") } }
             for _ in reads { try await scene.proxy.nextRequest { $0.path == "/asked" } }
             running.cancel()

@@ -10,9 +10,9 @@ extension HazardTests {
         try await LockScene.with(sessionTimeout: .seconds(10)) { scene in
             try await scene.lock.withWriteLock { _ in }
             await scene.proxy.refuse()
-            await scene.proxy.swallowNextReply(thenCut: true) { $0.operation == .createWithStat }
+            await scene.proxy.dropNextReply(thenCut: true) { $0.operation == .createWithStat }
             let holder = Holder.writes(scene.lock)
-            _ = try await scene.proxy.nextSwallowed()
+            _ = try await scene.proxy.nextDropped()
             await scene.client.state { $0.isSuspended }
             let names = try await scene.contenders()
             #expect(names.count == 1)
@@ -52,9 +52,9 @@ extension HazardTests {
         try await LockScene.with(sessionTimeout: .seconds(10)) { scene in
             try await scene.lock.withWriteLock { _ in }
             await scene.proxy.refuse()
-            await scene.proxy.swallowNextRequest(thenCut: true) { $0.operation == .createWithStat }
+            await scene.proxy.dropNextRequest(thenCut: true) { $0.operation == .createWithStat }
             let holder = Holder.writes(scene.lock)
-            let base = try #require(try await scene.proxy.nextSwallowed()?.path)
+            let base = try #require(try await scene.proxy.nextDropped()?.path)
             // As if the request had been executed in an earlier session that still lives at the server.
             let old = try await scene.other.create(base, mode: .ephemeralSequential)
             await scene.proxy.accept()
@@ -73,10 +73,10 @@ extension HazardTests {
         try await LockScene.with(sessionTimeout: .seconds(10), chroot: "/app") { scene in
             try await scene.lock.withWriteLock { _ in }
             await scene.proxy.refuse()
-            await scene.proxy.swallowNextReply(thenCut: true) { $0.operation == .createWithStat }
+            await scene.proxy.dropNextReply(thenCut: true) { $0.operation == .createWithStat }
             let holder = Holder.writes(scene.lock)
             // A prefix that was put in front twice would be found nowhere.
-            #expect(try await scene.proxy.nextSwallowed()?.path?.hasPrefix("/app/app/lock/_c_") == true)
+            #expect(try await scene.proxy.nextDropped()?.path?.hasPrefix("/app/app/lock/_c_") == true)
             await scene.client.state { $0.isSuspended }
             let names = try await scene.contenders()
             #expect(names.count == 1)
@@ -116,7 +116,7 @@ extension HazardTests {
                 let connections = scene.proxy.counters.connections
                 await scene.proxy.cut()
                 await scene.proxy.release(.both)
-                try await scene.proxy.awaitConnections(connections + 1)
+                try await scene.proxy.waitForConnections(connections + 1)
             }
             let lease = try await holder.lease
             #expect(try await scene.contenders() == names)
@@ -153,7 +153,7 @@ extension HazardTests {
     @Test func `H12 a thousand deletes wait for the server calmly, and all happen`() async throws {
         try await LockScene.with(sessionTimeout: .seconds(12)) { scene in
             try await scene.other.create("/many")
-            let locks = try (0..<1000).map { try ReadWriteLock(client: scene.client, path: "/many/\($0)") }
+            let locks = try (0..<1000).map { try DistributedReadWriteLock(client: scene.client, path: "/many/\($0)") }
             let holders = locks.map { Holder.writes($0) }
             var leases: [Lease] = []
             for holder in holders { leases.append(try await holder.lease) }
@@ -163,7 +163,7 @@ extension HazardTests {
             #expect(leases.allSatisfy { $0.state.isReleasing })
 
             let load = Load(scene.proxy)
-            try await scene.proxy.awaitConnections(load.connections + 10)
+            try await scene.proxy.waitForConnections(load.connections + 10)
             #expect(load.cores < 0.5)
             #expect(scene.proxy.counters.framesToServer - load.framesToServer <= 10 + 10)
 

@@ -14,7 +14,7 @@ extension HazardTests {
             let (near, next) = (try FaultProxy(to: followers[0]), try FaultProxy(to: followers[1]))
             let client = try makeTestClient(near.connectionString, sessionTimeout: .seconds(20))
             let running = Task { try await client.run() }
-            let lock = try ReadWriteLock(client: client, path: "/lock")
+            let lock = try DistributedReadWriteLock(client: client, path: "/lock")
             try await lock.withWriteLock { _ in }
             let observer = try makeTestClient(followers[1].connectionString, sessionTimeout: .seconds(20))
             let observing = Task { try await observer.run() }
@@ -24,7 +24,7 @@ extension HazardTests {
             await ensemble.link(from: followers[0], to: leader).quorum.hold(.toClient)
             for voter in followers[2...] { await ensemble.link(from: voter, to: leader).quorum.hold(.toServer) }
             let proposals = try await leader.counters()["zk_proposal_count"] ?? 0
-            near.forgetRequests()
+            near.clearRequests()
             let holder = Holder.writes(lock)
             try await near.nextRequest { $0.operation == .createWithStat }
             while try await leader.counters()["zk_proposal_count"] ?? 0 <= proposals { await Task.yield() }
@@ -64,9 +64,9 @@ extension HazardTests {
             let running = [first, second].map { client in Task { try await client.run() } }
             try await first.create("/value", data: [1])
             try await second.sync("/value")
-            let holder = Holder.writes(try ReadWriteLock(client: first, path: "/lock"))
+            let holder = Holder.writes(try DistributedReadWriteLock(client: first, path: "/lock"))
             _ = try await holder.lease
-            let waiter = Holder.writes(try ReadWriteLock(client: second, path: "/lock"))
+            let waiter = Holder.writes(try DistributedReadWriteLock(client: second, path: "/lock"))
             while try await first.children(of: "/lock").names.count < 2 { await Task.yield() }
             _ = try await second.exists(at: "/lock")
 

@@ -190,7 +190,7 @@ extension HazardTests {
             // The member and the watch on the own znode are asked for with the first opening.
             _ = try await one.client.exists(at: "/marker")
             try await one.proxy.nextRequest { $0.path == "/marker" }
-            one.proxy.forgetRequests()
+            one.proxy.clearRequests()
             var entered = 0
             while entered < 1_000_000 {
                 guard let permit = one.gate.tryEnter() else { continue }

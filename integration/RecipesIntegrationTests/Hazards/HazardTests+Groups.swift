@@ -31,7 +31,7 @@ extension HazardTests {
         let path = "/app/members"
         try await CacheScene.with { scene in
             var configuration = GroupMembership.Configuration(client: scene.client)
-            configuration.duplicatePatience = .milliseconds(200)
+            configuration.duplicateTimeout = .milliseconds(200)
             let first = try GroupMembership(client: scene.other, path: path, id: "one", data: [1])
             let running = Task { try await first.run() }
             try await first.waitUntilJoined()
@@ -53,7 +53,7 @@ extension HazardTests {
     {
         let path = "/app/double"
         try await CacheScene.with { scene in
-            let near = try DoubleBarrier(client: scene.client, path: path, participants: 2)
+            let near = try DistributedDoubleBarrier(client: scene.client, path: path, participants: 2)
             let began = OneShot<Void>()
             let task = Task {
                 try await near.withBarrier { _ = began.set(()) }
@@ -68,7 +68,7 @@ extension HazardTests {
             try await scene.members(1, at: path)
             _ = try await scene.client.exists(at: "/")
             #expect(began.value == nil)
-            let far = try DoubleBarrier(client: scene.other, path: path, participants: 2)
+            let far = try DistributedDoubleBarrier(client: scene.other, path: path, participants: 2)
             try await far.withBarrier { try await began.wait() }
             try await task.value
         }
@@ -83,7 +83,7 @@ extension HazardTests {
                 client: scene.client, path: path, data: Array("web1 start 2".utf8),
                 isOwn: { $0.data.starts(with: "web1".utf8) })
             let running = Task { try await node.run() }
-            try await node.waitUntilStanding()
+            try await node.waitUntilExists()
             #expect(node.state.znode?.stat.ephemeralOwner == scene.client.session?.id)
             #expect(try await watch.event().isDeleted)
             // Deleted and created by one transaction: the parent's stat counts both in it.

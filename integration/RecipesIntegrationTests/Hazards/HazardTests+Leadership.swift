@@ -67,8 +67,8 @@ extension HazardTests {
             var pauses: [Duration] = []
             for await state in one.selector.states {
                 guard let failure = state.failure else { continue }
-                #expect(failure.reason.contains("Broken") && !failure.isForbidden)
-                pauses.append(failure.retriesAfter)
+                #expect(failure.reason.contains("Broken") && !failure.isUnauthorized)
+                pauses.append(failure.retryDelay)
                 if pauses.count == 6 { break }
             }
             let longest: [Duration] = [20, 40, 80, 160, 160, 160].map { .milliseconds($0) }
@@ -125,12 +125,12 @@ extension HazardTests {
             configuration.firstPause = .milliseconds(20)
             configuration.longestPause = .milliseconds(100)
             let one = try scene.near("one", configuration)
-            var seen: LeadershipFailure?
+            var seen: ElectionFailure?
             for await state in one.selector.states {
                 seen = state.failure
                 if seen != nil { break }
             }
-            #expect(seen?.isForbidden == true && seen?.reason.contains("noAuth") == true)
+            #expect(seen?.isUnauthorized == true && seen?.reason.contains("noAuth") == true)
             try await scene.other.setACL([.open], at: LeaderScene.path)
             try await one.leads()
             try await one.stop()

@@ -36,9 +36,9 @@ extension HazardTests {
             let semaphore = try scene.semaphore(2)
             try await semaphore.withLease { _ in }
             if isDone {
-                await scene.proxy.swallowNextReply(thenCut: true) { step.matches($0) }
+                await scene.proxy.dropNextReply(thenCut: true) { step.matches($0) }
             } else {
-                await scene.proxy.swallowNextRequest(thenCut: true) { step.matches($0) }
+                await scene.proxy.dropNextRequest(thenCut: true) { step.matches($0) }
             }
             let lease = try await semaphore.acquire()
             #expect(lease.isValid)

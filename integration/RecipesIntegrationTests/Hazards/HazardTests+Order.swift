@@ -56,7 +56,7 @@ extension HazardTests {
             for name in foreign { try await scene.other.create("\(LockScene.path)/\(name)", parents: true) }
             let holder = Holder.writes(scene.lock)
             #expect(try await holder.lease.isValid)
-            let nested = try ReadWriteLock(client: scene.other, path: "\(LockScene.path)/nested")
+            let nested = try DistributedReadWriteLock(client: scene.other, path: "\(LockScene.path)/nested")
             try await nested.withWriteLock { #expect($0.isValid) }
             let waiter = Holder.writes(scene.otherLock)
             try await scene.contenders { $0.count == 2 }
@@ -184,7 +184,7 @@ extension HazardTests {
         try await LockScene.with { scene in
             let holder = Holder.reads(scene.otherLock)
             _ = try await holder.lease
-            scene.proxy.forgetRequests()
+            scene.proxy.clearRequests()
             for _ in 0..<1000 {
                 let error = await #expect(throws: RecipeError.self) {
                     try await scene.lock.tryWithWriteLock { _ in }

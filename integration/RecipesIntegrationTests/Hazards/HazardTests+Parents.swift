@@ -24,7 +24,8 @@ extension HazardTests {
             #expect(crossing.count == 300 && crossing.meetings == 0)
             // Alone, each time below containers that may be gone by then.
             for number in 0..<100 {
-                try await ReadWriteLock(client: scene.client, path: "/deep/\(number % 3)/lock").withWriteLock {
+                try await DistributedReadWriteLock(client: scene.client, path: "/deep/\(number % 3)/lock").withWriteLock
+                {
                     #expect($0.isValid)
                 }
             }

@@ -43,11 +43,11 @@ extension HazardTests {
             let holder = Holder.writes(scene.lock)
             let lease = try await holder.lease
             let names = try await scene.contenders()
-            scene.proxy.forgetRequests()
+            scene.proxy.clearRequests()
             for _ in 0..<20 {
                 let connections = scene.proxy.counters.connections
                 await scene.proxy.cut()
-                try await scene.proxy.awaitConnections(connections + 1)
+                try await scene.proxy.waitForConnections(connections + 1)
                 await scene.client.state { $0.isConnected }
             }
             #expect(lease.isValid && !holder.isCancelled)
@@ -119,7 +119,7 @@ extension HazardTests {
                 connectionString: proxy.connectionString, sessionTimeout: .seconds(12))
             let logger = Logger(label: "counted") { _ in lines }
             try await withZooKeeperClient(configuration: configuration, logger: logger) { client in
-                let lock = try ReadWriteLock(client: client, path: "/lock")
+                let lock = try DistributedReadWriteLock(client: client, path: "/lock")
                 let holder = Holder.writes(lock)
                 _ = try await holder.lease
                 let waiter = Holder.writes(lock)
@@ -129,7 +129,7 @@ extension HazardTests {
                     await client.state { $0.isSuspended }
                     let (load, logged) = (Load(proxy), lines.count)
                     // An outage of any length is a repetition of these.
-                    try await proxy.awaitConnections(load.connections + 10)
+                    try await proxy.waitForConnections(load.connections + 10)
                     #expect(load.cores < 0.5)
                     #expect(lines.count - logged <= 20)
                     try await server.start()

@@ -51,7 +51,7 @@ extension HazardTests {
 
     @Test func `H19 a nested read is granted with a writer queued, through another object as well`() async throws {
         try await LockScene.with { scene in
-            let again = try ReadWriteLock(client: scene.client, path: LockScene.path)
+            let again = try DistributedReadWriteLock(client: scene.client, path: LockScene.path)
             let writer = try await scene.lock.withReadLock { outer in
                 let writer = Holder.writes(scene.otherLock)
                 try await scene.contenders { $0.count == 2 }

@@ -73,7 +73,7 @@ extension HazardTests {
             let open = try run([], "/bin/sh", "-c", "echo open; exec sleep 600")
             try await open.line { $0 == "open" }
             try clock.shift(by: -seconds)
-            proxy.forgetRequests()
+            proxy.clearRequests()
             for _ in 0..<6 { try await proxy.nextRequest { $0.operation == .multi } }
             #expect(try await scene.admin.exists(at: scene.signal) != nil)
             try open.terminate()

@@ -165,7 +165,7 @@ struct LeaderFaultTests {
             configuration.firstPause = .milliseconds(20)
             configuration.longestPause = .milliseconds(100)
             let one = try scene.near("one", configuration)
-            await one.state { $0.failure?.isForbidden == true }
+            await one.state { $0.failure?.isUnauthorized == true }
             try await scene.other.setACL([.open], at: LeaderScene.epochPath)
             try await one.leads()
             try await one.stop()
@@ -181,7 +181,7 @@ struct LeaderFaultTests {
             let first = try await one.leads()
             let two = try scene.near("two")
             await two.waits()
-            await scene.proxy.swallowNextReply(thenCut: true) { $0.operation == operation }
+            await scene.proxy.dropNextReply(thenCut: true) { $0.operation == operation }
             try await one.stop()
             let second = try await two.leads()
             #expect(second.fencingToken > first.fencingToken)

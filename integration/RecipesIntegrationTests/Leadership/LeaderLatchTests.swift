@@ -18,7 +18,7 @@ struct LeaderLatchTests {
     @Test func `the flag is true in one process, and moves on when that one leaves`() async throws {
         try await LeaderScene.with { scene in
             let one = try latch(scene.client, "one")
-            let term = try await one.latch.awaitLeadership()
+            let term = try await one.latch.waitUntilLeader()
             #expect(one.latch.isLeader && one.latch.term === term)
             let two = try latch(scene.other, "")
             for await state in two.latch.states where state == .waiting(position: 1) { break }
@@ -30,12 +30,12 @@ struct LeaderLatchTests {
             try await one.latch.close()
             #expect(!one.latch.isLeader && !term.isValid)
             try await one.task.value
-            let next = try await two.latch.awaitLeadership()
+            let next = try await two.latch.waitUntilLeader()
             #expect(next.fencingToken > term.fencingToken)
             try await two.latch.close()
             try await two.task.value
             #expect(try await scene.candidates().isEmpty)
-            let error = await #expect(throws: RecipeError.self) { try await two.latch.awaitLeadership() }
+            let error = await #expect(throws: RecipeError.self) { try await two.latch.waitUntilLeader() }
             #expect(error?.code == .stopped)
         }
     }
@@ -44,7 +44,7 @@ struct LeaderLatchTests {
     func `a latch that is closed tells its followers, or does not`(tells: Bool) async throws {
         try await LeaderScene.with { scene in
             let one = try latch(scene.client, "one")
-            try await one.latch.awaitLeadership()
+            try await one.latch.waitUntilLeader()
             let states = one.latch.states
             try await one.latch.close(tells ? .notifying : .silent)
             var seen: [LeaderState] = []
@@ -60,11 +60,11 @@ struct LeaderLatchTests {
     @Test func `the flag turns false when the own znode is deleted, and comes back`() async throws {
         try await LeaderScene.with { scene in
             let one = try latch(scene.client, "one")
-            let term = try await one.latch.awaitLeadership()
+            let term = try await one.latch.waitUntilLeader()
             try await scene.other.delete(scene.path(scene.candidates()[0]))
             #expect(try await term.waitUntilLost() == .znodeDeleted)
             #expect(!term.isValid)
-            let next = try await one.latch.awaitLeadership()
+            let next = try await one.latch.waitUntilLeader()
             #expect(next.number == 2 && next.fencingToken > term.fencingToken)
             try await one.latch.close()
         }
@@ -73,7 +73,7 @@ struct LeaderLatchTests {
     @Test func `on a silent network the flag turns false before the server ends the session`() async throws {
         try await LeaderScene.with { scene in
             let one = try latch(scene.client, "one")
-            let term = try await one.latch.awaitLeadership()
+            let term = try await one.latch.waitUntilLeader()
             await scene.proxy.hold(.both)
             // The server's word of it comes after the latch's own.
             try await scene.candidates(where: \.isEmpty)
@@ -87,14 +87,14 @@ struct LeaderLatchTests {
     @Test func `when the one in front goes, nobody behind it loses its place`() async throws {
         try await LeaderScene.with { scene in
             let one = try latch(scene.other, "one")
-            try await one.latch.awaitLeadership()
+            try await one.latch.waitUntilLeader()
             let two = try latch(scene.client, "two")
             for await state in two.latch.states where state == .waiting(position: 1) { break }
             let three = try latch(scene.other, "three")
             for await state in three.latch.states where state == .waiting(position: 2) { break }
             let names = try await scene.candidates()
             try await scene.other.delete(scene.path(names[0]))
-            try await two.latch.awaitLeadership()
+            try await two.latch.waitUntilLeader()
             let after = try await scene.candidates { $0.count == 3 }
             #expect(Array(after.prefix(2)) == Array(names.dropFirst()))
             for latch in [one, two, three] { try await latch.latch.close() }

@@ -35,7 +35,7 @@ struct LeaderTrafficTests {
             let before = try scene.near("before")
             try await before.leads()
             try await before.stop()
-            scene.proxy.forgetRequests()
+            scene.proxy.clearRequests()
             let one = try scene.near("one")
             try await one.leads()
             try await one.stop()
@@ -73,7 +73,7 @@ struct LeaderTrafficTests {
                 $0.operation == .getData && $0.path?.hasPrefix(LeaderScene.path + "/") == true
             }
             _ = try await scene.client.exists(at: "/")
-            scene.proxy.forgetRequests()
+            scene.proxy.clearRequests()
             let first = try #require(term.validUntil)
             // Two proofs later.
             while try #require(term.validUntil) < first + .seconds(2) {

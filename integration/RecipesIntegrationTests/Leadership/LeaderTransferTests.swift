@@ -133,9 +133,9 @@ struct LeaderTransferTests {
             let third = try scene.near("third")
             await third.waits()
             if losesAnswer {
-                await scene.proxy.swallowNextReply(thenCut: true) { $0.operation == .multi }
+                await scene.proxy.dropNextReply(thenCut: true) { $0.operation == .multi }
             } else {
-                await scene.proxy.swallowNextRequest(thenCut: true) { $0.operation == .multi }
+                await scene.proxy.dropNextRequest(thenCut: true) { $0.operation == .multi }
             }
             try await leader.selector.resign(to: "third")
             try await third.leads()

@@ -22,8 +22,10 @@ struct DataLimitTests {
             let (large, text) = (DataLimitTests.large, DataLimitTests.largeText)
             switch self {
             case .mutex: try await DistributedMutex(client: client, path: "/a", data: large).withLock { _ in }
-            case .writeLock: try await ReadWriteLock(client: client, path: "/a", data: large).withWriteLock { _ in }
-            case .readLock: try await ReadWriteLock(client: client, path: "/a", id: text).withReadLock { _ in }
+            case .writeLock:
+                try await DistributedReadWriteLock(client: client, path: "/a", data: large).withWriteLock { _ in }
+            case .readLock:
+                try await DistributedReadWriteLock(client: client, path: "/a", id: text).withReadLock { _ in }
             case .semaphore:
                 try await DistributedSemaphore(client: client, path: "/a", limit: 2, data: large).withLease { _ in }
             case .latch:

@@ -70,7 +70,7 @@ struct LockLoadTests {
 
     /// One client's tasks: half of the attempts wait, some are cancelled, some only try, some have little patience.
     private func contend(_ client: ZooKeeperClient, seed: UInt64, witness: Witness) async throws {
-        let lock = try ReadWriteLock(client: client, path: "/lock")
+        let lock = try DistributedReadWriteLock(client: client, path: "/lock")
         try await withThrowingTaskGroup(of: Void.self) { group in
             for task in 0..<3 {
                 group.addTask {
@@ -97,7 +97,7 @@ struct LockLoadTests {
         }
     }
 
-    private func attempt(_ lock: ReadWriteLock, _ random: inout SplitMix, _ witness: Witness) async throws {
+    private func attempt(_ lock: DistributedReadWriteLock, _ random: inout SplitMix, _ witness: Witness) async throws {
         let isWriter = Bool.random(using: &random)
         let turns = Int.random(in: 0...20, using: &random)
         let body: @Sendable (Lease) async throws -> Void = { lease in

@@ -12,8 +12,8 @@ struct LockScene: Sendable {
     var client: ZooKeeperClient
     /// Whoever else uses the lock.
     var other: ZooKeeperClient
-    var lock: ReadWriteLock
-    var otherLock: ReadWriteLock
+    var lock: DistributedReadWriteLock
+    var otherLock: DistributedReadWriteLock
 
     /// Runs a test in a scene of its own.
     ///
@@ -35,8 +35,8 @@ struct LockScene: Sendable {
                 try await withZooKeeperClient(configuration: near) { client in
                     let scene = LockScene(
                         server: server, proxy: proxy, client: client, other: other,
-                        lock: try ReadWriteLock(client: client, path: path, id: "near"),
-                        otherLock: try ReadWriteLock(client: other, path: path, id: "far"))
+                        lock: try DistributedReadWriteLock(client: client, path: path, id: "near"),
+                        otherLock: try DistributedReadWriteLock(client: other, path: path, id: "far"))
                     try await body(scene)
                 }
             }
@@ -128,8 +128,8 @@ struct Holder: Sendable {
         }
     }
 
-    static func reads(_ lock: ReadWriteLock) -> Holder { Holder { try await lock.withReadLock($0) } }
-    static func writes(_ lock: ReadWriteLock) -> Holder { Holder { try await lock.withWriteLock($0) } }
+    static func reads(_ lock: DistributedReadWriteLock) -> Holder { Holder { try await lock.withReadLock($0) } }
+    static func writes(_ lock: DistributedReadWriteLock) -> Holder { Holder { try await lock.withWriteLock($0) } }
 
     var lease: Lease { get async throws { try await granted.wait() } }
     var isGranted: Bool { granted.value != nil }

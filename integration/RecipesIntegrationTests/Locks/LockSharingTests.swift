@@ -10,7 +10,7 @@ struct LockSharingTests {
         try await LockScene.with { scene in
             let first = Holder.reads(scene.lock)
             let token = try await first.lease.fencingToken
-            let again = try ReadWriteLock(client: scene.client, path: LockScene.path)
+            let again = try DistributedReadWriteLock(client: scene.client, path: LockScene.path)
             let second = Holder.reads(again)
             #expect(try await second.lease.fencingToken == token)
             #expect(try await scene.contenders().count == 1)

@@ -86,7 +86,7 @@ struct LockWaiterFaultTests {
     @Test func `a create that never happened is made again`() async throws {
         try await LockScene.with(sessionTimeout: .seconds(10)) { scene in
             try await scene.lock.withWriteLock { _ in }
-            await scene.proxy.swallowNextRequest(thenCut: true) { $0.operation == .createWithStat }
+            await scene.proxy.dropNextRequest(thenCut: true) { $0.operation == .createWithStat }
             try await scene.lock.withWriteLock { _ in
                 let standing = try await scene.contenders()
                 #expect(standing.count == 1)
@@ -113,7 +113,7 @@ struct LockWaiterFaultTests {
             let node = try await scene.other.create(
                 "\(LockScene.path)/\(name)", mode: .ephemeralSequential,
                 acl: [ACL(permissions: [.delete], scheme: "world", id: "anyone")])
-            scene.proxy.forgetRequests()
+            scene.proxy.clearRequests()
             let waiter = Holder.writes(scene.lock)
             try await scene.proxy.nextRequest { $0.isListing && $0.path == LockScene.path }
             // The first listing came with the create; the second one watches.
@@ -131,7 +131,7 @@ struct LockWaiterFaultTests {
             await proxy.refuse()
             let configuration = try ZooKeeperClientConfiguration(connectionString: proxy.connectionString)
             try await withZooKeeperClient(configuration: configuration) { client in
-                let holder = Holder.writes(try ReadWriteLock(client: client, path: "/lock"))
+                let holder = Holder.writes(try DistributedReadWriteLock(client: client, path: "/lock"))
                 #expect(client.state.isConnecting && !holder.isGranted)
                 await proxy.accept()
                 #expect(try await holder.lease.isValid)

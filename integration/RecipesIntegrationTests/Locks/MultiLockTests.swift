@@ -6,12 +6,12 @@ import ZooKeeperTestKit
 /// Two locks of a client, and both of them together.
 struct LockPair {
     var first: DistributedMutex
-    var second: ReadWriteLock
+    var second: DistributedReadWriteLock
     var multi: MultiLock
 
     init(_ client: ZooKeeperClient, isReversed: Bool = false) throws {
         first = try DistributedMutex(client: client, path: "/a")
-        second = try ReadWriteLock(client: client, path: "/b")
+        second = try DistributedReadWriteLock(client: client, path: "/b")
         let parts: [MultiLock.Part] = [.mutex(first), .write(second)]
         multi = try MultiLock(isReversed ? parts.reversed() : parts)
     }

@@ -99,7 +99,7 @@ struct MutexTests {
         try await LockScene.with { scene in
             let mutex = try scene.mutex
             let lease = try await scene.otherMutex.acquire()
-            scene.proxy.forgetRequests()
+            scene.proxy.clearRequests()
             for _ in 0..<100 {
                 await #expect(throws: RecipeError(.notAvailable, in: .lock, path: LockScene.path)) {
                     try await mutex.tryAcquire()
@@ -308,7 +308,7 @@ struct GuardedTests {
     @Test func `a guarded write whose answer is lost has an unknown outcome`() async throws {
         try await LockScene.with(sessionTimeout: .seconds(20)) { scene in
             try await scene.mutex.withLock { lease in
-                await scene.proxy.swallowNextReply(thenCut: true) { $0.operation == .multi }
+                await scene.proxy.dropNextReply(thenCut: true) { $0.operation == .multi }
                 let error = await #expect(throws: ZooKeeperError.self) {
                     try await lease.guarded([.create("/written")])
                 }

@@ -77,7 +77,7 @@ struct ReadWriteLockTests {
             let packets = try await scene.server.counters().packetsReceived - before
             // The counters' own connection and a proof count as well; a slow machine may set some watches.
             #expect((300..<350).contains(packets))
-            scene.proxy.forgetRequests()
+            scene.proxy.clearRequests()
             try await scene.lock.withReadLock { _ in }
             let requests = try await scene.requests()
             #expect(requests.filter { $0 != .getData } == [.createWithStat, .getChildrenWithStat, .delete])
@@ -87,7 +87,7 @@ struct ReadWriteLockTests {
     @Test func `a lock that is held for longer is watched`() async throws {
         try await LockScene.with { scene in
             try await scene.lock.withWriteLock { _ in }
-            scene.proxy.forgetRequests()
+            scene.proxy.clearRequests()
             let holder = Holder.writes(scene.lock)
             let lease = try await holder.lease
             try await scene.proxy.nextRequest { $0.operation == .getData }

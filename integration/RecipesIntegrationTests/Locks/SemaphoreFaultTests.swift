@@ -43,9 +43,9 @@ struct SemaphoreFaultTests {
             let semaphore = try scene.semaphore(2)
             try await semaphore.withLease { _ in }
             await scene.proxy.refuse()
-            await scene.proxy.swallowNextReply(thenCut: true) { step.matches($0) }
+            await scene.proxy.dropNextReply(thenCut: true) { step.matches($0) }
             let holder = Holder.leases(semaphore, 2)
-            _ = try await scene.proxy.nextSwallowed()
+            _ = try await scene.proxy.nextDropped()
             await scene.client.state { $0.isSuspended }
             holder.cancel()
             #expect(await holder.error() is CancellationError)

@@ -100,7 +100,7 @@ struct SemaphoreTests {
         try await LockScene.with { scene in
             let (near, far) = (try scene.semaphore(1), try scene.otherSemaphore(1))
             let lease = try await far.acquire()
-            scene.proxy.forgetRequests()
+            scene.proxy.clearRequests()
             for _ in 0..<100 {
                 let error = await #expect(throws: RecipeError.self) { try await near.tryWithLease { _ in } }
                 #expect(error == RecipeError(.notAvailable, in: .lock, path: LockScene.semaphorePath))

@@ -27,12 +27,12 @@ struct NameTests {
 
     @Test func `a read lock is held at the path that was asked for, and keeps a writer out there`() async throws {
         try await Self.withClients { one, other in
-            let locks = try Self.both.map { try ReadWriteLock(client: one, path: "/locks/\($0)") }
+            let locks = try Self.both.map { try DistributedReadWriteLock(client: one, path: "/locks/\($0)") }
             try await locks[0].withReadLock { _ in
                 try await locks[1].withReadLock { lease in
                     #expect(lease.path.hasBytes(of: "/locks/\(Self.decomposed)"))
                     for path in Self.both {
-                        let writer = try ReadWriteLock(client: other, path: "/locks/\(path)")
+                        let writer = try DistributedReadWriteLock(client: other, path: "/locks/\(path)")
                         let error = await #expect(throws: RecipeError.self) {
                             try await writer.tryWithWriteLock { _ in }
                         }
@@ -58,11 +58,11 @@ struct NameTests {
 
     @Test func `both locks are taken together, and each has an outcome at the end`() async throws {
         try await Self.withClients { one, other in
-            let locks = try Self.both.map { try ReadWriteLock(client: one, path: "/locks/\($0)") }
+            let locks = try Self.both.map { try DistributedReadWriteLock(client: one, path: "/locks/\($0)") }
             let lease = try await MultiLock([.read(locks[0]), .write(locks[1])]).acquire()
             for path in Self.both {
                 let token = lease.fencingToken(at: "/locks/\(path)")
-                let queue = try await ReadWriteLock(client: other, path: "/locks/\(path)").queue()
+                let queue = try await DistributedReadWriteLock(client: other, path: "/locks/\(path)").queue()
                 #expect(token != nil && queue.map(\.token) == [token])
             }
             let outcomes = await lease.release()

@@ -13,7 +13,7 @@ final class PartitionFleet {
         /// The options that say which partitions there are.
         var source: [String]
         var sessionTimeout = 3
-        var departureDelay = 60
+        var absenceTimeout = 60
     }
 
     let settings: Settings
@@ -30,7 +30,7 @@ final class PartitionFleet {
         let process = try TestProcess(
             TestProcess.path(ofProduct: "zkrecipes"),
             arguments: ["partitions", "run", settings.path, "--node", node] + settings.source + [
-                "--act-every", "0.005", "--settle-time", "0", "--departure-delay", "\(settings.departureDelay)",
+                "--act-every", "0.005", "--settle-time", "0", "--departure-delay", "\(settings.absenceTimeout)",
                 "--session-timeout", "\(settings.sessionTimeout)", "--connect", settings.connectionString,
             ])
         lives.append((node, process))

@@ -185,7 +185,7 @@ struct PartitionGroupTests {
             struct Broken: Error {}
             let partitions = [Partition("a", preferred: ["web1", "web2"])]
             let breaks = OneShot<Void>()
-            let second = try scene.node("web2", .list(partitions), change: { $0.settleTime = .seconds(3600) })
+            let second = try scene.node("web2", .list(partitions), change: { $0.rebalanceDelay = .seconds(3600) })
             await second.state { $0.owned == ["a"] }
             let first = try scene.node(
                 "web1", .list(partitions),
@@ -215,7 +215,7 @@ struct PartitionGroupTests {
             await [other].settle(partitions)
             let client = try ZooKeeperClient(configuration: .init(connectionString: scene.server.connectionString))
             var configuration = PartitionConfiguration()
-            configuration.settleTime = .zero
+            configuration.rebalanceDelay = .zero
             let notes = Notes()
             let node = try PartitionGroup(
                 client: client, path: PartitionScene.path, node: "web1", partitions: .list(partitions),
@@ -285,9 +285,9 @@ struct PartitionGroupTests {
             #expect(throws: RecipeError.self) { try make("/app", "a", .children(of: own)) }
         }
         var configuration = PartitionConfiguration()
-        configuration.movesPerMinute = 0
+        configuration.maximumMovesPerMinute = 0
         #expect(throws: RecipeError.self) { try make("/app", "a", ["b"], configuration) }
-        configuration.movesPerMinute = 1
+        configuration.maximumMovesPerMinute = 1
         configuration.watchBudget = 0
         #expect(throws: RecipeError.self) { try make("/app", "a", ["b"], configuration) }
         configuration.watchBudget = 1

@@ -32,7 +32,7 @@ struct PartitionScene: Sendable {
         let client = try ZooKeeperClient(
             configuration: .init(connectionString: address ?? server.connectionString, sessionTimeout: session))
         var configuration = PartitionConfiguration()
-        configuration.settleTime = .zero
+        configuration.rebalanceDelay = .zero
         change(&configuration)
         let (log, name) = (log, node.name)
         let group = try PartitionGroup(

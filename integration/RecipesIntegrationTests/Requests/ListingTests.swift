@@ -20,7 +20,7 @@ struct ListingTests {
             }
             for number in 0..<3 { try await scene.other.create("/group/members/n\(number)", parents: true) }
             #expect(try await list(scene.client) == 3)
-            await scene.proxy.swallowNextReply(thenCut: true) { $0.operation == .getData }
+            await scene.proxy.dropNextReply(thenCut: true) { $0.operation == .getData }
             #expect(try await list(scene.client) == 3)
         }
     }
@@ -48,7 +48,7 @@ struct ListingTests {
             #expect(children.prefix(3).map(\.path) == ["/some/a", "/some/b", "/some/c0"])
             #expect(children.prefix(3).map(\.data) == [[1], nil, [3]] && children.count == 91)
             #expect(try await scene.client.childrenWithData(of: "/none").isEmpty)
-            #expect(try await scene.client.dataIfPresent(at: "/none") == nil)
+            #expect(try await scene.client.dataIfExists(at: "/none") == nil)
             try await scene.other.create("/group/members", parents: true)
             try await scene.other.create("/group/members/n1", acl: hidden)
             let error = await #expect(throws: ZooKeeperError.self) {

@@ -75,7 +75,7 @@ struct PartitionCountTests {
         _ name: String, _ client: ZooKeeperClient, warmUp: @escaping @Sendable () async throws -> Void
     ) throws -> Node {
         var configuration = PartitionConfiguration()
-        configuration.settleTime = .zero
+        configuration.rebalanceDelay = .zero
         let group = try PartitionGroup(
             client: client, path: path, node: PartitionNode(name), partitions: .list([hot]),
             configuration: configuration, warmUp: { _ in try await warmUp() }

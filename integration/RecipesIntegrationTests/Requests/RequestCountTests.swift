@@ -121,7 +121,7 @@ struct RequestCountTests {
     @Test func `a shared value, and a counter`() async throws {
         try await AskedRequests.with { scene, asked in
             let value = try SharedValue(client: scene.client, path: "/value", initial: [1])
-            let counter = try SharedCounter(client: scene.client, path: "/counter", format: .int64)
+            let counter = try SharedCount(client: scene.client, path: "/counter", format: .int64)
             _ = try await (value.value(), counter.number())
             try await asked.forget()
             let known = try await value.value()

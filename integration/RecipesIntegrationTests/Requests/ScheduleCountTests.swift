@@ -22,7 +22,7 @@ struct ScheduleCountTests {
         ) throws {
             var configuration = ScheduledTaskConfiguration()
             configuration.exclusive = exclusive
-            configuration.keepRuns = 3
+            configuration.maximumRecords = 3
             let (steps, released) = (steps, released)
             let task = try ScheduledTask(
                 client: client, path: path, id: "one", name: "settle", schedule: schedule, delivery: .atLeastOnce,

@@ -205,7 +205,7 @@ struct ScheduleFaultTests {
             try await scene.control().runNow()
             let run = try await scene.run { $0.state == .completed && $0.window?.resumed != nil }
             let window = try #require(run.window)
-            #expect(window.processors == 2 && window.forced.isEmpty && ["p1", "p2"].contains(window.slowest))
+            #expect(window.processors == 2 && window.evicted.isEmpty && ["p1", "p2"].contains(window.slowest))
             #expect(window.token == run.token && notes.all == ["shut shut", "\(window.token) \(window.token)"])
             #expect(try #require(window.resumed) >= window.drained)
             let records = try await mode.windows()

@@ -157,7 +157,7 @@ struct ScheduleOperatorTests {
             let run = try await scene.run { $0.state == .completed }
             #expect(run.previous.map(\.node) == ["one"] && run.node == "two")
             #expect(run.previous[0].reason.hasSuffix("an operator decided to rerun"))
-            #expect(try await scene.control().wishes() == TaskWishes())
+            #expect(try await scene.control().wishes() == OperatorCommands())
             try await end(two)
         }
     }

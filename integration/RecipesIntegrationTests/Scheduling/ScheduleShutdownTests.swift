@@ -73,7 +73,7 @@ struct ScheduleShutdownTests {
     @Test func `a task that heeds the shutdown ends in order`() async throws {
         try await ScheduleScene.with { scene in
             let notes = Notes()
-            let node = try Node(scene, .startsWithLeadership, .finishRun) { _ in
+            let node = try Node(scene, .onLeadership, .finishRun) { _ in
                 notes.add("begins")
                 try? await cancelWhenGracefulShutdown { try await OneShot<Void>().wait() }
                 notes.add(Task.isCancelled ? "cancelled" : "ends")

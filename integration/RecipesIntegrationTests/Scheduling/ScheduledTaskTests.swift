@@ -43,7 +43,7 @@ struct ScheduledTaskTests {
     @Test func `records are pruned, and survive the server`() async throws {
         try await ScheduleScene.with { scene in
             var configuration = ScheduledTaskConfiguration()
-            configuration.keepRuns = 2
+            configuration.maximumRecords = 2
             let node = try scene.near(.everySecond, .atLeastOnce, configuration) { _ in }
             let first = try await scene.run { $0.state == .completed }
             try await scene.runs { runs in !runs.contains { $0.period == first.period } && runs.count <= 3 }
@@ -80,7 +80,7 @@ struct ScheduledTaskTests {
             try await scene.control().runNow()
             let run = try await scene.run { $0.state == .completed }
             #expect(run.kind == .requested && run.remark == "asked for by ada" && notes.all == [run.period])
-            #expect(try await scene.control().wishes() == TaskWishes())
+            #expect(try await scene.control().wishes() == OperatorCommands())
             try await node.stop()
         }
     }
@@ -191,9 +191,9 @@ struct ScheduledTaskTests {
                 notes.add("\(name) ends")
                 throw CancellationError()
             }
-            let first = try scene.near(.startsWithLeadership) { _ in try await serve("near") }
+            let first = try scene.near(.onLeadership) { _ in try await serve("near") }
             await notes.count(1)
-            let second = try scene.far(.startsWithLeadership) { _ in try await serve("far") }
+            let second = try scene.far(.onLeadership) { _ in try await serve("far") }
             await second.standsBy()
             try await first.stop()
             await notes.count(3)

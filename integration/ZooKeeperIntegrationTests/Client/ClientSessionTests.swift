@@ -84,7 +84,7 @@ struct ClientSessionTests {
             async let running: Void = group.run()
             try await client.create("/own", mode: .ephemeral)
             await scene.proxy.hold(.toClient)
-            scene.proxy.forgetRequests()
+            scene.proxy.clearRequests()
             async let writing = client.create("/written")
             try await scene.proxy.nextRequest { $0.isCreate }
             await group.triggerGracefulShutdown()
@@ -101,7 +101,7 @@ struct ClientSessionTests {
     @Test func `twenty cuts of 200 ms keep session, znode and grant, and create nothing`() async throws {
         try await ClientScene.with(sessionTimeout: .seconds(10)) { scene in
             let hold = try await scene.hold("/own")
-            scene.proxy.forgetRequests()
+            scene.proxy.clearRequests()
             for _ in 0..<20 {
                 await scene.proxy.refuse()
                 await scene.proxy.cut()

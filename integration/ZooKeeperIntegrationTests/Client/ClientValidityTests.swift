@@ -99,7 +99,7 @@ struct ClientValidityTests {
     private func operations(of scene: ClientScene, count: Int, heartbeats: Int? = nil) async throws -> [ProxiedRequest
         .Operation]
     {
-        scene.proxy.forgetRequests()
+        scene.proxy.clearRequests()
         let start = ContinuousClock.now
         var operations: [ProxiedRequest.Operation] = []
         for _ in 0..<count {

@@ -21,10 +21,10 @@ struct FaultProxyTests {
     @Test func `a swallowed reply leaves its request done`() async throws {
         let proxy = try FaultProxy(to: .current)
         let client = try await RawClient.connect(to: proxy)
-        await proxy.swallowNextReply(thenCut: true) { $0.isCreate }
+        await proxy.dropNextReply(thenCut: true) { $0.isCreate }
         #expect(try await client.exists("/swallowed") == Answer.noNode)
         await #expect(throws: TestKitError.self) { try await client.create("/swallowed") }
-        #expect(try await proxy.nextSwallowed()?.path == "/swallowed")
+        #expect(try await proxy.nextDropped()?.path == "/swallowed")
         let again = try await RawClient.connect(to: proxy)
         #expect(try await again.exists("/swallowed") == Answer.success)
     }
@@ -32,7 +32,7 @@ struct FaultProxyTests {
     @Test func `a swallowed request never happens`() async throws {
         let proxy = try FaultProxy(to: .current)
         let client = try await RawClient.connect(to: proxy)
-        await proxy.swallowNextRequest(thenCut: true) { $0.isCreate }
+        await proxy.dropNextRequest(thenCut: true) { $0.isCreate }
         await #expect(throws: TestKitError.self) { try await client.create("/never") }
         let again = try await RawClient.connect(to: proxy)
         #expect(try await again.exists("/never") == Answer.noNode)

@@ -2,7 +2,7 @@ public import Foundation
 internal import ZooKeeperRecipes
 
 /// The pending operator commands of a scheduled task; the content of `PATH/control`.
-public struct TaskWishes: Sendable, Hashable {
+public struct OperatorCommands: Sendable, Hashable {
     /// A pause of the task.
     public struct Pause: Sendable, Hashable {
         /// The reason, in the words of an operator or of the run that failed.
@@ -59,7 +59,7 @@ public struct TaskWishes: Sendable, Hashable {
     public init() {}
 
     init(_ data: [UInt8]) {
-        let text = NodeText(data)
+        let text = KeyValueData(data)
         if let note = text["paused"] { pause = Pause(reason: note, by: text["paused.by"] ?? "") }
         for (key, value) in text.fields {
             if key == "run" { requests.append(value) }
@@ -76,7 +76,7 @@ public struct TaskWishes: Sendable, Hashable {
     }
 
     var bytes: [UInt8] {
-        var text = NodeText()
+        var text = KeyValueData()
         text["paused"] = pause?.reason
         text["paused.by"] = pause?.by
         text.append("run", requests)

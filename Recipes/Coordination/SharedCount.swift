@@ -4,7 +4,7 @@ public import ZooKeeper
 /// A number that processes share.
 ///
 /// ```swift
-/// let orders = try SharedCounter(client: client, path: "/counters/orders", format: .int64)
+/// let orders = try SharedCount(client: client, path: "/counters/orders", format: .int64)
 /// let number = try await orders.add(1)
 /// ```
 ///
@@ -15,7 +15,7 @@ public import ZooKeeper
 /// The formats are those of Apache Curator, big-endian. Every addition is a write to the disk of each server, and
 /// concurrent writers contend: all writers together reach some hundred additions per second. If numbers must only be
 /// unique and increasing, sequential znodes or numbers allocated in blocks are cheaper.
-public final class SharedCounter: Sendable {
+public final class SharedCount: Sendable {
     /// The encoding of the number.
     public enum Format: Sendable, Hashable {
         /// 4 bytes, like Curator's `SharedCount` and `DistributedAtomicInteger`.

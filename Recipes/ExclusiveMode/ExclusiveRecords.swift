@@ -1,7 +1,7 @@
 internal import ZooKeeper
 
 /// What a signal znode says.
-struct SignalText: Sendable, Equatable {
+struct SignalRecord: Sendable, Equatable {
     /// Names the window; its record carries it.
     var id: String
     var owner: String
@@ -21,7 +21,7 @@ struct SignalText: Sendable, Equatable {
 
     /// Reads any signal; one that was not written by this package, such as a JVM operator's, keeps no records.
     init(_ data: [UInt8]) {
-        let text = NodeText(data)
+        let text = KeyValueData(data)
         id = text["id"] ?? ""
         owner = text["owner"] ?? "unknown"
         reason = text["reason"] ?? ""
@@ -30,7 +30,7 @@ struct SignalText: Sendable, Equatable {
     }
 
     var bytes: [UInt8] {
-        var text = NodeText()
+        var text = KeyValueData()
         text["id"] = id
         text["owner"] = owner
         text["reason"] = reason
@@ -41,7 +41,7 @@ struct SignalText: Sendable, Equatable {
 }
 
 /// What a processor's read znode and member znode say.
-struct ProcessorText: Sendable, Equatable {
+struct ProcessorRecord: Sendable, Equatable {
     /// The name of the member znode.
     var member: String
     /// The name for people.
@@ -76,7 +76,7 @@ struct ProcessorText: Sendable, Equatable {
 
     /// Reads any read lock's data; one that was not written by this package is known by its znode's name alone.
     init(_ data: [UInt8], nodeName: String) {
-        let text = NodeText(data)
+        let text = KeyValueData(data)
         member = text["member"] ?? ""
         name = text["name"] ?? nodeName
         host = text["host"] ?? ""
@@ -88,7 +88,7 @@ struct ProcessorText: Sendable, Equatable {
     }
 
     var bytes: [UInt8] {
-        var text = NodeText()
+        var text = KeyValueData()
         text["member"] = member
         text["name"] = name
         text["host"] = host

@@ -4,7 +4,7 @@ import Testing
 @testable import ZooKeeperRecipes
 
 /// Who holds a lock by which znodes, and what is told of it, without an ensemble.
-@Suite struct LockPlaceTests {
+@Suite struct HeldLockTests {
     private struct Scene {
         let clock = StillClock()
         let client: ZooKeeperClient
@@ -18,17 +18,17 @@ import Testing
 
         func prove(until seconds: Int) {
             session.extend(to: MonotonicInstant(nanoseconds: 0) + .seconds(seconds), timeout: .seconds(4))
-            session.tellMove()
+            session.validityChanged()
         }
 
-        func place(_ kind: ContenderName.Kind = .write, path: String = "/lock") throws -> LockPlace {
+        func place(_ kind: ContenderName.Kind = .write, path: String = "/lock") throws -> HeldLock {
             let name = try #require(
                 ContenderName(
                     ContenderName.base(uuid: ContenderName.makeUUID(using: client.randomness), kind: kind)
                         + "0000000007"))
             let node = session.holdWatched("\(path)/\(name)", czxid: 7, of: client)
-            return LockPlace(
-                Holding([node]), name: name, cleanUp: [.node(path: node.path)], key: LockPlace.Key(client, path),
+            return HeldLock(
+                Holding([node]), name: name, cleanUp: [.node(path: node.path)], key: HeldLock.Key(client, path),
                 client: client,
                 data: [])
         }
@@ -80,18 +80,18 @@ import Testing
     @Test func `readers share a place while it is valid, and not after`() throws {
         let scene = try Scene()
         let place = try scene.place(.read)
-        SharedPlaces.add(place)
-        let shared = SharedPlaces.enter(place.key)
+        SharedReadLocks.add(place)
+        let shared = SharedReadLocks.enter(place.key)
         #expect(shared === place)
-        #expect(SharedPlaces.enter(LockPlace.Key(scene.client, "/other")) == nil)
+        #expect(SharedReadLocks.enter(HeldLock.Key(scene.client, "/other")) == nil)
         let other = try ZooKeeperClient.withoutServer(clock: scene.clock)
-        #expect(SharedPlaces.enter(LockPlace.Key(other, "/lock")) == nil)
+        #expect(SharedReadLocks.enter(HeldLock.Key(other, "/lock")) == nil)
         scene.clock.set(.seconds(5))
-        #expect(SharedPlaces.enter(place.key) == nil)
+        #expect(SharedReadLocks.enter(place.key) == nil)
         scene.prove(until: 9)
         place.beginToLeave()
         place.beginToLeave()
-        #expect(SharedPlaces.enter(place.key) == nil)
+        #expect(SharedReadLocks.enter(place.key) == nil)
     }
 
     @Test func `a downgrade happens once, and keeps the number as a shared token`() throws {
@@ -121,10 +121,10 @@ import Testing
 
     @Test func `a place without users is not in memory`() throws {
         let scene = try Scene()
-        weak var released: LockPlace?
+        weak var released: HeldLock?
         do {
             let place = try scene.place(.read)
-            SharedPlaces.add(place)
+            SharedReadLocks.add(place)
             scene.session.markGone(.sessionEnded)
             place.beginToLeave()
             released = place

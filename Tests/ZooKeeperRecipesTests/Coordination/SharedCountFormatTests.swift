@@ -3,15 +3,15 @@ import ZooKeeper
 
 @testable import ZooKeeperRecipes
 
-@Suite struct SharedCounterFormatTests {
+@Suite struct SharedCountFormatTests {
     @Test(
         arguments: [
             (0, [0, 0, 0, 0]), (1, [0, 0, 0, 1]), (-1, [255, 255, 255, 255]), (0x0102_0304, [1, 2, 3, 4]),
             (Int64(Int32.min), [128, 0, 0, 0]),
         ] as [(Int64, [UInt8])])
     func `SharedCount's four bytes are big-endian`(number: Int64, data: [UInt8]) {
-        #expect(SharedCounter.Format.int32.encode(number) == data)
-        #expect(SharedCounter.Format.int32.decode(data) == number)
+        #expect(SharedCount.Format.int32.encode(number) == data)
+        #expect(SharedCount.Format.int32.decode(data) == number)
     }
 
     @Test(
@@ -20,15 +20,15 @@ import ZooKeeper
             (Int64.max, [127, 255, 255, 255, 255, 255, 255, 255]), (0x0102_0304_0506_0708, [1, 2, 3, 4, 5, 6, 7, 8]),
         ] as [(Int64, [UInt8])])
     func `DistributedAtomicLong's eight bytes are big-endian`(number: Int64, data: [UInt8]) {
-        #expect(SharedCounter.Format.int64.encode(number) == data)
-        #expect(SharedCounter.Format.int64.decode(data) == number)
+        #expect(SharedCount.Format.int64.encode(number) == data)
+        #expect(SharedCount.Format.int64.decode(data) == number)
     }
 
     @Test func `what does not fit is not encoded, what has another length is no number, nothing is zero`() {
-        #expect(SharedCounter.Format.int32.encode(Int64(Int32.max) + 1) == nil)
-        #expect(SharedCounter.Format.int32.decode([1, 2, 3]) == nil)
-        #expect(SharedCounter.Format.int64.decode([0, 0, 0, 1]) == nil)
-        #expect(SharedCounter.Format.int64.decode([]) == 0)
+        #expect(SharedCount.Format.int32.encode(Int64(Int32.max) + 1) == nil)
+        #expect(SharedCount.Format.int32.decode([1, 2, 3]) == nil)
+        #expect(SharedCount.Format.int64.decode([0, 0, 0, 1]) == nil)
+        #expect(SharedCount.Format.int64.decode([]) == 0)
     }
 }
 

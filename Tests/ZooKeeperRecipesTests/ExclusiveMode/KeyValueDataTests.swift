@@ -3,7 +3,7 @@ import Testing
 @testable import ZooKeeper
 @testable import ZooKeeperRecipes
 
-@Suite struct NodeTextTests {
+@Suite struct KeyValueDataTests {
     /// Text that tries to end a value, a line or a field early, or to hide the sign between key and value.
     static let hostile = [
         "", " ", "=", "==a=b", "a\nb", "a\r\nb", "\r", "\n", "\\", "\\n", "\\\\n", "ends with \\", "a\tb",
@@ -13,12 +13,12 @@ import Testing
 
     @Test(arguments: hostile)
     func `every value comes back as it was`(value: String) {
-        var text = NodeText()
+        var text = KeyValueData()
         text["id"] = "window"
         text["owner"] = value
         text["reason"] = value + value
         text["last"] = "1"
-        let read = NodeText(text.bytes)
+        let read = KeyValueData(text.bytes)
         #expect(read.fields.map(\.key) == ["id", "owner", "reason", "last"])
         #expect(read["owner"].map { Array($0.utf8) } == Array(value.utf8))
         #expect(read["reason"].map { Array($0.utf8) } == Array((value + value).utf8))
@@ -27,17 +27,17 @@ import Testing
     }
 
     @Test func `data of others is read as far as it goes`() {
-        #expect(NodeText([]).fields.isEmpty)
-        #expect(NodeText(Array("10.0.0.7".utf8)).fields.isEmpty)
-        #expect(NodeText([0xff, 0xfe, 0x00, 0x0a, 0x80]).fields.isEmpty)
-        #expect(NodeText(Array("no sign\n=no key\nowner=me".utf8))["owner"] == "me")
-        #expect(NodeText(Array("owner=first\r\nreason=second\r\n".utf8))["reason"] != nil)
+        #expect(KeyValueData([]).fields.isEmpty)
+        #expect(KeyValueData(Array("10.0.0.7".utf8)).fields.isEmpty)
+        #expect(KeyValueData([0xff, 0xfe, 0x00, 0x0a, 0x80]).fields.isEmpty)
+        #expect(KeyValueData(Array("no sign\n=no key\nowner=me".utf8))["owner"] == "me")
+        #expect(KeyValueData(Array("owner=first\r\nreason=second\r\n".utf8))["reason"] != nil)
     }
 
     @Test(arguments: hostile)
     func `a signal's text comes back`(value: String) {
-        let text = SignalText(id: "window", owner: value, reason: value, sessionTimeout: .milliseconds(1234))
-        let read = SignalText(text.bytes)
+        let text = SignalRecord(id: "window", owner: value, reason: value, sessionTimeout: .milliseconds(1234))
+        let read = SignalRecord(text.bytes)
         #expect(read == text)
         #expect(read.keepsRecords)
         #expect(read.sessionTimeout == .milliseconds(1234))
@@ -45,7 +45,7 @@ import Testing
 
     @Test func `a signal of others keeps no records`() {
         for data in ["", "10.0.0.7", "records=yes", "id=\nrecords=yes", "id=x", "id=x\nrecords=no"] {
-            let text = SignalText(Array(data.utf8))
+            let text = SignalRecord(Array(data.utf8))
             #expect(!text.keepsRecords)
             #expect(text.owner == "unknown")
             #expect(text.sessionTimeout == nil)
@@ -54,19 +54,19 @@ import Testing
 
     @Test(arguments: hostile)
     func `a processor's text comes back`(value: String) {
-        var text = ProcessorText(member: "m-00000000", name: value, sessionTimeout: .seconds(4))
-        #expect(ProcessorText(text.bytes, nodeName: "node") == text)
+        var text = ProcessorRecord(member: "m-00000000", name: value, sessionTimeout: .seconds(4))
+        #expect(ProcessorRecord(text.bytes, nodeName: "node") == text)
         (text.inside, text.oldest) = (7, .milliseconds(800))
-        #expect(ProcessorText(text.bytes, nodeName: "node") == text)
+        #expect(ProcessorRecord(text.bytes, nodeName: "node") == text)
         #expect(text.isDraining)
         text.state = .reopened
-        #expect(ProcessorText(text.bytes, nodeName: "node") == text)
+        #expect(ProcessorRecord(text.bytes, nodeName: "node") == text)
         #expect(!text.isDraining)
     }
 
     @Test func `a read lock of others is known by its znode's name`() {
         for data in ["", "10.0.0.7", "pid=many\ntimeout=long\ninside=x"] {
-            let text = ProcessorText(Array(data.utf8), nodeName: "_c_x-__READ__0000000001")
+            let text = ProcessorRecord(Array(data.utf8), nodeName: "_c_x-__READ__0000000001")
             #expect(text.name == "_c_x-__READ__0000000001")
             #expect(text.sessionTimeout == nil)
             #expect(text.inside == nil)
@@ -80,22 +80,22 @@ import Testing
         WindowRecord(
             id: id, token: FencingToken(rawValue: 1 << 40), owner: text, reason: text,
             requested: .milliseconds(1_700_000_000_123), drained: .milliseconds(17), ended: .seconds(3),
-            outcome: .completed, slowest: text, forced: [text, "another"])
+            outcome: .completed, slowest: text, evicted: [text, "another"])
     }
 
     @Test func `a record comes back as it was`() {
         var other = record("two", text: "plain text = more")
-        (other.drained, other.slowest, other.forced, other.outcome) = (nil, nil, [], .aborted)
+        (other.drained, other.slowest, other.evicted, other.outcome) = (nil, nil, [], .aborted)
         let records = [record("one"), other]
         #expect(WindowRecord.list(WindowRecord.bytes(records)) == records)
     }
 
-    @Test(arguments: NodeTextTests.hostile)
+    @Test(arguments: KeyValueDataTests.hostile)
     func `hostile text breaks neither its record nor the others`(text: String) {
         let records = [record("one"), record("two", text: text), record("three")]
         let read = WindowRecord.list(WindowRecord.bytes(records))
         #expect(read.map(\.id) == ["one", "two", "three"])
-        #expect(read.allSatisfy { $0.forced.count == 2 && $0.slowest != nil })
+        #expect(read.allSatisfy { $0.evicted.count == 2 && $0.slowest != nil })
         #expect(read.last == records.last)
     }
 
@@ -119,7 +119,8 @@ import Testing
 }
 
 @Suite struct MemberNameTests {
-    @Test(arguments: NodeTextTests.hostile + ["a/b", ".", "..", "zookeeper", "𝒳", "漢字", "a b", "\u{85}", "-", "x-"])
+    @Test(
+        arguments: KeyValueDataTests.hostile + ["a/b", ".", "..", "zookeeper", "𝒳", "漢字", "a b", "\u{85}", "-", "x-"])
     func `any name gives a znode's name, and is told apart again`(name: String) throws {
         let member = MemberName(for: name, using: Randomness())
         _ = try ZNodePath("/members/\(member.node)")

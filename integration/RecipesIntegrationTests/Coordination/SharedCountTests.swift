@@ -4,20 +4,20 @@ import ZooKeeperRecipes
 import ZooKeeperTestKit
 
 @Suite(.serialized, .timeLimit(.minutes(2)))
-struct SharedCounterTests {
+struct SharedCountTests {
     @Test func `additions of many add up, and the bytes are Curator's`() async throws {
         try await CacheScene.with { scene in
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for index in 0..<8 {
                     let client = index.isMultiple(of: 2) ? scene.client : scene.other
                     group.addTask {
-                        let counter = try SharedCounter(client: client, path: "/app/count", format: .int64)
+                        let counter = try SharedCount(client: client, path: "/app/count", format: .int64)
                         for _ in 0..<10 { try await counter.add(3) }
                     }
                 }
                 try await group.waitForAll()
             }
-            let counter = try SharedCounter(client: scene.client, path: "/app/count", format: .int64)
+            let counter = try SharedCount(client: scene.client, path: "/app/count", format: .int64)
             #expect(try await counter.number() == 240)
             #expect(try await scene.other.data(at: "/app/count").data == [0, 0, 0, 0, 0, 0, 0, 240])
             #expect(try await counter.set(5, replacing: 240))
@@ -28,9 +28,9 @@ struct SharedCounterTests {
 
     @Test func `an overflow is an error, and nothing is written`() async throws {
         try await CacheScene.with { scene in
-            let small = try SharedCounter(
+            let small = try SharedCount(
                 client: scene.client, path: "/small", format: .int32, initial: Int64(Int32.max))
-            let large = try SharedCounter(client: scene.client, path: "/large", format: .int64, initial: Int64.max - 1)
+            let large = try SharedCount(client: scene.client, path: "/large", format: .int64, initial: Int64.max - 1)
             #expect(try await large.add(1) == .max)
             for counter in [small, large] {
                 let before = try await counter.number()
@@ -56,9 +56,9 @@ struct SharedCounterTests {
         async throws
     {
         try await CacheScene.with(sessionTimeout: .seconds(10)) { scene in
-            let counter = try SharedCounter(client: scene.client, path: "/count", format: .int32)
+            let counter = try SharedCount(client: scene.client, path: "/count", format: .int32)
             #expect(try await counter.add(1) == 1)
-            await scene.proxy.swallowNextReply(thenCut: true) { $0.operation == .setData }
+            await scene.proxy.dropNextReply(thenCut: true) { $0.operation == .setData }
             do {
                 try await counter.add(1)
                 Issue.record("the outcome was taken for known")
@@ -66,7 +66,7 @@ struct SharedCounterTests {
                 #expect(error.code == .outcomeUnknown)
                 #expect(error.present?.data == [0, 0, 0, 2])
             }
-            await scene.proxy.swallowNextRequest(thenCut: true) { $0.operation == .setData }
+            await scene.proxy.dropNextRequest(thenCut: true) { $0.operation == .setData }
             #expect(try await counter.add(1) == 3)
             #expect(try await counter.number() == 3)
         }
@@ -74,7 +74,7 @@ struct SharedCounterTests {
 
     @Test func `a counter that is deleted in between is created anew`() async throws {
         try await CacheScene.with { scene in
-            let counter = try SharedCounter(client: scene.client, path: "/count", format: .int64, initial: 100)
+            let counter = try SharedCount(client: scene.client, path: "/count", format: .int64, initial: 100)
             #expect(try await counter.add(1) == 101)
             try await scene.other.delete("/count")
             #expect(try await counter.add(1) == 101)
@@ -83,9 +83,9 @@ struct SharedCounterTests {
 
     @Test func `changes are live, or stale since the connection was lost`() async throws {
         try await CacheScene.with { scene in
-            let counter = try SharedCounter(client: scene.client, path: "/count", format: .int64)
+            let counter = try SharedCount(client: scene.client, path: "/count", format: .int64)
             _ = try await counter.number()
-            let far = try SharedCounter(client: scene.other, path: "/count", format: .int64)
+            let far = try SharedCount(client: scene.other, path: "/count", format: .int64)
             try await counter.withChanges { changes in
                 var iterator = changes.makeAsyncIterator()
                 while let entry = await iterator.next(), !(entry.isLive && entry.number == 0) {}
@@ -104,7 +104,7 @@ struct SharedCounterTests {
 
     @Test func `an addition waits for the server no longer than it may`() async throws {
         try await CacheScene.with { scene in
-            let counter = try SharedCounter(client: scene.client, path: "/count", format: .int64)
+            let counter = try SharedCount(client: scene.client, path: "/count", format: .int64)
             _ = try await counter.number()
             await scene.proxy.hold()
             do {

@@ -1,23 +1,23 @@
 internal import ZooKeeper
 
-extension ReadWriteLock {
+extension DistributedReadWriteLock {
     /// Acquires the lock and returns the held lock, which the caller must leave.
     func place(
         _ kind: ContenderName.Kind, _ deadline: MonotonicInstant?, waits: Bool
-    ) async throws -> LockPlace {
+    ) async throws -> HeldLock {
         if let outer = LockContext.place(key) { return try nest(kind, in: outer) }
         if kind == .read, let shared = try await share(until: deadline) { return shared }
         let data = lockData.bytes
         let contender = Contender(
             client: client, directory: path, policy: kind == .read ? .read : .write, data: data,
             waits: waits)
-        let place = LockPlace(try await contender.acquire(until: deadline), key: key, client: client, data: data)
-        if kind == .read { SharedPlaces.add(place) }
+        let place = HeldLock(try await contender.acquire(until: deadline), key: key, client: client, data: data)
+        if kind == .read { SharedReadLocks.add(place) }
         return place
     }
 
     /// Returns the outer lock for a nested one, which is lost together with the outer lock.
-    private func nest(_ kind: ContenderName.Kind, in outer: LockPlace) throws -> LockPlace {
+    private func nest(_ kind: ContenderName.Kind, in outer: HeldLock) throws -> HeldLock {
         if kind == .write, outer.kind == .read {
             throw RecipeError(
                 .upgradeNotAllowed, in: .lock, path: path,
@@ -29,8 +29,8 @@ extension ReadWriteLock {
     }
 
     /// Shares a read lock that this client holds, unless a writer waits behind it, which could starve otherwise.
-    private func share(until deadline: MonotonicInstant?) async throws -> LockPlace? {
-        guard let place = SharedPlaces.enter(key) else { return nil }
+    private func share(until deadline: MonotonicInstant?) async throws -> HeldLock? {
+        guard let place = SharedReadLocks.enter(key) else { return nil }
         do {
             if try await mayShare(place, until: deadline) { return place }
         } catch {
@@ -41,7 +41,7 @@ extension ReadWriteLock {
         return nil
     }
 
-    private func mayShare(_ place: LockPlace, until deadline: MonotonicInstant?) async throws -> Bool {
+    private func mayShare(_ place: HeldLock, until deadline: MonotonicInstant?) async throws -> Bool {
         guard let number = place.name?.number else { return false }
         let listing = OneShot<SessionResult?>()
         place.session.post(.children(path: path)) { listing.set($0) }

@@ -3,7 +3,7 @@ public import ZooKeeper
 /// A lock across processes that many readers or one writer can hold at a time.
 ///
 /// ```swift
-/// let lock = try ReadWriteLock(client: client, path: "/locks/catalogue", id: "importer 3")
+/// let lock = try DistributedReadWriteLock(client: client, path: "/locks/catalogue", id: "importer 3")
 /// try await lock.withWriteLock { lease in
 ///     try await store.replaceAll(with: items, token: lease.fencingToken)
 /// }
@@ -28,7 +28,7 @@ public import ZooKeeper
 /// The znode layout is that of Apache Curator's `InterProcessReadWriteLock`, so JVM processes can share the lock:
 /// `PATH/_c_<uuid>-__READ__0000000000` and `…__WRIT__…`, ephemeral and sequential, with the participant's ID as data.
 /// If programs use Curator, nothing else may be created below the path. This package ignores other children.
-public final class ReadWriteLock: Sendable {
+public final class DistributedReadWriteLock: Sendable {
     /// The path of the lock's directory.
     public let path: String
     /// The participant's ID, which other processes see in ``queue()``.
@@ -37,7 +37,7 @@ public final class ReadWriteLock: Sendable {
     public let data: [UInt8]
 
     let client: ZooKeeperClient
-    let key: LockPlace.Key
+    let key: HeldLock.Key
 
     /// Creates a lock without sending a request.
     ///
@@ -55,7 +55,7 @@ public final class ReadWriteLock: Sendable {
         self.path = path
         self.id = id
         self.data = data
-        key = LockPlace.Key(client, path)
+        key = HeldLock.Key(client, path)
     }
 
     var lockData: LockData { LockData(participantID: id, data: data) }

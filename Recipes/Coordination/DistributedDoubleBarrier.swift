@@ -3,7 +3,7 @@ public import ZooKeeper
 /// A barrier at which a number of processes start an operation together and end it together.
 ///
 /// ```swift
-/// let barrier = try DoubleBarrier(client: client, path: "/jobs/17/phase2", participants: 5)
+/// let barrier = try DistributedDoubleBarrier(client: client, path: "/jobs/17/phase2", participants: 5)
 /// try await barrier.withBarrier(timeout: .seconds(60), leaveTimeout: .seconds(600)) {
 ///     try await compute()
 /// }
@@ -30,7 +30,7 @@ public import ZooKeeper
 ///   ``withBarrier(timeout:leaveTimeout:_:)`` throws, and its znode is not created again.
 /// - Leaving waits for the participants of the same round, not for those of the next one. A participant whose session
 ///   ends has left. However the call ends, the participant's znode is deleted.
-public final class DoubleBarrier: Sendable {
+public final class DistributedDoubleBarrier: Sendable {
     /// The path of the barrier's directory.
     public let path: String
     /// The number of participants that must enter before a round starts.

@@ -5,7 +5,7 @@ internal import ZooKeeper
 ///
 /// A mutex and a read-write lock have one znode, a semaphore has one for each lease. If one znode is lost, all are
 /// lost. They belong to one session, and are deleted when the last user has left.
-final class LockPlace: Sendable {
+final class HeldLock: Sendable {
     /// The identity of a lock within this process: the client and the path.
     struct Key: Hashable, Sendable {
         var client: ObjectIdentifier
@@ -113,7 +113,7 @@ final class LockPlace: Sendable {
             return state.users == 0 ? state : nil
         }
         guard let last else { return nil }
-        SharedPlaces.remove(self)
+        SharedReadLocks.remove(self)
         requests.finish()
         let answered = OneShot<Void>()
         last.holding.release(after: answered)
@@ -203,7 +203,7 @@ final class LockPlace: Sendable {
     }
 }
 
-extension LockPlace {
+extension HeldLock {
     /// The reason why the lock is no longer valid.
     var lossReason: LossReason {
         loss.value ?? session.endReason ?? .deadlinePassed
@@ -252,14 +252,14 @@ private final class Countdown: Sendable {
 }
 
 /// The read locks that this process holds, for other readers of the process to share.
-enum SharedPlaces {
-    private static let places = Mutex<[LockPlace.Key: [LockPlace]]>([:])
+enum SharedReadLocks {
+    private static let places = Mutex<[HeldLock.Key: [HeldLock]]>([:])
 
-    static func add(_ place: LockPlace) {
+    static func add(_ place: HeldLock) {
         places.withLock { $0[place.key, default: []].append(place) }
     }
 
-    static func remove(_ place: LockPlace) {
+    static func remove(_ place: HeldLock) {
         places.withLock { places in
             places[place.key]?.removeAll { $0 === place }
             if places[place.key]?.isEmpty == true { places[place.key] = nil }
@@ -267,7 +267,7 @@ enum SharedPlaces {
     }
 
     /// Returns a read lock that is valid at this moment, after entering it for the caller.
-    static func enter(_ key: LockPlace.Key) -> LockPlace? {
+    static func enter(_ key: HeldLock.Key) -> HeldLock? {
         let candidates = places.withLock { $0[key] ?? [] }
         return candidates.first { $0.enter() }
     }

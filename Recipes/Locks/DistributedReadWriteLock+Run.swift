@@ -1,6 +1,6 @@
 internal import ZooKeeper
 
-extension ReadWriteLock {
+extension DistributedReadWriteLock {
     /// Acquires the lock, runs the body to completion, and releases the lock.
     func hold<Value: Sendable>(
         _ kind: ContenderName.Kind, _ patience: Patience, _ body: @escaping @Sendable (Lease) async throws -> Value

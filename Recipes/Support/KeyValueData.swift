@@ -3,10 +3,10 @@ internal import ZooKeeper
 /// Data of znodes as `key=value` lines, readable for humans and programs in other languages.
 ///
 /// Line breaks and backslashes in values are escaped with a backslash.
-package struct NodeText: Sendable, Equatable {
+package struct KeyValueData: Sendable, Equatable {
     package private(set) var fields: [(key: String, value: String)] = []
 
-    package static func == (left: NodeText, right: NodeText) -> Bool {
+    package static func == (left: KeyValueData, right: KeyValueData) -> Bool {
         left.fields.elementsEqual(right.fields) { $0.key.hasBytes(of: $1.key) && $0.value.hasBytes(of: $1.value) }
     }
 
