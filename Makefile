@@ -9,8 +9,8 @@ stable := SWIFT_DETERMINISTIC_HASHING=1
 report := .build/ci
 traits := --traits Tracing,Configuration
 
-.PHONY: bootstrap bootstrap-tests demo build-demo test test-unit test-integration build-tests simulate simulate-today \
-	build-simulate mutants mutants-today traits sanitize sanitize-thread sanitize-address lint docs bench clean
+.PHONY: bootstrap bootstrap-tests demo build-demo pictures test test-unit test-integration build-tests simulate \
+	simulate-today build-simulate mutants mutants-today traits sanitize sanitize-thread sanitize-address lint docs bench clean
 
 # Installs the C client's headers and the ZooKeeper server if they are missing.
 bootstrap:
@@ -27,6 +27,15 @@ demo: build-demo
 
 build-demo: bootstrap
 	swift build $(optimized) --product zkrecipes-dev
+
+# Records a pause on a real server, and draws the pictures of README.md and of the articles.
+pictures := Recipes/Documentation.docc/Resources
+pictures: build-demo
+	@mkdir -p .build/pictures
+	swift run $(optimized) --skip-build zkrecipes-dev demo --processors 5 --rate 150 --windows 1 --task-seconds 0.15 \
+		--record .build/pictures/pause.jsonl
+	.ci/draw-pictures pause .build/pictures/pause.jsonl $(pictures)/pause.svg
+	.ci/draw-pictures frozen $(pictures)/frozen-holder.svg
 
 # Every test, with a line for each suite; the whole logs are in .build/ci. The integration tests run in several processes side
 # by side, a suite after the other in each.

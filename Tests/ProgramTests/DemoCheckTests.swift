@@ -70,4 +70,25 @@ import Testing
         #expect(found.promiseHeld)
         #expect(found.windows == [.init(number: 1, paused: nil, ran: nil, resumed: [])])
     }
+
+    @Test func `a recording lists windows and events in milliseconds since the first event`() {
+        let evidence = DemoEvidence(
+            processors: [
+                .init(name: "one", events: [EventRecord(begin: 2_000_000, end: 3_500_000, token: 10)])
+            ],
+            windows: [
+                .init(
+                    number: 1, fault: nil, asked: 4_000_000, opened: 5_000_000, token: 50, drained: 90,
+                    closed: 6_250_000)
+            ])
+        let plan = DemoPlan(
+            connectionString: "", sessionTimeout: 4, rate: 1, taskSeconds: 1, resumeDelay: 1, folder: "", base: "/demo")
+        let report = DemoReport(evidence: evidence, findings: DemoFindings(evidence), plan: plan)
+        #expect(
+            report.recording == """
+                {"closed":4.25,"opened":3,"requested":2,"token":50,"window":1}
+                {"begin":0,"end":1.5,"processor":"one","token":10}
+
+                """)
+    }
 }

@@ -56,6 +56,12 @@ struct DemoCommand: AsyncParsableCommand {
     @Flag(help: "Also kill and freeze processes and restart the server, each around a window.")
     var fault = false
 
+    @Option(
+        help: ArgumentHelp(
+            "Also write every event and window to a file, one JSON object per line, times in milliseconds.",
+            valueName: "file"))
+    var record: String?
+
     @Flag(help: "Print one JSON object instead.")
     var json = false
 
@@ -112,6 +118,8 @@ struct DemoCommand: AsyncParsableCommand {
 
     private func show(on connectionString: String, _ server: TestServer?, _ board: DemoBoard) async throws -> Bool {
         let folder = try TemporaryFolder()
+        // A file that cannot be written is reported before the demo, not after it.
+        if let record { try writeFile("", to: record) }
         let plan = DemoPlan(
             connectionString: connectionString, sessionTimeout: sessionTimeout, rate: rate, taskSeconds: taskSeconds,
             resumeDelay: resumeDelay, folder: folder.path, base: Self.base)
@@ -128,6 +136,7 @@ struct DemoCommand: AsyncParsableCommand {
         let report = DemoReport(
             evidence: evidence, findings: DemoFindings(evidence), steady: run.steadyTraffic, plan: plan,
             failure: failure.map { $0 is CancellationError ? "interrupted" : "\($0)" })
+        if let record { try writeFile(report.recording, to: record) }
         if json { Output.line(report.json) } else { for line in report.lines { Output.line(line) } }
         if !report.isSuccess, !(failure is CancellationError) { folder.keep() }
         return report.isSuccess

@@ -102,4 +102,40 @@ struct DemoReport: Sendable {
             }
         }
     }
+
+    /// Every window, then every event, each as one JSON object in one line: times in milliseconds since the first event.
+    var recording: String {
+        let start = evidence.processors.compactMap { $0.events.first?.begin }.min() ?? 0
+        let milliseconds = { (instant: Int64) in Double(instant - start) / 1_000_000 }
+        let windows = evidence.windows.map { window in
+            Text.json(
+                RecordedWindow(
+                    window: window.number, requested: window.asked.map(milliseconds),
+                    opened: window.opened.map(milliseconds), closed: milliseconds(window.closed), token: window.token))
+        }
+        let events = evidence.processors.flatMap { processor in
+            processor.events.map { event in
+                Text.json(
+                    RecordedEvent(
+                        processor: processor.name, begin: milliseconds(event.begin), end: milliseconds(event.end),
+                        token: event.token))
+            }
+        }
+        return (windows + events).map { $0 + "\n" }.joined()
+    }
+
+    private struct RecordedWindow: Encodable {
+        var window: Int
+        var requested: Double?
+        var opened: Double?
+        var closed: Double
+        var token: Int64?
+    }
+
+    private struct RecordedEvent: Encodable {
+        var processor: String
+        var begin: Double
+        var end: Double
+        var token: Int64
+    }
 }

@@ -1,3 +1,4 @@
+import CommandLineSupport
 import Glibc
 import ZooKeeper
 
@@ -83,4 +84,12 @@ func readBytes(_ path: String) throws(FileError) -> [UInt8] {
         guard count > 0 else { return bytes }
         bytes += buffer[..<count]
     }
+}
+
+/// Replaces the content of a file, which is created if it does not exist.
+func writeFile(_ text: String, to path: String) throws(FileError) {
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+    guard descriptor >= 0 else { throw FileError("open", path) }
+    defer { close(descriptor) }
+    guard Output.write(text, to: descriptor) == nil else { throw FileError("write", path) }
 }
