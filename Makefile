@@ -9,7 +9,7 @@ stable := SWIFT_DETERMINISTIC_HASHING=1
 report := .build/ci
 traits := --traits Tracing,Configuration
 
-.PHONY: bootstrap bootstrap-tests demo build-demo pictures test test-unit test-integration build-tests simulate \
+.PHONY: bootstrap bootstrap-tests demo build-demo install pictures test test-unit test-integration build-tests simulate \
 	simulate-today build-simulate mutants mutants-today traits sanitize sanitize-thread sanitize-address lint docs bench clean
 
 # Installs the C client's headers and the ZooKeeper server if they are missing.
@@ -27,6 +27,18 @@ demo: build-demo
 
 build-demo: bootstrap
 	swift build $(optimized) --product zkrecipes-dev
+
+# Installs the command line, stripped and with the Swift libraries inside; `.ci/bootstrap --runtime` installs what else it needs
+# on another machine. PROGRAMS="zkrecipes zkrecipes-dev" adds the commands that start servers.
+static := -c release --static-swift-stdlib --scratch-path .build/static
+PREFIX ?= /usr/local
+PROGRAMS ?= zkrecipes
+install:
+	@.ci/bootstrap --build
+	for program in $(PROGRAMS); do \
+		swift build $(static) --product $$program; \
+		install -D -s -m 755 -t $(DESTDIR)$(PREFIX)/bin .build/static/release/$$program; \
+	done
 
 # Records a pause on a real server, and draws the pictures of README.md and of the articles.
 pictures := Recipes/Documentation.docc/Resources
