@@ -18,7 +18,7 @@ func mutexHandle(mutex: DistributedMutex) async throws {
     }
     // … whatever the lock is for, in this task or in others …
     let outcome = await lease.release()
-    if outcome.isStillTrying { print("the next one has to wait until the ensemble can be reached") }
+    if outcome == .stillTrying { print("the next one has to wait until the ensemble can be reached") }
 }
 
 func mutexAgain(mutex: DistributedMutex) async throws {

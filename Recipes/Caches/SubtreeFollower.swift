@@ -228,11 +228,11 @@ extension SubtreeStateMachine.Connection {
 extension SubtreeStateMachine.Notice {
     fileprivate init(_ event: WatchEvent) {
         self =
-            if event.isDeleted {
+            if event.kind == .deleted {
                 .deleted
-            } else if event.isInterrupted {
+            } else if event.kind == .interrupted {
                 .interrupted
-            } else if event.isSessionEnded {
+            } else if event.kind == .sessionEnded {
                 .sessionEnded
             } else {
                 .changed

@@ -179,8 +179,8 @@ extension Contender {
             return state.ownWatches
         }
         let watch = OneShotWatch(client, path: path) { [weak self] event in
-            if event.isDeleted { self?.handle { $0.receiveOwnGone(own) } }
-            if event.isDataChanged { self?.watchOwnAgain(own, after: number) }
+            if event.kind == .deleted { self?.handle { $0.receiveOwnGone(own) } }
+            if event.kind == .dataChanged { self?.watchOwnAgain(own, after: number) }
         }
         state.withLock { $0.watches.append(watch) }
         post([.data(path: path, watch: watch.sink)]) { contender, results in
@@ -236,7 +236,7 @@ extension Contender {
     private func predecessorWatch(_ path: String, _ kind: WatchedKind, step: Int) -> OneShotWatch {
         OneShotWatch(client, path: path, kind: kind) { [weak self] event in
             let event: Machine.PredecessorEvent =
-                event.isSessionEnded ? .sessionEnded : event.isDataChanged ? .changed : .gone
+                event.kind == .sessionEnded ? .sessionEnded : event.kind == .dataChanged ? .changed : .gone
             self?.receive(.predecessorEvent(event), step: step)
         }
     }

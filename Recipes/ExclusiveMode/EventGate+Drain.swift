@@ -114,7 +114,7 @@ final class SignalLook: Sendable {
         case .failure(let error) where error.code == .noNode: .gone
         case .failure(let error) where [.sessionExpired, .clientStopped].contains(error.code): .sessionEnded
         case .failure(let error): .failed(error)
-        case .success: watch.event.value.map { $0.isSessionEnded ? .sessionEnded : .changed }
+        case .success: watch.event.value.map { $0.kind == .sessionEnded ? .sessionEnded : .changed }
         case nil: nil
         }
     }

@@ -183,8 +183,8 @@ struct GateLoop {
         while let session, let watch = signal {
             let event = watch.event
             guard let seen = try? await unless(gate.stopping, { try await event.wait() }) else { return .stopped }
-            if seen.isSessionEnded { return .sessionEnded }
-            if seen.isDeleted { return .signalGone }
+            if seen.kind == .sessionEnded { return .sessionEnded }
+            if seen.kind == .deleted { return .signalGone }
             switch await look(session) {
             case .stands: continue
             case .gone: return .signalGone

@@ -191,7 +191,7 @@ extension GateLoop {
         while true {
             if let watch = current {
                 guard let event = try? await watch.event.wait() else { return watch }
-                guard event.isInterrupted else { return nil }
+                guard event.kind == .interrupted else { return nil }
             }
             current = await watchAgain(for: grant)
             if current == nil { return nil }
@@ -368,7 +368,7 @@ extension EventGate {
     /// Has the signal's creation shut the gate, on the thread that delivers it.
     func close(_ grant: GateGrant, on watch: OneShotWatch) {
         watch.event.observe { [weak self, number = grant.number] event in
-            if !event.isInterrupted, !event.isSessionEnded { self?.handle(.signalled(number)) }
+            if event.kind != .interrupted, event.kind != .sessionEnded { self?.handle(.signalled(number)) }
         }
     }
 }

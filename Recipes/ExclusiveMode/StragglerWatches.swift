@@ -159,9 +159,9 @@ final class StragglerWatches: Sendable {
 
     private func fired(_ number: Int, _ event: WatchEvent, on node: String) {
         state.withLock { _ = $0.watches.removeValue(forKey: number) }
-        if event.isDeleted {
+        if event.kind == .deleted {
             tell(.gone(node))
-        } else if !event.isSessionEnded {
+        } else if event.kind != .sessionEnded {
             look(at: node)
         }
     }

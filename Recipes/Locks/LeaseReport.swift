@@ -32,7 +32,7 @@ final class LeaseReport: Sendable {
     /// What happened to the znode, after all users have left.
     var outcome: ReleaseOutcome {
         let last = states.current
-        return last.isReleased ? .deleted : last.isSessionEnded ? .sessionEnded : .stillTrying
+        return last == .released ? .deleted : last == .sessionEnded ? .sessionEnded : .stillTrying
     }
 
     /// Returns the states, and starts evaluating the risk of a loss.

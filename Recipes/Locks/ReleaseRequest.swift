@@ -96,7 +96,7 @@ extension ReleaseRequest {
     /// Deletes the request once the holder's znode is gone, so that a request that nobody takes does not remain.
     private static func withdraw(_ path: String, whenGone holder: String, session: LiveSession) {
         let sink = WatchSink { event in
-            if event.isSessionEnded { return }
+            if event.kind == .sessionEnded { return }
             withdraw(path, whenGone: holder, session: session)
         }
         session.post(.data(path: holder, watch: sink)) { result in

@@ -74,7 +74,7 @@ struct MutexLog: Sendable {
 
     /// Who says that a znode is deleted is held to it.
     func released(_ lease: Lease, _ outcome: ReleaseOutcome, by participant: Participant) {
-        guard participant.isAlive, outcome.isDeleted else { return }
+        guard participant.isAlive, outcome == .deleted else { return }
         let ensemble = state.value.world.ensemble
         let token = lease.fencingToken.rawValue
         for name in ensemble.children(of: MutexScenario.path)

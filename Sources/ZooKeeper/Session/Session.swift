@@ -31,40 +31,55 @@ public struct Session: Sendable, Hashable {
     }
 }
 
-/// Where a client stands with the ensemble.
-public struct SessionState: Sendable, Hashable, CustomStringConvertible {
-    enum Kind: Hashable { case connecting, connected, suspended, expired, authenticationFailed, closed }
+/// The state of a client's session.
+///
+/// Switch over it, or ask ``isConnected`` and the like.
+public enum SessionState: Sendable, Hashable, CustomStringConvertible {
+    /// There is no connection, and no session that could be resumed.
+    case connecting
+    /// The client is connected with a session.
+    case connected(Session)
+    /// The connection is lost. The session may still exist, and grants stay valid until their deadline.
+    case suspended(Session)
+    /// The session has ended at the server. The client starts a new one.
+    case expired(Session)
+    /// The server has refused a credential, and the client stops. The session is `nil` if there was none.
+    case authenticationFailed(Session?)
+    /// The client has stopped. The session is the last one; `nil` if there was none.
+    case closed(Session?)
 
-    let kind: Kind
-
-    /// The session this is about; `nil` while there has been none.
-    public let session: Session?
-
-    /// Not connected, and no session that could be resumed.
-    public var isConnecting: Bool { kind == .connecting }
-    /// Connected, with a session.
-    public var isConnected: Bool { kind == .connected }
-    /// The connection is lost; the session may live on, and what is held stays valid until its deadline.
-    public var isSuspended: Bool { kind == .suspended }
-    /// The session has ended at the server; a new one follows.
-    public var isExpired: Bool { kind == .expired }
-    /// The server refused a credential; the client cannot go on.
-    public var isAuthenticationFailed: Bool { kind == .authenticationFailed }
-    /// The client has stopped.
-    public var isClosed: Bool { kind == .closed }
-
-    static let connecting = SessionState(kind: .connecting, session: nil)
-    static func connected(_ session: Session) -> SessionState { SessionState(kind: .connected, session: session) }
-    static func suspended(_ session: Session) -> SessionState { SessionState(kind: .suspended, session: session) }
-    static func expired(_ session: Session) -> SessionState { SessionState(kind: .expired, session: session) }
-    static func authenticationFailed(_ session: Session?) -> SessionState {
-        SessionState(kind: .authenticationFailed, session: session)
+    /// The session that the state is about; `nil` if there has been none.
+    public var session: Session? {
+        switch self {
+        case .connecting: nil
+        case .connected(let session), .suspended(let session), .expired(let session): session
+        case .authenticationFailed(let session), .closed(let session): session
+        }
     }
-    static func closed(_ session: Session?) -> SessionState { SessionState(kind: .closed, session: session) }
 
-    /// The state's name, with the session and its epoch.
+    /// Whether the state is ``connected(_:)``.
+    public var isConnected: Bool { if case .connected = self { true } else { false } }
+    /// Whether the state is ``suspended(_:)``.
+    public var isSuspended: Bool { if case .suspended = self { true } else { false } }
+    /// Whether the state is ``expired(_:)``.
+    public var isExpired: Bool { if case .expired = self { true } else { false } }
+    /// Whether the state is ``closed(_:)``.
+    public var isClosed: Bool { if case .closed = self { true } else { false } }
+
+    private var name: String {
+        switch self {
+        case .connecting: "connecting"
+        case .connected: "connected"
+        case .suspended: "suspended"
+        case .expired: "expired"
+        case .authenticationFailed: "authenticationFailed"
+        case .closed: "closed"
+        }
+    }
+
+    /// The name of the state, with the session and its epoch.
     public var description: String {
-        guard let session else { return "\(kind)" }
-        return "\(kind) (session \(session.id), epoch \(session.epoch))"
+        guard let session else { return name }
+        return "\(name) (session \(session.id), epoch \(session.epoch))"
     }
 }

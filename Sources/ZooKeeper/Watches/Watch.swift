@@ -3,26 +3,28 @@
 /// A watch tells that something changed, not what is true now: changes that follow one another quickly, or that happened
 /// while the connection was lost, show as one event. Read again to know.
 public struct WatchEvent: Sendable, Hashable, CustomStringConvertible {
-    enum Kind: Hashable { case created, deleted, dataChanged, childrenChanged, interrupted, sessionEnded }
+    /// What has happened.
+    public enum Kind: Sendable, Hashable {
+        /// The znode was created.
+        case created
+        /// The znode was deleted.
+        case deleted
+        /// The znode's data was written, or it was deleted and created again while the connection was lost.
+        case dataChanged
+        /// A child was created or deleted.
+        case childrenChanged
+        /// The watch was lost while the session still exists: read and watch again.
+        ///
+        /// It was lost with its connection, or it was removed in favour of a watch that a lock or an election needs.
+        case interrupted
+        /// The watch was lost with its session, or because the client stopped.
+        case sessionEnded
+    }
 
-    let kind: Kind
-    /// The znode that was watched.
+    /// What has happened.
+    public let kind: Kind
+    /// The path of the znode that was watched.
     @ZNodeName public private(set) var path: String
-
-    /// The znode was created.
-    public var isCreated: Bool { kind == .created }
-    /// The znode was deleted.
-    public var isDeleted: Bool { kind == .deleted }
-    /// The znode's data was written, or it was deleted and created again while the connection was lost.
-    public var isDataChanged: Bool { kind == .dataChanged }
-    /// A child was created or deleted.
-    public var isChildrenChanged: Bool { kind == .childrenChanged }
-    /// The watch was lost while the session lives on: read and watch again.
-    ///
-    /// It was lost with its connection, or it made way for a watch that a lock or an election needs.
-    public var isInterrupted: Bool { kind == .interrupted }
-    /// The watch was lost with its session, or because the client stopped.
-    public var isSessionEnded: Bool { kind == .sessionEnded }
 
     /// The event in words.
     public var description: String { "\(kind) at \(path)" }
@@ -55,7 +57,7 @@ public final class Watch: Sendable {
         }
     }
 
-    /// Gives the watch up: its event becomes ``WatchEvent/isInterrupted``.
+    /// Gives the watch up: its event becomes ``WatchEvent/Kind/interrupted``.
     ///
     /// Costs one request when nobody else watches the same znode in this client.
     public func cancel() {

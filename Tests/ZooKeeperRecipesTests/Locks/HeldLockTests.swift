@@ -42,7 +42,7 @@ import Testing
         let answered = place.beginToLeave()
         #expect(answered != nil && answered?.value == nil)
         #expect(!place.isInUse && !place.isValid && !place.enter())
-        #expect(place.report.current(validUntil: place.validUntil).isReleasing)
+        #expect(place.report.current(validUntil: place.validUntil) == .releasing)
         #expect(place.report.outcome == .stillTrying)
     }
 

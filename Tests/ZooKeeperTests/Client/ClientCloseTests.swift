@@ -218,7 +218,7 @@ struct ClientCloseTests {
         scene.held.session.post(.data(path: "/a", watch: WatchSink { event.set($0) }))
         await scene.connection.next { $0.isRead(of: "/a") }.answer(0, .data([], .test()))
         scene.running.cancel()
-        #expect(try await event.wait().isSessionEnded)
+        #expect(try await event.wait().kind == .sessionEnded)
         scene.held.release()
         try await scene.running.value
     }

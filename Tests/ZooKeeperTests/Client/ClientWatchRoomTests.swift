@@ -88,7 +88,7 @@ struct ClientWatchRoomTests {
             await connection.next { $0.isRead(of: other) }.answer(0, .data([], .test()))
             let watch = try await watching.watch
             _ = try await scripted.client.liveSession().hold(own, czxid: ZXID(rawValue: 5))
-            #expect(try await watch.event().isInterrupted)
+            #expect(try await watch.event().kind == .interrupted)
             let waiting = connection.waiting.filter { !$0.isSync }
             #expect(waiting.count == 2)
             #expect(waiting.first?.isRemoval == true && waiting.last?.isRead(of: own) == true)

@@ -45,6 +45,27 @@ struct WindowPeersTests {
         }
     }
 
+    @Test func `the wait for another window has a limit, and leaves nothing`() async throws {
+        try await ExclusiveScene.with { scene in
+            let (one, two) = (try await scene.windowOperator(), try await scene.windowOperator())
+            try await one.mode.withWindow(id: "billing", reason: "first") { window in
+                #expect(try await two.mode.status().window?.owner == "billing")
+                let late = await #expect(throws: RecipeError.self) {
+                    try await two.mode.withWindow(reason: "second", timeout: .milliseconds(200)) { _ in }
+                }
+                #expect(late?.code == .timedOut)
+                let busy = await #expect(throws: RecipeError.self) {
+                    try await two.mode.tryWithWindow(reason: "second") { _ in }
+                }
+                #expect(busy?.code == .notAvailable && busy?.participants == ["billing"])
+                #expect(try await scene.locks().count == 1)
+                #expect(window.isValid)
+            }
+            #expect(try await two.mode.windows().map(\.owner) == ["billing"])
+            try await two.mode.withWindow(reason: "second", timeout: .seconds(10)) { _ in }
+        }
+    }
+
     @Test func `a signal that may not be read is somebody's window all the same`() async throws {
         try await ExclusiveScene.with { scene in
             try await scene.createStructure()

@@ -125,7 +125,7 @@ struct PersistentNodeTests {
             let (stat, watch) = try await scene.other.watchExistence(at: path)
             #expect(stat != nil)
             await scene.proxy.accept()
-            #expect(try await watch.event().isDeleted)
+            #expect(try await watch.event().kind == .deleted)
             #expect(scene.client.session?.epoch == 1)
         }
     }

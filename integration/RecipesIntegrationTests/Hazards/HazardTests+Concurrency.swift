@@ -24,7 +24,7 @@ extension HazardTests {
             try await scene.contenders { $0.count == 21 }
             let watch = try await scene.client.watchData(at: "/event-0").watch
             try await scene.other.setData([2], at: "/event-0")
-            #expect(try await watch.event().isDataChanged)
+            #expect(try await watch.event().kind == .dataChanged)
             var states = scene.client.states.makeAsyncIterator()
             await scene.proxy.cut()
             while await states.next()?.isSuspended == false {}
@@ -104,7 +104,7 @@ extension HazardTests {
             let lease = try await Task { try await mutex.acquire(timeout: .seconds(10)) }.value
             #expect(lease.isValid && lease.timeLeft > .zero && lease.path == LockScene.path)
             let outcome = await Task.detached { await lease.release() }.value
-            #expect(outcome.isDeleted)
+            #expect(outcome == .deleted)
             #expect(!lease.isValid && lease.timeLeft == .zero && lease.validUntil == nil)
             #expect(await lease.release() == outcome)
             #expect(try await scene.contenders().isEmpty)

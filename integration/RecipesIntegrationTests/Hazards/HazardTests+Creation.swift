@@ -141,12 +141,12 @@ extension HazardTests {
             } else {
                 try await holder.finish()
             }
-            #expect(lease.state.isReleasing)
+            #expect(lease.state == .releasing)
             #expect(try await scene.contenders().count == 1)
             await scene.proxy.accept()
             try await scene.contenders { $0.isEmpty }
-            for await state in lease.states where state.isReleased { break }
-            #expect(lease.state.isReleased)
+            for await state in lease.states where state == .released { break }
+            #expect(lease.state == .released)
         }
     }
 
@@ -160,7 +160,7 @@ extension HazardTests {
             await scene.server.stop()
             await scene.client.state { $0.isSuspended }
             for holder in holders { try await holder.finish() }
-            #expect(leases.allSatisfy { $0.state.isReleasing })
+            #expect(leases.allSatisfy { $0.state == .releasing })
 
             let load = Load(scene.proxy)
             try await scene.proxy.waitForConnections(load.connections + 10)
@@ -169,8 +169,8 @@ extension HazardTests {
 
             try await scene.server.start()
             for lease in leases {
-                for await state in lease.states where state.isReleased { break }
-                #expect(lease.state.isReleased)
+                for await state in lease.states where state == .released { break }
+                #expect(lease.state == .released)
             }
             for lock in locks {
                 let stat = try await scene.other.exists(at: lock.path)

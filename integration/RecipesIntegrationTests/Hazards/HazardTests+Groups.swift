@@ -85,7 +85,7 @@ extension HazardTests {
             let running = Task { try await node.run() }
             try await node.waitUntilExists()
             #expect(node.state.znode?.stat.ephemeralOwner == scene.client.session?.id)
-            #expect(try await watch.event().isDeleted)
+            #expect(try await watch.event().kind == .deleted)
             // Deleted and created by one transaction: the parent's stat counts both in it.
             let stat = try #require(try await scene.other.exists(at: path))
             let parent = try #require(try await scene.other.exists(at: "/app/nodes"))

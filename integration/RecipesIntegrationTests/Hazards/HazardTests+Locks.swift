@@ -44,7 +44,7 @@ extension HazardTests {
             #expect(lease.isValid)
             try await scene.semaphoreChildren(of: "leases") { $0.count == 1 }
             try await scene.semaphoreChildren(of: "locks") { $0.isEmpty }
-            #expect(await lease.release().isDeleted)
+            #expect(await lease.release() == .deleted)
             try await scene.expectFullCapacity(2)
         }
     }

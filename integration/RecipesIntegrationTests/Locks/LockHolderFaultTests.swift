@@ -20,7 +20,7 @@ struct LockHolderFaultTests {
             #expect(lease.isValid)
             #expect(try await scene.contenders() == names)
             try await holder.finish()
-            #expect(lease.state.isReleased)
+            #expect(lease.state == .released)
         }
     }
 
@@ -72,7 +72,7 @@ struct LockHolderFaultTests {
             #expect(await holder.error() is CancellationError)
             #expect(holder.isCancelled)
             #expect(try await scene.contenders().isEmpty)
-            #expect(lease.state.isReleased)
+            #expect(lease.state == .released)
         }
     }
 
@@ -95,10 +95,10 @@ struct LockHolderFaultTests {
             let world = ACL(permissions: [.read, .write, .create, .admin], scheme: "world", id: "anyone")
             try await scene.other.setACL([world], at: LockScene.path)
             try await holder.finish()
-            #expect(lease.state.isReleasing)
+            #expect(lease.state == .releasing)
             try await scene.other.setACL([.open], at: LockScene.path)
             try await scene.contenders { $0.isEmpty }
-            for await state in lease.states where state.isReleased { break }
+            for await state in lease.states where state == .released { break }
         }
     }
 }

@@ -38,7 +38,7 @@ struct MultiLockTests {
                 #expect(results.map(\.path) == ["/written"])
             }
             let leases = try await far.multi.tryAcquire()
-            #expect(await leases.release().values.allSatisfy(\.isDeleted))
+            #expect(await leases.release().values.allSatisfy { $0 == .deleted })
             await #expect(throws: RecipeError.self) { try await leases.guarded([.check("/")]) }
         }
     }

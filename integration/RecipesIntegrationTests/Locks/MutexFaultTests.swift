@@ -99,7 +99,7 @@ struct MutexFaultTests {
             #expect(lease.isValid && !holder.isCancelled && !next.isGranted)
             #expect(try await scene.contenders() == names)
             try await holder.finish()
-            #expect(lease.state.isReleased)
+            #expect(lease.state == .released)
             #expect(try await next.lease.fencingToken > lease.fencingToken)
             try await next.finish()
         }
@@ -172,7 +172,7 @@ struct MutexFaultTests {
             holder.cancel()
             #expect(await holder.error() is CancellationError)
             #expect(try await scene.contenders().isEmpty)
-            #expect(holder.isCancelled && lease.state.isReleased && !lease.isValid)
+            #expect(holder.isCancelled && lease.state == .released && !lease.isValid)
         }
     }
 

@@ -74,7 +74,7 @@ struct MutexTests {
             let error = await #expect(throws: RecipeError.self) { try await lease.downgrade() }
             #expect(error?.code == .notReadWrite)
             #expect(lease.isValid)
-            #expect(await lease.release().isDeleted)
+            #expect(await lease.release() == .deleted)
         }
     }
 
@@ -110,8 +110,8 @@ struct MutexTests {
             }
             let requests = try await scene.requests()
             #expect(requests.count == 200 && requests.allSatisfy { $0 == .getChildrenWithStat })
-            #expect(await lease.release().isDeleted)
-            #expect(try await mutex.tryAcquire().release().isDeleted)
+            #expect(await lease.release() == .deleted)
+            #expect(try await mutex.tryAcquire().release() == .deleted)
         }
     }
 
@@ -152,11 +152,11 @@ struct LeaseHandleTests {
                 return 7
             }
             #expect(value == 7)
-            #expect(await lease.release().isStillShared)
+            #expect(await lease.release() == .stillShared)
             #expect(!lease.isValid && second.isValid)
             #expect(throws: RecipeError.self) { try lease.share() }
             #expect(try await scene.contenders().count == 1)
-            #expect(await second.release().isDeleted)
+            #expect(await second.release() == .deleted)
             #expect(try await scene.contenders().isEmpty)
         }
     }
@@ -179,7 +179,7 @@ struct LeaseHandleTests {
         try await LockScene.with { scene in
             let (mutex, other) = (try scene.mutex, try scene.otherMutex)
             try await mutex.withLock { lease in
-                #expect(await lease.release().isDeleted)
+                #expect(await lease.release() == .deleted)
                 try await other.withLock { #expect($0.isValid) }
                 #expect(!lease.isValid)
             }
@@ -204,10 +204,10 @@ struct LeaseHandleTests {
                 if isCancelled { withUnsafeCurrentTask { unsafe $0?.cancel() } }
                 return await lease.release()
             }
-            #expect(await release.value.isStillTrying)
+            #expect(await release.value == .stillTrying)
             await scene.proxy.accept()
-            for await state in lease.states where state.isReleased { break }
-            #expect(await lease.release().isDeleted)
+            for await state in lease.states where state == .released { break }
+            #expect(await lease.release() == .deleted)
             #expect(try await scene.contenders().isEmpty)
         }
     }
@@ -218,7 +218,7 @@ struct LeaseHandleTests {
             try await scene.server.expireSession(of: scene.client)
             _ = try await lease.waitUntilLost()
             await scene.client.state { $0.isConnected && $0.session?.epoch == 2 }
-            #expect(await lease.release().isSessionEnded)
+            #expect(await lease.release() == .sessionEnded)
         }
     }
 

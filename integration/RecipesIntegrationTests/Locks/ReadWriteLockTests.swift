@@ -16,7 +16,7 @@ struct ReadWriteLockTests {
             try await first.finish()
             #expect(try await second.lease.fencingToken > token)
             #expect(try await !first.lease.isValid)
-            #expect(try await first.lease.state.isReleased)
+            #expect(try await first.lease.state == .released)
             try await second.finish()
             #expect(try await scene.contenders().isEmpty)
         }
@@ -47,6 +47,50 @@ struct ReadWriteLockTests {
             try await writer2.finish()
             try await reader3.finish()
             #expect(reader3.isGranted)
+        }
+    }
+
+    @Test func `handles exclude each other as bodies do, and any task releases them`() async throws {
+        try await LockScene.with { scene in
+            let reader = try await scene.lock.acquireReadLock()
+            let other = try await scene.otherLock.tryAcquireReadLock()
+            let busy = await #expect(throws: RecipeError.self) { try await scene.otherLock.tryAcquireWriteLock() }
+            #expect(busy?.code == .notAvailable)
+            let late = await #expect(throws: RecipeError.self) {
+                try await scene.otherLock.acquireWriteLock(timeout: .milliseconds(200))
+            }
+            #expect(late?.code == .timedOut)
+            // Neither of the two that failed has left a znode.
+            #expect(try await scene.contenders { $0.count == 2 }.allSatisfy { $0.kind == .read })
+            let writing = Task { try await scene.lock.acquireWriteLock() }
+            try await scene.contenders { $0.count == 3 }
+            #expect(await other.release() == .deleted)
+            #expect(await Task.detached { await reader.release() }.value == .deleted)
+            let writer = try await writing.value
+            #expect(writer.isValid && writer.fencingToken.kind == .exclusive)
+            try await writer.downgrade()
+            let joined = try await scene.lock.acquireReadLock(timeout: .seconds(10))
+            #expect(writer.isValid && joined.isValid)
+            await writer.release()
+            await joined.release()
+            #expect(try await scene.contenders { $0.isEmpty }.isEmpty)
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func `a waiting handle that is cancelled leaves no znode`(isReader: Bool) async throws {
+        try await LockScene.with { scene in
+            let holder = try await scene.otherLock.acquireWriteLock()
+            let waiting = Task {
+                isReader ? try await scene.lock.acquireReadLock() : try await scene.lock.acquireWriteLock()
+            }
+            try await scene.contenders { $0.count == 2 }
+            waiting.cancel()
+            await #expect(throws: CancellationError.self) { try await waiting.value }
+            try await scene.contenders { $0.count == 1 }
+            #expect(holder.isValid)
+            await holder.release()
+            #expect(try await scene.contenders { $0.isEmpty }.isEmpty)
         }
     }
 

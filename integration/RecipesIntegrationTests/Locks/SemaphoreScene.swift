@@ -40,7 +40,7 @@ extension LockScene {
         try await semaphoreChildren(of: "locks") { $0.isEmpty }
         try await semaphoreChildren(of: "leases") { $0.isEmpty }
         let all = try await otherSemaphore(limit).tryAcquire(count: limit)
-        #expect(await all.release().isDeleted)
+        #expect(await all.release() == .deleted)
     }
 }
 

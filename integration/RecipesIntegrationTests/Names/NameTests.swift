@@ -67,7 +67,7 @@ struct NameTests {
             }
             let outcomes = await lease.release()
             #expect(outcomes.count == 2)
-            for path in Self.both { #expect(outcomes["/locks/\(path)"]?.isDeleted == true) }
+            for path in Self.both { #expect(outcomes["/locks/\(path)"] == .deleted) }
         }
     }
 

@@ -117,7 +117,7 @@ struct ClientOperationsTests {
             let (_, _, watch) = try await client.watchChildren(of: "/")
             try await client.delete("/0000000002")
             let event = try await watch.event()
-            #expect(event.path == "/" && event.isChildrenChanged)
+            #expect(event.path == "/" && event.kind == .childrenChanged)
         }
     }
 

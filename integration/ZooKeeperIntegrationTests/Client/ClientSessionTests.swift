@@ -48,7 +48,7 @@ struct ClientSessionTests {
             await server.stop()
             let configuration = try ZooKeeperClientConfiguration(connectionString: server.connectionString)
             try await withZooKeeperClient(configuration: configuration) { client in
-                #expect(client.state.isConnecting)
+                #expect(client.state == .connecting)
                 async let creating = client.create("/a", data: [1])
                 try await server.start()
                 #expect(try await creating.path == "/a")

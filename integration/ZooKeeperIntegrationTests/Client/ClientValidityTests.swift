@@ -35,7 +35,7 @@ struct ClientValidityTests {
             await scene.proxy.hold(.both)
             #expect(hold.isValid)
             let lost = Task { try await hold.waitForLoss() }
-            #expect(try await deletion.event().isDeleted)
+            #expect(try await deletion.event().kind == .deleted)
             #expect(!hold.isValid)
             #expect(try await lost.value == .deadlinePassed)
             await scene.proxy.release()
@@ -64,7 +64,7 @@ struct ClientValidityTests {
                     let lost = Task { try await hold.waitForLoss() }
                     let event = try await deletion.event()
                     let isStillValid = hold.isValid
-                    #expect(event.isDeleted)
+                    #expect(event.kind == .deleted)
                     #expect(!isStillValid)
                     #expect(try await lost.value == .deadlinePassed)
                     await ensemble.heal()

@@ -10,23 +10,23 @@ struct ClientWatchTests {
             let (stat, creation) = try await client.watchExistence(at: "/a")
             #expect(stat == nil)
             try await other.create("/a")
-            #expect(try await creation.event().isCreated)
+            #expect(try await creation.event().kind == .created)
 
             let data = try await client.watchData(at: "/a").watch
             try await other.setData([1], at: "/a")
             _ = try await client.data(at: "/a")
-            #expect(try await data.event().isDataChanged)
+            #expect(try await data.event().kind == .dataChanged)
 
             let children = try await client.watchChildren(of: "/a").watch
             try await other.create("/a/b")
-            #expect(try await children.event().isChildrenChanged)
+            #expect(try await children.event().kind == .childrenChanged)
             try await other.delete("/a/b")
 
             let deletion = try await client.watchExistence(at: "/a").watch
             let last = try await client.watchChildren(of: "/a").watch
             try await other.delete("/a")
-            #expect(try await deletion.event().isDeleted)
-            #expect(try await last.event().isDeleted)
+            #expect(try await deletion.event().kind == .deleted)
+            #expect(try await last.event().kind == .deleted)
             #expect(try await scene.server.counters().watchCount == 0)
             #expect(await zooKeeperError { try await client.watchData(at: "/a") }?.code == .noNode)
         }
@@ -65,11 +65,11 @@ struct ClientWatchTests {
             let first = try await scene.client.watchData(at: "/a").watch
             let second = try await scene.client.watchData(at: "/a").watch
             first.cancel()
-            #expect(try await first.event().isInterrupted)
+            #expect(try await first.event().kind == .interrupted)
             _ = try await scene.client.exists(at: "/a")
             #expect(try await scene.server.counters().watchCount == 1)
             try await scene.other.setData([1], at: "/a")
-            #expect(try await second.event().isDataChanged)
+            #expect(try await second.event().kind == .dataChanged)
         }
     }
 
@@ -82,9 +82,9 @@ struct ClientWatchTests {
             await scene.proxy.cut()
             try await scene.other.setData([1], at: "/a")
             await scene.proxy.accept()
-            #expect(try await watch.event().isDataChanged)
+            #expect(try await watch.event().kind == .dataChanged)
             try await scene.other.create("/b")
-            #expect(try await kept.event().isCreated)
+            #expect(try await kept.event().kind == .created)
         }
     }
 
@@ -93,7 +93,7 @@ struct ClientWatchTests {
             try await scene.client.create("/a")
             let watch = try await scene.client.watchData(at: "/a").watch
             try scene.client.updateServers([ServerAddress(host: "127.0.0.1", port: scene.server.port)])
-            #expect(try await watch.event().isInterrupted)
+            #expect(try await watch.event().kind == .interrupted)
             #expect(scene.client.session?.epoch == 1)
         }
     }
@@ -103,10 +103,10 @@ struct ClientWatchTests {
             try await scene.client.create("/a")
             let watch = try await scene.client.watchData(at: "/a").watch
             try await scene.server.expireSession(of: scene.client)
-            #expect(try await watch.event().isSessionEnded)
+            #expect(try await watch.event().kind == .sessionEnded)
             let next = try await scene.client.watchData(at: "/a").watch
             scene.client.triggerGracefulShutdown()
-            #expect(try await next.event().isSessionEnded)
+            #expect(try await next.event().kind == .sessionEnded)
         }
     }
 }
