@@ -1,35 +1,36 @@
 internal import ZooKeeper
 
-/// Counts the contenders in front of a window down, and knows who is missing.
+/// Tracks the contenders ahead of a window until none remains, and records which participants are missing.
 ///
-/// Pure: it is told what was seen of each znode and says what to ask next.
+/// A pure state machine: the caller reports what was observed of each znode.
 struct DrainTracker: Sendable {
     struct Straggler: Sendable, Equatable {
         var name: String
-        /// Whether its znode was read, or may not be read.
+        /// Whether its znode was read, or cannot be read for lack of permission.
         var isKnown = false
         var sessionTimeout: Duration?
         var inside: Int?
         var oldest: Duration?
     }
 
-    /// By znode name.
+    /// The contenders that the window waits for, by znode name.
     private(set) var waiting: [ZNodeName: Straggler] = [:]
-    /// Whoever takes part and does not process: also a processor that was quicker to pause than the listing was taken.
+    /// The members without a read znode, including processors that paused before the listing was made.
     private(set) var paused: Set<String> = []
     private(set) var evicted: Set<String> = []
-    /// The processor that paused last; `nil` if none was waited for, or if something else was waited for after it.
+    /// The processor that paused last; `nil` if none was waited for, or if the window waited for something else
+    /// afterwards.
     private(set) var slowest: String?
-    /// Whether another window stood in front: it may have left a record since the own request.
+    /// Whether another window was ahead in the queue: it may have left a record since this window was requested.
     let isBehindAnother: Bool
 
-    /// Takes the contenders in front of the own znode: readers, and writers of other languages.
+    /// Finds the contenders ahead of the window's own znode: readers, and writers of other client libraries.
     init(listing: [String], own: ContenderName, members: [String]) {
         let names = Dictionary(
             members.compactMap(MemberName.init(node:)).map { (ZNodeName($0.tag), $0.name) },
             uniquingKeysWith: { first, _ in first })
         var tags: Set<ZNodeName> = []
-        // At the end of the server's counter several have one number: they may be in front.
+        // When the server's counter is exhausted, several znodes have the same number: any of them may be ahead.
         let inFront = listing.compactMap(ContenderName.init).filter { $0.number <= own.number && $0 != own }
         isBehindAnother = inFront.contains { $0.kind == .write }
         for node in inFront {
@@ -42,10 +43,10 @@ struct DrainTracker: Sendable {
 
     var isDrained: Bool { waiting.isEmpty }
 
-    /// Whether there was an answer about everybody who has not paused.
+    /// Whether an answer has arrived for every participant that has not paused.
     var isKnown: Bool { waiting.values.allSatisfy(\.isKnown) }
 
-    /// Who has not paused, for people.
+    /// The participants that have not paused, as text for display.
     var stragglers: [String] {
         waiting.values.map { straggler in
             guard let inside = straggler.inside else { return straggler.name }
@@ -58,12 +59,12 @@ struct DrainTracker: Sendable {
         guard waiting[node] != nil else { return }
         let text = ProcessorRecord(data, nodeName: node)
         var straggler = Straggler(name: text.name, isKnown: true, sessionTimeout: text.sessionTimeout)
-        // What a gate reported when it reopened is about an earlier window.
+        // The report that a gate made when it reopened is about an earlier window.
         if text.isDraining { (straggler.inside, straggler.oldest) = (text.inside, text.oldest) }
         waiting[node] = straggler
     }
 
-    /// Its znode may not be read, so that nothing more will be known.
+    /// Records that a znode cannot be read for lack of permission, so nothing more will be learned about it.
     mutating func unreadable(_ node: String) {
         waiting[node]?.isKnown = true
     }
@@ -74,9 +75,9 @@ struct DrainTracker: Sendable {
         paused.insert(straggler.name)
     }
 
-    /// Evicts everybody who has not paused.
+    /// Evicts all participants that have not paused.
     ///
-    /// - Returns: Their read znodes, and the longest time for which their sessions may go on.
+    /// - Returns: Their read znodes, and the longest time for which their sessions may continue.
     mutating func evict(assumed: Duration) -> (nodes: [String], wait: Duration) {
         let nodes = waiting.keys.sorted().strings
         let wait = waiting.values.map { $0.sessionTimeout ?? assumed }.max() ?? .zero
@@ -86,7 +87,7 @@ struct DrainTracker: Sendable {
         return (nodes, wait)
     }
 
-    /// Clears ``slowest``: the window waited for something other than a processor that paused.
+    /// Clears ``slowest``, because the window waited for something other than a processor that paused.
     mutating func forgetSlowest() {
         slowest = nil
     }

@@ -1,13 +1,15 @@
 internal import Synchronization
 internal import ZooKeeper
 
-/// One time that the gate may be open: from a new read znode, or the end of a signal that it has outlasted, to its loss or a
-/// signal.
+/// A period during which the gate may be open.
+///
+/// It starts with a new read znode, or at the end of a signal during which the read znode was kept. It ends with the
+/// loss of the read znode or with the next signal.
 final class GateGrant: Sendable {
     let number: Int
     let token: FencingToken
     let hold: HeldNode
-    /// Why the gate must close, as ``GateAdmission`` has decided.
+    /// The reason why the gate must close, as determined by ``GateAdmission``.
     let interrupt = OneShot<GateAdmission.Interrupt>()
 
     init(_ number: Int, token: FencingToken, hold: HeldNode) {
@@ -20,7 +22,8 @@ final class GateGrant: Sendable {
 }
 
 extension EventGate {
-    /// The deadline that was admitted until has passed: looks whether the session's proofs have moved it.
+    /// Checks whether the servers' confirmations of the session have moved the deadline, after the known one has
+    /// passed.
     ///
     /// - Returns: Whether the event may enter.
     func renewAdmission(now: MonotonicInstant, until: Int64) -> Bool {
@@ -33,40 +36,41 @@ extension EventGate {
         }
     }
 
-    /// Until when a grant admits events; never the number that stands for a shut gate, not even when it is lost.
+    /// Returns the time until which a grant admits events; never the value that means closed, not even for a lost
+    /// grant.
     private func admission(of grant: GateGrant) -> Int64 {
         max((grant.hold.validUntil - mode.configuration.eventAllowance).nanoseconds, Self.closed + 1)
     }
 
-    /// Makes a grant of a read znode, without letting anybody in so far.
+    /// Creates a grant for a read znode; it admits no events yet.
     func prepare(_ hold: HeldNode) -> GateGrant {
         let token = FencingToken(rawValue: hold.czxid.rawValue, kind: .shared)
         let (grant, isKnown) = shared.withLock { shared in
             let (number, interrupt) = shared.admission.prepare(token)
             let grant = GateGrant(number, token: token, hold: hold)
-            // Nobody waits for it so far.
+            // No task waits for the interrupt yet.
             if let interrupt { grant.interrupt.set(interrupt) }
             defer { shared.grant = grant }
             self.token.store(token.rawValue, ordering: .relaxed)
             return (grant, shared.grant?.hold === hold)
         }
         if isKnown {
-            // A loss from here on closes this grant, an earlier one only the one before.
+            // A loss from now on closes this grant; an earlier loss closed only the previous grant.
             if let reason = hold.lossReason { handle(.lost(token, reason)) }
         } else {
-            // By its token: an observer must not keep alive what it observes.
+            // Passes the token, not the grant: an observer must not retain the object that it observes.
             hold.onLoss { [weak self] reason in self?.handle(.lost(token, reason)) }
         }
         return grant
     }
 
-    /// Closes the gate for good.
+    /// Closes the gate permanently.
     func stop(cancelsInside: Bool = false) {
         stopping.set(())
         handle(.stop(cancelsInside: cancelsInside))
     }
 
-    /// Tells the admission what has happened, and does what it decides; on any thread, at once.
+    /// Passes an event to the admission state machine and executes its actions, immediately on the calling thread.
     @discardableResult
     func handle(_ input: GateAdmission.Input) -> [GateAdmission.Action] {
         let (actions, effects) = shared.withLock { shared in
@@ -77,7 +81,8 @@ extension EventGate {
         return actions
     }
 
-    /// Opens or closes the gate; gives what resumes or calls somebody, which is not done with the lock.
+    /// Opens or closes the gate; returns the part that resumes tasks or calls other code, which must run without the
+    /// lock.
     private func begin(_ action: GateAdmission.Action, _ shared: inout Shared) -> (() -> Void)? {
         guard let grant = shared.grant else { return nil }
         switch action {
@@ -92,7 +97,7 @@ extension EventGate {
             if wasOpen { shared.opening = OneShot() }
             return {
                 grant.interrupt.set(interrupt)
-                // Who waits for the deadline of an open gate to move waits for the next opening instead.
+                // Tasks that wait for the deadline of an open gate to move must wait for the next opening instead.
                 grant.session.validityChanged()
             }
         case .cancelInside:
@@ -106,16 +111,18 @@ extension EventGate {
 
     var lossReason: LossReason? { shared.withLock { $0.grant?.hold.lossReason } }
 
-    /// Waits until the gate opens, or the deadline of an open gate may have moved.
+    /// Waits until the gate opens, or until the deadline of an open gate may have moved.
     ///
-    /// - Throws: `CancellationError`, also if a graceful shutdown of the surrounding service group is triggered meanwhile.
+    /// - Throws: `CancellationError`, also if a graceful shutdown of the surrounding service group is triggered
+    ///   meanwhile; ``RecipeError`` with code `.stopped`.
     func waitForOpening() async throws {
         let (opening, grant) = try shared.withLock { shared in
             if shared.isStopped { throw RecipeError(.stopped, in: .exclusiveMode, path: mode.path) }
             return (shared.opening, shared.grant)
         }
         guard opening.value != nil, let grant else { return try await opening.waitUntilShutdown() }
-        // Open, and without a proof for so long that no event may begin: the next proof or the loss is near.
+        // The gate is open, but the session has been unconfirmed for so long that no event may start. A confirmation or
+        // the loss is near.
         let move = grant.hold.session.nextValidityChange()
         let isShut = admitUntil.load(ordering: .sequentiallyConsistent) == Self.closed
         if isShut || clock.now.nanoseconds < admission(of: grant) { return }

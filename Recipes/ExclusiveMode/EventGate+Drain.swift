@@ -1,16 +1,17 @@
 internal import Logging
 internal import ZooKeeper
 
-// How a gate drains, and opens again if the window is given up before it has.
+// Draining a gate, and reopening it if the window ends before the gate has drained.
 extension GateLoop {
-    /// How long a gate drains before it looks whether the signal is still there: quick events save the request.
+    /// The time for which a gate drains before it checks whether the signal still exists; short events save the
+    /// request.
     private static let lookDelay = Duration.milliseconds(100)
 
-    /// Waits until nobody is inside, and reports what it waits for when that takes long.
+    /// Waits until no event is inside, and reports the events it waits for if that takes long.
     ///
-    /// Where it may reopen it watches the signal meanwhile: see ``reopen(_:)``.
+    /// If the gate may reopen, it watches the signal meanwhile: see ``reopen(_:)``.
     mutating func drain(mayReopen: Bool) async -> GateStateMachine.Event {
-        // The interrupt that leads here has closed the gate; an open one must not lose its read znode in any case.
+        // The interrupt that leads here has closed the gate. An open gate must never lose its read znode.
         if let grant { gate.handle(.signalled(grant.number)) }
         if grant?.hold.lossReason == nil { gate.broadcast.send(.draining) }
         let clock = gate.clock
@@ -36,7 +37,8 @@ extension GateLoop {
             guard now >= reportAt, gate.counter.total > 0 else { continue }
             reportDraining(now: now)
             reportAt = now + .seconds(1)
-            // Servers tell nobody of the end of a znode that they may not read (CVE-2024-23944): a new look tells it.
+            // Servers do not notify about the deletion of a znode without permission to read it (CVE-2024-23944). A new
+            // check detects it.
             if look?.isAnswered == true { look = startLook() }
         }
         return .drained
@@ -49,13 +51,16 @@ extension GateLoop {
         return look
     }
 
-    /// Lets events in again with the read znode of before, after a look has found no signal and set a watch for the next.
+    /// Admits events again with the same read znode, after a check has found no signal and has set a watch for the next
+    /// one.
     ///
-    /// No window can have opened meanwhile, and none can open unnoticed: every window waits for the znodes in front of its
-    /// own. The read znode was created before the signal that this gate closed for, and its deletion has not been sent, so
-    /// all write znodes since then are behind it, those of later signals as well. A signal that comes after the look fires
-    /// the watch, which closes the gate again; one that was created between an earlier one's end and the look is found by
-    /// it. If the znode has been deleted by somebody, the grant is lost and the gate does not reopen; if that is not known
+    /// No window can have opened meanwhile, and none can open unnoticed, because every window waits for the znodes
+    /// ahead of its own. The read znode was created before the signal that closed this gate, and its deletion has not
+    /// been sent. All write znodes created since then are behind it, including those of later signals.
+    ///
+    /// A signal that is created after the check triggers the watch, which closes the gate again. A signal that is
+    /// created after the end of an earlier one and before the check is found by the check. If another client has
+    /// deleted the read znode, the grant is lost and the gate does not reopen. If the deletion has not been noticed
     /// yet, the deadline protects the events as in any open gate.
     private mutating func reopen(_ look: SignalLook?) -> Bool {
         guard let look, let grant, grant.hold.lossReason == nil, gate.stopping.value == nil else { return false }
@@ -83,12 +88,12 @@ extension GateLoop {
     }
 }
 
-/// A look at the signal by a gate that drains, and the watch that it sets.
+/// A check for the signal by a draining gate, with the watch that the check sets.
 final class SignalLook: Sendable {
     enum Sight {
-        /// There is no signal; the watch fires when the next one is created.
+        /// No signal exists; the watch fires when the next one is created.
         case gone
-        /// There was one; since then it has changed or gone, or the watch was lost.
+        /// A signal existed; since then it was changed or deleted, or the watch was lost.
         case changed
         case failed(ZooKeeperError)
         case sessionEnded
@@ -97,7 +102,7 @@ final class SignalLook: Sendable {
     let watch: OneShotWatch
     private let answer = OneShot<SessionResult>()
 
-    /// Sends the look; the answer, and then the watch's event, wake the loop.
+    /// Sends the check; its answer, and later the watch's event, wake the loop.
     init(_ session: LiveSession, of mode: ExclusiveMode, wakes loop: WakeUp) {
         watch = OneShotWatch(mode.client, path: mode.signalPath) { _ in loop.signal() }
         session.post(.exists(path: watch.path, watch: watch.sink)) { [answer] in
@@ -108,7 +113,7 @@ final class SignalLook: Sendable {
 
     var isAnswered: Bool { answer.value != nil }
 
-    /// What has been seen; `nil` without an answer, and while the signal stays as it was.
+    /// The result of the check; `nil` while there is no answer, and while the signal is unchanged.
     var sight: Sight? {
         switch answer.value {
         case .failure(let error) where error.code == .noNode: .gone

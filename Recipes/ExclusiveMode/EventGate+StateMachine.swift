@@ -1,24 +1,24 @@
 internal import ZooKeeper
 
-/// Decides when a gate admits events; a part of what its lock protects.
+/// Decides when a gate admits events; part of the state that the gate's lock protects.
 ///
-/// Whatever thread it happens on, it counts in the order in which it comes in here. The first interrupt of a grant closes the
-/// gate, and nothing opens it again for that grant. What comes late, for an earlier grant, does nothing.
+/// Events count in the order of the calls, whichever thread makes them. The first interrupt of a grant closes the gate,
+/// and the gate never opens again for that grant. An event that arrives late, for an earlier grant, has no effect.
 struct GateAdmission: Sendable {
-    /// Why a gate must close.
+    /// The reason why a gate must close.
     enum Interrupt: Sendable, Equatable {
         case signalled, stopped
         case lost(LossReason)
     }
 
     enum Input: Sendable {
-        /// The grant with this number is to admit events.
+        /// The grant with this number should admit events.
         case open(Int)
         /// A window was requested during the grant with this number.
         case signalled(Int)
-        /// The read znode with this token is gone, or may be.
+        /// The read znode with this token is deleted, or may be.
         case lost(FencingToken, LossReason)
-        /// Nothing may open from now on.
+        /// The gate must not open from now on.
         case stop(cancelsInside: Bool)
     }
 
@@ -30,16 +30,16 @@ struct GateAdmission: Sendable {
     private enum State { case prepared, open, closed }
 
     private var state = State.closed
-    /// The current grant: one that outlasts a signal is followed by another one with the same token.
+    /// The number of the current grant; the grant that follows a signal may have the same token.
     private var number = 0
     private var token: FencingToken?
     private var isStopping = false
-    /// The token whose operations were cancelled: one that begins later is too late.
+    /// The token whose operations were cancelled; an operation with this token that starts later is cancelled as well.
     private(set) var cancelled: FencingToken?
 
     var isOpen: Bool { state == .open }
 
-    /// Takes up a grant in place of the one before; it is interrupted already if nothing may open any more.
+    /// Replaces the current grant; the new grant is interrupted from the start if the gate must not open any more.
     mutating func prepare(_ token: FencingToken) -> (number: Int, interrupt: Interrupt?) {
         (state, number, self.token) = (isStopping ? .closed : .prepared, number + 1, token)
         return (number, isStopping ? .stopped : nil)
@@ -71,61 +71,63 @@ struct GateAdmission: Sendable {
     }
 }
 
-/// Decides what a gate does next: one action at a time, each followed by the event that tells its outcome.
+/// Decides the next action of a gate: one action at a time, each followed by the event that reports its outcome.
 struct GateStateMachine: Sendable {
     enum Action: Equatable {
-        /// Wait for a session that is connected.
+        /// Wait for a connected session.
         case awaitSession
-        /// Create the read znode and look for the signal, in one flight.
+        /// Create the read znode and check for the signal, in one round trip.
         case enter
         /// Open the gate, and wait until it must close.
         case open
-        /// Wait, with the gate shut and the read znode standing, before opening.
+        /// Wait before opening, with the gate closed and the read znode in place.
         case recover
-        /// Wait until nobody is inside; where it may reopen, also for the signal's end.
+        /// Wait until no event is inside, or, if the gate may reopen, until the signal is deleted.
         case drain(mayReopen: Bool)
-        /// Delete the read znode, and read the signal with a watch, in one flight.
+        /// Delete the read znode, and read the signal with a watch, in one round trip.
         case leave
-        /// Wait for the signal's end.
+        /// Wait until the signal is deleted.
         case awaitSignalGone
-        /// Pause before trying again after a failure.
+        /// Pause before retrying after a failure.
         case backOff
         case finish
     }
 
     enum Event: Equatable {
         case session
-        /// The read znode exists, and no signal did after it; whether a window has ended without a record.
+        /// The read znode exists, and no signal existed after its creation; whether a window has ended without a
+        /// record.
         case entered(windowCrashed: Bool)
-        /// The read znode stands, and so does a signal.
+        /// The read znode exists, and so does a signal.
         case enteredUnderSignal
-        /// Nothing stands for certain: what may have been created is left to the clean-up.
+        /// No read znode is known to exist; one that may have been created is left to the clean-up.
         case enterFailed
         case recovered
         /// The signal was created while the gate was open or recovering.
         case signalled
-        /// The grant is gone; `hasSession` when its session lives, so that the read znode may still stand.
+        /// The grant is lost; `hasSession` if its session has not ended, so that the read znode may still exist.
         case lost(hasSession: Bool)
         case drained
-        /// The read znode is gone; whether the signal stands, if that is known.
+        /// The read znode is deleted; whether the signal exists, if that is known.
         case left(signalStands: Bool)
-        /// The session ended meanwhile.
+        /// The session has ended meanwhile.
         case sessionEnded
-        /// The signal is gone; from a gate that drains, also: the read znode still exists and the signal is watched again.
+        /// The signal is deleted; from a draining gate also: the read znode still exists and the signal is watched
+        /// again.
         case signalGone
         case backedOff
         /// A wait ended because the gate is to stop.
         case stopped
-        /// The ensemble refuses this processor the rights that it needs.
+        /// The ensemble denies a permission that this processor needs.
         case forbidden
     }
 
     private enum State: Equatable {
         case idle, entering, recovering, open
-        /// Nobody comes in; the read znode is deleted next when it may stand.
+        /// No event is admitted; the read znode is deleted next if it may exist.
         ///
-        /// A gate that was open and closed for a signal only may reopen when that has gone: the read znode was never
-        /// deleted, therefore no window can have opened, and every later one waits for it.
+        /// A gate that was open and closed only because of a signal may reopen when the signal is deleted. Its read
+        /// znode was never deleted. Therefore no window can have opened, and every later window waits for it.
         case draining(hasNode: Bool, mayReopen: Bool)
         case leaving, paused, backingOff, stopped
     }
@@ -137,7 +139,7 @@ struct GateStateMachine: Sendable {
         go(.idle, .awaitSession)
     }
 
-    /// Lead to the end from here on: whatever was begun is undone first.
+    /// Makes all further actions lead to the end, undoing first what was started.
     mutating func stop() {
         isStopping = true
     }
@@ -161,7 +163,7 @@ struct GateStateMachine: Sendable {
         case (.draining(let hasNode, _), .drained): hasNode ? go(.leaving, .leave) : startOver()
         case (.backingOff, .backedOff), (_, .sessionEnded): startOver()
         case (_, .stopped), (_, .forbidden): finish()
-        // Not to be expected; nobody is inside and nothing stands after this.
+        // Unexpected; after this action no event is inside and no znode exists.
         default: drain(hasNode: true)
         }
     }

@@ -1,15 +1,16 @@
 internal import Logging
 internal import ZooKeeper
 
-/// What a look at the signal showed.
+/// The result of a check for the signal.
 enum SignalState { case stands, gone, sessionEnded }
 
-// What is sent to the ensemble.
+// The requests that the gate sends to the ensemble.
 extension GateLoop {
-    /// Creates the read znode and looks for the signal after that, in one flight.
+    /// Creates the read znode and then checks for the signal, in one round trip.
     ///
-    /// Every window creates its signal no later than its write znode. So if the look, which the ensemble evaluates after
-    /// the create, shows no signal, any window's znode has a higher number than the read znode, and waits for it.
+    /// Every window creates its signal no later than its write znode. The ensemble evaluates the check after the
+    /// creation. If the check finds no signal, any later window's znode has a higher number than the read znode, and
+    /// that window waits for it.
     mutating func enter() async -> GateStateMachine.Event {
         guard let session, !session.hasEnded else { return .sessionEnded }
         let uuid = gate.member.makeUUID(using: mode.client.randomness)
@@ -39,13 +40,14 @@ extension GateLoop {
         .create(path: memberPath, data: processor(session).bytes, mode: .ephemeral)
     }
 
-    /// A gate that has ended is no processor any more, however long its client lives.
+    /// Deletes the member znode: a gate that has ended is no longer a processor, even if its client continues to run.
     func leaveMembers() async {
         guard let session, !session.isGone else { return }
         await session.cleanUpWhileConnected(.node(path: memberPath))
     }
 
-    /// The directory of the members is a container: the server may have removed it since the last processor left.
+    /// Registers the member; recreates its directory, a container that the server may have removed after the last
+    /// processor left.
     private mutating func joinMembers(_ result: SessionResult, _ session: LiveSession) async {
         var result = result
         if case .failure(let error) = result, error.code == .noNode {
@@ -89,23 +91,23 @@ extension GateLoop {
             note(error)
             return .enteredUnderSignal
         case .success:
-            // The watch that is set now would only tell of the end, which `leave` looks for by itself.
+            // The watch just set would only report the deletion of the signal, which `leave` checks for itself.
             watch.giveUp()
             return .enteredUnderSignal
         }
     }
 
-    /// Whether a window has ended without a record: it was requested before the read znode was created, and after that there
-    /// was no signal.
+    /// Returns whether a window has ended without a record.
     ///
-    /// Asked again if the answer was lost with its connection, which is no sign of a crash. What cannot be known is taken for
-    /// one only after a window that this gate has paused for.
+    /// Such a window was requested before the read znode was created, and there was no signal after the creation. The
+    /// check is repeated if its answer was lost with the connection, because that does not indicate a crash. If the
+    /// outcome cannot be determined, a crash is assumed only after a window that this gate has paused for.
     private mutating func hasWindowCrashed(
         before created: ZNodeStat, records: SessionResult, _ session: LiveSession
     ) async -> Bool {
         let (mode, node, interrupt) = (mode, grant?.hold.path ?? "", grant?.interrupt)
         var records = records
-        // A signal ends this as well: the window waits for the read znode.
+        // A signal also ends the loop: the window waits for the read znode.
         while !session.hasEnded, interrupt?.value == nil {
             do {
                 let (data, stat) = try records.get().data
@@ -131,11 +133,12 @@ extension GateLoop {
             }
             records = again?[0] ?? .failure(ZooKeeperError(.connectionLoss))
         }
-        // What has interrupted the gate keeps it shut anyway.
+        // An interrupt keeps the gate closed in any case.
         return interrupt?.value == nil && hasPausedForWindow
     }
 
-    /// Keeps a crash, and since when this gate knows of each window: the delay does not begin again after an interruption.
+    /// Stores a crash, and the time when this gate first detected each window: an interruption does not restart the
+    /// delay.
     private mutating func remember(_ crash: WindowCrash?) {
         let before = crashesSeen
         let now = gate.clock.now
@@ -174,18 +177,18 @@ extension GateLoop {
         return .enterFailed
     }
 
-    /// Takes up a watch in place of the one before, which is given up.
+    /// Replaces the current watch, and removes it.
     mutating func watch(_ next: OneShotWatch?) {
         signal?.giveUp()
         signal = next
     }
 
-    /// Keeps the signal watched while the gate is open or recovers, until cancelled or until the gate must shut.
+    /// Keeps the signal watched while the gate is open or recovering, until cancelled or until the gate must close.
     ///
-    /// A watch that was lost with its connection is set again. While nobody watches no window can open: it waits for the
-    /// read znode, which exists.
+    /// A watch that was lost with its connection is set again. While there is no watch, no window can open, because it
+    /// waits for the read znode, which exists.
     ///
-    /// - Returns: The watch that is set in the end.
+    /// - Returns: The watch that is set at the end.
     func follow(_ first: OneShotWatch?, for grant: GateGrant) async -> OneShotWatch? {
         var current = first
         while true {
@@ -218,7 +221,7 @@ extension GateLoop {
         return nil
     }
 
-    /// What cannot be asked or watched is tried again after a pause; the reason is told.
+    /// Logs the reason why a request or a watch failed; the caller retries after a pause.
     func note(_ error: ZooKeeperError) {
         guard !error.isTransient, error.code != .clientStopped else { return }
         gate.logger.warning(
@@ -226,7 +229,7 @@ extension GateLoop {
             metadata: ["zookeeper.path": "\(mode.signalPath)", "error": "\(error)"])
     }
 
-    /// Operators see why the gate stays shut.
+    /// Writes into the read znode why the gate stays closed, for operators.
     mutating func reportRecovering() {
         guard let session, let node, mode.configuration.resumeDelay > .zero else { return }
         var text = processor(session)
@@ -235,7 +238,7 @@ extension GateLoop {
         session.post(.setData(path: node, data: text.bytes))
     }
 
-    /// Replaces the report of a gate that drained or recovered; says whether that is done.
+    /// Replaces the report of a gate that was draining or recovering; returns whether that is complete.
     func reportOpen(_ state: ProcessorRecord.State) async -> Bool {
         guard let session, let node else { return true }
         let clock = gate.clock
@@ -249,15 +252,16 @@ extension GateLoop {
         }
     }
 
-    /// Writes the records of windows that crashed, after the resume delay, unless somebody else has; says whether that is done.
+    /// Writes the records of crashed windows after the resume delay, unless another participant has; returns whether
+    /// that is complete.
     func record(_ crash: WindowCrash) async -> Bool {
         guard let session else { return true }
         return await repeated { try await mode.record(crash, in: session) }
     }
 
-    /// Repeats something that is sent until it is done or cannot be done, which is told; pauses in between.
+    /// Repeats an attempt, with pauses, until it succeeds or fails permanently.
     ///
-    /// Not done when the task is cancelled.
+    /// - Returns: `true` in both cases and if the session has ended; `false` if the task is cancelled.
     private func repeated(_ attempt: () async throws -> Bool) async -> Bool {
         var backoff = gate.mode.client.makeBackoff(.slow)
         while session?.hasEnded == false {
@@ -270,7 +274,7 @@ extension GateLoop {
         return true
     }
 
-    /// Deletes the read znode, which acknowledges the pause, and reads the signal with a watch, in one flight.
+    /// Deletes the read znode, which acknowledges the pause, and reads the signal with a watch, in one round trip.
     mutating func leave() async -> GateStateMachine.Event {
         grant?.hold.release()
         guard let session, let node, !session.isGone else { return .sessionEnded }
@@ -280,7 +284,8 @@ extension GateLoop {
             try await session.flight(.delete(path: node), .data(path: signalPath, watch: watch.sink))
         }
         if results?[0].isGone != true {
-            // Lost with its connection: repeated until it is certain, before anything else.
+            // The answer was lost with its connection: the deletion is repeated until its outcome is certain, before
+            // anything else.
             let deletion = session.cleanUp(.node(path: node))
             _ = await unlessAbandoned { try await deletion.wait() }
         }
@@ -322,15 +327,18 @@ extension GateLoop {
             default: break
             }
             watch.giveUp()
-            // Given up for the gate's stop, which comes next.
+            // The read was abandoned because the gate is to stop, which happens next.
             guard results != nil, await backOff() != .stopped else { return .gone }
         }
         return .sessionEnded
     }
 
-    /// Servers tell nobody of the end of a znode that they may not read (CVE-2024-23944); its parent tells it.
+    /// Checks for the signal by listing its parent, for lack of permission to read the signal.
     ///
-    /// - Returns: `nil` when there was no answer.
+    /// Servers do not notify about the deletion of a znode without permission to read it (CVE-2024-23944). The watch on
+    /// the parent detects it.
+    ///
+    /// - Returns: `nil` if the listing failed.
     private mutating func lookWithoutReading(_ session: LiveSession) async -> SignalState? {
         let (path, name) = (mode.path, ZNodePath.name(of: mode.signalPath))
         let watch = OneShotWatch(mode.client, path: path, kind: .children)
@@ -365,7 +373,7 @@ extension GateLoop {
 }
 
 extension EventGate {
-    /// Has the signal's creation shut the gate, on the thread that delivers it.
+    /// Makes the creation of the signal close the gate, on the thread that delivers the event.
     func close(_ grant: GateGrant, on watch: OneShotWatch) {
         watch.event.observe { [weak self, number = grant.number] event in
             if event.kind != .interrupted, event.kind != .sessionEnded { self?.handle(.signalled(number)) }
@@ -374,7 +382,7 @@ extension EventGate {
 }
 
 extension SessionResult {
-    /// Whether a znode that was to be deleted is surely not there.
+    /// Whether a znode that was to be deleted certainly does not exist.
     var isGone: Bool {
         switch self {
         case .success: true

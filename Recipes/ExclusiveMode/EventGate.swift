@@ -3,11 +3,11 @@ public import ServiceLifecycle
 internal import Synchronization
 internal import ZooKeeper
 
-/// What a processor's events pass through, so that a window can stop them.
+/// A gate that a processor's events pass through, so that a window can pause the processor.
 ///
-/// The gate is a service: run it after the client and before the processor. While it is open an event passes with one
-/// atomic addition, one comparison of the clock with a deadline and one atomic subtraction, and no request is made but
-/// the session's heartbeat, a `sync` and a proof, every 3/10 of the session timeout.
+/// The gate is a service: run it after the client and before the processor. While it is open, an event passes with one
+/// atomic addition, one comparison of the clock with a deadline, and one atomic subtraction. The only requests are the
+/// session's heartbeat, a `sync` and a write that changes nothing, every 3/10 of the session timeout.
 ///
 /// ```swift
 /// for await event in events {
@@ -17,21 +17,22 @@ internal import ZooKeeper
 /// }
 /// ```
 ///
-/// When a window is wanted the gate closes, events inside finish, and deleting the gate's znode acknowledges it. If the
-/// window is given up before that, the gate opens again at once, however long an event inside takes. When the
-/// ensemble has not confirmed the session for so long that it could give this processor up, the gate closes by itself,
-/// cancels what is inside, waits for it, and joins again. One gate serves all tasks of a process.
+/// If a window is requested, the gate closes, the events inside finish, and the deletion of the gate's znode
+/// acknowledges the pause. If the window ends before that, the gate opens again at once, however long an event inside
+/// takes. If the ensemble has not confirmed the session for so long that it could end the session, the gate closes by
+/// itself. It then cancels the events inside, waits for them, and rejoins. One gate serves all tasks of a process.
 ///
-/// A permit inside a permit could wait for itself: the inner one for the gate, and the window, which keeps the gate shut,
-/// for the outer one. ``enter()`` and `withPermit` therefore fail with code `.alreadyHeld` inside the operation of a
-/// `withPermit` or of an ``ExclusiveMode/withWindow(id:reason:drain:timeout:_:)`` of the same client and base path,
-/// whether or not the gate is open. Child tasks (`async let`, task groups) and tasks started with `Task {}` count as inside
-/// until the outer permit has been given back; a `Task.detached` never does. Permits from ``enter()``, ``tryEnter()`` and
-/// `gated(by:)` belong to no task: a task that waits for a second one while it holds such a permit is not detected.
+/// A permit inside a permit could deadlock: the inner one would wait for the gate, and the window that keeps the gate
+/// closed would wait for the outer one. ``enter()`` and `withPermit` therefore fail with code `.alreadyHeld` inside the
+/// operation of a `withPermit`, or of an ``ExclusiveMode/withWindow(id:reason:drain:timeout:_:)`` of the same client
+/// and base path, whether or not the gate is open. Child tasks (`async let`, task groups) and tasks started with
+/// `Task {}` count as inside until the outer permit is released; a `Task.detached` never does. Permits from
+/// ``enter()``, ``tryEnter()`` and `gated(by:)` belong to no task: a task that waits for a second one while it holds
+/// such a permit is not detected.
 public final class EventGate: Service, Sendable {
-    /// What the gate belongs to.
+    /// The exclusive mode that the gate belongs to.
     public let mode: ExclusiveMode
-    /// What operators see.
+    /// The name of the processor, for display to operators.
     public let name: String
 
     static let closed = Int64.min
@@ -50,7 +51,7 @@ public final class EventGate: Service, Sendable {
     let logger: Logger
     let member: MemberName
     let counter = StripedCounter()
-    /// Until when events are admitted, in nanoseconds of the clock; ``closed`` while the gate is shut.
+    /// The time until which events are admitted, in nanoseconds of the clock; ``closed`` while the gate is closed.
     let admitUntil = Atomic<Int64>(EventGate.closed)
     let token = Atomic<Int64>(0)
     let shared = Mutex(Shared())
@@ -67,21 +68,21 @@ public final class EventGate: Service, Sendable {
         member = MemberName(for: name, using: mode.client.randomness)
     }
 
-    /// Where the gate stands: the current state first, then every change in order.
+    /// The states of the gate: the current state first, then every change in order.
     public var states: AsyncStream<GateState> { broadcast.follow() }
 
-    /// Where the gate stands now.
+    /// The current state of the gate.
     public var state: GateState { broadcast.current }
 
     // MARK: Events
 
-    /// Lets an event in if the gate is open at this instant.
+    /// Admits an event if the gate is open at this moment.
     ///
-    /// - Returns: A permit to give back with ``EventPermit/leave()``, or `nil`.
-    /// - Complexity: No request and no allocation; a lock only for the first event after the session's proof has moved the
-    ///   deadline, and while the deadline has passed.
+    /// - Returns: A permit to release with ``EventPermit/leave()``, or `nil`.
+    /// - Complexity: No request and no allocation. A lock is taken only for the first event after the servers have
+    ///   confirmed the session and thereby moved the deadline, and while the deadline has passed.
     public func tryEnter() -> EventPermit? {
-        // Those who try a shut gate over and over must not be counted: the gate waits for zero.
+        // Repeated attempts on a closed gate must not be counted, because the gate waits until the count is zero.
         guard admitUntil.load(ordering: .relaxed) != Self.closed else { return nil }
         let stripe = StripedCounter.stripeOfThread()
         let wasEmpty = counter.enter(stripe)
@@ -97,13 +98,16 @@ public final class EventGate: Service, Sendable {
             stripe: stripe)
     }
 
-    /// Lets an event in as soon as the gate is open.
+    /// Admits an event as soon as the gate is open.
     ///
-    /// A graceful shutdown of the surrounding service group ends the wait for a shut gate, as a cancellation does: the event
-    /// has not been processed. While the gate is still open, events enter also during a shutdown.
+    /// A graceful shutdown of the surrounding service group ends the wait for a closed gate in the same way as
+    /// cancellation: the event has not been processed. While the gate is still open, events enter even during a
+    /// shutdown.
     ///
-    /// - Returns: A permit to give back with ``EventPermit/leave()``.
-    /// - Throws: `CancellationError`, or ``RecipeError`` with code `.stopped` or `.alreadyHeld`.
+    /// - Returns: A permit to release with ``EventPermit/leave()``.
+    /// - Throws: `CancellationError`, also for a graceful shutdown; ``RecipeError`` with code `.stopped` or
+    ///   `.alreadyHeld`.
+    /// - Complexity: Sends no requests.
     public func enter() async throws -> EventPermit {
         try ExclusiveScope.check(mode)
         while true {
@@ -112,33 +116,38 @@ public final class EventGate: Service, Sendable {
         }
     }
 
-    /// Runs work that does not suspend inside the gate, as soon as it is open.
+    /// Runs work that does not suspend inside the gate, as soon as the gate is open.
     ///
-    /// Waits as ``enter()`` does.
+    /// This method waits in the same way as ``enter()``.
     ///
-    /// - Throws: `CancellationError`, ``RecipeError`` with code `.stopped` or `.alreadyHeld`, or the error of `work`.
+    /// - Parameter work: Processes an event with the given permit, which is released when the closure returns.
+    /// - Returns: The result of `work`.
+    /// - Throws: `CancellationError`; ``RecipeError`` with code `.stopped` or `.alreadyHeld`; the error of `work`.
+    /// - Complexity: Sends no requests.
     public func withPermit<Result>(_ work: (EventPermit) throws -> Result) async throws -> Result {
         let permit = try await enter()
         defer { permit.leave() }
         return try work(permit)
     }
 
-    /// Runs an operation inside the gate, as soon as it is open.
+    /// Runs an operation inside the gate, as soon as the gate is open.
     ///
-    /// Waits as ``enter()`` does. A window waits for the operation. When the permission is lost meanwhile, the operation's
-    /// task is cancelled.
+    /// This method waits in the same way as ``enter()``. A window waits for the operation. If the permit is lost
+    /// meanwhile, the operation's task is cancelled.
     ///
-    /// - Parameter operation: Processes an event; it runs in a task of its own, so that losing the permission can
-    ///   cancel it, which costs about a microsecond more than work that does not suspend.
-    /// - Throws: `CancellationError`, ``RecipeError`` with code `.stopped`, `.alreadyHeld`, or `.lost` when the
-    ///   operation ended with an error after the permission was lost, or the error of `operation`.
+    /// - Parameter operation: Processes an event with the given permit. It runs in its own task, which is cancelled if
+    ///   the permit is lost. The task costs about 1 µs more than work that does not suspend.
+    /// - Returns: The result of `operation`.
+    /// - Throws: `CancellationError`; ``RecipeError`` with code `.stopped`, `.alreadyHeld`, or `.lost` if the operation
+    ///   ended with an error after the permit was lost; the error of `operation`.
+    /// - Complexity: Sends no requests.
     public func withPermit<Result: Sendable>(
         _ operation: @escaping @Sendable (EventPermit) async throws -> Result
     ) async throws -> Result {
         try await run(try await enter(), operation)
     }
 
-    /// Runs an operation under a permit, and gives the permit back.
+    /// Runs an operation under a permit, and releases the permit.
     func run<Result: Sendable>(
         _ permit: EventPermit, _ operation: @escaping @Sendable (EventPermit) async throws -> Result
     ) async throws -> Result {
@@ -155,7 +164,7 @@ public final class EventGate: Service, Sendable {
         }
     }
 
-    /// The operation runs as a task that the gate can cancel and that is awaited here, whatever happens.
+    /// Runs the operation as a task that the gate can cancel, and always waits for that task.
     private func runCancellably<Result: Sendable>(
         _ permit: EventPermit, _ scope: ExclusiveScope,
         _ operation: @escaping @Sendable (EventPermit) async throws -> Result

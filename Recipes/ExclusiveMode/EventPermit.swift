@@ -1,10 +1,13 @@
 internal import ZooKeeper
 
-/// The permission to process: one event, or a batch that takes no longer than the mode's event allowance.
+/// A permit to process one event, or a batch that takes no longer than the mode's event allowance.
 ///
-/// It must be given back with ``leave()`` exactly once; a window waits for it. The closure forms of ``EventGate`` do that.
+/// The permit must be released with ``leave()`` exactly once, because a window waits for it. The closure forms of
+/// ``EventGate`` release it themselves.
 public struct EventPermit: Sendable {
-    /// Grows from processor to window to processor: for the stores that the event writes to.
+    /// The fencing token to pass to the stores that the event writes to.
+    ///
+    /// It increases from processors to a window to the processors after it.
     public let fencingToken: FencingToken
     let gate: EventGate
     let stripe: Int
@@ -16,14 +19,17 @@ public struct EventPermit: Sendable {
         self.stripe = stripe
     }
 
-    /// Whether no window can be open while the event goes on; from memory.
+    /// Whether it is certain that no window is open while the event is processed.
     ///
-    /// Turns false, with no notice needed, before the ensemble can give this processor's place away.
+    /// The value is read from memory. It turns false, even without a notification, before the ensemble can evict this
+    /// processor.
+    ///
+    /// - Complexity: Sends no requests.
     public var isValid: Bool { gate.isValid(fencingToken) }
 
-    /// Gives the permission back.
+    /// Releases the permit.
     ///
-    /// Calling it twice for one permit lets a window open too early; not calling it keeps windows shut.
+    /// If a permit is released twice, a window may open too early. If it is never released, no window opens.
     @inline(__always)
     public func leave() {
         gate.leave(stripe)

@@ -4,28 +4,35 @@ internal import ZooKeeper
 extension ExclusiveMode {
     /// Opens a window: runs an operation while every processor is paused.
     ///
-    /// The window first waits until no other window is requested or open. Then it asks all processors to pause, waits until each
-    /// has finished its events and acknowledged the pause, runs the operation, and lets the processors resume.
+    /// The window first waits until no other window is requested or open. Then it asks all processors to pause, and
+    /// waits until each has finished its events and acknowledged the pause. It runs the operation, and lets the
+    /// processors resume.
     ///
-    /// The operation runs in a task of its own. If the window is lost, the task is cancelled and awaited. A window is lost when
-    /// its session is not confirmed in time, when the session ends, or when somebody deletes its znodes. If this process
-    /// crashes, the window ends with its session, and processors resume ``Configuration/resumeDelay`` later.
+    /// The operation runs in its own task. If the window is lost, the task is cancelled and awaited. A window is lost
+    /// if its session is not confirmed in time, if the session ends, or if another client deletes its znodes. If this
+    /// process crashes, the window ends with its session, and the processors resume ``Configuration/resumeDelay``
+    /// later.
     ///
     /// - Parameters:
-    ///   - id: The owner's name in ``status()`` and in the window's record; `nil` for the host name and process ID.
-    ///   - reason: The purpose of the window, shown by ``status()`` and kept in its record.
-    ///   - drain: What to do about processors that do not pause.
+    ///   - id: The participant's ID in ``status()`` and in the window's record; `nil` uses the host name and process
+    ///     ID. Default: `nil`.
+    ///   - reason: The purpose of the window, shown by ``status()`` and stored in its record.
+    ///   - drain: The policy for processors that do not pause. Default: `.wait`.
     ///   - timeout: The limit for the wait for a session and for other windows; `nil` waits without limit. The wait for
-    ///     processors has its own limit, `drain`.
-    ///   - operation: The work to do alone. Its argument has the fencing token and the validity of the window.
+    ///     processors has its own limit, `drain`. Default: `nil`.
+    ///   - operation: The work to run alone. Its argument has the fencing token and the validity of the window.
     /// - Returns: The result of `operation`.
-    /// - Throws: ``RecipeError`` with code `.timedOut`; `.notPaused` with the processors that have not paused in time, or with
-    ///   the owner of a window that crashed if the resume delay is longer than the limit of `drain`; `.lost`; `.alreadyHeld` if
-    ///   the calling task is inside a permit or a window of the same base path and client. `ZooKeeperError`, for instance
-    ///   `.noAuth` or `.clientStopped`. `CancellationError`. The error of `operation`. In every case all znodes of the window are
-    ///   deleted; without a connection they are deleted on the next one, at the latest when the session ends.
-    /// - Complexity: Five requests in one round trip, then one request for each processor in a second round trip, and one request
-    ///   at the end. After a window that crashed, two or three requests more.
+    /// - Throws: ``RecipeError`` with code `.timedOut`; `.notPaused` with the processors that have not paused in time,
+    ///   or with the holder of a window that crashed if the resume delay is longer than the limit of `drain`; `.lost`;
+    ///   `.alreadyHeld` if the calling task is inside a permit or a window of the same base path and client;
+    ///   `.invalidArgument` if the limit of `drain` is negative; `.queueNumbersExhausted`. `ZooKeeperError`, such as
+    ///   `.noAuth` or `.clientStopped`. `CancellationError`. The error of `operation`. In every case all znodes of the
+    ///   window are deleted. Without a connection they are deleted on the next connection, at the latest when the
+    ///   session ends.
+    /// - Complexity: 5 requests in 1 round trip, and 2 to watch the window's own znodes. In a second round trip, 1 for
+    ///   each processor that has not paused, and later 1 for each report of a processor that still drains. At the end,
+    ///   1 request. Each wait for another window takes 6 more. After windows that crashed, up to 5 more, and 2 for each
+    ///   of these windows, in 4 round trips.
     public func withWindow<Result: Sendable>(
         id: String? = nil, reason: String, drain: DrainPolicy = .wait, timeout: Duration? = nil,
         _ operation: @escaping @Sendable (ExclusiveWindow) async throws -> Result
@@ -37,14 +44,16 @@ extension ExclusiveMode {
     /// Opens a window if no other window is requested or open.
     ///
     /// - Parameters:
-    ///   - id: The owner's name in ``status()`` and in the window's record; `nil` for the host name and process ID.
-    ///   - reason: The purpose of the window, shown by ``status()`` and kept in its record.
-    ///   - drain: What to do about processors that do not pause.
-    ///   - operation: The work to do alone.
+    ///   - id: The participant's ID in ``status()`` and in the window's record; `nil` uses the host name and process
+    ///     ID. Default: `nil`.
+    ///   - reason: The purpose of the window, shown by ``status()`` and stored in its record.
+    ///   - drain: The policy for processors that do not pause. Default: `.wait`.
+    ///   - operation: The work to run alone. Its argument has the fencing token and the validity of the window.
     /// - Returns: The result of `operation`.
-    /// - Throws: ``RecipeError`` with code `.notAvailable` and the owner of the other window in
+    /// - Throws: ``RecipeError`` with code `.notAvailable` and the holder of the other window in
     ///   ``RecipeError/participants``; otherwise as ``withWindow(id:reason:drain:timeout:_:)``.
-    /// - Complexity: As ``withWindow(id:reason:drain:timeout:_:)``; one round trip if there is another window.
+    /// - Complexity: As ``withWindow(id:reason:drain:timeout:_:)``; 5 requests in 1 round trip if there is another
+    ///   window.
     public func tryWithWindow<Result: Sendable>(
         id: String? = nil, reason: String, drain: DrainPolicy = .wait,
         _ operation: @escaping @Sendable (ExclusiveWindow) async throws -> Result
@@ -75,7 +84,7 @@ extension ExclusiveMode {
                 let pauseEnd = client.clock.now + backoff.pause()
                 try await until(deadline) { try await client.clock.sleep(until: pauseEnd) }
             case .busy(let owner, let id):
-                // An own attempt whose answer was lost is cleaned up soon.
+                // This may be an earlier attempt of this call whose answer was lost; it is cleaned up soon.
                 guard waits || ownAttempts.contains(id) else {
                     throw RecipeError(
                         .notAvailable, in: .exclusiveMode, path: path, participants: [owner],
@@ -88,7 +97,7 @@ extension ExclusiveMode {
         }
     }
 
-    /// Runs a step in which nothing has been requested, until a deadline.
+    /// Runs a step, during which no window is requested, until a deadline.
     private func until<Value: Sendable>(
         _ deadline: MonotonicInstant?, _ step: @escaping @Sendable () async throws -> Value
     ) async throws -> Value {
@@ -101,9 +110,11 @@ extension ExclusiveMode {
         return value
     }
 
-    /// The records of the last windows, the newest last.
+    /// Returns the records of the last windows, the newest last.
     ///
-    /// - Complexity: One request.
+    /// - Returns: The records; empty if there are none.
+    /// - Throws: `ZooKeeperError`, such as `.noAuth` or `.clientStopped`; `CancellationError`.
+    /// - Complexity: 1 request.
     public func windows() async throws -> [WindowRecord] {
         do {
             return WindowRecord.list(try await client.recipeSteps { try await client.data(at: windowsPath) }.data)
@@ -113,37 +124,40 @@ extension ExclusiveMode {
     }
 }
 
-/// A window that has been asked for: its znodes stand.
+/// A window that was requested, so that its znodes exist.
 struct WindowRequest: Sendable {
-    /// What is known when its znodes exist.
+    /// The facts that are available once the window's znodes exist.
     struct Facts: Sendable {
-        /// Names the window.
+        /// The ID of the window.
         var id: String
-        /// The own write znode.
+        /// The window's own write znode.
         var own: ContenderName
         /// The children of `BASE/locks` and `BASE/members`.
         var listing: [String]
         var members: [String]
-        /// When it was asked for, and when the answer came, by this machine's clock.
+        /// The time of the request and of its answer, by this machine's clock.
         var requested: MonotonicInstant
         var answered: MonotonicInstant
-        /// Whether other windows have left no record: they crashed, as their signal had gone when the own one was created.
+        /// Whether other windows have left no record: they crashed, because their signal did not exist when this one
+        /// was created.
         var isAfterCrash: Bool
     }
 
     var facts: Facts
     var owner: String
     var reason: String
-    /// Without the signal, processors would come in behind the write znode's back; without the write znode, readers of the
-    /// lock would.
+    /// The window's own znodes: the signal and the write znode.
+    ///
+    /// Without the signal, processors would enter behind the write znode unnoticed; without the write znode, readers of
+    /// the lock would enter.
     var holding: Holding
-    /// Keeps a client that is closing from closing its session before the window's end is recorded.
+    /// Keeps a closing client from closing its session before the window's end is recorded.
     var reservation: HeldNode
     /// The requests that were answered on the connection on which the znodes were created.
     var batch: RequestBatch
-    /// What the signal holds.
+    /// The data of the signal.
     var signal: [UInt8]
-    /// When it was asked for, by the ensemble's clock.
+    /// The time of the request, by the ensemble's clock.
     var requestedAt: Duration
     var records: [WindowRecord]
     var recordsVersion: Int32
@@ -152,11 +166,11 @@ struct WindowRequest: Sendable {
     var signalNode: HeldNode { holding.nodes[0] }
     var writeNode: HeldNode { holding.nodes[1] }
     var session: LiveSession { holding.session }
-    /// The transaction that created the signal.
+    /// The ID of the transaction that created the signal.
     var token: FencingToken { FencingToken(rawValue: signalNode.czxid.rawValue) }
 }
 
-/// One try to ask for a window, in one session.
+/// One attempt to request a window, in one session.
 struct WindowAttempt {
     enum Outcome {
         case requested(WindowRequest)
@@ -169,7 +183,7 @@ struct WindowAttempt {
     let reason: String
     let id: String
     private let owner: String
-    /// What the signal holds; nobody else's does.
+    /// The data of the signal, which is unique to this attempt.
     let signal: [UInt8]
     private let reservation: HeldNode
 
@@ -185,8 +199,8 @@ struct WindowAttempt {
 
     /// Requests a window in one round trip.
     ///
-    /// One transaction creates the signal, the write znode and the znode of the window without a record. The requests that
-    /// follow read what the window needs to know.
+    /// One transaction creates the signal, the write znode and the znode of the window without a record. The requests
+    /// that follow read the data that the window needs.
     func request() async throws -> Outcome {
         let base = ZNodePath.child(ContenderName.base(uuid: id, kind: .write), of: mode.locksPath)
         let began = mode.client.clock.now
@@ -261,7 +275,8 @@ struct WindowAttempt {
         }
     }
 
-    /// The window that is in the way, from what its signal says; one that may not be read is somebody's as well.
+    /// Returns the other window, from the data of its signal; a signal without permission to read it also belongs to
+    /// another window.
     private func otherWindow(_ signal: SessionResult) throws -> Outcome {
         switch signal {
         case .success(let reply):
@@ -272,7 +287,7 @@ struct WindowAttempt {
         }
     }
 
-    /// Removes what may have been created, for certain.
+    /// Deletes the znodes that may have been created, retrying until they are gone or the session has ended.
     private func undo() async {
         let prefix = ContenderName.prefix(uuid: id)
         let job = CleanUp.prefixWith(
@@ -280,7 +295,7 @@ struct WindowAttempt {
         await session.cleanUpWhileConnected(job, releasing: reservation)
     }
 
-    /// Waits until the signal that is in the way has gone.
+    /// Waits until the signal of the other window is deleted.
     func awaitOtherWindow() async throws {
         let watched = try await mode.client.watchExistence(at: mode.signalPath, share: nil)
         guard watched.stat != nil else {

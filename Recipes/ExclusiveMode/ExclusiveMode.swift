@@ -1,48 +1,49 @@
 internal import Logging
 public import ZooKeeper
 
-/// A task that runs alone among processors that pause for it.
+/// A mode in which a task runs alone among processors that pause for it.
 ///
-/// Processors let each event through an ``EventGate``, which costs a few atomic operations and no request. An operator
-/// opens a window with ``withWindow(id:reason:drain:timeout:_:)``: every gate closes, finishes what is inside and says so by
-/// deleting its znode; then the operation runs; then the gates open again.
+/// Processors pass each event through an ``EventGate``, which takes a few atomic operations and no request. An operator
+/// opens a window with ``withWindow(id:reason:drain:timeout:_:)``: every gate closes, finishes the events inside, and
+/// acknowledges this by deleting its znode. Then the operation runs, and the gates open again.
 ///
-/// Guaranteed, as far as clocks run at the same rate within the validity margin: no event is inside a gate while a
-/// window's operation runs, whatever crashes, freezes or is cut off, on either side. An event that goes on after its
-/// permit has become invalid, because it does not heed cancellation, and an operation that does so, are outside of what
-/// a client can prevent: hand their ``FencingToken``, which grows from processor to window to processor, to the store, and
-/// let it refuse stale ones by the rule of ``FencingRegisters``.
+/// If clocks run at the same rate within the validity margin, no event is inside a gate while a window's operation
+/// runs. This holds whichever process crashes, freezes or is disconnected, on either side. The guarantee excludes an
+/// event that ignores its cancellation and continues after its permit has become invalid, and an operation that does
+/// so, because a client cannot stop them. Pass their ``FencingToken`` to the store, and let the store refuse stale
+/// tokens by the rule of ``FencingRegisters``. The token increases from processors to a window to the processors after
+/// it.
 ///
 /// ```
-/// BASE/signal     ephemeral; stands while a window is wanted or open
+/// BASE/signal     ephemeral; exists while a window is requested or open
 /// BASE/locks/     a read-write lock in Curator's layout: a processor that may process holds read, a window write
-/// BASE/members/   one ephemeral znode a processor
+/// BASE/members/   one ephemeral znode per processor
 /// BASE/windows    records of the last windows
-/// BASE/windows/*  one persistent znode for a window that has no record so far
+/// BASE/windows/*  one persistent znode for each window that has no record yet
 /// ```
 public struct ExclusiveMode: Sendable {
-    /// Settings that all participants of one base path should share.
+    /// The settings that all participants of one base path should share.
     public struct Configuration: Sendable {
-        /// The time an event may take: events are admitted until the deadline less this.
+        /// The time that an event may take: events are admitted until this long before the deadline.
         ///
-        /// Must be shorter than the client's session timeout. Default: 100 ms.
+        /// It must be shorter than the client's session timeout. Default: 100 ms.
         public var eventAllowance: Duration = .milliseconds(100)
-        /// How long processors stay paused, and the next window's operation waits, after a window that ended without its
-        /// record, because it crashed.
+        /// The pause after a window that ended without a record, because it crashed.
         ///
-        /// It gives an operation that was cancelled at its deadline, or killed, time to end. Processors that start after the
-        /// crash wait as well, and a window that follows does not shorten it. Default: 5 s.
+        /// Processors stay paused for this time, and the operation of the next window waits for it. It gives an
+        /// operation that was cancelled at its deadline, or killed, time to end. Processors that start after the crash
+        /// wait as well, and a later window does not shorten the wait. Default: 5 s.
         public var resumeDelay: Duration = .seconds(5)
-        /// How long a gate drains before it publishes what it still waits for.
+        /// The time for which a gate drains before it reports which events it still waits for.
         ///
         /// Default: 500 ms.
         public var drainReportDelay: Duration = .milliseconds(500)
-        /// The session timeout to reckon with for a participant that does not tell its own, such as a JVM processor.
+        /// The session timeout to assume for a participant that does not publish its own, such as a JVM processor.
         ///
         /// Only ``DrainPolicy/proceed(after:)`` uses it. Default: 60 s.
         public var assumedSessionTimeout: Duration = .seconds(60)
 
-        /// Makes a configuration of defaults.
+        /// Creates a configuration with default values.
         public init() {}
 
         func validate(sessionTimeout: Duration) throws(ZooKeeperError) {
@@ -63,19 +64,23 @@ public struct ExclusiveMode: Sendable {
         }
     }
 
-    /// The znode that everything stands below.
+    /// The base path: the znode that is the parent of all znodes of the mode.
     public let path: String
-    /// What it was made with.
+    /// The configuration that the mode was created with.
     public let configuration: Configuration
 
     let base: ZNodePath
     let client: ZooKeeperClient
     let logger: Logger
 
-    /// Names an exclusive mode; nothing is sent.
+    /// Creates an exclusive mode without sending a request.
     ///
-    /// - Throws: `ZooKeeperError` with code `.invalidPath`, `.invalidArgument` for the root, or `.invalidConfiguration`
-    ///   naming the setting.
+    /// - Parameters:
+    ///   - client: The client whose session owns the znodes. If it is not running, every operation waits for it.
+    ///   - path: The base path. It is created with its parents if it does not exist.
+    ///   - configuration: The settings, which all participants should share. Default: the default values.
+    /// - Throws: `ZooKeeperError` with code `.invalidPath`, `.invalidArgument` for the root, or
+    ///   `.invalidConfiguration`, whose message names the setting.
     public init(
         client: ZooKeeperClient, path: String, configuration: Configuration = Configuration()
     ) throws(ZooKeeperError) {
@@ -91,9 +96,11 @@ public struct ExclusiveMode: Sendable {
         logger = client.logger
     }
 
-    /// Makes a gate for a processor of this process; run it as a service.
+    /// Creates a gate for a processor of this process; run it as a service.
     ///
-    /// - Parameter name: What operators see; the host's name and the process id by default.
+    /// - Parameter name: The name of the processor, for display to operators; `nil` uses the host name and process ID.
+    ///   Default: `nil`.
+    /// - Returns: The gate, which is closed until it runs.
     public func gate(name: String? = nil) -> EventGate {
         EventGate(mode: self, name: name ?? ProcessIdentity.current.description)
     }
@@ -111,9 +118,10 @@ extension ExclusiveMode {
             message: "\(locksPath): \(ContenderName.beyondTheLimitMessage)")
     }
 
-    /// Creates what a gate or a window needs to stand.
+    /// Creates the znodes that a gate or a window needs.
     ///
-    /// The containers above the records may be reaped at any moment before the records are there, but not for ever.
+    /// The server may delete the containers above the records until the records exist, so the creation is retried, at
+    /// most 10 times.
     func createStructure() async throws {
         var attempts = 0
         while true {

@@ -1,14 +1,14 @@
 internal import ZooKeeper
 
-/// What a signal znode says.
+/// The data of a signal znode.
 struct SignalRecord: Sendable, Equatable {
-    /// Names the window; its record carries it.
+    /// The ID of the window, which its record contains as well.
     var id: String
     var owner: String
     var reason: String
-    /// The operator's session timeout.
+    /// The session timeout of the operator.
     var sessionTimeout: Duration?
-    /// Whether the window's end leaves a record, so that an end without one is a crash.
+    /// Whether the end of the window leaves a record, so that an end without a record is a crash.
     var keepsRecords: Bool
 
     init(id: String, owner: String, reason: String, sessionTimeout: Duration) {
@@ -19,7 +19,7 @@ struct SignalRecord: Sendable, Equatable {
         keepsRecords = true
     }
 
-    /// Reads any signal; one that was not written by this package, such as a JVM operator's, keeps no records.
+    /// Parses the data of any signal; a signal of another client library, such as a JVM operator's, leaves no records.
     init(_ data: [UInt8]) {
         let text = KeyValueData(data)
         id = text["id"] ?? ""
@@ -40,27 +40,28 @@ struct SignalRecord: Sendable, Equatable {
     }
 }
 
-/// What a processor's read znode and member znode say.
+/// The data of a processor's read znode and member znode.
 struct ProcessorRecord: Sendable, Equatable {
     /// The name of the member znode.
     var member: String
-    /// The name for people.
+    /// The name for display.
     var name: String
     var host: String
     var pid: Int32
     var sessionTimeout: Duration?
-    /// While draining, and when the gate reopens after that: how many events are inside, and for how long at most.
+    /// The number of events inside, and the longest time of any of them, while the gate drains and when it reopens
+    /// afterwards.
     var inside: Int?
     var oldest: Duration?
-    /// What the gate says that it is doing; `nil` until something out of the ordinary has happened.
+    /// The state that the gate reports; `nil` until something unusual has happened.
     var state: State?
 
     enum State: String {
-        /// It admits events again because the window was given up.
+        /// The gate admits events again because the window ended before it opened.
         case reopened
-        /// It waits before it opens, because a window crashed.
+        /// The gate waits before it opens, because a window crashed.
         case recovering
-        /// It has waited long enough, and admits events.
+        /// The gate has waited long enough, and admits events.
         case recovered
     }
 
@@ -74,7 +75,8 @@ struct ProcessorRecord: Sendable, Equatable {
         self.sessionTimeout = sessionTimeout
     }
 
-    /// Reads any read lock's data; one that was not written by this package is known by its znode's name alone.
+    /// Parses the data of any read lock; the lock of another client library is identified only by the name of its
+    /// znode.
     init(_ data: [UInt8], nodeName: String) {
         let text = KeyValueData(data)
         member = text["member"] ?? ""

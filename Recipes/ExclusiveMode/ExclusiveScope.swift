@@ -1,11 +1,12 @@
 internal import Synchronization
 internal import ZooKeeper
 
-/// A permit or a window, for as long as the operation that it was given to runs.
+/// A permit or a window, while the operation that received it runs.
 ///
-/// A call that waits for the gate or for a window would wait for itself there: the window waits for the permit, and the
-/// gate for the window's end. The operation's task, its child tasks and all that `Task {}` starts inside inherit the
-/// scope. A task that outlives it must not be refused, therefore the scope knows whether it is over.
+/// In this operation, a call that waits for the gate or for a window would deadlock. The window waits for the permit,
+/// and the gate waits for the end of the window. The operation's task, its child tasks and all tasks that are started
+/// inside with `Task {}` inherit the scope. A task that continues after the operation must not be refused, so the scope
+/// records whether it has ended.
 final class ExclusiveScope: Sendable {
     enum Kind: Sendable { case permit, window }
 
@@ -25,7 +26,7 @@ final class ExclusiveScope: Sendable {
 
     private var isLive: Bool { !isOver.load(ordering: .acquiring) }
 
-    /// Calls a closure inside: tasks that it starts inherit the scope.
+    /// Calls a closure inside the scope: tasks that it starts inherit the scope.
     func bind<Value>(_ body: () -> Value) -> Value {
         Self.$current.withValue(Self.current.filter(\.isLive) + [self], operation: body)
     }
@@ -34,9 +35,10 @@ final class ExclusiveScope: Sendable {
         isOver.store(true, ordering: .releasing)
     }
 
-    /// Refuses a call that would wait for itself.
+    /// Refuses a call that would deadlock.
     ///
-    /// - Throws: Code `.alreadyHeld` if the current task is inside a permit or window of the same base path and client.
+    /// - Throws: ``RecipeError`` with code `.alreadyHeld` if the current task is inside a permit or window of the same
+    ///   base path and client.
     static func check(_ mode: ExclusiveMode) throws(RecipeError) {
         let scope = current.last { scope in
             scope.isLive && scope.client == ObjectIdentifier(mode.client) && scope.base == mode.base

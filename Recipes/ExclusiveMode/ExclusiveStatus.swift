@@ -1,59 +1,67 @@
 internal import ZooKeeper
 
-/// How an exclusive mode stands: the window, and who has paused.
+/// The status of an exclusive mode: the window, and the processors that have paused.
 public struct ExclusiveStatus: Sendable, Hashable {
-    /// A window that is wanted or open.
+    /// A window that is requested or open.
     public struct Window: Sendable, Hashable {
-        /// Who opened it.
+        /// The ID of the participant that requested it.
         public var owner: String
-        /// What it is for.
+        /// The purpose of the window.
         public var reason: String
-        /// When it was asked for, by the ensemble's clock: time since 1970.
+        /// The time of the request since 1970, by the ensemble's clock.
         public var requested: Duration
-        /// Its fencing token.
+        /// The fencing token of the window.
         public var token: FencingToken
     }
 
-    /// One processor, as the ensemble knows it.
+    /// A processor, as the ensemble has it registered.
     public struct Processor: Sendable, Hashable {
-        /// What a processor is doing.
+        /// The activity of a processor.
         public enum Activity: Sendable, Hashable {
-            /// Its gate may let events in.
+            /// The gate may admit events.
             case running
-            /// It admits no events and waits for those inside, because a window is wanted or it is stopping: how many were
-            /// inside when it last reported, and the longest time that one of them has been.
+            /// The gate admits no events and waits for those inside, because a window is requested or the gate is
+            /// stopping.
+            ///
+            /// `inside` is the number of events inside in the last report, and `oldest` the longest time of any of
+            /// them. Both are `nil` without a report.
             case draining(inside: Int?, oldest: Duration?)
-            /// It was draining, and admits events again because the window was given up: how many were still inside then,
-            /// and the longest time that one of them had been.
+            /// The gate was draining, and admits events again because the window ended before it opened.
+            ///
+            /// `inside` is the number of events that were still inside at that time, and `oldest` the longest time of
+            /// any of them.
             case reopened(inside: Int?, oldest: Duration?)
-            /// Its gate stays shut for ``ExclusiveMode/Configuration/resumeDelay``, because a window crashed and its operation
-            /// may still be winding down.
+            /// The gate stays closed for ``ExclusiveMode/Configuration/resumeDelay``, because a window crashed.
+            ///
+            /// The operation of that window may not have ended yet.
             case recovering
-            /// It has acknowledged, or is about to join.
+            /// The processor has acknowledged the pause, or is about to join.
             case paused
         }
 
-        /// Its name; the lock's znode for a processor that is not one of this package, such as a JVM's.
+        /// The name of the processor; for a processor of another client library, such as a JVM's, the name of its lock
+        /// znode.
         public var name: String
-        /// Its host; empty when unknown.
+        /// The host of the processor; empty if unknown.
         public var host: String
-        /// Its process id; 0 when unknown.
+        /// The process ID of the processor; 0 if unknown.
         public var pid: Int32
-        /// What it is doing.
+        /// The current activity of the processor.
         public var activity: Activity
     }
 
-    /// The window that is wanted or open; `nil` when there is none.
+    /// The window that is requested or open; `nil` if there is none.
     public var window: Window?
-    /// Windows that crashed, and for which nobody has waited so far: they have no records, and whoever processes or opens a
-    /// window next waits the resume delay first.
+    /// The windows that crashed and have no records yet, because no participant has waited the resume delay for them.
+    ///
+    /// The next participant that processes events or opens a window waits the resume delay first.
     public var crashedWindows: [Window]
     /// The processors, by name.
     public var processors: [Processor]
-    /// The last windows, the newest last.
+    /// The records of the last windows, the newest last.
     public var lastWindows: [WindowRecord]
 
-    /// Who has not paused although a window is wanted.
+    /// The processors that have not paused although a window is requested.
     public var notPaused: [Processor] {
         guard window != nil else { return [] }
         return processors.filter { if case .draining = $0.activity { true } else { false } }
@@ -69,11 +77,15 @@ extension ExclusiveStatus.Window {
 }
 
 extension ExclusiveMode {
-    /// Looks how the exclusive mode stands, without taking part.
+    /// Returns the status of the exclusive mode, without taking part.
     ///
-    /// Not one instant: what changes meanwhile may show as before or after.
-    /// - Complexity: Four requests in one round trip, and one for each processor in another. After a crash, one more and one for
-    ///   each window without a record.
+    /// The status is not an atomic snapshot: a change made meanwhile may or may not be included.
+    ///
+    /// - Returns: The window, the crashed windows, the processors and the records of the last windows.
+    /// - Throws: `ZooKeeperError`, such as `.noAuth` or `.clientStopped`; `CancellationError`.
+    /// - Complexity: 4 requests in 1 round trip. In a second round trip, 1 for each read znode and each member znode: 2
+    ///   for a running processor, 1 for a paused one. After a crash, 1 more, and 1 for each window without a record, in
+    ///   2 more round trips.
     public func status() async throws -> ExclusiveStatus {
         let session = try await client.liveSession()
         let results = try await session.flight(
@@ -122,10 +134,11 @@ extension ExclusiveMode {
 }
 
 extension ProcessorRecord {
-    /// What a processor with a read znode is doing: what it reports, else what the signal says.
+    /// Returns the activity of a processor with a read znode: the reported one, or otherwise the one that the signal
+    /// implies.
     fileprivate func activity(isWindowWanted: Bool) -> ExclusiveStatus.Processor.Activity {
         if isDraining { return .draining(inside: inside, oldest: oldest) }
-        // Whatever it reported before is about an earlier window.
+        // Any earlier report is about an earlier window.
         if isWindowWanted { return .draining(inside: nil, oldest: nil) }
         return switch state {
         case .reopened: .reopened(inside: inside, oldest: oldest)
@@ -140,13 +153,13 @@ extension ProcessorRecord {
 }
 
 extension SessionResult {
-    /// A participant's data, empty when it may not be read, or `nil` when its znode does not stand.
+    /// Returns a participant's data: empty without permission to read it, `nil` if its znode does not exist.
     fileprivate func dataUnlessMissing() throws(ZooKeeperError) -> [UInt8]? {
         if case .failure(let error) = self, error.code == .noAuth { return [] }
         return try replyIfExists()?.data.data
     }
 
-    /// The reply, or `nil` when the znode does not stand.
+    /// Returns the reply, or `nil` if the znode does not exist.
     func replyIfExists() throws(ZooKeeperError) -> SessionReply? {
         switch self {
         case .success(let reply): return reply

@@ -2,18 +2,23 @@ public import ZooKeeper
 
 /// A window while its operation runs.
 public struct ExclusiveWindow: Grant {
-    /// Higher than the tokens of all processors that paused for this window, lower than those that come after it.
+    /// The fencing token to pass to the stores that the operation writes to.
+    ///
+    /// It is greater than the tokens of all processors that paused for this window, and less than those of the
+    /// processors after it.
     public let fencingToken: FencingToken
-    /// The processors that were there and are paused, by name, sorted.
+    /// The names of the processors that took part and are paused, sorted.
     public let participants: [String]
-    /// The processors whose place was taken away because they did not pause; waited for until they had to stop.
+    /// The names of the processors that were evicted because they did not pause.
+    ///
+    /// The window waited until these processors had to stop.
     public let evicted: [String]
-    /// From the request until every processor had paused.
+    /// The time from the request until every processor had paused.
     public let drained: Duration
     /// The processor that paused last.
     ///
-    /// `nil` if all had paused before the window listed them, or if it then waited for something else, such as the sessions of
-    /// evicted processors.
+    /// `nil` if all processors had paused before the window listed them. Also `nil` if the window then waited for
+    /// something else, such as the sessions of evicted processors.
     public let slowest: String?
 
     let holding: Holding
@@ -21,40 +26,51 @@ public struct ExclusiveWindow: Grant {
     let path: String
     let clock: any MonotonicClock
 
-    /// Whether no processor can be processing; from memory.
+    /// Whether it is certain that no processor processes events.
     ///
-    /// Turns false, with no notice needed, before the ensemble can end the window. The operation's task is cancelled then.
+    /// The value is read from memory. It turns false, even without a notification, before the ensemble can end the
+    /// window. The operation's task is cancelled at that time.
+    ///
+    /// - Complexity: Sends no requests.
     public var isValid: Bool { holding.isValid }
 
-    /// Until when the window surely stands, as far as is known now; moved while the session is proved.
+    /// The time until which the window is certain to be open, as last observed.
     ///
-    /// `nil` when it does not stand any more.
+    /// The time moves forward while the servers confirm the session. The value is `nil` once the window is no longer
+    /// open.
     public var validUntil: ContinuousClock.Instant? { holding.validUntil(by: clock) }
 
-    /// ``validUntil`` by the client's clock.
+    /// The value of ``validUntil``, by the client's clock.
     package var deadline: MonotonicInstant? { isValid ? holding.validUntil : nil }
 
-    /// The znodes that it stands on.
+    /// The paths of the znodes that the window depends on.
     package var paths: [String] { holding.paths }
 
-    /// Waits until the window is lost, which cancels the operation's task; one that ends in order is not lost.
+    /// Waits until the window is lost, which cancels the operation's task.
     ///
-    /// - Throws: `CancellationError` when the task is cancelled.
+    /// A window that ends normally is not lost. In that case this method waits until the task is cancelled.
+    ///
+    /// - Returns: The reason for the loss.
+    /// - Throws: `CancellationError` if the task is cancelled.
+    /// - Complexity: Sends no requests.
     public func waitUntilLost() async throws -> LossReason {
         try await loss.wait()
     }
 
-    /// Executes operations as one transaction that succeeds only while the window stands.
+    /// Executes operations as one transaction that succeeds only while the window is open.
     ///
-    /// - Throws: ``RecipeError`` with code `.lost`, and nothing has happened; else as ``Grant/guarded(_:)``.
-    /// - Complexity: One request.
+    /// - Parameter operations: The operations, as for `ZooKeeperClient.transaction(_:)`; at least one.
+    /// - Returns: One result for each operation, in the same order.
+    /// - Throws: ``RecipeError`` with code `.lost`, in which case nothing was executed; otherwise as
+    ///   ``Grant/guarded(_:)``.
+    /// - Complexity: 1 request.
     public func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] {
         if let results = try await holding.guarded(operations) { return results }
         throw RecipeError(.lost, in: .exclusiveMode, path: path)
     }
 }
 
-/// What to do about processors that do not pause.
+/// The policy for processors that do not pause.
 public struct DrainPolicy: Sendable, Hashable {
     enum Kind: Hashable {
         case wait
@@ -64,20 +80,26 @@ public struct DrainPolicy: Sendable, Hashable {
 
     let kind: Kind
 
-    /// Wait for them, however long it takes.
+    /// Waits for all processors without limit.
     public static let wait = DrainPolicy(kind: .wait)
 
-    /// Give up after a time: everything is undone, the processors resume, and the error names who has not paused.
+    /// Gives up after a timeout: everything is undone, the processors resume, and the error names those that have not
+    /// paused.
+    ///
+    /// The timeout counts from the request for the window, and must not be negative.
     public static func abort(after patience: Duration) -> DrainPolicy {
         DrainPolicy(kind: .abort(patience))
     }
 
-    /// After a time, take the place of those who have not paused away, and wait until they must have stopped.
+    /// Evicts the processors that have not paused after a timeout, and waits until they must have stopped.
     ///
-    /// Their read znode is deleted, so that their proof of the session fails from then on and their deadline cannot move;
-    /// then their session timeout is waited for. Should this window end meanwhile, the next one waits in its place: that
-    /// places are taken away is recorded first, which costs about four requests. A processor whose event does not heed
-    /// cancellation may still be at it: its token is lower than the window's.
+    /// An eviction deletes the read znode of the processor. From then on, the processor's heartbeats fail, so its
+    /// deadline cannot move. The window then waits for the longest session timeout of the evicted processors. If the
+    /// window ends during this wait, the next window waits instead. For this purpose the eviction is recorded first,
+    /// which takes about 4 requests.
+    ///
+    /// An event that ignores its cancellation may still run in an evicted processor. Its token is less than the
+    /// window's. The timeout counts from the request for the window, and must not be negative.
     public static func proceed(after patience: Duration) -> DrainPolicy {
         DrainPolicy(kind: .proceed(patience))
     }

@@ -1,25 +1,25 @@
 public import ZooKeeper
 
-/// Where a gate stands.
+/// The state of a gate.
 public enum GateState: Sendable, Hashable, CustomStringConvertible {
-    /// No session, or not asked for the first time.
+    /// The gate has no session, or has not checked for a window yet.
     case starting
-    /// Events pass, with this token.
+    /// The gate admits events, with this token.
     case open(FencingToken)
-    /// A window is wanted: no event comes in any more, those inside finish.
+    /// A window is requested: the gate admits no more events, and those inside finish.
     ///
-    /// If the window is given up before they have, the gate is open again, with the same token.
+    /// If the window ends before they have finished, the gate opens again with the same token.
     case draining
-    /// A window is open, or wanted by somebody; this processor has acknowledged.
+    /// A window is requested or open, and this processor has acknowledged the pause.
     case paused
-    /// The last window crashed; the gate waits a while before it opens.
+    /// The last window crashed; the gate waits for the resume delay before it opens.
     case recovering
-    /// The permission was lost; the gate joins again when those inside have left.
+    /// The permission to admit events was lost; the gate rejoins when the events inside have ended.
     case lost(LossReason)
     /// `run()` has ended.
     case stopped
 
-    /// The state's name.
+    /// The name of the state, with its token or reason.
     public var description: String {
         switch self {
         case .starting: "starting"
@@ -32,7 +32,7 @@ public enum GateState: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// Whether events pass.
+    /// Whether the gate admits events.
     public var isOpen: Bool {
         if case .open = self { true } else { false }
     }

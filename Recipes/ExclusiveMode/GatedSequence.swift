@@ -2,16 +2,17 @@ internal import ServiceLifecycle
 internal import Synchronization
 
 extension AsyncSequence where Self: Sendable, Element: Sendable {
-    /// Lets each element through a gate: while it is shut, elements wait.
+    /// Returns a sequence that passes each element through a gate; elements wait while the gate is closed.
     ///
-    /// No element is asked for before the gate is open. If the gate shuts while the next element is awaited, the element
-    /// waits with the sequence until it can enter. If that wait ends with an error, because the task was cancelled or the
-    /// gate stopped, the sequence keeps the element: the next ``GatedSequence/Iterator/next()``, of the same iterator or of
-    /// another one of the same sequence, begins with it. Only when the last copy of the sequence and its iterators is
-    /// dropped, the element is dropped too; ``GatedSequence/takeUnprocessed()`` gives it back before that.
+    /// The sequence requests no element before the gate is open. If the gate closes while the sequence awaits the next
+    /// element, that element waits in the sequence until it can enter. If this wait ends with an error, because the
+    /// task was cancelled or the gate stopped, the sequence keeps the element. The next
+    /// ``GatedSequence/Iterator/next()`` returns it first, on the same iterator or on another one of the same sequence.
+    /// The element is dropped only when the last copy of the sequence and of its iterators is released.
+    /// ``GatedSequence/takeUnprocessed()`` returns it before that.
     ///
-    /// An element comes with its permit, which lasts until the next one is asked for, or the iteration ends. So the body
-    /// of a `for await` loop runs inside the gate, and a window waits for it.
+    /// Each element comes with its permit, which lasts until the next element is requested or the iteration ends. The
+    /// body of a `for await` loop therefore runs inside the gate, and a window waits for it.
     ///
     /// ```swift
     /// for try await (event, permit) in events.gated(by: gate) {
@@ -19,16 +20,19 @@ extension AsyncSequence where Self: Sendable, Element: Sendable {
     /// }
     /// ```
     ///
-    /// The body is not cancelled when the permission is lost; long work looks at ``EventPermit/isValid``, or uses
+    /// The body is not cancelled if the permit is lost. Long work should check ``EventPermit/isValid``, or use
     /// `EventGate.withPermit(_:)`.
+    ///
+    /// - Parameter gate: The gate that each element enters.
+    /// - Returns: The elements, each with its permit.
     public func gated(by gate: EventGate) -> GatedSequence<Self> {
         GatedSequence(base: self, gate: gate)
     }
 }
 
-/// The elements of a sequence, each inside a gate.
+/// The elements of a sequence, each admitted through a gate.
 public struct GatedSequence<Base: AsyncSequence & Sendable>: AsyncSequence, Sendable where Base.Element: Sendable {
-    /// An element and the permission to process it.
+    /// An element and the permit to process it.
     public typealias Element = (Base.Element, EventPermit)
 
     let base: Base
@@ -40,19 +44,21 @@ public struct GatedSequence<Base: AsyncSequence & Sendable>: AsyncSequence, Send
         self.gate = gate
     }
 
-    /// Begins to iterate; nothing is inside so far.
+    /// Creates an iterator; no element is inside the gate yet.
     public func makeAsyncIterator() -> Iterator {
         Iterator(base: base.makeAsyncIterator(), gate: gate, kept: kept)
     }
 
-    /// Takes the elements that were taken from the base sequence and could not enter, in order.
+    /// Removes and returns, in order, the elements that were taken from the base sequence and could not enter.
     ///
-    /// For a program that stops: an element that is kept here is in no other place.
+    /// Use it in a program that stops: the sequence holds the only copy of these elements.
+    ///
+    /// - Returns: The elements; empty if there are none.
     public func takeUnprocessed() -> [Base.Element] { kept.takeAll() }
 
-    /// Gives one element after the other, with at most one inside the gate.
+    /// An iterator that returns the elements one by one, with at most one inside the gate.
     public struct Iterator: AsyncIteratorProtocol {
-        /// Gives the permit back when the iteration is left early.
+        /// Releases the permit if the iteration ends early.
         private final class Inside {
             var permit: EventPermit?
 
@@ -75,22 +81,31 @@ public struct GatedSequence<Base: AsyncSequence & Sendable>: AsyncSequence, Send
             self.kept = kept
         }
 
-        /// Ends the element before, waits until the gate is open, takes the next element, and enters with it.
+        /// Releases the previous element, waits until the gate is open, takes the next element, and enters with it.
         ///
-        /// When it throws, no element is lost: one that was taken and could not enter comes with the next call. A graceful
-        /// shutdown of the surrounding service group ends the sequence while the gate is shut; an element that was taken is
-        /// kept as well.
+        /// No element is lost if this method throws: an element that was taken and could not enter is returned by the
+        /// next call. A graceful shutdown of the surrounding service group ends the sequence while the gate is closed.
+        /// An element that was already taken is kept in that case as well.
         ///
-        /// - Throws: The base sequence's error, `CancellationError`, or ``RecipeError`` with code `.stopped` or
+        /// - Returns: The next element with its permit; `nil` at the end of the base sequence, or on graceful shutdown.
+        /// - Throws: The base sequence's error; `CancellationError`; ``RecipeError`` with code `.stopped` or
         ///   `.alreadyHeld`.
+        /// - Complexity: Sends no requests, apart from those of the base sequence.
         public mutating func next() async throws -> Element? {
             try await next(isolation: #isolation)
         }
 
-        /// The same, in the caller's isolation.
+        /// Returns the next element, like ``next()``, in the caller's isolation.
+        ///
+        /// - Parameter actor: The isolation of the caller.
+        /// - Returns: The next element with its permit; `nil` at the end of the base sequence, or on graceful shutdown.
+        /// - Throws: The base sequence's error; `CancellationError`; ``RecipeError`` with code `.stopped` or
+        ///   `.alreadyHeld`.
+        /// - Complexity: Sends no requests, apart from those of the base sequence.
         public mutating func next(isolation actor: isolated (any Actor)?) async throws -> Element? {
             inside.leave()
-            // Not kept while the next element is awaited: a window would wait for the base sequence.
+            // This permit is released before the next element is awaited; otherwise a window would wait for the base
+            // sequence.
             guard let first = try await enter() else { return nil }
             first.leave()
             var element = kept.takeFirst()
@@ -109,7 +124,7 @@ public struct GatedSequence<Base: AsyncSequence & Sendable>: AsyncSequence, Send
             return nil
         }
 
-        /// Waits for the gate; gives `nil` if a graceful shutdown ends the wait.
+        /// Waits for the gate; returns `nil` if a graceful shutdown ends the wait.
         private func enter() async throws -> EventPermit? {
             do {
                 return try await gate.enter()
@@ -120,7 +135,7 @@ public struct GatedSequence<Base: AsyncSequence & Sendable>: AsyncSequence, Send
     }
 }
 
-/// Elements that were taken and could not enter.
+/// The elements that were taken from the base sequence and could not enter.
 final class KeptElements<Element: Sendable>: Sendable {
     private let elements = Mutex<[Element]>([])
 
@@ -133,6 +148,6 @@ final class KeptElements<Element: Sendable>: Sendable {
         }
     }
 
-    /// In front of those that were taken later.
+    /// Inserts an element before those that were taken later.
     func putBack(_ element: Element) { elements.withLock { $0.insert(element, at: 0) } }
 }

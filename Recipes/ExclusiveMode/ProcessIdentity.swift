@@ -1,7 +1,7 @@
 internal import Glibc
 internal import ZooKeeper
 
-/// Who a znode belongs to, for people to read.
+/// The host and process that a znode belongs to, for display.
 struct ProcessIdentity: Sendable, CustomStringConvertible {
     var host: String
     var pid: Int32
@@ -19,16 +19,16 @@ struct ProcessIdentity: Sendable, CustomStringConvertible {
 
 }
 
-/// The name of a member znode, `<name for people>-<tag>`, which nobody else has.
+/// The unique name of a member znode, `<display name>-<tag>`.
 ///
-/// The read znodes of the same processor carry the tag at the beginning of their uuid, so that a window knows whose they
-/// are from the listings alone.
+/// The UUIDs of the processor's read znodes start with the same tag. A window can therefore assign them to their
+/// processor from the listings alone.
 struct MemberName: Sendable, Hashable {
     /// Eight hexadecimal digits.
     let tag: String
     let node: String
 
-    /// What a znode's name may not have becomes an underscore, and a long name is cut.
+    /// Replaces characters that a znode's name must not contain with underscores, and shortens a long name.
     init(for name: String, using randomness: Randomness) {
         let digits = String(UInt32(truncatingIfNeeded: randomness.next()), radix: 16)
         tag = String(repeating: "0", count: 8 - digits.count) + digits
@@ -37,7 +37,7 @@ struct MemberName: Sendable, Hashable {
     }
 
     init?(node: String) {
-        // By bytes: a name may end with a scalar that makes a single character of itself and the hyphen.
+        // Compares bytes, because a name may end with a scalar that combines with the hyphen into a single character.
         let tail = node.utf8.suffix(9)
         guard tail.first == UInt8(ascii: "-"), !tail.dropFirst().contains(UInt8(ascii: "-")), tail.count == 9 else {
             return nil
@@ -46,18 +46,18 @@ struct MemberName: Sendable, Hashable {
         tag = String(decoding: tail.dropFirst(), as: UTF8.self)
     }
 
-    /// The most scalars of the name for people.
+    /// The maximum number of scalars of the display name.
     private static let longest = 100
 
-    /// The name for people.
+    /// The display name.
     var name: String { String(decoding: node.utf8.dropLast(9), as: UTF8.self) }
 
-    /// A new uuid for a read znode of this processor.
+    /// Returns a new UUID for a read znode of this processor.
     func makeUUID(using randomness: Randomness) -> String {
         tag + ContenderName.makeUUID(using: randomness).dropFirst(8)
     }
 
-    /// The tag that a contender's name carries, if it is a processor's of this package.
+    /// Returns the tag in a contender's name, if the contender is a processor of this package.
     static func tag(ofContender name: String) -> String? {
         guard name.hasBytePrefix("_c_"), name.utf8.count > 12 else { return nil }
         return String(decoding: name.utf8.dropFirst(3).prefix(8), as: UTF8.self)
@@ -68,7 +68,7 @@ extension Unicode.Scalar {
     fileprivate var isNodeSafe: Bool {
         switch self {
         case "0"..."9", "-", ".", "_", ":": true
-        // Servers refuse whatever takes two UTF-16 units.
+        // Servers refuse scalars that take two UTF-16 units.
         default: value < 0x1_0000 && properties.isAlphabetic
         }
     }

@@ -1,24 +1,24 @@
 internal import Synchronization
 internal import ZooKeeper
 
-/// Watches the contenders in front of a window until the window does not wait for them any more, however that ends.
+/// Watches the contenders ahead of a window until the window no longer waits for them, for whatever reason.
 ///
-/// That a znode is absent counts only on a connection on which a write of this session was committed: a server that is behind
-/// does not know the znode *yet*. The creation of the window's own znodes is such a write. After a reconnect a barrier goes
-/// in front of the next look.
+/// The absence of a znode counts only on a connection on which a write of this session was committed. A server that is
+/// behind may not have the znode *yet*. The creation of the window's own znodes is such a write. After a reconnect, a
+/// barrier is sent before the next read.
 final class StragglerWatches: Sendable {
     enum Sighting: Sendable, Equatable {
         case seen(String, data: [UInt8])
         case gone(String)
-        /// It exists and may not be read.
+        /// The znode exists, without permission to read it.
         case unreadable(String)
-        /// It could not be read or watched: to be looked at again after a pause.
+        /// The znode could not be read or watched, and must be read again after a pause.
         case failed(String, ZooKeeperError)
     }
 
     private struct State {
         var isOver = false
-        /// What nobody has taken so far.
+        /// The observations that were not taken yet.
         var sightings: [Sighting] = []
         var lastNumber = 0
         var watches: [Int: OneShotWatch] = [:]
@@ -46,7 +46,12 @@ final class StragglerWatches: Sendable {
     private let wakeUp: WakeUp
     private let state: Mutex<State>
 
-    /// - Parameter wakeUp: Signalled when there is something to take.
+    /// Creates the watches of a window, without reading or watching a znode yet.
+    ///
+    /// - Parameters:
+    ///   - request: The window, as it was requested.
+    ///   - mode: The mode of the window.
+    ///   - wakeUp: Signalled when there is an observation to take.
     init(of request: WindowRequest, in mode: ExclusiveMode, wakeUp: WakeUp) {
         (client, directory) = (mode.client, mode.locksPath)
         self.wakeUp = wakeUp
@@ -54,7 +59,7 @@ final class StragglerWatches: Sendable {
         state = Mutex(State(looks: Looks(request.batch, isCommitted: true)))
     }
 
-    /// Returns what was seen since the last call.
+    /// Returns the observations since the last call.
     func take() -> [Sighting] {
         state.withLock { state in
             defer { state.sightings = [] }
@@ -67,7 +72,7 @@ final class StragglerWatches: Sendable {
         wakeUp.signal()
     }
 
-    /// Reads what a contender says, and watches it.
+    /// Reads a contender's data, and watches it.
     func look(at node: String) {
         watch(node, at: ZNodePath.child(node, of: directory), .data) { [self] number, watch in
             let looks = currentLooks()
@@ -84,7 +89,10 @@ final class StragglerWatches: Sendable {
         }
     }
 
-    /// Servers tell nobody of the end of a znode that they may not read (CVE-2024-23944); its directory tells it.
+    /// Watches the directory instead of a znode, for lack of permission to read the znode.
+    ///
+    /// Servers do not notify about the deletion of such a znode (CVE-2024-23944). The watch on its directory detects
+    /// it.
     private func lookInDirectory(for node: String) {
         watch(node, at: directory, .children) { [self] number, watch in
             let looks = currentLooks()
@@ -100,7 +108,7 @@ final class StragglerWatches: Sendable {
     }
 
     private func tellAbsence(of node: String, _ looks: Looks) {
-        // Another thread may have sent its look before the barrier.
+        // Another thread may have sent its read before the barrier.
         let isSure = looks.isCommitted.load(ordering: .acquiring) && !looks.isOver.load(ordering: .acquiring)
         tell(isSure ? .gone(node) : .failed(node, ZooKeeperError(.connectionLoss, path: node)))
     }
@@ -110,7 +118,8 @@ final class StragglerWatches: Sendable {
         tell(.failed(node, error))
     }
 
-    /// The looks that share a connection, after a barrier on it when the last ones' connection was lost.
+    /// Returns the group of reads on the current connection; starts a new group with a barrier if the last connection
+    /// was lost.
     private func currentLooks() -> Looks {
         let (looks, isNew) = state.withLock { state in
             guard state.looks.isOver.load(ordering: .acquiring) else { return (state.looks, false) }
@@ -128,7 +137,7 @@ final class StragglerWatches: Sendable {
         return looks
     }
 
-    /// Gives all watches up; what is still on its way sets none.
+    /// Removes all watches; requests that are still in progress set none.
     func end() {
         let watches = state.withLock { state in
             state.isOver = true
@@ -152,7 +161,7 @@ final class StragglerWatches: Sendable {
         if let (number, watch) = new { ask(number, watch) }
     }
 
-    /// A look that failed has set no watch: of many tries nothing is left.
+    /// Removes the watch of a failed read, which is not set, so that repeated attempts accumulate nothing.
     private func drop(_ number: Int) {
         state.withLock { $0.watches.removeValue(forKey: number) }?.giveUp()
     }

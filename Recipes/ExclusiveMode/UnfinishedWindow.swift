@@ -1,18 +1,19 @@
 internal import Logging
 internal import ZooKeeper
 
-/// A window without a record of its end: its own znode below `BASE/windows` exists, with what the signal holds.
+/// A window without a record of its end: its own znode below `BASE/windows` exists, with the same data as the signal.
 ///
-/// The znode is persistent. It is created in one transaction with the signal, and deleted in the one that writes the record.
-/// So when it exists and its signal does not, the window crashed, and its operation may still be winding down: gates stay shut
-/// and windows wait for the resume delay. Who has waited writes the record and deletes the znode.
+/// The znode is persistent. It is created in one transaction with the signal, and deleted in the transaction that
+/// writes the record. If it exists and its signal does not, the window crashed, and its operation may not have ended
+/// yet. In this case gates stay closed and windows wait for the resume delay. A participant that has waited writes the
+/// record and deletes the znode.
 struct UnfinishedWindow: Sendable {
     var text: SignalRecord
     var stat: ZNodeStat
 
-    /// What is kept of it when it has crashed.
+    /// Returns the record of the window if it has crashed.
     ///
-    /// - Parameter time: When that was noticed, by the ensemble's clock.
+    /// - Parameter time: The time when the crash was detected, by the ensemble's clock.
     func record(noticed time: Duration) -> WindowRecord {
         WindowRecord(
             id: text.id, token: FencingToken(rawValue: stat.czxid.rawValue), owner: text.owner, reason: text.reason,
@@ -21,7 +22,7 @@ struct UnfinishedWindow: Sendable {
     }
 }
 
-/// Windows that crashed, and when that was noticed, by the ensemble's clock.
+/// The windows that crashed, and the time when that was detected, by the ensemble's clock.
 struct WindowCrash: Sendable {
     var windows: [UnfinishedWindow]
     var noticed: Duration
@@ -30,18 +31,21 @@ struct WindowCrash: Sendable {
 extension ExclusiveMode {
     func unfinishedPath(_ id: String) -> String { ZNodePath.child(id, of: windowsPath) }
 
-    /// The windows that have crashed: without a record, and requested before an own znode was created, after which their
-    /// signal did not exist.
+    /// Returns the windows that have crashed.
+    ///
+    /// These windows have no record. They were requested before a znode of this session was created, and after that
+    /// creation their signal did not exist.
     ///
     /// - Parameters:
-    ///   - node: An own znode in the session.
-    ///   - czxid: The transaction that created it.
-    ///   - records: What is recorded: a znode that could not be deleted may have its record.
-    /// - Complexity: Two requests, and one for each window without a record.
+    ///   - czxid: The ID of the transaction that created that znode.
+    ///   - node: The path of that znode.
+    ///   - session: The session.
+    ///   - records: The current records: the znode of a recorded window may exist, if it could not be deleted.
+    /// - Complexity: 2 requests in 1 round trip, then 1 for each window without a record in a second round trip.
     func crashedWindows(
         before czxid: ZXID, of node: String, in session: LiveSession, records: [WindowRecord]
     ) async throws -> [UnfinishedWindow] {
-        // A server that is behind does not know them yet.
+        // A server that is behind does not have the znodes yet.
         let batch = RequestBatch()
         let listing = try await session.flight(behindBarrierAt: node, [.children(path: windowsPath)], batch: batch)
         let names = try listing[0].get().children.names
@@ -49,7 +53,8 @@ extension ExclusiveMode {
             .filter { $0.stat.czxid < czxid }
     }
 
-    /// The windows without a record, as a server knows them: those that crashed, and the one that is wanted or open.
+    /// Returns the windows without a record that a server lists: those that crashed, and the one that is requested or
+    /// open.
     func unfinishedWindows(_ session: LiveSession, records: [WindowRecord]) async throws -> [UnfinishedWindow] {
         let names = try await session.flight(.children(path: windowsPath))[0].replyIfExists()?.children.names
         return try await unfinishedWindows(among: names ?? [], in: session, RequestBatch(), records: records)
@@ -62,7 +67,7 @@ extension ExclusiveMode {
         let names = children.filter { !ended.contains(ZNodeName($0)) }
         let found = try await session.flight(names.map { .data(path: unfinishedPath($0)) }, batch: batch)
         return try zip(names, found).compactMap { name, result in
-            // One that may not be read is not of participants who share their rights.
+            // A znode without permission to read it does not belong to participants that share their permissions.
             if case .failure(let error) = result, error.code == .noAuth { return nil }
             guard let (data, stat) = try result.replyIfExists()?.data else { return nil }
             let text = SignalRecord(data)
@@ -70,9 +75,10 @@ extension ExclusiveMode {
         }
     }
 
-    /// Tries once to write the records of windows that crashed.
+    /// Attempts once to write the records of windows that crashed.
     ///
-    /// - Returns: Whether it is done, by this call or by somebody else, or cannot be done.
+    /// - Returns: Whether no further attempt is needed, because the records are written, by this call or by another
+    ///   participant, or cannot be written.
     func record(_ crash: WindowCrash, in session: LiveSession) async throws -> Bool {
         let requests = crash.windows.map { SessionRequest.data(path: unfinishedPath($0.text.id)) }
         let results = try await session.flight([.data(path: windowsPath)] + requests)
@@ -84,7 +90,7 @@ extension ExclusiveMode {
         let deletions = left.map { TransactionOperation.delete(unfinishedPath($0.text.id)) }
         var result = try await session.flight(.multi([write] + deletions))[0]
         if case .failure(let error) = result, [.noAuth, .notEmpty].contains(error.code), error.failedOperation != 0 {
-            // They stay, and the records tell that they are over.
+            // The znodes remain, and the records show that the windows have ended.
             result = try await session.flight(.multi([write]))[0]
         }
         guard case .failure(let error) = result else { return true }

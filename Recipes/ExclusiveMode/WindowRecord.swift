@@ -1,65 +1,69 @@
 internal import ZooKeeper
 
-/// What is kept of a window that has ended.
+/// The record of a window that has ended.
 public struct WindowRecord: Sendable, Hashable {
-    /// How a window ended.
+    /// The outcome of a window.
     public enum Outcome: String, Sendable, Hashable {
         /// The operation returned.
         case completed
         /// The operation threw an error.
         case failed
-        /// The window never opened: it was given up, or not every processor paused in time.
+        /// The window never opened: it was cancelled, it was lost, or not every processor paused in time.
         case aborted
         /// The window was lost while the operation ran.
         case lost
-        /// The window left no record: its process was killed, cut off or frozen for longer than its session, or somebody
-        /// deleted its znodes and it could not tell how it ended. Whoever waited the resume delay after that has written this
-        /// record. `ended` is when a processor or a later window noticed that, and not before its session had ended.
-        case crashed
-        /// Places of processors were taken away, and nobody has waited so far until these had to stop.
+        /// The window left no record itself.
         ///
-        /// Stands beside the window's own record when that ended too early; the next window waits in its place.
+        /// Its process was killed, disconnected, or frozen for longer than its session, or another client deleted its
+        /// znodes and the process could not record the end. A participant that waited the resume delay after that has
+        /// written this record. `ended` is the time when a processor or a later window detected the crash, which is not
+        /// before the window's session had ended.
+        case crashed
+        /// Processors were evicted, and no participant has waited yet until these had to stop.
+        ///
+        /// This record exists in addition to the window's own record if the window ended too early. The next window
+        /// waits instead.
         case evicting = "forcing"
     }
 
-    /// The window's own name.
+    /// The ID of the window.
     public var id: String
-    /// The window's fencing token.
+    /// The fencing token of the window.
     public var token: FencingToken
-    /// Who opened it.
+    /// The ID of the participant that opened the window.
     public var owner: String
-    /// What it was for.
+    /// The purpose of the window.
     public var reason: String
-    /// When it was asked for, by the ensemble's clock: time since 1970.
+    /// The time of the request since 1970, by the ensemble's clock.
     public var requested: Duration
-    /// From the request until every processor had paused, or will have had to; `nil` when that never came.
+    /// The time from the request until every processor had paused, or must have stopped; `nil` if that never happened.
     public var drained: Duration?
-    /// From the request until the end.
+    /// The time from the request until the end.
     public var ended: Duration
-    /// How it ended.
+    /// The outcome of the window.
     public var outcome: Outcome
     /// The processor that paused last: see ``ExclusiveWindow/slowest``.
     public var slowest: String?
-    /// Processors whose place was taken away because they did not pause.
+    /// The names of the processors that were evicted because they did not pause.
     public var evicted: [String]
 }
 
 extension WindowRecord {
-    /// How many are kept.
+    /// The number of records that are kept.
     static let kept = 20
 
-    /// Reads the records of the last windows, the newest last, without those that cannot be read.
+    /// Parses the records of the last windows, the newest last; skips invalid records.
     static func list(_ data: [UInt8]) -> [WindowRecord] {
         String(decoding: data, as: UTF8.self).unicodeScalars.split(separator: "\n").compactMap(WindowRecord.init(line:))
     }
 
-    /// The records as they are stored: the last ones, and of those before them what the next window must know.
+    /// Returns the records as they are stored: the last ones, and earlier evictions that the next window must wait for.
     static func bytes(_ records: [WindowRecord]) -> [UInt8] {
         let unsettled = records.dropLast(kept).filter { $0.outcome == .evicting }
         return Array((unsettled + records.suffix(kept)).map(\.line).joined().utf8)
     }
 
-    /// How long those whose places were taken away may have gone on after that; `nil` when nobody has to wait for it.
+    /// The time for which evicted processors may have continued; `nil` if no participant has to wait for it.
     var evictionTime: Duration? {
         guard outcome == .evicting, let drained else { return nil }
         return drained - ended
@@ -76,7 +80,8 @@ extension WindowRecord {
         return fields.map { "\($0.0)=\(Self.flat($0.1))" }.joined(separator: "\t") + "\n"
     }
 
-    /// Reads by scalars: text may begin with one that makes a single character of itself and the sign before it.
+    /// Parses scalars, because text may start with one that combines with the separator before it into a single
+    /// character.
     private init?(line: Substring.UnicodeScalarView) {
         let fields = line.split(separator: "\t").compactMap { field -> (key: String, value: String)? in
             let parts = field.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
@@ -93,7 +98,8 @@ extension WindowRecord {
             slowest: value("slowest"), evicted: fields.filter { $0.key == "forced" }.map { $0.value })
     }
 
-    /// Tabs and line breaks would end a field and become spaces; a record is for people and is kept short.
+    /// Replaces tabs and line breaks, which would end a field, with spaces, and shortens the text, which is for
+    /// display.
     private static func flat(_ text: String) -> String {
         let scalars = text.unicodeScalars.prefix(300).map { $0.value < 0x20 ? " " : $0 }
         return String(String.UnicodeScalarView(scalars))

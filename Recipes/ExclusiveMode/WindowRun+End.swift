@@ -1,24 +1,25 @@
 internal import ZooKeeper
 
-// How a window's znodes go.
+// The end of a window, and the deletion of its znodes.
 extension WindowRun {
-    /// Removes the window's znodes and writes its record in one transaction, whatever becomes of the calling task.
+    /// Deletes the window's znodes and writes its record in one transaction, whether or not the calling task is
+    /// cancelled.
     ///
-    /// Waits for it while the connection stands. When it is lost, a window that has run waits on as long as it was sure
-    /// to stand, so that its record is not lost with a process that ends now; one that has not run waits no longer. The
-    /// removal goes on by itself.
+    /// This method waits for the transaction while the connection exists. If the connection is lost, a window that has
+    /// run waits until its validity would have ended. Its record is then not lost with a process that ends now. A
+    /// window that has not run stops waiting. In both cases the deletion continues in the background.
     func finish(_ outcome: WindowRecord.Outcome, drained: Drained?) async {
         let record = record(outcome, drained: drained?.duration, tracker: drained?.tracker)
         let patience = drained == nil ? clock.now : request.holding.validUntil
         let done = OneShot<Void>()
-        // A client that is closing keeps its session until the record is written.
+        // A closing client keeps its session until the record is written.
         request.holding.release(after: done)
         request.reservation.release(after: done)
         Task {
             await remove(record, settled: drained?.settled ?? [])
             done.set(())
         }
-        // Not cancelled with the caller.
+        // This task is not cancelled with the caller.
         await Task { [clock, client = mode.client] in
             await race(
                 { _ = try? await done.wait() },
@@ -29,7 +30,7 @@ extension WindowRun {
         }.value
     }
 
-    /// What is kept of the window as it stands now.
+    /// Returns the record of the window in its current state.
     func record(_ outcome: WindowRecord.Outcome, drained: Duration?, tracker: DrainTracker?) -> WindowRecord {
         WindowRecord(
             id: request.id, token: request.token, owner: request.owner, reason: request.reason,
@@ -38,13 +39,13 @@ extension WindowRun {
             slowest: tracker?.slowest, evicted: tracker?.evicted.sorted() ?? [])
     }
 
-    /// The most tries to remove the znodes together with writing the record.
+    /// The maximum number of attempts to delete the znodes and write the record in one transaction.
     private static let tries = 5
 
     private func remove(_ record: WindowRecord, settled: Set<String>) async {
         var (records, version) = (request.records, request.recordsVersion)
         var znodes: [TransactionOperation] = [.delete(request.writeNode.path)]
-        // Somebody has deleted it, and the next window may have created its own.
+        // If another client has deleted the signal, the next window may have created its own.
         if request.signalNode.lossReason != .znodeDeleted { znodes.append(.delete(request.signalNode.path)) }
         var unfinished: [TransactionOperation] = [.delete(mode.unfinishedPath(request.id))]
         for _ in 0..<Self.tries where !request.session.isGone {
@@ -55,19 +56,21 @@ extension WindowRun {
             guard case .failure(let error) = result else { return }
             switch (error.code, error.failedOperation.map { $0 - znodes.count }) {
             case (.badVersion, 0):
-                // Also by a client that is closing.
+                // This request is sent even if the client is closing.
                 let newer = try? await request.session.flight([.data(path: mode.windowsPath)], whileClosing: true)[0]
                 guard case .success(.data(let data, let stat)) = newer else { continue }
                 (records, version) = (WindowRecord.list(data), stat.dataVersion)
-            // By a try before, or by somebody's hand; the signal may stand all the same. The next try tells.
+            // Deleted by an earlier attempt or by another client; the signal may still exist. The next attempt shows
+            // that.
             case (.noNode, let place?) where place < 0:
                 await removeZNodes()
                 znodes = []
-            // The own one is gone: a try before wrote the record, or who waited for the window in its place.
+            // The window's own znode is deleted: an earlier attempt wrote the record, or a participant that waited for
+            // the window did.
             case (.noNode, 1): return await removeZNodes()
-            // It stays, and its record tells that it is over.
+            // The znode remains, and its record shows that the window has ended.
             case (.noAuth, 1), (.notEmpty, 1): unfinished = []
-            // It may have happened: then the next try finds nothing.
+            // The transaction may have been executed; if so, the next attempt finds no znodes.
             case _ where error.isOutcomeUnknown: continue
             default: return await removeZNodes(finally: mode.unfinishedPath(request.id))
             }
@@ -75,9 +78,9 @@ extension WindowRun {
         await removeZNodes(finally: mode.unfinishedPath(request.id))
     }
 
-    /// Removes what exists of the window, for certain.
+    /// Deletes the window's remaining znodes, retrying until they are gone or the session has ended.
     ///
-    /// - Parameter last: What is deleted after that, when there is no way to leave a record.
+    /// - Parameter last: The znode to delete afterwards, if no record can be written.
     private func removeZNodes(finally last: String? = nil) async {
         let prefix = ContenderName.prefix(uuid: request.id)
         let job = CleanUp.prefixWith(
@@ -87,7 +90,7 @@ extension WindowRun {
 }
 
 extension [WindowRecord] {
-    /// All but those of places taken away that have been waited for.
+    /// Returns the records without the evictions that have been waited for.
     fileprivate func without(evictionsOf settled: Set<String>) -> [WindowRecord] {
         filter { $0.outcome != .evicting || !settled.contains($0.id) }
     }

@@ -1,20 +1,20 @@
 internal import Logging
 internal import ZooKeeper
 
-/// A window from its request to its end: performs what its state machine decides, and runs the operation.
+/// A window from its request to its end: performs the decisions of its state machine, and runs the operation.
 struct WindowRun: Sendable {
-    /// How the processors were paused.
+    /// The result of pausing the processors.
     struct Drained {
         var tracker: DrainTracker
         var duration: Duration
-        /// The windows, this one among them, whose evictions have been waited for.
+        /// The windows, including this one, whose evictions have been waited for.
         var settled: Set<String>
     }
 
     let mode: ExclusiveMode
     let request: WindowRequest
     let drain: DrainPolicy
-    /// Signalled when a contender was seen, and when the window is lost.
+    /// Signalled when a contender was observed, and when the window is lost.
     let wakeUp = WakeUp()
 
     var clock: any MonotonicClock { mode.client.clock }
@@ -30,7 +30,7 @@ struct WindowRun: Sendable {
             throw error
         }
         let (loss, cancellation) = (OneShot<LossReason>(), OneShot<Void>())
-        // Weakly: the operation's result may hold the window, and with it the znodes that are observed.
+        // Captured weakly: the operation's result may retain the window, and with it the observed znodes.
         request.holding.onLoss { [weak loss, weak cancellation] reason in
             loss?.set(reason)
             cancellation?.set(())
@@ -66,7 +66,7 @@ struct WindowRun: Sendable {
         return try result.get()
     }
 
-    /// Waits until everybody in front of the window has paused, as the drain policy wants it.
+    /// Waits until all contenders ahead of the window have paused, as the drain policy requires.
     private func pauseEverybody() async throws -> Drained {
         let watches = StragglerWatches(of: request, in: mode, wakeUp: wakeUp)
         defer { watches.end() }
@@ -84,7 +84,9 @@ struct WindowRun: Sendable {
 
     /// Waits until an instant; throws if the window is lost or the task is cancelled meanwhile.
     ///
-    /// - Parameter isOver: Whether to return earlier, asked after each signal.
+    /// - Parameters:
+    ///   - deadline: The instant; `nil` waits without limit.
+    ///   - isOver: Returns whether to end the wait earlier; called after each signal.
     func wait(until deadline: MonotonicInstant?, unless isOver: () -> Bool = { false }) async throws {
         while true {
             if let reason = request.holding.lossReason { throw lost(reason) }

@@ -1,23 +1,24 @@
 internal import ZooKeeper
 
-/// Decides what a window does after its request, until its operation may start.
+/// Decides the actions of a window after its request, until its operation may start.
 ///
-/// One action at a time, each followed by the event that reports its outcome. A failed request is repeated after a pause.
+/// One action is performed at a time, each followed by the event that reports its outcome. A failed request is repeated
+/// after a pause.
 struct WindowStateMachine: Sendable {
     enum Action: Equatable {
         /// Read the data of these contenders, and watch them.
         case look([String])
-        /// Wait until a contender was seen, at most until an instant.
+        /// Wait until a contender was observed, at most until an instant.
         case awaitSighting(until: MonotonicInstant?)
-        /// Record that the processors that have not paused are evicted, and how long their sessions may go on.
+        /// Record that the processors that have not paused are evicted, and how long their sessions may continue.
         case recordEviction(Duration)
         /// Delete the read znode of a processor.
         case evict(String)
         /// Wait until evicted processors must have stopped.
         case awaitEvicted(until: MonotonicInstant)
-        /// Read which earlier windows crashed, and the records as they are now.
+        /// Read which earlier windows crashed, and the current records.
         case findEarlierWindows(crashed: Bool, records: Bool)
-        /// Wait for what earlier windows left running.
+        /// Wait for the processors and operations that earlier windows left running.
         case awaitEarlierWindows(until: MonotonicInstant)
         /// Write the records of the windows that crashed.
         case recordCrashes
@@ -26,7 +27,7 @@ struct WindowStateMachine: Sendable {
         case pause(until: MonotonicInstant)
         /// Run the operation.
         case open
-        /// Give up, because these did not pause in time.
+        /// Give up, because these participants did not pause in time.
         case abort([String])
         case fail(ZooKeeperError)
     }
@@ -35,7 +36,7 @@ struct WindowStateMachine: Sendable {
         case sightings([StragglerWatches.Sighting])
         /// The action was performed, or its wait has ended.
         case done
-        /// Somebody else wrote in between.
+        /// Another participant has changed the data meanwhile.
         case conflict
         case failed(ZooKeeperError)
         /// The owners of the windows that crashed, and the records.
@@ -46,20 +47,20 @@ struct WindowStateMachine: Sendable {
     private let drain: DrainPolicy
     private let configuration: ExclusiveMode.Configuration
     private var action = Action.look([])
-    /// What is performed after a pause.
+    /// The action to perform after a pause.
     private var postponed = Action.look([])
     private(set) var tracker: DrainTracker
-    /// Contenders that could not be read or watched, and when they are looked at again.
+    /// The contenders that could not be read or watched, and the time of the next attempt.
     private var refused: [String] = []
     private var lookAgainAt: MonotonicInstant?
     private var lookBackoff: Backoff
     private var requestBackoff: Backoff
     private var evicting: [String] = []
     private var evictedFor = Duration.zero
-    /// Who is named when the time is up before earlier windows are over, and when it is.
+    /// The participants to name if the time limit ends before earlier windows are over, and the time of that.
     private var aborting: (participants: [String], at: MonotonicInstant)?
     private var hasCrashes = false
-    /// The windows, this one among them, whose evictions have been waited for.
+    /// The windows, including this one, whose evictions have been waited for.
     private(set) var settled: Set<String>
 
     init(
@@ -110,7 +111,7 @@ struct WindowStateMachine: Sendable {
             return recordCrashes()
         case (.recordCrashes, _): return go(.awaitValidity)
         case (.awaitValidity, _): return go(.open)
-        // Not to be expected: to perform the same action again could go on for ever.
+        // Unexpected: performing the same action again might never end.
         default: return go(.fail(ZooKeeperError(.server, message: "a window cannot go on from \(action)")))
         }
     }
@@ -121,7 +122,7 @@ struct WindowStateMachine: Sendable {
         switch sighting {
         case .seen(let node, let data):
             tracker.seen(node, data: data)
-            // Unless others could not be looked at, the next pause is short again.
+            // If every contender could be read, the next pause is short again.
             if refused.isEmpty { lookBackoff.reset() }
         case .unreadable(let node): tracker.unreadable(node)
         case .gone(let node): tracker.gone(node)
@@ -134,7 +135,7 @@ struct WindowStateMachine: Sendable {
     private mutating func awaitPauses(now: MonotonicInstant) -> Action {
         guard !tracker.isDrained else { return findEarlierWindows() }
         let limit = drain.patience.map { request.requested + $0 }
-        // Whoever is evicted is waited for as long as its session may last, which its znode says.
+        // The window waits as long as an evicted processor's session may last, which the processor's znode specifies.
         if let limit, limit <= now, !drain.evicts || tracker.isKnown {
             guard drain.evicts else { return go(.abort(tracker.stragglers)) }
             (evicting, evictedFor) = tracker.evict(assumed: configuration.assumedSessionTimeout)
@@ -147,8 +148,10 @@ struct WindowStateMachine: Sendable {
         return go(.awaitSighting(until: [limit, lookAgainAt].compactMap { $0 }.filter { $0 > now }.min()))
     }
 
-    /// From the deletion of its read znode on, a processor's heartbeats fail; what they proved before ends within its
-    /// session timeout.
+    /// Evicts the next processor, or waits for the evicted ones.
+    ///
+    /// After the deletion of its read znode, a processor's heartbeats fail. The validity that earlier heartbeats
+    /// confirmed ends within its session timeout.
     private mutating func evictNext(now: MonotonicInstant) -> Action {
         go(evicting.first.map { .evict($0) } ?? .awaitEvicted(until: now + evictedFor))
     }
@@ -159,8 +162,9 @@ struct WindowStateMachine: Sendable {
         go(.findEarlierWindows(crashed: request.isAfterCrash, records: tracker.isBehindAnother))
     }
 
-    /// Waits for those that earlier windows left running: evicted processors, and the operations of windows that crashed,
-    /// whose records are written then.
+    /// Waits for what earlier windows left running: evicted processors, and the operations of windows that crashed.
+    ///
+    /// The records of the crashed windows are written afterwards.
     private mutating func awaitEarlierWindows(
         crashed: [String], records: [WindowRecord], now: MonotonicInstant
     ) -> Action {

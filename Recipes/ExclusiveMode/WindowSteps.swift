@@ -5,9 +5,9 @@ internal import ZooKeeper
 struct WindowSteps {
     let run: WindowRun
     let watches: StragglerWatches
-    /// The windows whose operations are waited for.
+    /// The windows that crashed, and whose operations are waited for.
     private var crashed: [UnfinishedWindow] = []
-    /// Whether it was logged that a contender cannot be watched; of many it is logged once for each round of looks.
+    /// Whether a contender that cannot be watched was already logged; only one is logged for each round of reads.
     private var hasWarned = false
 
     init(run: WindowRun, watches: StragglerWatches) {
@@ -18,8 +18,10 @@ struct WindowSteps {
     private var mode: ExclusiveMode { run.mode }
     private var request: WindowRequest { run.request }
 
+    /// Performs an action.
+    ///
     /// - Returns: The outcome; a `ZooKeeperError` is one.
-    /// - Throws: When the window ends: it is lost, given up, cancelled, or cannot go on.
+    /// - Throws: If the window ends, because it is lost, given up, cancelled, or cannot continue.
     mutating func perform(
         _ action: WindowStateMachine.Action, _ tracker: DrainTracker
     ) async throws -> WindowStateMachine.Event {
@@ -78,14 +80,14 @@ struct WindowSteps {
 
     /// Records an eviction before it happens.
     ///
-    /// A window that ends before the evicted processors must have stopped, crashed, cancelled or lost, would leave them to a
-    /// next one that sees no trace of them. It is recorded and done only while the own write znode exists, for which a next
-    /// window waits.
+    /// A window may crash, or be cancelled or lost, before the evicted processors must have stopped. Without a record,
+    /// the next window would not detect these processors. The eviction is recorded and performed only while the
+    /// window's own write znode exists, which the next window waits for.
     private func recordEviction(
         _ duration: Duration, _ tracker: DrainTracker
     ) async throws -> WindowStateMachine.Event {
         guard let (records, version) = try await currentRecords() else { return .conflict }
-        // An answer may have been lost.
+        // The answer to an earlier attempt may have been lost.
         if !records.contains(where: { $0.id == request.id && $0.outcome == .evicting }) {
             var record = run.record(.evicting, drained: nil, tracker: tracker)
             record.drained = record.ended + duration
@@ -116,7 +118,8 @@ struct WindowSteps {
         return .earlierWindows(crashed: crashed.map(\.text.owner), records: records)
     }
 
-    /// The records as they are now; `nil` if somebody had deleted them, and they have been created again.
+    /// Returns the current records; `nil` if another client had deleted them, in which case they have been created
+    /// again.
     private func currentRecords() async throws -> (list: [WindowRecord], version: Int32)? {
         let result = try await request.session.flight(.data(path: mode.windowsPath))[0]
         guard let (data, stat) = try result.replyIfExists()?.data else {
@@ -126,7 +129,7 @@ struct WindowSteps {
         return (WindowRecord.list(data), stat.dataVersion)
     }
 
-    /// Executes an operation while the own write znode exists.
+    /// Executes an operation while the window's own write znode exists.
     ///
     /// - Returns: Whether it succeeded; `false` if it failed with one of the codes.
     private func execute(
@@ -141,7 +144,8 @@ struct WindowSteps {
         }
     }
 
-    /// A new connection that took long to come is proved a quarter of the session timeout later.
+    /// Waits until the window is valid: a connection that took long to establish is confirmed 1/4 of the session
+    /// timeout later.
     private func awaitValidity() async throws {
         while true {
             let move = request.session.nextValidityChange()
