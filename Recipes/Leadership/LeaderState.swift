@@ -16,7 +16,7 @@ public enum LeaderState: Sendable, Hashable, CustomStringConvertible {
     /// `run()` has ended.
     case stopped
 
-    /// Whether the participant leads, as far as the stream of states knows.
+    /// Whether the participant leads, according to the stream of states.
     ///
     /// Only `isValid` of the ``Term`` is authoritative.
     public var isLeading: Bool {
@@ -58,6 +58,12 @@ public struct ElectionFailure: Sendable, Hashable, CustomStringConvertible {
     public var retryDelay: Duration
 
     /// Creates a failure, for tests.
+    ///
+    /// - Parameters:
+    ///   - reason: A description of the failure.
+    ///   - isUnauthorized: Whether the ensemble denies a permission. Default: `false`.
+    ///   - isShortTerm: Whether nothing failed, but several terms in a row were too short. Default: `false`.
+    ///   - retryDelay: The pause before the participant rejoins the election.
     public init(reason: String, isUnauthorized: Bool = false, isShortTerm: Bool = false, retryDelay: Duration) {
         self.reason = reason
         self.isUnauthorized = isUnauthorized
