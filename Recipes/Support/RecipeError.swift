@@ -99,14 +99,19 @@ public struct RecipeError: Error, Sendable, Hashable, CustomStringConvertible {
     public enum Recipe: String, Sendable, Hashable, CaseIterable {
         /// A mutex, a read-write lock, a semaphore or a multi-lock.
         case lock
+        /// A leader election.
         case election
+        /// An exclusive mode, with its gates and windows.
         case exclusiveMode = "exclusive mode"
         /// A group, or a persistent znode.
         case group
+        /// A partition group.
         case partitionGroup = "partition group"
+        /// A barrier or a double barrier.
         case barrier
         /// A shared value or a shared counter.
         case sharedValue = "shared value"
+        /// A scheduled task.
         case scheduledTask = "scheduled task"
     }
 
