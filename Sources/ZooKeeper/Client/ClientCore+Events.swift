@@ -148,8 +148,8 @@ extension ClientCore {
         }
         states.deliver()
         for state in new {
-            logger(for: state.session).info("ZooKeeper session is \(state.kind)")
-            metrics.changed("\(state.kind)")
+            logger(for: state.session).info("ZooKeeper session is \(state.name)")
+            metrics.changed("\(state.name)")
         }
     }
 }

@@ -66,7 +66,8 @@ public enum SessionState: Sendable, Hashable, CustomStringConvertible {
     /// Whether the state is ``closed(_:)``.
     public var isClosed: Bool { if case .closed = self { true } else { false } }
 
-    private var name: String {
+    /// The name of the state alone, for logs and metrics.
+    var name: String {
         switch self {
         case .connecting: "connecting"
         case .connected: "connected"

@@ -49,7 +49,8 @@ struct WindowPeersTests {
         try await ExclusiveScene.with { scene in
             let (one, two) = (try await scene.windowOperator(), try await scene.windowOperator())
             try await one.mode.withWindow(id: "billing", reason: "first") { window in
-                #expect(try await two.mode.status().window?.owner == "billing")
+                let status = try await two.mode.status()
+                #expect(status.window?.owner == "billing")
                 let late = await #expect(throws: RecipeError.self) {
                     try await two.mode.withWindow(reason: "second", timeout: .milliseconds(200)) { _ in }
                 }
@@ -58,7 +59,8 @@ struct WindowPeersTests {
                     try await two.mode.tryWithWindow(reason: "second") { _ in }
                 }
                 #expect(busy?.code == .notAvailable && busy?.participants == ["billing"])
-                #expect(try await scene.locks().count == 1)
+                let locks = try await scene.locks()
+                #expect(locks.count == 1)
                 #expect(window.isValid)
             }
             #expect(try await two.mode.windows().map(\.owner) == ["billing"])
