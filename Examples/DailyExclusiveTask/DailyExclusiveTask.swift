@@ -5,7 +5,7 @@ import ZooKeeper
 import ZooKeeperRecipes
 import ZooKeeperScheduling
 
-/// Processes orders all day on each node, but for the time in which one of them runs the daily report alone.
+/// Processes orders all day on each node, except while one node runs the daily report alone.
 ///
 ///     swift run DailyExclusiveTask 127.0.0.1:2181 alice
 @main
@@ -16,7 +16,7 @@ struct DailyExclusiveTask {
         let (name, path) = (arguments[2], "/examples/report")
         let settings = try ZooKeeperClientConfiguration(connectionString: arguments[1], sessionTimeout: .seconds(4))
         if name == "now" {
-            // Whoever does not want to wait for the night asks for a run.
+            // An operator who does not want to wait for the night requests a run.
             return try await withZooKeeperClient(configuration: settings) { client in
                 try await ScheduledTaskControl(client: client, path: path, id: "somebody").runNow()
             }
@@ -25,7 +25,7 @@ struct DailyExclusiveTask {
         let mode = try ExclusiveMode(client: client, path: "/examples/orders")
         let gate = mode.gate(name: name)
         let processor = ClosureService {
-            let orders = AsyncStream { try? await Task.sleep(for: .milliseconds(10)) }  // stands for your events
+            let orders = AsyncStream { try? await Task.sleep(for: .milliseconds(10)) }  // replace it with your events
             for await _ in orders.cancelOnGracefulShutdown() {
                 try await gate.withPermit { permit in print("\(name): an order, token \(permit.fencingToken)") }
             }
@@ -41,8 +41,8 @@ struct DailyExclusiveTask {
             let done = run.lastCheckpoint.flatMap { Int($0) } ?? 0
             print("\(name): attempt \(run.attempt) begins after page \(done), token \(run.fencingToken)")
             for page in 1...30 where page > done {
-                try await Task.sleep(for: .milliseconds(100))  // stands for work; is cancelled when the run is lost
-                // Whoever stores the page refuses a token lower than the highest it has seen.
+                try await Task.sleep(for: .milliseconds(100))  // replace it with work; cancelled if the run is lost
+                // The store of the pages refuses a token lower than the highest it has seen.
                 print("\(name): page \(page), token \(run.fencingToken)")
                 try await run.checkpoint("\(page)")
             }

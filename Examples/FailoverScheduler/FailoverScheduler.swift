@@ -5,7 +5,7 @@ import ZooKeeper
 import ZooKeeperRecipes
 import ZooKeeperScheduling
 
-/// A scheduler that is started with the leadership; the other nodes stand by.
+/// A scheduler that starts when its node becomes the leader; the other nodes are on standby.
 ///
 ///     swift run FailoverScheduler 127.0.0.1:2181 alice
 @main
@@ -14,7 +14,7 @@ struct FailoverScheduler {
         let arguments = CommandLine.arguments
         guard arguments.count == 3 else { return print("usage: FailoverScheduler HOST:PORT NAME") }
         let name = arguments[2]
-        // Its heartbeats keep the place; when they stop, another node starts its scheduler after the session timeout.
+        // Heartbeats keep the leadership. If they stop, another node takes over after the session timeout.
         let client = try ZooKeeperClient(
             configuration: .init(connectionString: arguments[1], sessionTimeout: .seconds(4)))
         let scheduler = try ScheduledTask(
@@ -22,13 +22,13 @@ struct FailoverScheduler {
             delivery: .atLeastOnce
         ) { run in
             print("\(name) starts, token \(run.fencingToken)")
-            // It is cancelled with the leadership, and awaited before another node starts its own.
+            // The run is cancelled when leadership ends, and awaited before another node starts its own.
             defer { print("\(name) has stopped") }
             while true {
                 try await Task.sleep(for: .milliseconds(100))
-                // A process that was frozen comes back before any signal does: right before what matters, ask.
+                // After a freeze, the process resumes before it is notified: check right before each step.
                 guard run.isValid else { return }
-                // Whoever takes the message refuses a token lower than the highest it has seen.
+                // The receiver of the message refuses a token lower than the highest it has seen.
                 print("\(name) sends what is due, token \(run.fencingToken)")
             }
         }

@@ -4,11 +4,11 @@ import UnixSignals
 import ZooKeeper
 import ZooKeeperRecipes
 
-/// Processes events all day, but for the windows in which a task runs alone.
+/// Processes events all day, except in the windows when a task runs alone.
 struct Processor: Service {
     let gate: EventGate
     func run() async throws {
-        let orders = AsyncStream { try? await Task.sleep(for: .milliseconds(10)) }  // stands for your events
+        let orders = AsyncStream { try? await Task.sleep(for: .milliseconds(10)) }  // replace it with your events
         for try await (_, permit) in orders.cancelOnGracefulShutdown().gated(by: gate) {
             print("an order, token \(permit.fencingToken)")
         }

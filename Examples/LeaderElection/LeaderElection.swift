@@ -4,7 +4,7 @@ import UnixSignals
 import ZooKeeper
 import ZooKeeperRecipes
 
-/// Runs in every process; sends its reports only from the one that leads.
+/// A service that every process has; only the leader runs it and sends reports.
 struct Reporter: Service {
     let name: String
     let token: FencingToken
@@ -12,15 +12,15 @@ struct Reporter: Service {
     func run() async throws {
         let ticks = AsyncStream { try? await Task.sleep(for: .seconds(1)) }
         for await _ in ticks.cancelOnGracefulShutdown() {
-            // Whoever stores the report refuses a token lower than the highest it has seen.
+            // The store of the reports refuses a token lower than the highest it has seen.
             print("\(name) reports, token \(token)")
         }
     }
 }
 
-/// Stands for election under a name of its own.
+/// Joins an election under its own name.
 ///
-/// Start it in several terminals, and end the one that leads:
+/// Start it in several terminals, and end the leader:
 ///
 ///     swift run LeaderElection 127.0.0.1:2181 alice
 ///     swift run LeaderElection 127.0.0.1:2181 bob

@@ -4,13 +4,13 @@ import UnixSignals
 import ZooKeeper
 import ZooKeeperRecipes
 
-/// One of several tasks that wait for the green light: works while this process leads.
+/// One of several tasks that wait for the green light: it works while this process is the leader.
 struct GatedTask: Service {
     let name: String
     let latch: LeaderLatch
 
     func run() async throws {
-        // The present state first, then every change, until the process is to end.
+        // The current state first, then every change, until the process shuts down.
         for await state in latch.states.cancelOnGracefulShutdown() {
             guard state.isLeading, let term = latch.term else {
                 print("\(name): red, \(state)")
@@ -18,7 +18,7 @@ struct GatedTask: Service {
             }
             print("\(name): green, token \(term.fencingToken)")
             while term.isValid && !Task.isShuttingDownGracefully {
-                // Whoever stores the result refuses a token lower than the highest it has seen.
+                // The store of the results refuses a token lower than the highest it has seen.
                 print("\(name): works, token \(term.fencingToken)")
                 try await Task.sleep(for: .milliseconds(100))
             }
@@ -26,7 +26,7 @@ struct GatedTask: Service {
     }
 }
 
-/// Runs tasks of which only those in one process may work.
+/// Runs tasks in every process; only the tasks of the leader work.
 ///
 ///     swift run LeaderGatedTasks 127.0.0.1:2181 alice
 @main
@@ -37,7 +37,7 @@ struct LeaderGatedTasks {
         let client = try ZooKeeperClient(
             configuration: .init(connectionString: arguments[1], sessionTimeout: .seconds(4)))
         let latch = try LeaderLatch(client: client, path: "/examples/tasks", id: arguments[2])
-        // They end in the reverse order: the tasks have stopped before the latch gives the place to another process.
+        // Services end in reverse order: the tasks have stopped before the latch resigns leadership.
         let services: [any Service] = [
             client, latch,
             GatedTask(name: "reminders", latch: latch), GatedTask(name: "clean-up", latch: latch),

@@ -1,7 +1,7 @@
 import ZooKeeper
 import ZooKeeperRecipes
 
-/// Writes invoices under a lock, and stops when it is told that the lock is lost.
+/// Writes invoices under a lock, and stops when it is notified that the lock is lost.
 ///
 ///     swift run LockWithLossSignal 127.0.0.1:2181 alice 50
 @main
@@ -22,23 +22,23 @@ struct LockWithLossSignal {
                     print("\(name) has locked, token \(lease.fencingToken)")
                     async let _: Void = warn(name, of: lease.states)
                     for invoice in 1...invoices {
-                        // Stands for work. It is cancelled when the lock is lost, and throws.
+                        // Replace it with work. It is cancelled if the lock is lost, and throws.
                         try await Task.sleep(for: .milliseconds(100))
-                        // A process that was frozen comes back before any signal does: right before what matters, ask.
+                        // After a freeze, the process resumes before it is notified: check right before each step.
                         guard lease.isValid else { return }
-                        // Whoever stores the invoice refuses a token lower than the highest it has seen.
+                        // The store of the invoices refuses a token lower than the highest it has seen.
                         print("\(name) writes invoice \(invoice), token \(lease.fencingToken)")
                     }
                 }
                 print("\(name) has unlocked")
             } catch let error as RecipeError where error.code == .lost {
-                // The work has ended before this is told.
+                // The work has ended before this error is thrown.
                 print("\(name) has stopped: \(error)")
             }
         }
     }
 
-    /// Tells of a loss before it happens, while something can still be saved.
+    /// Warns of a loss before it happens, while there is still time to react.
     private static func warn(_ name: String, of states: AsyncStream<LeaseState>) async {
         for await state in states where state.isAtRisk {
             print("\(name) may lose the lock: the ensemble is silent")

@@ -4,7 +4,7 @@ import UnixSignals
 import ZooKeeper
 import ZooKeeperRecipes
 
-/// Works on shards: each is active on one node, and goes home when the node that it prefers comes back.
+/// Works on shards: each is active on one node, and returns to its preferred node when that node comes back.
 ///
 ///     swift run PartitionWorkers 127.0.0.1:2181 alice
 @main
@@ -15,13 +15,13 @@ struct PartitionWorkers {
         let name = arguments[2]
         let client = try ZooKeeperClient(
             configuration: .init(connectionString: arguments[1], sessionTimeout: .seconds(4)))
-        // The same on every node. What prefers no node goes where its hash says.
+        // The same on every node. The hash of a shard without a preferred node decides about its node.
         let shards: [Partition] = [
             Partition("north", preferred: ["alice", "bob"]), Partition("south", preferred: ["bob", "alice"]),
             "east", "west",
         ]
         var configuration = PartitionConfiguration()
-        // How long a node is up before it asks for its shards: the longer, the less moves when it comes and goes.
+        // A node requests its shards after this time. With a longer time, nodes that come and go cause fewer moves.
         configuration.rebalanceDelay = .seconds(1)
         let group = try PartitionGroup(
             client: client, path: "/examples/shards", node: PartitionNode(name), partitions: .list(shards),
@@ -29,13 +29,13 @@ struct PartitionWorkers {
             warmUp: { shard in print("\(name): warms up for \(shard)") },  // while the owner still works
             worker: { shard, term in
                 print("\(name): begins \(shard), token \(term.fencingToken)")
-                // It is cancelled when the shard moves, and awaited before the next owner begins.
+                // The worker is cancelled when the shard moves, and awaited before the next owner starts.
                 defer { print("\(name): has ended \(shard)") }
                 while true {
                     try await Task.sleep(for: .milliseconds(100))
-                    // A process that was frozen comes back before any signal does: right before what matters, ask.
+                    // After a freeze, the process resumes before it is notified: check right before each step.
                     guard term.isValid else { return }
-                    // Whoever stores the result refuses a token lower than the shard's highest.
+                    // The store of the results refuses a token lower than the shard's highest.
                     print("\(name): works on \(shard), token \(term.fencingToken)")
                 }
             })

@@ -3,7 +3,7 @@ import ServiceLifecycle
 import ZooKeeper
 import ZooKeeperRecipes
 
-/// Sends requests to whoever serves them.
+/// Sends requests to the members that serve them.
 struct Balancer {
     func use(_ addresses: [[UInt8]?]) {}
     func rebuild(_ ids: [String]) {}
@@ -44,7 +44,7 @@ func groupMembership(client: ZooKeeperClient, address: [UInt8], balancer: Balanc
 
 func barrier(client: ZooKeeperClient) async throws {
     let barrier = try DistributedBarrier(client: client, path: "/service/maintenance")
-    try await barrier.wait()  // in every worker, before it begins
+    try await barrier.wait()  // in every worker, before it starts
 }
 
 func doubleBarrier(client: ZooKeeperClient) async throws {

@@ -3,12 +3,12 @@ import ServiceLifecycle
 import ZooKeeper
 import ZooKeeperRecipes
 
-// The blocks of README.md and of the guides.
+// The code blocks of README.md and of the guides.
 
 func guidedLock(client: ZooKeeperClient, store: Store, invoice: Invoice) async throws {
     let mutex = try DistributedMutex(client: client, path: "/locks/invoices", id: "billing 2")
     try await mutex.withLock { lease in  // the closure is cancelled if the lock is lost
-        guard lease.isValid else { return }  // false before the server can give the lock away
+        guard lease.isValid else { return }  // false before the server can grant the lock again
         try await store.write(invoice, token: lease.fencingToken)  // the store refuses stale tokens
     }
 }

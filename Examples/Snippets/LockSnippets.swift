@@ -16,7 +16,7 @@ func mutexHandle(mutex: DistributedMutex) async throws {
             if state.isLost { stop() }
         }
     }
-    // … whatever the lock is for, in this task or in others …
+    // … the work under the lock, in this task or in others …
     let outcome = await lease.release()
     if outcome == .stillTrying { print("the next one has to wait until the ensemble can be reached") }
 }

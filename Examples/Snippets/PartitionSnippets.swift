@@ -3,7 +3,7 @@ import ServiceLifecycle
 import ZooKeeper
 import ZooKeeperRecipes
 
-// The blocks of the page "Partitions" and of the types that it is about.
+// The code blocks of the page "Partitions" and of the types that it describes.
 
 func somePartitions() -> [Partition] {
     let partitions: [Partition] = ["orders", Partition("billing", preferred: ["web3", "web4"])]

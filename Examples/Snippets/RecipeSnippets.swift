@@ -58,11 +58,11 @@ func handlingErrors(_ lock: DistributedReadWriteLock, store: Store, items: [Stri
             try await store.replaceAll(with: items, token: lease.fencingToken)
         }
     } catch let error as RecipeError where error.code == .timedOut {
-        // Somebody else held it all that time: try later.
+        // Other participants held the lock during the whole time: try later.
     } catch let error as RecipeError where error.code == .lost {
-        // Cancelled in the middle: what was written is there, and the store has refused what came too late.
+        // The operation was cancelled. Earlier writes are stored; the store has refused writes that came too late.
     } catch let error as ZooKeeperError where error.isOutcomeUnknown {
-        // A write of the operation's own: look before repeating it.
+        // A write of the operation may have been executed: check before you repeat it.
     }
 }
 

@@ -53,7 +53,7 @@ func heartbeats(client: ZooKeeperClient) throws -> ScheduledTask {
         client: client, path: "/app/scheduler", id: "web1", name: "scheduler", schedule: .onLeadership,
         delivery: .atLeastOnce
     ) { run in
-        // Cancelled and awaited before the next node begins its own.
+        // Cancelled and awaited before the next node starts its own.
         try await HeartbeatScheduler(token: run.fencingToken).run()
     }
 }

@@ -1,9 +1,9 @@
 import ZooKeeper
 import ZooKeeperRecipes
 
-// What the snippets use of a program around them.
+// Placeholders for the parts of a program that the snippets use.
 
-/// Something that happened.
+/// An event.
 struct Event: Sendable {}
 
 /// A store that refuses tokens lower than the highest it has seen.
@@ -15,14 +15,14 @@ struct Store: Sendable {
 func report(token: FencingToken) async throws {}
 func apply(_ data: [UInt8]) {}
 
-/// Something that is written under a lock.
+/// A record that is written under a lock.
 struct Invoice: Sendable {}
 
 extension Store {
     func write(_ invoice: Invoice, token: FencingToken) async throws {}
 }
 
-/// A database's own library.
+/// The client library of a database.
 struct Database: Sendable {
     func execute(_ statement: String, _ parameters: [any Sendable]) async throws -> Int { 1 }
 }

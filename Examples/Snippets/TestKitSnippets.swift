@@ -2,7 +2,7 @@ import ZooKeeper
 import ZooKeeperRecipes
 import ZooKeeperTestKit
 
-// The blocks of the test kit's pages.
+// The code blocks of the test kit's pages.
 
 func expiredSession() async throws {
     try await withTestServer { server in
