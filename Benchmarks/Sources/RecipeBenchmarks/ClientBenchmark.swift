@@ -2,7 +2,7 @@ import ArgumentParser
 import Histogram
 import ZooKeeper
 
-/// Reads through the client, one at a time and many in flight.
+/// Reads through the client, one at a time and many concurrently.
 struct ClientBenchmark: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "client", abstract: "Reads per second through the client.")

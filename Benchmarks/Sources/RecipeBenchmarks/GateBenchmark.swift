@@ -4,7 +4,7 @@ import Synchronization
 import ZooKeeper
 import ZooKeeperRecipes
 
-/// What an event pays for passing an open gate, beside what its parts cost.
+/// The cost of passing an open gate for an event, compared with the cost of its parts.
 struct GateBenchmark: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "gate", abstract: "Nanoseconds per event through an open gate.")
@@ -37,7 +37,7 @@ struct GateBenchmark: AsyncParsableCommand {
             ("tryEnter + leave", { Self.pass(gate, $0) }),
         ]
         var results = kinds.map { _ in ([Double](), [Double]()) }
-        // Interleaved, so that a change of the machine's speed meets all kinds alike.
+        // Interleaved, so that a change of the machine's speed affects all kinds equally.
         for _ in 0..<rounds {
             for (index, kind) in kinds.enumerated() {
                 results[index].0.append(await time(threads: 1, kind.1))
@@ -95,7 +95,7 @@ struct GateBenchmark: AsyncParsableCommand {
         precondition(refused == 0, "the gate was not open all the time: \(refused) events were refused")
     }
 
-    /// Wall time per event with a number of threads at it, each with its own count.
+    /// The wall time per event when a number of threads pass the gate, each with its own counter.
     private func time(threads: Int, _ work: @escaping @Sendable (Int) -> Void) async -> Double {
         let events = events
         return await withCheckedContinuation { continuation in
@@ -108,7 +108,7 @@ struct GateBenchmark: AsyncParsableCommand {
     }
 }
 
-/// The least that counting an event in and out under a deadline can cost: on a counter that each thread has for itself.
+/// The minimum cost of counting an event in and out under a deadline: each thread has its own counter.
 private final class Parts: Sendable {
     private struct Padded: ~Copyable {
         let value = Atomic(0)

@@ -4,15 +4,15 @@ import ZooKeeper
 import ZooKeeperRecipes
 import ZooKeeperTestKit
 
-/// What many partitions cost: the time until all are owned, memory, and what goes on while nothing changes.
+/// The cost of many partitions: the time until all are owned, the memory, and the activity while nothing changes.
 struct PartitionBenchmark: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "partitions", abstract: "Many partitions over some nodes, all of them in this process.")
 
     @Option(parsing: .upToNextOption, help: "Numbers of partitions.") var partitions = [100, 1_000, 10_000]
     @Option(parsing: .upToNextOption, help: "Numbers of nodes.") var nodes = [1, 10]
-    @Option(help: "How long the partitions' ids are: each own znode is watched, by its path.") var idLength = 11
-    @Option(help: "For how many seconds it is looked what goes on while nothing changes.") var rest = 30.0
+    @Option(help: "Length of the partitions' IDs; each own znode is watched by its path.") var idLength = 11
+    @Option(help: "Seconds of observation while nothing changes.") var rest = 30.0
 
     func run() async throws {
         plans()
@@ -28,7 +28,7 @@ struct PartitionBenchmark: AsyncParsableCommand {
         }
     }
 
-    /// The plan, which every node computes anew with each change of the members.
+    /// The plan, which every node computes again after each change of the members.
     private func plans() {
         let partitions = (0..<10_000).map { Partition("shard-\($0)") }
         func milliseconds(_ capacity: Int?) -> Double {
@@ -65,7 +65,7 @@ struct PartitionBenchmark: AsyncParsableCommand {
             figures.memory = residentMegabytes() - memory
             figures.requests = try await server.counters().packetsReceived
 
-            // What comes after: watches of own znodes, and so on.
+            // Some requests follow, such as those that set watches on own znodes.
             try await Task.sleep(for: .seconds(rest / 3))
             let asked = try await server.counters().packetsReceived
             before = Usage()
@@ -109,7 +109,7 @@ struct PartitionBenchmark: AsyncParsableCommand {
     private static func settle(_ groups: [PartitionGroup], _ count: Int) async {
         for group in groups {
             for await state in group.states where state.nodes.count == groups.count {
-                // A single node has what it can have.
+                // A single node owns all partitions, except those that its session cannot watch.
                 if state.isSettled || state.owned.count + state.refused.count == count { break }
             }
         }
@@ -120,7 +120,7 @@ struct PartitionBenchmark: AsyncParsableCommand {
     }
 }
 
-/// What was measured of one number of partitions.
+/// The measurements for one number of partitions.
 private struct Figures {
     var partitions: Int
     var nodes: Int
@@ -153,11 +153,11 @@ private struct Figures {
     }
 }
 
-/// A moment, and how much this process had worked by then.
+/// An instant, and the processor time that this process had used by then.
 private struct Usage {
     struct Span {
         var seconds = 0.0
-        /// Seconds of one processor.
+        /// The processor time, in seconds.
         var processor = 0.0
     }
 
@@ -175,7 +175,7 @@ private struct Usage {
     }
 }
 
-/// How much memory of this process is in use.
+/// The memory of this process that is in use.
 private func residentMegabytes() -> Double {
     guard let file = fopen("/proc/self/statm", "r") else { return .nan }
     defer { fclose(file) }

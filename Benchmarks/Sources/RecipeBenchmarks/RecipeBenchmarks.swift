@@ -1,12 +1,12 @@
 import ArgumentParser
 
-/// Measures the recipes, each figure beside the parts that it is made of, in the same run.
+/// Measures the recipes, and in the same run the parts that each figure consists of.
 @main
 struct RecipeBenchmarks: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "RecipeBenchmarks",
         abstract: "Measures the recipes against a real ZooKeeper server on this machine.",
-        discussion: "Absolute times say more about the machine than about the code; the ratios are what counts.",
+        discussion: "Absolute times depend mainly on the machine; compare the ratios.",
         subcommands: [
             All.self, GateBenchmark.self, WindowBenchmark.self, ClientBenchmark.self, PartitionBenchmark.self,
             MemoryBenchmark.self,

@@ -2,7 +2,7 @@ import Logging
 import ZooKeeper
 import ZooKeeperTestKit
 
-/// The middle value.
+/// The median.
 func median(_ values: [Double]) -> Double {
     let sorted = values.sorted()
     guard !sorted.isEmpty else { return .nan }
@@ -41,14 +41,14 @@ func makeClient(_ connection: String, sessionTimeout: Duration = .seconds(30)) t
         configuration: .init(connectionString: connection, sessionTimeout: sessionTimeout), logger: makeLogger())
 }
 
-/// A logger of what has gone wrong.
+/// A logger for errors.
 func makeLogger() -> Logger {
     var logger = Logger(label: "bench")
     logger.logLevel = .error
     return logger
 }
 
-/// Runs a body with the connection string of a server: one that is given, or one of its own.
+/// Runs a body with the connection string of a server: the given one, or one that is started for the body.
 func withServer(_ connect: String?, _ body: (String, TestServer?) async throws -> Void) async throws {
     if let connect {
         try await body(connect, nil)

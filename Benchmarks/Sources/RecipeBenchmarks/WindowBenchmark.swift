@@ -3,7 +3,7 @@ import ZooKeeper
 import ZooKeeperRecipes
 import ZooKeeperTestKit
 
-/// How long a window takes to open and to close, and what it asks of the server.
+/// The time that a window takes to open and to close, and its requests to the server.
 struct WindowBenchmark: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "window", abstract: "Pause and resume of a number of processors, each with a session of its own.")
