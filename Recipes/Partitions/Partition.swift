@@ -51,7 +51,7 @@ public struct Partition: Sendable, Hashable, Identifiable, ExpressibleByStringLi
     package var problem: String? {
         if let refusal = ZNodeName.refusal(of: id, as: "partition id") { return refusal }
         for ending in ["-epoch", "-requests"] where id.hasByteSuffix(ending) {
-            return "partition id \"\(id)\" ends with \(ending), as the znodes beside a partition's do; choose another"
+            return "partition id \"\(id)\" ends with \(ending), which is reserved for other znodes; choose another"
         }
         return nil
     }

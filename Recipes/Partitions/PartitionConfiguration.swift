@@ -3,21 +3,21 @@
 /// All nodes of a group should use the same configuration. If configurations differ, partitions move at different
 /// times; nothing else changes.
 public struct PartitionConfiguration: Sendable, Hashable {
-    /// How long the plan keeps the partitions of a node that has left the group.
+    /// The time for which the plan keeps the partitions of a node that has left the group.
     ///
     /// The next nodes in line own these partitions at once, and return them if the node comes back. Only after this
     /// time is the node removed from the plan. If no node has a capacity, the removal changes no owner. With
     /// capacities, the node's partitions are then spread over the nodes that have room. The time counts from the moment
-    /// at which this node saw the other one leave. Default: 60 s.
+    /// when this node saw the other one leave. Default: 60 s.
     public var absenceTimeout: Duration = .seconds(60)
 
-    /// How long a node must be in the group before it requests its partitions from their current owners.
+    /// The time that a node must be in the group before it requests its partitions from their current owners.
     ///
     /// A longer time means fewer moves when a node joins and leaves repeatedly. A node takes partitions without an
     /// owner immediately. Default: 5 s.
     public var rebalanceDelay: Duration = .seconds(5)
 
-    /// How long a node that joins observes the other members before it takes any partition.
+    /// The time for which a node that joins observes the other members before it takes any partition.
     ///
     /// Without it, the first node of a fleet that starts together takes every partition. Default: 0 s.
     public var startupDelay: Duration = .zero

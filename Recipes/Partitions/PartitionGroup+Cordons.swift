@@ -85,6 +85,6 @@ extension PartitionGroup {
         guard stat == nil else { return }
         throw RecipeError(
             .notFound, in: .partitionGroup, path: path,
-            message: "nothing stands there: no node of a group has ever run there")
+            message: "the znode does not exist: no node of a group has ever run at this path")
     }
 }

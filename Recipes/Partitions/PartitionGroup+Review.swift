@@ -146,7 +146,7 @@ struct PartitionSeat: Sendable {
     /// The size of the watches for the role with which the node joined, in bytes.
     let watchedBytes: Int
     var state = LeaderState.waiting(position: nil)
-    /// Whether, and how, the election has been told to end.
+    /// Whether, and how, the election has been stopped.
     var leaving = Leaving.no
     var warmth = Warmth.cold
     var isSeeking = false

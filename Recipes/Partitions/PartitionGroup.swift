@@ -28,8 +28,8 @@ public import ZooKeeper
 ///   partition, and its node rejoins the election. It pauses first if the worker threw an error, or if terms shorter
 ///   than ``LeaderConfiguration/minimumTermDuration`` follow one another.
 /// - If an owner leaves gracefully, the next node in line takes over at once; otherwise when the owner's session ends.
-/// - A node that comes back gets its partitions back. It waits for ``PartitionConfiguration/rebalanceDelay``, prepares with
-///   `warmUp`, and sends a request to each owner. The owner ends its worker and hands the partition over directly.
+/// - A node that comes back gets its partitions back. It waits for ``PartitionConfiguration/rebalanceDelay``, prepares
+///   with `warmUp`, and sends a request to each owner. The owner ends its worker and hands the partition over directly.
 ///   Nothing polls.
 /// - The plan keeps the partitions of a node that has left for ``PartitionConfiguration/absenceTimeout``. During this
 ///   time only the partitions of that node move.
@@ -178,7 +178,8 @@ public final class PartitionGroup: Service, Sendable {
     /// Cordons this node: it takes no more partitions, and the other nodes take over those it owns.
     ///
     /// Workers end as in any hand-over. The node keeps partitions that no other node can take. The cordon ends with
-    /// ``uncordon()`` or with this process. For a cordon that outlives the process, use ``cordon(_:client:path:reason:)``.
+    /// ``uncordon()`` or with this process. For a cordon that outlives the process, use
+    /// ``cordon(_:client:path:reason:)``.
     public func cordon() { setOwn { $0.isCordoned = true } }
 
     /// Uncordons this node, so that it takes partitions again.

@@ -62,9 +62,10 @@ public struct PartitionPlacement: Sendable, CustomStringConvertible {
     public var description: String {
         guard let home else {
             return rule == .noNode
-                ? "nobody: there is no node, or all are cordoned" : "nobody: all nodes are full (\(plan.nodes.count))"
+                ? "no owner: there is no node, or all are cordoned"
+                : "no owner: all nodes are full (\(plan.nodes.count))"
         }
-        var text = isHomeAway ? "\(owner ?? "nobody") in the place of \(home), which is waited for" : home
+        var text = isHomeAway ? "\(owner ?? "no node") in the place of \(home), which is waited for" : home
         switch rule {
         case .preferred(let place): text += ": preferred node \(place + 1) of \(partition.preferred.count)"
         default: text += ": by hash and weight, of \(plan.nodes.count) nodes"
@@ -76,6 +77,6 @@ public struct PartitionPlacement: Sendable, CustomStringConvertible {
         if !absent.isEmpty { text += "; not there: \(absent.joined(separator: ", "))" }
         let full = full
         if !full.isEmpty { text += "; full: \(full.joined(separator: ", "))" }
-        return text + "; next: \(next ?? "nobody")"
+        return text + "; next: \(next ?? "none")"
     }
 }

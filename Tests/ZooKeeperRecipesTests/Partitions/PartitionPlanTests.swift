@@ -150,7 +150,7 @@ import ZooKeeper
         #expect(plan.balance.values.allSatisfy { $0 == 100 })
         let left = plan.placements.filter { $0.owner == nil }
         #expect(left.count == 200 && left.allSatisfy { $0.rule == .noRoom && $0.next == nil })
-        #expect(left[0].description == "nobody: all nodes are full (8)")
+        #expect(left[0].description == "no owner: all nodes are full (8)")
     }
 
     @Test func `the order in which partitions are given to full nodes makes no difference`() {
@@ -180,7 +180,7 @@ import ZooKeeper
         #expect(cordoned.balance["web4"] == nil)
         let none = PartitionPlan(partitions: ["a"], nodes: [PartitionNode("web1", isCordoned: true)])
         #expect(none["a"]?.owner == nil && none["a"]?.rule == .noNode)
-        #expect(none.explain("a") == "nobody: there is no node, or all are cordoned")
+        #expect(none.explain("a") == "no owner: there is no node, or all are cordoned")
     }
 
     @Test(arguments: [nil, 140] as [Int?])
@@ -200,7 +200,7 @@ import ZooKeeper
         let plan = PartitionPlan(partitions: ["a"], nodes: ["web1"], away: ["web1"])
         #expect(plan["a"]?.home == "web1" && plan["a"]?.owner == nil && plan["a"]?.next == nil)
         #expect(PartitionPlan(partitions: [], nodes: ["web1"]).placements.isEmpty)
-        #expect(PartitionPlan(partitions: ["a"], nodes: []).explain("a")?.hasPrefix("nobody") == true)
+        #expect(PartitionPlan(partitions: ["a"], nodes: []).explain("a")?.hasPrefix("no owner") == true)
         #expect(PartitionPlan(partitions: ["a"], nodes: []).explain("b") == nil)
     }
 
@@ -216,14 +216,14 @@ import ZooKeeper
         let cordoned = [byOperator, "web2", PartitionNode("web9", isCordoned: true)]
         #expect(
             PartitionPlan(partitions: [partition], nodes: cordoned).explain("a")
-                == "web2: preferred node 3 of 3; cordoned: web9, web1; next: nobody")
+                == "web2: preferred node 3 of 3; cordoned: web9, web1; next: none")
         #expect(
             PartitionPlan(partitions: ["a"], nodes: ["web1"]).explain("a")
-                == "web1: by hash and weight, of 1 nodes; next: nobody")
+                == "web1: by hash and weight, of 1 nodes; next: none")
         let away = PartitionPlan(
             partitions: ["a"], nodes: ["web1", PartitionNode("web2", weight: 1e-9)], away: ["web1"])
         #expect(
             away.explain("a")
-                == "web2 in the place of web1, which is waited for: by hash and weight, of 2 nodes; next: nobody")
+                == "web2 in the place of web1, which is waited for: by hash and weight, of 2 nodes; next: none")
     }
 }
