@@ -3,7 +3,7 @@ internal import ZooKeeper
 
 /// The difference between a node's wall clock and the ensemble's clock.
 public struct ClockSkew: Sendable, Hashable, CustomStringConvertible {
-    /// How far the node's clock is ahead of the ensemble's; negative if it is behind.
+    /// The time by which the node's clock is ahead of the ensemble's; negative if it is behind.
     public var ahead: Duration
     /// The maximum error of ``ahead``: half of the duration of the measurement, plus 1 ms.
     public var error: Duration

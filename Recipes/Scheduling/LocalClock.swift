@@ -26,7 +26,7 @@ package struct LocalClock: Sendable {
         zone.secondsFromGMT(for: Date(timeIntervalSince1970: Double(instant)))
     }
 
-    /// Returns the instant at which the offset changes in a range; `nil` if the offsets at both ends are equal.
+    /// Returns the instant when the offset changes in a range; `nil` if the offsets at both ends are equal.
     ///
     /// The result is the first instant with the offset of the upper bound.
     ///
@@ -53,7 +53,7 @@ package struct LocalClock: Sendable {
         return max(shown, change - 1 + offset(at: change - 1))
     }
 
-    /// Returns the instants at which clocks show a local time.
+    /// Returns the instants when clocks show a local time.
     func instant(of local: Int) -> LocalInstant {
         // Offsets are less than a day.
         let (lower, upper) = (local - Self.day, local + Self.day)
@@ -102,7 +102,7 @@ package struct LocalClock: Sendable {
     }
 }
 
-/// The instants at which clocks show a local time, in seconds since 1970.
+/// The instants when clocks show a local time, in seconds since 1970.
 enum LocalInstant: Equatable {
     case once(Int)
     /// Clocks are set back, and the time occurs twice.
@@ -110,7 +110,7 @@ enum LocalInstant: Equatable {
     /// Clocks are set forward over the time: the first instant after the gap, and the skipped local times.
     case never(then: Int, skipped: Range<Int>)
 
-    /// The first instant at which clocks show the time or a later one.
+    /// The first instant when clocks show the time or a later one.
     var first: Int {
         switch self {
         case .once(let instant), .twice(let instant, _), .never(let instant, _): instant

@@ -68,7 +68,7 @@ public struct RunRecord: Sendable, Hashable {
         public var slowest: String?
         /// The processors that were evicted because they did not pause.
         public var evicted: [String]
-        /// The time from the request to pause until the processors were told to resume.
+        /// The time from the request to pause until the processors were notified to resume.
         ///
         /// `nil` while the window is open, or if it never ended properly.
         public var resumed: Duration?

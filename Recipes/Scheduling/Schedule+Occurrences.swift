@@ -1,6 +1,6 @@
 internal import Foundation
 
-/// One instant at which a run is due, in seconds since 1970, and the local time that names it.
+/// One instant when a run is due, in seconds since 1970, and the local time that names it.
 struct Occurrence: Equatable {
     var instant: Int
     /// The nominal local time in minutes since 1970; `nil` for intervals.
@@ -80,7 +80,7 @@ extension Schedule {
         return nil
     }
 
-    /// Returns the instant at which a time of a local day is due; `nil` if clocks skipped the whole day.
+    /// Returns the instant when a time of a local day is due; `nil` if clocks skipped the whole day.
     private func due(_ local: Int, _ clock: LocalClock) -> Int? {
         let instant = clock.instant(of: local * 60)
         if case .never(_, let skipped) = instant,
@@ -94,7 +94,7 @@ extension Schedule {
 
 // MARK: - Real time
 
-// Each instant at which clocks show a named time is due. Between two changes of the offset, this is a search among
+// Each instant when clocks show a named time is due. Between two changes of the offset, this is a search among
 // local times.
 extension Schedule {
     private static let twoDays = 2 * 86_400

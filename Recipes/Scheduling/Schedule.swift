@@ -82,7 +82,7 @@ public struct Schedule: Sendable, Hashable, CustomStringConvertible {
     ///
     /// - Parameters:
     ///   - interval: A whole number of seconds from 1 to 1,576,800,000, which is 50 years.
-    ///   - origin: One of the instants at which the schedule fires, within the years 1 to 9999. It is rounded down to
+    ///   - origin: One of the instants when the schedule fires, within the years 1 to 9999. It is rounded down to
     ///     the second. Default: 1970-01-01T00:00:00Z.
     /// - Throws: ``ScheduleError`` if the interval or the origin is not within these limits.
     public static func every(

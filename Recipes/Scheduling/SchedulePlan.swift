@@ -11,7 +11,7 @@ struct SchedulePlan: Sendable {
         var period: String
         /// Whether the run started on time for a period of the schedule; the overlap policy applies to such runs.
         var isOnTime: Bool
-        /// Whether the run was told to end.
+        /// Whether the run was cancelled.
         var isCancelled = false
     }
 

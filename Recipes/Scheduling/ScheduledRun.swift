@@ -39,7 +39,7 @@ public struct ScheduledRun: Grant {
     /// It is true while the node leads, the window is held and the run is in progress. The answer comes from memory.
     public var isValid: Bool { term.isValid && window?.isValid ?? true && isOn }
 
-    /// The time until which this run is certainly the only one, as far as known; `nil` if it is not.
+    /// The time until which this run is certainly the only one, as last observed; `nil` if it is not.
     public var validUntil: ContinuousClock.Instant? {
         guard isOn, let term = term.validUntil else { return nil }
         guard let window else { return term }

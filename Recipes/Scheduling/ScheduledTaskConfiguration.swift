@@ -90,7 +90,7 @@ public struct ScheduledTaskConfiguration: Sendable {
     ///
     /// Default: ``OverlapPolicy/skip``.
     public var overlap = OverlapPolicy.skip
-    /// How late a period may start before it counts as missed.
+    /// The maximum delay of the start of a period; a period that is later counts as missed.
     ///
     /// Default: 600 s.
     ///

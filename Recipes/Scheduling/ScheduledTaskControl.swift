@@ -51,15 +51,15 @@ public struct ScheduledTaskControl: Sendable {
     ///
     /// - Parameter note: The reason for the pause.
     /// - Throws: The same errors as ``change(_:)``.
-    /// - Complexity: That of ``change(_:)``.
+    /// - Complexity: The same as ``change(_:)``.
     public func pause(reason: String) async throws {
         try await change { $0.pause = OperatorCommands.Pause(reason: reason, by: self.id) }
     }
 
-    /// Resumes the schedule, whoever paused it.
+    /// Resumes the schedule, even if another operator paused it.
     ///
     /// - Throws: The same errors as ``change(_:)``.
-    /// - Complexity: That of ``change(_:)``.
+    /// - Complexity: The same as ``change(_:)``.
     public func resume() async throws {
         try await change { $0.pause = nil }
     }
@@ -67,7 +67,7 @@ public struct ScheduledTaskControl: Sendable {
     /// Requests one run as soon as no other run is in progress, or after the pause if the task is paused.
     ///
     /// - Throws: The same errors as ``change(_:)``.
-    /// - Complexity: That of ``change(_:)``.
+    /// - Complexity: The same as ``change(_:)``.
     public func runNow() async throws {
         try await change { $0.requests.append(self.id) }
     }
@@ -75,7 +75,7 @@ public struct ScheduledTaskControl: Sendable {
     /// Skips the next period; two calls skip the next two periods.
     ///
     /// - Throws: The same errors as ``change(_:)``.
-    /// - Complexity: That of ``change(_:)``.
+    /// - Complexity: The same as ``change(_:)``.
     public func skipNext() async throws {
         try await change { $0.skips.append(self.id) }
     }
@@ -83,14 +83,14 @@ public struct ScheduledTaskControl: Sendable {
     /// Requests runs for all periods that start within a range and are not completed, the oldest first, each once.
     ///
     /// The runs start one after the other when there is nothing else to do. A pending backfill is replaced. The record
-    /// of a period tells whether it is completed. If the record was pruned, the period is run again.
+    /// of a period shows whether it is completed. If the record was pruned, the period is run again.
     ///
     /// - Parameters:
     ///   - from: The earliest start of a period.
     ///   - through: The latest start of a period.
     /// - Throws: `RecipeError` with code `.invalidArgument` if the range ends before it starts; the same errors as
     ///   ``change(_:)``.
-    /// - Complexity: That of ``change(_:)``.
+    /// - Complexity: The same as ``change(_:)``.
     public func backfill(from: Date, through: Date) async throws {
         guard from <= through else {
             let (from, through) = (UniversalTime.text(from), UniversalTime.text(through))
@@ -106,8 +106,8 @@ public struct ScheduledTaskControl: Sendable {
     /// - Parameters:
     ///   - period: The ID of the run's period.
     ///   - answer: The decision.
-    /// - Throws: `RecipeError` with code `.notAwaitingDecision` if the period's run does not wait for a decision; the same errors
-    ///   as ``change(_:)``.
+    /// - Throws: `RecipeError` with code `.notAwaitingDecision` if the period's run does not wait for a decision; the
+    ///   same errors as ``change(_:)``.
     /// - Complexity: 1 request, and those of ``change(_:)``.
     public func answer(_ period: String, _ answer: OperatorCommands.Answer) async throws {
         let record = try await ScheduledTaskHistory(client: client, path: path).run(period)
