@@ -16,7 +16,7 @@ package final class Contender: Sendable {
 
     typealias Outcome = ContenderStateMachine.Outcome
 
-    /// How the attempt ended, and the deletions that are still in progress.
+    /// The outcome of the attempt, and the deletions that are still in progress.
     struct End: Sendable {
         var outcome: Outcome
         var grant: Grant?

@@ -9,7 +9,7 @@ public protocol Grant: Sendable {
     /// - Complexity: One clock read and a comparison; no request is sent.
     var isValid: Bool { get }
 
-    /// The time until which the grant is guaranteed to be valid, as far as is known now.
+    /// The time until which the grant is guaranteed to be valid, as last observed.
     ///
     /// `nil` if it is no longer valid.
     var validUntil: ContinuousClock.Instant? { get }

@@ -3,7 +3,7 @@ internal import ZooKeeper
 /// Runs an operation to its end; an event that happens before that cancels it.
 ///
 /// - Parameter event: Returns when it has happened, and throws if it is cancelled.
-/// - Returns: How the operation ended, whether or not it was cancelled.
+/// - Returns: The outcome of the operation, whether or not it was cancelled.
 func outcome<Value: Sendable>(
     of operation: @escaping @Sendable () async throws -> Value,
     cancelledBy event: @escaping @Sendable () async throws -> Void

@@ -12,9 +12,9 @@ public import ZooKeeper
 /// Waiting participants acquire the lock in first-in, first-out order. While the connection is lost, the holder keeps
 /// the lock until its deadline, and a waiting participant keeps its position in the queue as long as its session lives.
 ///
-/// The body of ``withLock(timeout:_:)`` runs as a child task. The lock is lost if its znode is deleted, the session expires, or
-/// the session cannot be confirmed before the deadline. In this case the body is cancelled and **awaited**, the lock is
-/// released, and ``withLock(timeout:_:)`` throws ``RecipeError`` with code `.lost`.
+/// The body of ``withLock(timeout:_:)`` runs as a child task. The lock is lost if its znode is deleted, the session
+/// expires, or the session cannot be confirmed before the deadline. In this case the body is cancelled and **awaited**,
+/// the lock is released, and ``withLock(timeout:_:)`` throws ``RecipeError`` with code `.lost`.
 ///
 /// ``acquire(timeout:)`` returns a handle instead, for locks that are not acquired and released in one function.
 /// A handle cancels nothing when the lock is lost. ``Lease/states`` reports the risk of a loss and the loss.
@@ -67,9 +67,9 @@ public final class DistributedMutex: Sendable {
     ///   - body: The operation. It runs as a child task, which is cancelled if the lock is lost or the calling task is
     ///     cancelled.
     /// - Returns: The value that the body returned.
-    /// - Throws: The error of the body; ``RecipeError`` with code `.timedOut`, `.lost`, `.alreadyHeld` or `.queueNumbersExhausted`;
-    ///   `ZooKeeperError` with code `.noAuth` or `.clientStopped`; `CancellationError`. The lock is not held
-    ///   afterwards.
+    /// - Throws: The error of the body; ``RecipeError`` with code `.timedOut`, `.lost`, `.alreadyHeld` or
+    ///   `.queueNumbersExhausted`; `ZooKeeperError` with code `.noAuth` or `.clientStopped`; `CancellationError`. The
+    ///   lock is not held afterwards.
     /// - Complexity: If the queue is empty, 2 requests in 1 round trip to acquire the lock, and 1 request to release
     ///   it.
     public func withLock<Result: Sendable>(

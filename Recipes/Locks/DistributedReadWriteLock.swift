@@ -68,8 +68,9 @@ public final class DistributedReadWriteLock: Sendable {
     ///   - body: The operation. It runs as a child task, which is cancelled if the lock is lost or the calling task is
     ///     cancelled.
     /// - Returns: The value that the body returned.
-    /// - Throws: The error of the body; ``RecipeError`` with code `.timedOut`, `.lost` or `.queueNumbersExhausted`; `ZooKeeperError`
-    ///   with code `.noAuth` or `.clientStopped`; `CancellationError`. The lock is not held afterwards.
+    /// - Throws: The error of the body; ``RecipeError`` with code `.timedOut`, `.lost` or `.queueNumbersExhausted`;
+    ///   `ZooKeeperError` with code `.noAuth` or `.clientStopped`; `CancellationError`. The lock is not held
+    ///   afterwards.
     /// - Complexity: If no writer is ahead, 2 requests in 1 round trip to acquire the lock, and 1 request to release
     ///   it. If the client already holds a read lock that it can share, 1 request.
     public func withReadLock<Result: Sendable>(
@@ -97,11 +98,11 @@ public final class DistributedReadWriteLock: Sendable {
 
     /// Acquires a read lock.
     ///
-    /// A handle belongs to no task: inside the body of a lock that this client holds, it is a part of that lock; anywhere else it
-    /// waits like any other participant.
+    /// A handle belongs to no task: inside the body of a lock that this client holds, it is a part of that lock;
+    /// anywhere else it waits like any other participant.
     ///
-    /// - Parameter timeout: The limit. It covers every step until the lock is acquired, including the wait for a connection.
-    ///   `nil` waits without limit.
+    /// - Parameter timeout: The limit. It covers every step until the lock is acquired, including the wait for a
+    ///   connection. `nil` waits without limit.
     /// - Returns: A handle to the lock. Any task may release it.
     /// - Throws: ``RecipeError`` with code `.timedOut` or `.queueNumbersExhausted`; `ZooKeeperError`
     ///   with code `.noAuth` or `.clientStopped`; `CancellationError`. The lock is not held afterwards.
@@ -117,8 +118,8 @@ public final class DistributedReadWriteLock: Sendable {
     /// - Throws: ``RecipeError`` with code `.notAvailable` if a writer holds the lock or waits for it, or `.timedOut`
     ///   if the ensemble does not answer within the client's retry deadline; otherwise the errors of
     ///   ``acquireReadLock(timeout:)``.
-    /// - Complexity: 1 request if the lock is not available; no znode is created then. Otherwise 3 requests in 2 round trips.
-    ///   If the client already holds a read lock that it can share, 1 request.
+    /// - Complexity: 1 request if the lock is not available; no znode is created then. Otherwise 3 requests in 2 round
+    ///   trips. If the client already holds a read lock that it can share, 1 request.
     public func tryAcquireReadLock() async throws -> Lease {
         try await lease(.read, .none)
     }
@@ -160,15 +161,16 @@ public final class DistributedReadWriteLock: Sendable {
 
     /// Acquires the write lock.
     ///
-    /// A handle belongs to no task: inside the body of a lock that this client holds, it is a part of that lock; anywhere else it
-    /// waits like any other participant.
-    /// A write lock that is requested while this client holds only a read handle waits until that handle is released.
+    /// A handle belongs to no task: inside the body of a lock that this client holds, it is a part of that lock;
+    /// anywhere else it waits like any other participant. A write lock that is requested while this client holds only a
+    /// read handle waits until that handle is released.
     ///
-    /// - Parameter timeout: The limit. It covers every step until the lock is acquired, including the wait for a connection.
-    ///   `nil` waits without limit.
+    /// - Parameter timeout: The limit. It covers every step until the lock is acquired, including the wait for a
+    ///   connection. `nil` waits without limit.
     /// - Returns: A handle to the lock. Any task may release it.
-    /// - Throws: ``RecipeError`` with code `.timedOut`, `.upgradeNotAllowed` or `.queueNumbersExhausted`; `ZooKeeperError`
-    ///   with code `.noAuth` or `.clientStopped`; `CancellationError`. The lock is not held afterwards.
+    /// - Throws: ``RecipeError`` with code `.timedOut`, `.upgradeNotAllowed` or `.queueNumbersExhausted`;
+    ///   `ZooKeeperError` with code `.noAuth` or `.clientStopped`; `CancellationError`. The lock is not held
+    ///   afterwards.
     /// - Complexity: 2 requests in 1 round trip if the queue is empty.
     public func acquireWriteLock(timeout: Duration? = nil) async throws -> Lease {
         try await lease(.write, Patience(atMost: timeout))
@@ -177,10 +179,11 @@ public final class DistributedReadWriteLock: Sendable {
     /// Acquires the write lock if no participant holds the lock or waits for it.
     ///
     /// - Returns: A handle to the lock. Any task may release it.
-    /// - Throws: ``RecipeError`` with code `.notAvailable` if another participant holds the lock or waits for it, or `.timedOut`
-    ///   if the ensemble does not answer within the client's retry deadline; otherwise the errors of
+    /// - Throws: ``RecipeError`` with code `.notAvailable` if another participant holds the lock or waits for it, or
+    ///   `.timedOut` if the ensemble does not answer within the client's retry deadline; otherwise the errors of
     ///   ``acquireWriteLock(timeout:)``.
-    /// - Complexity: 1 request if the lock is not available; no znode is created then. Otherwise 3 requests in 2 round trips.
+    /// - Complexity: 1 request if the lock is not available; no znode is created then. Otherwise 3 requests in 2 round
+    ///   trips.
     public func tryAcquireWriteLock() async throws -> Lease {
         try await lease(.write, .none)
     }

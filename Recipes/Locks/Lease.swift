@@ -38,7 +38,7 @@ public final class Lease: Sendable {
     /// - Complexity: One clock read and a comparison; no request is sent.
     public var isValid: Bool { stage.load(ordering: .acquiring) == .held && place.isValid }
 
-    /// The time until which the lock is guaranteed to be held, as far as is known now; `nil` if it is no longer held.
+    /// The time until which the lock is guaranteed to be held, as last observed; `nil` if it is no longer held.
     ///
     /// It moves forward each time the session is confirmed.
     public var validUntil: ContinuousClock.Instant? {
@@ -103,7 +103,8 @@ public final class Lease: Sendable {
 }
 
 extension Lease {
-    /// The handle, unless the calling task has been cancelled meanwhile: the cancellation may have arrived with the grant.
+    /// Returns the handle, unless the calling task has been cancelled; the cancellation may have arrived with the
+    /// grant.
     ///
     /// - Throws: `CancellationError`; the lock is released then.
     func unlessCancelled() async throws -> Lease {
@@ -122,7 +123,7 @@ extension Lease {
     /// session has ended, even if the calling task is cancelled. Calling this method again changes nothing and reports
     /// the current outcome. A body may release its lock before it returns.
     ///
-    /// - Returns: What happened to the znode. The method returns on the first answer, immediately if there is no
+    /// - Returns: The outcome for the znode. The method returns on the first answer, immediately if there is no
     ///   connection, and after 2 s if the server does not answer.
     /// - Complexity: 1 request.
     @discardableResult

@@ -29,7 +29,7 @@ final class LeaseReport: Sendable {
         return states.current
     }
 
-    /// What happened to the znode, after all users have left.
+    /// The outcome for the znode, after all users have left.
     var outcome: ReleaseOutcome {
         let last = states.current
         return last == .released ? .deleted : last == .sessionEnded ? .sessionEnded : .stillTrying

@@ -49,7 +49,7 @@ enum LockBody {
         let result = await outcome(
             of: { try await LockContext.$places.withValue(places) { try await body(held) } },
             cancelledBy: { _ = try await held.waitUntilLost() })
-        // The last statements of the body may have run after the deadline, even if nobody noticed it then.
+        // The last statements of the body may have run after the deadline, even if that was not noticed at the time.
         guard held.hasHeldOn else { return .failure(held.lostError) }
         return result
     }

@@ -20,7 +20,7 @@ public final class MultiLease: Sendable {
     /// Whether all locks are guaranteed to be held at this moment; see ``Lease/isValid``.
     public var isValid: Bool { leases.allSatisfy(\.isValid) }
 
-    /// The time until which all locks are guaranteed to be held, as far as is known now; `nil` if one is not held.
+    /// The time until which all locks are guaranteed to be held, as last observed; `nil` if one is not held.
     public var validUntil: ContinuousClock.Instant? {
         let instants = leases.map(\.validUntil)
         return instants.contains(nil) ? nil : instants.compactMap(\.self).min()
@@ -64,7 +64,7 @@ public final class MultiLease: Sendable {
 
     /// Releases all locks concurrently.
     ///
-    /// - Returns: What happened to each znode, by the path of the lock; see ``Lease/release()``.
+    /// - Returns: The outcome for each znode, by the path of the lock; see ``Lease/release()``.
     /// - Complexity: 1 request for each lock, concurrently.
     @discardableResult
     public func release() async -> [ZNodeName: ReleaseOutcome] {

@@ -2,7 +2,7 @@ internal import ZooKeeper
 
 /// A request to the holder of a lock to release it.
 ///
-/// The request does not force a release. The holder decides, and keeps the lock until it releases it.
+/// The request alone releases nothing. The holder decides, and keeps the lock until it releases it.
 public struct ReleaseRequest: Sendable, Hashable {
     /// The ID of the requesting participant; empty if it gave none, as Apache Curator's `Revoker` does.
     public var requesterID: String
@@ -93,7 +93,7 @@ extension ReleaseRequest {
         }
     }
 
-    /// Deletes the request once the holder's znode is gone, so that a request that nobody takes does not remain.
+    /// Deletes the request once the holder's znode is gone, so that an unhandled request does not remain.
     private static func withdraw(_ path: String, whenGone holder: String, session: LiveSession) {
         let sink = WatchSink { event in
             if event.kind == .sessionEnded { return }
