@@ -77,7 +77,7 @@ public final class ChildrenCache: Service, Sendable {
     /// - Parameters:
     ///   - path: The path of the znode whose children are cached. The znode does not have to exist.
     ///   - client: The client that reads the znodes.
-    ///   - configuration: What the cache reads.
+    ///   - configuration: The settings of the cache.
     ///   - logger: The logger for failed reads.
     /// - Throws: `ZooKeeperError` with code `.invalidPath`, or `.invalidConfiguration` if the interval or the number of
     ///   reads is not above zero.
@@ -126,7 +126,7 @@ public final class ChildrenCache: Service, Sendable {
 /// - Parameters:
 ///   - path: The path of the znode. The znode does not have to exist.
 ///   - client: A client that is running.
-///   - configuration: What the cache reads.
+///   - configuration: The settings of the cache.
 ///   - logger: The logger for failed reads.
 ///   - operation: The operation that uses the cache, whose content is unknown at first. When it returns or throws, the
 ///     cache stops.

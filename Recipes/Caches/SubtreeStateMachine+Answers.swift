@@ -1,7 +1,7 @@
 internal import HashTreeCollections
 internal import ZooKeeper
 
-// How an answer changes the cached content.
+// The effect of an answer on the cached content.
 extension SubtreeStateMachine {
     mutating func take(_ answer: Answer, at place: Place, _ now: MonotonicInstant) {
         switch answer {

@@ -74,7 +74,7 @@ public final class TreeCache: Service, Sendable {
     /// - Parameters:
     ///   - path: The path of the root of the tree. The root does not have to exist.
     ///   - client: The client that reads the znodes.
-    ///   - configuration: What the cache reads.
+    ///   - configuration: The settings of the cache.
     ///   - logger: The logger for failed reads.
     /// - Throws: `ZooKeeperError` with code `.invalidPath`, or `.invalidConfiguration` if the depth is negative, or the
     ///   interval or the number of reads is not above zero.
@@ -120,7 +120,7 @@ public final class TreeCache: Service, Sendable {
 /// - Parameters:
 ///   - path: The path of the root of the tree. The root does not have to exist.
 ///   - client: A client that is running.
-///   - configuration: What the cache reads.
+///   - configuration: The settings of the cache.
 ///   - logger: The logger for failed reads.
 ///   - operation: The operation that uses the cache, whose content is unknown at first. When it returns or throws, the
 ///     cache stops.

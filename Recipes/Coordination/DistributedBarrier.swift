@@ -8,7 +8,7 @@ public import ZooKeeper
 ///
 /// ```swift
 /// let barrier = try DistributedBarrier(client: client, path: "/service/maintenance")
-/// try await barrier.wait()  // in every worker, before it begins
+/// try await barrier.wait()  // in every worker, before it starts
 /// ```
 ///
 /// No `run()` is needed. Only the data of the znode shows who has set the barrier. For a barrier that is removed when
@@ -85,6 +85,7 @@ public final class DistributedBarrier: Sendable {
     /// A quorum confirms the answer, so a partitioned server cannot give an outdated one. Without a connection, the
     /// call waits until the client is connected or the task is cancelled.
     ///
+    /// - Throws: `ZooKeeperError`, such as `.noAuth` or `.clientStopped`; `CancellationError`.
     /// - Complexity: 2 requests in 1 round trip; a quorum commits the first one.
     public var isSet: Bool {
         get async throws {

@@ -171,8 +171,8 @@ public final class DistributedDoubleBarrier: Sendable {
             watches.append(watch)
             guard try results[0].existingStat != nil else { return .changed }
         case .complete:
-            // If another participant has started the round, or a znode was deleted, a watch fires or the own znode was
-            // created again.
+            // If another participant has started the round, or a znode was deleted, a watch fires, or the
+            // participant's znode was created again.
             if try await begin(as: name, after: ready) { return .changed }
         }
         isWaiting = true

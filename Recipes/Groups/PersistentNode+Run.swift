@@ -18,7 +18,7 @@ struct PersistentNodeLoop {
     private var settledData: [UInt8]?
     /// Whether a znode of this session may exist now or later.
     private var mayStand = false
-    /// The creation of the node's znode in this session, as far as it is known.
+    /// The creation of the node's znode in this session, as last observed.
     private var creation: (transaction: ZXID?, isUncertain: Bool) = (nil, true)
     private var loggedRefusal: ZooKeeperError?
     private var failure: ZooKeeperError?
@@ -191,7 +191,7 @@ extension PersistentNodeLoop {
             guard state != current else { return }
             if case .occupied(let known) = current, known.stat.czxid == znode.stat.czxid { break }
             node.logger.warning(
-                "Somebody else's znode is in the place of an own one",
+                "The path is occupied by another owner's znode",
                 metadata: ["zookeeper.path": "\(node.path)", "zookeeper.owner": "\(znode)"])
         case .standing:
             loggedRefusal = nil
@@ -221,7 +221,7 @@ extension PersistentNodeLoop {
         let earlier = watch
         let watch = OneShotWatch(node.client, path: node.path) { [wakeUp = node.wakeUp] _ in wakeUp.signal() }
         self.watch = watch
-        // Only after the new watch is set. Otherwise the server would be told to remove it.
+        // Only after the new watch is set. Otherwise the client would ask the server to remove the watch.
         defer { earlier?.giveUp() }
         let look = SessionRequest.data(path: node.path, watch: watch.sink)
         let requests = operation(of: step, data: data).map { [$0, look] } ?? [look]

@@ -14,7 +14,7 @@ public import ZooKeeper
 /// ```
 ///
 /// - A znode of an earlier session of this client is replaced in one transaction, so that no client sees it missing.
-///   The same applies to znodes that the `replacing` closure of ``init(_:data:client:acl:replacing:logger:)`` accepts,
+///   The same applies to znodes that the `isOwn` closure of ``init(client:path:data:acl:isOwn:logger:)`` accepts,
 ///   for example those of this process before its restart.
 /// - Any other owner's znode is left untouched and reported (``PersistentNodeState/occupied(_:)``). When it is gone,
 ///   this node creates its own. A znode is the node's own only if this node created it. A znode of another node of the
@@ -110,8 +110,8 @@ public final class PersistentNode: Service, Sendable {
     /// Sets the data and waits until the znode holds it.
     ///
     /// - Parameter data: The data of the znode.
-    /// - Throws: As ``waitUntilExists()``. The node continues to try to write the data after an error. To give it up,
-    ///   set other data.
+    /// - Throws: As ``waitUntilExists()``. The node continues to try to write the data after an error. To stop
+    ///   these attempts, set other data.
     /// - Complexity: 2 requests in 1 round trip.
     public func write(_ data: [UInt8]) async throws {
         setData(data)
@@ -135,7 +135,7 @@ public final class PersistentNode: Service, Sendable {
         for await state in states {
             switch state {
             case .standing(let znode) where znode.data == data: return znode
-            // What was refused before this call may be allowed now, and the node tries it again.
+            // Data that was refused before this call may be allowed now, and the node tries again.
             case .refused(let error) where !isFirst: throw error
             default: break
             }
@@ -204,7 +204,7 @@ extension PersistentNode {
         }
     }
 
-    /// The transaction that created the node's znode, which exists as far as is known.
+    /// The transaction that created the node's znode, which exists as last observed.
     ///
     /// The value remains while other data is refused.
     var ownCreation: ZXID? { shared.withLock { $0.creation?.transaction } }
@@ -269,7 +269,7 @@ public func withPersistentNode<Result: Sendable>(
     }
 }
 
-/// Runs a node beside an operation.
+/// Runs a node at the same time as an operation.
 ///
 /// If the node ends first, its error is the error of the operation.
 func running<Result>(_ node: PersistentNode, operation: () async throws -> Result) async throws -> Result {

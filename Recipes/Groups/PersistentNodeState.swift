@@ -2,7 +2,7 @@ public import ZooKeeper
 
 /// The state of a ``PersistentNode``.
 public enum PersistentNodeState: Sendable, Hashable, CustomStringConvertible {
-    /// The znode does not exist, as far as is known: there is no session yet, or it is being created.
+    /// The znode did not exist when last observed: there is no session yet, or it is being created.
     case absent
     /// The znode exists and belongs to the current session.
     case standing(ExistingZNode)
@@ -61,7 +61,7 @@ public struct ExistingZNode: Sendable, Hashable, CustomStringConvertible {
 
     /// The owner of the znode, and its data if that is text.
     public var description: String {
-        let owner = stat.ephemeralOwner.map { "session \($0)" } ?? "nobody: it is not ephemeral"
+        let owner = stat.ephemeralOwner.map { "session \($0)" } ?? "no session: it is not ephemeral"
         guard let text = String(validating: data.prefix(200), as: UTF8.self), !text.isEmpty else { return owner }
         return "\(owner), \"\(EscapedText.escaped(text))\""
     }
