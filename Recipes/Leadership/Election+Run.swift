@@ -92,7 +92,8 @@ struct ElectionLoop {
         if failure.isShortTerm {
             election.logger.info("Pauses between short terms", metadata: ["zookeeper.reason": "\(failure.reason)"])
         } else {
-            election.logger.warning("Stands again after a failure", metadata: ["zookeeper.reason": "\(failure.reason)"])
+            election.logger.warning(
+                "Rejoins the election after a failure", metadata: ["zookeeper.reason": "\(failure.reason)"])
         }
         let (clock, stopping) = (clock, election.stopping)
         let end = clock.now + failure.retryDelay

@@ -26,7 +26,7 @@ struct ElectionStateMachine: Sendable {
         var isShortTerm = false
     }
 
-    /// How a term ended, after its closure has returned.
+    /// The reason for the end of a term, after its closure has returned.
     enum TermEnd: Equatable {
         case returned
         case failed(Problem)

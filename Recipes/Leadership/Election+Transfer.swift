@@ -26,7 +26,7 @@ extension Election {
         let named = others.first { $0.id.hasBytes(of: id) }
         guard let candidate = named.flatMap({ ContenderName($0.candidate) }) else {
             throw RecipeError(
-                .unknownParticipant, in: .election, path: path, message: "nobody waits with the id \"\(id)\"")
+                .unknownParticipant, in: .election, path: path, message: "no waiting participant has the id \"\(id)\"")
         }
         try await handOver(to: candidate, in: term, until: deadline)
         try await term.over.wait()
@@ -57,7 +57,8 @@ extension Election {
         }
         if try await exists(standsBeside, session: session) { return term.resign() }
         guard request != nil else {
-            throw RecipeError(.unknownParticipant, in: .election, path: path, message: "\(candidate) has gone")
+            throw RecipeError(
+                .unknownParticipant, in: .election, path: path, message: "candidate \(candidate) has left the election")
         }
         throw RecipeError(isAnswered ? .transferRefused : .timedOut, in: .election, path: path)
     }

@@ -18,7 +18,7 @@ struct TakeoverRequests: Sendable {
     /// Whether to ask the leader now; if the result is `true`, it counts as a request.
     ///
     /// - Parameters:
-    ///   - epoch: The current leader, as far as is known.
+    ///   - epoch: The current leader, as last observed.
     ///   - own: This participant's candidate znode in the queue.
     mutating func isDue(to epoch: ElectionEpoch?, from own: String?, at now: MonotonicInstant) -> Bool {
         guard let epoch, epoch.priority < priority else {

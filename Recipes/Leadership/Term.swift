@@ -7,7 +7,7 @@ public import ZooKeeper
 public final class Term: Grant {
     /// The number of this term among the terms of this participant, starting at 1.
     public let number: Int
-    /// The fencing token of the term, which grows with each term of the election, whoever leads.
+    /// The fencing token of the term, which grows with each term of the election.
     ///
     /// Pass it to every system that the leader writes to. The token is the ID of the transaction that took office, not
     /// of the one that created the candidate znode, because a transferred term does not follow the order of the queue.
@@ -55,7 +55,7 @@ public final class Term: Grant {
     /// - Complexity: One clock read and one comparison. Sends no requests.
     public var isValid: Bool { !hasEnded.load(ordering: .acquiring) && held.isValid }
 
-    /// The instant until which this participant is certain to lead, as far as is known now.
+    /// The instant until which this participant is certain to lead, as last observed.
     ///
     /// The instant moves forward while the servers confirm the session. The value is `nil` once the participant no
     /// longer leads.
