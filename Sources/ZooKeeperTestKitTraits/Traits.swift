@@ -16,6 +16,8 @@ public struct ZooKeeperTrait: SuiteTrait, TestScoping {
     }
 
     /// Runs the suite with its server or ensemble.
+    ///
+    /// - Throws: The errors of the suite; `TestKitError` if the server or ensemble cannot be started.
     public func provideScope(
         for test: Test, testCase: Test.Case?,
         performing function: @concurrent @Sendable () async throws -> Void

@@ -19,7 +19,7 @@ struct Lane {
     var splitter: FrameSplitter
     /// The way in which the source ended, if it did; it is applied once everything before it has been forwarded.
     var end: End?
-    /// Whether the sink has been told that no more bytes follow.
+    /// Whether the sink has been notified that no more bytes follow.
     var isFinished = false
     /// The number of frames so far, including the connect frame.
     var frames = 0

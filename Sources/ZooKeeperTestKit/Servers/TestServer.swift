@@ -27,7 +27,7 @@ public final class TestServer: Sendable, CustomStringConvertible {
         var process: ChildProcess
         /// Whether the process has served clients.
         var hasServed = false
-        /// Whether the process was told to end.
+        /// Whether the process was asked to end.
         var isEnding = false
     }
 
@@ -182,7 +182,7 @@ extension TestServer {
         self.folder.remove()
     }
 
-    /// Returns the running process, and records that it is about to be told to end.
+    /// Returns the running process, and records that it is about to be asked to end.
     private func ending() -> ChildProcess? {
         self.run.update { $0?.isEnding = true }
         return self.running
@@ -286,7 +286,7 @@ extension TestServer {
 // MARK: A process that ends by itself
 
 extension TestServer {
-    /// The error if the process served clients and ended without being told to, or `nil`.
+    /// The error if the process served clients and ended without being asked to, or `nil`.
     fileprivate var failure: TestKitError? {
         guard let run = self.run.current, run.hasServed, !run.isEnding, let status = run.process.exitStatus else {
             return nil
@@ -294,7 +294,7 @@ extension TestServer {
         return TestKitError(.ended, "\(self) ended by itself with \(status). \(self.endOfLog)")
     }
 
-    /// Waits until the process has ended without being told to.
+    /// Waits until the process has ended without being asked to.
     ///
     /// - Throws: `CancellationError`.
     fileprivate func untilFailure() async throws -> TestKitError {

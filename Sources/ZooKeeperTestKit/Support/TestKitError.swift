@@ -1,4 +1,4 @@
-/// An error of the test kit, with a message that tells how to fix it.
+/// An error of the test kit, with a message that contains the remedy.
 ///
 /// It is always an error of the test environment, never of the code under test.
 public struct TestKitError: Error, Sendable, CustomStringConvertible {
