@@ -44,7 +44,7 @@ install:
 pictures := Recipes/Documentation.docc/Resources
 pictures: build-demo
 	@mkdir -p .build/pictures
-	swift run $(optimized) --skip-build zkrecipes-dev demo --processors 5 --rate 150 --windows 1 --task-seconds 0.15 \
+	swift run $(optimized) --skip-build zkrecipes-dev demo --processors 5 --rate 150 --windows 1 --task-duration 150ms \
 		--record .build/pictures/pause.jsonl
 	.ci/draw-pictures pause .build/pictures/pause.jsonl $(pictures)/pause.svg
 	.ci/draw-pictures frozen $(pictures)/frozen-holder.svg

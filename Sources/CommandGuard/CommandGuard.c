@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-// What to start.
+// The command to start.
 typedef struct {
     char *const *arguments;
     char *const *environment;
@@ -28,7 +28,7 @@ typedef struct {
     CommandDeadline deadline;
 } Launch;
 
-// The descriptors that the guard opens are above those that a shell can name with one digit.
+// The guard's descriptors start above those that a shell can refer to with one digit.
 enum { lowestDescriptor = 10 };
 
 // MARK: Descendants
@@ -48,7 +48,7 @@ static bool readProcess(pid_t pid, Process *process) {
     close(file);
     if (count <= 0) return false;
     text[count] = 0;
-    // The name is in parentheses and may contain any character.
+    // The process name is in parentheses and may contain any character.
     const char *rest = strrchr(text, ')');
     return rest != NULL && sscanf(rest + 1, " %c %d %d", &process->state, &process->parent, &process->group) == 3;
 }
@@ -62,33 +62,33 @@ static bool isDescendant(pid_t pid, pid_t ancestor) {
             if (process.parent <= 1) return false;
             next = process.parent;
         }
-        // A process in between has ended: its children have another parent by now.
+        // An intermediate process has ended, so its children have another parent now. Try again.
         if (next == pid) return false;
     }
     return false;
 }
 
-// Whether the numbers in /proc are those of this process's namespace.
+// Returns whether /proc shows the process IDs of this process's namespace.
 static bool hasOwnNumbers(void) {
     char number[16] = {0};
     return readlink("/proc/self", number, sizeof(number) - 1) > 0 && atoi(number) == getpid();
 }
 
 // Sends a signal to the command's process group, if it has one, and to all other descendants of this process.
-// Returns how many could be signalled.
+// Returns the number of targets that could be signalled.
 static int signalDescendants(pid_t group, int number) {
     int count = 0;
-    // All at once, so that no process of the group escapes by forking.
+    // Signals the whole group at once, so that no process of the group escapes by forking.
     if (group > 0 && kill(-group, number) == 0) count += 1;
     if (!hasOwnNumbers()) return count;
     int folder = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0) return count;
-    // Not readdir, which allocates.
+    // Not readdir, because it allocates memory.
     static char entries[32768] __attribute__((aligned(8)));
     long size;
     while ((size = syscall(SYS_getdents64, folder, entries, sizeof(entries))) > 0) {
         for (long offset = 0; offset < size;) {
-            // An inode, an offset, the length of the entry, a kind, and the name.
+            // An entry consists of an inode, an offset, its length, a type, and the name.
             unsigned short length;
             memcpy(&length, entries + offset + 16, sizeof(length));
             pid_t pid = atoi(entries + offset + 19);
@@ -121,7 +121,7 @@ static void closeBetween(int first, int last) {
     for (int number = first; number <= last && number < limit; number++) close(number);
 }
 
-// Closes all descriptors from 3 on but those of the guard, which are at the highest numbers, and the command's.
+// Closes all descriptors from 3 on, except the channel, the checkpoint pipe and those that the command inherits.
 static void closeForeign(const Launch *launch, int channel, int checkpoint) {
     int kept[] = {channel < checkpoint ? channel : checkpoint, channel < checkpoint ? checkpoint : channel};
     int first = 3, index = 0;
@@ -141,13 +141,14 @@ static _Noreturn void becomeCommand(const Launch *launch, pid_t guard, int chann
     setsid();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != guard) _exit(128 + SIGKILL);
-    // In a session of its own the command has no terminal; reading from one would take lines from the foreground.
+    // The command's process session has no terminal. Reading from one would take input from the foreground process.
     if (isatty(STDIN_FILENO)) {
         int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
         if (nothing >= 0) dup2(nothing, STDIN_FILENO);
     }
     if (checkpoint >= 0) dup2(checkpoint, launch->checkpointNumber);
-    // Signals are as they were when the program was started, but those that this file relies on.
+    // The command inherits the signal handling of the program's start, except for the signals that this file depends
+    // on.
     signal(SIGTERM, SIG_DFL);
     signal(SIGCHLD, SIG_DFL);
     sigset_t none;
@@ -169,14 +170,14 @@ static int64_t now(void) {
 
 static int64_t earlier(int64_t one, int64_t other) { return one < other ? one : other; }
 
-// The limit of a ppoll does not count while the machine is suspended; this timer does. Setting it forgets that it has fired.
+// This timer also counts while the machine is suspended, unlike the timeout of ppoll. Setting it clears an expiration.
 static void setTimer(int timer, int64_t instant) {
     if (instant < 1) instant = 1;
     struct itimerspec time = {.it_value = {.tv_sec = instant / second, .tv_nsec = instant % second}};
     timerfd_settime(timer, TFD_TIMER_ABSTIME, &time, NULL);
 }
 
-// Waits until the command has ended, follows orders, and ends the command at its deadline. Returns the command's status.
+// Waits until the command has ended, executes orders, and ends the command at its deadline. Returns its wait status.
 static int guardCommand(pid_t command, int channel, int64_t grace, CommandDeadline deadline) {
     enum { running, ending, killing } phase = running;
     sigset_t none;
@@ -184,7 +185,7 @@ static int guardCommand(pid_t command, int channel, int64_t grace, CommandDeadli
     bool hasEnded = false, hasReported = false;
     int result = 0;
     int64_t graceEnd = 0;
-    // All descriptors but the channel are closed, so that there is room for one.
+    // All descriptors except the channel are closed, so that one is available.
     int timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     if (timer < 0) phase = killing;
     while (true) {
@@ -196,7 +197,7 @@ static int guardCommand(pid_t command, int channel, int64_t grace, CommandDeadli
             result = status;
         }
         bool isAlone = pid < 0;
-        // What the command leaves behind when it ends by itself goes on.
+        // If the command ends by itself, its background processes continue.
         if (hasEnded && (isAlone || phase == running)) return result;
 
         int64_t time = now();
@@ -206,7 +207,7 @@ static int guardCommand(pid_t command, int channel, int64_t grace, CommandDeadli
             report(channel, CommandReportDeadline, 0);
         }
         if (phase != killing && (time >= deadline.kill || (phase == ending && time >= graceEnd))) phase = killing;
-        // Descendants that another user has become cannot be signalled.
+        // Descendants that run as another user cannot be signalled.
         if (phase == killing && signalDescendants(hasEnded ? 0 : command, SIGKILL) == 0 && hasEnded) return result;
 
         CommandOrder order = {0};
@@ -217,7 +218,7 @@ static int guardCommand(pid_t command, int channel, int64_t grace, CommandDeadli
             if (timer >= 0) setTimer(timer, phase == killing ? time + second / 100 : next);
             struct timespec pause = {0, second / 100};
             struct pollfd inputs[] = {{.fd = channel, .events = POLLIN}, {.fd = timer, .events = POLLIN}};
-            // SIGCHLD is blocked at any other time, so that no end is missed.
+            // SIGCHLD is blocked at all other times, so that the end of a child is never missed.
             if (ppoll(inputs, 2, timer < 0 ? &pause : NULL, &none) <= 0) continue;
             if (inputs[0].revents == 0) continue;
             ssize_t count = recv(channel, &order, sizeof(order), MSG_DONTWAIT);
@@ -237,24 +238,24 @@ static int guardCommand(pid_t command, int channel, int64_t grace, CommandDeadli
             phase = ending;
             graceEnd = now() + grace;
             signalDescendants(group, SIGTERM);
-            // One that is stopped could not follow it.
+            // A stopped process could not handle SIGTERM.
             signalDescendants(group, SIGCONT);
         }
     }
 }
 
 static _Noreturn void becomeGuard(const Launch *launch, int channel, int checkpoint) {
-    // Out of the reach of the terminal and of signals to the program's process group.
+    // Leaves the terminal and the program's process group, so that their signals do not reach the guard.
     setsid();
     prctl(PR_SET_NAME, "command-guard");
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    // Not ignored, else no end would be seen.
+    // SIGCHLD must not be ignored; otherwise, the end of a child would not be reported.
     struct sigaction action = {.sa_handler = wake};
     sigaction(SIGCHLD, &action, NULL);
     closeForeign(launch, channel, checkpoint);
     pid_t guard = getpid();
     char order;
-    // Dead already.
+    // The program has already died.
     if (recv(channel, &order, 1, MSG_DONTWAIT | MSG_PEEK) == 0) _exit(0);
     pid_t command = fork();
     if (command == 0) becomeCommand(launch, guard, channel, checkpoint);
@@ -263,7 +264,7 @@ static _Noreturn void becomeGuard(const Launch *launch, int channel, int checkpo
         report(channel, CommandReportEnded, 126 << 8);
         _exit(0);
     }
-    // Whoever reads what the command writes must not wait for the guard.
+    // Closes the command's output, so that its readers do not wait for the guard.
     closeBetween(0, channel - 1);
     closeBetween(channel + 1, INT32_MAX);
     report(channel, CommandReportStarted, command);
@@ -283,7 +284,7 @@ static bool namesVariable(const char *entry, char *const *variables) {
     return false;
 }
 
-// This process's environment with changes, whose bytes are kept as they are; NULL without memory.
+// Returns this process's environment with the changes, without altering any bytes; NULL if there is no memory.
 static char **changedEnvironment(char *const *variables) {
     size_t count = 1;
     for (char **entry = environ; entry != NULL && *entry != NULL; entry++) count++;
@@ -303,7 +304,7 @@ static void closeIfOpen(int descriptor) {
     if (descriptor >= 0) close(descriptor);
 }
 
-// Moves a descriptor out of the way of those that the command gets; -1 on failure.
+// Moves a descriptor above those of the command; returns -1 on failure.
 static int moved(int descriptor) {
     int copy = fcntl(descriptor, F_DUPFD_CLOEXEC, lowestDescriptor);
     int code = errno;
@@ -331,7 +332,7 @@ int startGuardedCommand(char *const *arguments, char *const *variables, const in
         code = errno;
         goto failed;
     }
-    // The guard begins with all signals blocked, before it has left the program's process group.
+    // The guard starts with all signals blocked, because it is still in the program's process group.
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);

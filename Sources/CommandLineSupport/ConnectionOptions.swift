@@ -3,29 +3,25 @@ package import Logging
 import SystemSupport
 package import ZooKeeper
 
-/// Where the ensemble is, and what session to ask it for.
+/// The options that select the ensemble and configure the session.
 package struct ConnectionOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The ensemble: HOST:PORT[,HOST:PORT...][/CHROOT].",
-            discussion: "Default: the variable ZOOKEEPER_CONNECT, else 127.0.0.1:2181."))
+            "The servers of the ensemble, and the chroot: host:port[,host:port...][/chroot].",
+            discussion: "Default: the environment variable ZOOKEEPER_CONNECT, else 127.0.0.1:2181.",
+            valueName: "servers"))
     package var connect: String?
 
-    @Option(
-        parsing: .unconditional, help: ArgumentHelp("The session timeout to ask for.", valueName: "seconds"),
-        transform: number(0.1...3600, "seconds"))
-    package var sessionTimeout = 10.0
+    @Option("Request this session timeout; servers bound it.", in: .milliseconds(100)...(.hours(1)))
+    package var sessionTimeout = DurationArgument.seconds(10)
 
-    @Option(
-        parsing: .unconditional,
-        help: ArgumentHelp("How long to wait for a connection before giving up.", valueName: "seconds"),
-        transform: number(0.001...86_400, "seconds"))
-    package var connectTimeout = 15.0
+    @Option("Give up if there is no connection after this time.", in: .milliseconds(1)...DurationArgument.oneDay)
+    package var connectTimeout = DurationArgument.seconds(15)
 
     @Option(
         help: ArgumentHelp(
-            "The log lines that standard error gets: those of this level and worse.",
-            discussion: "trace, debug, info, notice, warning, error or critical."),
+            "Log messages of this level and above to standard error. (default: warning)",
+            discussion: "trace, debug, info, notice, warning, error or critical.", valueName: "level"),
         transform: parseWords)
     package var logLevel = Logger.Level.warning
 
@@ -35,12 +31,12 @@ package struct ConnectionOptions: ParsableArguments {
         try endpoint.validate(source: connect == nil ? "ZOOKEEPER_CONNECT" : "--connect")
     }
 
-    /// What was given, or where to look when nothing was.
+    /// The ensemble of `--connect`, else of the environment variable, else of the default address.
     package var endpoint: Endpoint {
         let inherited = inheritedEnvironment()["ZOOKEEPER_CONNECT"].flatMap { $0.isEmpty ? nil : $0 }
         return Endpoint(
-            connectionString: connect ?? inherited ?? "127.0.0.1:2181", sessionTimeout: sessionTimeout,
-            connectTimeout: connectTimeout)
+            connectionString: connect ?? inherited ?? "127.0.0.1:2181",
+            sessionTimeout: sessionTimeout.duration, connectTimeout: connectTimeout.duration)
     }
 
     package func clientConfiguration() throws(ZooKeeperError) -> ZooKeeperClientConfiguration {
@@ -48,22 +44,23 @@ package struct ConnectionOptions: ParsableArguments {
     }
 }
 
-/// An ensemble, and how to connect to it.
+/// An ensemble and the timeouts for connecting to it.
 package struct Endpoint: Sendable {
     package var connectionString: String
-    /// In seconds, as the next.
-    package var sessionTimeout: Double
-    package var connectTimeout: Double
+    package var sessionTimeout: Duration
+    /// The time after which the program gives up if there is no connection.
+    package var connectTimeout: Duration
 
-    package init(connectionString: String, sessionTimeout: Double, connectTimeout: Double) {
+    package init(connectionString: String, sessionTimeout: Duration, connectTimeout: Duration) {
         self.connectionString = connectionString
         self.sessionTimeout = sessionTimeout
         self.connectTimeout = connectTimeout
     }
 
-    /// Throws what is wrong, in words for the command line.
+    /// Checks the connection string.
     ///
-    /// - Parameter source: What the connection string was given by.
+    /// - Parameter source: The option or the variable that contains the connection string, for the error message.
+    /// - Throws: `ValidationError` if the connection string is invalid.
     package func validate(source: String) throws {
         do { _ = try clientConfiguration() } catch {
             throw ValidationError("\(source): \(error.message ?? error.description)")
@@ -72,20 +69,20 @@ package struct Endpoint: Sendable {
 
     package func clientConfiguration() throws(ZooKeeperError) -> ZooKeeperClientConfiguration {
         try ZooKeeperClientConfiguration(
-            connectionString: connectionString, sessionTimeout: .seconds(sessionTimeout))
+            connectionString: connectionString, sessionTimeout: sessionTimeout)
     }
 
-    /// Waits until a client is connected, and says after a moment what for.
+    /// Waits until a client is connected, and reports the wait on standard error after one second.
     ///
-    /// - Throws: ``Overdue``; `ValidationError` when the chroot does not exist; `CancellationError`.
+    /// - Throws: ``Overdue`` if there is no connection within ``connectTimeout``; `ValidationError` if the chroot does
+    ///   not exist; `CancellationError`.
     package func awaitConnection(of client: ZooKeeperClient) async throws {
-        let limit = Duration.seconds(connectTimeout)
+        let limit = connectTimeout
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 guard (try? await Task.sleep(for: .seconds(1))) != nil else { return }
-                Output.note(
-                    "Waiting for a connection to \(connectionString), up to \(Text.seconds(limit)) (--connect-timeout)."
-                )
+                Output.report(
+                    "waiting for a connection to \(connectionString), up to \(Text.seconds(limit)) (--connect-timeout)")
             }
             defer { group.cancelAll() }
             do {
@@ -93,11 +90,11 @@ package struct Endpoint: Sendable {
             } catch let error as ZooKeeperError where error.code == .operationTimeout {
                 throw Overdue(
                     description: "no connection to \(connectionString) within \(Text.seconds(limit)): check that its "
-                        + "servers run and that --connect names them, or wait longer with --connect-timeout")
+                        + "servers run and that --connect names them, or set a longer --connect-timeout")
             }
         }
         guard let chroot = client.configuration.chroot, try await client.exists(at: "/") == nil else { return }
         throw ValidationError(
-            "the chroot of \(Text.quoted(connectionString)) does not exist: create \(chroot), or correct --connect.")
+            "the chroot of \(Text.quoted(connectionString)) does not exist: create \(chroot), or correct --connect")
     }
 }

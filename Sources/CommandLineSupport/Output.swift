@@ -1,15 +1,15 @@
 import Glibc
 import Synchronization
 
-/// What the program writes, with no buffer in between: a line is out when the call returns.
+/// Unbuffered output of the program: a line is written when the call returns.
 package enum Output {
-    /// The error of the first line that could not be written to standard output.
+    /// The error number of the first failed write to standard output.
     private static let failure = Mutex<Int32?>(nil)
 
     /// Writes one line to standard output, escaped.
     ///
-    /// If the reader has gone, the program is asked to end. Any other failure is reported once, and the program goes on
-    /// and fails in the end: see ``status(_:)``.
+    /// If the reader has closed the pipe, the program is requested to end. Any other failure is reported once; the
+    /// program continues, and its exit status is a failure: see ``status(_:)``.
     package static func line(_ text: String) { writeResult(Text.escaped(text) + "\n") }
 
     /// Writes text to standard output, as ``line(_:)`` does.
@@ -20,10 +20,10 @@ package enum Output {
             defer { failure = failure ?? code }
             return failure == nil
         }
-        if isFirst { note("zkrecipes: cannot write to standard output: \(String(cString: strerror(code)))") }
+        if isFirst { report("cannot write to standard output: \(String(cString: strerror(code)))") }
     }
 
-    /// Returns the status to exit with: that of a failure if there would be success with incomplete output.
+    /// Returns the exit status: a failure instead of a success if some output could not be written.
     package static func status(_ status: Int32) -> Int32 {
         status == 0 && failure.withLock { $0 } != nil ? EXIT_FAILURE : status
     }
@@ -31,13 +31,26 @@ package enum Output {
     /// Writes one line to standard error, escaped.
     package static func note(_ text: String) { write(Text.escaped(text) + "\n", to: STDERR_FILENO) }
 
+    /// Writes a message about this program to standard error, escaped and with the program's name in front.
+    package static func report(_ text: String) { note("\(programName): \(text)") }
+
+    /// Writes a message of several lines to standard error in one piece, with the program's name in front.
+    ///
+    /// Each line is escaped.
+    package static func report(lines text: String) { note(lines: "\(programName): \(text)") }
+
+    /// The name in front of all messages, which is the same for both programs: `zkrecipes` starts the other one.
+    package static let programName = "zkrecipes"
+
     /// Writes several lines to standard error in one piece, each escaped.
     package static func note(lines text: String) {
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
         write(lines.map { Text.escaped(String($0)) + "\n" }.joined(), to: STDERR_FILENO)
     }
 
-    /// Writes text to a descriptor; returns the error's number, or `nil` if all was written.
+    /// Writes text to a descriptor.
+    ///
+    /// - Returns: The error number, or `nil` if everything was written.
     @discardableResult
     package static func write(_ text: String, to descriptor: Int32) -> Int32? {
         var rest = Array(text.utf8)[...]
@@ -47,7 +60,7 @@ package enum Output {
             case 0: rest = rest.dropFirst(count)
             case EINTR: continue
             case EAGAIN:
-                // Whoever shares the descriptor has made it non-blocking.
+                // A process that shares the descriptor has made it non-blocking.
                 var polled = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
                 poll(&polled, 1, -1)
             case let code: return code
@@ -62,10 +75,10 @@ package enum Output {
         return getenv("TERM").map { String(cString: $0) } != "dumb"
     }
 
-    /// Whether colours are welcome: https://no-color.org.
+    /// Whether to print colours: https://no-color.org.
     package static var hasColours: Bool { getenv("NO_COLOR").map { $0.pointee == 0 } ?? true }
 
-    /// The width and height of the terminal.
+    /// The width and height of the terminal; 80 by 24 if they are unknown.
     package static var terminalSize: (columns: Int, rows: Int) {
         var size = winsize()
         guard ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0, size.ws_row > 0 else {
@@ -74,7 +87,7 @@ package enum Output {
         return (Int(size.ws_col), Int(size.ws_row))
     }
 
-    /// Sends standard error to a file from now on.
+    /// Redirects standard error to a file; nothing changes if the file cannot be opened.
     package static func redirectErrors(to path: String) {
         let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { return }

@@ -3,11 +3,11 @@ package import ServiceLifecycle
 import Synchronization
 package import ZooKeeper
 
-/// Runs an operation, after services that it needs, until it returns or a signal asks for the end.
+/// Runs an operation and the services that it needs, until the operation returns or a signal ends the program.
 ///
-/// A signal (see ``ProgramSignals``) cancels the operation; the services are stopped after it has ended.
+/// A signal (see ``ProgramSignals``) cancels the operation. The services are stopped after the operation has ended.
 ///
-/// - Throws: `CancellationError` after a signal; else the error of the operation or of a service.
+/// - Throws: `CancellationError` after a signal; otherwise the error of the operation or of a service.
 package func runProgram<Result: Sendable>(
     after services: [any Service] = [], logger: Logger = .program,
     operation: @escaping @Sendable () async throws -> Result
@@ -24,16 +24,16 @@ package func runProgram<Result: Sendable>(
     quiet.logLevel = max(logger.logLevel, .error)
     let group = ServiceGroup(configuration: .init(services: configurations, logger: quiet))
     do {
-        // Recipes that are given no logger take this one, with its level.
+        // Recipes that are created without a logger use this one, with its level.
         try await withLogger(logger) { _ in try await group.run() }
     } catch {
-        // What the operation says about itself is nearer to the cause.
+        // The operation's own error is closer to the cause than the group's.
         throw main.failure ?? error
     }
     return try main.result()
 }
 
-/// Runs an operation with a client that is connected, as ``runProgram(after:logger:operation:)`` does.
+/// Runs an operation with a connected client, as ``runProgram(after:logger:operation:)`` does.
 package func runProgram<Result: Sendable>(
     with options: ConnectionOptions,
     operation: @escaping @Sendable (ZooKeeperClient) async throws -> Result
@@ -44,26 +44,26 @@ package func runProgram<Result: Sendable>(
     }
 }
 
-/// Reports on standard error when the connection has been lost for two seconds, and when it is back.
+/// Reports on standard error if the connection has been lost for two seconds, and when it is restored.
 private func reportOutages(of client: ZooKeeperClient) async {
     let clock = SystemMonotonicClock()
     var isReported = false
     for await state in client.states where !state.isClosed {
         if state.isConnected {
-            if isReported { Output.note("zkrecipes: connected again") }
+            if isReported { Output.report("connected again") }
             isReported = false
         } else if !isReported {
             let isBack: Void? = try? await clock.run(until: clock.now + .seconds(2)) {
                 for await state in client.states where state.isConnected || state.isClosed { break }
             }
             guard isBack == nil, !Task.isCancelled else { continue }
-            Output.note("zkrecipes: the connection is lost, and no server answers; trying again")
+            Output.report("the connection is lost, and no server answers; trying again")
             isReported = true
         }
     }
 }
 
-/// Runs an operation with a client that is connected, as ``runProgram(after:logger:operation:)`` does.
+/// Runs an operation with a connected client, as ``runProgram(after:logger:operation:)`` does.
 package func runProgram<Result: Sendable>(
     at endpoint: Endpoint, operation: @escaping @Sendable (ZooKeeperClient) async throws -> Result
 ) async throws -> Result {
@@ -74,7 +74,7 @@ package func runProgram<Result: Sendable>(
     }
 }
 
-/// The part of a program that is not a service: it has a result.
+/// The main operation of a program, which has a result, as a service.
 private final class MainService<Result: Sendable>: Service {
     private let operation: @Sendable () async throws -> Result
     private let outcome = Mutex<Swift.Result<Result, any Error>?>(nil)
@@ -106,16 +106,19 @@ private final class MainService<Result: Sendable>: Service {
     }
 }
 
-/// Something that did not come in time.
+/// The error about an event that did not occur in time.
 package struct Overdue: Error, CustomStringConvertible {
     package var description: String
 
     package init(description: String) { self.description = description }
 }
 
-/// Runs an operation and gives it up after a time.
+/// Runs an operation with a timeout.
 ///
-/// - Throws: ``Overdue``, saying that it is not what it should be; the error of the operation.
+/// - Parameters:
+///   - limit: The timeout.
+///   - what: The expected state, for the error message: `not <what> within 10 s`.
+/// - Throws: ``Overdue`` after the timeout; the error of the operation.
 package func within<Result: Sendable>(
     _ limit: Duration, _ what: String, operation: @escaping @Sendable () async throws -> Result
 ) async throws -> Result {
@@ -126,12 +129,13 @@ package func within<Result: Sendable>(
     return result
 }
 
-/// The level of the program's log lines.
+/// The lowest level that is logged.
 private let programLogLevel = Mutex(Logger.Level.warning)
 
 extension Logger {
-    /// The program's own: warnings and worse unless told otherwise, on standard error, so that standard output has
-    /// results alone.
+    /// The program's logger, which writes to standard error, so that standard output contains only results.
+    ///
+    /// It logs warnings and above, unless `--log-level` sets another level.
     package static var program: Logger {
         var logger = Logger(label: "zkrecipes") { StreamLogHandler(label: $0, stream: LogLines()) }
         logger.logLevel = programLogLevel.withLock { $0 }
@@ -139,7 +143,7 @@ extension Logger {
     }
 }
 
-/// Log lines on standard error, escaped.
+/// Writes log lines to standard error, escaped.
 private struct LogLines: TextOutputStream {
     func write(_ text: String) { Output.note(text.hasSuffix("\n") ? String(text.dropLast()) : text) }
 }

@@ -1,19 +1,20 @@
 import Glibc
 import Synchronization
 
-/// The descriptors that the program was started with.
+/// The file descriptors that were open when the program started.
 package enum ProgramDescriptors {
     private static let found = Mutex<[Int32]>([])
 
-    /// Those from 3 on, in ascending order: they are for the commands that the program starts.
+    /// The inherited descriptors from 3 on, in ascending order, which the program passes on to the commands that it
+    /// runs.
     package static var inherited: [Int32] { found.withLock { $0 } }
 
-    /// Opens standard descriptors that are closed, and notes the others.
+    /// Opens standard descriptors that are closed, and records the other open descriptors.
     ///
-    /// Comes before everything that opens a descriptor: a socket of ours must not get the number of a standard one.
+    /// Call this before anything else opens a descriptor: a socket must not get the number of a standard descriptor.
     package static func prepare() {
         for number in STDIN_FILENO...STDERR_FILENO where fcntl(number, F_GETFD) < 0 {
-            // The lowest number that is free.
+            // `open` returns the lowest free number.
             guard open("/dev/null", O_RDWR) == number else { _exit(125) }
         }
         guard let folder = opendir("/proc/self/fd") else { return }

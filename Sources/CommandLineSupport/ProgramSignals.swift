@@ -3,20 +3,15 @@ package import ServiceLifecycle
 import Synchronization
 package import ZooKeeper
 
-/// The signals by which people and supervisors end, stop and continue the program.
+/// The signals with which users and supervisors end, stop and continue the program.
 ///
-/// SIGHUP, SIGINT and SIGQUIT do what SIGTERM does, unless they were ignored when the program was started, as below
-/// `nohup` or in the background of a shell script. A second one, a second later or more, ends the grace of commands.
+/// SIGHUP, SIGINT and SIGQUIT do the same as SIGTERM, unless they were ignored when the program was started, as with
+/// `nohup` or in the background of a shell script. A further signal, at least one second after the first, ends the
+/// grace of commands.
 package final class ProgramSignals: Sendable {
     package static let shared = ProgramSignals()
 
-    /// The exit statuses of programs that run until a signal, for a help text.
-    package static let statusHelp = """
-        Exit status: 0 after a signal, or when nobody reads the output any more; 1 a failure, such as no connection or \
-        output that could not be written; 64 an option or an argument is not valid.
-        """
-
-    /// The first signal that asked for the end.
+    /// The first signal that requested the end of the program.
     package let endSignal = OneShot<Int32>()
 
     private struct State {
@@ -27,21 +22,22 @@ package final class ProgramSignals: Sendable {
 
     private let state = Mutex(State())
 
-    /// Makes the signals wait for ``handle()``, in this thread and all that it starts.
+    /// Blocks the signals in this thread and in all threads that it starts, until ``handle()`` accepts them.
     ///
-    /// They are blocked and not caught, so that the commands' signals are what they were when the program was started.
+    /// The signals are blocked and not caught, so that commands inherit the signal handling that the program was
+    /// started with.
     package static func prepare() {
-        // Some parents ignore it; nobody could learn how a child has ended.
+        // Some parents ignore SIGCHLD; then the exit status of a child would be lost.
         signal(SIGCHLD, SIG_DFL)
         signal(SIGTERM, SIG_DFL)
         var blocked = expected
-        // Writing and reading fail instead of ending or stopping the program.
+        // With these blocked, writes and reads fail instead of ending or stopping the program.
         for number in [SIGPIPE, SIGTTIN, SIGTTOU] { sigaddset(&blocked, number) }
-        // Also unblocks what the parent had blocked.
+        // This also unblocks the signals that the parent had blocked.
         pthread_sigmask(SIG_SETMASK, &blocked, nil)
     }
 
-    /// Those that are not ignored.
+    /// The handled signals that were not ignored when the program was started.
     private static var expected: sigset_t {
         var set = sigset_t()
         sigemptyset(&set)
@@ -63,12 +59,12 @@ package final class ProgramSignals: Sendable {
         }
     }
 
-    /// Asks for the end of the program, as a signal does.
+    /// Requests the end of the program, as a signal does.
     package func requestEnd(_ number: Int32) {
         let now = SystemMonotonicClock().now
         let (isHandled, impatient) = state.withLock { state -> (Bool, [any SignalledProcess]) in
             defer { state.requested = state.requested ?? now }
-            // Some supervisors send it to the program and to its process group at once.
+            // Some supervisors send a signal to the program and to its process group at the same time.
             guard let first = state.requested, now - first >= .seconds(1) else { return (state.isHandled, []) }
             return (state.isHandled, Array(state.processes.values))
         }
@@ -77,13 +73,13 @@ package final class ProgramSignals: Sendable {
         for process in impatient { process.kill() }
     }
 
-    /// Asks for the end of the program because nobody reads its output any more.
+    /// Requests the end of the program because the reader of its output has gone.
     package func requestEndWithoutReader() {
         guard state.withLock({ $0.isHandled }) else { exit(EXIT_SUCCESS) }
         endSignal.set(SIGPIPE)
     }
 
-    /// Stops the commands and the program, until it is continued.
+    /// Stops the commands and the program, until the program is continued.
     private func stop() {
         let processes = state.withLock { Array($0.processes.values) }
         for process in processes { process.stop() }
@@ -98,13 +94,13 @@ package final class ProgramSignals: Sendable {
         pthread_sigmask(SIG_UNBLOCK, &set, nil)
         raise(number)
         pthread_sigmask(SIG_BLOCK, &set, nil)
-        // The first process of a container is not ended by default.
+        // The default action does not end the first process of a container.
         if number != SIGTSTP { exit(128 + number) }
     }
 
-    /// Starts a process that is stopped, continued and killed with the program, until ``forget(_:)``.
+    /// Starts a process that is stopped, continued and killed together with the program, until ``forget(_:)``.
     ///
-    /// A signal is handled before the start or after it, never in between, when it would miss the process.
+    /// A signal is handled either before or after the start, so that the process never misses it.
     package func start<Process: SignalledProcess, Failure: Error>(
         _ make: () throws(Failure) -> Process
     ) throws(Failure) -> Process {
@@ -119,14 +115,14 @@ package final class ProgramSignals: Sendable {
         state.withLock { $0.processes[ObjectIdentifier(process)] = nil }
     }
 
-    /// A service that returns when a signal asks for the end.
+    /// Returns a service that ends when a signal requests the end of the program.
     package func service() -> some Service {
         state.withLock { $0.isHandled = true }
         return EndRequest(signal: endSignal)
     }
 }
 
-/// A process that is stopped, continued and killed with the program.
+/// A process that is stopped, continued and killed together with the program.
 package protocol SignalledProcess: AnyObject, Sendable {
     func stop()
     func proceed()

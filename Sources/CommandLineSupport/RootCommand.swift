@@ -2,21 +2,21 @@ package import ArgumentParser
 import Glibc
 import ZooKeeper
 
-/// The root of a program's commands, which decides on the exit status and on what is printed about an error.
+/// The root of a program's commands, which determines the exit status and prints errors.
 package protocol RootCommand: AsyncParsableCommand {
-    /// Whether an error of the program's own libraries reports an invalid argument.
+    /// Whether an error of the libraries that this module does not know reports an invalid argument.
     static func isInvalidArgument(_ error: any Error) -> Bool
-    /// The lines that say more about an error than its description in one line does; `nil` if there are none.
+    /// The text about an error, in one or more lines; `nil` if the root command has no special text for it.
     static func lines(about error: any Error) -> String?
 }
 
 extension RootCommand {
     /// Runs the program.
     package static func start() -> Never {
-        // In this order and before anything else: it concerns all descriptors and all threads.
+        // In this order and first, because these calls concern all descriptors and all threads.
         ProgramDescriptors.prepare()
         ProgramSignals.prepare()
-        // Detached, because this thread never runs a task.
+        // Detached, because this thread only handles signals and never runs a task.
         Task.detached { await Glibc.exit(status()) }
         ProgramSignals.shared.handle()
     }
@@ -25,7 +25,7 @@ extension RootCommand {
 
     package static func isInvalidArgument(_ error: any Error) -> Bool { false }
 
-    /// Whether an error reports an invalid argument, also one that only the libraries have found.
+    /// Whether an error reports an invalid argument, including those that only the libraries can detect.
     package static func isRefusal(_ error: any Error) -> Bool {
         switch error {
         case is ValidationError: true
@@ -35,7 +35,9 @@ extension RootCommand {
         }
     }
 
-    /// Runs the command that the arguments name; returns the status to exit with.
+    /// Runs the command that the arguments select.
+    ///
+    /// - Returns: The exit status.
     private static func status() async -> Int32 {
         var command: any ParsableCommand
         do { command = try await asyncParseAsRoot() } catch { return Output.status(statusAfterParsing(error)) }
@@ -51,7 +53,7 @@ extension RootCommand {
         }
     }
 
-    /// Prints a refusal of the command line, or the help that was asked for.
+    /// Prints the error about an invalid command line, or the requested help.
     private static func statusAfterParsing(_ error: any Error) -> Int32 {
         let (text, code) = (fullMessage(for: error), exitCode(for: error))
         if code.isSuccess {
@@ -62,24 +64,35 @@ extension RootCommand {
         return code.rawValue
     }
 
+    /// Prints the error about an invalid command line.
+    ///
     /// - Parameters:
-    ///   - text: The message with usage and hints in lines of their own.
-    ///   - message: The part that may have the line breaks of an argument.
+    ///   - text: The whole text, with usage and hints in lines of their own.
+    ///   - message: The part of the text that may contain line breaks of an argument.
     private static func printRefusal(_ text: String, _ message: String) {
         let whole = text.replacing(message, with: Text.escaped(message), maxReplacements: 1)
         Output.note(lines: whole)
     }
 
+    /// The text about an error: what happened and what to do.
+    package static func explanation(of error: any Error) -> String {
+        if let lines = lines(about: error) { return lines }
+        return switch error {
+        case let error as ValidationError: Text.escaped(error.message)
+        case let error as ZooKeeperError: error.explanation
+        case is CancellationError: "interrupted"
+        default: Text.escaped("\(error)")
+        }
+    }
+
     private static func status(after error: any Error) -> Int32 {
         switch error {
         case let code as ExitCode: return code.rawValue
-        // The parser's own end: `--help` is a command that throws what it prints.
+        // The parser throws the help text that it prints.
         case _ where exitCode(for: error).isSuccess:
             Output.writeResult(fullMessage(for: error) + "\n")
             return EXIT_SUCCESS
-        case let error as ValidationError: Output.note("Error: \(error.message)")
-        case is CancellationError: Output.note("Error: interrupted")
-        default: Output.note(lines: "Error: \(lines(about: error) ?? Text.escaped("\(error)"))")
+        default: Output.report(lines: explanation(of: error))
         }
         return isRefusal(error) ? ExitCode.validationFailure.rawValue : ExitCode.failure.rawValue
     }

@@ -1,12 +1,12 @@
 import FoundationEssentials
 
 extension Text {
-    /// A value as one JSON object in one line, in which a terminal obeys and hides nothing.
+    /// Returns a value as one JSON object in one line, without characters that a terminal interprets or hides.
     package static func json(_ value: some Encodable) -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         guard let data = try? encoder.encode(value) else { return "{}" }
-        // The encoder escapes what JSON demands; other unsafe characters are only in strings, too.
+        // The encoder escapes what JSON requires. Other unsafe characters also occur only in strings.
         return String(decoding: data, as: UTF8.self).unicodeScalars.reduce(into: "") { result, scalar in
             guard isUnsafe(scalar) else { return result.unicodeScalars.append(scalar) }
             for unit in String(scalar).utf16 {

@@ -1,24 +1,25 @@
 import ZooKeeper
 
-/// Numbers, times and foreign text as people read them, without Foundation.
+/// Formatting of numbers, durations and text from other sources, without Foundation.
 package enum Text {
-    /// The text with every character written out that a terminal obeys or hides: `\n`, `\u{1b}`.
+    /// Escapes every character that a terminal interprets or hides, such as `\n` and `\u{1b}`.
     ///
-    /// Names, notes and errors come from znodes that anybody may have written. Controls (C0 and C1), line and paragraph
-    /// separators, and format characters are written out, among them those that turn the direction of writing.
+    /// Names, notes and errors come from znodes that other programs may have written. Control characters (C0 and C1),
+    /// line and paragraph separators, and format characters are escaped, including those that change the direction of
+    /// text.
     package static func escaped(_ text: String) -> String { EscapedText.escaped(text) }
 
-    /// Whether a terminal would do something else with a character than show it.
+    /// Whether a terminal interprets or hides a character instead of showing it.
     package static func isUnsafe(_ scalar: Unicode.Scalar) -> Bool { EscapedText.isUnsafe(scalar) }
 
-    /// The text in quotation marks, escaped.
+    /// Returns the text in quotation marks, escaped and shortened to 100 characters if it is longer than 120.
     package static func quoted(_ text: String) -> String {
         let shown = escaped(text)
         guard shown.unicodeScalars.count > 120 else { return "\"\(shown)\"" }
         return "\"\(String(shown.unicodeScalars.prefix(100)))...\" (\(text.utf8.count) bytes)"
     }
 
-    /// A number with a fixed count of decimals, rounded.
+    /// Returns a number with a fixed number of decimals, rounded.
     package static func fixed(_ value: Double, _ places: Int) -> String {
         guard value.isFinite, abs(value) < 1e15 else { return "\(value)" }
         let scale = (0..<places).reduce(1.0) { product, _ in product * 10 }
@@ -30,36 +31,38 @@ package enum Text {
         return "\(sign)\(whole).\(String(repeating: "0", count: places - digits.count))\(digits)"
     }
 
-    /// A whole number with its thousands apart.
+    /// Returns a whole number with commas between thousands.
     package static func grouped(_ number: Int) -> String {
         var digits = Array(String(number.magnitude))
         for index in stride(from: digits.count - 3, to: 0, by: -3) { digits.insert(",", at: index) }
         return (number < 0 ? "-" : "") + String(digits)
     }
 
-    /// A time in milliseconds below a second, in seconds above.
+    /// Returns a duration in milliseconds if it is below one second, otherwise in seconds.
     package static func time(_ duration: Duration) -> String {
         let seconds = duration / .seconds(1)
         return abs(seconds) < 1 ? "\(fixed(seconds * 1000, 1)) ms" : "\(fixed(seconds, 2)) s"
     }
 
-    /// A time in seconds, with decimals only where they say something.
+    /// Returns a duration in seconds, with one decimal if it is not a whole number of seconds.
     package static func seconds(_ duration: Duration) -> String {
         let seconds = duration / .seconds(1)
         return "\(seconds == seconds.rounded() ? fixed(seconds, 0) : fixed(seconds, 1)) s"
     }
 
-    /// The text with spaces after it.
+    /// Returns the text with spaces after it, up to a width.
     package static func left(_ text: String, _ width: Int) -> String {
         text + String(repeating: " ", count: max(0, width - text.count))
     }
 
-    /// The text with spaces in front of it.
+    /// Returns the text with spaces in front of it, up to a width.
     package static func right(_ text: String, _ width: Int) -> String {
         String(repeating: " ", count: max(0, width - text.count)) + text
     }
 
-    /// Lines with columns below one another, escaped; the first row is the heading.
+    /// Returns the lines of a table with aligned columns, escaped.
+    ///
+    /// The first row is the heading.
     package static func table(_ rows: [[String]], rightAligned: Set<Int> = []) -> [String] {
         let rows = rows.map { $0.map(escaped) }
         let count = rows.map(\.count).max() ?? 0

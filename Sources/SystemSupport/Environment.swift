@@ -1,13 +1,13 @@
 import Glibc
 
-/// Calls `body` with the strings as C has them: an array of pointers that ends with a null pointer.
+/// Calls `body` with C strings: an array of pointers that ends with a null pointer.
 package func withCStrings<Result>(_ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Result) -> Result {
     let copies = strings.map { strdup($0) }
     defer { for copy in copies { free(copy) } }
     return body(copies + [nil])
 }
 
-/// The environment of this process.
+/// Returns the environment of this process.
 package func inheritedEnvironment() -> [String: String] {
     var variables: [String: String] = [:]
     var entry = environ
@@ -19,14 +19,14 @@ package func inheritedEnvironment() -> [String: String] {
     return variables
 }
 
-/// The path of a program that was built and installed together with the running one, in the same folder.
+/// Returns the path of a program in the same folder as the running one.
 package func siblingProgram(_ name: String) -> String {
     let own = linkTarget(of: "/proc/self/exe")
     let folder = own.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
     return "\(folder)/\(name)"
 }
 
-/// What a symbolic link points to; empty when it cannot be read.
+/// Returns the target of a symbolic link, or an empty string if it cannot be read.
 package func linkTarget(of path: String) -> String {
     var target = [CChar](repeating: 0, count: Int(PATH_MAX))
     let count = readlink(path, &target, target.count)

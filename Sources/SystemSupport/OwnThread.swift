@@ -1,8 +1,10 @@
 import Glibc
 
-/// Runs `body` on a thread of its own, for work that blocks and must not hold a thread of the concurrency pool.
+/// Runs `body` on a new thread, for work that blocks and must not occupy a thread of the concurrency pool.
+///
+/// - Parameter stackSize: The size of the thread's stack in bytes. Default: 512 KiB.
 package func detachThread(stackSize: Int = 512 * 1024, _ body: @escaping @Sendable () -> Void) {
-    // Not made with `init()`: whose that is depends on the files that the compiler takes together.
+    // Not created with `init()`: which module provides that depends on the files that are compiled together.
     let attributes = UnsafeMutablePointer<pthread_attr_t>.allocate(capacity: 1)
     pthread_attr_init(attributes)
     defer {
@@ -19,12 +21,15 @@ package func detachThread(stackSize: Int = 512 * 1024, _ body: @escaping @Sendab
             Unmanaged<ThreadBody>.fromOpaque(argument!).takeRetainedValue().run()
             return nil
         }, box.toOpaque())
-    precondition(code == 0, "no thread could be made: \(String(cString: strerror(code)))")
+    precondition(code == 0, "cannot create a thread: \(String(cString: strerror(code)))")
 }
 
-/// Runs blocking work on a thread of its own and returns what it returned.
+/// Runs blocking work on a new thread and returns its result.
 ///
-/// Cancellation does not interrupt it.
+/// Cancellation does not interrupt the work.
+///
+/// - Parameter stackSize: The size of the thread's stack in bytes. Default: 512 KiB.
+/// - Throws: The error of `body`.
 package func onOwnThread<Result: Sendable>(
     stackSize: Int = 512 * 1024, _ body: @escaping @Sendable () throws -> Result
 ) async throws -> Result {

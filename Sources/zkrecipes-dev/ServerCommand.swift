@@ -5,34 +5,39 @@ import ZooKeeperTestKit
 struct ServerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "server",
-        abstract: "Runs a development server or ensemble until it is interrupted.",
+        abstract: "Runs a development server or ensemble until a signal.",
         discussion: """
-            The first line is the connection string. The servers listen on loopback only and keep their data in memory \
-            or a temporary folder; both end with this process, however it ends. Not for production.
+            The first line of the output is the connection string. The servers listen on loopback only. They keep \
+            their data in memory or in a temporary folder, and end when this process ends for any reason. Do not use \
+            them in production. \(HelpText.signals)
 
-            Exit status: 0 interrupted; 1 a server did not start, as when its port is in use, or has ended by itself; 64 \
-            an option is not valid.
+            \(HelpText.example("zkrecipes server --members 3 --port 2181 --tick 500ms"))
+
+            \(HelpText.exitStatus([
+                "0": "a signal ended the program",
+                "1": "a server did not start, as when its port is in use, or it ended",
+                "64": "invalid option",
+            ]))
             """)
 
-    @Option(parsing: .unconditional, help: "How many members: 1, 3 or 5.", transform: members)
+    @Option(parsing: .unconditional, help: "The number of members: 1, 3 or 5.", transform: members)
     var members = 1
 
     @Option(
         parsing: .unconditional,
-        help: "The port of the first member, the others' follow; without it ports that are free.",
+        help: "The port of the first member; the others use the next ports. (default: free ports)",
         transform: number(1...65_535))
     var port: Int?
 
     @Option(
-        parsing: .unconditional,
-        help: ArgumentHelp("The server's tick; sessions may be from 2 ticks to 10 minutes.", valueName: "seconds"),
-        transform: number(0.05...60, "seconds"))
-    var tick = 0.5
+        "The tick of the servers; session timeouts are from 2 ticks to 10m.",
+        in: .milliseconds(50)...(.minutes(1)))
+    var tick = DurationArgument.milliseconds(500)
 
     func validate() throws {
         guard let port, port + members - 1 > 65_535 else { return }
         throw ValidationError(
-            "--port is \(port); with \(members) members it must be from 1 to \(65_535 - members + 1).")
+            "--port is \(port); with \(members) members it must be from 1 to \(65_535 - members + 1)")
     }
 
     private static func members(_ argument: String) throws -> Int {
@@ -45,7 +50,7 @@ struct ServerCommand: AsyncParsableCommand {
     func run() async throws {
         var configuration = TestServerConfiguration()
         configuration.port = port
-        configuration.tickTime = .seconds(tick)
+        configuration.tickTime = tick.duration
         let (settings, members) = (configuration, members)
         do {
             try await runProgram {
@@ -58,15 +63,15 @@ struct ServerCommand: AsyncParsableCommand {
                 }
             }
         } catch is CancellationError {
-            // Interrupted, which is how it ends.
+            // A signal is the normal end.
         }
     }
 }
 
-/// Says where the servers are, and waits for the interruption.
+/// Prints the connection string and waits for a signal.
 private func hold(_ connectionString: String) async throws {
     Output.line(connectionString)
-    Output.note("Running; interrupt to stop.")
+    Output.report("the servers run until this program is interrupted")
     let (forever, continuation) = AsyncStream.makeStream(of: Never.self)
     for await _ in forever {}
     continuation.finish()

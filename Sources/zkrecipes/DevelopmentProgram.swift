@@ -1,15 +1,17 @@
 import ArgumentParser
+import CommandLineSupport
 import Glibc
 import SystemSupport
 
-/// `zkrecipes-dev`, which has the commands that start servers: a host of production does not need it.
+/// The program `zkrecipes-dev` with the commands that start servers, which production hosts do not need.
 enum DevelopmentProgram {
     static let name = "zkrecipes-dev"
 
-    /// Becomes that program if the arguments name one of its commands.
+    /// Replaces this process by that program if the arguments select one of its commands.
     ///
-    /// Comes before this program changes anything that the other would inherit. Returns if the program is not there and cannot
-    /// be built: `swift run zkrecipes demo` has built this program alone, and a dependency would link the other one into it.
+    /// Call this before this program changes anything that the other one would inherit. It builds a missing program,
+    /// because `swift run zkrecipes demo` builds only this one, and a dependency would link the other one into it. It
+    /// returns if the program is missing and cannot be built.
     static func takeOver() {
         let words = CommandLine.arguments
         let commands = [DemoCommand.configuration, ServerCommand.configuration]
@@ -21,9 +23,12 @@ enum DevelopmentProgram {
         replaceProcess(program, [program])
     }
 
-    /// Returns only if there is no such program.
+    /// Replaces this process by a program; returns only if that fails.
     ///
-    /// - Parameter words: What comes before this program's own arguments, which are passed on byte for byte.
+    /// - Parameters:
+    ///   - path: The path of the program.
+    ///   - words: The first words of the command line, before this program's arguments, which are passed on byte for
+    ///     byte.
     private static func replaceProcess(_ path: String, _ words: [String]) {
         withCStrings(words) { words in
             let own = (1..<Int(CommandLine.argc)).map { CommandLine.unsafeArgv[$0] }
@@ -32,13 +37,15 @@ enum DevelopmentProgram {
     }
 }
 
-/// A folder `.build` in which SwiftPM has built this program.
+/// A folder `.build` in which SwiftPM built this program.
 private struct Checkout {
-    /// Builds the missing program and becomes it; `$0` is its path.
+    /// A shell script that builds the missing program and runs it; `$0` is its path.
     var script: String
 
-    /// - Parameter program: `PACKAGE/.build/.../TRIPLE/CONFIGURATION/PROGRAM`. Any other folder is left alone: building would
-    ///   run the code of its `Package.swift`.
+    /// Finds the checkout of a program.
+    ///
+    /// - Parameter program: `PACKAGE/.build/.../TRIPLE/CONFIGURATION/PROGRAM`. The result is `nil` for other folders,
+    ///   because building would run the code of their `Package.swift`.
     init?(of program: String) {
         let parts = program.split(separator: "/").map(String.init)
         guard let build = parts.lastIndex(of: ".build"), parts.count >= build + 4 else { return nil }
@@ -48,10 +55,10 @@ private struct Checkout {
         script = """
             [ -e /dev/fd/2 ] || exec 2>/dev/null
             if ! command -v swift >/dev/null; then
-                echo "zkrecipes: this command needs $0, and there is no swift to build it" >&2
+                printf '%s\\n' "zkrecipes: this command needs $0, and swift is not installed to build it" >&2
                 exit 1
             fi
-            echo 'zkrecipes: building zkrecipes-dev, which has this command' >&2
+            printf '%s\\n' 'zkrecipes: building zkrecipes-dev, which contains this command' >&2
             swift build --package-path \(package) --scratch-path \(scratch) -c \(configuration) \
                 --product zkrecipes-dev >&2 &
             trap 'kill $!' HUP INT TERM
@@ -66,10 +73,10 @@ private struct Checkout {
     }
 }
 
-/// A command that is in another program, which is not there.
+/// The error if a command is part of the other program, which is missing.
 private struct MissingProgram: Error, CustomStringConvertible {
     let description =
-        "this command needs \(siblingProgram(DevelopmentProgram.name)), which is not there: build it with "
+        "this command needs \(siblingProgram(DevelopmentProgram.name)), which does not exist: build it with "
         + "`swift build -c release --product \(DevelopmentProgram.name)`, and copy it into the same folder"
 }
 
@@ -81,25 +88,34 @@ extension DevelopmentCommand {
         CommandConfiguration(
             commandName: name, abstract: abstract,
             discussion: """
-                A command of \(DevelopmentProgram.name), a program in the same folder, which \
-                `swift build --product \(DevelopmentProgram.name)` builds. `zkrecipes \(name) --help` lists its options.
+                This command is part of \(DevelopmentProgram.name), a separate program in the same folder. Build it \
+                with `swift build --product \(DevelopmentProgram.name)`; then `zkrecipes \(name) --help` lists the \
+                options.
+
+                \(HelpText.example("zkrecipes \(name)"))
+
+                \(HelpText.exitStatus([
+                    "0": "success",
+                    "1": "failure, such as a missing \(DevelopmentProgram.name)",
+                    "64": "invalid option",
+                ]))
                 """)
     }
 
-    /// Runs only if the other program could not be started.
+    /// Reports that the other program could not be started.
     func run() throws { throw MissingProgram() }
 }
 
 struct DemoCommand: DevelopmentCommand {
     static let configuration = describe(
-        "demo", "Shows processors that pause for a task, on a real server, and checks that they did.")
+        "demo", "Runs processors that pause for a task, and checks their logs.")
 
     @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
 }
 
 struct ServerCommand: DevelopmentCommand {
     static let configuration = describe(
-        "server", "Runs a development server or ensemble until it is interrupted.")
+        "server", "Runs a development server or ensemble until a signal.")
 
     @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
 }

@@ -15,13 +15,20 @@ enum Program {
 struct ZKRecipes: RootCommand {
     static let configuration = CommandConfiguration(
         commandName: "zkrecipes",
-        abstract: "Runs tasks alone among processors that pause for them, over ZooKeeper.",
+        abstract: "Runs commands under locks, windows and schedules that are coordinated by ZooKeeper.",
         discussion: """
-            Text from znodes is printed with control characters escaped, such as \\n and \\u{1b}.
+            Durations are written as 10s, 500ms, 2m, 1h or 1d; a bare number is in seconds. Text from znodes is \
+            printed with control characters escaped, such as \\n and \\u{1b}.
 
-            Exit status of every command: 0 success; 1 the command failed, or there is nothing at the path; 64 an option, \
-            an argument or a setting is not valid. Commands that run another command have more, listed in their help; \
-            `exclusive run` and `lock` exit with 125 in place of 1.
+            \(HelpText.example("zkrecipes lock /locks/nightly --connect zk1:2181,zk2:2181 -- ./nightly.sh"))
+
+            \(HelpText.exitStatus([
+                "0": "success",
+                "1": "failure, such as no connection, or nothing exists at the path",
+                "64": "invalid option, argument or setting",
+                "120-127": "`lock`, `exclusive run` and `schedule run`: see their help",
+                "other": "`lock` and `exclusive run`: the status of the command that they ran",
+            ]))
             """,
         subcommands: [
             DemoCommand.self, ServerCommand.self, ExclusiveCommand.self, LockCommand.self, LeaderCommand.self,
@@ -29,5 +36,10 @@ struct ZKRecipes: RootCommand {
         ]
     )
 
+    /// Replaces the parser's `Error` in front of messages.
+    static var _errorLabel: String { Output.programName }
+
     static func isInvalidArgument(_ error: any Error) -> Bool { (error as? RecipeError)?.code == .invalidArgument }
+
+    static func lines(about error: any Error) -> String? { (error as? RecipeError)?.explanation }
 }

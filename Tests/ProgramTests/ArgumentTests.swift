@@ -47,27 +47,27 @@ import ZooKeeperRecipes
         values.map { Refusal(command + [option, $0] + after, $0, rule) }
     }
 
-    private static let oddTimes = ["-1", "nan", "inf", "-inf", "1e300", "", "10s", "0,5"]
+    private static let oddTimes = ["-1", "nan", "inf", "-inf", "1e300", "", "10x", "0,5", "1m30s", "5 s", "."]
     private static let oddNumbers = ["-1", "1.5", "99999999999999999999", "", "one"]
 
     private static let times: [Refusal] =
-        refused(lock, "--wait", oddTimes, "from 0 to 86400, in seconds", after: ["--", "true"])
-        + refused(lock, "--grace", oddTimes, "from 0 to 86400", after: ["--", "true"])
-        + refused(lock, "--session-timeout", oddTimes + ["0"], "from 0.1 to 3600", after: ["--", "true"])
-        + refused(lock, "--connect-timeout", oddTimes + ["0"], "from 0.001 to 86400", after: ["--", "true"])
-        + refused(window, "--abort-after", oddTimes, "from 0 to 86400", after: ["--", "true"])
-        + refused(window, "--proceed-after", oddTimes, "from 0 to 86400", after: ["--", "true"])
-        + refused(window, "--grace", oddTimes, "from 0 to 86400", after: ["--", "true"])
-        + refused(leader, "--act-every", oddTimes + ["0"], "from 0.001 to 86400")
-        + refused(leader, "--takeover-delay", oddTimes, "from 0 to 86400")
-        + refused(group, "--act-every", oddTimes + ["0"], "from 0.001 to 86400")
-        + refused(group, "--departure-delay", oddTimes, "from 0 to 86400")
-        + refused(group, "--settle-time", oddTimes, "from 0 to 86400")
-        + refused(["server"], "--tick", oddTimes + ["0"], "from 0.05 to 60")
-        + refused(["demo"], "--task-seconds", oddTimes + ["0"], "from 0.05 to 3600")
-        + refused(["demo"], "--session-timeout", oddTimes + ["0"], "from 1 to 600")
-        + refused(["demo"], "--resume-delay", oddTimes, "from 0 to 600")
-        + refused(["demo"], "--connect-timeout", oddTimes + ["0"], "from 0.001 to 86400")
+        refused(lock, "--wait", oddTimes, "from 0s to 1d; the units are", after: ["--", "true"])
+        + refused(lock, "--grace", oddTimes, "from 0s to 1d", after: ["--", "true"])
+        + refused(lock, "--session-timeout", oddTimes + ["0"], "from 100ms to 1h", after: ["--", "true"])
+        + refused(lock, "--connect-timeout", oddTimes + ["0"], "from 1ms to 1d", after: ["--", "true"])
+        + refused(window, "--abort-after", oddTimes, "from 0s to 1d", after: ["--", "true"])
+        + refused(window, "--proceed-after", oddTimes, "from 0s to 1d", after: ["--", "true"])
+        + refused(window, "--grace", oddTimes, "from 0s to 1d", after: ["--", "true"])
+        + refused(leader, "--act-every", oddTimes + ["0"], "from 1ms to 1d")
+        + refused(leader, "--takeover-delay", oddTimes, "from 0s to 1d")
+        + refused(group, "--act-every", oddTimes + ["0"], "from 1ms to 1d")
+        + refused(group, "--departure-delay", oddTimes, "from 0s to 1d")
+        + refused(group, "--settle-time", oddTimes, "from 0s to 1d")
+        + refused(["server"], "--tick", oddTimes + ["0"], "from 50ms to 1m")
+        + refused(["demo"], "--task-duration", oddTimes + ["0"], "from 50ms to 1h")
+        + refused(["demo"], "--session-timeout", oddTimes + ["0"], "from 1s to 10m")
+        + refused(["demo"], "--resume-delay", oddTimes, "from 0s to 10m")
+        + refused(["demo"], "--connect-timeout", oddTimes + ["0"], "from 1ms to 1d")
 
     private static let numbers: [Refusal] =
         refused(leader, "--priority", oddNumbers, "a whole number from 0 to 1000000")
@@ -85,8 +85,8 @@ import ZooKeeperRecipes
 
     /// Paths, what is wrong with them, and what would be right.
     private static let oddPaths = [
-        ("", "an empty path", "/"), ("/", "is the root", "/"), ("/orders/", "a trailing slash", "be /orders."),
-        ("orders", "no slash", "be /orders."), ("/a//b", "an empty part", "be /a/b."), ("/a/../b", "\"..\"", "/"),
+        ("", "an empty path", "/"), ("/", "is the root", "/"), ("/orders/", "a trailing slash", "as /orders"),
+        ("orders", "no slash", "as /orders"), ("/a//b", "an empty part", "as /a/b"), ("/a/../b", "\"..\"", "/"),
         ("/a\nb", "a control character", "/"), ("/a\u{9b}b", "U+9b", "/"), ("/a\u{1f600}", "U+1f600", "/"),
     ]
 
@@ -142,8 +142,11 @@ import ZooKeeperRecipes
         (["lock", "/l", "--log-level", "loud", "--", "true"], "loud", "warning"), (["lock", "/l"], "command", "--"),
         (["lock", "/l", "--", ""], "command", "--"),
         (["partitions", "run", "/g", "--node", "n"], "--partitions", "--from"),
-        (["partitions", "run", "/g", "--node", "n", "--partitions", "p", "--from", "/p"], "--partitions", "give one"),
-        (["exclusive", "run", "/b", "--wait", "--abort-after", "1", "--", "true"], "--wait", "Give one"),
+        (
+            ["partitions", "run", "/g", "--node", "n", "--partitions", "p", "--from", "/p"], "--partitions",
+            "use one of them"
+        ),
+        (["exclusive", "run", "/b", "--wait", "--abort-after", "1", "--", "true"], "--wait", "use one of them"),
         (["demo", "--windows", "0"], "--windows", "--fault"),
     ])
     func `arguments that do not fit are refused`(arguments: [String], input: String, rule: String) {
@@ -157,9 +160,31 @@ import ZooKeeperRecipes
             ["leader", "run", "/l", "--id", "caf\u{e9}-1", "--priority", "3", "--act-every", "0.01"],
             ["partitions", "run", "/g", "--node", "n", "--partitions", "a,b", "--weight", "0.5", "--capacity", "0"],
             ["partitions", "cordon", "/g", "web 1"], ["server", "--port", "65535"],
-            ["demo", "--windows", "0", "--fault"],
+            ["demo", "--windows", "0", "--fault"], ["server", "--tick", "500ms"],
+            ["lock", "/l", "--wait", "1m", "--grace", "500ms", "--session-timeout", "10", "--", "true"],
         ]
         for command in commands { _ = try Self.root(of: command).parseAsRoot(command) }
+    }
+
+    private static let durations: [(String, Duration, String)] = [
+        ("10s", .seconds(10), "10s"), ("10", .seconds(10), "10s"), ("0.5", .milliseconds(500), "500ms"),
+        ("500ms", .milliseconds(500), "500ms"), ("0", .zero, "0s"), ("0ms", .zero, "0s"), ("2m", .seconds(120), "2m"),
+        ("90s", .seconds(90), "90s"), ("1.5h", .seconds(5400), "90m"), ("36h", .seconds(129_600), "36h"),
+        ("7d", .seconds(604_800), "7d"), ("250us", .microseconds(250), "250us"), ("7ns", .nanoseconds(7), "7ns"),
+    ]
+
+    @Test(arguments: durations)
+    private func `a duration is read with its unit, and a bare number as seconds`(
+        text: String, duration: Duration, description: String
+    ) throws {
+        let argument = try #require(DurationArgument(argument: text))
+        #expect(argument.duration == duration && argument.description == description)
+        #expect(DurationArgument(argument: description) == argument)
+    }
+
+    @Test(arguments: ["", "s", "-1s", "+1s", "1e3", "0x10", "1S", "10 s", "1.2.3s", "\u{661}s", "1000000d"])
+    func `a text that is no duration is not read as one`(text: String) {
+        #expect(DurationArgument(argument: text) == nil)
     }
 
     @Test func `an argument that only the library finds wrong is refused alike`() {
@@ -176,13 +201,24 @@ import ZooKeeperRecipes
         return all.isEmpty ? [command] : all.flatMap(commands)
     }
 
+    @Test func `the help of each duration shows its default or what happens without it`() {
+        let all = ZKRecipes.configuration.subcommands + ZKRecipesDev.configuration.subcommands
+        for command in all.filter({ !($0 is any DevelopmentCommand.Type) }).flatMap(Self.commands) {
+            let words = ZKRecipes.helpMessage(for: command).split(whereSeparator: \.isWhitespace).joined(separator: " ")
+            #expect(!words.contains("<seconds>"), "\(command)")
+            guard words.contains("--session-timeout <duration>") else { continue }
+            #expect(words.contains(/--session-timeout <duration> [^()]+\(default: \d+s\)/), "\(command)")
+        }
+    }
+
     @Test func `the help of each command tells its exit statuses`() {
         let all = ZKRecipes.configuration.subcommands + ZKRecipesDev.configuration.subcommands
         let groups = all.filter { $0.configuration.shouldDisplay && !($0 is any DevelopmentCommand.Type) }
         for command in groups.flatMap(Self.commands) {
             let words = ZKRecipes.helpMessage(for: command).split(whereSeparator: \.isWhitespace).joined(separator: " ")
             #expect(words.contains("Exit status"), "\(command)")
-            #expect(words.contains(/64 an\b.* is not valid/), "\(command)")
+            #expect(words.contains(/64 invalid option\b/), "\(command)")
+            #expect(words.contains("Example: zkrecipes"), "\(command)")
         }
         #expect(ZKRecipes.helpMessage().contains("64"))
     }

@@ -22,7 +22,7 @@ import ZooKeeperRecipes
     func `a partition id that cannot be a znode's name is refused at once`(id: String) throws {
         let refused = try #require(refusal("run", "/g", "--node", "web1", "--partitions", "a,\(id)"))
         #expect(refused.status == 64)
-        #expect(refused.message.contains("--partitions has the id \""))
+        #expect(refused.message.contains("--partitions: the name \""))
         #expect(refused.message.utf8.count < 400)
     }
 
@@ -32,7 +32,7 @@ import ZooKeeperRecipes
         #expect(run.status == 64 && run.message.contains("--node"))
         for command in ["cordon", "uncordon"] {
             let refused = try #require(refusal(command, "/g", name))
-            #expect(refused.status == 64 && refused.message.contains("right would be"))
+            #expect(refused.status == 64 && refused.message.contains("use a name such as"))
         }
     }
 

@@ -34,7 +34,7 @@ import Testing
         #expect(crashed.lines[2].contains("by operator since"))
         #expect(crashed.json.contains(#""crashedWindows":[{"#))
         let next = report(.paused, isWindowWanted: true, isAfterCrash: true)
-        #expect(next.lines[0].contains("a window waits, because one before it crashed"))
+        #expect(next.lines[0].contains("a window waits, because the previous window crashed"))
         #expect(report(.paused, isWindowWanted: true).lines[0].contains("a window is open"))
     }
 

@@ -1,14 +1,14 @@
-// Starts a command below a guard: a process that ends the command when the process that asked for it dies.
+// Starts a command with a guard: a process that ends the command if the calling process dies.
 //
-// The guard is forked from the calling process, adopts what the command leaves behind, and starts the command itself.
-// It watches a socket whose other end only the caller has: if the caller dies, by SIGKILL too, the socket is closed and
-// the guard kills the command and its descendants. If the guard dies, the kernel kills the command.
+// The guard is forked from the calling process, becomes the parent of orphaned descendants, and starts the command
+// itself. It watches a socket whose other end only the caller has. If the caller dies, even by SIGKILL, the socket is
+// closed, and the guard kills the command and its descendants. If the guard dies, the kernel kills the command.
 //
-// What the command runs under, such as a lock, is held until a deadline that the caller moves again and again. If the caller
-// does not move it in time, because it is stopped or frozen, the guard ends the command by the deadline.
+// The grant of the command, such as a lock, is valid until a deadline that the caller extends repeatedly. If the caller
+// does not extend it in time, because it is stopped or frozen, the guard ends the command at the deadline.
 //
-// This is C because the code runs between fork and exec in a process that had several threads: it must not allocate and
-// must not take a lock, which Swift code cannot promise.
+// This is C because the code runs between fork and exec in a process that had several threads: it must not allocate
+// memory and must not take a lock, which Swift code cannot guarantee.
 
 #ifndef COMMAND_GUARD_H
 #define COMMAND_GUARD_H
@@ -16,30 +16,31 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-// What was started.
+// A started command.
 typedef struct {
     pid_t guard;
-    // Orders are written to it, one CommandOrder each; reports are read from it. Closing it kills the command.
+    // The socket for sending orders, one CommandOrder each, and receiving reports. Closing it kills the command.
     int channel;
-    // Where checkpoints are read, without blocking; -1 for none.
+    // The non-blocking descriptor for reading checkpoints; -1 for none.
     int checkpoints;
 } GuardedCommand;
 
 enum {
-    // SIGTERM, and SIGKILL after the grace.
+    // Sends SIGTERM, and SIGKILL after the grace.
     CommandOrderTerminate = 'T',
     CommandOrderKill = 'K',
     CommandOrderStop = 'S',
     CommandOrderContinue = 'C',
-    // Moves the deadline.
+    // Sets the deadline.
     CommandOrderDeadline = 'D',
 };
 
-// Until when the command may run, in nanoseconds of CLOCK_BOOTTIME, which also counts while the machine is suspended.
+// The instants at which the guard ends the command, in nanoseconds of CLOCK_BOOTTIME, which also counts during a
+// suspend.
 typedef struct {
-    // SIGTERM.
+    // The instant of SIGTERM.
     int64_t terminate;
-    // SIGKILL, also during a grace that would last longer.
+    // The instant of SIGKILL, which also ends a grace that would last longer.
     int64_t kill;
 } CommandDeadline;
 
@@ -49,13 +50,13 @@ typedef struct {
 } CommandOrder;
 
 enum {
-    // The value is the command's process id.
+    // The value is the process ID of the command.
     CommandReportStarted,
-    // The command could not be started; the value is the error's number.
+    // The command could not be started; the value is the error number.
     CommandReportRefused,
-    // The command has reached its deadline: the guard ends it.
+    // The command has reached its deadline, and the guard ends it.
     CommandReportDeadline,
-    // The value is the status as waitpid has it. The last report.
+    // The command has ended; the value is the status of waitpid. This is the last report.
     CommandReportEnded,
 };
 
@@ -64,13 +65,13 @@ typedef struct {
     int32_t value;
 } CommandReport;
 
-// Starts a command. Returns 0 or the error's number.
+// Starts a command. Returns 0 or the error number.
 //
 // arguments: The command's name and its arguments; the last pointer is NULL.
-// variables: Changes of the environment, "NAME=value" to set and "NAME" to remove; the last pointer is NULL.
-// inherited: The descriptors from 3 on that the command keeps, in ascending order.
-// checkpointNumber: The number of the descriptor, 3 to 9, to which the command writes its checkpoints; 0 for none.
-// grace: The nanoseconds from SIGTERM to SIGKILL.
+// variables: Changes of the environment: "NAME=value" sets a variable, "NAME" removes it; the last pointer is NULL.
+// inherited: The descriptors from 3 on that the command inherits, in ascending order.
+// checkpointNumber: The descriptor, 3 to 9, to which the command writes checkpoints; 0 for none.
+// grace: The time from SIGTERM to SIGKILL in nanoseconds.
 // deadline: The first deadline.
 int startGuardedCommand(char *const *arguments, char *const *variables, const int *inherited, int inheritedCount,
                         int checkpointNumber, int64_t grace, CommandDeadline deadline, GuardedCommand *command);

@@ -2,11 +2,11 @@ import CommandLineSupport
 import Synchronization
 import ZooKeeper
 
-/// What the demo shows: the story so far, and how everybody stands now.
+/// The output of the demo: a log of events, and the current state of all processors.
 ///
-/// On a terminal the story scrolls and the standing is redrawn below it; elsewhere there is the story alone.
+/// On a terminal, the log scrolls and the current state is redrawn below it. Otherwise, only the log is printed.
 final class DemoBoard: Sendable {
-    /// One processor, as it is shown.
+    /// The displayed state of one processor.
     struct Line: Sendable {
         var name: String
         var pid: Int32
@@ -30,9 +30,11 @@ final class DemoBoard: Sendable {
     private let began: MonotonicInstant
     private let state = Mutex(State())
 
+    /// Creates the output.
+    ///
     /// - Parameters:
-    ///   - rate: The events a second that make a full bar.
-    ///   - isSilent: Whether nothing is shown at all, for machines.
+    ///   - rate: The events per second of a full bar.
+    ///   - isSilent: Whether nothing is printed, as with `--json`.
     init(rate: Int, isSilent: Bool) {
         self.rate = rate
         self.isSilent = isSilent
@@ -40,24 +42,24 @@ final class DemoBoard: Sendable {
         began = clock.now
     }
 
-    // MARK: What happens
+    // MARK: Log and states
 
-    /// Adds a line to the story.
+    /// Adds a line with the time to the log.
     func tell(_ text: String) {
         let time = Text.right(Text.fixed((clock.now - began) / .seconds(1), 1), 6)
         tell(plain: "\(time) s  \(text)")
     }
 
-    /// Adds a line without a time.
+    /// Adds a line without the time to the log.
     func tell(plain text: String) {
         guard !isSilent else { return }
         if isLive { state.withLock { $0.pending.append(Text.escaped(text)) } } else { Output.line(text) }
     }
 
-    /// Says what is going on with windows at the moment.
+    /// Sets the displayed state of the current window.
     func show(window: String) { state.withLock { $0.window = window } }
 
-    /// Takes a processor up, in the place of one with the same name.
+    /// Adds a processor, or replaces the one with the same name.
     func add(_ name: String, pid: Int32) {
         state.withLock { state in
             let line = Line(name: name, pid: pid, state: "starting")
@@ -69,7 +71,7 @@ final class DemoBoard: Sendable {
         }
     }
 
-    /// Says what a processor does.
+    /// Sets the displayed state of a processor.
     func set(_ name: String, state word: String) {
         let isNew = state.withLock { state in
             guard let index = state.lines.firstIndex(where: { $0.name == name }) else { return false }
@@ -81,9 +83,9 @@ final class DemoBoard: Sendable {
 
     // MARK: Drawing
 
-    /// Redraws until cancelled.
+    /// Redraws the current state until the task is cancelled.
     ///
-    /// - Parameter counts: How many events each processor has logged.
+    /// - Parameter counts: Returns the number of events that each processor has logged.
     func draw(counts: @escaping @Sendable () -> [String: Int]) async {
         guard isLive else { return }
         Output.write("\u{1b}[?25l", to: 1)
@@ -110,7 +112,7 @@ final class DemoBoard: Sendable {
 }
 
 extension DemoBoard.State {
-    /// Keeps half a second of counts, from which the rates are taken.
+    /// Records counts, of which the last half second determines the rates.
     fileprivate mutating func note(_ counts: [String: Int], at now: MonotonicInstant) {
         history.append((now, counts))
         while history.count > 2, history[1].at < now - .milliseconds(500) { history.removeFirst() }

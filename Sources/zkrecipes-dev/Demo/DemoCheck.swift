@@ -1,14 +1,14 @@
 import CommandLineSupport
 
-/// What the processes of a demo have left: the logs, and what was done to them.
+/// The logs of the processes of a demo, and the faults that the demo caused.
 struct DemoEvidence: Sendable {
     /// One processor process.
     struct Processor: Sendable {
         var name: String
         var events: [EventRecord]
-        /// From right before each SIGSTOP to right before its SIGCONT.
+        /// The times from immediately before each SIGSTOP until immediately before its SIGCONT.
         var freezes: [ClosedRange<Int64>] = []
-        /// When it was killed.
+        /// The time at which the process was killed.
         var killed: Int64?
     }
 
@@ -17,11 +17,12 @@ struct DemoEvidence: Sendable {
         var number: Int
         var fault: DemoFault?
         var asked: Int64?
-        /// Its task began; `nil` when it never did.
+        /// The time at which the task began; `nil` if it never did.
         var opened: Int64?
         var token: Int64?
         var drained: Int64?
-        /// Its task had surely ended: it said so, or its process had been seen dead.
+        /// A time at which the task had certainly ended: the operator logged its end, or its process was seen to be
+        /// dead.
         var closed: Int64
         var failure: String?
     }
@@ -30,26 +31,26 @@ struct DemoEvidence: Sendable {
     var windows: [Window]
 }
 
-/// What the logs prove.
+/// The result of checking the logs.
 struct DemoFindings: Sendable, Equatable {
-    /// What is told about one window.
+    /// The result for one window.
     struct Window: Sendable, Equatable {
         var number: Int
-        /// From asking to the last processor's acknowledgement.
+        /// The time from the request until the last processor had paused.
         var paused: Duration?
-        /// How long the task ran alone.
+        /// The time for which the task ran alone.
         var ran: Duration?
-        /// From the end of the task to the first event of each processor, sorted.
+        /// The times from the end of the task until the first event of each processor, sorted.
         var resumed: [Duration]
     }
 
-    /// Events that were processed and that the store took.
+    /// The number of events that were processed and that a store would accept.
     var processed = 0
-    /// Events that were inside the gate while a task ran: 0, if the promise held.
+    /// The number of events that were inside the gate while a task ran; 0 if the guarantee held.
     var insideWindows = 0
-    /// Events let in, after a window had opened, with a token from before it: 0, if the promise held.
+    /// The number of events that were admitted after a window had opened, with an older token; 0 if the guarantee held.
     var withOldToken = 0
-    /// Events whose process was frozen in the middle of them until a window had opened: the store refuses their token.
+    /// The number of events during which the process was frozen until a window had opened; a store refuses their token.
     var refusedByToken = 0
     var windows: [Window] = []
 
@@ -57,7 +58,7 @@ struct DemoFindings: Sendable, Equatable {
 }
 
 extension DemoFindings {
-    /// Reads the evidence.
+    /// Checks the evidence.
     init(_ evidence: DemoEvidence) {
         let windows = evidence.windows.compactMap { OpenWindow($0) }
         for processor in evidence.processors {
@@ -71,7 +72,7 @@ extension DemoFindings {
         }
     }
 
-    /// A window whose task ran.
+    /// A window whose task ran, with the time of the task.
     private struct OpenWindow {
         var body: Range<Int64>
         var token: Int64
@@ -85,7 +86,7 @@ extension DemoFindings {
     private mutating func judge(
         _ event: EventRecord, of processor: DemoEvidence.Processor, _ windows: [OpenWindow]
     ) {
-        // No client code can end an event whose process does not run: that is what tokens are for.
+        // No client code can end an event of a process that does not run. Fencing tokens exist for this case.
         let wasFrozen = processor.freezes.contains { event.begin <= $0.upperBound && event.end >= $0.upperBound }
         let isRefused = windows.contains { $0.body.lowerBound <= event.end && event.token < $0.token }
         let isInside = windows.contains { event.begin < $0.body.upperBound && event.end >= $0.body.lowerBound }
@@ -99,7 +100,7 @@ extension DemoFindings {
         if isRefused { refusedByToken += 1 } else { processed += 1 }
     }
 
-    /// How long after a window each processor that was there had its first event.
+    /// Returns the times from the end of a window until the first event of each processor that ran then.
     private static func resumes(after window: DemoEvidence.Window, _ evidence: DemoEvidence) -> [Duration] {
         guard window.opened != nil else { return [] }
         let next = evidence.windows.compactMap(\.asked).filter { $0 > window.closed }.min() ?? .max

@@ -7,74 +7,77 @@ import ZooKeeperTestKit
 struct DemoCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "demo",
-        abstract: "Shows processors that pause for a task, on a real server, and checks that they did.",
+        abstract: "Runs processors that pause for a task, and checks their logs.",
         discussion: """
-            Starts processor processes that process events all the time, and opens windows in which a task runs alone. \
-            Every process logs what it did; in the end the logs are checked. With --connect, the demo's znodes are \
-            removed from the ensemble in the end.
+            Starts a ZooKeeper server and processes that process events continuously, and opens windows in which a \
+            task runs alone. Every process logs its events, and the demo checks the logs at the end. With --connect, \
+            the demo removes its znodes from the ensemble at the end. \(HelpText.signals)
 
-            Exit status: 0 no event was processed while a task ran; 1 one was, or the demo did not get to its end; 64 an \
-            option is not valid.
+            \(HelpText.example("zkrecipes demo --fault --processors 5"))
+
+            \(HelpText.exitStatus([
+                "0": "no event was processed while a task ran",
+                "1": "an event was, or the demo did not complete, as after a signal",
+                "64": "invalid option",
+            ]))
             """)
 
-    @Option(help: "The ensemble, HOST:PORT[,HOST:PORT...]; without it the demo starts a server of its own.")
+    @Option(
+        help: ArgumentHelp(
+            "The servers of an ensemble: host:port[,host:port...][/chroot]. (default: start a server)",
+            valueName: "servers"))
     var connect: String?
 
-    @Option(
-        parsing: .unconditional,
-        help: ArgumentHelp("How long to wait for a connection before giving up.", valueName: "seconds"),
-        transform: number(0.001...86_400, "seconds"))
-    var connectTimeout = 15.0
+    @Option("Give up if there is no connection after this time.", in: .milliseconds(1)...DurationArgument.oneDay)
+    var connectTimeout = DurationArgument.seconds(15)
 
-    @Option(parsing: .unconditional, help: "How many processor processes, 1 to 100.", transform: number(1...100))
+    @Option(
+        parsing: .unconditional, help: "The number of processors, 1 to 100. (default: 3)", transform: number(1...100))
     var processors = 3
 
     @Option(
-        parsing: .unconditional, help: "Events a second of each processor, 1 to 1000000.",
+        parsing: .unconditional, help: "The events per second of each processor, 1 to 1000000. (default: 1000)",
         transform: number(1...1_000_000))
     var rate = 1000
 
-    @Option(parsing: .unconditional, help: "How many windows without a fault, 0 to 1000.", transform: number(0...1000))
+    @Option(
+        parsing: .unconditional, help: "The number of windows without a fault, 0 to 1000. (default: 2)",
+        transform: number(0...1000))
     var windows = 2
 
-    @Option(
-        parsing: .unconditional, help: ArgumentHelp("How long each task takes.", valueName: "seconds"),
-        transform: number(0.05...3600, "seconds"))
-    var taskSeconds = 2.0
+    @Option("The duration of each task.", in: .milliseconds(50)...(.hours(1)))
+    var taskDuration = DurationArgument.seconds(2)
+
+    @Option("The session timeout of each process.", in: .seconds(1)...(.minutes(10)))
+    var sessionTimeout = DurationArgument.seconds(4)
 
     @Option(
-        parsing: .unconditional, help: ArgumentHelp("The session timeout.", valueName: "seconds"),
-        transform: number(1...600, "seconds"))
-    var sessionTimeout = 4.0
+        "The time for which processors stay paused after an operator has crashed.", in: .seconds(0)...(.minutes(10)))
+    var resumeDelay = DurationArgument.seconds(2)
 
-    @Option(
-        parsing: .unconditional,
-        help: ArgumentHelp("How long processors stay paused after an operator has crashed.", valueName: "seconds"),
-        transform: number(0...600, "seconds"))
-    var resumeDelay = 2.0
-
-    @Flag(help: "Also kill and freeze processes and restart the server, each around a window.")
+    @Flag(help: "Also kill and freeze processes and restart the server, each during a window.")
     var fault = false
 
     @Option(
         help: ArgumentHelp(
-            "Also write every event and window to a file, one JSON object per line, times in milliseconds.",
+            "Also write all events and windows to this file, one JSON object per line, with times in milliseconds.",
             valueName: "file"))
     var record: String?
 
-    @Flag(help: "Print one JSON object instead.")
+    @Flag(help: "Print one JSON object instead of text.")
     var json = false
 
     func validate() throws {
         guard windows > 0 || fault else {
-            throw ValidationError("--windows is 0 and there is no --fault: there would be nothing to see.")
+            throw ValidationError("--windows is 0, so there would be no window: use --windows 1 or --fault")
         }
         try endpoint?.validate(source: "--connect")
     }
 
     private var endpoint: Endpoint? {
         connect.map {
-            Endpoint(connectionString: $0, sessionTimeout: sessionTimeout, connectTimeout: connectTimeout)
+            Endpoint(
+                connectionString: $0, sessionTimeout: sessionTimeout.duration, connectTimeout: connectTimeout.duration)
         }
     }
 
@@ -99,19 +102,19 @@ struct DemoCommand: AsyncParsableCommand {
         guard isSuccess else { throw ExitCode.failure }
     }
 
-    /// Where the demo's znodes are.
+    /// The base path of the demo's znodes.
     private static var base: String { "/zkrecipes-demo-\(getpid())" }
 
-    /// Runs the demo, and removes its znodes from the user's ensemble however it ends.
+    /// Runs the demo, and removes its znodes from the user's ensemble at the end, also after an error or a signal.
     private func removingZNodes(_ client: ZooKeeperClient, _ demo: () async throws -> Bool) async throws -> Bool {
         let result: Result<Bool, any Error>
         do { result = .success(try await demo()) } catch { result = .failure(error) }
-        // In a task of its own, because an interruption has cancelled this one.
+        // In a task of its own, because a signal cancels this one.
         let removal = Task {
             try await within(.seconds(10), "done") { try await client.deleteRecursively(Self.base) }
         }
         do { try await removal.value } catch {
-            Output.note("Could not remove the demo's znodes, \(Self.base) and below: \(error). Remove them yourself.")
+            Output.report("cannot remove the demo's znodes: \(error); delete \(Self.base) and its children yourself")
         }
         return try result.get()
     }
@@ -121,8 +124,9 @@ struct DemoCommand: AsyncParsableCommand {
         // A file that cannot be written is reported before the demo, not after it.
         if let record { try writeFile("", to: record) }
         let plan = DemoPlan(
-            connectionString: connectionString, sessionTimeout: sessionTimeout, rate: rate, taskSeconds: taskSeconds,
-            resumeDelay: resumeDelay, folder: folder.path, base: Self.base)
+            connectionString: connectionString, sessionTimeout: sessionTimeout.duration / .seconds(1), rate: rate,
+            taskSeconds: taskDuration.duration / .seconds(1), resumeDelay: resumeDelay.duration / .seconds(1),
+            folder: folder.path, base: Self.base)
         for line in introduction(plan, server) { board.tell(plain: line) }
         let run = DemoRun(plan: plan, server: server, board: board)
         let drawing = Task { await board.draw { run.counts } }
@@ -135,7 +139,7 @@ struct DemoCommand: AsyncParsableCommand {
         let evidence = run.evidence
         let report = DemoReport(
             evidence: evidence, findings: DemoFindings(evidence), steady: run.steadyTraffic, plan: plan,
-            failure: failure.map { $0 is CancellationError ? "interrupted" : "\($0)" })
+            failure: failure.map { ZKRecipesDev.explanation(of: $0) })
         if let record { try writeFile(report.recording, to: record) }
         if json { Output.line(report.json) } else { for line in report.lines { Output.line(line) } }
         if !report.isSuccess, !(failure is CancellationError) { folder.keep() }
@@ -147,9 +151,9 @@ struct DemoCommand: AsyncParsableCommand {
         let place = server == nil ? "the ensemble" : "a real server"
         return [
             "\(count) at \(Text.grouped(rate)) events/s each, on \(place): \(plan.connectionString)",
-            "Each is a process with a session of its own, of \(Text.seconds(.seconds(sessionTimeout))).",
-            "A task asks for a window: all pause, it runs alone, all resume.",
-            "Every event and every task is logged; in the end the logs are checked.",
+            "Each processor is a process with its own session, whose timeout is \(Text.seconds(sessionTimeout.duration)).",
+            "A task requests a window: all processors pause, the task runs alone, all processors resume.",
+            "Every event and every task is logged, and the demo checks the logs at the end.",
             "",
         ]
     }

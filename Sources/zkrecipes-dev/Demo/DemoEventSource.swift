@@ -3,10 +3,10 @@ import ServiceLifecycle
 import ZooKeeper
 import ZooKeeperRecipes
 
-/// Makes events at a rate and processes them behind a gate: each event writes one record, inside its permit.
+/// Generates events at a rate and processes them behind a gate; each event writes one record inside its permit.
 ///
-/// Of the events of each tick the last takes two milliseconds, so that there is something to drain. What falls into a
-/// pause is not made up for.
+/// The last event of each tick takes two milliseconds, so that there are events to drain. Events that would occur
+/// during a pause are dropped.
 final class DemoEventSource: Service {
     /// The time from one tick to the next.
     private static let tick = Duration.milliseconds(5)
@@ -26,7 +26,7 @@ final class DemoEventSource: Service {
         do {
             try await cancelWhenGracefulShutdown { try await self.processEvents() }
         } catch is CancellationError {
-            // Stopped, as asked.
+            // The program has requested the end.
         } catch let error as RecipeError where error.code == .stopped {
             // The gate stopped first.
         }
@@ -39,7 +39,7 @@ final class DemoEventSource: Service {
         while true {
             try await clock.sleep(until: last + Self.tick)
             let now = clock.now
-            // After a pause the stream goes on as before it.
+            // After a pause, the rate is the same as before; missed events are not made up for.
             due += min((now - last) / .seconds(1), 0.05) * Double(rate)
             last = now
             let count = Int(due)
@@ -58,11 +58,13 @@ final class DemoEventSource: Service {
         return event
     }
 
-    /// An event that takes a while; `nil` when it was given up.
+    /// Processes an event that takes two milliseconds.
+    ///
+    /// - Returns: `nil` if the event was cancelled.
     private func processSlowly() async throws -> EventRecord? {
         do {
             return try await gate.withPermit { permit async throws in
-                // The gate let it in, but the process may have been stopped since.
+                // The process may have been stopped after the gate admitted the event.
                 guard permit.isValid else { return nil }
                 let begin = EventRecord.now
                 try await Task.sleep(for: Self.longEvent)
@@ -77,7 +79,7 @@ final class DemoEventSource: Service {
     }
 }
 
-/// Tells the demo that events pass: with the first event of each token, and a few times a second after that.
+/// Reports to the demo that events pass: the first event of each token, and then four times a second.
 private struct PassingReporter {
     private static let interval: Int64 = 250_000_000
     private var last = EventRecord(begin: 0, end: 0, token: 0)
@@ -89,7 +91,7 @@ private struct PassingReporter {
     }
 }
 
-/// A line that says that events pass.
+/// A line that reports that events pass.
 struct PassingReport: Sendable, Equatable {
     var token: Int64
     var at: Int64

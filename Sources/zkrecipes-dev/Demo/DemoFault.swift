@@ -1,4 +1,4 @@
-/// What the demo does to its processes, each time around a window.
+/// The faults that the demo causes, each during a window.
 enum DemoFault: String, Sendable, CaseIterable, Encodable {
     case killProcessor = "kill -9 of a processor"
     case killOperator = "kill -9 of the operator"

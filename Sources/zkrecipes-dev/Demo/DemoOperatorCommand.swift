@@ -3,22 +3,22 @@ import CommandLineSupport
 import ZooKeeper
 import ZooKeeperRecipes
 
-/// One window of the demo, in a process of its own.
+/// The process of one window of the demo.
 struct DemoOperatorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "demo-operator", abstract: "A window of the demo.", shouldDisplay: false)
+        commandName: "demo-operator", abstract: "Opens a window of the demo.", shouldDisplay: false)
 
     @OptionGroup var connection: ConnectionOptions
     @Option var reason = "demo"
-    @Option var taskSeconds = 2.0
-    /// Where the window is logged.
+    @Option var taskDuration = DurationArgument.seconds(2)
+    /// The path of the window's log.
     @Option var log: String
     @Option var base = "/zkrecipes-demo"
     @Option var errors: String?
 
     func run() async throws {
         if let errors { Output.redirectErrors(to: errors) }
-        let (base, reason, seconds) = (base, reason, taskSeconds)
+        let (base, reason, time) = (base, reason, taskDuration.duration)
         let log = Shared(try WindowLog(path: log))
         do {
             try await runProgram(with: connection) { client in
@@ -30,7 +30,7 @@ struct DemoOperatorCommand: AsyncParsableCommand {
                             at: EventRecord.now, token: window.fencingToken.rawValue,
                             drained: window.drained.nanoseconds))
                     defer { log.value.append(.closed(at: EventRecord.now)) }
-                    try await Task.sleep(for: .seconds(seconds))
+                    try await Task.sleep(for: time)
                 }
             }
         } catch {
@@ -40,7 +40,7 @@ struct DemoOperatorCommand: AsyncParsableCommand {
     }
 }
 
-/// Something that cannot be copied, for several closures.
+/// A noncopyable value that several closures share.
 private final class Shared<Value: ~Copyable & Sendable>: Sendable {
     let value: Value
 

@@ -1,8 +1,8 @@
 import CommandLineSupport
 
-/// Turns the standing of a demo into lines for a terminal.
+/// Formats the current state of a demo as lines for a terminal.
 struct DemoPainter {
-    /// The events a second that make a full bar.
+    /// The events per second of a full bar.
     var rate: Int
     var width: Int
     var hasColours = Output.hasColours
@@ -27,7 +27,7 @@ struct DemoPainter {
         return "\(before)\u{1b}[\(colour)m\(state)\u{1b}[0m\(after)"
     }
 
-    /// Cut to the terminal's width: a line that wraps could not be redrawn in place.
+    /// Returns the text, cut to the terminal's width, because a wrapped line could not be redrawn in place.
     func fitted(_ text: String) -> String { String(text.prefix(max(1, width - 1))) }
 
     private static func colour(of state: String) -> Int {

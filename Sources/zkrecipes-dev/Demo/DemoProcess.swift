@@ -3,18 +3,18 @@ import Synchronization
 import ZooKeeper
 import ZooKeeperTestKit
 
-/// What all processes of a demo are started with.
+/// The settings of all processes of a demo.
 struct DemoPlan: Sendable {
     var connectionString: String
     var sessionTimeout: Double
     var rate: Int
     var taskSeconds: Double
     var resumeDelay: Double
-    /// Where logs are written.
+    /// The folder of the logs.
     var folder: String
     var base: String
 
-    /// The longest time that anything may take before the demo is said to have failed.
+    /// The time after which the demo fails if an expected event has not occurred.
     var patience: Duration { .seconds(60 + 4 * sessionTimeout + resumeDelay + taskSeconds) }
 
     fileprivate func arguments(_ command: String, _ name: String) -> [String] {
@@ -25,7 +25,7 @@ struct DemoPlan: Sendable {
     }
 }
 
-/// A processor's process, and what was done to it.
+/// The process of a processor, and the faults that the demo caused in it.
 final class DemoProcessor: Sendable {
     let name: String
     let process: TestProcess
@@ -33,9 +33,12 @@ final class DemoProcessor: Sendable {
     private let plan: DemoPlan
     private let marks = Mutex<(freezes: [ClosedRange<Int64>], killed: Int64?)>(([], nil))
 
-    /// Starts it.
+    /// Starts the process.
     ///
-    /// - Parameter generation: Tells it from earlier processes of the same name.
+    /// - Parameters:
+    ///   - name: The name of the processor.
+    ///   - generation: A number that distinguishes the process from earlier ones with the same name.
+    ///   - plan: The settings.
     init(name: String, generation: Int, plan: DemoPlan) throws {
         self.name = name
         self.plan = plan
@@ -51,11 +54,11 @@ final class DemoProcessor: Sendable {
 
     var isAlive: Bool { process.exitStatus == nil }
 
-    /// Waits for an event with a token newer than a window's, or that began after an instant; gives the first.
+    /// Waits for the first event with a token newer than a window's that began after an instant.
     @discardableResult
     func passing(after window: Int64, since instant: Int64 = 0) async throws -> PassingReport {
         let process = process
-        let line = try await within(plan.patience, "processing events: \(name)") {
+        let line = try await within(plan.patience, "processing events in \(name)") {
             try await process.line { line in
                 PassingReport(line: line).map { $0.token > window && $0.at > instant } ?? false
             }
@@ -68,7 +71,7 @@ final class DemoProcessor: Sendable {
         marks.withLock { $0.killed = EventRecord.now }
     }
 
-    /// Freezes it while something happens.
+    /// Stops the process while an operation runs.
     func freeze(while body: () async throws -> Void) async throws {
         let begin = EventRecord.now
         try process.pause()
@@ -88,7 +91,7 @@ final class DemoProcessor: Sendable {
     }
 }
 
-/// A window's process.
+/// The process of a window.
 final class DemoOperator: Sendable {
     let number: Int
     let fault: DemoFault?
@@ -105,13 +108,13 @@ final class DemoOperator: Sendable {
         process = try TestProcess(
             TestProcess.path(ofProduct: "zkrecipes-dev"),
             arguments: plan.arguments("demo-operator", "window-\(number)") + [
-                "--reason", fault?.rawValue ?? "daily task", "--task-seconds", "\(plan.taskSeconds)", "--log", file,
+                "--reason", fault?.rawValue ?? "daily task", "--task-duration", "\(plan.taskSeconds)", "--log", file,
             ])
     }
 
-    /// Waits until the task begins, and gives what is known then.
+    /// Waits until the task begins, and returns the token and the time that the processors took to pause.
     func opened() async throws -> (token: Int64, drained: Duration) {
-        let entry = try await entry("opened: window \(number)") { entry in
+        let entry = try await entry("seen to open: window \(number)") { entry in
             if case .closed = entry { false } else if case .asked = entry { false } else { true }
         }
         switch entry {
@@ -122,7 +125,7 @@ final class DemoOperator: Sendable {
     }
 
     func asked() async throws {
-        _ = try await entry("asked for: window \(number)") { if case .asked = $0 { true } else { false } }
+        _ = try await entry("requested: window \(number)") { if case .asked = $0 { true } else { false } }
     }
 
     func ended() async throws {

@@ -5,26 +5,26 @@ import ServiceLifecycle
 import ZooKeeper
 import ZooKeeperRecipes
 
-/// One processor of the demo, in a process of its own.
+/// The process of one processor of the demo.
 struct DemoProcessorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "demo-processor", abstract: "A processor of the demo.", shouldDisplay: false)
+        commandName: "demo-processor", abstract: "Runs a processor of the demo.", shouldDisplay: false)
 
     @OptionGroup var connection: ConnectionOptions
     @Option var name = "processor"
     @Option var rate = 1000
-    /// Where the events are logged.
+    /// The path of the log of events.
     @Option var events: String
     @Option var base = "/zkrecipes-demo"
-    @Option var resumeDelay = 5.0
-    /// Where errors and log lines go.
+    @Option var resumeDelay = DurationArgument.seconds(5)
+    /// The path of the file for errors and log lines.
     @Option var errors: String?
 
     func run() async throws {
         if let errors { Output.redirectErrors(to: errors) }
         let client = try ZooKeeperClient(configuration: connection.clientConfiguration(), logger: .program)
         var configuration = ExclusiveMode.Configuration()
-        configuration.resumeDelay = .seconds(resumeDelay)
+        configuration.resumeDelay = resumeDelay.duration
         let mode = try ExclusiveMode(client: client, path: base, configuration: configuration)
         let gate = mode.gate(name: name)
         let source = DemoEventSource(gate: gate, rate: rate, log: try EventLog(path: events))
@@ -37,7 +37,7 @@ struct DemoProcessorCommand: AsyncParsableCommand {
     }
 }
 
-/// Tells the demo where the gate stands, one line a change.
+/// Reports the state of the gate to the demo, one line per change.
 private struct GateReporter: Service {
     let gate: EventGate
 
@@ -46,7 +46,7 @@ private struct GateReporter: Service {
     }
 }
 
-/// A gate's state as a line from process to process.
+/// A line that reports the state of a gate to another process.
 struct GateReport: Sendable, Equatable {
     var word: String
     /// The token of an open gate.

@@ -1,17 +1,17 @@
 import CommandLineSupport
 
-/// What a demo has found, for people and for machines.
+/// The results of a demo as text and as JSON.
 struct DemoReport: Sendable {
     var evidence: DemoEvidence
     var findings: DemoFindings
     var steady: SteadyTraffic?
     var plan: DemoPlan
-    /// What kept the demo from its end.
+    /// The error that ended the demo early.
     var failure: String?
 
     var isSuccess: Bool { findings.promiseHeld && failure == nil }
 
-    // MARK: For people
+    // MARK: Text
 
     /// The summary: a table of windows, the counts, the verdict.
     var lines: [String] {
@@ -39,32 +39,32 @@ struct DemoReport: Sendable {
             ["events let in with an old token", Text.grouped(findings.withOldToken), "must be 0"],
             [
                 "events refused by token", Text.grouped(findings.refusedByToken),
-                findings.refusedByToken == 0 ? "" : "frozen in the middle, then too late",
+                findings.refusedByToken == 0 ? "" : "frozen during the event until it was too late",
             ],
         ]
         if let steady {
             rows.append([
                 "requests in steady state", Text.fixed(steady.perProcessorAndSecond, 2),
-                "a second from each processor",
+                "per second and processor",
             ])
         }
         return Text.table(rows, rightAligned: [1])
     }
 
     private var verdict: String {
-        if let failure { return "The demo did not get to its end: \(failure)" }
+        if let failure { return "The demo did not complete: \(failure)" }
         guard findings.promiseHeld else {
             return "THE PROMISE WAS BROKEN: events were processed while a task ran alone."
         }
         return "The promise held: no event was processed while a task ran alone."
     }
 
-    // MARK: For machines
+    // MARK: JSON
 
-    /// One JSON object in one line.
+    /// One JSON object in one line, with times in milliseconds.
     var json: String { Text.json(JSONForm(self)) }
 
-    /// The object's form: times in milliseconds.
+    /// The structure of the JSON object.
     private struct JSONForm: Encodable {
         struct Window: Encodable {
             var number: Int

@@ -3,12 +3,12 @@ import Synchronization
 import ZooKeeper
 import ZooKeeperTestKit
 
-/// A demo from its first process to its last: starts them, opens windows, breaks things, and gathers the logs.
+/// Runs a demo: starts the processes, opens windows, causes faults, and collects the logs.
 final class DemoRun: Sendable {
     private struct Cast {
-        /// The processors that should run.
+        /// The processors that are expected to run.
         var running: [DemoProcessor] = []
-        /// Everybody there ever was.
+        /// All processors, including those that were killed.
         var all: [DemoProcessor] = []
         var operators: [DemoOperator] = []
         var followers: [Task<Void, Never>] = []
@@ -16,7 +16,7 @@ final class DemoRun: Sendable {
     }
 
     private let plan: DemoPlan
-    /// The server, if it is the demo's own.
+    /// The server; `nil` if it does not belong to the demo.
     private let server: TestServer?
     private let board: DemoBoard
     private let cast = Mutex(Cast())
@@ -27,13 +27,13 @@ final class DemoRun: Sendable {
         self.board = board
     }
 
-    // MARK: The story
+    // MARK: Steps
 
-    /// Runs everything.
+    /// Runs all steps of the demo.
     func run(processors: Int, windows: Int, faults: [DemoFault]) async throws {
         for index in 1...processors { try start("processor-\(index)", generation: 1) }
         try await allPassing(after: 0)
-        board.tell("every gate is open, the processors run")
+        board.tell("every gate is open, and the processors run")
         try await watchSteadyTraffic()
         for _ in 0..<windows { try await plainWindow() }
         for fault in faults {
@@ -57,13 +57,13 @@ final class DemoRun: Sendable {
 
     private func killProcessor() async throws {
         guard let victim = running.last else { return }
-        board.tell("FAULT  kill -9 of \(victim.name); its session has to end first")
+        board.tell("FAULT  kill -9 of \(victim.name); the window waits for the end of its session")
         await victim.kill()
         board.set(victim.name, state: "killed")
         cast.withLock { $0.running.removeAll { $0 === victim } }
         let window = try await openWindow(.killProcessor)
         try start(victim.name, generation: 2)
-        board.tell("\(victim.name) is started again")
+        board.tell("\(victim.name) was started again")
         try await closeWindow(window)
     }
 
@@ -72,7 +72,7 @@ final class DemoRun: Sendable {
         let window = try await openWindow(.killOperator)
         try await Task.sleep(for: .seconds(plan.taskSeconds / 2))
         await window.op.kill()
-        board.tell("its session has to end, then the processors wait \(Text.seconds(.seconds(plan.resumeDelay)))")
+        board.tell("its session must end; then the processors wait \(Text.seconds(.seconds(plan.resumeDelay)))")
         board.show(window: "the operator was killed")
         try await allPassing(after: window.token)
         board.tell("all processors run again")
@@ -81,7 +81,7 @@ final class DemoRun: Sendable {
 
     private func freezeProcessor() async throws {
         guard let victim = running.first else { return }
-        board.tell("FAULT  SIGSTOP of \(victim.name); its session has to end first")
+        board.tell("FAULT  SIGSTOP of \(victim.name); the window waits for the end of its session")
         board.set(victim.name, state: "frozen")
         var window: Opened?
         try await victim.freeze {
@@ -99,7 +99,8 @@ final class DemoRun: Sendable {
         let began = SystemMonotonicClock().now
         await server.kill()
         try await server.start()
-        board.tell("the server is back after \(Text.time(SystemMonotonicClock().now - began)); nobody has moved")
+        board.tell(
+            "the server is back after \(Text.time(SystemMonotonicClock().now - began)); the window is still open")
         try await closeWindow(window)
     }
 
@@ -115,10 +116,10 @@ final class DemoRun: Sendable {
         let op = try DemoOperator(number: number, fault: fault, plan: plan)
         cast.withLock { $0.operators.append(op) }
         try await op.asked()
-        board.tell("window \(number): asked for")
+        board.tell("window \(number): requested")
         board.show(window: "window \(number): waiting for the processors to pause")
         let (token, drained) = try await op.opened()
-        board.tell("window \(number): all paused after \(Text.time(drained)), the task runs alone")
+        board.tell("window \(number): all processors paused after \(Text.time(drained)), the task runs alone")
         board.show(window: "window \(number): the task runs alone")
         return Opened(op: op, token: token)
     }
@@ -137,7 +138,7 @@ final class DemoRun: Sendable {
         board.show(window: "")
     }
 
-    /// So that there is a stream to pause.
+    /// Waits until events have been processed for a while, so that there is a stream to pause.
     private func pauseBetweenWindows() async throws {
         try await Task.sleep(for: .milliseconds(1500))
     }
@@ -168,11 +169,11 @@ final class DemoRun: Sendable {
         for processor in running { try await processor.passing(after: window) }
     }
 
-    /// Counts what the server receives while nothing happens.
+    /// Counts the requests that the server receives while no window is open.
     private func watchSteadyTraffic() async throws {
         guard let counter = ServerCounter(connectionString: plan.connectionString) else { return }
         let time = Duration.seconds(max(3, plan.sessionTimeout))
-        board.show(window: "no window: counting what the processors send")
+        board.show(window: "no window: counting the requests of the processors")
         guard let traffic = try await counter.measure(for: time, processors: running.count) else { return }
         cast.withLock { $0.steady = traffic }
         board.tell(
@@ -193,9 +194,9 @@ final class DemoRun: Sendable {
         board.tell("all processors have stopped")
     }
 
-    // MARK: What is left
+    // MARK: Results
 
-    /// How many events each processor has logged, by its name.
+    /// The number of events that each processor has logged, by its name.
     var counts: [String: Int] {
         cast.withLock { $0.all }.reduce(into: [:]) { $0[$1.name, default: 0] += EventLog.count(at: $1.eventsFile) }
     }
@@ -207,7 +208,7 @@ final class DemoRun: Sendable {
 
     var steadyTraffic: SteadyTraffic? { cast.withLock { $0.steady } }
 
-    /// Kills what is still there.
+    /// Kills the processes that still run.
     func end() async {
         let (all, operators, followers) = cast.withLock { ($0.all, $0.operators, $0.followers) }
         for op in operators { await op.process.kill() }

@@ -2,29 +2,28 @@ import CommandLineSupport
 import Glibc
 import ZooKeeper
 
-/// One event that a processor has processed, on the clock that all processes of a machine share.
+/// One processed event, with times of the monotonic clock that all processes of a machine share.
 struct EventRecord: Sendable, Equatable {
-    /// Right after the gate had let it in.
+    /// The time immediately after the gate had admitted the event.
     var begin: Int64
-    /// Right before it left the gate: when its effect is written.
+    /// The time immediately before the event left the gate, at which its effect is written.
     var end: Int64
-    /// The token of its permit.
+    /// The fencing token of the event's permit.
     var token: Int64
 
     static let size = 24
 
-    /// Nanoseconds of the clock that goes on while a process is stopped.
+    /// The current monotonic time in nanoseconds, which also counts while a process is stopped.
     static var now: Int64 { SystemMonotonicClock().now.nanoseconds }
 }
 
-/// A file that a processor's events are appended to.
+/// A log file of the events of a processor.
 ///
-/// Each event is one write of the operating system, so that a process killed at any instant has lost nothing that it
-/// had logged.
+/// Each event is one system call, so that a process that is killed at any instant loses no logged event.
 struct EventLog: ~Copyable, Sendable {
     private let descriptor: Int32
 
-    /// Opens a log; it is created when missing.
+    /// Opens a log, and creates it if it does not exist.
     init(path: String) throws(FileError) {
         descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw FileError("open", path) }
@@ -39,7 +38,7 @@ struct EventLog: ~Copyable, Sendable {
         }
     }
 
-    /// The events of a log, in the order in which they ended.
+    /// Returns the events of a log, in the order in which they ended.
     static func records(at path: String) throws(FileError) -> [EventRecord] {
         let bytes = try readBytes(path)
         return bytes.withUnsafeBytes { buffer in
@@ -49,7 +48,7 @@ struct EventLog: ~Copyable, Sendable {
         }
     }
 
-    /// How many events a log has, without reading it.
+    /// Returns the number of events in a log, without reading it.
     static func count(at path: String) -> Int {
         var status = stat()
         guard stat(path, &status) == 0 else { return 0 }
@@ -57,7 +56,7 @@ struct EventLog: ~Copyable, Sendable {
     }
 }
 
-/// A file that could not be used.
+/// The error if a file could not be used.
 struct FileError: Error, CustomStringConvertible {
     var description: String
 
@@ -70,7 +69,7 @@ struct FileError: Error, CustomStringConvertible {
     }
 }
 
-/// The content of a file.
+/// Returns the contents of a file.
 func readBytes(_ path: String) throws(FileError) -> [UInt8] {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw FileError("open", path) }

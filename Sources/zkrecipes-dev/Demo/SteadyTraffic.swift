@@ -2,7 +2,7 @@ import CommandLineSupport
 import ZooKeeper
 import ZooKeeperTestKit
 
-/// What processors sent while no window was open.
+/// The requests that processors sent while no window was open.
 struct SteadyTraffic: Sendable, Equatable, Encodable {
     var packets: Int
     var seconds: Double
@@ -11,11 +11,11 @@ struct SteadyTraffic: Sendable, Equatable, Encodable {
     var perProcessorAndSecond: Double { Double(packets) / seconds / Double(processors) }
 }
 
-/// Asks servers how many packets they have received.
+/// Reads the number of packets that servers have received.
 struct ServerCounter: Sendable {
     private var addresses: [ServerAddress]
 
-    /// `nil` when the connection string cannot be read.
+    /// Creates a counter; `nil` if the connection string is invalid.
     init?(connectionString: String) {
         guard let configuration = try? ZooKeeperClientConfiguration(connectionString: connectionString) else {
             return nil
@@ -23,7 +23,9 @@ struct ServerCounter: Sendable {
         addresses = configuration.servers
     }
 
-    /// Counts for a while; `nil` when the servers do not tell, as those do not that have `mntr` switched off.
+    /// Counts the requests during a time.
+    ///
+    /// - Returns: `nil` if the servers do not report the number, for example because `mntr` is not enabled.
     func measure(for time: Duration, processors: Int) async throws -> SteadyTraffic? {
         let clock = ContinuousClock()
         guard let before = await packets() else { return nil }
@@ -31,7 +33,7 @@ struct ServerCounter: Sendable {
         try await Task.sleep(for: time)
         guard let after = await packets() else { return nil }
         let seconds = (clock.now - began) / .seconds(1)
-        // Each question counts as a packet, too.
+        // Each `mntr` request counts as a packet, too.
         return SteadyTraffic(packets: after - before - addresses.count, seconds: seconds, processors: processors)
     }
 

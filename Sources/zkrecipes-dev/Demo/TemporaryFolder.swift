@@ -2,7 +2,7 @@ import CommandLineSupport
 import Glibc
 import ZooKeeperTestKit
 
-/// A folder for files that are removed with this value, or at the next start if this program is killed.
+/// A folder that is deleted together with this value, or at the next start if this program is killed.
 final class TemporaryFolder: Sendable {
     private let folder: OwnedFolder
 
@@ -15,9 +15,9 @@ final class TemporaryFolder: Sendable {
         }
     }
 
-    /// Leaves the files where they are, and says where.
+    /// Keeps the files, and reports their path.
     func keep() {
         folder.keep()
-        Output.note("The logs are in \(path).")
+        Output.report("the logs are in \(path)")
     }
 }

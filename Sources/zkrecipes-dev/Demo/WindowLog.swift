@@ -1,11 +1,11 @@
 import CommandLineSupport
 import Glibc
 
-/// What an operator writes down of its window, one line each, in a file and on standard output.
+/// An entry of the log of a window, which the operator writes to a file and to standard output.
 enum WindowEntry: Sendable, Equatable {
-    /// It is about to ask for the window.
+    /// The operator is about to request the window.
     case asked(at: Int64)
-    /// The task begins; every processor had paused this long after the request.
+    /// The task begins; all processors had paused this many nanoseconds after the request.
     case open(at: Int64, token: Int64, drained: Int64)
     /// The task has ended.
     case closed(at: Int64)
@@ -33,7 +33,7 @@ enum WindowEntry: Sendable, Equatable {
         }
     }
 
-    /// The entries of an operator's file.
+    /// Returns the entries of an operator's log.
     static func entries(at path: String) throws(FileError) -> [WindowEntry] {
         String(decoding: try readBytes(path), as: UTF8.self)
             .split(separator: "\n")

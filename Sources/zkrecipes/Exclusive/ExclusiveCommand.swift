@@ -1,11 +1,22 @@
 import ArgumentParser
+import CommandLineSupport
 
 struct ExclusiveCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "exclusive",
-        abstract: "Runs a command alone among processors, and tells how they stand.",
+        abstract: "Runs a command while processors are paused, or prints who has paused.",
+        discussion: """
+            \(HelpText.example("zkrecipes exclusive run /orders -- ./nightly.sh", "zkrecipes exclusive status /orders"))
+
+            \(HelpText.exitStatus([
+                "0": "success",
+                "1": "failure, such as no connection, or nothing exists at BASE",
+                "64": "invalid option or argument",
+                "other": "`run` only: see `zkrecipes exclusive run --help`",
+            ]))
+            """,
         subcommands: [ExclusiveRunCommand.self, ExclusiveStatusCommand.self])
 
-    /// What BASE is, for the help of each subcommand.
-    static let baseHelp: ArgumentHelp = "The znode that the exclusive mode stands below, such as /orders."
+    /// The help for BASE in each subcommand.
+    static let baseHelp: ArgumentHelp = "The base znode of the exclusive mode, such as /orders."
 }

@@ -7,15 +7,21 @@ import ZooKeeperRecipes
 struct ExclusiveRunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run",
-        abstract: "Runs a command while every processor is paused.",
+        abstract: "Runs a command while all processors are paused.",
         usage: "zkrecipes exclusive run BASE [options] -- COMMAND [ARGUMENT...]",
         discussion: """
-            The command gets the fencing token of its window in ZK_FENCING_TOKEN and BASE in ZK_EXCLUSIVE_BASE.
+            The command receives the fencing token of its window in ZK_FENCING_TOKEN and BASE in ZK_EXCLUSIVE_BASE.
+
+            \(HelpText.example("zkrecipes exclusive run /orders --abort-after 2m --grace 1m -- ./nightly.sh"))
 
             \(HeldCommand.help(holding: "window"))
 
-            Exit status: 120 another window is open (with --fail-if-busy); 121 not every processor has paused (with \
-            --abort-after); 122 the window was lost; \(HeldCommand.statusHelp)
+            \(HelpText.exitStatus([
+                "120": "another window is requested or open (with --fail-if-busy)",
+                "121": "a processor did not pause in time (with --abort-after)",
+                "122": "the window was lost",
+            ]))
+            \(HeldCommand.statusHelp)
             """)
 
     @Argument(help: ExclusiveCommand.baseHelp, transform: parsePath)
@@ -23,54 +29,48 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Option(help: "What the window is for, shown by status; the command's name by default.")
+    @Option(help: "The purpose of the window, which status shows. (default: the command's name)")
     var reason: String?
 
-    @Flag(help: "Wait for processors that do not pause, however long it takes. This is the default.")
+    @Flag(help: "Wait for all processors without limit. This is the default.")
     var wait = false
 
     @Option(
-        parsing: .unconditional,
-        help: ArgumentHelp(
-            "Give up after so many seconds when not every processor has paused; all of them resume.",
-            valueName: "seconds"), transform: seconds)
-    var abortAfter: Double?
+        "Give up if a processor has not paused after this time; all processors resume.",
+        in: .seconds(0)...DurationArgument.oneDay)
+    var abortAfter: DurationArgument?
 
     @Option(
-        parsing: .unconditional,
-        help: ArgumentHelp(
-            "After so many seconds evict processors that have not paused, and wait until their sessions have ended.",
-            valueName: "seconds"), transform: seconds)
-    var proceedAfter: Double?
+        "After this time, evict processors that have not paused, and wait until their sessions have ended.",
+        in: .seconds(0)...DurationArgument.oneDay)
+    var proceedAfter: DurationArgument?
 
-    @Flag(help: "Fail when another window is open, rather than wait for its end.")
+    @Flag(help: "Fail if another window is requested or open, instead of waiting for its end.")
     var failIfBusy = false
 
-    @Option(
-        parsing: .unconditional, help: ArgumentHelp("The seconds from SIGTERM to SIGKILL.", valueName: "seconds"),
-        transform: seconds)
-    var grace = 10.0
+    @Option("The time from SIGTERM to SIGKILL.", in: .seconds(0)...DurationArgument.oneDay)
+    var grace = DurationArgument.seconds(10)
 
     @Argument(parsing: .postTerminator, help: "The command and its arguments, after --.")
     var command: [String] = []
 
     func validate() throws {
         try HeldCommand.validate(
-            words: command, grace: grace, usage: "zkrecipes exclusive run BASE -- COMMAND [ARGUMENT...]")
+            words: command, usage: "zkrecipes exclusive run BASE -- COMMAND [ARGUMENT...]")
         guard (wait ? 1 : 0) + (abortAfter == nil ? 0 : 1) + (proceedAfter == nil ? 0 : 1) <= 1 else {
-            throw ValidationError("Give one of --wait, --abort-after and --proceed-after.")
+            throw ValidationError("--wait, --abort-after and --proceed-after exclude each other: use one of them")
         }
     }
 
     private var drain: DrainPolicy {
-        if let abortAfter { return .abort(after: .seconds(abortAfter)) }
-        if let proceedAfter { return .proceed(after: .seconds(proceedAfter)) }
+        if let abortAfter { return .abort(after: abortAfter.duration) }
+        if let proceedAfter { return .proceed(after: proceedAfter.duration) }
         return .wait
     }
 
     func run() async throws {
         let (base, reason, drain) = (base, reason ?? command[0], drain)
-        let windowed = HeldCommand(words: command, grace: .seconds(grace))
+        let windowed = HeldCommand(words: command, grace: grace.duration)
         let status: Int32
         do {
             try HeldCommand.requireExecutable(command[0])
@@ -81,8 +81,7 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
                     let operation: @Sendable (ExclusiveWindow) async throws -> Void = { window in
                         hasOpened.set(())
                         if window.participants.isEmpty {
-                            Output.note(
-                                "zkrecipes: no processor takes part at \(base): nothing is paused for the command")
+                            Output.report("there are no processors at \(base): nothing is paused for the command")
                         }
                         try await windowed.run(under: window, variables: ["ZK_EXCLUSIVE_BASE": base])
                     }
@@ -103,7 +102,7 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
         if status != 0 { throw ExitCode(status) }
     }
 
-    /// Reports on standard error what the window waits for: after five seconds, and later when that has changed.
+    /// Reports on standard error what the window waits for, after five seconds and whenever that changes.
     private static func reportWait(
         for mode: ExclusiveMode, at base: String, until hasOpened: OneShot<Void>
     ) async {
@@ -111,7 +110,7 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
         while let _: Void = try? await unless(hasOpened, { try await Task.sleep(for: .seconds(5)) }) {
             guard let status = try? await mode.status(), hasOpened.value == nil else { continue }
             let lines = Array(StatusReport(base: base, status: status).lines.prefix(2))
-            if lines != last { Output.note(lines: "zkrecipes: waiting; " + lines.joined(separator: "\n")) }
+            if lines != last { Output.report(lines: "waiting; " + lines.joined(separator: "\n")) }
             last = lines
         }
     }

@@ -6,16 +6,22 @@ import ZooKeeperRecipes
 struct ExclusiveStatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
-        abstract: "Prints whether a window is wanted or open, who has paused, and how the last windows went.",
+        abstract: "Prints the current window, the state of each processor, and the last windows.",
         discussion: """
-            Takes no part: processors and windows do not notice it.
+            Only reads: it has no effect on processors and windows.
 
-            A processor is running; not paused or draining, with the number of events inside and the age of the \
-            oldest as its gate last reported them; running again, after a window was given up while events were inside; \
-            waiting before it resumes, because a window crashed; or paused.
+            A processor is running; not paused or draining, with the number of events inside its gate and the age of \
+            the oldest, as its gate last reported them; running again, after a window request was withdrawn while events \
+            were inside; waiting before it resumes, because a window crashed; or paused.
 
-            Exit status: 0 printed, or watched until interrupted; 1 there is no exclusive mode at BASE, or the ensemble \
-            cannot be reached; 64 an option or an argument is not valid.
+            \(HelpText.example("zkrecipes exclusive status /orders --watch"))
+
+            \(HelpText.exitStatus([
+                "0": "printed, or --watch was ended by a signal",
+                "1": "no exclusive mode exists at BASE, or there is no connection",
+                "64": "invalid option or argument",
+            ]))
+            With --watch, SIGTERM ends the program. \(HelpText.signals)
             """)
 
     @Argument(help: ExclusiveCommand.baseHelp, transform: parsePath)
@@ -23,10 +29,10 @@ struct ExclusiveStatusCommand: AsyncParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Flag(help: "Print one JSON object a line.")
+    @Flag(help: "Print one JSON object per line.")
     var json = false
 
-    @Flag(help: "Print it again with every change, until interrupted.")
+    @Flag(help: "Print again after every change, until a signal.")
     var watch = false
 
     func run() async throws {
@@ -45,7 +51,7 @@ struct ExclusiveStatusCommand: AsyncParsableCommand {
                 try await changes.follow { command.show(try await mode.status()) }
             }
         } catch is CancellationError where watch {
-            // Interrupted, which is how watching ends.
+            // A signal is the normal end of watching.
         }
     }
 
@@ -58,18 +64,18 @@ struct ExclusiveStatusCommand: AsyncParsableCommand {
 }
 
 extension ExclusiveStatus {
-    /// Whether there is nothing that makes a path an exclusive mode's.
+    /// Whether the path contains no znodes of an exclusive mode.
     fileprivate var isEmpty: Bool {
         window == nil && crashedWindows.isEmpty && processors.isEmpty && lastWindows.isEmpty
     }
 }
 
-/// Waits for changes of an exclusive mode's znodes.
+/// Reports changes of an exclusive mode's znodes.
 struct StatusChanges {
     let client: ZooKeeperClient
     let mode: ExclusiveMode
 
-    /// Calls a closure now and after every change, until cancelled.
+    /// Calls a closure now and after every change, until the task is cancelled.
     ///
     /// - Throws: `CancellationError`, or `ZooKeeperError`.
     func follow(_ body: () async throws -> Void) async throws {
@@ -80,7 +86,7 @@ struct StatusChanges {
         }
     }
 
-    /// Set before the znodes are read, so that no change falls between.
+    /// Sets watches, which must happen before the znodes are read, so that no change is missed.
     private func watches() async throws -> [Watch] {
         var watches = [try await client.watchExistence(at: mode.signalPath).watch]
         watches.append(try await client.watchExistence(at: mode.windowsPath).watch)
@@ -89,7 +95,7 @@ struct StatusChanges {
                 let (names, _, watch) = try await client.watchChildren(of: path)
                 watches.append(watch)
                 guard path == mode.locksPath else { continue }
-                // Processors that drain say so in their read znode's data.
+                // Draining processors report that in the data of their read lock's znode.
                 for name in names {
                     watches.append(try await client.watchExistence(at: ZNodePath.child(name, of: path)).watch)
                 }

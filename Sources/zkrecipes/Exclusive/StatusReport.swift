@@ -3,23 +3,23 @@ import FoundationEssentials
 import ZooKeeper
 import ZooKeeperRecipes
 
-/// How an exclusive mode stands, for people and for machines.
+/// The status of an exclusive mode as text and as JSON.
 struct StatusReport {
     var base: String
     var status: ExclusiveStatus
 
-    // MARK: For people
+    // MARK: Text
 
     var lines: [String] { window + crashed + [""] + processors + [""] + lastWindows }
 
     private var window: [String] {
-        guard let window = status.window else { return ["\(base): no window is wanted."] }
+        guard let window = status.window else { return ["\(base): no window is requested or open."] }
         let waiting = status.notPaused.map(\.name)
         let state =
             if !waiting.isEmpty {
                 "a window waits for \(waiting.joined(separator: ", "))"
             } else if !status.crashedWindows.isEmpty {
-                "a window waits, because one before it crashed"
+                "a window waits, because the previous window crashed"
             } else if let evicting, let until = evicting.drained {
                 "a window opens at \(Self.date(evicting.requested + until)), when the sessions of evicted processors have "
                     + "ended: \(evicting.evicted.joined(separator: ", "))"
@@ -29,14 +29,15 @@ struct StatusReport {
         return ["\(base): \(state).", line(window)]
     }
 
-    /// The current window's own record of the processors that it evicted.
+    /// The current window's record of the processors that it evicted.
     private var evicting: WindowRecord? {
         status.lastWindows.last { $0.outcome == .evicting && $0.token == status.window?.token }
     }
 
     private var crashed: [String] {
         guard !status.crashedWindows.isEmpty else { return [] }
-        return ["A window crashed, and the resume delay after it is not over:"] + status.crashedWindows.map(line)
+        return ["A window crashed; processors stay paused until the resume delay is over:"]
+            + status.crashedWindows.map(line)
     }
 
     private func line(_ window: ExclusiveStatus.Window) -> String {
@@ -61,7 +62,7 @@ struct StatusReport {
                 record.reason,
             ]
         }
-        let head = ["LAST WINDOWS", "OUTCOME", "PAUSED AFTER", "ENDED AFTER", "SLOWEST", "FORCED", "BY", "REASON"]
+        let head = ["LAST WINDOWS", "OUTCOME", "PAUSED AFTER", "ENDED AFTER", "SLOWEST", "EVICTED", "BY", "REASON"]
         return Text.table([head] + rows, rightAligned: [2, 3])
     }
 
@@ -71,26 +72,28 @@ struct StatusReport {
         case .paused: "paused"
         case .recovering: "waiting before it resumes, because a window crashed"
         case .reopened(let inside, let oldest): "running again" + Self.text(inside, oldest)
-        // Without a window it stops, or has not reopened yet.
+        // Without a window, the gate is stopping or has not reopened yet.
         case .draining(let inside, let oldest):
             (status.window == nil ? "draining" : "not paused") + Self.text(inside, oldest)
         }
     }
 
-    /// What a gate reported of the events inside.
+    /// The events inside the gate, as it last reported them.
     private static func text(_ inside: Int?, _ oldest: Duration?) -> String {
         guard let inside else { return "" }
         return ": \(inside) inside" + (oldest.map { ", the oldest for \(Text.time($0))" } ?? "")
     }
 
-    /// In UTC.
+    /// Returns a time in UTC.
+    ///
+    /// - Parameter sinceEpoch: The time since 1970.
     private static func date(_ sinceEpoch: Duration) -> String {
         Date(timeIntervalSince1970: sinceEpoch / .seconds(1)).formatted(.iso8601)
     }
 
-    // MARK: For machines
+    // MARK: JSON
 
-    /// One JSON object in one line; times in milliseconds.
+    /// One JSON object in one line, with times in milliseconds.
     var json: String { Text.json(JSONForm(base, status)) }
 
     private struct JSONForm: Encodable {
@@ -103,8 +106,10 @@ struct StatusReport {
         struct Processor: Encodable {
             var name, host: String
             var pid: Int32
-            /// `running`, `draining`, `reopened` (running again after a window was given up), `recovering` (waiting before it
-            /// resumes, because a window crashed) or `paused`.
+            /// The state: `running`, `draining`, `reopened`, `recovering` or `paused`.
+            ///
+            /// A `reopened` processor runs again after a window request was withdrawn while events were inside. A
+            /// `recovering` processor waits before it resumes, because a window crashed.
             var state: String
             var inside: Int?
             var oldest: Int64?

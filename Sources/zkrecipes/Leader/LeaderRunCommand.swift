@@ -6,12 +6,15 @@ import ZooKeeperRecipes
 struct LeaderRunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run",
-        abstract: "Stands for election until interrupted, and prints where it stands.",
+        abstract: "Joins a leader election until a signal, and prints its state.",
         discussion: """
-            One line a change: waiting, leading with the term's number and its fencing token, failed with the reason. \
-            SIGTERM, SIGINT, SIGQUIT and SIGHUP end the term and delete the candidate.
+            Prints one line per change: waiting, with the number of candidates ahead; leading, with the number of the \
+            term and its fencing token; failed, with the reason; stopped. SIGTERM ends the term and deletes the \
+            candidate. \(HelpText.signals)
 
-            \(ProgramSignals.statusHelp)
+            \(HelpText.example("zkrecipes leader run /app/leader --id web-1 --act-every 1s"))
+
+            \(HelpText.statusUntilSignal)
             """)
 
     @Argument(help: LeaderCommand.pathHelp, transform: LeaderCommand.parse)
@@ -19,43 +22,39 @@ struct LeaderRunCommand: AsyncParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Option(help: "What names this participant to others: one word.", transform: parseName)
+    @Option(help: "The name of this participant, without white space.", transform: parseName)
     var id: String
 
     @Option(
-        parsing: .unconditional,
-        help: ArgumentHelp(
-            "While leading, print a line every so many seconds: act, token, whether the term is valid, and the time.",
-            discussion: "The time is in nanoseconds of the clock that goes on while a process is stopped.",
-            valueName: "seconds"), transform: number(0.001...86_400, "seconds"))
-    var actEvery: Double?
+        "While leading, print a line at this interval: act, token, valid or invalid, and the monotonic time in ns.",
+        in: .milliseconds(1)...DurationArgument.oneDay)
+    var actEvery: DurationArgument?
 
     @Option(
-        parsing: .unconditional, help: "Over 0: ask leaders of a lower priority for their place.",
+        parsing: .unconditional,
+        help: "If above 0, request the leadership from leaders of a lower priority. (default: 0)",
         transform: number(0...1_000_000))
     var priority = 0
 
     @Option(
-        parsing: .unconditional,
-        help: ArgumentHelp(
-            "For how many seconds to wait in the queue before asking for the leader's place.", valueName: "seconds"),
-        transform: seconds)
-    var takeoverDelay = 30.0
+        "The time in the queue before this participant requests the leadership.",
+        in: .seconds(0)...DurationArgument.oneDay)
+    var takeoverDelay = DurationArgument.seconds(30)
 
     func run() async throws {
         let command = self
         do {
             try await runProgram(with: connection) { client in try await command.stand(client) }
         } catch is CancellationError {
-            // Interrupted, which is how it ends.
+            // A signal is the normal end.
         }
     }
 
     private func stand(_ client: ZooKeeperClient) async throws {
         var configuration = LeaderConfiguration()
         configuration.priority = priority
-        configuration.takeoverDelay = .seconds(takeoverDelay)
-        let pause = actEvery.map { Duration.seconds($0) }
+        configuration.takeoverDelay = takeoverDelay.duration
+        let pause = actEvery?.duration
         let selector = try LeaderSelector(client: client, path: path, id: id, configuration: configuration) { term in
             while true {
                 guard let pause else { return try await OneShot<Void>().wait() }
@@ -65,7 +64,12 @@ struct LeaderRunCommand: AsyncParsableCommand {
             }
         }
         let states = selector.states
-        let printer = Task { for await state in states { Output.line("\(state)") } }
+        let printer = Task {
+            // A leader that leaves is in the state `waiting` until its candidate is deleted; it will not lead again.
+            for await state in states where !(state.isWaiting && ProgramSignals.shared.endSignal.value != nil) {
+                Output.line("\(state)")
+            }
+        }
         defer { printer.cancel() }
         try await selector.run()
         await printer.value

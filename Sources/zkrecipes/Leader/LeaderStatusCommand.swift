@@ -6,12 +6,19 @@ import ZooKeeperRecipes
 struct LeaderStatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
-        abstract: "Prints the ids of those who take part, the leader first.",
+        abstract: "Prints the names of the participants, the leader first.",
         discussion: """
-            Takes no part itself. Also for the latches and selectors of JVM processes.
+            Only reads: it does not join the election. It also reads the elections of Curator's LeaderLatch and \
+            LeaderSelector.
 
-            Exit status: 0 printed, or watched until interrupted; 1 nobody takes part at PATH, or the ensemble cannot be \
-            reached; 64 an option or an argument is not valid.
+            \(HelpText.example("zkrecipes leader status /app/leader"))
+
+            \(HelpText.exitStatus([
+                "0": "printed, or --watch was ended by a signal",
+                "1": "there are no participants at PATH, or there is no connection",
+                "64": "invalid option or argument",
+            ]))
+            With --watch, SIGTERM ends the program. \(HelpText.signals)
             """)
 
     @Argument(help: LeaderCommand.pathHelp, transform: LeaderCommand.parse)
@@ -19,7 +26,7 @@ struct LeaderStatusCommand: AsyncParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Flag(help: "Print the leader's id alone, again with every change, until interrupted.")
+    @Flag(help: "Print only the leader's name, again after every change, until a signal.")
     var watch = false
 
     func run() async throws {
@@ -39,7 +46,7 @@ struct LeaderStatusCommand: AsyncParsableCommand {
                 }
             }
         } catch is CancellationError where watch {
-            // Interrupted, which is how watching ends.
+            // A signal is the normal end of watching.
         }
     }
 }

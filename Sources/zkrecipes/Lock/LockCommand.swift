@@ -6,49 +6,50 @@ import ZooKeeperRecipes
 struct LockCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "lock",
-        abstract: "Runs a command while a mutex is held.",
+        abstract: "Runs a command while holding a mutex.",
         usage: "zkrecipes lock PATH [options] -- COMMAND [ARGUMENT...]",
         discussion: """
-            The command gets its fencing token in ZK_FENCING_TOKEN and PATH in ZK_LOCK_PATH.
+            The command receives its fencing token in ZK_FENCING_TOKEN and PATH in ZK_LOCK_PATH.
+
+            \(HelpText.example("zkrecipes lock /locks/invoices --wait 30s --grace 1m -- ./send-invoices.sh"))
 
             \(HeldCommand.help(holding: "mutex"))
 
-            Exit status: 121 the mutex was not acquired in time (with --wait); 122 it was lost; \(HeldCommand.statusHelp)
+            \(HelpText.exitStatus([
+                "121": "the mutex was not acquired in time (with --wait)",
+                "122": "the mutex was lost",
+            ]))
+            \(HeldCommand.statusHelp)
             """)
 
     @Argument(
-        help: "The mutex's znode, such as /locks/invoices; also one of JVM processes' InterProcessMutex.",
+        help: "The znode of the mutex, such as /locks/invoices; it can be a Curator InterProcessMutex.",
         transform: { try parsePath($0, name: "PATH", example: "/locks/invoices") })
     var path: String
 
     @OptionGroup var connection: ConnectionOptions
 
     @Option(
-        parsing: .unconditional,
-        help: ArgumentHelp(
-            "Give up after so many seconds; 0 takes no place in the queue. Waits without limit by default.",
-            valueName: "seconds"), transform: seconds)
-    var wait: Double?
+        "Give up after waiting for this time; 0s does not join the queue. (default: wait without limit)",
+        in: .seconds(0)...DurationArgument.oneDay)
+    var wait: DurationArgument?
 
-    @Option(help: "Who holds the mutex or waits for it, for people who look; the command's name by default.")
+    @Option(help: "The name of the holder, which others see in the queue. (default: the command's name)")
     var owner: String?
 
-    @Option(
-        parsing: .unconditional, help: ArgumentHelp("The seconds from SIGTERM to SIGKILL.", valueName: "seconds"),
-        transform: seconds)
-    var grace = 10.0
+    @Option("The time from SIGTERM to SIGKILL.", in: .seconds(0)...DurationArgument.oneDay)
+    var grace = DurationArgument.seconds(10)
 
     @Argument(parsing: .postTerminator, help: "The command and its arguments, after --.")
     var command: [String] = []
 
     func validate() throws {
-        try HeldCommand.validate(
-            words: command, grace: grace, usage: "zkrecipes lock PATH -- COMMAND [ARGUMENT...]")
+        try HeldCommand.validate(words: command, usage: "zkrecipes lock PATH -- COMMAND [ARGUMENT...]")
     }
 
     func run() async throws {
-        let (path, owner, wait) = (path, owner ?? command[0], wait)
-        let held = HeldCommand(words: command, grace: .seconds(grace))
+        let (path, owner, wait) = (path, owner ?? command[0], wait?.duration)
+        let held = HeldCommand(words: command, grace: grace.duration)
         let body: @Sendable (Lease) async throws -> Void = { lease in
             try await held.run(under: lease, variables: ["ZK_LOCK_PATH": path])
         }
@@ -59,8 +60,8 @@ struct LockCommand: AsyncParsableCommand {
                 let mutex = try DistributedMutex(client: client, path: path, id: owner)
                 switch wait {
                 case nil: try await mutex.withLock(body)
-                case 0?: try await mutex.tryWithLock(body)
-                case let seconds?: try await mutex.withLock(timeout: .seconds(seconds), body)
+                case .zero?: try await mutex.tryWithLock(body)
+                case let limit?: try await mutex.withLock(timeout: limit, body)
                 }
             }
             status = 0

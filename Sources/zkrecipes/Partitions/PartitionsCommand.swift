@@ -6,37 +6,49 @@ import ZooKeeperRecipes
 struct PartitionsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "partitions",
-        abstract: "Shares partitions out among nodes, and tells who has which.",
+        abstract: "Distributes partitions among nodes, or prints their owners.",
+        discussion: """
+            \(HelpText.example(
+                "zkrecipes partitions run /app/shards --node web-1 --partitions a,b,c",
+                "zkrecipes partitions status /app/shards"))
+
+            \(HelpText.exitStatus([
+                "0": "success, or a signal ended the program",
+                "1": "failure, such as no connection, or there is no group at PATH",
+                "64": "invalid option or argument",
+            ]))
+            """,
         subcommands: [
             PartitionsRunCommand.self, PartitionsStatusCommand.self, PartitionsCordonCommand.self,
             PartitionsUncordonCommand.self,
         ])
 
-    /// What PATH is, for the help of each subcommand.
-    static let pathHelp: ArgumentHelp = "The group's znode, such as /app/shards."
+    /// The help for PATH in each subcommand.
+    static let pathHelp: ArgumentHelp = "The znode of the partition group, such as /app/shards."
 
     static func parse(path: String) throws -> String {
         try parsePath(path, name: "PATH", example: "/app/shards")
     }
 }
 
-/// Which partitions there are.
+/// The options that define the partitions.
 struct PartitionOptions: ParsableArguments {
-    @Option(help: "The partitions' ids, separated by commas.")
+    @Option(help: "The names of the partitions, separated by commas.")
     var partitions: String?
 
     @Option(
-        help: "The znode whose children are the partitions; a line preferred=NODE,NODE in one's data names its nodes.",
+        help:
+            "The znode whose children are the partitions; a line preferred=NODE,NODE in a child's data sets its nodes.",
         transform: { try parsePath($0, name: "--from", example: "/app/shards") })
     var from: String?
 
     func validate() throws {
         guard partitions == nil || from == nil else {
-            throw ValidationError("--partitions and --from are two ways to say the same; give one.")
+            throw ValidationError("--partitions and --from exclude each other: use one of them")
         }
         for id in ids ?? [] {
             guard let problem = problem(ofName: id) else { continue }
-            throw ValidationError("--partitions has the id \(Text.quoted(id)), which \(problem); right would be a,b,c.")
+            throw ValidationError("--partitions: the name \(Text.quoted(id)) \(problem); use a list such as a,b,c")
         }
     }
 

@@ -3,7 +3,7 @@ import CommandLineSupport
 import ZooKeeper
 import ZooKeeperRecipes
 
-/// Which node of which group.
+/// The arguments that select a node of a partition group.
 struct PartitionNodeOptions: ParsableArguments {
     @Argument(help: PartitionsCommand.pathHelp, transform: PartitionsCommand.parse)
     var path: String
@@ -11,24 +11,25 @@ struct PartitionNodeOptions: ParsableArguments {
     @Argument(help: "The node's name.", transform: parseNode)
     var node: String
 
-    /// What the statuses of commands about a node mean.
-    static let exitStatus = """
-        Exit status: 0 done; 1 there is no group at PATH, or the ensemble cannot be reached; 64 an option or an argument \
-        is not valid.
-        """
+    /// The exit statuses of commands about a node, for a help text.
+    static let exitStatus = HelpText.exitStatus([
+        "0": "success",
+        "1": "there is no partition group at PATH, or there is no connection",
+        "64": "invalid option or argument",
+    ])
 
     private static func parseNode(_ argument: String) throws -> String {
         guard let problem = problem(ofZNodeName: argument) else { return argument }
-        throw ValidationError("\(Text.quoted(argument)) \(problem); right would be web-1.")
+        throw ValidationError("the name \(Text.quoted(argument)) \(problem); use a name such as web-1")
     }
 
     @OptionGroup var connection: ConnectionOptions
 
     func validate() throws {
-        if let problem = PartitionNode.problem(ofName: node) { throw ValidationError("NODE: \(problem).") }
+        if let problem = PartitionNode.problem(ofName: node) { throw ValidationError("NODE: \(problem)") }
     }
 
-    /// Changes something about the node, and tells what it is now.
+    /// Performs an operation on the node and prints the result, and whether the node is in the group.
     func change(_ operation: @escaping @Sendable (ZooKeeperClient) async throws -> String) async throws {
         let (path, node) = (path, node)
         let (deed, isThere) = try await runProgram(with: connection) { client in
@@ -44,17 +45,20 @@ struct PartitionNodeOptions: ParsableArguments {
 struct PartitionsCordonCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cordon",
-        abstract: "Has a node own nothing: what it owns moves away in order, until it is uncordoned.",
+        abstract: "Moves all partitions away from a node, until it is uncordoned.",
         discussion: """
-            The mark stands at PATH/cordons/NODE and outlives the node's restarts. It does not wait for what moves: status \
-            tells who owns what.
+            The partitions move in order: a node stops its work on one before the next owner starts. The cordon is \
+            the znode PATH/cordons/NODE, and it persists when the node restarts. This command does not wait until the \
+            partitions have moved: `zkrecipes partitions status PATH` prints the owners.
+
+            \(HelpText.example("zkrecipes partitions cordon /app/shards web-1 --note \"disk failure\""))
 
             \(PartitionNodeOptions.exitStatus)
             """)
 
     @OptionGroup var target: PartitionNodeOptions
 
-    @Option(help: "Why; status shows it.")
+    @Option(help: "The reason, which status shows.")
     var note = ""
 
     func run() async throws {
@@ -69,9 +73,11 @@ struct PartitionsCordonCommand: AsyncParsableCommand {
 struct PartitionsUncordonCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "uncordon",
-        abstract: "Has a node take part again, and get its partitions back.",
+        abstract: "Removes the cordon of a node, so that its partitions return.",
         discussion: """
-            It takes the operator's mark away; a node that has cordoned itself stays so.
+            Removes the cordon of an operator. A node that has cordoned itself stays cordoned.
+
+            \(HelpText.example("zkrecipes partitions uncordon /app/shards web-1"))
 
             \(PartitionNodeOptions.exitStatus)
             """)

@@ -6,12 +6,15 @@ import ZooKeeperRecipes
 struct PartitionsRunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run",
-        abstract: "Is a node of a group until interrupted, and prints what it begins and ends to own.",
+        abstract: "Joins a partition group until a signal, and prints every partition it gains or loses.",
         discussion: """
-            began PARTITION TOKEN TIME and ended PARTITION TOKEN TIME; the time is in nanoseconds of the clock that goes on \
-            while a process is stopped. SIGTERM, SIGINT, SIGQUIT and SIGHUP give everything up in order.
+            Prints `began PARTITION TOKEN TIME` when the node gains a partition and `ended PARTITION TOKEN TIME` when \
+            it loses one. The time is the monotonic time in nanoseconds, which also counts while a process is \
+            stopped. SIGTERM releases all partitions in order. \(HelpText.signals)
 
-            \(ProgramSignals.statusHelp)
+            \(HelpText.example("zkrecipes partitions run /app/shards --node web-1 --partitions a,b,c"))
+
+            \(HelpText.statusUntilSignal)
             """)
 
     @Argument(help: PartitionsCommand.pathHelp, transform: PartitionsCommand.parse)
@@ -20,42 +23,40 @@ struct PartitionsRunCommand: AsyncParsableCommand {
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var partitions: PartitionOptions
 
-    @Option(help: "The node's name, the same after each restart: one word.", transform: parseName)
+    @Option(
+        help: "The name of the node, without white space; use the same one after each restart.", transform: parseName)
     var node: String
 
     @Option(
-        parsing: .unconditional, help: "How much the node takes, compared with the others.",
+        parsing: .unconditional,
+        help: "The share of partitions of this node, relative to the other nodes. (default: 1)",
         transform: number(0.001...1_000_000))
     var weight = 1.0
 
     @Option(
-        parsing: .unconditional, help: "The most partitions that the node is to have.",
+        parsing: .unconditional, help: "The maximum number of partitions of this node. (default: no limit)",
         transform: number(0...1_000_000))
     var capacity: Int?
 
     @Option(
-        parsing: .unconditional,
-        help: ArgumentHelp("For how many seconds a node that has gone is waited for.", valueName: "seconds"),
-        transform: seconds)
-    var departureDelay = 60.0
+        "The time to wait for a node that has left before its partitions move.",
+        in: .seconds(0)...DurationArgument.oneDay)
+    var departureDelay = DurationArgument.seconds(60)
 
     @Option(
-        parsing: .unconditional,
-        help: ArgumentHelp(
-            "For how many seconds the node has to be up before it asks others for partitions.", valueName: "seconds"),
-        transform: seconds)
-    var settleTime = 5.0
+        "The time that this node must be up before it requests partitions of other nodes.",
+        in: .seconds(0)...DurationArgument.oneDay)
+    var settleTime = DurationArgument.seconds(5)
 
     @Option(
-        parsing: .unconditional,
-        help: ArgumentHelp(
-            "Print a line for each owned partition every so many seconds.",
-            discussion: "act PARTITION TOKEN, valid or invalid, and the time.", valueName: "seconds"),
-        transform: number(0.001...86_400, "seconds"))
-    var actEvery: Double?
+        "Print a line for each owned partition at this interval: act PARTITION TOKEN, valid or invalid, and the time.",
+        in: .milliseconds(1)...DurationArgument.oneDay)
+    var actEvery: DurationArgument?
 
     func validate() throws {
-        guard partitions.source != nil else { throw ValidationError("Give --partitions or --from.") }
+        guard partitions.source != nil else {
+            throw ValidationError("there are no partitions: use --partitions or --from")
+        }
     }
 
     func run() async throws {
@@ -63,16 +64,16 @@ struct PartitionsRunCommand: AsyncParsableCommand {
         do {
             try await runProgram(with: connection) { client in try await command.takePart(client) }
         } catch is CancellationError {
-            // Interrupted, which is how it ends.
+            // A signal is the normal end.
         }
     }
 
     private func takePart(_ client: ZooKeeperClient) async throws {
         guard let source = partitions.source else { return }
         var configuration = PartitionConfiguration()
-        configuration.absenceTimeout = .seconds(departureDelay)
-        configuration.rebalanceDelay = .seconds(settleTime)
-        let pause = actEvery.map { Duration.seconds($0) }
+        configuration.absenceTimeout = departureDelay.duration
+        configuration.rebalanceDelay = settleTime.duration
+        let pause = actEvery?.duration
         let group = try PartitionGroup(
             client: client, path: path, node: PartitionNode(node, weight: weight, capacity: capacity),
             partitions: source, configuration: configuration
@@ -86,7 +87,7 @@ struct PartitionsRunCommand: AsyncParsableCommand {
             }
         }
         if let from = partitions.from, try await client.exists(at: from) == nil {
-            Output.note("zkrecipes: \(from) does not exist: there are no partitions until it does")
+            Output.report("\(from) does not exist: there are no partitions until it is created")
         }
         try await group.run()
     }

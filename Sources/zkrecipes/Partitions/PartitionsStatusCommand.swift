@@ -6,13 +6,19 @@ import ZooKeeperRecipes
 struct PartitionsStatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
-        abstract: "Prints who owns which partition, with which token, and where each should be and why.",
+        abstract: "Prints the nodes of a partition group, and the owner of each partition.",
         discussion: """
-            Takes no part itself. Without --partitions and --from it tells of all that have ever been owned, and knows of no \
-            preferences.
+            Only reads: it does not join the group. For each partition it prints the owner, the fencing token, the \
+            number of terms, and the node that should own it with the reason. Without --partitions and --from, it \
+            prints all partitions that ever had an owner, and ignores preferences.
 
-            Exit status: 0 printed; 1 there is no group at PATH, or the ensemble cannot be reached; 64 an option or an \
-            argument is not valid.
+            \(HelpText.example("zkrecipes partitions status /app/shards --partitions a,b,c"))
+
+            \(HelpText.exitStatus([
+                "0": "printed",
+                "1": "there is no partition group at PATH, or there is no connection",
+                "64": "invalid option or argument",
+            ]))
             """)
 
     @Argument(help: PartitionsCommand.pathHelp, transform: PartitionsCommand.parse)
@@ -33,7 +39,7 @@ struct PartitionsStatusCommand: AsyncParsableCommand {
         }
     }
 
-    /// The nodes with what they have, then the partitions.
+    /// Returns the lines of the report: the nodes with the number of their partitions, then the partitions.
     static func report(_ status: PartitionStatus) -> [String] {
         let balance = status.balance
         let known = Dictionary(status.nodes.map { (ZNodeName($0.name), $0) }) { first, _ in first }
@@ -42,7 +48,7 @@ struct PartitionsStatusCommand: AsyncParsableCommand {
         }
         let partitions = status.partitions.map { entry in
             [
-                entry.partition, entry.owner ?? "nobody", entry.token.map { "\($0)" } ?? "-", "\(entry.terms)",
+                entry.partition, entry.owner ?? "none", entry.token.map { "\($0)" } ?? "-", "\(entry.terms)",
                 entry.reason,
             ]
         }
@@ -50,7 +56,7 @@ struct PartitionsStatusCommand: AsyncParsableCommand {
             + Text.table([["PARTITION", "OWNER", "TOKEN", "TERMS", "BELONGS TO"]] + partitions, rightAligned: [2, 3])
     }
 
-    /// What is not usual about a node.
+    /// Returns the remarks about a node, such as its weight and its cordon.
     private static func remarks(on name: String, _ node: PartitionNode?, _ note: String?) -> String {
         var text = "not a member"
         if let node { text = String(decoding: node.description.utf8.dropFirst(name.utf8.count + 2), as: UTF8.self) }
@@ -61,7 +67,7 @@ struct PartitionsStatusCommand: AsyncParsableCommand {
 }
 
 extension PartitionStatus {
-    /// Whether there is nothing that makes a path a group's; partitions that were only asked for do not count.
+    /// Whether the path contains no group; partitions that were only requested on the command line do not count.
     fileprivate var isEmpty: Bool {
         nodes.isEmpty && cordons.isEmpty && !partitions.contains { $0.terms > 0 || $0.owner != nil }
     }

@@ -7,27 +7,52 @@ import ZooKeeperScheduling
 struct ScheduleCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "schedule",
-        abstract: "Runs a task once a period on one of several nodes, and shows what it did.",
+        abstract: "Runs a task once per period on one of several nodes, or controls it.",
+        discussion: """
+            \(HelpText.example(
+                "zkrecipes schedule run /app/report --node web-1 --cron '0 2 * * *' -- ./report.sh",
+                "zkrecipes schedule history /app/report"))
+
+            \(HelpText.exitStatus([
+                "0": "success, or a signal ended the program",
+                "1": "failure, such as no connection, or there is no task at PATH",
+                "64": "invalid option or argument",
+                "126": "`run` only: the command cannot be run",
+                "127": "`run` only: the command does not exist",
+            ]))
+            """,
         subcommands: [
             ScheduleNextCommand.self, ScheduleRunCommand.self, ScheduleHistoryCommand.self, SchedulePauseCommand.self,
             ScheduleResumeCommand.self, ScheduleNowCommand.self, ScheduleSkipCommand.self,
             ScheduleBackfillCommand.self, ScheduleAnswerCommand.self,
         ])
 
-    /// What the exit statuses of the subcommands mean that run no command.
-    static let statusHelp = """
-        Exit status: 0 done; 1 the ensemble cannot be reached, or it refused; 64 an option or an argument is not valid.
-        """
+    /// The exit statuses of the subcommands that run no command, for a help text.
+    static let statusHelp = HelpText.exitStatus([
+        "0": "success",
+        "1": "there is no task at PATH, there is no connection, or a server refused",
+        "64": "invalid option or argument",
+    ])
+
+    /// The help for PATH in each subcommand.
+    static let pathHelp: ArgumentHelp = "The znode of the task, such as /app/report."
 }
 
 struct ScheduleNextCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "next",
-        abstract: "Lists the next periods of a cron expression.",
+        abstract: "Prints the next periods of a cron expression.",
         discussion: """
-            Each line: the period's id, when it begins there and in UTC, and what daylight saving has changed.
+            Prints one line per period: its ID, its start in local time and in UTC, and the effect of daylight saving \
+            time. It needs no connection.
 
-            Exit status: 0 all lines were printed; 1 they could not be written; 64 an option or an argument is not valid.
+            \(HelpText.example("zkrecipes schedule next '30 2 * * *' --tz Europe/Berlin --count 3"))
+
+            \(HelpText.exitStatus([
+                "0": "printed",
+                "1": "the output could not be written",
+                "64": "invalid option or argument",
+            ]))
             """)
 
     @Argument(help: ArgumentHelp(stringLiteral: ScheduleOptions.cronHelp))
@@ -38,14 +63,14 @@ struct ScheduleNextCommand: AsyncParsableCommand {
 
     @Option(
         parsing: .unconditional,
-        help: "A day, such as 2026-03-07, at its beginning in the zone; or an instant, such as 2026-03-07T12:00:00Z.")
+        help: "The first day, such as 2026-03-07, or an instant, such as 2026-03-07T12:00:00Z. (default: now)")
     var from: String?
 
-    @Option(parsing: .unconditional, help: "How many periods.")
+    @Option(parsing: .unconditional, help: "The number of periods.")
     var count = 5
 
     func validate() throws {
-        guard count > 0 else { throw ValidationError("--count is \(count); it is at least 1") }
+        guard count > 0 else { throw ValidationError("--count is \(count); it must be at least 1") }
         _ = try question()
     }
 
@@ -60,7 +85,7 @@ struct ScheduleNextCommand: AsyncParsableCommand {
         return lines
     }
 
-    /// Calls a closure with each line as soon as it is known.
+    /// Calls a closure with each line as soon as it is computed.
     private func forEachLine(_ body: (String) -> Void) throws {
         var (schedule, clock, last) = try question()
         for _ in 0..<count {
@@ -85,7 +110,7 @@ struct ScheduleNextCommand: AsyncParsableCommand {
     private func start(_ clock: LocalClock) throws(ScheduleError) -> Date {
         guard let from else { return Date() }
         if from.contains("T") { return try UniversalTime(parsing: from).date }
-        // What begins with the day belongs to it.
+        // A period that starts at the beginning of the day belongs to that day.
         return try clock.beginning(ofDay: from).addingTimeInterval(-1)
     }
 }

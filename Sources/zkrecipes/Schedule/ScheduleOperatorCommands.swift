@@ -5,23 +5,23 @@ import ZooKeeper
 import ZooKeeperRecipes
 import ZooKeeperScheduling
 
-/// Which task.
+/// The arguments that select a task.
 struct ScheduleTarget: ParsableArguments {
-    @Argument(help: "The task's znode.", transform: { try parsePath($0, name: "PATH", example: "/app/settle") })
+    @Argument(help: ScheduleCommand.pathHelp, transform: { try parsePath($0, name: "PATH", example: "/app/report") })
     var path: String
 
     @OptionGroup var connection: ConnectionOptions
 }
 
-/// Which task, and who wants something of it.
+/// The arguments that select a task and the operator.
 struct ScheduleWishOptions: ParsableArguments {
     @OptionGroup var target: ScheduleTarget
 
-    @Option(name: .customLong("by"), help: "Who does it, for the records.")
+    @Option(name: .customLong("by"), help: "The operator, for the records.")
     var operatorName = NSUserName()
 }
 
-/// A command that changes what is wanted of a task, and prints what is wanted then.
+/// A command that changes the operator commands of a task and prints all that are pending.
 protocol ScheduleWishCommand: AsyncParsableCommand, Sendable {
     var options: ScheduleWishOptions { get }
 
@@ -29,6 +29,12 @@ protocol ScheduleWishCommand: AsyncParsableCommand, Sendable {
 }
 
 extension ScheduleWishCommand {
+    /// Returns the discussion of a help text, with an example.
+    fileprivate static func discussion(_ first: String, _ second: String? = nil) -> String {
+        let example = second.map { HelpText.example(first, $0) } ?? HelpText.example(first)
+        return "Prints all pending operator commands.\n\n\(example)\n\n\(ScheduleCommand.statusHelp)"
+    }
+
     func run() async throws {
         let (path, name) = (options.target.path, options.operatorName)
         let wishes = try await runProgram(with: options.target.connection) { client in
@@ -43,14 +49,14 @@ extension ScheduleWishCommand {
 struct SchedulePauseCommand: ScheduleWishCommand {
     static let configuration = CommandConfiguration(
         commandName: "pause", abstract: "Pauses the schedule. A run in progress continues.",
-        discussion: ScheduleCommand.statusHelp)
+        discussion: discussion("zkrecipes schedule pause /app/report --note \"migration until noon\""))
 
     @OptionGroup var options: ScheduleWishOptions
-    @Option(help: "Why.")
+    @Option(help: "The reason.")
     var note: String
 
     func validate() throws {
-        guard !note.isEmpty else { throw ValidationError("--note is empty; say why.") }
+        guard !note.isEmpty else { throw ValidationError("--note is empty: give a reason") }
     }
 
     func wish(_ control: ScheduledTaskControl) async throws { try await control.pause(reason: note) }
@@ -58,7 +64,8 @@ struct SchedulePauseCommand: ScheduleWishCommand {
 
 struct ScheduleResumeCommand: ScheduleWishCommand {
     static let configuration = CommandConfiguration(
-        commandName: "resume", abstract: "Ends a pause.", discussion: ScheduleCommand.statusHelp)
+        commandName: "resume", abstract: "Resumes a paused schedule.",
+        discussion: discussion("zkrecipes schedule resume /app/report"))
 
     @OptionGroup var options: ScheduleWishOptions
 
@@ -68,7 +75,7 @@ struct ScheduleResumeCommand: ScheduleWishCommand {
 struct ScheduleNowCommand: ScheduleWishCommand {
     static let configuration = CommandConfiguration(
         commandName: "now", abstract: "Runs the task once, as soon as no other run is in progress.",
-        discussion: ScheduleCommand.statusHelp)
+        discussion: discussion("zkrecipes schedule now /app/report"))
 
     @OptionGroup var options: ScheduleWishOptions
 
@@ -77,7 +84,8 @@ struct ScheduleNowCommand: ScheduleWishCommand {
 
 struct ScheduleSkipCommand: ScheduleWishCommand {
     static let configuration = CommandConfiguration(
-        commandName: "skip", abstract: "Leaves the next period out.", discussion: ScheduleCommand.statusHelp)
+        commandName: "skip", abstract: "Skips the next period.",
+        discussion: discussion("zkrecipes schedule skip /app/report"))
 
     @OptionGroup var options: ScheduleWishOptions
 
@@ -86,22 +94,24 @@ struct ScheduleSkipCommand: ScheduleWishCommand {
 
 struct ScheduleBackfillCommand: ScheduleWishCommand {
     static let configuration = CommandConfiguration(
-        commandName: "backfill", abstract: "Runs the periods of a range that are not completed, the oldest first.",
-        discussion: ScheduleCommand.statusHelp)
+        commandName: "backfill", abstract: "Runs the periods of a range that are not completed, oldest first.",
+        discussion: discussion(
+            "zkrecipes schedule backfill /app/report \\",
+            "  --from 2026-03-01T00:00:00Z --through 2026-03-07T00:00:00Z"))
 
     @OptionGroup var options: ScheduleWishOptions
     @Option(
-        parsing: .unconditional, help: "Periods that begin at this instant or later, such as 2026-03-07T12:00:00Z.",
+        parsing: .unconditional, help: "The earliest start of a period, such as 2026-03-07T12:00:00Z.",
         transform: parseInstant)
     var from: Date
     @Option(
-        parsing: .unconditional, help: "Periods that begin at this instant or earlier.", transform: parseInstant)
+        parsing: .unconditional, help: "The latest start of a period.", transform: parseInstant)
     var through: Date
 
     func validate() throws {
         guard from <= through else {
             let (from, through) = (UniversalTime.text(from), UniversalTime.text(through))
-            throw ValidationError("--through is \(through), before --from, which is \(from).")
+            throw ValidationError("--through is \(through), which is before --from, \(from)")
         }
     }
 
@@ -112,19 +122,22 @@ struct ScheduleBackfillCommand: ScheduleWishCommand {
 
 struct ScheduleAnswerCommand: ScheduleWishCommand {
     static let configuration = CommandConfiguration(
-        commandName: "answer", abstract: "Decides what becomes of a run whose runner died.",
-        discussion: ScheduleCommand.statusHelp)
+        commandName: "answer", abstract: "Decides whether to rerun, resume or skip a run whose node died.",
+        discussion: discussion("zkrecipes schedule answer /app/report --period 2026-03-07 --decision rerun"))
 
     @OptionGroup var options: ScheduleWishOptions
-    @Option(help: "The run's period.")
+    @Option(help: "The ID of the run's period, which history prints.")
     var period: String
     @Option(help: "rerun, resume, or skip.", transform: parseWords)
     var decision: OperatorCommands.Answer
 
     func validate() throws {
-        guard !period.isEmpty else { throw ValidationError("--period is empty; `history` lists them.") }
+        guard !period.isEmpty else {
+            throw ValidationError("--period is empty; `zkrecipes schedule history` prints the IDs")
+        }
         guard !period.contains("/") else {
-            throw ValidationError("--period is \"\(period)\", which names no period; `history` lists them.")
+            throw ValidationError(
+                "--period \"\(period)\" is not the ID of a period; `zkrecipes schedule history` prints the IDs")
         }
     }
 
@@ -133,9 +146,11 @@ struct ScheduleAnswerCommand: ScheduleWishCommand {
 
 struct ScheduleHistoryCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "history", abstract: "Lists the records of a task's runs, the newest last.",
+        commandName: "history", abstract: "Prints the records of a task's runs, newest last.",
         discussion: """
-            Each line: period, state, node, attempt, token, duration, and what there is to explain.
+            Prints one line per run: period, state, node, attempt, fencing token, duration, and remarks.
+
+            \(HelpText.example("zkrecipes schedule history /app/report"))
 
             \(ScheduleCommand.statusHelp)
             """)
@@ -146,7 +161,7 @@ struct ScheduleHistoryCommand: AsyncParsableCommand {
         let path = target.path
         let runs = try await runProgram(with: target.connection) { client in
             let runs = try await ScheduledTaskHistory(client: client, path: path).runs()
-            // A path with no task has no runs either.
+            // No runs: reading the operator commands fails if there is no task at the path.
             if runs.isEmpty { _ = try await ScheduledTaskControl(client: client, path: path, id: "").wishes() }
             return runs
         }
@@ -175,13 +190,13 @@ extension OperatorCommands {
     fileprivate var lines: [String] {
         var lines: [String] = []
         if let pause { lines.append("paused by \(pause.by): \(pause.reason)") }
-        lines += requests.map { "run now, asked for by \($0)" }
-        lines += skips.map { "skip next, asked for by \($0)" }
+        lines += requests.map { "run now, requested by \($0)" }
+        lines += skips.map { "skip next, requested by \($0)" }
         if let backfill {
             let (from, through) = (UniversalTime.text(backfill.from), UniversalTime.text(backfill.through))
-            lines.append("backfill from \(from) through \(through), asked for by \(backfill.by)")
+            lines.append("backfill from \(from) through \(through), requested by \(backfill.by)")
         }
         lines += answers.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value.rawValue)" }
-        return lines.isEmpty ? ["nothing is wanted"] : lines
+        return lines.isEmpty ? ["no operator commands are pending"] : lines
     }
 }

@@ -4,13 +4,13 @@ import Foundation
 import ZooKeeperRecipes
 import ZooKeeperScheduling
 
-/// When a task runs.
+/// The options that define the schedule of a task.
 struct ScheduleOptions: ParsableArguments {
-    /// What a cron expression may be, for every command that reads one.
+    /// The syntax of cron expressions, for the help of every command that parses one.
     static let cronHelp = """
         Five fields: minute, hour, day of the month (L is the last one), month, day of the week (FRI#2 is the second \
-        Friday of a month, FRIL or 5L the last one). A field is *, a value, a range 1-5, a step */2 or 1-20/5, or a list. \
-        If one of the day fields begins with *, a day must be in both, else one of them is enough.
+        Friday of a month, FRIL or 5L the last one). A field is *, a value, a range 1-5, a step */2 or 1-20/5, or a \
+        list. If one of the day fields begins with *, a day must be in both, else one of them is enough.
         """
 
     @Option(help: ArgumentHelp(stringLiteral: cronHelp))
@@ -21,16 +21,17 @@ struct ScheduleOptions: ParsableArguments {
 
     @Option(
         parsing: .unconditional,
-        help: "Run at intervals of so many whole seconds, from 1 to 1576800000, which is 50 years.")
+        help: ArgumentHelp(
+            "Run at this interval, in whole seconds from 1s to 18250d, such as 15m.", valueName: "duration"))
     var every: String?
 
-    @Flag(help: "Run once in each term of leadership, from its beginning.")
+    @Flag(help: "Run once in each term of leadership, at its start.")
     var withLeadership = false
 
     func validate() throws {
         let given = [cron != nil, every != nil, withLeadership].count { $0 }
         guard given == 1 else {
-            throw ValidationError("Give one of --cron, --every and --with-leadership.")
+            throw ValidationError("--cron, --every and --with-leadership exclude each other: use exactly one of them")
         }
         _ = try schedule()
     }
@@ -46,48 +47,55 @@ struct ScheduleOptions: ParsableArguments {
     }
 
     private func interval(_ text: String) throws -> Schedule {
-        // The schedule itself refuses what is beyond its bounds.
-        guard let seconds = Int(text), let schedule = try? Schedule.every(.seconds(seconds)) else {
+        // The schedule itself refuses an interval that is too long or no whole number of seconds.
+        guard let interval = DurationArgument(argument: text), let schedule = try? Schedule.every(interval.duration)
+        else {
             throw ValidationError(
-                "--every is \(text); it must be a whole number of seconds from 1 to 1576800000, such as 900.")
+                "--every is \(text); it must be a whole number of seconds from 1s to 18250d (50 years), such as 15m")
         }
         return schedule
     }
 }
 
-/// What is done when all does not go well.
+/// The options for missed, failed and overlapping runs.
 struct SchedulePolicyOptions: ParsableArguments {
     @Option(
-        help: "at-most-once, or at-least-once: whether a run whose runner died may be begun again.",
+        help: "at-most-once or at-least-once: whether a run whose node died may start again. (default: at-least-once)",
         transform: parseWords)
     var delivery = TaskDelivery.atLeastOnce
 
-    @Option(help: "What becomes of such a run: rerun, resume, skip, or ask-operator.", transform: parseWords)
+    @Option(
+        help:
+            "The action for such a run: rerun, resume, skip or ask-operator. (default: rerun; at-most-once: skip)",
+        transform: parseWords)
     var takeover: TakeoverPolicy?
 
-    @Option(help: "Periods that nobody was there for: none, latest, or all:SECONDS.")
+    @Option(
+        help: "Periods that start late because no node was running: none, latest, or all:<duration>, such as all:24h.")
     var missed = "latest"
 
-    @Option(
-        parsing: .unconditional, help: "How late a period may begin before it is missed, in seconds.",
-        transform: parseSeconds)
-    var missedAfter = 600.0
+    @Option("A period that starts later than this is missed.", in: .milliseconds(1)...DurationArgument.oneDay)
+    var missedAfter = DurationArgument.minutes(10)
 
-    @Option(help: "A period that begins while a run is on: skip, queue-one, or cancel-other.", transform: parseWords)
+    @Option(
+        help: "A period that starts during another run: skip, queue-one or cancel-other. (default: skip)",
+        transform: parseWords)
     var overlap = OverlapPolicy.skip
 
-    @Flag(help: "Pause after a run that failed, until an operator resumes.")
+    @Flag(help: "Pause after a failed run, until an operator resumes the schedule.")
     var pauseOnFailure = false
 
-    @Option(help: "The base of an exclusive mode: each run happens in a window of it.", transform: parsePath)
+    @Option(
+        help: "The base znode of an exclusive mode: each run opens a window, which pauses its processors.",
+        transform: parsePath)
     var exclusive: String?
 
     @Option(
-        parsing: .unconditional, help: "How far the clock may be from the ensemble's, in seconds.",
-        transform: parseSeconds)
-    var skewLimit = 10.0
+        "The maximum difference between the clocks of this host and the ensemble.",
+        in: .milliseconds(1)...DurationArgument.oneDay)
+    var skewLimit = DurationArgument.seconds(10)
 
-    @Option(parsing: .unconditional, help: "How many records are kept.")
+    @Option(parsing: .unconditional, help: "The number of records to keep.")
     var keepRuns = 100
 
     func configuration() throws -> ScheduledTaskConfiguration {
@@ -95,23 +103,20 @@ struct SchedulePolicyOptions: ParsableArguments {
         var configuration = ScheduledTaskConfiguration()
         configuration.takeover = takeover
         configuration.missed = try missedPolicy()
-        configuration.missedAfter = .seconds(missedAfter)
+        configuration.missedAfter = missedAfter.duration
         configuration.overlap = overlap
         configuration.pauseOnFailure = pauseOnFailure
-        configuration.maximumClockSkew = .seconds(skewLimit)
+        configuration.maximumClockSkew = skewLimit.duration
         configuration.maximumRecords = keepRuns
         return configuration
     }
 
     private func checkLimits() throws {
-        for (seconds, option) in [(missedAfter, "--missed-after"), (skewLimit, "--skew-limit")] {
-            guard seconds > 0 else { throw ValidationError("\(option) is \(seconds); it must be over 0.") }
-        }
-        guard keepRuns > 0 else { throw ValidationError("--keep-runs is \(keepRuns); it must be over 0.") }
+        guard keepRuns > 0 else { throw ValidationError("--keep-runs is \(keepRuns); it must be at least 1") }
         if delivery == .atMostOnce, let takeover, takeover == .rerun || takeover == .resume {
             throw ValidationError(
-                "--takeover is \(takeover.rawValue), which begins a run twice, and --delivery is at-most-once: choose skip "
-                    + "or ask-operator, or at-least-once.")
+                "--takeover is \(takeover.rawValue), which can start a run twice, but --delivery is at-most-once: use "
+                    + "--takeover skip or ask-operator, or --delivery at-least-once")
         }
     }
 
@@ -119,32 +124,21 @@ struct SchedulePolicyOptions: ParsableArguments {
         if missed == "none" { return .none }
         if missed == "latest" { return .latest }
         let parts = missed.split(separator: ":", omittingEmptySubsequences: false)
-        guard parts.count == 2, parts[0] == "all", let seconds = unsigned(String(parts[1])), seconds <= 1e9
+        guard parts.count == 2, parts[0] == "all", let span = DurationArgument(argument: String(parts[1])),
+            span <= .seconds(1_000_000_000)
         else {
             throw ValidationError(
-                "--missed is \"\(missed)\"; it is none, latest, or all:SECONDS with 0 to 1000000000 seconds.")
+                "--missed is \"\(missed)\"; it must be none, latest, or all:<duration>, with at most 1000000000s"
+            )
         }
-        guard seconds >= missedAfter else {
-            throw ValidationError("--missed is \"\(missed)\", less than --missed-after, which is \(missedAfter).")
+        guard span >= missedAfter else {
+            throw ValidationError("--missed is \"\(missed)\", which is less than --missed-after, \(missedAfter)")
         }
-        return .all(within: .seconds(seconds))
+        return .all(within: span.duration)
     }
 }
 
-/// Reads an instant.
+/// Parses an instant, such as `2026-03-07T12:00:00Z`.
 func parseInstant(_ argument: String) throws -> Date {
     do { return try UniversalTime(parsing: argument).date } catch { throw ValidationError("\(error)") }
-}
-
-/// Reads a time in seconds.
-func parseSeconds(_ argument: String) throws -> Double {
-    guard let seconds = unsigned(argument), seconds <= 86_400 else {
-        throw ValidationError("it is a number of seconds from 0 to 86400, such as 600 or 0.5")
-    }
-    return seconds
-}
-
-/// Reads digits and a point; `Double` alone would take signs, exponents and hexadecimal digits as well.
-private func unsigned(_ text: String) -> Double? {
-    text.allSatisfy { $0.isASCII && ($0.isNumber || $0 == ".") } ? Double(text) : nil
 }

@@ -8,55 +8,67 @@ import ZooKeeperScheduling
 struct ScheduleRunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run",
-        abstract: "Runs a command once a period, on one of the nodes that run this.",
+        abstract: "Runs a command once per period, on one of the nodes that run this program.",
+        usage: "zkrecipes schedule run PATH --node NAME [options] -- COMMAND [ARGUMENT...]",
         discussion: """
-            Prints the state of this node, one line for each change.
+            Prints the state of this node, one line per change.
 
-            The command gets ZK_FENCING_TOKEN, ZK_PERIOD and ZK_ATTEMPT. Each line that it writes to the file \
-            ZK_CHECKPOINT_FILE replaces the run's checkpoint, up to 100000 bytes: with --takeover resume, the next \
-            attempt gets the last one in ZK_CHECKPOINT. A line is recorded after it was written, not before the write \
-            returns. The file is a pipe, inherited as a descriptor. A command that does not succeed makes the run a \
-            failed one.
+            The command receives its fencing token in ZK_FENCING_TOKEN, the ID of the period in ZK_PERIOD and the \
+            number of the attempt in ZK_ATTEMPT. If it does not exit with 0, the run has failed; this program continues.
+
+            Each line that the command writes to the file ZK_CHECKPOINT_FILE, of up to 100000 bytes, replaces the \
+            run's checkpoint. With --takeover resume, the next attempt receives the last checkpoint in ZK_CHECKPOINT. \
+            A line is recorded after the write has returned. The file is a pipe, which the command inherits as a \
+            descriptor.
+
+            \(HelpText.example(
+                "zkrecipes schedule run /app/report --node web-1 \\",
+                "  --cron '0 2 * * *' --tz Europe/Berlin --exclusive /orders -- ./report.sh"))
 
             \(HeldCommand.help(holding: "leadership"))
 
-            \(ProgramSignals.statusHelp) 126 the command cannot be run; 127 there is no such command.
+            \(HelpText.exitStatus([
+                "0": "a signal ended the program, or the reader of its output has exited",
+                "1": "failure, such as no connection or an output that cannot be written",
+                "64": "invalid option or argument",
+                "126": "the command cannot be run",
+                "127": "the command does not exist",
+            ]))
             """)
 
-    @Argument(help: "The task's znode.", transform: { try parsePath($0, name: "PATH", example: "/app/settle") })
+    @Argument(help: ScheduleCommand.pathHelp, transform: { try parsePath($0, name: "PATH", example: "/app/report") })
     var path: String
 
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var when: ScheduleOptions
     @OptionGroup var policies: SchedulePolicyOptions
 
-    @Option(help: "What names this node in records.")
+    @Option(help: "The name of this node in the records.")
     var node: String
 
     @Option(
-        help: ArgumentHelp("Wait for ever at a step of the first attempt.", visibility: .private), transform: parseWords
+        help: ArgumentHelp("Wait without limit at a step of the first attempt.", visibility: .private),
+        transform: parseWords
     )
     var holdAt: TaskStep?
 
     @Option(
-        help: ArgumentHelp("Instead of a command: act for so many seconds.", visibility: .private),
-        transform: parseSeconds)
-    var rehearse: Double?
+        "Instead of running a command, act for this time.", in: .seconds(0)...DurationArgument.oneDay,
+        visibility: .private)
+    var rehearse: DurationArgument?
 
-    @Option(
-        parsing: .unconditional, help: "From SIGTERM to SIGKILL, in seconds, when the command has to end.",
-        transform: parseSeconds)
-    var grace = 10.0
+    @Option("The time from SIGTERM to SIGKILL.", in: .seconds(0)...DurationArgument.oneDay)
+    var grace = DurationArgument.seconds(10)
 
-    @Argument(parsing: .postTerminator, help: "The command and its arguments.")
+    @Argument(parsing: .postTerminator, help: "The command and its arguments, after --.")
     var command: [String] = []
 
     func validate() throws {
-        guard !node.isEmpty else { throw ValidationError("--node is empty; name the node.") }
+        guard !node.isEmpty else { throw ValidationError("--node is empty: use a name such as web-1") }
         _ = try policies.configuration()
         if rehearse == nil {
             try HeldCommand.validate(
-                words: command, grace: grace, usage: "zkrecipes schedule run PATH --node NAME -- COMMAND")
+                words: command, usage: "zkrecipes schedule run PATH --node NAME [options] -- COMMAND [ARGUMENT...]")
         }
     }
 
@@ -66,10 +78,10 @@ struct ScheduleRunCommand: AsyncParsableCommand {
             if rehearse == nil { try HeldCommand.requireExecutable(self.command[0]) }
             try await runProgram(with: connection) { client in try await command.take(part: client) }
         } catch let refusal as CommandRefusal {
-            Output.note("zkrecipes: \(refusal)")
+            Output.report("\(refusal)")
             throw ExitCode(refusal.status)
         } catch is CancellationError {
-            // Interrupted, which is how it ends.
+            // A signal is the normal end.
         }
     }
 
@@ -93,20 +105,20 @@ struct ScheduleRunCommand: AsyncParsableCommand {
     }
 
     private func perform(_ run: ScheduledRun) async throws {
-        if let rehearse { return try await rehearsal(run, seconds: rehearse) }
+        if let rehearse { return try await rehearsal(run, for: rehearse.duration) }
         let variables = [
             "ZK_PERIOD": run.period.id, "ZK_ATTEMPT": String(run.attempt), "ZK_CHECKPOINT": run.lastCheckpoint,
         ]
-        let held = HeldCommand(words: command, grace: .seconds(grace))
+        let held = HeldCommand(words: command, grace: grace.duration)
         try await held.run(under: run, variables: variables) { try await run.checkpoint($0) }
     }
 
-    /// Acts, notes how far it came, and prints both.
-    private func rehearsal(_ run: ScheduledRun, seconds: Double) async throws {
+    /// Records a checkpoint and acts for a time instead of running a command, and prints each step.
+    private func rehearsal(_ run: ScheduledRun, for time: Duration) async throws {
         Output.line("begin \(run.period.id) \(run.attempt) \(run.fencingToken) \(run.lastCheckpoint ?? "-")")
         try await run.checkpoint("half")
         Output.line("checkpoint half")
-        let end = SystemMonotonicClock().now + .seconds(seconds)
+        let end = SystemMonotonicClock().now + time
         while SystemMonotonicClock().now < end {
             let (isValid, now) = (run.isValid, SystemMonotonicClock().now.nanoseconds)
             Output.line("act \(run.fencingToken) \(isValid ? "valid" : "invalid") \(now)")

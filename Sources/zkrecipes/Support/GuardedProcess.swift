@@ -5,10 +5,10 @@ import Synchronization
 import SystemSupport
 import ZooKeeper
 
-/// A command below a guard, a process that kills the command if this one dies.
+/// A command that a guard process has started; the guard kills the command if this process dies.
 ///
-/// The command has a session of its own and therefore no terminal. It keeps the descriptors that this program was
-/// started with, and no other.
+/// The command runs in a process session of its own, so it has no terminal. It inherits the descriptors that this
+/// program was started with, and no others.
 final class GuardedProcess: SignalledProcess {
     enum Order: Sendable {
         /// Sends SIGTERM to the command and its descendants, and SIGKILL after the grace.
@@ -16,15 +16,15 @@ final class GuardedProcess: SignalledProcess {
         case kill
         case stop
         case proceed
-        /// Moves the instant until which the command may run.
+        /// Sets the instant until which the command may run.
         case deadline(Deadline)
     }
 
-    /// Until when a command may run unless it is told of a later instant.
+    /// The instants at which the guard ends a command, unless it receives a later deadline.
     struct Deadline: Sendable, Equatable {
-        /// When it gets SIGTERM.
+        /// The instant of SIGTERM.
         var terminate: MonotonicInstant
-        /// When it gets SIGKILL, also during the grace.
+        /// The instant of SIGKILL, which also ends a grace that would last longer.
         var kill: MonotonicInstant
 
         fileprivate var code: CommandDeadline {
@@ -35,7 +35,7 @@ final class GuardedProcess: SignalledProcess {
     private let name: String
     private let guardID: pid_t
     private let checkpoints: Int32
-    /// Orders go out and reports come in; `nil` after the end.
+    /// The socket for sending orders and receiving reports; `nil` after the command has ended.
     private let channel: Mutex<Int32?>
     private let mayContinue: @Sendable () -> Bool
 
@@ -43,12 +43,12 @@ final class GuardedProcess: SignalledProcess {
     ///
     /// - Parameters:
     ///   - words: The command and its arguments.
-    ///   - variables: Changes of the environment; `nil` removes a variable.
+    ///   - variables: Changes of the environment; a `nil` value removes a variable.
     ///   - grace: The time from SIGTERM to SIGKILL.
-    ///   - deadline: The first deadline: the guard ends the command at it, whatever has become of this program.
+    ///   - deadline: The first deadline, at which the guard ends the command even if this program is stopped.
     ///   - takesCheckpoints: Whether the command can write to ZK_CHECKPOINT_FILE.
-    ///   - mayContinue: Whether a command that was stopped together with this program may go on.
-    /// - Throws: ``CommandRefusal`` if there can be no guard.
+    ///   - mayContinue: Returns whether a command that was stopped together with this program may continue.
+    /// - Throws: ``CommandRefusal`` if the guard cannot be started.
     init(
         words: [String], variables: [String: String?], grace: Duration, deadline: Deadline, takesCheckpoints: Bool,
         mayContinue: @escaping @Sendable () -> Bool
@@ -56,7 +56,7 @@ final class GuardedProcess: SignalledProcess {
         name = words.first ?? ""
         self.mayContinue = mayContinue
         let inherited = ProgramDescriptors.inherited
-        // One digit, because not every shell can name more.
+        // One digit, because some shells cannot refer to descriptors with more.
         let number = takesCheckpoints ? (3...9).first { !inherited.contains($0) } ?? 0 : 0
         var variables = variables
         variables["ZK_CHECKPOINT_FILE"] = .some(number > 0 ? "/dev/fd/\(number)" : nil)
@@ -85,7 +85,7 @@ final class GuardedProcess: SignalledProcess {
 
     func kill() { send(.kill) }
 
-    /// Gives an order; nothing happens if the command has ended.
+    /// Sends an order to the guard; it has no effect if the command has ended.
     func send(_ order: Order) {
         var message = CommandOrder()
         switch order {
@@ -105,11 +105,11 @@ final class GuardedProcess: SignalledProcess {
         }
     }
 
-    /// Waits for the end on the calling thread.
+    /// Waits until the command has ended, and blocks the calling thread.
     ///
-    /// - Parameter line: Is called with each line that the command writes to its checkpoint file.
-    /// - Returns: How it ended, and whether the guard has ended it at its deadline.
-    /// - Throws: ``CommandRefusal`` if the command could not be started; ``GuardLost``.
+    /// - Parameter line: Called with each line that the command writes to its checkpoint file.
+    /// - Returns: How the command ended, and whether the guard ended it at its deadline.
+    /// - Throws: ``CommandRefusal`` if the command could not be started; ``GuardLost`` if the guard was killed.
     func awaitEnd(_ line: (String) -> Void) throws -> (ending: CommandEnding, isAtDeadline: Bool) {
         guard let descriptor = channel.withLock({ $0 }) else { throw GuardLost() }
         defer { release() }
@@ -127,10 +127,10 @@ final class GuardedProcess: SignalledProcess {
             guard polled[0].revents != 0 else { continue }
             var report = CommandReport()
             let count = recv(descriptor, &report, MemoryLayout<CommandReport>.size, 0)
-            // The guard may end with orders that it has not read, which is told once, before its last reports.
+            // If the guard exits with unread orders, one receive fails, before its last reports can be received.
             if count < 0, errno == EINTR || errno == ECONNRESET { continue }
             guard count == MemoryLayout<CommandReport>.size else {
-                // The kernel has killed the command itself; this is for those of its children that are in its group.
+                // The kernel has killed the command. This kills its children that are in its process group.
                 if let command { Glibc.kill(-command, SIGKILL) }
                 throw GuardLost()
             }
@@ -153,18 +153,19 @@ final class GuardedProcess: SignalledProcess {
             $0 = nil
         }
         while waitpid(guardID, nil, 0) < 0, errno == EINTR {}
-        // As the first process of a container this one inherits what commands leave behind.
+        // As the first process of a container, this process inherits the orphaned processes of commands.
         if getpid() == 1 { while waitpid(-1, nil, WNOHANG) > 0 {} }
     }
 }
 
-/// The guard of a command was killed, and the command with it.
+/// The error if the guard of a command was killed, and the command with it.
 struct GuardLost: Error, CustomStringConvertible {
     var description: String { "the process that guards the command was killed, and the command with it" }
 }
 
-/// Calls `body` with a command's words, byte for byte as they are on the command line: strings are repaired where they
-/// are not UTF-8.
+/// Calls `body` with the words of a command, byte for byte as on the command line.
+///
+/// Swift strings would not preserve bytes that are not UTF-8.
 private func withArguments<Result>(
     _ words: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
 ) -> Result {
@@ -175,18 +176,18 @@ private func withArguments<Result>(
     return withCStrings(words) { words in words.withUnsafeBufferPointer { body($0.baseAddress!) } }
 }
 
-/// The lines that come from a descriptor that does not block.
+/// Reads lines from a non-blocking descriptor.
 private struct LineReader {
-    /// -1 after the end of the input.
+    /// The descriptor; -1 after the end of the input.
     private(set) var descriptor: Int32
     private var rest: [UInt8] = []
 
-    /// More than a checkpoint may have.
+    /// The longest kept line in bytes, which is longer than the longest checkpoint.
     private static let limit = 1 << 20
 
     init(descriptor: Int32) { self.descriptor = descriptor }
 
-    /// Reads all that is there.
+    /// Reads all available input.
     mutating func read(_ line: (String) -> Void) {
         var buffer = [UInt8](repeating: 0, count: 65_536)
         while descriptor >= 0 {
@@ -204,7 +205,7 @@ private struct LineReader {
         }
     }
 
-    /// Reads the rest, the last line also if nothing ends it.
+    /// Reads the remaining input, including a last line without a newline.
     mutating func finish(_ line: (String) -> Void) {
         read(line)
         if !rest.isEmpty { line(String(decoding: rest, as: UTF8.self)) }

@@ -6,14 +6,14 @@ import SystemSupport
 import ZooKeeper
 import ZooKeeperRecipes
 
-/// How a command ended, which is an error unless it succeeded.
+/// How a command ended; an error unless it succeeded.
 enum CommandEnding: Error, Hashable, CustomStringConvertible {
-    /// It returned this status, 0 for success.
+    /// The command exited with this status; 0 is success.
     case exited(Int32)
-    /// It was ended by this signal.
+    /// This signal ended the command.
     case signalled(Int32)
 
-    /// The status that a shell reports: the exit status, or 128 and the signal's number.
+    /// The status that a shell reports: the exit status, or 128 plus the signal's number.
     var status: Int32 {
         switch self {
         case .exited(let status): status
@@ -29,51 +29,56 @@ enum CommandEnding: Error, Hashable, CustomStringConvertible {
     }
 }
 
-/// A command that could not be started.
+/// The error if a command could not be started.
 struct CommandRefusal: Error, CustomStringConvertible {
     var name: String
-    /// The error of the system call.
+    /// The error number of the system call.
     var code: Int32
 
-    /// The status that a shell reports: 127 if there is no such command, 126 if it cannot be run.
+    /// The status that a shell reports: 127 if the command does not exist, 126 if it cannot be run.
     var status: Int32 { code == ENOENT ? 127 : 126 }
 
     var description: String { "the command \"\(name)\" cannot be run: \(String(cString: strerror(code)))" }
 }
 
-/// A command was ended at its deadline, whatever it made of that.
+/// The error if a command was ended at its deadline, whatever its exit status was.
 struct DeadlineReached: Error, CustomStringConvertible {
-    /// The status for something that was lost.
+    /// The exit status if a lock or a window was lost.
     static let status: Int32 = 122
 
     var description: String {
-        "the command was ended at its deadline: no server confirmed in time what it ran under, or its guard was stopped"
+        "the command was ended at its deadline, because no server confirmed its lock, window or leadership in time, or "
+            + "its guard was stopped: check the connection and the load of this host"
     }
 }
 
-/// A command that runs while this process holds something: it is ended when that is lost, and it never outlives this
-/// process.
+/// A command that runs while this process holds a grant, such as a lock.
+///
+/// The command is ended if the grant is lost, and it never outlives this process.
 final class HeldCommand: Sendable {
     private let words: [String]
     private let grace: Duration
     private let ended = Mutex<Int32?>(nil)
-    /// Whether the end at a deadline was reported.
+    /// Whether the end at the deadline was already reported.
     let hasReportedDeadline = Atomic(false)
 
+    /// Creates a command, which ``run(under:variables:checkpoint:)`` starts.
+    ///
     /// - Parameters:
     ///   - words: The command and its arguments.
-    ///   - grace: The time from SIGTERM to SIGKILL, when it has to end.
+    ///   - grace: The time from SIGTERM to SIGKILL, if the command has to end.
     init(words: [String], grace: Duration) {
         self.words = words
         self.grace = grace
     }
 
-    /// How it ended, once it has.
+    /// The command's exit status; `nil` before it has ended.
     var status: Int32? { ended.withLock { $0 } }
 
-    /// Reports at once that the command was ended because the servers did not confirm the grant in time.
+    /// Reports immediately that the command was ended because the servers did not confirm the grant in time.
     ///
-    /// Without a server it takes up to a session timeout until the program ends. Any other loss is reported by its own error.
+    /// The report is immediate because, without a server, the program ends up to one session timeout later. Any other
+    /// loss is reported by its own error.
     private func reportDeadline(_ grant: some Grant) async {
         let clock = SystemMonotonicClock()
         if grant.validUntil == nil {
@@ -81,78 +86,78 @@ final class HeldCommand: Sendable {
             guard reason == nil || reason == .some(.deadlinePassed) else { return }
         }
         hasReportedDeadline.store(true, ordering: .releasing)
-        Output.note("zkrecipes: \(DeadlineReached())")
+        Output.report("\(DeadlineReached())")
     }
 
-    /// Returns the status to end with after an error, and explains an error that is not the command's own.
+    /// Returns the exit status after an error, and reports the error unless it is the command's own.
     ///
-    /// - Parameter otherwise: The status for an error about what was held; `nil` for 125.
+    /// - Parameter otherwise: The status for an error about the lock or window; `nil` for 125.
     func exitStatus(of error: any Error, otherwise: Int32?) -> Int32 {
         switch error {
         case let error as CommandEnding: return error.status
         case is DeadlineReached:
-            if !hasReportedDeadline.load(ordering: .acquiring) { Output.note("zkrecipes: \(error)") }
+            if !hasReportedDeadline.load(ordering: .acquiring) { Output.report("\(error)") }
             return DeadlineReached.status
         case is CancellationError: return status ?? 128 + (ProgramSignals.shared.endSignal.value ?? SIGTERM)
         default:
-            // The loss was reported when the command was ended.
-            if !hasReportedDeadline.load(ordering: .acquiring) { Output.note("zkrecipes: \(error)") }
+            // At a deadline, the loss was already reported when the command was ended.
+            if !hasReportedDeadline.load(ordering: .acquiring) {
+                Output.report(lines: ZKRecipes.explanation(of: error))
+            }
             return (error as? CommandRefusal)?.status ?? otherwise ?? 125
         }
     }
 
-    /// Explains in a help text how commands are started and ended.
+    /// Returns the part of a help text about how commands are started and ended.
     ///
-    /// - Parameter held: What the command runs under.
+    /// - Parameter held: What the program holds while the command runs, such as `mutex`.
     static func help(holding held: String) -> String {
         """
-        If the \(held) is lost, or this program gets SIGTERM, SIGINT, SIGQUIT or SIGHUP, the command and its \
-        descendants get SIGTERM and SIGCONT, and SIGKILL after --grace. Another signal, a second later or more, ends \
-        the grace. SIGINT, SIGQUIT and SIGHUP have no effect if they were ignored when this program was started, as \
-        with nohup. SIGTSTP also stops the command. If this program is killed, the command and its descendants are \
-        killed.
+        If the \(held) is lost, or if this program receives SIGTERM, the command and its descendants receive SIGTERM \
+        and SIGCONT, and SIGKILL after --grace. A further signal ends the grace if it arrives 1s or more after the \
+        first. \(HelpText.signals) SIGTSTP also stops the command. If this program is killed, the command and its \
+        descendants are killed.
 
-        Descendants are found in whichever session or process group they are, while the command runs. When it ends by \
-        itself, processes that it has left in the background go on, without the \(held). A process that runs as \
-        another user cannot be signalled.
+        Descendants are found in every process session and group while the command runs. When the command ends by \
+        itself, its background processes continue, without the \(held). A process that runs as another user cannot be \
+        signalled.
 
-        If this program alone is stopped (SIGSTOP) or frozen, the command does not run beside the next holder: the guard, a \
-        process of its own, sends SIGTERM about a twentieth of the session timeout before the \(held) could be given away, and \
-        SIGKILL at that instant, even if --grace would last longer. If the guard or the whole machine is stopped as well, the \
-        command is ended when they continue. A write that is on its way at that instant may still arrive: a store that checks \
-        ZK_FENCING_TOKEN refuses it.
+        If only this program is stopped (SIGSTOP) or frozen, the command has ended before the next holder starts: the \
+        guard, a separate process, sends SIGTERM about a twentieth of the session timeout before the \(held) could be \
+        given to another holder, and SIGKILL at that instant, even if --grace would last longer. If the guard or the \
+        whole machine is stopped as well, the command is ended when they continue. A write that is already on its way \
+        may still arrive: a store that checks ZK_FENCING_TOKEN refuses it.
 
-        The command runs in a session of its own, without a terminal: /dev/tty cannot be opened, and standard input is \
-        empty if it would be a terminal.
+        The command runs in a process session of its own, without a terminal: /dev/tty cannot be opened, and standard \
+        input is empty if it would be a terminal.
         """
     }
 
-    /// The exit statuses that the commands have in common, for a help text.
+    /// The lines of a help text with the exit statuses that the commands have in common.
     static let statusHelp = """
-        64 an option or an argument is not valid; 125 another failure, such as no connection; 126 the command cannot be \
-        run; 127 there is no such command; else the command's own, or 128 and the number of the signal that ended it or that \
-        ended the wait for it.
+          64      invalid option or argument
+          125     another failure, such as no connection
+          126     the command cannot be run
+          127     the command does not exist
+          128+N   signal N ended the command, or ended the wait for it
+          other   the exit status of the command; 0 if it succeeded
         """
 
-    /// Throws what is wrong with a command or a grace from the command line.
+    /// Checks that the command line contains a command.
     ///
-    /// - Parameter usage: How it would be right.
-    static func validate(words: [String], grace: Double, usage: String) throws {
+    /// - Parameter usage: The correct usage, for the error message.
+    /// - Throws: `ValidationError` if there is no command.
+    static func validate(words: [String], usage: String) throws {
         guard let name = words.first, !name.isEmpty else {
-            throw ValidationError("There is no command: \(usage).")
+            throw ValidationError("there is no command after --: use \(usage)")
         }
-        try validate(seconds: grace, option: "--grace")
     }
 
-    /// Throws what is wrong with a time from the command line.
-    static func validate(seconds: Double?, option: String) throws {
-        guard let seconds, !(0...86_400).contains(seconds) else { return }
-        throw ValidationError("\(option) is \(seconds); it must be from 0 to 86400 seconds.")
-    }
-
-    /// Checks that there is such a command, before processors pause or others wait for it.
+    /// Checks that a command exists and can be run, before processors pause or other participants wait for it.
     ///
     /// Searches the directories of `PATH`, as `execvp` does.
+    ///
+    /// - Throws: ``CommandRefusal`` if the command does not exist or cannot be run.
     static func requireExecutable(_ name: String) throws(CommandRefusal) {
         let directories = getenv("PATH").map { String(cString: $0) } ?? "/bin:/usr/bin"
         let candidates =
@@ -170,15 +175,15 @@ final class HeldCommand: Sendable {
         throw CommandRefusal(name: name, code: code)
     }
 
-    /// Runs the command until it ends; in a cancelled task it is terminated.
+    /// Runs the command until it ends; if the task is cancelled, terminates the command.
     ///
     /// - Parameters:
-    ///   - grant: What the command runs under. Its token is passed as ZK_FENCING_TOKEN.
+    ///   - grant: The grant that the command needs. Its token is passed to the command as ZK_FENCING_TOKEN.
     ///   - variables: Further variables for the command; `nil` removes an inherited one.
-    ///   - checkpoint: Is called with each line that the command writes to the file ZK_CHECKPOINT_FILE; of lines that
-    ///     arrive in the meantime, only the last. Without it there is no such file.
+    ///   - checkpoint: Called with each line that the command writes to the file ZK_CHECKPOINT_FILE; of the lines that
+    ///     arrive during a call, only with the last. If it is `nil`, there is no such file.
     /// - Throws: ``CommandEnding`` if the command did not succeed; ``CommandRefusal`` if it could not be started;
-    ///   ``DeadlineReached`` if the guard has ended it; `CancellationError` if it was terminated here.
+    ///   ``DeadlineReached`` if the guard ended it; `CancellationError` if it was terminated because of a cancellation.
     func run(
         under grant: some Grant, variables: [String: String?],
         checkpoint: (@Sendable (String) async throws -> Void)? = nil
@@ -195,15 +200,15 @@ final class HeldCommand: Sendable {
                 mayContinue: { grant.isValid })
         }
         defer { ProgramSignals.shared.forget(process) }
-        // Not cancelled with this task: the last checkpoint is often written after SIGTERM.
+        // Not cancelled together with this task, because commands often write the last checkpoint after SIGTERM.
         let recorder = Task {
             for await line in lines {
                 do { try await checkpoint?(line) } catch {
-                    Output.note("zkrecipes: a checkpoint was not recorded: \(error)")
+                    Output.report(lines: "a checkpoint was not recorded: \(ZKRecipes.explanation(of: error))")
                 }
             }
         }
-        // Not cancelled with this task: while the command winds down, it may do so as long as the grant is valid.
+        // Not cancelled together with this task, because the command may finish its work as long as the grant is valid.
         let sender = Task { [deadlines] in await deadlines.send(to: process) }
         let result: Result<(ending: CommandEnding, isAtDeadline: Bool), any Error>
         do {
@@ -225,7 +230,7 @@ final class HeldCommand: Sendable {
         if isAtDeadline { await reportDeadline(grant) }
         try Task.checkCancellation()
         if isAtDeadline {
-            // A little before it: if it is lost, that is what is told.
+            // The command ends shortly before the deadline. If the grant is lost by then, the loss is the error.
             if let until = grant.validUntil { try await Task.sleep(until: until, clock: .continuous) }
             throw DeadlineReached()
         }
@@ -233,12 +238,12 @@ final class HeldCommand: Sendable {
     }
 }
 
-/// The deadlines of a command that runs under a grant.
+/// Computes the deadlines of a command from the validity of its grant.
 struct CommandDeadlines: Sendable {
     private let grant: any Grant
     private let grace: Duration
     private let clock = SystemMonotonicClock()
-    /// The longest validity that was seen, about that of the session.
+    /// The longest validity so far, which is close to that of a new proof of the session.
     private var longest = Duration.zero
     private var last: GuardedProcess.Deadline?
 
@@ -250,9 +255,9 @@ struct CommandDeadlines: Sendable {
     /// The time from SIGTERM to SIGKILL at a deadline.
     private var notice: Duration { min(grace, longest / 20) }
 
-    /// The deadline by what is known now.
+    /// Returns the deadline for the current validity of the grant.
     ///
-    /// A grant that is not valid any more may be somebody else's already.
+    /// If the grant is no longer valid, the deadline is now, because another participant may already have it.
     mutating func next() -> GuardedProcess.Deadline {
         let now = clock.now
         guard let left = grant.validUntil.map({ $0 - ContinuousClock.now }) else {
@@ -264,7 +269,7 @@ struct CommandDeadlines: Sendable {
         return deadline
     }
 
-    /// Tells the guard of each new deadline, until cancelled or until the grant is lost.
+    /// Sends each new deadline to the guard, until the task is cancelled or the grant is lost.
     func send(to process: GuardedProcess) async {
         var deadlines = self
         while grant.validUntil != nil {

@@ -183,7 +183,7 @@ struct OperatorCommandTests {
         #expect(said.status == .exited(split == command.endIndex ? 1 : 125), "\(said)")
         #expect(said.errors.count == 2, "\(said)")
         let first = said.errors.first ?? ""
-        #expect(first.hasPrefix("Waiting for a connection to \(Self.dead), up to 1.2 s"), "\(said)")
+        #expect(first.hasPrefix("zkrecipes: waiting for a connection to \(Self.dead), up to 1.2 s"), "\(said)")
         let last = said.errors.last ?? ""
         #expect(last.contains("no connection to \(Self.dead) within 1.2 s"), "\(said)")
         #expect(last.contains("--connect-timeout"), "\(said)")
@@ -212,7 +212,7 @@ struct OperatorCommandTests {
     private func demo() throws -> TestProcess {
         try ProgramRun.start(
             [
-                "demo", "--processors", "1", "--windows", "1", "--task-seconds", "0.2", "--session-timeout", "1",
+                "demo", "--processors", "1", "--windows", "1", "--task-duration", "200ms", "--session-timeout", "1",
                 "--resume-delay", "0.2",
             ], connect: connection)
     }

@@ -116,7 +116,8 @@ struct ProcessTests {
 
     @Test func `the demo ends well, and says so in JSON`() async throws {
         let demo = try program(
-            "demo", "--json", "--processors", "2", "--windows", "1", "--task-seconds", "0.2", "--session-timeout", "1")
+            "demo", "--json", "--processors", "2", "--windows", "1", "--task-duration", "200ms", "--session-timeout",
+            "1")
         let output = try await demo.output()
         #expect(try await demo.waitForEnd() == .exited(0))
         #expect(output.count == 1)

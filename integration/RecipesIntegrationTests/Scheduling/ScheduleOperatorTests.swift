@@ -61,19 +61,19 @@ struct ScheduleOperatorTests {
     @Test func `each command tells what is wanted then, and it stays until somebody leads`() async throws {
         try await ScheduleScene.with { scene in
             try await leaveTask(scene)
-            #expect(try await wanted("resume") == ["nothing is wanted"])
+            #expect(try await wanted("resume") == ["no operator commands are pending"])
             let pause = "paused by bob: until noon, \\ or so"
             #expect(try await wanted("pause", "--note", "until noon, \\ or so") == [pause])
-            #expect(try await wanted("now") == [pause, "run now, asked for by bob"])
-            let skip = "skip next, asked for by bob"
-            #expect(try await wanted("skip") == [pause, "run now, asked for by bob", skip])
+            #expect(try await wanted("now") == [pause, "run now, requested by bob"])
+            let skip = "skip next, requested by bob"
+            #expect(try await wanted("skip") == [pause, "run now, requested by bob", skip])
             let (from, through) = ("2026-03-07T12:00:00Z", "2026-03-08T14:00:00+02:00")
-            let range = "backfill from \(from) through 2026-03-08T12:00:00Z, asked for by bob"
+            let range = "backfill from \(from) through 2026-03-08T12:00:00Z, requested by bob"
             #expect(
                 try await wanted("backfill", "--from", from, "--through", through)
-                    == [pause, "run now, asked for by bob", skip, range])
+                    == [pause, "run now, requested by bob", skip, range])
             #expect(try await wanted("now").count == 5)
-            #expect(try await wanted("resume").first == "run now, asked for by bob")
+            #expect(try await wanted("resume").first == "run now, requested by bob")
             let wishes = try await scene.control().wishes()
             #expect(wishes.pause == nil && wishes.requests == ["bob", "bob"] && wishes.skips == ["bob"])
             #expect(wishes.backfill?.by == "bob")
@@ -101,7 +101,7 @@ struct ScheduleOperatorTests {
             let paused = try await wanted("pause", "--note", "until noon")
             #expect(paused == ["paused by bob: until noon"])
             try await one.line { $0 == "paused: until noon" }
-            #expect(try await wanted("now") == paused + ["run now, asked for by bob"])
+            #expect(try await wanted("now") == paused + ["run now, requested by bob"])
             _ = try await wanted("resume")
             try await scene.runs { $0.count { $0.kind == .requested && $0.state == .completed } == 2 }
 
@@ -119,7 +119,7 @@ struct ScheduleOperatorTests {
     @Test func `the next period is left out when an operator wants that`() async throws {
         try await ScheduleScene.with { scene in
             try await leaveTask(scene)
-            #expect(try await wanted("skip") == ["skip next, asked for by bob"])
+            #expect(try await wanted("skip") == ["skip next, requested by bob"])
             let one = try node("one", ["--every", "1"], script: "echo ran $ZK_PERIOD")
             let skipped = try await scene.run { $0.explanation == "bob asked to leave it out" }
             #expect(skipped.state == .skipped)
@@ -172,13 +172,13 @@ struct ScheduleOperatorTests {
     func `a path with no task is told`(_ words: [String]) async throws {
         let said = try await say([words[0], "/app/setle"] + words.dropFirst())
         #expect(said.status == .exited(1), "\(said)")
-        #expect(said.text.hasPrefix("Error: notFound at \"/app/setle\""), "\(said)")
+        #expect(said.text.hasPrefix("zkrecipes: there is no scheduled task at /app/setle: "), "\(said)")
     }
 
     /// Words of a command line, and what the error has to name.
     static let wrong: [(words: [String], names: [String])] = [
         (["pause", "app", "--note", "x"], ["PATH", "app"]),
-        (["pause", "/", "--note", "x"], ["PATH is \"/\", which is the root"]),
+        (["pause", "/", "--note", "x"], ["PATH \"/\" is the root"]),
         (["pause", "/app"], ["--note"]),
         (["pause", "/app", "--note", ""], ["--note is empty"]),
         (["skip", "/app", "/batch"], ["/batch"]),
@@ -205,16 +205,22 @@ struct ScheduleOperatorTests {
         (["run", "/app", "--node", "n", "--every", "1.5", "--", "true"], ["--every", "1.5"]),
         (
             ["run", "/app", "--node", "n", "--every", "9223372036854775807", "--", "true"],
-            ["--every is 9223372036854775807", "from 1 to 1576800000"]
+            ["--every is 9223372036854775807", "from 1s to 18250d"]
         ),
         (["run", "/app", "--node", "n", "--cron", "61 * * * *", "--", "true"], ["61"]),
         (["run", "/app", "--node", "n", "--cron", "0 2 * * *", "--tz", "Mars/Base", "--", "true"], ["Mars/Base"]),
         (["run", "/app", "--node", "", "--every", "1", "--", "true"], ["--node is empty"]),
-        (["run", "/app", "--node", "n", "--every", "1"], ["There is no command"]),
+        (["run", "/app", "--node", "n", "--every", "1"], ["there is no command"]),
         (["run", "/app", "--node", "n", "--every", "1", "--missed", "all:x", "--", "true"], ["--missed", "all:x"]),
         (["run", "/app", "--node", "n", "--every", "1", "--missed", "all:9", "--", "true"], ["--missed", "all:9"]),
-        (["run", "/app", "--node", "n", "--every", "1", "--missed-after", "0", "--", "true"], ["--missed-after is 0"]),
-        (["run", "/app", "--node", "n", "--every", "1", "--skew-limit", "0", "--", "true"], ["--skew-limit is 0"]),
+        (
+            ["run", "/app", "--node", "n", "--every", "1", "--missed-after", "0", "--", "true"],
+            ["--missed-after", "from 1ms"]
+        ),
+        (
+            ["run", "/app", "--node", "n", "--every", "1", "--skew-limit", "0", "--", "true"],
+            ["--skew-limit", "from 1ms"]
+        ),
         (["run", "/app", "--node", "n", "--every", "1", "--keep-runs", "0", "--", "true"], ["--keep-runs is 0"]),
         (["run", "/app", "--node", "n", "--every", "1", "--grace", "-1", "--", "true"], ["--grace"]),
         (["run", "/app", "--node", "n", "--every", "1", "--overlap", "both", "--", "true"], ["both", "queue-one"]),
