@@ -17,6 +17,14 @@ func leaderLatch(client: ZooKeeperClient, sendReminders: () async throws -> Void
     if latch.isLeader { try await sendReminders() }
 }
 
+func migrate(token: FencingToken) async throws {}
+
+func leadership(client: ZooKeeperClient) async throws {
+    try await withLeadership(client: client, path: "/app/migration", id: "web1", timeout: .seconds(60)) { term in
+        try await migrate(token: term.fencingToken)
+    }
+}
+
 struct ReportService: Service {
     var token: FencingToken
 

@@ -182,6 +182,41 @@ public final class GroupMembership: Service, Sendable {
     }
 }
 
+/// Runs a membership for the duration of an operation.
+///
+/// Only the end of the operation stops the membership. The process stays in the group while the operation reacts to a
+/// cancellation or to the graceful shutdown of a service group.
+///
+/// - Parameters:
+///   - client: A client that is running.
+///   - path: The path of the group. It is created with its parents if it does not exist.
+///   - id: The ID of this member, which is the name of its znode. No two members may have the same ID.
+///   - data: The data of this member that other members read.
+///   - configuration: The configuration, or `nil` for the defaults.
+///   - logger: The logger for problems of the membership.
+///   - operation: The operation, which starts when this process has joined the group. When it returns or throws, the
+///     process leaves the group.
+/// - Returns: The result of `operation`.
+/// - Throws: The errors of ``GroupMembership/init(client:path:id:data:configuration:logger:)`` and of joining the group,
+///   such as ``RecipeError`` with code `.duplicate`; or the error of `operation`.
+/// - Complexity: As ``GroupMembership/run()``.
+public func withGroupMembership<Result: Sendable>(
+    client: ZooKeeperClient,
+    path: String,
+    id: String,
+    data: [UInt8] = [],
+    configuration: GroupMembership.Configuration? = nil,
+    logger: Logger = .current,
+    _ operation: (GroupMembership) async throws -> Result
+) async throws -> Result {
+    let membership = try GroupMembership(
+        client: client, path: path, id: id, data: data, configuration: configuration, logger: logger)
+    return try await withInnerService(membership, reportsEnd: RecipeError.reportsEnd(of: .group)) { membership in
+        try await membership.waitUntilJoined()
+        return try await operation(membership)
+    }
+}
+
 /// An observer that lists the members of a group without taking part.
 public final class GroupObserver: Service, Sendable {
     /// The path of the group.
@@ -225,4 +260,28 @@ public final class GroupObserver: Service, Sendable {
     public func run() async throws {
         try await cache.run()
     }
+}
+
+/// Runs an observer for the duration of an operation.
+///
+/// - Parameters:
+///   - client: A client that is running.
+///   - path: The path of the group. The znode does not have to exist.
+///   - configuration: The configuration of the cache that follows the members.
+///   - logger: The logger for failed reads.
+///   - operation: The operation that uses the observer, which knows nothing at first. When it returns or throws, the
+///     observer stops.
+/// - Returns: The result of `operation`.
+/// - Throws: The errors of ``GroupObserver/init(client:path:configuration:logger:)``, or the error of `operation`.
+/// - Complexity: As ``GroupObserver/run()``.
+public func withGroupObserver<Result: Sendable>(
+    client: ZooKeeperClient,
+    path: String,
+    configuration: ChildrenCache.Configuration = .init(),
+    logger: Logger = .current,
+    _ operation: (GroupObserver) async throws -> Result
+) async throws -> Result {
+    let observer = try GroupObserver(client: client, path: path, configuration: configuration, logger: logger)
+    // If the client stops, the observer's sequence ends. Only the result of the operation matters.
+    return try await withInnerService(observer, operation: operation)
 }

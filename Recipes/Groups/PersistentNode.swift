@@ -273,11 +273,5 @@ public func withPersistentNode<Result: Sendable>(
 ///
 /// If the node ends first, its error is the error of the operation.
 func running<Result>(_ node: PersistentNode, operation: () async throws -> Result) async throws -> Result {
-    func reportsEnd(_ error: any Error) -> Bool {
-        guard let error = error as? RecipeError else { return false }
-        return error.code == .stopped && error.recipe == .group
-    }
-    return try await withInnerService(node, reportsEnd: reportsEnd) { _ in
-        try await operation()
-    }
+    try await withInnerService(node, reportsEnd: RecipeError.reportsEnd(of: .group)) { _ in try await operation() }
 }

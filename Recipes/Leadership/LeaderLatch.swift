@@ -167,4 +167,41 @@ public final class LeaderLatch: Service, Sendable {
     public func leader() async throws -> ElectionParticipant? {
         try await LeaderSelector.leader(client: election.client, path: path)
     }
+
+    /// Returns the leaders of this election: the current leader first, then each next one.
+    ///
+    /// See ``LeaderSelector/leaderChanges(client:path:)`` for the guarantees.
+    public func leaderChanges() -> LeaderChanges {
+        LeaderSelector.leaderChanges(client: election.client, path: path)
+    }
+}
+
+/// Runs a latch for the duration of an operation.
+///
+/// Only the end of the operation stops the latch. The latch stays in the election while the operation reacts to a
+/// cancellation or to the graceful shutdown of a service group.
+///
+/// - Parameters:
+///   - client: A client that is running.
+///   - path: The directory of the latch. It is created with its parents if it does not exist.
+///   - id: The ID of the participant, stored as the data of its candidate znode. It may be empty.
+///   - configuration: The pauses and the priority.
+///   - logger: The logger for the events of the participant.
+///   - operation: The operation, which starts at once, before the latch leads. When it returns or throws, the latch
+///     leaves the election.
+/// - Returns: The result of `operation`.
+/// - Throws: The errors of ``LeaderLatch/init(client:path:id:configuration:logger:)``, or the error of `operation`. If
+///   the operation fails because the latch has ended, the error of ``LeaderLatch/run()``.
+/// - Complexity: As ``LeaderLatch/run()``.
+public func withLeaderLatch<Result: Sendable>(
+    client: ZooKeeperClient,
+    path: String,
+    id: String = "",
+    configuration: LeaderConfiguration = LeaderConfiguration(),
+    logger: Logger = .current,
+    _ operation: (LeaderLatch) async throws -> Result
+) async throws -> Result {
+    let latch = try LeaderLatch(client: client, path: path, id: id, configuration: configuration, logger: logger)
+    return try await withInnerService(
+        latch, reportsEnd: RecipeError.reportsEnd(of: .election), operation: operation)
 }

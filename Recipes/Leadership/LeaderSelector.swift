@@ -156,6 +156,13 @@ public final class LeaderSelector: Service, Sendable {
         try await election.resign(to: id, timeout: timeout)
     }
 
+    /// Leaves the election after the current term, so that ``run()`` returns.
+    ///
+    /// This method returns at once. A participant that leads continues until its term ends, and does not rejoin. A
+    /// participant that waits leaves the queue at once. To lead once more and then leave, use
+    /// ``withLeadership(client:path:id:timeout:configuration:logger:_:)``.
+    public func stopAfterTerm() { election.stop(.afterTerm, .resigned) }
+
     /// Declares that this participant is ready to lead.
     ///
     /// If it has a priority above 0, it may ask the leader to hand over from now on. A participant that is not ready
@@ -164,4 +171,86 @@ public final class LeaderSelector: Service, Sendable {
 
     /// Declares that this participant is no longer ready, so that it asks no leader to hand over.
     public func notReady() { election.readiness.send(false) }
+}
+
+/// Waits until this process leads, runs an operation once, and leaves the election.
+///
+/// ```swift
+/// try await withLeadership(client: client, path: "/app/migration", id: "web1", timeout: .seconds(60)) { term in
+///     try await migrate(token: term.fencingToken)
+/// }
+/// ```
+///
+/// The operation runs in the first term, as a child task. If the term is lost, resigned or transferred, the operation is
+/// cancelled and **awaited**. It does not run again. The candidate znode is deleted after the operation has ended.
+///
+/// While the process waits, errors of the ensemble, such as a missing permission, are logged, and the participant tries
+/// again. Only the timeout, the cancellation of the calling task and a graceful shutdown end the wait. On graceful
+/// shutdown, the operation ends according to ``LeaderConfiguration/onGracefulShutdown``.
+///
+/// - Parameters:
+///   - client: A client that is running.
+///   - path: The directory of the election. It is created with its parents if it does not exist.
+///   - id: The ID of the participant, stored as the data of its candidate znode.
+///   - timeout: The limit for the wait until the term starts, including the wait for a connection. `nil` waits without
+///     limit.
+///   - configuration: The pauses, the shutdown policy and the priority.
+///   - logger: The logger for the events of the participant.
+///   - operation: The operation.
+/// - Returns: The result of `operation`.
+/// - Throws: The error of `operation`; ``RecipeError`` with code `.timedOut` if the term has not started in time, `.lost`
+///   if the term was lost, whatever the operation returned, or `.invalidArgument`; `ZooKeeperError` with code
+///   `.invalidPath`, or with `.clientStopped` or `.authenticationFailed` if the client ended first; `CancellationError`
+///   if the task was cancelled, or the process was shut down, before the term started.
+/// - Complexity: As ``LeaderSelector/run()``, and 1 request to leave.
+public func withLeadership<Value: Sendable>(
+    client: ZooKeeperClient,
+    path: String,
+    id: String,
+    timeout: Duration? = nil,
+    configuration: LeaderConfiguration = LeaderConfiguration(),
+    logger: Logger = .current,
+    _ operation: @escaping @Sendable (Term) async throws -> Value
+) async throws -> Value {
+    // Whether a term has started; `false` if the timeout passed first.
+    let start = OneShot<Bool>()
+    let outcome = OneShot<Result<Value, any Error>>()
+    let selector = try LeaderSelector(
+        client: client, path: path, id: id, configuration: configuration, logger: logger
+    ) { term in
+        guard start.set(true) else { return }
+        outcome.set(await term.outcome(of: operation))
+    }
+    // The reference is weak because the election retains the term's closure, which retains the signal.
+    start.observe { [weak election = selector.election] hasStarted in
+        election?.stop(hasStarted ? .afterTerm : .atOnce, .resigned)
+    }
+    let deadline = Patience(atMost: timeout).deadline(client)
+    do {
+        try await alongside({
+            guard let deadline, (try? await client.clock.sleep(until: deadline)) != nil else { return }
+            start.set(false)
+        }) {
+            try await selector.run()
+        }
+    } catch {
+        guard outcome.value != nil else { throw error }
+    }
+    if let outcome = outcome.value { return try outcome.get() }
+    guard start.value == false, let timeout else { throw CancellationError() }
+    throw RecipeError(.timedOut, in: .election, path: path, message: "waited for \(timeout)")
+}
+
+extension Term {
+    /// Runs an operation, and returns its result unless the term was lost.
+    fileprivate func outcome<Value: Sendable>(
+        of operation: @Sendable (Term) async throws -> Value
+    ) async -> Result<Value, any Error> {
+        let result: Result<Value, any Error>
+        do { result = .success(try await operation(self)) } catch { result = .failure(error) }
+        // The last statements of the operation may have run after the deadline, even if nobody noticed it then.
+        guard !isValid else { return result }
+        let reason = held.lossReason ?? held.session.endReason ?? .deadlinePassed
+        return .failure(RecipeError(.lost, in: .election, path: path, reason: reason))
+    }
 }

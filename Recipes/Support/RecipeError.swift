@@ -168,6 +168,19 @@ public struct RecipeError: Error, Sendable, Hashable, CustomStringConvertible {
     }
 }
 
+extension RecipeError {
+    /// Returns a closure that recognizes the error of a call that failed because its service has ended.
+    ///
+    /// In this case the error of the service's `run()` is the cause.
+    /// - Parameter recipe: The recipe of the service.
+    static func reportsEnd(of recipe: Recipe) -> (any Error) -> Bool {
+        { error in
+            guard let error = error as? RecipeError else { return false }
+            return error.code == .stopped && error.recipe == recipe
+        }
+    }
+}
+
 extension RunOnce {
     /// Marks the recipe as run; a recipe can run only once.
     ///

@@ -124,6 +124,37 @@ struct GroupMembershipTests {
         }
     }
 
+    @Test func `a membership and an observer run as long as their operations`() async throws {
+        try await CacheScene.with { scene in
+            try await withGroupMembership(client: scene.client, path: Self.path, id: "one", data: [1]) { membership in
+                #expect(membership.node.state.isStanding)
+                try await withGroupObserver(client: scene.other, path: Self.path) { observer in
+                    for await members in observer.changes where members.isLive && members.count == 1 {
+                        #expect(members["one"]?.data == [1])
+                        break
+                    }
+                }
+            }
+            #expect(try await scene.other.exists(at: "\(Self.path)/one") == nil)
+        }
+    }
+
+    @Test func `an operation does not start in a group where its member is a duplicate`() async throws {
+        try await CacheScene.with { scene in
+            try await scene.other.create("\(Self.path)/one", data: [1], mode: .ephemeral, parents: true)
+            var changed = GroupMembership.Configuration(client: scene.client)
+            changed.duplicateTimeout = .milliseconds(200)
+            let configuration = changed
+            let error = await #expect(throws: RecipeError.self) {
+                try await withGroupMembership(
+                    client: scene.client, path: Self.path, id: "one", configuration: configuration
+                ) { _ in Issue.record("the operation has started") }
+            }
+            #expect(error?.code == .duplicate)
+            #expect(try await scene.other.data(at: "\(Self.path)/one").data == [1])
+        }
+    }
+
     @Test func `a restart of the server and lost connections leave the group as it was`() async throws {
         try await CacheScene.with(sessionTimeout: .seconds(20)) { scene in
             let near = try Running("near", client: scene.client)

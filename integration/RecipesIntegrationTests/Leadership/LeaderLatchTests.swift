@@ -101,6 +101,35 @@ struct LeaderLatchTests {
         }
     }
 
+    @Test func `a latch runs as long as its operation, which can follow the leaders`() async throws {
+        try await LeaderScene.with { scene in
+            try await withLeaderLatch(client: scene.client, path: LeaderScene.path, id: "one") { latch in
+                try await latch.waitUntilLeader()
+                for try await leader in latch.leaderChanges() {
+                    #expect(leader?.id == "one")
+                    break
+                }
+            }
+            #expect(try await scene.candidates().isEmpty)
+        }
+    }
+
+    @Test func `a latch whose client stops fails its operation with the client's error`() async throws {
+        try await LeaderScene.with { scene in
+            let one = try scene.far("one")
+            try await one.leads()
+            let error = await #expect(throws: ZooKeeperError.self) {
+                try await withLeaderLatch(client: scene.client, path: LeaderScene.path, id: "two") { latch in
+                    for await state in latch.states where state == .waiting(position: 1) { break }
+                    scene.client.triggerGracefulShutdown()
+                    try await latch.waitUntilLeader()
+                }
+            }
+            #expect(error?.code == .clientStopped)
+            try await one.stop()
+        }
+    }
+
     @Test func `those who follow an election see each leader, and the last one`() async throws {
         try await LeaderScene.with { scene in
             let seen = Notes()

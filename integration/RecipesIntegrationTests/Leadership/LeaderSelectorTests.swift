@@ -119,6 +119,75 @@ struct LeaderSelectorTests {
         }
     }
 
+    @Test func `a participant that stops after its term finishes it, and one that waits leaves at once`() async throws {
+        try await LeaderScene.with { scene in
+            let goOn = OneShot<Void>()
+            let one = try scene.near("one") { _ in try await goOn.wait() }
+            let term = try await one.leads()
+            let two = try scene.far("two")
+            await two.waits()
+            one.selector.stopAfterTerm()
+            two.selector.stopAfterTerm()
+            try await two.task.value
+            #expect(two.selector.state == .stopped)
+            #expect(term.isValid && one.selector.isLeader)
+            goOn.set(())
+            try await one.task.value
+            #expect(one.selector.state == .stopped)
+            #expect(try await scene.candidates().isEmpty)
+        }
+    }
+
+    @Test func `an operation runs in one term, and its participant leaves afterwards`() async throws {
+        try await LeaderScene.with { scene in
+            let one = try scene.near("one")
+            let term = try await one.leads()
+            let late = await #expect(throws: RecipeError.self) {
+                try await withLeadership(
+                    client: scene.other, path: LeaderScene.path, id: "late", timeout: .milliseconds(300)
+                ) { _ in Issue.record("two participants lead at the same time") }
+            }
+            #expect(late?.code == .timedOut && late?.recipe == .election)
+            #expect(try await scene.candidates().count == 1)
+            let next = Task {
+                try await withLeadership(client: scene.other, path: LeaderScene.path, id: "two") { term in
+                    #expect(term.isValid)
+                    return term.fencingToken
+                }
+            }
+            try await scene.candidates { $0.count == 2 }
+            try await one.stop()
+            #expect(try await next.value > term.fencingToken)
+            #expect(try await scene.candidates().isEmpty)
+        }
+    }
+
+    @Test func `an operation whose term is lost fails, and so does one that is cancelled`() async throws {
+        try await LeaderScene.with { scene in
+            for isLost in [true, false] {
+                let started = OneShot<Void>()
+                let task = Task {
+                    try await withLeadership(client: scene.client, path: LeaderScene.path, id: "one") { _ in
+                        let isFirst = started.set(())
+                        #expect(isFirst)
+                        try await OneShot<Void>().wait()
+                    }
+                }
+                try await started.wait()
+                if isLost { try await scene.other.delete(scene.path(scene.candidates()[0])) } else { task.cancel() }
+                do {
+                    try await task.value
+                    Issue.record("the operation was not cancelled")
+                } catch let error as RecipeError {
+                    #expect(isLost && error.code == .lost && error.reason == .znodeDeleted)
+                } catch {
+                    #expect(!isLost && error is CancellationError)
+                }
+                try await scene.candidates(where: \.isEmpty)
+            }
+        }
+    }
+
     @Test func `a write that is guarded by a term happens while it lasts, and not after it`() async throws {
         try await LeaderScene.with { scene in
             let one = try scene.near("one")
