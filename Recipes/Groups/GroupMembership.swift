@@ -96,7 +96,7 @@ public final class GroupMembership: Service, Sendable {
 
     /// Sets the data of this member from now on.
     ///
-    /// This method returns at once and may be called at any time. ``waitUntilJoined()`` returns when the znode holds
+    /// This method returns at once and may be called at any time. ``waitUntilJoined(timeout:)`` returns when the znode holds
     /// the data, and throws if the ensemble refuses the data. ``write(_:)`` does both.
     /// - Parameter data: The data of this member that other members read.
     public func setData(_ data: [UInt8]) {
@@ -114,11 +114,13 @@ public final class GroupMembership: Service, Sendable {
 
     /// Waits until the znode of this member exists with the data that was set last.
     ///
-    /// - Throws: `ZooKeeperError` if the ensemble refuses the znode, as ``PersistentNode/waitUntilExists()`` does;
-    ///   ``RecipeError`` with code `.stopped` if the membership has stopped; `CancellationError`.
+    /// - Parameter timeout: The longest time to wait, measured on the continuous clock. `nil` waits without limit.
+    /// - Throws: `ZooKeeperError` if the ensemble refuses the znode, as ``PersistentNode/waitUntilExists(timeout:)`` does;
+    ///   ``RecipeError`` with code `.timedOut` if the timeout has passed, after which the membership continues to try to
+    ///   join, or `.stopped` if the membership has stopped; `CancellationError`.
     /// - Complexity: Sends no requests.
-    public func waitUntilJoined() async throws {
-        try await node.waitUntilExists()
+    public func waitUntilJoined(timeout: Duration? = nil) async throws {
+        try await node.waitUntilExists(timeout: timeout)
     }
 
     /// Takes part in the group until it is cancelled or shut down gracefully, and then leaves the group.

@@ -22,7 +22,7 @@ public import ZooKeeper
 /// - If another client writes the znode, the node restores its data. If another client deletes the znode, the node
 ///   creates it again. If this happens repeatedly, the repairs are separated by pauses of up to 5 s.
 /// - If the ensemble refuses a request, this is reported (``PersistentNodeState/refused(_:)``), logged once and thrown
-///   by ``waitUntilExists()``. The node tries again after pauses that grow to 5 s. A server closes the connection
+///   by ``waitUntilExists(timeout:)``. The node tries again after pauses that grow to 5 s. A server closes the connection
 ///   when data exceeds its `jute.maxbuffer`. The node tries again after such a loss as well. The third loss in a row
 ///   counts as a refusal with code `.dataTooLarge`, and from then on the data is sent only about every 60 s. Other data
 ///   is tried at once.
@@ -98,7 +98,7 @@ public final class PersistentNode: Service, Sendable {
 
     /// Sets the data of the znode from now on, including when it is created again.
     ///
-    /// This method returns at once and may be called at any time. ``waitUntilExists()`` returns when the znode holds
+    /// This method returns at once and may be called at any time. ``waitUntilExists(timeout:)`` returns when the znode holds
     /// the data, and throws if the ensemble refuses the data. ``write(_:)`` does both. If several values are set in a
     /// row, only the last one is certain to be written.
     /// - Parameter data: The data of the znode.
@@ -110,8 +110,8 @@ public final class PersistentNode: Service, Sendable {
     /// Sets the data and waits until the znode holds it.
     ///
     /// - Parameter data: The data of the znode.
-    /// - Throws: As ``waitUntilExists()``. The node continues to try to write the data after an error. To stop
-    ///   these attempts, set other data.
+    /// - Throws: As ``waitUntilExists(timeout:)``. The node continues to try to write the data after an error. To give it up,
+    ///   set other data.
     /// - Complexity: 2 requests in 1 round trip.
     public func write(_ data: [UInt8]) async throws {
         setData(data)
@@ -120,13 +120,14 @@ public final class PersistentNode: Service, Sendable {
 
     /// Waits until the znode exists with the data that was set last.
     ///
+    /// - Parameter timeout: The longest time to wait, measured on the continuous clock. `nil` waits without limit.
     /// - Throws: `ZooKeeperError` if the ensemble refuses to create or write the znode during the wait: `.noAuth`,
     ///   `.invalidACL`, `.dataTooLarge`, `.quotaExceeded`, `.noChildrenForEphemerals` if the parent is ephemeral,
-    ///   `.noNode` if the chroot does not exist. ``RecipeError`` with code `.stopped` if the node has stopped.
-    ///   `CancellationError`.
+    ///   `.noNode` if the chroot does not exist. ``RecipeError`` with code `.timedOut` if the timeout has passed, after
+    ///   which the node continues to try, or `.stopped` if the node has stopped. `CancellationError`.
     /// - Complexity: Sends no requests.
-    public func waitUntilExists() async throws {
-        _ = try await standingZNode()
+    public func waitUntilExists(timeout: Duration? = nil) async throws {
+        try await client.within(timeout, of: .group, at: path) { _ = try await self.standingZNode() }
     }
 
     /// Waits until the znode exists with the data that was set last, and returns it.
@@ -251,7 +252,7 @@ extension PersistentNode {
 ///   - logger: The logger for problems of the node.
 ///   - operation: The operation, which starts when the znode exists. When it returns or throws, the znode is deleted.
 /// - Returns: The result of `operation`.
-/// - Throws: The errors of ``PersistentNode/waitUntilExists()`` and ``PersistentNode/run()``, or the error of
+/// - Throws: The errors of ``PersistentNode/waitUntilExists(timeout:)`` and ``PersistentNode/run()``, or the error of
 ///   `operation`.
 /// - Complexity: Creating the znode takes 2 requests in 1 round trip, and deleting it takes 3 requests in 2 round
 ///   trips.

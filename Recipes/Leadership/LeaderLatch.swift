@@ -84,12 +84,17 @@ public final class LeaderLatch: Service, Sendable {
 
     /// Waits until this participant leads, and returns at once if it already does.
     ///
+    /// - Parameter timeout: The longest time to wait, measured on the continuous clock. `nil` waits without limit.
     /// - Returns: The term, which was valid when it was checked.
-    /// - Throws: ``RecipeError`` with code `.stopped` if the latch has ended or ends while this waits;
-    ///   `CancellationError`.
+    /// - Throws: ``RecipeError`` with code `.timedOut` if the timeout has passed, after which the latch stays in the
+    ///   election, or `.stopped` if the latch has ended or ends while this waits; `CancellationError`.
     /// - Complexity: Sends no requests.
     @discardableResult
-    public func waitUntilLeader() async throws -> Term {
+    public func waitUntilLeader(timeout: Duration? = nil) async throws -> Term {
+        try await election.client.within(timeout, of: .election, at: path) { try await self.nextTerm() }
+    }
+
+    private func nextTerm() async throws -> Term {
         for await _ in states {
             if let term { return term }
         }

@@ -114,6 +114,28 @@ struct LeaderLatchTests {
         }
     }
 
+    @Test func `a wait for the leadership, for a group or for a znode ends with its timeout`() async throws {
+        try await LeaderScene.with { scene in
+            let one = try latch(scene.client, "one")
+            try await one.latch.waitUntilLeader(timeout: .seconds(60))
+            let two = try latch(scene.other, "two")
+            let late = await #expect(throws: RecipeError.self) {
+                try await two.latch.waitUntilLeader(timeout: .milliseconds(200))
+            }
+            #expect(late?.code == .timedOut && late?.recipe == .election)
+            // The latch stays in the election.
+            try await one.latch.close()
+            try await two.latch.waitUntilLeader(timeout: .seconds(60))
+            try await two.latch.close()
+            // Nothing runs it, so it never joins.
+            let membership = try GroupMembership(client: scene.client, path: "/app/members", id: "one")
+            let absent = await #expect(throws: RecipeError.self) {
+                try await membership.waitUntilJoined(timeout: .milliseconds(200))
+            }
+            #expect(absent?.code == .timedOut && absent?.recipe == .group)
+        }
+    }
+
     @Test func `a latch whose client stops fails its operation with the client's error`() async throws {
         try await LeaderScene.with { scene in
             let one = try scene.far("one")
