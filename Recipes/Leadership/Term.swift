@@ -13,6 +13,9 @@ public final class Term: Grant {
     /// of the one that created the candidate znode, because a transferred term does not follow the order of the queue.
     public let fencingToken: FencingToken
 
+    /// The path of the candidate znode with which this participant leads.
+    public var znodePath: String { held.path }
+
     /// The reason why the term was lost, or `nil` if it was not lost.
     package var lossReason: LossReason? { held.lossReason }
 

@@ -2,19 +2,20 @@ internal import ZooKeeper
 
 extension DistributedMutex {
     func hold<Value: Sendable>(
-        _ patience: Patience, _ body: @escaping @Sendable (Lease) async throws -> Value
+        _ patience: Patience, _ onQueued: OnQueued?, _ body: @escaping @Sendable (Lease) async throws -> Value
     ) async throws -> Value {
         try Task.checkCancellation()
-        return try await LockBody.run(
-            body, holding: Lease(try await place(patience.deadline(client), waits: patience.waits)))
+        let place = try await place(patience.deadline(client), waits: patience.waits, onQueued: onQueued)
+        return try await LockBody.run(body, holding: Lease(place))
     }
 
-    func lease(_ patience: Patience) async throws -> Lease {
-        try await Lease(try await place(patience.deadline(client), waits: patience.waits)).unlessCancelled()
+    func lease(_ patience: Patience, _ onQueued: OnQueued?) async throws -> Lease {
+        let place = try await place(patience.deadline(client), waits: patience.waits, onQueued: onQueued)
+        return try await Lease(place).unlessCancelled()
     }
 
     /// Acquires the lock and returns the held lock, which the caller must leave.
-    func place(_ deadline: MonotonicInstant?, waits: Bool) async throws -> HeldLock {
+    func place(_ deadline: MonotonicInstant?, waits: Bool, onQueued: OnQueued? = nil) async throws -> HeldLock {
         guard LockContext.place(key) == nil else {
             throw RecipeError(
                 .alreadyHeld, in: .lock, path: path,
@@ -24,6 +25,7 @@ extension DistributedMutex {
         let data = lockData.bytes
         let contender = Contender(
             client: client, directory: path, policy: .exclusive(.lock), data: data, waits: waits)
+        contender.onQueued(onQueued)
         return HeldLock(try await contender.acquire(until: deadline), key: key, client: client, data: data)
     }
 }

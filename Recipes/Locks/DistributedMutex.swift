@@ -12,15 +12,15 @@ public import ZooKeeper
 /// Waiting participants acquire the lock in first-in, first-out order. While the connection is lost, the holder keeps
 /// the lock until its deadline, and a waiting participant keeps its position in the queue as long as its session lives.
 ///
-/// The body of ``withLock(timeout:_:)`` runs as a child task. The lock is lost if its znode is deleted, the session
-/// expires, or the session cannot be confirmed before the deadline. In this case the body is cancelled and **awaited**,
-/// the lock is released, and ``withLock(timeout:_:)`` throws ``RecipeError`` with code `.lost`.
+/// The body of ``withLock(timeout:onQueued:_:)`` runs as a child task. The lock is lost if its znode is deleted, the session expires, or
+/// the session cannot be confirmed before the deadline. In this case the body is cancelled and **awaited**, the lock is
+/// released, and ``withLock(timeout:onQueued:_:)`` throws ``RecipeError`` with code `.lost`.
 ///
-/// ``acquire(timeout:)`` returns a handle instead, for locks that are not acquired and released in one function.
+/// ``acquire(timeout:onQueued:)`` returns a handle instead, for locks that are not acquired and released in one function.
 /// A handle cancels nothing when the lock is lost. ``Lease/states`` reports the risk of a loss and the loss.
 ///
 /// The mutex is reentrant by handle, with ``Lease/withLock(_:)`` or ``Lease/share()``, not by task or thread. Calling
-/// ``withLock(timeout:_:)`` or ``acquire(timeout:)`` inside a body of the same mutex would deadlock, and fails
+/// ``withLock(timeout:onQueued:_:)`` or ``acquire(timeout:onQueued:)`` inside a body of the same mutex would deadlock, and fails
 /// immediately with `.alreadyHeld`.
 ///
 /// The znode layout is that of Apache Curator's `InterProcessMutex`, so JVM processes can share the lock:
@@ -64,6 +64,7 @@ public final class DistributedMutex: Sendable {
     /// - Parameters:
     ///   - timeout: The limit for acquiring the lock. It covers every step, including the wait for a connection. `nil`
     ///     waits without limit.
+    ///   - onQueued: A closure to call each time the participant waits in the queue; see ``OnQueued``. Default: `nil`.
     ///   - body: The operation. It runs as a child task, which is cancelled if the lock is lost or the calling task is
     ///     cancelled.
     /// - Returns: The value that the body returned.
@@ -73,9 +74,10 @@ public final class DistributedMutex: Sendable {
     /// - Complexity: If the queue is empty, 2 requests in 1 round trip to acquire the lock, and 1 request to release
     ///   it.
     public func withLock<Result: Sendable>(
-        timeout: Duration? = nil, _ body: @escaping @Sendable (Lease) async throws -> Result
+        timeout: Duration? = nil, onQueued: OnQueued? = nil,
+        _ body: @escaping @Sendable (Lease) async throws -> Result
     ) async throws -> Result {
-        try await hold(Patience(atMost: timeout), body)
+        try await hold(Patience(atMost: timeout), onQueued, body)
     }
 
     /// Runs a body while holding the lock, if no participant holds the lock or waits for it.
@@ -85,25 +87,27 @@ public final class DistributedMutex: Sendable {
     /// - Returns: The value that the body returned.
     /// - Throws: ``RecipeError`` with code `.notAvailable` if another participant holds the lock or waits for it, or
     ///   `.timedOut` if the ensemble does not answer within the client's retry deadline; otherwise the errors of
-    ///   ``withLock(timeout:_:)``.
+    ///   ``withLock(timeout:onQueued:_:)``.
     /// - Complexity: 1 request if the queue is not empty; no znode is created then. Otherwise 3 requests in 2 round
     ///   trips to acquire the lock, and 1 request to release it.
     public func tryWithLock<Result: Sendable>(
         _ body: @escaping @Sendable (Lease) async throws -> Result
     ) async throws -> Result {
-        try await hold(.none, body)
+        try await hold(.none, nil, body)
     }
 
     /// Acquires the lock.
     ///
-    /// - Parameter timeout: The limit. It covers every step until the lock is acquired, including the wait for a
-    ///   connection. `nil` waits without limit.
+    /// - Parameters:
+    ///   - timeout: The limit. It covers every step until the lock is acquired, including the wait for a connection.
+    ///     `nil` waits without limit.
+    ///   - onQueued: A closure to call each time the participant waits in the queue; see ``OnQueued``. Default: `nil`.
     /// - Returns: A handle to the lock. Any task may release it.
     /// - Throws: ``RecipeError`` with code `.timedOut`, `.alreadyHeld` or `.queueNumbersExhausted`; `ZooKeeperError`
     ///   with code `.noAuth` or `.clientStopped`; `CancellationError`. The lock is not held afterwards.
     /// - Complexity: 2 requests in 1 round trip if the queue is empty.
-    public func acquire(timeout: Duration? = nil) async throws -> Lease {
-        try await lease(Patience(atMost: timeout))
+    public func acquire(timeout: Duration? = nil, onQueued: OnQueued? = nil) async throws -> Lease {
+        try await lease(Patience(atMost: timeout), onQueued)
     }
 
     /// Acquires the lock if no participant holds it or waits for it.
@@ -111,11 +115,11 @@ public final class DistributedMutex: Sendable {
     /// - Returns: A handle to the lock. Any task may release it.
     /// - Throws: ``RecipeError`` with code `.notAvailable` if another participant holds the lock or waits for it, or
     ///   `.timedOut` if the ensemble does not answer within the client's retry deadline; otherwise the errors of
-    ///   ``acquire(timeout:)``.
+    ///   ``acquire(timeout:onQueued:)``.
     /// - Complexity: 1 request if the queue is not empty; no znode is created then. Otherwise 3 requests in 2 round
     ///   trips.
     public func tryAcquire() async throws -> Lease {
-        try await lease(.none)
+        try await lease(.none, nil)
     }
 
     /// Lists the holder and the waiting participants, in queue order.

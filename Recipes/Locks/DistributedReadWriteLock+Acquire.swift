@@ -3,7 +3,7 @@ internal import ZooKeeper
 extension DistributedReadWriteLock {
     /// Acquires the lock and returns the held lock, which the caller must leave.
     func place(
-        _ kind: ContenderName.Kind, _ deadline: MonotonicInstant?, waits: Bool
+        _ kind: ContenderName.Kind, _ deadline: MonotonicInstant?, waits: Bool, onQueued: OnQueued? = nil
     ) async throws -> HeldLock {
         if let outer = LockContext.place(key) { return try nest(kind, in: outer) }
         if kind == .read, let shared = try await share(until: deadline) { return shared }
@@ -11,6 +11,7 @@ extension DistributedReadWriteLock {
         let contender = Contender(
             client: client, directory: path, policy: kind == .read ? .read : .write, data: data,
             waits: waits)
+        contender.onQueued(onQueued)
         let place = HeldLock(try await contender.acquire(until: deadline), key: key, client: client, data: data)
         if kind == .read { SharedReadLocks.add(place) }
         return place

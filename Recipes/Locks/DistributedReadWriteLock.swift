@@ -65,6 +65,7 @@ public final class DistributedReadWriteLock: Sendable {
     /// - Parameters:
     ///   - timeout: The limit for acquiring the lock. It covers every step, including the wait for a connection. `nil`
     ///     waits without limit.
+    ///   - onQueued: A closure to call each time the participant waits in the queue; see ``OnQueued``. Default: `nil`.
     ///   - body: The operation. It runs as a child task, which is cancelled if the lock is lost or the calling task is
     ///     cancelled.
     /// - Returns: The value that the body returned.
@@ -74,9 +75,10 @@ public final class DistributedReadWriteLock: Sendable {
     /// - Complexity: If no writer is ahead, 2 requests in 1 round trip to acquire the lock, and 1 request to release
     ///   it. If the client already holds a read lock that it can share, 1 request.
     public func withReadLock<Result: Sendable>(
-        timeout: Duration? = nil, _ body: @escaping @Sendable (Lease) async throws -> Result
+        timeout: Duration? = nil, onQueued: OnQueued? = nil,
+        _ body: @escaping @Sendable (Lease) async throws -> Result
     ) async throws -> Result {
-        try await hold(.read, Patience(atMost: timeout), body)
+        try await hold(.read, Patience(atMost: timeout), onQueued, body)
     }
 
     /// Runs a body while holding a read lock, if no writer holds the lock or waits for it.
@@ -86,14 +88,14 @@ public final class DistributedReadWriteLock: Sendable {
     /// - Returns: The value that the body returned.
     /// - Throws: ``RecipeError`` with code `.notAvailable` if a writer holds the lock or waits for it, or `.timedOut`
     ///   if the ensemble does not answer within the client's retry deadline; otherwise the errors of
-    ///   ``withReadLock(timeout:_:)``.
+    ///   ``withReadLock(timeout:onQueued:_:)``.
     /// - Complexity: 1 request if there is a writer; no znode is created then. Otherwise 3 requests in 2 round trips to
     ///   acquire the lock, and 1 request to release it. If the client already holds a read lock that it can share, 1
     ///   request.
     public func tryWithReadLock<Result: Sendable>(
         _ body: @escaping @Sendable (Lease) async throws -> Result
     ) async throws -> Result {
-        try await hold(.read, .none, body)
+        try await hold(.read, .none, nil, body)
     }
 
     /// Acquires a read lock.
@@ -101,15 +103,17 @@ public final class DistributedReadWriteLock: Sendable {
     /// A handle belongs to no task: inside the body of a lock that this client holds, it is a part of that lock;
     /// anywhere else it waits like any other participant.
     ///
-    /// - Parameter timeout: The limit. It covers every step until the lock is acquired, including the wait for a
-    ///   connection. `nil` waits without limit.
+    /// - Parameters:
+    ///   - timeout: The limit. It covers every step until the lock is acquired, including the wait for a connection.
+    ///     `nil` waits without limit.
+    ///   - onQueued: A closure to call each time the participant waits in the queue; see ``OnQueued``. Default: `nil`.
     /// - Returns: A handle to the lock. Any task may release it.
     /// - Throws: ``RecipeError`` with code `.timedOut` or `.queueNumbersExhausted`; `ZooKeeperError`
     ///   with code `.noAuth` or `.clientStopped`; `CancellationError`. The lock is not held afterwards.
     /// - Complexity: 2 requests in 1 round trip if no writer is ahead.
     ///   If the client already holds a read lock that it can share, 1 request.
-    public func acquireReadLock(timeout: Duration? = nil) async throws -> Lease {
-        try await lease(.read, Patience(atMost: timeout))
+    public func acquireReadLock(timeout: Duration? = nil, onQueued: OnQueued? = nil) async throws -> Lease {
+        try await lease(.read, Patience(atMost: timeout), onQueued)
     }
 
     /// Acquires a read lock if no writer holds the lock or waits for it.
@@ -117,11 +121,11 @@ public final class DistributedReadWriteLock: Sendable {
     /// - Returns: A handle to the lock. Any task may release it.
     /// - Throws: ``RecipeError`` with code `.notAvailable` if a writer holds the lock or waits for it, or `.timedOut`
     ///   if the ensemble does not answer within the client's retry deadline; otherwise the errors of
-    ///   ``acquireReadLock(timeout:)``.
-    /// - Complexity: 1 request if the lock is not available; no znode is created then. Otherwise 3 requests in 2 round
-    ///   trips. If the client already holds a read lock that it can share, 1 request.
+    ///   ``acquireReadLock(timeout:onQueued:)``.
+    /// - Complexity: 1 request if the lock is not available; no znode is created then. Otherwise 3 requests in 2 round trips.
+    ///   If the client already holds a read lock that it can share, 1 request.
     public func tryAcquireReadLock() async throws -> Lease {
-        try await lease(.read, .none)
+        try await lease(.read, .none, nil)
     }
 
     /// Runs a body while holding the write lock.
@@ -129,6 +133,7 @@ public final class DistributedReadWriteLock: Sendable {
     /// - Parameters:
     ///   - timeout: The limit for acquiring the lock. It covers every step, including the wait for a connection. `nil`
     ///     waits without limit.
+    ///   - onQueued: A closure to call each time the participant waits in the queue; see ``OnQueued``. Default: `nil`.
     ///   - body: The operation. It runs as a child task, which is cancelled if the lock is lost or the calling task is
     ///     cancelled.
     /// - Returns: The value that the body returned.
@@ -138,9 +143,10 @@ public final class DistributedReadWriteLock: Sendable {
     /// - Complexity: If the queue is empty, 2 requests in 1 round trip to acquire the lock, and 1 request to release
     ///   it.
     public func withWriteLock<Result: Sendable>(
-        timeout: Duration? = nil, _ body: @escaping @Sendable (Lease) async throws -> Result
+        timeout: Duration? = nil, onQueued: OnQueued? = nil,
+        _ body: @escaping @Sendable (Lease) async throws -> Result
     ) async throws -> Result {
-        try await hold(.write, Patience(atMost: timeout), body)
+        try await hold(.write, Patience(atMost: timeout), onQueued, body)
     }
 
     /// Runs a body while holding the write lock, if no participant holds the lock or waits for it.
@@ -150,13 +156,13 @@ public final class DistributedReadWriteLock: Sendable {
     /// - Returns: The value that the body returned.
     /// - Throws: ``RecipeError`` with code `.notAvailable` if another participant holds the lock or waits for it, or
     ///   `.timedOut` if the ensemble does not answer within the client's retry deadline; otherwise the errors of
-    ///   ``withWriteLock(timeout:_:)``.
+    ///   ``withWriteLock(timeout:onQueued:_:)``.
     /// - Complexity: 1 request if the queue is not empty; no znode is created then. Otherwise 3 requests in 2 round
     ///   trips to acquire the lock, and 1 request to release it.
     public func tryWithWriteLock<Result: Sendable>(
         _ body: @escaping @Sendable (Lease) async throws -> Result
     ) async throws -> Result {
-        try await hold(.write, .none, body)
+        try await hold(.write, .none, nil, body)
     }
 
     /// Acquires the write lock.
@@ -165,27 +171,28 @@ public final class DistributedReadWriteLock: Sendable {
     /// anywhere else it waits like any other participant. A write lock that is requested while this client holds only a
     /// read handle waits until that handle is released.
     ///
-    /// - Parameter timeout: The limit. It covers every step until the lock is acquired, including the wait for a
-    ///   connection. `nil` waits without limit.
+    /// - Parameters:
+    ///   - timeout: The limit. It covers every step until the lock is acquired, including the wait for a connection.
+    ///     `nil` waits without limit.
+    ///   - onQueued: A closure to call each time the participant waits in the queue; see ``OnQueued``. Default: `nil`.
     /// - Returns: A handle to the lock. Any task may release it.
     /// - Throws: ``RecipeError`` with code `.timedOut`, `.upgradeNotAllowed` or `.queueNumbersExhausted`;
     ///   `ZooKeeperError` with code `.noAuth` or `.clientStopped`; `CancellationError`. The lock is not held
     ///   afterwards.
     /// - Complexity: 2 requests in 1 round trip if the queue is empty.
-    public func acquireWriteLock(timeout: Duration? = nil) async throws -> Lease {
-        try await lease(.write, Patience(atMost: timeout))
+    public func acquireWriteLock(timeout: Duration? = nil, onQueued: OnQueued? = nil) async throws -> Lease {
+        try await lease(.write, Patience(atMost: timeout), onQueued)
     }
 
     /// Acquires the write lock if no participant holds the lock or waits for it.
     ///
     /// - Returns: A handle to the lock. Any task may release it.
-    /// - Throws: ``RecipeError`` with code `.notAvailable` if another participant holds the lock or waits for it, or
-    ///   `.timedOut` if the ensemble does not answer within the client's retry deadline; otherwise the errors of
-    ///   ``acquireWriteLock(timeout:)``.
-    /// - Complexity: 1 request if the lock is not available; no znode is created then. Otherwise 3 requests in 2 round
-    ///   trips.
+    /// - Throws: ``RecipeError`` with code `.notAvailable` if another participant holds the lock or waits for it, or `.timedOut`
+    ///   if the ensemble does not answer within the client's retry deadline; otherwise the errors of
+    ///   ``acquireWriteLock(timeout:onQueued:)``.
+    /// - Complexity: 1 request if the lock is not available; no znode is created then. Otherwise 3 requests in 2 round trips.
     public func tryAcquireWriteLock() async throws -> Lease {
-        try await lease(.write, .none)
+        try await lease(.write, .none, nil)
     }
 
     /// Lists the holders and the waiting participants, in queue order.

@@ -2,7 +2,7 @@ internal import ZooKeeper
 
 extension DistributedSemaphore {
     /// Acquires leases and returns the held lock, which the caller must leave.
-    func place(_ count: Int, _ patience: Patience) async throws -> HeldLock {
+    func place(_ count: Int, _ patience: Patience, _ onQueued: OnQueued?) async throws -> HeldLock {
         guard (1...1000).contains(count) else {
             throw ZooKeeperError(.invalidArgument, path: path, message: "from 1 to 1000 leases can be taken at once")
         }
@@ -14,6 +14,7 @@ extension DistributedSemaphore {
             let contender = Contender(
                 client: client, directory: locksPath, policy: .exclusive(.lock), data: lockData.bytes,
                 waits: patience.waits)
+            contender.onQueued(onQueued)
             let mutex: Contender.Grant
             do {
                 mutex = try await contender.acquire(until: deadline)
@@ -21,7 +22,8 @@ extension DistributedSemaphore {
                 error.path = path
                 throw error
             }
-            let attempt = SemaphoreAttempt(self, count: count, mutex: mutex, waits: patience.waits)
+            let attempt = SemaphoreAttempt(
+                self, count: count, mutex: mutex, waits: patience.waits, onQueued: onQueued)
             let result = await withDeadline(deadline) { try await attempt.run() }
             switch result {
             case .success(let place?): return place

@@ -72,6 +72,7 @@ public final class DistributedSemaphore: Sendable {
     ///   - count: The number of leases to acquire, all of them or none; from 1 to 1000. Default: 1.
     ///   - timeout: The timeout for acquiring the leases. It covers every step until the leases are acquired,
     ///     including the wait for a connection. `nil` waits without limit.
+    ///   - onQueued: A closure to call each time the participant waits in the queue; see ``OnQueued``. Default: `nil`.
     ///   - body: The operation. It runs as a child task, which is cancelled if a lease is lost or the calling task is
     ///     cancelled.
     /// - Returns: The value that the body returned.
@@ -82,10 +83,10 @@ public final class DistributedSemaphore: Sendable {
     ///   trips, and 1 in the background. Each further lease takes 1 more request in the same round trips. Releasing
     ///   takes 1 request.
     public func withLease<Result: Sendable>(
-        count: Int = 1, timeout: Duration? = nil,
+        count: Int = 1, timeout: Duration? = nil, onQueued: OnQueued? = nil,
         _ body: @escaping @Sendable (Lease) async throws -> Result
     ) async throws -> Result {
-        try await LockBody.run(body, holding: Lease(try await place(count, Patience(atMost: timeout))))
+        try await LockBody.run(body, holding: Lease(try await place(count, Patience(atMost: timeout), onQueued)))
     }
 
     /// Runs a body while holding leases, if they are free and no participant waits.
@@ -97,13 +98,13 @@ public final class DistributedSemaphore: Sendable {
     /// - Returns: The value that the body returned.
     /// - Throws: ``RecipeError`` with code `.notAvailable` if too few leases are free or another participant is ahead,
     ///   even one that is ahead only while it acquires a lease; `.timedOut` if the ensemble does not answer within the
-    ///   client's retry deadline; otherwise the errors of ``withLease(count:timeout:_:)``.
+    ///   client's retry deadline; otherwise the errors of ``withLease(count:timeout:onQueued:_:)``.
     /// - Complexity: 2 requests in 1 round trip if too few leases are free; no znode is created then. Otherwise 3 more
-    ///   requests in 2 more round trips than ``withLease(count:timeout:_:)``.
+    ///   requests in 2 more round trips than ``withLease(count:timeout:onQueued:_:)``.
     public func tryWithLease<Result: Sendable>(
         count: Int = 1, _ body: @escaping @Sendable (Lease) async throws -> Result
     ) async throws -> Result {
-        try await LockBody.run(body, holding: Lease(try await place(count, .none)))
+        try await LockBody.run(body, holding: Lease(try await place(count, .none, nil)))
     }
 
     /// Acquires leases.
@@ -113,13 +114,16 @@ public final class DistributedSemaphore: Sendable {
     ///     call waits until the limit is raised. Default: 1.
     ///   - timeout: The timeout. It covers every step until the leases are acquired, including the wait for a
     ///     connection. `nil` waits without limit.
+    ///   - onQueued: A closure to call each time the participant waits in the queue; see ``OnQueued``. Default: `nil`.
     /// - Returns: One handle for all leases. Any task may release it.
-    /// - Throws: The errors of ``withLease(count:timeout:_:)`` except those of the body. No lease is held
+    /// - Throws: The errors of ``withLease(count:timeout:onQueued:_:)`` except those of the body. No lease is held
     ///   afterwards.
     /// - Complexity: If no participant is ahead and leases are free, 7 requests for one lease: 6 in 4 round trips, and
     ///   1 in the background. Each further lease takes 1 more request in the same round trips.
-    public func acquire(count: Int = 1, timeout: Duration? = nil) async throws -> Lease {
-        try await lease(count, Patience(atMost: timeout))
+    public func acquire(
+        count: Int = 1, timeout: Duration? = nil, onQueued: OnQueued? = nil
+    ) async throws -> Lease {
+        try await lease(count, Patience(atMost: timeout), onQueued)
     }
 
     /// Acquires leases if they are free and no participant waits.
@@ -128,13 +132,13 @@ public final class DistributedSemaphore: Sendable {
     /// - Returns: One handle for all leases. Any task may release it.
     /// - Throws: The errors of ``tryWithLease(count:_:)`` except those of the body. No lease is held afterwards.
     /// - Complexity: 2 requests in 1 round trip if too few leases are free; no znode is created then. Otherwise 3 more
-    ///   requests in 2 more round trips than ``acquire(count:timeout:)``.
+    ///   requests in 2 more round trips than ``acquire(count:timeout:onQueued:)``.
     public func tryAcquire(count: Int = 1) async throws -> Lease {
-        try await lease(count, .none)
+        try await lease(count, .none, nil)
     }
 
-    private func lease(_ count: Int, _ timeout: Patience) async throws -> Lease {
-        try await Lease(try await place(count, timeout)).unlessCancelled()
+    private func lease(_ count: Int, _ timeout: Patience, _ onQueued: OnQueued?) async throws -> Lease {
+        try await Lease(try await place(count, timeout, onQueued)).unlessCancelled()
     }
 
     /// Returns the number of leases that can be held at the same time.

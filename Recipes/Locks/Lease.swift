@@ -5,7 +5,7 @@ public import ZooKeeper
 /// A handle to a lock that was acquired: it reports how long the lock is valid, and releases it.
 ///
 /// The lease passed to a body is valid while the body runs. A lease returned by
-/// ``DistributedMutex/acquire(timeout:)`` is held until ``release()`` is called. If such a lease is deallocated
+/// ``DistributedMutex/acquire(timeout:onQueued:)`` is held until ``release()`` is called. If such a lease is deallocated
 /// without having been released, the lock is released and a warning is logged. After the release, a lease still reports
 /// the state of the lock.
 public final class Lease: Sendable {
@@ -28,6 +28,11 @@ public final class Lease: Sendable {
 
     /// The path of the lock.
     public var path: String { place.key.path }
+
+    /// The paths of the znodes that hold the lock: several for several leases of a semaphore, otherwise one.
+    ///
+    /// ``downgrade()`` changes the path. Compare the paths with ``LockQueueEntry/path`` of the lock's queue.
+    public var znodePaths: [String] { place.holding.paths }
 
     /// Whether the lock is guaranteed to be held at this moment.
     ///

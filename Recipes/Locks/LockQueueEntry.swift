@@ -134,3 +134,22 @@ extension LockQueueEntry.Kind {
 extension LockQueueEntry.Found {
     func path(in directory: String) -> String { ZNodePath.child(name, of: directory) }
 }
+
+/// A closure to call while a participant waits for a lock.
+///
+/// It is called each time the participant has found its position behind others. The argument is the number of
+/// participants ahead in the queue. The participant lists the queue only when it joins it and when the participant that
+/// it waits for has left, so the current position may be lower. For a semaphore, the queue consists of the participants
+/// that wait for leases: 0 means that this participant is the first one and waits until enough leases are free.
+///
+/// The closure is not called if the lock is granted at once. It is called on the thread that delivers the ensemble's
+/// answers, and must not block.
+public typealias OnQueued = @Sendable (_ position: Int) -> Void
+
+extension Contender {
+    /// Sets the closure to call while the participant waits; `nil` calls none.
+    func onQueued(_ onQueued: OnQueued?) {
+        guard let onQueued else { return }
+        onPlace { _, inFront in onQueued(inFront) }
+    }
+}

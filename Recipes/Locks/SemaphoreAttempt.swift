@@ -11,6 +11,8 @@ final class SemaphoreAttempt: Sendable {
         /// Whether leases may have been created.
         var hasAsked = false
         var isGranted = false
+        /// Called once, when this participant is the first one in the queue and too few leases are free.
+        var onFirst: OnQueued?
         /// The batch of the reads that count the leases.
         ///
         /// They are answered on the connection on which the mutex was acquired, or on a later one after a barrier. A
@@ -33,12 +35,14 @@ final class SemaphoreAttempt: Sendable {
     private var session: LiveSession { mutex.held.session }
     private var client: ZooKeeperClient { semaphore.client }
 
-    init(_ semaphore: DistributedSemaphore, count: Int, mutex: Contender.Grant, waits: Bool) {
+    init(
+        _ semaphore: DistributedSemaphore, count: Int, mutex: Contender.Grant, waits: Bool, onQueued: OnQueued?
+    ) {
         self.semaphore = semaphore
         self.count = count
         self.mutex = mutex
         self.waits = waits
-        state = Mutex(State(looks: RequestBatch(on: mutex.held.connection)))
+        state = Mutex(State(onFirst: onQueued, looks: RequestBatch(on: mutex.held.connection)))
         prefix = ContenderName.prefix(uuid: ContenderName.makeUUID(using: semaphore.client.randomness))
         data = semaphore.lockData.bytes
         leases = RenewedWatch(semaphore.client, semaphore.leasesPath, .children, changes)
@@ -96,6 +100,11 @@ final class SemaphoreAttempt: Sendable {
         let room = SemaphoreRoom(limit: try semaphore.readLimit(bytes), names: names)
         if room.fits(count) { return stat.dataVersion }
         guard waits else { throw RecipeError(.notAvailable, in: .lock, path: semaphore.path) }
+        let onFirst = state.withLock { state in
+            defer { state.onFirst = nil }
+            return state.onFirst
+        }
+        onFirst?(0)
         await changes.wait(until: nil, clock: client.clock)
         return nil
     }

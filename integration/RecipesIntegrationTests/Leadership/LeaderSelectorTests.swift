@@ -13,6 +13,7 @@ struct LeaderSelectorTests {
             let first = try scene.near("first")
             let term = try await first.leads()
             #expect(term.isValid && term.number == 1 && term.validUntil != nil)
+            #expect(try await scene.candidates().map(scene.path) == [term.znodePath])
             #expect(first.selector.isLeader)
             let second = try scene.far("second")
             await second.state { $0 == .waiting(position: 1) }

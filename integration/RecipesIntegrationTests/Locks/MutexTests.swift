@@ -68,6 +68,29 @@ struct MutexTests {
         }
     }
 
+    @Test func `a participant that waits is told its position, and a holder knows its znode`() async throws {
+        try await LockScene.with { scene in
+            let lease = try await scene.mutex.acquire { _ in Issue.record("the lock was granted at once") }
+            #expect(try await scene.mutex.queue().map(\.path) == lease.znodePaths)
+            let second = Holder.locks(try scene.otherMutex)
+            try await scene.contenders { $0.count == 2 }
+            let (mutex, positions) = (try scene.mutex, Broadcast<[Int]>([]))
+            let third = Task { try await mutex.acquire(onQueued: { positions.send(positions.current + [$0]) }) }
+            for await known in positions.follow() where known.count == 1 { break }
+            await lease.release()
+            _ = try await second.lease
+            try await second.finish()
+            let granted = try await third.value
+            #expect(positions.current == [2])
+            await granted.release()
+            let writer = try await scene.lock.acquireWriteLock()
+            let written = writer.znodePaths
+            try await writer.downgrade()
+            #expect(writer.znodePaths.count == 1 && writer.znodePaths != written)
+            await writer.release()
+        }
+    }
+
     @Test func `a mutex cannot be downgraded, says so, and stays held`() async throws {
         try await LockScene.with { scene in
             let lease = try await scene.mutex.acquire()

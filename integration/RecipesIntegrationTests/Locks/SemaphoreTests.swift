@@ -33,6 +33,29 @@ struct SemaphoreTests {
         }
     }
 
+    @Test func `a participant that waits for leases is told its position once`() async throws {
+        try await LockScene.with { scene in
+            let (near, far) = (try scene.semaphore(2), try scene.otherSemaphore(2))
+            let one = try await far.acquire { _ in Issue.record("the lease was granted at once") }
+            let positions = Broadcast<[Int]>([])
+            let onQueued: OnQueued = { positions.send(positions.current + [$0]) }
+            let two = Task { try await near.acquire(count: 2, onQueued: onQueued) }
+            for await known in positions.follow() where known.count == 1 { break }
+            // The znodes change, and the participant still waits.
+            try await far.setLimit(1)
+            try await far.setLimit(2)
+            let three = Task { try await far.acquire(onQueued: onQueued) }
+            for await known in positions.follow() where known.count == 2 { break }
+            await one.release()
+            let leases = try await two.value
+            #expect(leases.znodePaths.count == 2)
+            for await known in positions.follow() where known.count == 3 { break }
+            await leases.release()
+            try await three.value.release()
+            #expect(positions.current == [0, 1, 0])
+        }
+    }
+
     @Test func `several leases are granted together, and who wants many is not overtaken`() async throws {
         try await LockScene.with { scene in
             let (near, far) = (try scene.semaphore(3), try scene.otherSemaphore(3))
