@@ -16,9 +16,10 @@ public import ZooKeeper
 /// acquisition of several leases gets all of them or none. If one of them is lost, all are lost.
 ///
 /// The limit is stored in the ensemble, in `PATH-limit`, and applies to all processes. The limit passed to the
-/// initializer is written only if none is stored yet. ``setLimit(_:)`` changes the limit for all processes, and waiting
-/// participants are notified immediately. Lowering the limit revokes no lease; new leases are granted once enough have
-/// been released. No lease is granted on the basis of an outdated limit.
+/// initializer is written only if none is stored yet. Without one, another process must have set the limit.
+/// ``setLimit(_:)`` changes the limit for all processes, and waiting participants are notified immediately. Lowering the
+/// limit revokes no lease; new leases are granted once enough have been released. No lease is granted on the basis of an
+/// outdated limit.
 ///
 /// The znode layout is that of Apache Curator's `InterProcessSemaphoreV2`: `PATH/locks/_c_<uuid>-lock-…` for each
 /// participant that is acquiring or waiting, and `PATH/leases/_c_<uuid>-lease-…` for each lease. `PATH-limit` has the
@@ -27,8 +28,8 @@ public import ZooKeeper
 public final class DistributedSemaphore: Sendable {
     /// The path below which the directories of leases and waiting participants are.
     public let path: String
-    /// The limit that is written if none is stored yet.
-    public let initialLimit: Int
+    /// The limit that is written if none is stored yet; `nil` requires that one is stored.
+    public let initialLimit: Int?
     /// The participant's ID, which other processes see in ``queue()``.
     public let id: String
     /// The application data in the znodes of leases, for other processes to read.
@@ -42,15 +43,16 @@ public final class DistributedSemaphore: Sendable {
     ///   - client: The client whose session holds the leases. It must be running; until it runs, all calls wait.
     ///   - path: The path of the semaphore, which must not be the root. The znode and its parents are created as
     ///     needed.
-    ///   - limit: The number of leases, at least 0. If the ensemble already stores a limit, that one applies.
+    ///   - limit: The number of leases, at least 0. If the ensemble already stores a limit, that one applies. `nil` writes
+    ///     no limit: acquisitions fail with `.notFound` until one is stored. Default: `nil`.
     ///   - id: The participant's ID, shown to operators and other processes. Default: empty.
     ///   - data: Application data for other processes to read. Default: empty.
     /// - Throws: `ZooKeeperError` with code `.invalidPath` or `.invalidArgument`.
     public init(
-        client: ZooKeeperClient, path: String, limit: Int, id: String = "", data: [UInt8] = []
+        client: ZooKeeperClient, path: String, limit: Int? = nil, id: String = "", data: [UInt8] = []
     ) throws(ZooKeeperError) {
         _ = try ZNodePath(path)
-        guard path != "/", (0...Int(Int32.max)).contains(limit) else {
+        guard path != "/", (0...Int(Int32.max)).contains(limit ?? 0) else {
             throw ZooKeeperError(
                 .invalidArgument, path: path, message: "a semaphore has a path of its own and a limit from 0 to 2^31-1")
         }
@@ -76,9 +78,9 @@ public final class DistributedSemaphore: Sendable {
     ///   - body: The operation. It runs as a child task, which is cancelled if a lease is lost or the calling task is
     ///     cancelled.
     /// - Returns: The value that the body returned.
-    /// - Throws: The error of the body; ``RecipeError`` with code `.lost`, `.timedOut`, `.unreadable` or
-    ///   `.queueNumbersExhausted`; `ZooKeeperError` with code `.invalidArgument`, `.noAuth` or `.clientStopped`;
-    ///   `CancellationError`. No lease is held afterwards.
+    /// - Throws: The error of the body; ``RecipeError`` with code `.lost`, `.timedOut`, `.unreadable`,
+    ///   `.queueNumbersExhausted` or, if no limit is stored or given, `.notFound`; `ZooKeeperError` with code
+    ///   `.invalidArgument`, `.noAuth` or `.clientStopped`; `CancellationError`. No lease is held afterwards.
     /// - Complexity: If no participant is ahead and leases are free, 7 requests to acquire one lease: 6 in 4 round
     ///   trips, and 1 in the background. Each further lease takes 1 more request in the same round trips. Releasing
     ///   takes 1 request.
@@ -144,13 +146,17 @@ public final class DistributedSemaphore: Sendable {
     /// Returns the number of leases that can be held at the same time.
     ///
     /// - Returns: The limit stored in the ensemble; ``initialLimit`` if no process has used the semaphore yet.
-    /// - Throws: ``RecipeError`` with code `.unreadable`; `ZooKeeperError`; `CancellationError`.
+    /// - Throws: ``RecipeError`` with code `.unreadable`, or `.notFound` if no limit is stored and ``initialLimit`` is
+    ///   `nil`; `ZooKeeperError`; `CancellationError`.
     /// - Complexity: 1 request.
     public func limit() async throws -> Int {
         do {
             return try readLimit(try await client.recipeSteps { try await client.data(at: limitPath).data })
         } catch let error as ZooKeeperError where error.code == .noNode {
-            return initialLimit
+            if let initialLimit { return initialLimit }
+            throw RecipeError(
+                .notFound, in: .lock, path: limitPath,
+                message: "no limit has been set; call setLimit(_:) or pass limit:")
         }
     }
 
@@ -172,7 +178,7 @@ public final class DistributedSemaphore: Sendable {
                 try await client.recipeSteps { _ = try await client.setData(data, at: limitPath) }
                 return
             } catch let error as ZooKeeperError where error.code == .noNode {
-                try await createLimit()
+                if try await createLimit(limit) { return }
             }
         }
     }
@@ -206,14 +212,24 @@ public final class DistributedSemaphore: Sendable {
     }
 
     /// Writes the initial limit if none is stored.
-    func createLimit() async throws {
+    ///
+    /// - Throws: ``RecipeError`` with code `.notFound` if none is stored or given.
+    func createInitialLimit() async throws {
+        if let initialLimit { _ = try await createLimit(initialLimit) } else { _ = try await limit() }
+    }
+
+    /// Writes a limit if none is stored.
+    ///
+    /// - Returns: Whether this call has certainly written it.
+    private func createLimit(_ limit: Int) async throws -> Bool {
         do {
-            let data = SemaphoreRoom.bytes(limit: initialLimit)
+            let data = SemaphoreRoom.bytes(limit: limit)
             try await client.recipeSteps {
                 _ = try await client.create(limitPath, data: data, mode: .persistent, parents: true)
             }
+            return true
         } catch let error as ZooKeeperError where error.code == .nodeExists || error.isOutcomeUnknown {
-            return
+            return false
         }
     }
 }

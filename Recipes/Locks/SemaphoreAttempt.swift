@@ -200,7 +200,7 @@ final class SemaphoreAttempt: Sendable {
 
     private func createMissing() async throws {
         try await client.recipeSteps { try await client.createParents(of: leases.path + "/0") }
-        try await semaphore.createLimit()
+        try await semaphore.createInitialLimit()
     }
 
     private func forgetWatches() {

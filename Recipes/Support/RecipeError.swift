@@ -69,7 +69,7 @@ public struct RecipeError: Error, Sendable, Hashable, CustomStringConvertible {
         public static let unknownParticipant = Code(kind: .unknownParticipant)
         /// The participant did not accept the transfer of leadership; the leader is unchanged.
         public static let transferRefused = Code(kind: .transferRefused)
-        /// There is no group or scheduled task at the path.
+        /// There is no group, scheduled task or limit of a semaphore at the path.
         public static let notFound = Code(kind: .notFound)
         /// The run has already ended.
         public static let notRunning = Code(kind: .notRunning)

@@ -119,6 +119,30 @@ struct SemaphoreTests {
         }
     }
 
+    @Test func `a semaphore without a limit needs one that is stored`() async throws {
+        try await LockScene.with { scene in
+            let semaphore = try DistributedSemaphore(client: scene.client, path: LockScene.semaphorePath)
+            #expect(semaphore.initialLimit == nil)
+            for attempt in 0..<3 {
+                let error = await #expect(throws: RecipeError.self) {
+                    switch attempt {
+                    case 0: _ = try await semaphore.limit()
+                    case 1: try await semaphore.tryWithLease { _ in }
+                    default: try await semaphore.withLease { _ in }
+                    }
+                }
+                #expect(error?.code == .notFound && error?.path == LockScene.semaphorePath + "-limit")
+            }
+            try await scene.semaphoreChildren(of: "locks") { $0.isEmpty }
+            try await semaphore.setLimit(2)
+            #expect(try await semaphore.limit() == 2)
+            try await semaphore.withLease(count: 2) { _ in }
+            // The limit that is stored counts.
+            #expect(try await scene.otherSemaphore(5).limit() == 2)
+            try await scene.expectFullCapacity(2)
+        }
+    }
+
     @Test func `a try that fails creates nothing`() async throws {
         try await LockScene.with { scene in
             let (near, far) = (try scene.semaphore(1), try scene.otherSemaphore(1))
