@@ -76,6 +76,41 @@ public final class NodeCache: Service, Sendable {
         public var isLive: Bool { freshness == .live }
     }
 
+    /// The contents of a znode, without their freshness.
+    public struct Contents: AsyncSequence, Sendable {
+        /// A content of the znode.
+        public typealias Element = Content
+        /// The sequence never fails.
+        ///
+        /// It ends when the cache has stopped.
+        public typealias Failure = Never
+
+        let stream: AsyncStream<Entry>
+
+        /// An iterator over the contents.
+        public struct AsyncIterator: AsyncIteratorProtocol {
+            var iterator: AsyncStream<Entry>.Iterator
+            /// The content that was returned last.
+            var last: Content?
+
+            /// Waits for the next content that differs from the last one, and returns it, or `nil` if the cache has
+            /// stopped.
+            ///
+            /// - Complexity: Sends no requests.
+            public mutating func next(isolation actor: isolated (any Actor)? = #isolation) async -> Content? {
+                while let entry = await iterator.next(isolation: actor) {
+                    guard entry.content != last else { continue }
+                    last = entry.content
+                    return entry.content
+                }
+                return nil
+            }
+        }
+
+        /// Creates an iterator that starts with the current content.
+        public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(iterator: stream.makeAsyncIterator()) }
+    }
+
     /// The path of the znode.
     public let path: String
 
@@ -102,6 +137,13 @@ public final class NodeCache: Service, Sendable {
     /// lost connection is reported, and so is one that becomes live again. The sequence ends when the cache has
     /// stopped.
     public var changes: AsyncStream<Entry> { follower.entries.follow(.bufferingNewest(1)) }
+
+    /// The current content first, then each different content once.
+    ///
+    /// A content that only becomes stale, or live again, is not reported; ``changes`` reports that as well. A write of
+    /// the same data is a different content, because the stat differs. A slow reader skips to the newest content. The
+    /// sequence ends when the cache has stopped.
+    public var contents: Contents { Contents(stream: changes) }
 
     /// Follows the znode until it is cancelled or shut down gracefully, and then removes its watch from the server.
     ///

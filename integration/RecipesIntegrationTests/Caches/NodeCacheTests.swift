@@ -74,6 +74,29 @@ struct NodeCacheTests {
         }
     }
 
+    @Test func `contents tell each different content once, whatever happens to the connection`() async throws {
+        try await CacheScene.with { scene in
+            try await scene.other.create("/a", data: [1])
+            try await withNodeCache(client: scene.client, path: "/a") { cache in
+                await cache.liveEntry(data: [1])
+                var contents = cache.contents.makeAsyncIterator()
+                let first = await contents.next()
+                #expect(first == cache.current.content)
+                for _ in 0..<3 {
+                    try await scene.reconnect()
+                    await cache.entry(where: \.isLive)
+                }
+                try await scene.other.setData([2], at: "/a")
+                await cache.liveEntry(data: [2])
+                let second = await contents.next()
+                #expect(second != first && second == cache.current.content)
+                try await scene.other.delete("/a")
+                let third = await contents.next()
+                #expect(third == .absent)
+            }
+        }
+    }
+
     @Test func `what may not be read is unreadable, and is read once it may be`() async throws {
         try await CacheScene.with { scene in
             try await scene.other.create(
