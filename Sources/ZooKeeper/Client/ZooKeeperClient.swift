@@ -140,6 +140,9 @@ public final class ZooKeeperClient: Service, Sendable {
         core.state.withLock { ($0.servers, $0.requests.packetLimit) = (servers, ServerPacketLimit()) }
         core.decide { $0.replaceConnection() }
     }
+
+    /// The servers that the client connects to, by ``updateServers(_:)`` or its configuration.
+    package var servers: [ServerAddress] { core.state.withLock { $0.servers } }
 }
 
 /// Runs a client for as long as an operation takes.

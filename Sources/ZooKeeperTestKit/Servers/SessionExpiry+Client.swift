@@ -1,5 +1,33 @@
 public import ZooKeeper
 
+/// Ends a client's session on its own servers, as if the client had been away for longer than its session timeout.
+///
+/// It works with any ensemble, also one that this kit has not started. The ephemeral znodes of the session are gone when
+/// this function returns. The server closes the client's connection, and the client learns about the end of its session
+/// when it reconnects. To wait for that, follow `ZooKeeperClient.states`.
+///
+/// The request takes the client's path to the ensemble. If that path leads through a ``FaultProxy`` that disturbs the
+/// connection, use ``TestServer/expireSession(of:)`` or ``TestEnsemble/expireSession(of:)``.
+///
+/// - Parameter client: The client whose session ends. At least one of its servers has an IPv4 address.
+/// - Throws: ``TestKitError`` with code `.sessionNotFound` if the client has no session or its session has already ended,
+///   or `.noAnswer` if none of its servers has an IPv4 address or answers.
+/// - Complexity: 2 requests in 2 round trips, on a new connection. Repeated up to 9 times if the client reconnects first.
+public func expireSession(of client: ZooKeeperClient) async throws {
+    let servers = client.servers
+    var generator = SystemRandomNumberGenerator()
+    let (addresses, failures) = await resolveServers(servers, using: SystemNameResolver(), generator: &generator)
+    // The kit's own connection knows IPv4 only.
+    let reachable = addresses.filter { !$0.hasPrefix("[") }
+    guard !reachable.isEmpty else {
+        let names = servers.map(\.description).joined(separator: ", ")
+        throw TestKitError(.noAnswer, (["no server has an IPv4 address: \(names)"] + failures).joined(separator: "; "))
+    }
+    try await endSession(of: client) {
+        try await expireSession(id: $0, password: $1, on: reachable.joined(separator: ","))
+    }
+}
+
 extension TestServer {
     /// Ends a client's session on the server, as if the client had been away for longer than its session timeout.
     ///

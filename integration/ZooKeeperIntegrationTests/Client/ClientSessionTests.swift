@@ -30,6 +30,23 @@ struct ClientSessionTests {
         }
     }
 
+    @Test func `a session can be ended with the client alone, whose servers are known by name`() async throws {
+        try await ClientScene.with { scene in
+            let port = try #require(scene.server.connectionString.split(separator: ":").last)
+            let configuration = try ZooKeeperClientConfiguration(connectionString: "localhost:\(port)")
+            try await withZooKeeperClient(configuration: configuration) { client in
+                try await client.create("/own", mode: .ephemeral)
+                try await expireSession(of: client)
+                #expect(try await scene.client.exists(at: "/own") == nil)
+                await client.wait { $0.isConnected && $0.session?.epoch == 2 }
+                #expect(client.session?.epoch == 2)
+            }
+            let stopped = try ZooKeeperClient(configuration: configuration)
+            let error = await #expect(throws: TestKitError.self) { try await expireSession(of: stopped) }
+            #expect(error?.code == .sessionNotFound)
+        }
+    }
+
     @Test func `a restart of the server moves nothing`() async throws {
         try await ClientScene.with(sessionTimeout: .seconds(10)) { scene in
             let hold = try await scene.hold("/own")
