@@ -9,7 +9,8 @@ struct MemoryBenchmark: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "memory",
         abstract: "Memory of the process after many repetitions of each operation, and after the first thousand.",
-        discussion: "Exits with 1 if an operation leaves more than 20 bytes per repetition, and more than 1 MiB in all.")
+        discussion: "Exits with 1 if an operation leaves more than 20 bytes per repetition, and more than 1 MiB in all."
+    )
 
     @Option(help: "Repetitions of each operation.") var repetitions = 100_000
     @Option(help: "Connection string; a server of its own by default.") var connect: String?
