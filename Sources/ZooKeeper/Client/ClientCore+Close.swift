@@ -2,36 +2,38 @@ internal import Logging
 internal import Synchronization
 internal import ZooKeeperTransport
 
-/// What a client that is to end waits for before it closes its session.
+/// The work that a closing client waits for before it closes its session.
 enum CloseMode: Int, Comparable {
-    /// Requests that were made, for one session timeout; then as ``afterHolders``.
+    /// Requests that have been made, for at most one session timeout; then the same as ``afterHolders``.
     case gracefully
-    /// The holders of own znodes.
+    /// The release of all held znodes.
     case afterHolders
-    /// Nothing.
+    /// No work.
     case atOnce
 
     static func < (left: CloseMode, right: CloseMode) -> Bool { left.rawValue < right.rawValue }
 }
 
 extension ClientCore {
-    /// Until when a client that is closing waits, and for what.
+    /// The work that a closing client waits for, with the deadlines.
     struct Closing {
         var mode: CloseMode?
-        /// Until when requests that were made are waited for.
+        /// The deadline for requests that have been made.
         var requestsUntil = MonotonicInstant.distantPast
-        /// Until when locks held by handle are waited for.
+        /// The deadline for locks held through a handle.
         var handlesUntil = MonotonicInstant.distantPast
     }
 
-    /// Ends the client: at once for its users, and after the last holder for its session.
+    /// Closes the client: immediately for its users, and after the last release for its session.
     ///
-    /// All grants become invalid, waiting participants fail with `.clientStopped`, and new requests are refused. The session
-    /// lives on, with its heartbeats, until every holder has let go, so that nobody else can be granted what a body still
-    /// winds down under. It is closed then, which deletes what is left of its ephemeral znodes. Without a connection, holders are
-    /// waited for as long as the server may keep the session, which then ends by itself.
+    /// All grants become invalid, waiting participants fail with `.clientStopped`, and new requests are refused. The
+    /// session and its heartbeats continue until every holder has released what it holds. No other client is therefore
+    /// granted a lock while an operation under it is still cleaning up. Then the session is closed, which deletes its
+    /// remaining ephemeral znodes. Without a connection, the client waits for holders as long as the server may keep
+    /// the session, which then expires by itself.
     ///
-    /// Returns at once; ``run()`` returns when it is done. Another call can only shorten the wait.
+    /// The method returns immediately; ``run()`` returns when the client is closed. Another call can only shorten the
+    /// wait.
     func close(_ mode: CloseMode) {
         let now = clock.now
         let effects = state.withLock { state -> SideEffects? in
@@ -65,7 +67,7 @@ extension ClientCore {
         stopIfDone()
     }
 
-    /// What to do outside of the lock when the client begins to close, or stops.
+    /// The actions to perform outside of the lock when the client starts to close, or stops.
     private struct SideEffects {
         var live: LiveSession?
         var lost: [HeldNode] = []
@@ -76,12 +78,12 @@ extension ClientCore {
         var retries: [Retries.Retry] = []
     }
 
-    /// Closes the session if nothing is left to wait for.
+    /// Closes the session if there is nothing left to wait for.
     func stopIfDone() {
         if state.withLock({ $0.mayStop(now: clock.now) }) { stop() }
     }
 
-    /// Closes the session now: requests that wait fail, and what is still held is given away by the server.
+    /// Closes the session now: waiting requests fail, and the server grants what is still held to other clients.
     private func stop() {
         let (effects, isLost) = state.withLock { state -> (SideEffects?, Bool) in
             guard state.phase != .stopped else { return (nil, false) }
@@ -102,7 +104,8 @@ extension ClientCore {
         live?.markGone(.clientStopped)
         for (path, sink) in effects.watches { fire(sink, .sessionEnded, path: path) }
         for request in effects.refused { finish(request, .failure(ZooKeeperError(.clientStopped))) }
-        // A connection may come just now: it must not end a session under which somebody still winds down.
+        // A connection may be established at this moment: it must not end a session while an operation in it is
+        // cleaning up.
         decide { $0.stop(keepsSession: isLost && unreleased.contains { !$0.isLetGo }) }
         stopping.set(())
     }
@@ -118,7 +121,7 @@ extension ClientCore {
 }
 
 extension ClientCore.State {
-    /// Whether a client that is closing has nothing left to wait for.
+    /// Returns whether a closing client has nothing left to wait for.
     func mayStop(now: MonotonicInstant) -> Bool {
         guard phase == .closing else { return false }
         if closing.mode == .atOnce { return true }
@@ -126,7 +129,7 @@ extension ClientCore.State {
         return !awaitsHolders(now: now)
     }
 
-    /// When a client that is closing looks again whether it may stop, if nothing happens before.
+    /// Returns the time when a closing client checks again whether it may stop, if nothing happens before.
     func nextStopCheck(now: MonotonicInstant) -> MonotonicInstant? {
         guard phase == .closing else { return nil }
         let deadlines = [closing.requestsUntil, closing.handlesUntil, isConnected ? .distantPast : sessionMayEndAt]
@@ -138,8 +141,8 @@ extension ClientCore.State {
         return held.isInUse(now: now, handlesUntil: closing.handlesUntil)
     }
 
-    /// When the server ends the session if it does not hear from it again.
+    /// The time when the server expires the session if it receives nothing more from the client.
     ///
-    /// Attempts to reconnect do not count: they go on as long as the client does.
+    /// Attempts to reconnect do not count: they continue as long as the client runs.
     private var sessionMayEndAt: MonotonicInstant { connections.aliveAt + validity.timeout }
 }

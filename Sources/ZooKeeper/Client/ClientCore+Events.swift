@@ -3,7 +3,7 @@ internal import Synchronization
 internal import ZooKeeperTransport
 
 extension ClientCore {
-    /// What to do outside of the lock after an event, in order.
+    /// The side effects of an event, to perform outside of the lock, in order.
     private struct Aftermath {
         var states: [SessionState] = []
         var ended: [(session: LiveSession, reason: LossReason)] = []
@@ -12,13 +12,13 @@ extension ClientCore {
         var refusal = ZooKeeperError(.sessionExpired)
         var watchers: [(sink: WatchSink, event: WatchEvent)] = []
         var wakesLoops = false
-        /// Whose validity has moved.
+        /// The session whose validity has changed.
         var moved: LiveSession?
-        /// The place of its states among all that are told.
+        /// The position of the states among all states that are reported.
         var number = 0
     }
 
-    /// An event of the transport, on its thread.
+    /// Handles an event of the transport, on its thread.
     func receive(_ event: TransportEvent, connectionNumber: Int) {
         let now = clock.now
         let aftermath = state.withLock { state -> Aftermath? in
@@ -41,7 +41,7 @@ extension ClientCore {
         if let aftermath { perform(aftermath) }
     }
 
-    /// Has the state machine decide something, and performs it.
+    /// Makes a decision of the state machine, and performs its effects.
     func decide(_ decision: (inout SessionStateMachine) -> [SessionStateMachine.Effect]) {
         let aftermath = state.withLock { state in apply(decision(&state.machine), to: &state) }
         perform(aftermath)
@@ -102,7 +102,7 @@ extension ClientCore {
         state.live = nil
         aftermath.ended.append((live, .sessionEnded))
         aftermath.lostHolds = state.held.takeHeld().map { ($0, .sessionEnded) }
-        // With the session goes all that it protected.
+        // Everything that the session protected ends with it.
         state.held.forgetUsers()
         aftermath.refused += state.requests.takeAll(ofEpoch: live.epoch)
         interruptWatches(&state, &aftermath, kind: .sessionEnded)
@@ -114,7 +114,7 @@ extension ClientCore {
         state.isConnected = false
         aftermath.refusal = error
         aftermath.refused += state.requests.end(error)
-        // Without a connection in time the state stays `connecting` until the client has stopped.
+        // Without a first connection in time, the state stays `connecting` until the client has stopped.
         guard error.code == .authenticationFailed else { return }
         aftermath.states.append(.authenticationFailed(aftermath.ended.first.map { $0.session.publicSession }))
     }
@@ -126,7 +126,7 @@ extension ClientCore {
     }
 
     private func perform(_ aftermath: Aftermath) {
-        // What was held ends before anybody learns of the state, and before anything new can be granted.
+        // Grants end before any observer learns of the state, and before anything new can be granted.
         for (session, reason) in aftermath.ended { session.markGone(reason) }
         for (hold, reason) in aftermath.lostHolds { hold.lose(reason) }
         aftermath.moved?.validityChanged()
@@ -141,7 +141,7 @@ extension ClientCore {
         }
     }
 
-    /// Tells states in the order in which they were decided, whichever thread comes first.
+    /// Reports states in the order of the decisions, whichever thread comes first.
     private func publish(_ new: [SessionState], number: Int) {
         state.withLock { core in
             for state in core.announcements.take(new, number: number) { states.enqueue(state) }
@@ -154,20 +154,20 @@ extension ClientCore {
     }
 }
 
-/// The order of states: each is told after its side effects, and after the states that were decided before it.
+/// The order of states: each is reported after its side effects, and after the states that were decided before it.
 struct Announcements {
     private var lastReserved = 0
     private var last = 0
-    /// States whose side effects are done before those of earlier ones.
+    /// The states whose side effects are done before those of earlier states.
     private var early: [Int: [SessionState]] = [:]
 
-    /// The number of states that are decided now.
+    /// Returns the number for the states that are decided now.
     mutating func reserve() -> Int {
         lastReserved += 1
         return lastReserved
     }
 
-    /// Takes new states in; gives all that can be told now.
+    /// Adds new states; returns all states that can be reported now.
     mutating func take(_ states: [SessionState], number: Int) -> [SessionState] {
         early[number] = states
         var ready: [SessionState] = []

@@ -2,7 +2,7 @@ internal import Logging
 internal import Synchronization
 
 extension ClientCore {
-    /// What the heartbeat loop has to do now, and when it should look again.
+    /// The work that is due in the heartbeat loop, and the time of its next check.
     private struct HeartbeatWork {
         var overdue: [PendingRequest]
         var lost: [HeldNode] = []
@@ -13,18 +13,19 @@ extension ClientCore {
         var nextLook: MonotonicInstant?
     }
 
-    /// A heartbeat under way, on the connection that it began on.
+    /// A heartbeat in progress, on the connection on which it started.
     private struct Beat {
         var session: LiveSession
-        /// The number of the connection's establishment.
+        /// The number of the established connection.
         var establishment: Int
         var isProof: Bool
     }
 
-    /// The most own znodes that one proof checks; more take turns.
+    /// The maximum number of held znodes that one transaction checks; if there are more, they are checked in turn.
     private static let checksInProof = 128
 
-    /// Proves the session while something is held, keeps it alive otherwise, and ends what has outlived its deadline.
+    /// Extends the validity while something is held, keeps the session alive otherwise, and ends grants at their
+    /// deadline.
     func heartbeats() async {
         while !Task.isCancelled {
             let heartbeatWork = state.withLock { takeDuties(&$0, now: clock.now) }
@@ -84,15 +85,18 @@ extension ClientCore {
         hold.lose(.notWatched)
     }
 
-    /// While something is held, a `sync` goes to the leader and back before the proof is sent, so that the proof makes
-    /// recent activity count; otherwise a read keeps the session alive.
+    /// Starts a heartbeat.
+    ///
+    /// While something is held, a `sync` goes to the leader and back before the transaction of checks is sent, so that
+    /// the transaction makes recent activity count. Otherwise a read keeps the session alive.
     private func begin(_ beat: Beat) {
         send(beat.isProof ? .sync(path: "/") : .exists(path: "/"), of: beat) { [self] result in
             if beat.isProof, case .success = result { prove(beat) } else { end(beat, result, checks: []) }
         }
     }
 
-    /// A transaction of nothing but checks changes nothing, wakes nobody, and is committed by the quorum all the same.
+    /// Sends a transaction that contains only checks: it changes nothing and wakes no client, but the quorum commits
+    /// it.
     private func prove(_ beat: Beat) {
         let checks = state.withLock { state -> [HeldNode]? in
             guard state.isUnderWay(beat.session, beat.establishment), !state.held.isEmpty else { return nil }
@@ -101,7 +105,7 @@ extension ClientCore {
                 encoder.prefixThatFits(ofChecks: $0.map(\.path), refusedSize: refusedSize)
             }
         }
-        // Everything was released meanwhile; or the connection is another, which has a heartbeat of its own.
+        // Everything was released in the meantime, or there is a new connection, which has its own heartbeat.
         guard let checks else { return end(beat, .success(.none), checks: []) }
         let paths = checks.isEmpty ? ["/"] : checks.map(\.path)
         send(.multi(paths.map { .check($0) }), of: beat) { [self] in end(beat, $0, checks: checks) }
@@ -131,7 +135,7 @@ extension ClientCore {
             case .noAuth: checks[index].refuseChecks()
             default: break
             }
-            // The others are still without their proof.
+            // The other znodes have not been checked yet.
             state.withLock { $0.heartbeat.repeatAtOnce() }
         }
         heartbeatWakeUp.signal()
@@ -139,7 +143,8 @@ extension ClientCore {
 }
 
 extension ClientCore.State {
-    /// Whether a heartbeat that began in this session, on its connection of this number, is still the present one.
+    /// Returns whether a heartbeat that started in this session, on the connection with this number, is still the
+    /// current one.
     fileprivate func isUnderWay(_ session: LiveSession, _ establishment: Int) -> Bool {
         live === session && connections.establishments == establishment
     }

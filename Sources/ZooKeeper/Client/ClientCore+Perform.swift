@@ -6,10 +6,10 @@ internal import Tracing
 #endif
 
 extension ClientCore {
-    /// Sends a request in whatever session there is, and repeats it while that is safe and the policy allows.
+    /// Sends a request in the current session, and repeats it while that is safe and the policy allows it.
     ///
-    /// - Parameter deadline: When to give up, for a request that is a step of something longer; `nil` takes the policy's,
-    ///   or none at all in the steps of a recipe.
+    /// - Parameter deadline: The deadline for a request that is a step of a longer operation. `nil` uses the deadline
+    ///   of the policy, and no deadline in the steps of a recipe.
     func perform(_ request: SessionRequest, until deadline: MonotonicInstant? = nil) async throws -> SessionReply {
         #if Tracing
         let tracer = configuration.tracer ?? InstrumentationSystem.tracer
@@ -44,7 +44,7 @@ extension ClientCore {
 }
 
 extension ClientCore {
-    /// Waits for the result of a request, until its deadline also in a client that does not run.
+    /// Waits for the result of a request until its deadline, also in a client that does not run.
     private func result(
         of request: PendingRequest, until deadline: MonotonicInstant?
     ) async throws -> SessionResult {
@@ -65,13 +65,13 @@ extension ClientCore {
     }
 }
 
-/// Whether the requests of a task are steps of a recipe.
+/// Marks tasks whose requests are steps of a recipe.
 private enum RecipeSteps {
     @TaskLocal static var isRunning = false
 }
 
 extension ClientCore {
-    /// When a request that begins now is given up, unless its caller says otherwise; `nil` for never.
+    /// The deadline of a request that starts now, unless its caller sets one; `nil` for none.
     var requestDeadline: MonotonicInstant? {
         RecipeSteps.isRunning ? nil : clock.now + configuration.retry.deadline
     }
@@ -80,15 +80,19 @@ extension ClientCore {
 extension ZooKeeperClient {
     /// Runs steps of a recipe: their requests are retried until they are answered, or until the task is cancelled.
     ///
-    /// How long a recipe tries is for its caller to say. The retry policy's deadline is for a single request: it would end
-    /// a recipe with `.operationTimeout` before the caller's limit has passed, or though the caller has set none.
+    /// The caller of a recipe decides how long it tries. The deadline of the retry policy applies to a single request.
+    /// It would end a recipe with `.operationTimeout` before the limit of the caller, or although the caller has set
+    /// none.
     package func recipeSteps<Result>(_ operation: () async throws -> Result) async rethrows -> Result {
         try await RecipeSteps.$isRunning.withValue(true, operation: operation)
     }
 }
 
 extension ZooKeeperError {
-    /// Reads may be repeated; so may whatever was surely not executed because of the connection or the server's load.
+    /// Returns whether a request may be repeated after this error.
+    ///
+    /// Reads may be repeated, and so may requests that were certainly not executed because of the connection or the
+    /// server's load.
     fileprivate func allowsRepeating(_ request: SessionRequest) -> Bool {
         if case .addAuth = request { return false }
         switch code {

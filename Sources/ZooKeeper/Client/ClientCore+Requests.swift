@@ -3,11 +3,11 @@ internal import Synchronization
 internal import ZooKeeperTransport
 
 extension ClientCore {
-    /// Requests taken from the queue, and the connection that they go out on.
+    /// A send batch: requests taken from the queue, and the connection that they are sent on.
     private struct Departure {
         var requests: [Outgoing] = []
         var refused: [(request: PendingRequest, error: ZooKeeperError)] = []
-        /// Watches that made way for others.
+        /// Watches that were evicted for others.
         var evicted: [WatchTable.Evicted] = []
         var connection: any TransportConnection
         var connectionNumber: Int
@@ -21,14 +21,16 @@ extension ClientCore {
         }
     }
 
-    /// Hands requests in, to be sent in this order.
+    /// Queues requests, to be sent in this order.
     ///
     /// - Parameters:
-    ///   - epoch: The session they belong to; in any other they fail with `.sessionExpired`.
-    ///   - deadline: When to give them up.
-    ///   - batch: Earlier requests that these belong to; several requests are a batch of their own.
-    ///   - whileClosing: Whether they are sent even when the client is closing. What only gives something up always is.
-    ///   - whenAnswered: Called with each result on the thread that brings it, unless the waiting task has given up.
+    ///   - epoch: The session that the requests belong to; in any other session they fail with `.sessionExpired`. `nil`
+    ///     accepts every session.
+    ///   - deadline: The deadline of the requests; `nil` for none.
+    ///   - batch: The earlier batch that they belong to; `nil` makes several requests a batch of their own.
+    ///   - whileClosing: Whether they are sent even if the client is closing. Requests of a session that only delete
+    ///     are always sent.
+    ///   - whenAnswered: Called with each result on the thread that delivers it, unless the waiting task has given up.
     func submit(
         _ requests: [SessionRequest], epoch: Int? = nil, deadline: MonotonicInstant? = nil,
         batch: RequestBatch? = nil, whileClosing: Bool = false,
@@ -43,7 +45,8 @@ extension ClientCore {
         return pending
     }
 
-    /// Hands one request in, and has its result told on the thread that brings it, in the order of answers and events.
+    /// Queues one request, and calls a closure with its result on the delivering thread, in the order of answers and
+    /// events.
     func post(
         _ request: SessionRequest, epoch: Int, batch: RequestBatch? = nil, whileClosing: Bool = false,
         completion: @escaping @Sendable (SessionResult) -> Void
@@ -80,7 +83,7 @@ extension ClientCore {
         if isEarlier { heartbeatWakeUp.signal() }
     }
 
-    /// Sends what can be sent; one thread does so at a time, which keeps the order.
+    /// Sends the queued requests that can be sent; one thread at a time does so, which keeps the order.
     func pump() {
         var mayStop = false
         state.combine { state in
@@ -94,7 +97,7 @@ extension ClientCore {
             for outgoing in departure.requests { send(outgoing, departure) }
             for evicted in departure.evicted { interrupt(evicted) }
         }
-        // What was waiting may have been given up, or gone with its session.
+        // Waiting requests may have been given up, or may have ended with their session.
         if mayStop { stopIfDone() }
     }
 
@@ -123,7 +126,7 @@ extension ClientCore {
                     departure.refused.append((next.pending, watchRefusal(of: next, sink, state)))
                     continue
                 }
-                // Sent first: when the new watch is set, those have gone.
+                // The removals are sent first: when the new watch is set, the evicted ones have been removed.
                 for one in evicted { departure.add(removal(of: one.key, epoch: live.epoch), from: &state.requests) }
                 departure.evicted += evicted
             }
@@ -151,22 +154,22 @@ extension ClientCore {
         outgoing.pending.markSent()
     }
 
-    /// What an answer asks for, outside of the lock.
+    /// The side effects of an answer, to perform outside of the lock.
     private struct Consequences {
         var unwatched: WatchTable.Key?
-        /// A watch that went with its session while the answer was on its way.
+        /// A watch that was lost with its session while the answer was in flight.
         var lostWatch: (sink: WatchSink, path: String)?
-        /// Whose validity has moved.
+        /// The session whose validity has changed.
         var moved: LiveSession?
         var hasMore = false
         var mayStop = false
-        /// Requests of this size are refused from now on.
+        /// The size from which requests are refused from now on.
         var refusedSize: Int?
-        /// Whether the answer came on another connection than the batch's.
+        /// Whether the answer arrived on a connection other than that of the batch.
         var isMisplaced = false
     }
 
-    /// An answer, or the news that there will be none, on the transport's thread.
+    /// Handles an answer, or the report that there will be none, on the transport's thread.
     private func received(
         _ reply: TransportReply, to outgoing: Outgoing, connectionNumber: Int, establishment: Int,
         sent: MonotonicInstant
@@ -220,7 +223,7 @@ extension ClientCore {
             ])
     }
 
-    /// Gives a request its result, and counts it.
+    /// Delivers the result of a request, and records it in the metrics.
     func finish(_ request: PendingRequest, _ result: SessionResult) {
         guard request.finish(result) else { return }
         metrics.finished(request.request.name, result: result, duration: clock.now - request.created)
@@ -228,7 +231,7 @@ extension ClientCore {
 }
 
 extension ClientCore.State {
-    /// A server has answered on the present connection.
+    /// Records that a server has answered on the current connection.
     fileprivate mutating func answered(
         sentAt sent: MonotonicInstant, at now: MonotonicInstant, as answer: SessionValidity.Answer
     ) {
@@ -240,7 +243,7 @@ extension ClientCore.State {
 }
 
 extension TransportRequest {
-    /// The watch that the request sets if it succeeds.
+    /// The key of the watch that the request sets if it succeeds.
     fileprivate var watchKey: WatchTable.Key? {
         switch self {
         case .exists(let path, true), .getData(let path, true): WatchTable.Key(path: path, kind: .data)
@@ -251,7 +254,8 @@ extension TransportRequest {
 }
 
 extension TransportReply {
-    /// The C client keeps the watch of a successful read, and of `exists` on a missing znode.
+    /// Returns whether the C client keeps the watch: after a successful read, and after `exists` on a znode that does
+    /// not exist.
     fileprivate func setsWatch(of request: TransportRequest) -> Bool {
         if code == .ok { return true }
         if case .exists = request { return code == .noNode }

@@ -9,14 +9,16 @@ extension ClientCore {
         var failures: [String]
     }
 
-    /// Owns the sessions until the client is stopped.
+    /// Maintains the sessions until the client is stopped.
     ///
-    /// The session's upkeep runs on the clock's own thread where there is one, because other tasks of the program may keep
-    /// the cooperative pool busy for longer than the session lasts.
-    /// - Throws: ``ZooKeeperError`` when the server refused a credential, or when it was run before.
+    /// The upkeep of the session runs on the clock's own thread if there is one, because other tasks of the program may
+    /// keep the cooperative pool busy for longer than a session timeout.
+    ///
+    /// - Throws: ``ZooKeeperError`` if the server refused a credential, if there was no first connection within the
+    ///   limit, or if the client was run before.
     func run() async throws {
         try begin()
-        // Not a child task: heartbeats go on after a cancellation, until every holder has let go.
+        // Not a child task: after a cancellation, heartbeats continue until every holder has released what it holds.
         let upkeep = Task(executorPreference: clock.upkeepExecutor) {
             await withTaskGroup(of: Void.self) { group in
                 group.addTask { await self.heartbeats() }
@@ -36,7 +38,9 @@ extension ClientCore {
         if let failure { throw failure }
     }
 
-    /// A client that was stopped before it was run ends at once when it is; that is no error.
+    /// Starts the run.
+    ///
+    /// If the client was stopped before, the run ends immediately, which is not an error.
     private func begin() throws(ZooKeeperError) {
         guard runOnce.begin() else {
             throw ZooKeeperError(.invalidArgument, message: "a client runs once, and this one has before")
@@ -50,7 +54,7 @@ extension ClientCore {
             defer { state.live = nil }
             return state.live
         }
-        // It may have begun while the client was stopping.
+        // The session may have started while the client was stopping.
         live?.markGone(.clientStopped)
         let session = live?.publicSession
         logger(for: session).info("ZooKeeper client has stopped")
@@ -58,7 +62,7 @@ extension ClientCore {
         stopped.set(())
     }
 
-    /// Makes, replaces and closes connections, as the state machine wants it.
+    /// Creates, replaces and closes connections as the state machine decides.
     private func connections() async -> ZooKeeperError? {
         while true {
             let now = clock.now
@@ -89,7 +93,7 @@ extension ClientCore {
         decide { $0.connectionTimedOut(error) }
     }
 
-    /// The error of a connection that is not there in time.
+    /// Returns the error for a connection that was not established in time.
     func noConnection(within limit: Duration, _ setting: String) -> ZooKeeperError {
         let servers = state.withLock { $0.servers.map(\.description).joined(separator: ",") }
         return ZooKeeperError(
@@ -114,8 +118,9 @@ extension ClientCore {
         }
     }
 
-    /// A name service that does not answer must not keep the client from stopping or from reporting an outage: `nil` when it
-    /// is to stop, or at the deadline.
+    /// Resolves names; returns `nil` if the client is stopping, or at the deadline.
+    ///
+    /// A name service that does not answer must not prevent the client from stopping or from reporting an outage.
     private func resolveUnlessStopped(_ servers: [ServerAddress], until deadline: MonotonicInstant?) async
         -> Resolution?
     {
@@ -141,7 +146,8 @@ extension ClientCore {
         let connection = state.withLock { state -> (any TransportConnection)? in
             guard state.machine.willOpen(now: now) else { return nil }
             let number = state.connections.open(now: now)
-            // As the C client does on its next connection: a server with a lower limit does not shorten the session.
+            // The C client does the same on its next connection: a server with a lower limit does not shorten the
+            // session.
             let timeout = session?.timeout ?? Int32(clamping: configuration.sessionTimeout.milliseconds)
             let endpoint = TransportEndpoint(
                 servers: addresses,

@@ -3,17 +3,17 @@ internal import Synchronization
 internal import ZooKeeperTransport
 
 extension ClientCore {
-    /// Nobody waits for this watch any more.
+    /// Removes a watch that no party waits for any more.
     func giveUp(_ sink: WatchSink, path: String, kind: WatchedKind) {
         guard let full = try? encoder.full(path) else { return }
         let key = WatchTable.Key(path: full, kind: kind.transport)
         if state.withLock({ $0.watches.giveUp(key, sink: sink) }) { removeWatch(key) }
     }
 
-    /// Takes a watch away at the server.
+    /// Removes a watch on the server.
     ///
-    /// It waits its turn like every request, so that it can neither overtake a read that set the watch nor follow, unseen,
-    /// one that sets it again. Lost with its connection, it is sent on the next one.
+    /// The request is queued like every other one. It can therefore neither overtake a read that set the watch, nor
+    /// follow unnoticed a read that sets it again. If it is lost with its connection, it is sent on the next one.
     func removeWatch(_ key: WatchTable.Key) {
         let isDue = state.withLock { state -> Bool in
             guard let live = state.live, state.phase != .stopped, !state.watches.isWanted(key) else { return false }
@@ -24,7 +24,7 @@ extension ClientCore {
         if isDue { pump() }
     }
 
-    /// The request that takes a watch away at the server.
+    /// Returns the request that removes a watch on the server.
     func removal(of key: WatchTable.Key, epoch: Int) -> Outgoing {
         let kind: WatchedKind = key.kind == .data ? .data : .children
         let request = SessionRequest.unwatch(path: encoder.stripped(key.path), kind)
@@ -35,7 +35,7 @@ extension ClientCore {
         return Outgoing(pending: pending, encoded: .removeWatches(path: key.path, kind: key.kind))
     }
 
-    /// Logs that a session has no room for a watch: once, because whoever needs it goes on trying.
+    /// Logs that a session has no room for a watch: once, because the party that needs the watch keeps trying.
     func warn(ofWatchRefusal error: ZooKeeperError) {
         let session = state.withLock { state -> Session? in
             defer { state.hasToldWatchRefusal = true }
@@ -47,12 +47,12 @@ extension ClientCore {
             metadata: ["zookeeper.reason": "\(error)"])
     }
 
-    /// Tells what became of a watch; the path is the server's.
+    /// Delivers the event of a watch; the path is the server's.
     func fire(_ sink: WatchSink, _ kind: WatchEvent.Kind, path: String) {
         sink.fire(WatchEvent(kind: kind, path: encoder.stripped(path)))
     }
 
-    // MARK: Own znodes
+    // MARK: Held znodes
 
     func hold(
         _ path: String, czxid: ZXID, session: LiveSession, sureUntil: MonotonicInstant, watchDue: MonotonicInstant
@@ -75,7 +75,7 @@ extension ClientCore {
         return hold
     }
 
-    /// Makes a closing client wait until the returned node is released, although it holds nothing yet.
+    /// Makes a closing client wait until the returned node is released, although no grant depends on it yet.
     func reserve(_ path: String, session: LiveSession) -> HeldNode {
         let hold = HeldNode(
             path: path, czxid: ZXID(rawValue: 0), session: session, core: self, sureUntil: .distantPast)
@@ -86,9 +86,9 @@ extension ClientCore {
         return hold
     }
 
-    /// Tries something again after a pause, such as a watch that could not be set though there is a connection.
+    /// Retries something after a pause, such as setting a watch that could not be set although there is a connection.
     ///
-    /// Not at all if the client stops first.
+    /// If the client stops first, it is not retried.
     func retryLater(_ retry: @escaping @Sendable () -> Void) {
         let now = clock.now
         state.withLock { state in
@@ -97,26 +97,29 @@ extension ClientCore {
         heartbeatWakeUp.signal()
     }
 
-    /// Servers tell nobody of the end of a znode that they may not read (CVE-2024-23944, mended in 3.8.4 and by Debian), and
-    /// refuse to check it in a proof: what is sure now stays, nothing more.
+    /// Logs that a held znode cannot be read.
+    ///
+    /// Servers do not notify a client about the deletion of a znode that it has no permission to read (CVE-2024-23944,
+    /// fixed in 3.8.4 and by Debian), and refuse to check it. The current validity remains, but is not extended.
     func warnUnreadable(_ hold: HeldNode) {
         logger(for: hold.session.publicSession).error(
             "An own znode cannot be read, so that what it stands for ends soon: its ACL must let its creator read",
             metadata: ["zookeeper.path": "\(hold.path)"])
     }
 
-    /// An own znode is not valid any more, while its holder may not have let go.
+    /// Records that a held znode is no longer valid; its holder may not have released it yet.
     func removeHold(_ hold: HeldNode) {
-        // The caller keeps it, so that it does not end under the lock.
+        // The caller keeps a reference to it, so that it is not deallocated under the lock.
         state.withLock { $0.held.remove(hold) }
     }
 
-    /// An own znode may have a deadline of its own, before that of the session.
+    /// Records that a held znode may have its own deadline, before that of the session.
     func unsettleHold(_ hold: HeldNode) {
         state.withLock { $0.held.unsettle(hold) }
     }
 
-    /// The session need not live on for the sake of this znode: its holder has let go, or it does not exist any more.
+    /// Records that the session is not needed for this znode any more: its holder has released it, or it does not exist
+    /// any more.
     func forgetHold(_ hold: HeldNode) {
         let mayStop = state.withLock { state in
             state.held.forget(hold)

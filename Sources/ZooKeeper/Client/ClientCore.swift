@@ -2,17 +2,17 @@ internal import Logging
 internal import Synchronization
 internal import ZooKeeperTransport
 
-/// What all parts of a client share: its session, its requests, its watches, and what it holds.
+/// The state that all parts of a client share: its session, requests, watches and held znodes.
 ///
-/// Everything is decided under one lock and performed outside of it. Answers and events come from the transport one at a
-/// time; they are handled here on its thread, in order, so that a proof of the session never overtakes the deletion that
+/// Decisions are made under one lock and performed outside of it. The transport delivers answers and events one at a
+/// time. They are handled on its thread, in order, so that evidence for the session never overtakes a deletion that
 /// came before it.
 final class ClientCore: Sendable {
     struct State: Combining {
         enum Phase { case idle, running, closing, stopped }
 
         var phase = Phase.idle
-        /// Why a client that is closing still waits.
+        /// The reasons why a closing client still waits.
         var closing = Closing()
         var machine: SessionStateMachine
         var validity: SessionValidity
@@ -49,16 +49,16 @@ final class ClientCore: Sendable {
     /// The room of the watches that the program sets itself.
     let programShare = WatchShare()
     let states = Broadcast<SessionState>(.connecting)
-    /// Wakes the loop that makes and closes connections.
+    /// Wakes the loop that creates and closes connections.
     let connectionWakeUp = WakeUp()
-    /// Wakes the loop that proves the session and watches deadlines.
+    /// Wakes the loop that sends heartbeats and observes deadlines.
     let heartbeatWakeUp = WakeUp()
-    /// The client is to end: nothing is granted any more, and nobody is to wait for a session.
+    /// Fires when the client starts to close: nothing is granted any more, and no task may wait for a session.
     let closing = OneShot<Void>()
-    /// The session is to be closed now; what the client waits for by itself is given up.
+    /// Fires when the session must be closed now: the client stops waiting for anything.
     let stopping = OneShot<Void>()
     let stopped = OneShot<Void>()
-    /// Before its run has begun nobody watches deadlines.
+    /// Until its run has started, no loop observes deadlines.
     let runOnce = RunOnce()
     let state: Mutex<State>
 
@@ -93,7 +93,7 @@ final class ClientCore: Sendable {
         janitor.add(Janitor.Job(work: job, session: session, after: after, done: done))
     }
 
-    /// A logger that says which session a line is about.
+    /// Returns a logger whose metadata identifies the session.
     func logger(for session: Session?) -> Logger {
         guard let session else { return logger }
         var logger = logger

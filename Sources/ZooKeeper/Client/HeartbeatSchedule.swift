@@ -1,35 +1,35 @@
-/// When a session needs a request of its own, and when the loop that sees to it looks again.
+/// Decides when a session needs a heartbeat, and when the heartbeat loop checks again.
 struct HeartbeatSchedule {
-    /// What is due now.
+    /// The work that is due now.
     enum Step: Equatable {
-        /// A read, which keeps a session alive that holds nothing.
+        /// A read, which keeps a session alive in which nothing is held.
         case read
-        /// A `sync` and then a proof of what is held.
+        /// A `sync` and then a transaction that checks what is held.
         case proof
-        /// Nothing before an instant; `nil` while a heartbeat is unanswered.
+        /// Nothing before a time; `nil` while a heartbeat is unanswered.
         case wait(until: MonotonicInstant?)
     }
 
     private var lastSent = MonotonicInstant.distantPast
-    /// When the last write that was answered was sent.
+    /// The time when the last answered write was sent.
     private var lastProofSent = MonotonicInstant.distantPast
-    /// A proof that failed is repeated after this.
+    /// The time after which a failed heartbeat is repeated.
     private var pausedUntil = MonotonicInstant.distantPast
     private var isUnanswered = false
-    /// Until when the loop sleeps; `nil` for until it is woken.
+    /// The time until which the loop sleeps; `nil` if it sleeps until it is woken.
     private(set) var nextLook: MonotonicInstant?
 
-    /// On a new connection a heartbeat is due at once.
+    /// Records a new connection, on which a heartbeat is due immediately.
     mutating func connected() {
         let nextLook = nextLook
         self = HeartbeatSchedule()
         self.nextLook = nextLook
     }
 
-    /// Some request was sent.
+    /// Records that a request was sent.
     mutating func sent(at instant: MonotonicInstant) { lastSent = instant }
 
-    /// A write was answered.
+    /// Records that a write was answered.
     mutating func proved(sentAt sent: MonotonicInstant) { lastProofSent = max(lastProofSent, sent) }
 
     /// Decides on the next heartbeat; the caller sends it if one is due.
@@ -46,22 +46,22 @@ struct HeartbeatSchedule {
         return isHolding ? .proof : .read
     }
 
-    /// The heartbeat has ended; one that failed is repeated after a sixteenth of the timeout.
+    /// Records that the heartbeat has ended; a failed one is repeated after 1/16 of the timeout.
     mutating func ended(isFailure: Bool, now: MonotonicInstant, timeout: Duration) {
         isUnanswered = false
         if isFailure { pausedUntil = now + timeout / 16 }
     }
 
-    /// One own znode's check has failed: the others need their proof now.
+    /// Makes a heartbeat due now, because the check of one held znode has failed and the others have not been checked.
     mutating func repeatAtOnce() { (lastProofSent, pausedUntil) = (.distantPast, .distantPast) }
 
-    /// The loop is about to sleep until the first of some instants, which is returned.
+    /// Records that the loop is about to sleep until the earliest of several times, which is returned.
     mutating func sleep(untilFirstOf instants: MonotonicInstant?...) -> MonotonicInstant? {
         nextLook = instants.compactMap(\.self).min()
         return nextLook
     }
 
-    /// Whether the loop has to be woken so that it does not sleep beyond an instant.
+    /// Returns whether the loop has to be woken so that it does not sleep beyond a time.
     mutating func mustWake(for instant: MonotonicInstant) -> Bool {
         if let nextLook, nextLook <= instant { return false }
         nextLook = instant

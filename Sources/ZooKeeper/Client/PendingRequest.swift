@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// A request on its way: handed in, perhaps waiting for a connection or its turn, on the wire, answered.
+/// A request in progress: queued, perhaps waiting for a connection, sent, answered.
 final class PendingRequest: Sendable {
     private enum State {
         case pending
@@ -11,21 +11,23 @@ final class PendingRequest: Sendable {
     }
 
     let request: SessionRequest
-    /// The one session it may be sent in; `nil` for whichever there is.
+    /// The epoch of the only session in which it may be sent; `nil` for any session.
     let epoch: Int?
-    /// What is answered on one connection together with this.
+    /// The requests that are answered on the same connection as this one.
     let batch: RequestBatch?
-    /// When the request began to count for latency.
+    /// The start of the measurement of its latency.
     let created: MonotonicInstant
     private let whenAnswered: (@Sendable (SessionResult) -> Void)?
     private let state: Mutex<State>
     private enum Passage { static let waiting: UInt8 = 0, passing: UInt8 = 1, passed: UInt8 = 2 }
     private let passage = Atomic(Passage.waiting)
 
+    /// Creates a request.
+    ///
     /// - Parameters:
-    ///   - observer: Called with the result on the thread that finishes the request, before that delivers anything else: known
-    ///     from the beginning, because the answer may come while the request is still being handed in.
-    ///   - whenAnswered: The same for a request whose result a task waits for, unless that has given it up.
+    ///   - observer: Called with the result on the thread that finishes the request, before that thread delivers
+    ///     anything else. It is set on creation, because the answer may arrive while the request is still being queued.
+    ///   - whenAnswered: The same for a request whose result a task waits for, unless the task has given up.
     init(
         _ request: SessionRequest, epoch: Int?, created: MonotonicInstant, batch: RequestBatch? = nil,
         observer: (@Sendable (SessionResult) -> Void)? = nil,
@@ -39,10 +41,11 @@ final class PendingRequest: Sendable {
         state = Mutex(observer.map { .observed($0) } ?? .pending)
     }
 
-    /// Whether it has been handed to a connection, so that it may have been executed.
+    /// Whether it has been passed to a connection, so that it may have been executed.
     var isSent: Bool { passage.load(ordering: .acquiring) != Passage.waiting }
 
-    /// Whether it is being handed to a connection at this moment: what fails now may have been refused at once.
+    /// Whether it is being passed to a connection at this moment: if it fails now, it may have been refused
+    /// immediately.
     var isPassing: Bool { passage.load(ordering: .acquiring) == Passage.passing }
 
     func markSending() {
@@ -57,7 +60,7 @@ final class PendingRequest: Sendable {
         state.withLock { if case .finished = $0 { true } else { false } }
     }
 
-    /// Gives the result to whoever waits; later results are ignored.
+    /// Delivers the result to the waiting task or the observer; later results are ignored.
     @discardableResult
     func finish(_ result: SessionResult) -> Bool {
         let previous = replace(with: .finished(result))
@@ -74,7 +77,8 @@ final class PendingRequest: Sendable {
 
     /// Waits for the result.
     ///
-    /// - Throws: `CancellationError` at once when the task is cancelled; the request goes on by itself.
+    /// - Returns: The result.
+    /// - Throws: `CancellationError` immediately if the task is cancelled; the request continues.
     func value() async throws -> SessionResult {
         let result: SessionResult? = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
@@ -96,7 +100,7 @@ final class PendingRequest: Sendable {
         return result
     }
 
-    /// Replaces the state unless it is final, and gives the one before.
+    /// Replaces the state unless it is final, and returns the previous one.
     private func replace(with new: State) -> State {
         state.withLock { state in
             let previous = state

@@ -1,18 +1,18 @@
 internal import DequeModule
 internal import ZooKeeperTransport
 
-/// A request that has been checked and encoded, and waits for a connection or its turn.
+/// A queued request: it has been checked and encoded, and waits for a connection or its turn.
 struct Outgoing: Sendable {
     var pending: PendingRequest
     var encoded: TransportRequest
     var watchKey: WatchTable.Key?
-    /// Whether it is also sent by a client that is closing.
+    /// Whether a closing client sends it as well.
     var isSentWhileClosing = false
 }
 
 /// The requests that wait for a connection or their turn, in order, and the number of those that are unanswered.
 struct RequestQueue {
-    /// What is accepted.
+    /// The requests that are accepted.
     private enum Admission { case everything, whatEnds, nothing(ZooKeeperError) }
 
     struct Deadline {
@@ -22,17 +22,18 @@ struct RequestQueue {
 
     private static let leastPruned = 1024
 
-    /// What the servers' limit of a packet probably is.
+    /// The probable packet limit of the servers.
     var packetLimit = ServerPacketLimit()
-    /// Requests were refused at once: none is sent before the transport has said what has become of the connection.
+    /// Whether requests were refused immediately: none is sent before the transport has reported the state of the
+    /// connection.
     var isStalled = false
     private(set) var inFlight = 0
     private(set) var waiting: Deque<Outgoing> = []
-    /// In the order of the instants; some belong to requests that are finished.
+    /// The deadlines in order; some belong to requests that are finished.
     private(set) var deadlines: Deque<Deadline> = []
     private let maximumInFlight: Int
     private var admission = Admission.everything
-    /// When so many wait, those that were given up are thrown away.
+    /// The number of waiting requests at which those that were given up are discarded.
     private var pruneAt = RequestQueue.leastPruned
 
     init(maximumInFlight: Int) {
@@ -43,11 +44,11 @@ struct RequestQueue {
     var maySend: Bool { !isStalled && hasRoom && !waiting.isEmpty }
     var hasRoom: Bool { inFlight < maximumInFlight }
 
-    // MARK: Handing in
+    // MARK: Queueing
 
-    /// Accepts requests, as far as the client still does.
+    /// Accepts requests, if the client still accepts them.
     ///
-    /// - Returns: The requests that are refused, and why.
+    /// - Returns: The requests that are refused, and the reason.
     mutating func submit(_ new: [Outgoing], deadline: MonotonicInstant?) -> (refused: [Outgoing], why: ZooKeeperError) {
         if case .nothing(let error) = admission { return (new, error) }
         var refused: [Outgoing] = []
@@ -66,7 +67,7 @@ struct RequestQueue {
     /// Accepts a request of the client's own upkeep.
     mutating func append(_ one: Outgoing) { waiting.append(one) }
 
-    /// Throws away what was given up while it waited: an outage may be long.
+    /// Discards waiting requests that were given up, because an outage may be long.
     private mutating func prune() {
         guard waiting.count >= pruneAt else { return }
         waiting.removeAll { $0.pending.isFinished }
@@ -74,7 +75,7 @@ struct RequestQueue {
         pruneAt = max(Self.leastPruned, 2 * waiting.count)
     }
 
-    /// Keeps deadlines in order; what is finished goes when it comes to the front.
+    /// Adds a deadline in order; finished requests are removed when they reach the front.
     private mutating func addDeadline(_ instant: MonotonicInstant, for request: PendingRequest) {
         while let first = deadlines.first, first.request.isFinished { deadlines.removeFirst() }
         var index = deadlines.endIndex
@@ -82,7 +83,7 @@ struct RequestQueue {
         deadlines.insert(Deadline(instant: instant, request: request), at: index)
     }
 
-    /// Takes the requests whose time has run out.
+    /// Removes and returns the requests whose deadline has passed.
     mutating func takeOverdue(now: MonotonicInstant) -> [PendingRequest] {
         var overdue: [PendingRequest] = []
         while let first = deadlines.first, first.instant <= now || first.request.isFinished {
@@ -94,7 +95,7 @@ struct RequestQueue {
 
     // MARK: Sending
 
-    /// Takes the next request, with the reason if it must not be sent.
+    /// Removes and returns the next request, with the reason if it must not be sent.
     mutating func next(
         epoch: Int, establishment: Int, now: MonotonicInstant
     ) -> (outgoing: Outgoing, refusal: ZooKeeperError?)? {
@@ -104,7 +105,7 @@ struct RequestQueue {
             if let batch = next.pending.batch, !batch.mayUse(establishment) {
                 return (next, .otherConnection(next.pending.request, isSent: false))
             }
-            // The size is computed only where one is refused.
+            // The size is computed only if there is a limit.
             if let limit = packetLimit.refusedSize, packetLimit.refuses(next.encoded.encodedSize, now: now) {
                 return (next, .refusedByServer(path: next.pending.request.path, size: limit))
             }
@@ -113,16 +114,16 @@ struct RequestQueue {
         return nil
     }
 
-    /// A request that was taken is about to be sent.
+    /// Records that a request from the queue is about to be sent.
     mutating func willSend(_ outgoing: Outgoing) {
         outgoing.pending.markSending()
         inFlight += 1
     }
 
-    /// A request was answered, or will not be.
+    /// Records that a request was answered, or will not be.
     ///
     /// - Parameter isPresent: Whether it was sent on the current connection.
-    /// - Returns: The size of the requests that are refused from now on, if they were not before.
+    /// - Returns: The size from which requests are refused from now on, if they were not refused before.
     mutating func settle(
         _ outgoing: Outgoing, by reply: TransportReply, isPresent: Bool, establishment: Int, now: MonotonicInstant
     ) -> Int? {
@@ -138,20 +139,20 @@ struct RequestQueue {
 
     // MARK: Ending
 
-    /// Takes the requests that belong to an ended session.
+    /// Removes and returns the requests that belong to an ended session.
     mutating func takeAll(ofEpoch epoch: Int) -> [PendingRequest] {
         take { $0.pending.epoch == epoch }
     }
 
-    /// From now on accepts only what gives something up.
+    /// Accepts only requests that release something from now on.
     ///
-    /// - Parameter drains: Whether what waits is sent all the same; else it is returned.
+    /// - Parameter drains: Whether waiting requests are still sent; otherwise they are returned.
     mutating func close(drains: Bool) -> [PendingRequest] {
         if case .everything = admission { admission = .whatEnds }
         return drains ? [] : take { !$0.isSentWhileClosing }
     }
 
-    /// Accepts nothing any more; returns what waits.
+    /// Accepts no more requests; returns the waiting ones.
     mutating func end(_ error: ZooKeeperError) -> [PendingRequest] {
         if case .nothing = admission {} else { admission = .nothing(error) }
         deadlines = []
@@ -166,12 +167,12 @@ struct RequestQueue {
 }
 
 extension ReplyCode {
-    /// Whether the transport may have refused the request for want of a connection.
+    /// Whether the transport may have refused the request because there is no connection.
     fileprivate var isRefusal: Bool { [.connectionLoss, .invalidState, .closing].contains(self) }
 }
 
 extension ZooKeeperError {
-    /// A request of a batch that was not answered on the batch's connection.
+    /// Returns the error for a request of a batch that was not answered on the connection of the batch.
     static func otherConnection(_ request: SessionRequest, isSent: Bool) -> ZooKeeperError {
         ZooKeeperError(
             .connectionLoss, path: request.path, message: "the connection changed within a batch of requests",

@@ -1,11 +1,11 @@
-/// What is to be tried once more after a short pause, all of it together.
+/// Actions to retry together after a short pause.
 struct Retries {
     typealias Retry = @Sendable () -> Void
 
     private static let pause = Duration.milliseconds(100)
 
     private var waiting: [Retry] = []
-    /// When to try; `nil` while there is nothing.
+    /// The time of the retry; `nil` if there is nothing to retry.
     private(set) var due: MonotonicInstant?
 
     mutating func add(_ retry: @escaping Retry, now: MonotonicInstant) {
@@ -13,13 +13,13 @@ struct Retries {
         due = due ?? now + Self.pause
     }
 
-    /// Takes everything if it is due.
+    /// Removes and returns all actions if they are due.
     mutating func takeDue(now: MonotonicInstant) -> [Retry] {
         guard let due, due <= now else { return [] }
         return takeAll()
     }
 
-    /// Takes everything; the caller releases it outside of its lock.
+    /// Removes and returns all actions; the caller releases them outside of its lock.
     mutating func takeAll() -> [Retry] {
         defer { self = Retries() }
         return waiting

@@ -13,7 +13,7 @@ package enum SessionReply: Sendable {
 
 package typealias SessionResult = Result<SessionReply, ZooKeeperError>
 
-/// The parts of replies; a reply of another shape than the request's is an error of the transport.
+/// The content of replies; a reply of another kind than the request is an error of the transport.
 extension SessionReply {
     package var created: (path: String, stat: ZNodeStat) {
         get throws(ZooKeeperError) {
@@ -56,7 +56,7 @@ extension SessionReply {
 }
 
 extension RequestEncoder {
-    /// Turns a successful answer into its public form.
+    /// Converts an answer of the transport into its public form.
     func decode(_ reply: TransportReply, to request: SessionRequest) -> SessionResult {
         guard reply.code == .ok else { return .failure(error(for: reply, request: request)) }
         return switch reply.body {
@@ -77,7 +77,7 @@ extension RequestEncoder {
     private func error(for reply: TransportReply, request: SessionRequest) -> ZooKeeperError {
         var error = ZooKeeperError(replyCode: reply.code, path: request.path)
         guard case .multi(let operations) = request, case .multi(let results) = reply.body else { return error }
-        // Operations before the failing one have succeeded, those after it were not tried.
+        // The operations before the failed one have succeeded, and those after it were not executed.
         guard !error.isOutcomeUnknown,
             let index = results.firstIndex(where: { ![.ok, .runtimeInconsistency].contains($0.code) })
         else {

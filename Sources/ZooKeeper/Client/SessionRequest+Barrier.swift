@@ -1,19 +1,22 @@
 extension SessionRequest {
-    /// A transaction that changes nothing: when it is answered, everything that the leader had ordered before it is done,
-    /// and seen by what this session reads next.
+    /// Returns a transaction that changes nothing and acts as a barrier.
     ///
-    /// Who looks for what an earlier request of its own may have created sends this first. `sync` promises less: a leader
-    /// answers its own clients' without waiting for the votes on what it has proposed (`CommitProcessor.needCommit` of
-    /// ZooKeeper 3.8), and only the server's way of queueing a session's requests makes it wait for the session's own.
+    /// When it is answered, everything that the leader had ordered before it has been executed, and later reads of this
+    /// session see it.
+    ///
+    /// Send it before searching for a znode that an earlier request of the same session may have created. `sync`
+    /// guarantees less: a leader answers a `sync` of its own clients without waiting for the votes on its proposals
+    /// (`CommitProcessor.needCommit` of ZooKeeper 3.8). Only the server's queueing of a session's requests makes it
+    /// wait for those of the same session.
     package static func barrier(at path: String) -> SessionRequest {
         .multi([.check(path)])
     }
 }
 
 extension SessionResult {
-    /// What follows a barrier, or the reason why it is none.
+    /// Returns the result that follows a barrier, or the error of the barrier if it is not effective.
     ///
-    /// A check that failed was ordered and carried out as well.
+    /// A check that failed was also ordered and executed.
     package func asBarrier(before next: SessionResult) -> SessionResult {
         switch self {
         case .success: next
@@ -24,13 +27,14 @@ extension SessionResult {
 }
 
 extension LiveSession {
-    /// Sends a barrier and requests behind it, all in one batch.
+    /// Sends a barrier followed by requests, all in one batch.
     ///
     /// - Parameters:
-    ///   - node: The znode that the barrier checks; it does not have to exist.
+    ///   - node: The path of the znode that the barrier checks; the znode does not have to exist.
     ///   - whileClosing: Whether a closing client sends them as well.
-    /// - Returns: One result a request; the barrier's error in place of each if it failed.
+    /// - Returns: One result per request; if the barrier failed, its error for each request.
     /// - Throws: `CancellationError` if the task is cancelled.
+    /// - Complexity: One request for each element and 1 for the barrier, in 1 round trip.
     package func flight(
         behindBarrierAt node: String, _ requests: [SessionRequest], batch: RequestBatch? = nil,
         whileClosing: Bool = false

@@ -1,8 +1,8 @@
 internal import ZooKeeperTransport
 
-/// One request to the ensemble; paths are the user's, below the chroot.
+/// One request to the ensemble; paths are those of the user, below the chroot.
 package enum SessionRequest: Sendable {
-    /// `acl` `nil` takes the configuration's.
+    /// If `acl` is `nil`, the ACL of the configuration is used.
     case create(path: String, data: [UInt8], mode: CreateMode, acl: [ACL]? = nil)
     case delete(path: String, version: Int32? = nil)
     case exists(path: String, watch: WatchSink? = nil)
@@ -14,21 +14,21 @@ package enum SessionRequest: Sendable {
     case sync(path: String)
     case multi([TransactionOperation])
     case addAuth(AuthCredential)
-    /// Takes a znode's watch away at the server, unless somebody has set it again.
+    /// Removes a watch on the server, unless it has been set again.
     case unwatch(path: String, WatchedKind)
-    /// The ensemble's own configuration; its path is not below the chroot.
+    /// Reads the configuration of the ensemble, whose path is not below the chroot.
     case ensembleConfiguration
 }
 
 extension SessionRequest {
-    /// What there is to say of a kind of request.
+    /// The properties of a kind of request.
     private struct Traits {
         enum Effect {
-            /// Changes nothing, so that it can be repeated; `sync` goes to the leader and back as well.
+            /// Changes nothing, so that it can be repeated; `sync` also goes to the leader and back.
             case read, sync
-            /// Is committed by a quorum.
+            /// Is committed by the quorum.
             case write
-            /// Changes the connection alone.
+            /// Changes only the connection.
             case authentication
         }
 
@@ -63,7 +63,7 @@ extension SessionRequest {
         }
     }
 
-    /// The request as the transport sends it, checked but for its size.
+    /// Returns the request as the transport sends it; everything except its size has been validated.
     fileprivate func transport(_ encoder: RequestEncoder) throws(ZooKeeperError) -> TransportRequest {
         switch self {
         case .create(let path, let data, let mode, let acl):
@@ -88,10 +88,10 @@ extension SessionRequest {
         }
     }
 
-    /// The operation's name in metrics and spans.
+    /// The name of the operation in metrics and spans.
     var name: String { traits.name }
 
-    /// The path that errors name.
+    /// The path for errors.
     var path: String? { traits.path }
 
     var watch: WatchSink? { traits.watch }
@@ -99,7 +99,7 @@ extension SessionRequest {
     /// Whether it changes nothing, so that it can be repeated.
     var isRead: Bool { [.read, .sync].contains(traits.effect) }
 
-    /// What its success shows of the session.
+    /// The evidence for the session that a successful answer gives.
     var shows: SessionValidity.Answer {
         switch traits.effect {
         case .write: .proof
@@ -108,7 +108,7 @@ extension SessionRequest {
         }
     }
 
-    /// Whether it only gives something up: it deletes, and creates nothing.
+    /// Whether it only releases something: it deletes, and creates nothing.
     var givesUp: Bool {
         switch self {
         case .delete: true
@@ -118,7 +118,7 @@ extension SessionRequest {
     }
 }
 
-/// Turns requests into what goes over the wire, and answers back: chroot, defaults, checks.
+/// Encodes requests and decodes answers: applies the chroot and defaults, and validates.
 struct RequestEncoder: Sendable {
     let chroot: String
     let acl: [TransportACL]
@@ -130,16 +130,17 @@ struct RequestEncoder: Sendable {
         maximumPacketSize = configuration.maximumPacketSize
     }
 
-    /// Checks a request and encodes it.
+    /// Validates a request and encodes it.
     ///
-    /// - Throws: `.invalidPath`, `.invalidArgument` or `.dataTooLarge`; nothing has been sent then.
+    /// - Throws: ``ZooKeeperError`` with code `.invalidPath`, `.invalidArgument` or `.dataTooLarge`; nothing has been
+    ///   sent.
     func encode(_ request: SessionRequest) throws(ZooKeeperError) -> TransportRequest {
         let encoded = try request.transport(self)
         try checkSize(of: encoded, for: request)
         return encoded
     }
 
-    /// The path as the server knows it.
+    /// Returns the path on the server, with the chroot.
     func full(_ path: String, isSequentialPrefix: Bool = false) throws(ZooKeeperError) -> String {
         // The server appends digits to a sequential name, so that "/locks/" and "/" are legal prefixes.
         let isPrefix = isSequentialPrefix && path.utf8.last == UInt8(ascii: "/")
@@ -147,7 +148,7 @@ struct RequestEncoder: Sendable {
         return checked.isRoot && !chroot.isEmpty ? chroot : chroot + path
     }
 
-    /// The path as the user knows it.
+    /// Returns the path of the user, without the chroot.
     func stripped(_ path: String) -> String {
         guard !chroot.isEmpty, path.utf8.starts(with: chroot.utf8) else { return path }
         let rest = path.utf8.dropFirst(chroot.utf8.count)
@@ -185,7 +186,7 @@ struct RequestEncoder: Sendable {
         }
     }
 
-    /// The wire's "any version" is -1; a version that was asked for is not negative by accident.
+    /// Returns the version for the wire, where -1 means any version; a requested version must not be -1 by accident.
     fileprivate func checked(_ version: Int32?) throws(ZooKeeperError) -> Int32 {
         guard let version else { return -1 }
         guard version != -1 else {
@@ -197,7 +198,8 @@ struct RequestEncoder: Sendable {
 }
 
 extension RequestEncoder {
-    /// Checks that a server takes the request: one that is over its limit would cost the connection, and everything on it.
+    /// Checks that a server accepts the size of the request: one above its limit would lose the connection, and all its
+    /// requests.
     private func checkSize(of encoded: TransportRequest, for request: SessionRequest) throws(ZooKeeperError) {
         let size = encoded.encodedSize
         guard size > maximumPacketSize else { return }
@@ -208,9 +210,9 @@ extension RequestEncoder {
         throw ZooKeeperError(.dataTooLarge, path: request.path, message: message)
     }
 
-    /// How many of these paths a transaction of checks can have.
+    /// Returns how many of these paths one transaction of checks can contain.
     ///
-    /// - Parameter refusedSize: The packet size that the servers probably refuse, if one is known.
+    /// - Parameter refusedSize: The packet size that the servers probably refuse; `nil` if none is known.
     func prefixThatFits(ofChecks paths: [String], refusedSize: Int?) -> Int {
         let limit = min(maximumPacketSize, refusedSize.map { $0 - 1 } ?? maximumPacketSize)
         var size = TransportRequest.multi([]).encodedSize

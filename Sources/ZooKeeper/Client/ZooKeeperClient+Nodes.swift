@@ -3,19 +3,21 @@ internal import Synchronization
 extension ZooKeeperClient {
     /// Creates a znode.
     ///
-    /// Not repeated when its outcome is unknown: the error says so, and a name of your own in the path tells later
-    /// whether it happened.
+    /// The client does not repeat the request if its outcome is unknown; the error says so. To find out later whether
+    /// the znode was created, use a unique name in the path.
     ///
     /// - Parameters:
-    ///   - path: Where. With a sequential mode the server appends ten digits.
-    ///   - data: What it holds; limited by the server's packet size, about 1 MiB.
-    ///   - mode: How long it lives.
-    ///   - acl: Who may do what; `nil` takes the configuration's list.
-    ///   - parents: Whether to create parents that are missing, as containers or persistent as configured.
+    ///   - path: The path of the znode. In a sequential mode, the server appends ten digits.
+    ///   - data: The data of the znode; limited by the server's packet size, about 1 MiB. Default: empty.
+    ///   - mode: The lifetime of the znode, and whether its name is numbered. Default: `.persistent`.
+    ///   - acl: The access control list; `nil` uses ``ZooKeeperClientConfiguration/acl``. Default: `nil`.
+    ///   - parents: Whether to create missing parents, as containers or persistent znodes according to
+    ///     ``ZooKeeperClientConfiguration/usesContainerParents``. Default: `false`.
     /// - Returns: The path that was created, and its stat.
-    /// - Throws: ``ZooKeeperError``: `.nodeExists`, `.noNode` for a missing parent, `.noChildrenForEphemerals`,
-    ///   `.noAuth`, `.dataTooLarge`, `.unimplemented` for a mode that is switched off there; or `CancellationError`.
-    /// - Complexity: One round trip; with missing parents one more for each, and one again.
+    /// - Throws: ``ZooKeeperError``: `.nodeExists`, `.noNode` if a parent is missing, `.noChildrenForEphemerals`,
+    ///   `.noAuth`, `.dataTooLarge`, `.unimplemented` if the mode is disabled on the server; `CancellationError`.
+    /// - Complexity: 1 request in 1 round trip. If `k` parents are missing and `parents` is `true`, 2`k` + 1 requests,
+    ///   one after the other.
     @discardableResult
     public func create(
         _ path: String,
@@ -36,20 +38,25 @@ extension ZooKeeperClient {
         return try await core.perform(request, until: deadline).created
     }
 
-    /// Empty containers may be removed by the server between the creation of a parent and that of its child.
+    /// The number of attempts: the server may delete an empty container between the creation of a parent and that of
+    /// its child.
     private static let parentAttempts = 10
 
-    /// Creates the parents of a path that are missing.
+    /// Creates the missing parents of a path.
     ///
-    /// - Parameter deadline: When to give up; `nil` takes the policy's, once for all of it.
-    /// - Throws: ``ZooKeeperError``, or `CancellationError`. A parent that exists is no error.
-    /// - Complexity: One round trip for each missing parent, from the lowest upwards, and one for each downwards.
+    /// A parent that exists is not an error.
+    ///
+    /// - Parameter deadline: The deadline of all requests together; `nil` uses that of the retry policy, or none in the
+    ///   steps of a recipe.
+    /// - Throws: ``ZooKeeperError``, or `CancellationError`.
+    /// - Complexity: 1 request if at most the direct parent is missing. If `k` parents are missing, 2`k` - 1 requests,
+    ///   one after the other: `k` from the lowest parent upwards, and `k` - 1 downwards.
     package func createParents(of path: String, acl: [ACL]? = nil, until deadline: MonotonicInstant? = nil) async throws
     {
         let deadline = deadline ?? core.requestDeadline
         let isPrefix = path.utf8.last == UInt8(ascii: "/")
         guard let parent = try ZNodePath(isPrefix ? path + "0" : path).parent, !parent.isRoot else {
-            // Missing above the root of this client: its chroot.
+            // The missing znode is above the root of this client: it is a part of its chroot.
             throw ZooKeeperError(.noNode, path: configuration.chroot?.string ?? path, message: "the chroot is missing")
         }
         let mode: CreateMode = configuration.usesContainerParents ? .container : .persistent
@@ -63,46 +70,53 @@ extension ZooKeeperClient {
         }
     }
 
-    /// Reads a znode's data.
+    /// Returns the data of a znode.
     ///
-    /// The answer may be behind what other clients see; ``sync(_:)`` first, when it must not be.
+    /// The result may be older than what other clients see. If it must not be, call ``sync(_:)`` first.
     ///
-    /// - Throws: ``ZooKeeperError``: `.noNode`, `.noAuth`; or `CancellationError`.
-    /// - Complexity: One round trip.
+    /// - Parameter path: The path of the znode.
+    /// - Returns: The data and the stat of the znode.
+    /// - Throws: ``ZooKeeperError``: `.noNode`, `.noAuth`; `CancellationError`.
+    /// - Complexity: 1 request in 1 round trip.
     public func data(at path: String) async throws -> (data: [UInt8], stat: ZNodeStat) {
         try await core.perform(.data(path: path)).data
     }
 
-    /// Reads a znode's data; `nil` if there is no such znode.
+    /// Returns the data of a znode, or `nil` if the znode does not exist.
     ///
-    /// - Throws: ``ZooKeeperError``: `.noAuth`; or `CancellationError`.
-    /// - Complexity: One round trip.
+    /// - Parameter path: The path of the znode.
+    /// - Returns: The data and the stat of the znode, or `nil`.
+    /// - Throws: ``ZooKeeperError``: `.noAuth`; `CancellationError`.
+    /// - Complexity: 1 request in 1 round trip.
     public func dataIfExists(at path: String) async throws -> (data: [UInt8], stat: ZNodeStat)? {
         try await ifPresent { try await data(at: path) }
     }
 
-    /// Runs an operation; `nil` if it finds no such znode.
+    /// Runs an operation; returns `nil` if it finds no such znode.
     private func ifPresent<Result>(_ operation: () async throws -> Result) async throws -> Result? {
         do { return try await operation() } catch let error as ZooKeeperError where error.code == .noNode { return nil }
     }
 
-    /// Writes a znode's data.
+    /// Replaces the data of a znode.
     ///
     /// - Parameters:
-    ///   - data: What the znode is to hold.
-    ///   - path: The znode.
-    ///   - version: Writes only if the znode has this data version; `nil` writes in any case.
-    /// - Throws: ``ZooKeeperError``: `.noNode`, `.badVersion`, `.noAuth`, `.dataTooLarge`; or `CancellationError`.
-    /// - Complexity: One round trip.
+    ///   - data: The new data of the znode.
+    ///   - path: The path of the znode.
+    ///   - version: The data version that the znode must have; `nil` writes without this check. Default: `nil`.
+    /// - Returns: The stat of the znode after the write.
+    /// - Throws: ``ZooKeeperError``: `.noNode`, `.badVersion`, `.noAuth`, `.dataTooLarge`; `CancellationError`.
+    /// - Complexity: 1 request in 1 round trip.
     @discardableResult
     public func setData(_ data: [UInt8], at path: String, version: Int32? = nil) async throws -> ZNodeStat {
         try await core.perform(.setData(path: path, data: data, version: version)).stat
     }
 
-    /// Looks whether a znode stands.
+    /// Returns the stat of a znode, or `nil` if the znode does not exist.
     ///
-    /// - Returns: Its stat, or `nil`.
-    /// - Complexity: One round trip.
+    /// - Parameter path: The path of the znode.
+    /// - Returns: The stat of the znode, or `nil`.
+    /// - Throws: ``ZooKeeperError``, whose codes are listed in ``ZooKeeperClient``; `CancellationError`.
+    /// - Complexity: 1 request in 1 round trip.
     public func exists(at path: String) async throws -> ZNodeStat? {
         try await ifPresent { try await core.perform(.exists(path: path)).stat }
     }
@@ -110,21 +124,25 @@ extension ZooKeeperClient {
     /// Deletes a znode that has no children.
     ///
     /// - Parameters:
-    ///   - path: The znode.
-    ///   - version: Deletes only if the znode has this data version; `nil` deletes in any case.
-    /// - Throws: ``ZooKeeperError``: `.noNode`, `.badVersion`, `.notEmpty`, `.noAuth`; or `CancellationError`.
-    /// - Complexity: One round trip.
+    ///   - path: The path of the znode.
+    ///   - version: The data version that the znode must have; `nil` deletes without this check. Default: `nil`.
+    /// - Throws: ``ZooKeeperError``: `.noNode`, `.badVersion`, `.notEmpty`, `.noAuth`; `CancellationError`.
+    /// - Complexity: 1 request in 1 round trip.
     public func delete(_ path: String, version: Int32? = nil) async throws {
         _ = try await core.perform(.delete(path: path, version: version))
     }
 
-    /// Deletes a znode and everything below it.
+    /// Deletes a znode and all of its descendants.
     ///
-    /// Not one transaction: others may see a part of it gone, and children created meanwhile are deleted as well.
-    /// A znode that is missing is no error.
-    /// - Throws: ``ZooKeeperError``: `.invalidArgument` for the ensemble's root, which cannot go, `.noAuth`; or
-    ///   `CancellationError`.
-    /// - Complexity: Two requests a znode, a level's requests in one flight.
+    /// The deletion is not one transaction: other clients may see a part of the tree deleted, and children created in
+    /// the meantime are deleted as well. A znode that does not exist is not an error.
+    ///
+    /// - Parameter path: The path of the znode.
+    /// - Throws: ``ZooKeeperError``: `.invalidArgument` for the root of the ensemble, which cannot be deleted,
+    ///   `.noAuth`; `CancellationError`.
+    /// - Complexity: 1 request for each znode without children, 4 for each znode with children, and 3 for the znode at
+    ///   `path` if it has children. The children of one znode are deleted in one round trip. Znodes with children are
+    ///   deleted one after the other, in 4 round trips each.
     public func deleteRecursively(_ path: String) async throws {
         guard path != "/" || core.encoder.chroot != "" else {
             throw ZooKeeperError(.invalidArgument, path: path, message: "the root of an ensemble cannot be deleted")
@@ -154,37 +172,43 @@ extension ZooKeeperClient {
         }
     }
 
-    /// Lists a znode's children.
+    /// Returns the names of the children of a znode.
     ///
-    /// - Returns: Their names in no order, and the znode's own stat.
-    /// - Throws: ``ZooKeeperError``: `.noNode`, `.noAuth`; or `CancellationError`.
-    /// - Complexity: One round trip.
+    /// - Parameter path: The path of the znode.
+    /// - Returns: The names in no particular order, and the stat of the znode itself.
+    /// - Throws: ``ZooKeeperError``: `.noNode`, `.noAuth`; `CancellationError`.
+    /// - Complexity: 1 request in 1 round trip.
     public func children(of path: String) async throws -> (names: [String], stat: ZNodeStat) {
         try await core.perform(.children(path: path)).children
     }
 
-    /// Lists a znode's children in the order of their names' bytes; empty if there is no such znode.
+    /// Returns the names of the children of a znode in byte order, or an empty list if the znode does not exist.
     package func sortedChildren(of path: String) async throws -> [String] {
         try await ifPresent { try await children(of: path).names.sortedByBytes() } ?? []
     }
 
-    /// Reads a znode's children with their data, in the order of their names' bytes; empty if there is no such znode.
+    /// Returns the children of a znode with their data, or an empty list if the znode does not exist.
     ///
-    /// Children that are deleted meanwhile are left out. The answers are of different moments.
+    /// The children are in the byte order of their names. Children that are deleted in the meantime are omitted. The
+    /// children are not read at the same time, so the result is not a snapshot.
     ///
     /// - Parameters:
-    ///   - path: The znode.
-    ///   - isIncluded: Which children to read, by their names.
-    /// - Throws: ``ZooKeeperError``: `.noAuth` if the children may not be listed; or `CancellationError`.
-    /// - Complexity: One listing, and a read for each child, up to 64 in flight; another request for each child whose data may
-    ///   not be read.
+    ///   - path: The path of the znode.
+    ///   - isIncluded: Selects the children to read by their names. Default: all children.
+    /// - Returns: The children that were read. ``ZNodeChild/data`` is `nil` if the client has no permission to read the
+    ///   child.
+    /// - Throws: ``ZooKeeperError``: `.noAuth` if the client has no permission to list the children;
+    ///   `CancellationError`.
+    /// - Complexity: 1 request to list the children, and 1 for each child, up to 64 in one round trip. 1 more request
+    ///   for each child that the client has no permission to read, and for each child whose request was lost with its
+    ///   connection.
     public func childrenWithData(
         of path: String, where isIncluded: (String) -> Bool = { _ in true }
     ) async throws -> [ZNodeChild] {
         try await readChildren(sortedChildren(of: path).filter(isIncluded), of: path)
     }
 
-    /// Reads some of a znode's children, as ``childrenWithData(of:where:)``.
+    /// Returns some of the children of a znode, in the same way as ``childrenWithData(of:where:)``.
     package func readChildren(_ names: [String], of path: String) async throws -> [ZNodeChild] {
         let deadline = core.requestDeadline
         var found: [ZNodeChild] = []
@@ -196,7 +220,7 @@ extension ZooKeeperClient {
             let reads = core.submit(paths.map { .data(path: $0) }, deadline: deadline)
             for (index, name) in some.enumerated() {
                 var result = try await reads[index].value()
-                // A lost connection takes all that are in flight with it.
+                // A lost connection fails all requests in flight.
                 if case .failure(let error) = result, error.isTransient {
                     do { result = .success(try await core.perform(.data(path: paths[index]), until: deadline)) } catch {
                         guard let error = error as? ZooKeeperError else { throw error }
@@ -218,54 +242,68 @@ extension ZooKeeperClient {
         return found
     }
 
-    /// Reads a znode's access control list.
+    /// Returns the access control list of a znode.
     ///
-    /// - Throws: ``ZooKeeperError``: `.noNode`, `.noAuth`; or `CancellationError`.
+    /// - Parameter path: The path of the znode.
+    /// - Returns: The access control list and the stat of the znode.
+    /// - Throws: ``ZooKeeperError``: `.noNode`, `.noAuth`; `CancellationError`.
+    /// - Complexity: 1 request in 1 round trip.
     public func acl(at path: String) async throws -> (acl: [ACL], stat: ZNodeStat) {
         try await core.perform(.acl(path: path)).acl
     }
 
-    /// Replaces a znode's access control list.
+    /// Replaces the access control list of a znode.
     ///
-    /// The C client does not pass the new stat on; ``exists(at:)`` tells it.
+    /// The C client does not report the new stat; ``exists(at:)`` returns it.
     ///
     /// - Parameters:
-    ///   - acl: Who may do what from now on.
-    ///   - path: The znode.
-    ///   - version: Only if the list has this version; `nil` in any case.
-    /// - Throws: ``ZooKeeperError``: `.noNode`, `.badVersion`, `.noAuth`, `.invalidACL`; or `CancellationError`.
-    /// - Complexity: One round trip.
+    ///   - acl: The new access control list.
+    ///   - path: The path of the znode.
+    ///   - version: The version that the access control list must have; `nil` writes without this check. Default:
+    ///     `nil`.
+    /// - Throws: ``ZooKeeperError``: `.noNode`, `.badVersion`, `.noAuth`, `.invalidACL`; `CancellationError`.
+    /// - Complexity: 1 request in 1 round trip.
     public func setACL(_ acl: [ACL], at path: String, version: Int32? = nil) async throws {
         _ = try await core.perform(.setACL(path: path, acl: acl, version: version))
     }
 
-    /// Has the connected server catch up with the leader: later reads of this client see what was committed before.
+    /// Waits until the connected server has caught up with the leader.
     ///
-    /// It proves nothing about the session: a leader that has lost its quorum answers it, too. Nor does it wait for what
-    /// others have proposed and is not committed yet, at least on a leader.
-    /// - Complexity: One round trip.
+    /// Later reads of this client see everything that was committed before this call. It is no evidence that the
+    /// session is alive, because a leader that has lost its quorum answers it as well. It does not wait for what other
+    /// clients have proposed and is not committed yet, at least if the connected server is the leader.
+    ///
+    /// - Parameter path: A path, which does not have to exist. Default: `/`.
+    /// - Throws: ``ZooKeeperError``, whose codes are listed in ``ZooKeeperClient``; `CancellationError`.
+    /// - Complexity: 1 request in 1 round trip, through the leader.
     public func sync(_ path: String = "/") async throws {
         _ = try await core.perform(.sync(path: path))
     }
 
-    /// Executes operations as one transaction: all of them at one instant, or none.
+    /// Executes operations as one transaction: either all of them at one instant, or none.
     ///
-    /// - Returns: One result an operation.
-    /// - Throws: ``ZooKeeperError`` with the first failing operation's code,
-    ///   ``ZooKeeperError/failedOperation`` and path; or `CancellationError`.
-    /// - Complexity: One round trip.
+    /// - Parameter operations: The operations, at least one.
+    /// - Returns: One result per operation, in the same order.
+    /// - Throws: ``ZooKeeperError`` with the code and the path of the first operation that failed, and its index in
+    ///   ``ZooKeeperError/failedOperation``; `.invalidArgument` for an empty list, or for a mode that is not allowed in
+    ///   a transaction; `CancellationError`.
+    /// - Complexity: 1 request in 1 round trip.
     @discardableResult
     public func transaction(_ operations: [TransactionOperation]) async throws -> [TransactionResult] {
         guard case .multi(let results) = try await core.perform(.multi(operations)) else { return [] }
         return results
     }
 
-    /// Presents a credential, on this connection and on all later ones.
+    /// Adds a credential, for this connection and for all later ones.
     ///
-    /// - Throws: ``ZooKeeperError`` with code `.authenticationFailed` when the server refuses it; the client is over then.
-    ///   `.dataTooLarge`, and the credential is not kept.
+    /// - Parameter credential: The credential to present to the server.
+    /// - Throws: ``ZooKeeperError`` with code `.authenticationFailed` if the server refuses the credential; the client
+    ///   has then failed permanently. `.dataTooLarge` if the credential is too large; the client does not keep it.
+    ///   `CancellationError`.
+    /// - Complexity: 1 request in 1 round trip, and 1 request on each later connection.
     public func addAuth(_ credential: AuthCredential) async throws {
-        // What is kept is sent on each connection: what the server would not take would cost every one of them.
+        // A kept credential is sent on every connection: one that the server does not accept would lose every
+        // connection.
         _ = try core.encoder.encode(.addAuth(credential))
         core.state.withLock { state in
             if !state.credentials.contains(credential) { state.credentials.append(credential) }
@@ -273,27 +311,32 @@ extension ZooKeeperClient {
         _ = try await core.perform(.addAuth(credential))
     }
 
-    /// The ensemble's own configuration, as the servers keep it: members and version in ZooKeeper's text form.
+    /// Returns the configuration of the ensemble as the servers store it.
+    ///
+    /// - Returns: The members and the version in ZooKeeper's text format, and the stat of the znode
+    ///   `/zookeeper/config`.
+    /// - Throws: ``ZooKeeperError``: `.noAuth` if the client has no permission to read this znode; `CancellationError`.
+    /// - Complexity: 1 request in 1 round trip.
     public func ensembleConfiguration() async throws -> (text: String, stat: ZNodeStat) {
         let (data, stat) = try await core.perform(.ensembleConfiguration).data
         return (String(decoding: data, as: UTF8.self), stat)
     }
 }
 
-/// A child of a znode, as ``ZooKeeperClient/childrenWithData(of:where:)`` has read it.
+/// A child of a znode, as returned by ``ZooKeeperClient/childrenWithData(of:where:)``.
 public struct ZNodeChild: Sendable, Hashable {
-    /// Its path.
+    /// The path of the child.
     @ZNodeName public var path: String
-    /// Its name, the last part of the path.
+    /// The name of the child, which is the last component of its path.
     @ZNodeName public var name: String
-    /// Its data; `nil` if it may not be read.
+    /// The data of the child; `nil` if the client has no permission to read it.
     public var data: [UInt8]?
-    /// Its stat.
+    /// The stat of the child.
     public var stat: ZNodeStat
 
-    /// Its data.
+    /// Returns the data of the child.
     ///
-    /// - Throws: ``ZooKeeperError`` with code `.noAuth` if it may not be read.
+    /// - Throws: ``ZooKeeperError`` with code `.noAuth` if the client has no permission to read it.
     package func read() throws(ZooKeeperError) -> [UInt8] {
         guard let data else { throw ZooKeeperError(.noAuth, path: path) }
         return data

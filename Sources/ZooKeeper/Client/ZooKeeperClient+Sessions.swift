@@ -2,16 +2,16 @@ package import Logging
 internal import Synchronization
 
 extension ZooKeeperClient {
-    /// The logger that the client was made with.
+    /// The logger that the client was created with.
     package var logger: Logger { core.logger }
 
-    /// The clock that all deadlines are on.
+    /// The clock of all deadlines.
     package var clock: any MonotonicClock { core.clock }
 
-    /// Where all that happens by chance draws its numbers.
+    /// The source of all random numbers of the client.
     package var randomness: Randomness { core.randomness }
 
-    /// The present session, once there is one that is connected.
+    /// Waits until the client is connected, and returns the current session.
     ///
     /// - Throws: ``ZooKeeperError`` with code `.clientStopped` or `.authenticationFailed`, or `CancellationError`.
     package func liveSession() async throws -> LiveSession {
@@ -34,27 +34,28 @@ extension ZooKeeperClient {
         throw ZooKeeperError(.clientStopped)
     }
 
-    /// The connection that stands at this moment: its session, and its number among all that the client has had.
+    /// The current session, and the number of the current connection among all connections of the client.
     ///
-    /// What was answered under one number is not known to be the newest under another. `nil` while there is none.
+    /// A result that was received under one number may be outdated under another. `nil` while there is no connection.
     package var presentConnection: (session: LiveSession, number: Int)? {
         core.state.withLock { state in state.grantingSession.map { ($0, state.connections.establishments) } }
     }
 
-    /// The present session's id and password, with which another connection can take it over; for tests.
+    /// The ID and the password of the current session, which allow another connection to resume it; for tests.
     package var sessionCredential: (id: Int64, password: [UInt8])? {
         core.state.withLock { $0.machine.credential }
     }
 
-    /// What the paths of all watches of the client may take together, each with its chroot and 4 bytes.
+    /// The maximum size of the paths of all watches of the client together, in bytes; each counts with its chroot and 4
+    /// bytes.
     package var watchRoom: Int { configuration.maximumPacketSize - WatchTable.packetOverhead }
 
-    /// Whether the client is connected at this moment.
+    /// Whether the client is currently connected.
     package var isConnected: Bool { core.state.withLock { $0.isConnected } }
 }
 
 extension ClientCore.State {
-    /// The session in which something can be granted; `nil` without a connection, and in a client that is to end.
+    /// The session in which something can be granted; `nil` without a connection, and while the client is closing.
     var grantingSession: LiveSession? {
         guard phase == .idle || phase == .running, isConnected else { return nil }
         return live

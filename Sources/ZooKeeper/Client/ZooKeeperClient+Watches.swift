@@ -1,20 +1,24 @@
 internal import Synchronization
 
 extension ZooKeeperClient {
-    /// Reads a znode's data and watches it: for the next write, or its deletion.
+    /// Returns the data of a znode, and watches the znode for the next write or its deletion.
     ///
-    /// The watches of a program share the room for watches with its caches; locks and elections come first. See
+    /// The watches of a program share the room for watches with its caches; locks and elections have priority. See
     /// ``ZooKeeperClientConfiguration/maximumPacketSize``.
     ///
-    /// - Returns: The data, the stat, and a watch for the one next event.
-    /// - Throws: ``ZooKeeperError``: `.noNode`, and then nothing is watched, `.noAuth`, `.invalidArgument` if there is no room
-    ///   for the watch; or `CancellationError`.
-    /// - Complexity: One round trip.
+    /// - Parameter path: The path of the znode.
+    /// - Returns: The data, the stat, and a watch for one event, the next one.
+    /// - Throws: ``ZooKeeperError``: `.noNode`, in which case nothing is watched, `.noAuth`, `.invalidArgument` if
+    ///   there is no room for the watch; `CancellationError`.
+    /// - Complexity: 1 request in 1 round trip.
     public func watchData(at path: String) async throws -> (data: [UInt8], stat: ZNodeStat, watch: Watch) {
         try await watchData(at: path, share: core.programShare)
     }
 
-    /// The same, with a share of the room for watches; `nil` for a watch that a lock or an election cannot do without.
+    /// Does the same as ``watchData(at:)``, with the given share of the room for watches.
+    ///
+    /// - Parameter share: The share that the watch takes room from; `nil` for a watch that a lock or an election
+    ///   depends on.
     package func watchData(
         at path: String, share: WatchShare?
     ) async throws -> (data: [UInt8], stat: ZNodeStat, watch: Watch) {
@@ -23,16 +27,20 @@ extension ZooKeeperClient {
         return (data, stat, watch)
     }
 
-    /// Looks whether a znode stands and watches it: for its creation, the next write, or its deletion.
+    /// Returns the stat of a znode, and watches for its creation, the next write or its deletion.
     ///
-    /// - Returns: The stat, or `nil` when it does not stand, and a watch for the one next event.
-    /// - Throws: ``ZooKeeperError``: `.invalidArgument` if there is no room for the watch; or `CancellationError`.
-    /// - Complexity: One round trip.
+    /// - Parameter path: The path of the znode, which does not have to exist.
+    /// - Returns: The stat, or `nil` if the znode does not exist, and a watch for one event, the next one.
+    /// - Throws: ``ZooKeeperError``: `.invalidArgument` if there is no room for the watch; `CancellationError`.
+    /// - Complexity: 1 request in 1 round trip.
     public func watchExistence(at path: String) async throws -> (stat: ZNodeStat?, watch: Watch) {
         try await watchExistence(at: path, share: core.programShare)
     }
 
-    /// The same, with a share of the room for watches; `nil` for a watch that a lock or an election cannot do without.
+    /// Does the same as ``watchExistence(at:)``, with the given share of the room for watches.
+    ///
+    /// - Parameter share: The share that the watch takes room from; `nil` for a watch that a lock or an election
+    ///   depends on.
     package func watchExistence(
         at path: String, share: WatchShare?
     ) async throws -> (stat: ZNodeStat?, watch: Watch) {
@@ -41,17 +49,22 @@ extension ZooKeeperClient {
         return (try reply.stat, watch)
     }
 
-    /// Lists a znode's children and watches them: for the next one that comes or goes, or the znode's deletion.
+    /// Returns the names of a znode's children, and watches for the next created or deleted child, or the znode's
+    /// deletion.
     ///
-    /// - Returns: The names in no order, the znode's stat, and a watch for the one next event.
-    /// - Throws: ``ZooKeeperError``: `.noNode`, `.noAuth`, `.invalidArgument` if there is no room for the watch; or
+    /// - Parameter path: The path of the znode.
+    /// - Returns: The names in no particular order, the stat of the znode, and a watch for one event, the next one.
+    /// - Throws: ``ZooKeeperError``: `.noNode`, `.noAuth`, `.invalidArgument` if there is no room for the watch;
     ///   `CancellationError`.
-    /// - Complexity: One round trip.
+    /// - Complexity: 1 request in 1 round trip.
     public func watchChildren(of path: String) async throws -> (names: [String], stat: ZNodeStat, watch: Watch) {
         try await watchChildren(of: path, share: core.programShare)
     }
 
-    /// The same, with a share of the room for watches; `nil` for a watch that a lock or an election cannot do without.
+    /// Does the same as ``watchChildren(of:)``, with the given share of the room for watches.
+    ///
+    /// - Parameter share: The share that the watch takes room from; `nil` for a watch that a lock or an election
+    ///   depends on.
     package func watchChildren(
         of path: String, share: WatchShare?
     ) async throws -> (names: [String], stat: ZNodeStat, watch: Watch) {

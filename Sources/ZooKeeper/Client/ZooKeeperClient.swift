@@ -7,8 +7,9 @@ package import ZooKeeperTransport
 
 /// A client of a ZooKeeper ensemble.
 ///
-/// Creating it never connects; ``run()`` does, and owns the sessions until it is stopped: it reconnects, waits with
-/// growing pauses while servers are away, and begins a new session, with a new epoch, when one has expired.
+/// Creating a client does not connect it. ``run()`` connects it and maintains its sessions until the client is stopped.
+/// It reconnects after a lost connection, and waits between attempts with growing pauses while no server can be
+/// reached. When a session has expired, it starts a new one with the next epoch.
 ///
 /// ```swift
 /// let client = try ZooKeeperClient(configuration: .init(connectionString: "127.0.0.1:2181"))
@@ -16,19 +17,28 @@ package import ZooKeeperTransport
 /// try await ServiceGroup(services: [client, worker], logger: logger).run()
 /// ```
 ///
-/// Requests may be made at any time and from any task. Before the session is there they wait; after the client has
-/// stopped they fail with `.clientStopped`. Reads are repeated when they were lost with a connection; a write that may
-/// or may not have happened fails with ``ZooKeeperError/isOutcomeUnknown`` set. Cancelling the task ends the wait at
-/// once. Requests of one task are executed in their order.
+/// Requests can be made at any time and from any task. Until there is a session, they wait. After the client has
+/// stopped, they fail with `.clientStopped`. A read that is lost with its connection is repeated. A write that may or
+/// may not have been executed fails with ``ZooKeeperError/isOutcomeUnknown`` set. If the task is cancelled, its wait
+/// ends immediately. Requests of one task are executed in their order.
+///
+/// In addition to the errors that a method lists, a request throws ``ZooKeeperError`` with code `.invalidPath` or
+/// `.dataTooLarge` before it is sent, `.operationTimeout` if ``RetryPolicy/deadline`` passes first, `.connectionLoss`
+/// or `.sessionExpired` if it is lost and must not be repeated, `.authenticationFailed`, and `.clientStopped`.
 public final class ZooKeeperClient: Service, Sendable {
-    /// What the client was made with.
+    /// The configuration that the client was created with.
     public let configuration: ZooKeeperClientConfiguration
 
     let core: ClientCore
 
-    /// Makes a client that is not connected.
+    /// Creates a client that is not connected.
     ///
-    /// - Throws: ``ZooKeeperError`` with code `.invalidConfiguration`, naming the setting that is wrong.
+    /// - Parameters:
+    ///   - configuration: The servers and all settings.
+    ///   - logger: Receives the log messages of the client. Default: `Logger.current`.
+    ///   - metricsFactory: Receives the metrics of the client; `nil` uses the factory that swift-metrics was
+    ///     bootstrapped with. Default: `nil`.
+    /// - Throws: ``ZooKeeperError`` with code `.invalidConfiguration`, whose message names the invalid setting.
     public convenience init(
         configuration: ZooKeeperClientConfiguration,
         logger: Logger = .current,
@@ -39,7 +49,7 @@ public final class ZooKeeperClient: Service, Sendable {
             clock: SystemMonotonicClock(), logger: logger, metricsFactory: metricsFactory)
     }
 
-    /// Makes a client over another transport, in another time, by other chances.
+    /// Creates a client with a different transport, name resolver, clock and source of randomness.
     package init(
         configuration: ZooKeeperClientConfiguration, transport: any Transport, resolver: any NameResolver,
         clock: any MonotonicClock, randomness: Randomness = Randomness(), logger: Logger,
@@ -53,18 +63,25 @@ public final class ZooKeeperClient: Service, Sendable {
             metrics: ZooKeeperMetrics(factory: metricsFactory ?? MetricsSystem.factory))
     }
 
-    /// Keeps a session until the client is stopped.
+    /// Runs the client, and maintains a session until the client is stopped.
     ///
-    /// On graceful shutdown and on cancellation everything held in the session becomes invalid at once, and the tasks of
-    /// bodies, terms and windows are cancelled. The session is kept alive until all of them have ended, and then closed,
-    /// which deletes its ephemeral znodes: nobody else is granted what a body still winds down under. Without a connection
-    /// they are waited for as long as the server may keep the session. Locks that are held by handle are waited for until
-    /// ``ZooKeeperClientConfiguration/handleReleaseTimeout``. ``stopImmediately()`` waits for nobody.
+    /// On graceful shutdown and on cancellation, everything held in the session becomes invalid immediately, and the
+    /// tasks of operations under locks, of leadership terms and of windows are cancelled. The client keeps the session
+    /// alive until all of these tasks have ended, and then closes it, which deletes its ephemeral znodes. No other
+    /// client is therefore granted a lock while an operation under it is still cleaning up. Without a connection, the
+    /// client waits for the tasks as long as the server may keep the session. It waits for locks that are held through
+    /// a handle until ``ZooKeeperClientConfiguration/handleReleaseTimeout`` has passed. ``stopImmediately()`` does not
+    /// wait.
     ///
-    /// A graceful shutdown also finishes the requests that were made, until the session timeout has passed; without a
+    /// A graceful shutdown also completes the requests that have been made, for at most one session timeout. Without a
     /// connection it does not wait for them. Cancellation does not wait for requests.
-    /// - Throws: ``ZooKeeperError`` with code `.authenticationFailed` when the server refuses a credential,
-    ///   `.invalidArgument` when the client was run before.
+    ///
+    /// - Throws: ``ZooKeeperError`` with code `.authenticationFailed` if the server refuses a credential,
+    ///   `.operationTimeout` if the client has no first connection within
+    ///   ``ZooKeeperClientConfiguration/initialConnectionTimeout``, `.invalidArgument` if the client was run before.
+    /// - Complexity: While nothing is held, 1 read when no request was sent for 3/10 of the session timeout. While
+    ///   something is held, 2 requests in 2 round trips about every 3/10 of the session timeout after the last
+    ///   committed write.
     public func run() async throws {
         try await withGracefulShutdownHandler {
             try await core.run()
@@ -73,41 +90,43 @@ public final class ZooKeeperClient: Service, Sendable {
         }
     }
 
-    /// Stops the client as a graceful shutdown does; ``run()`` returns when the session is closed.
+    /// Stops the client as a graceful shutdown does.
     ///
-    /// Before ``run()`` it makes that return at once; called again, it changes nothing.
+    /// ``run()`` returns when the session is closed. If the client has not been run yet, ``run()`` will return
+    /// immediately. Further calls have no effect.
     public func triggerGracefulShutdown() {
         core.close(.gracefully)
     }
 
-    /// Closes the session now, whatever is held in it.
+    /// Closes the session immediately, even if something is held in it.
     ///
-    /// Grants become invalid first. Bodies, terms and windows that need time to end go on while the server already gives
-    /// their locks to others: use this only if the process ends right after it, or if nothing is held.
+    /// All grants become invalid first. Operations, leadership terms and windows that need time to end continue while
+    /// the server already grants their locks to other clients. Call this method only if the process exits immediately
+    /// afterwards, or if nothing is held.
     public func stopImmediately() {
         core.close(.atOnce)
     }
 
-    /// Where the client stands: the current state first, then every change in order.
+    /// The current state of the client, followed by every change in order.
     ///
-    /// Nothing is dropped, however slowly it is read.
-    /// The sequence ends when the client has stopped.
+    /// No state is dropped, however slowly the sequence is read. The sequence ends when the client has stopped.
     public var states: AsyncStream<SessionState> { core.states.follow() }
 
-    /// Where the client stands now.
+    /// The current state of the client.
     public var state: SessionState { core.states.current }
 
-    /// The present session; `nil` before the first and between two.
+    /// The current session; `nil` before the first session, and between two sessions.
     public var session: Session? { core.state.withLock { $0.live?.publicSession } }
 
     /// Waits until the client is connected, and returns the current session.
     ///
-    /// Call it at the start of a program that should fail at once when no server can be reached. Requests do not need it: they
-    /// wait for the session by themselves.
+    /// Call this method at the start of a program that should fail early if no server can be reached. Requests do not
+    /// need it, because they wait for the session themselves.
     ///
-    /// - Parameter timeout: The limit for the wait; `nil` waits without limit.
-    /// - Throws: ``ZooKeeperError`` with code `.operationTimeout` and the addresses if there is no connection in time,
-    ///   `.authenticationFailed` or `.clientStopped`; `CancellationError`.
+    /// - Parameter timeout: The limit for the wait; `nil` waits without limit. Default: `nil`.
+    /// - Returns: The current session.
+    /// - Throws: ``ZooKeeperError`` with code `.operationTimeout` and the addresses in its message if there is no
+    ///   connection in time, `.authenticationFailed` or `.clientStopped`; `CancellationError`.
     /// - Complexity: Sends no request.
     @discardableResult
     public func waitUntilConnected(timeout: Duration? = nil) async throws -> Session {
@@ -117,22 +136,26 @@ public final class ZooKeeperClient: Service, Sendable {
         return connected
     }
 
-    /// Until when the present session, and what it holds, is surely alive at the ensemble.
+    /// The time until which the current session, and everything held in it, is guaranteed to be alive in the ensemble.
     ///
-    /// Moved by answered writes only; while nothing is held, no writes are made for its sake and it runs out.
-    /// `nil` when nothing is sure.
+    /// Only answered writes extend this time. While nothing is held, the client sends no writes to extend it, and it
+    /// passes. `nil` if nothing is guaranteed. The property is read from memory; it sends no request.
     public var validUntil: ContinuousClock.Instant? {
         guard let until = core.state.withLock({ $0.live?.validUntil }), until > core.clock.now else { return nil }
         return core.clock.continuousInstant(until)
     }
 
-    /// Whether the present session is surely alive at the ensemble; from memory.
+    /// Whether the current session is guaranteed to be alive in the ensemble.
+    ///
+    /// The property is computed from memory; it sends no request.
     public var isValid: Bool { validUntil != nil }
 
     /// Moves the client to other servers of the same ensemble, with the same session.
     ///
-    /// Requests under way may fail as if the connection had been lost; watches are told that they were interrupted.
-    /// - Throws: ``ZooKeeperError`` with code `.invalidConfiguration` when the list is empty or an address is wrong.
+    /// Requests in progress may fail as if the connection had been lost. Watches report that they were interrupted.
+    ///
+    /// - Parameter servers: The new servers, at least one.
+    /// - Throws: ``ZooKeeperError`` with code `.invalidConfiguration` if the list is empty or an address is invalid.
     public func updateServers(_ servers: [ServerAddress]) throws(ZooKeeperError) {
         var changed = configuration
         changed.servers = servers
@@ -145,17 +168,20 @@ public final class ZooKeeperClient: Service, Sendable {
     package var servers: [ServerAddress] { core.state.withLock { $0.servers } }
 }
 
-/// Runs a client for as long as an operation takes.
+/// Runs a client for the duration of an operation.
 ///
 /// - Parameters:
-///   - configuration: How to reach the ensemble.
-///   - logger: Where the client tells what happens to it.
-///   - metricsFactory: Where the client counts and measures; `nil` takes the one that swift-metrics was set up with.
-///   - operation: Uses the client; when it returns or throws, the client is stopped and its session closed. Neither a
-///     cancellation of the calling task nor a graceful shutdown of a surrounding service group stops the client before:
-///     the operation decides what to do about them.
-/// - Returns: What `operation` returned.
+///   - configuration: The servers and all settings.
+///   - logger: Receives the log messages of the client. Default: `Logger.current`.
+///   - metricsFactory: Receives the metrics of the client; `nil` uses the factory that swift-metrics was bootstrapped
+///     with. Default: `nil`.
+///   - operation: Uses the client. When it returns or throws, the client is stopped and its session is closed. Neither
+///     a cancellation of the calling task nor a graceful shutdown of a surrounding service group stops the client
+///     earlier: the operation decides how to respond to them.
+/// - Returns: The result of `operation`.
 /// - Throws: ``ZooKeeperError`` with code `.invalidConfiguration`, or the error of `operation`.
+/// - Complexity: The handshake of a new session, the heartbeats of ``ZooKeeperClient/run()``, and 1 request to close
+///   the session, in addition to the requests of `operation`.
 public func withZooKeeperClient<Result: Sendable>(
     configuration: ZooKeeperClientConfiguration,
     logger: Logger = .current,
@@ -167,9 +193,9 @@ public func withZooKeeperClient<Result: Sendable>(
 }
 
 extension ZooKeeperClient {
-    /// Runs the client for as long as an operation takes.
+    /// Runs the client for the duration of an operation.
     ///
-    /// - Returns: What `operation` returned.
+    /// - Returns: The result of `operation`.
     /// - Throws: The error of `operation`.
     package func running<Result: Sendable>(
         _ operation: (ZooKeeperClient) async throws -> Result

@@ -1,12 +1,12 @@
 internal import Metrics
 internal import Synchronization
 
-/// What the client counts and measures, through swift-metrics.
+/// The metrics of the client, recorded through swift-metrics.
 ///
 /// - `zookeeper.requests`: requests, by `operation` and `outcome` (`ok` or the error's code)
-/// - `zookeeper.request.duration`: from submission to answer, by `operation`
-/// - `zookeeper.session.changes`: sessions begun and ended, connections lost, by `change`
-/// - `zookeeper.session.validity`: seconds of validity left when the session was last proved
+/// - `zookeeper.request.duration`: time from submission to answer, by `operation`
+/// - `zookeeper.session.changes`: sessions started and ended, connections lost, by `change`
+/// - `zookeeper.session.validity`: remaining validity in seconds after the last successful check of held znodes
 final class ZooKeeperMetrics: Sendable {
     private struct Outcome: Hashable {
         var operation: String
