@@ -1,10 +1,13 @@
-/// The parts of `host:port,host:port/chroot`.
+/// The components of `host:port,host:port/chroot`.
 struct ConnectionString {
     var servers: [ServerAddress] = []
-    /// `nil` also for a chroot that is only `/`.
+    /// The chroot; `nil` also if it is only `/`.
     var chroot: ZNodePath?
 
-    /// - Throws: Code `.invalidConfiguration`, with the part that is wrong and an example of what would be right.
+    /// Parses a connection string.
+    ///
+    /// - Throws: ``ZooKeeperError`` with code `.invalidConfiguration`; the message has the invalid component and a
+    ///   valid example.
     init(_ text: String) throws(ZooKeeperError) {
         guard !text.utf8.isEmpty else { throw Self.error(text, "it is empty") }
         let (list, chroot) = Self.split(text)
@@ -26,7 +29,7 @@ extension ConnectionString {
         )
     }
 
-    /// The chroot begins with the first slash.
+    /// Splits the text at the first slash, where the chroot starts.
     private static func split(_ text: String) -> (list: Substring, chroot: Substring) {
         let slash = text.utf8.firstIndex(of: UInt8(ascii: "/")) ?? text.endIndex
         return (text[..<slash], text[slash...])
@@ -72,7 +75,7 @@ extension ConnectionString {
         return address
     }
 
-    /// Cuts at the last colon outside of brackets; the host keeps its brackets.
+    /// Splits at the last colon outside of brackets; the host keeps its brackets.
     private static func hostAndPort(
         _ part: String,
         name: String,
@@ -100,7 +103,7 @@ extension ConnectionString {
         return (String(Substring(bytes[..<cut])), String(Substring(bytes[bytes.index(after: cut)...])))
     }
 
-    /// Digits only: `Int` would also take a sign.
+    /// Parses a port of digits only: `Int` would also accept a sign.
     private static func portNumber(_ text: String) -> Int? {
         guard !text.isEmpty, text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else {
             return nil

@@ -3,14 +3,14 @@ internal import Glibc
 extension ServerAddress {
     static let ports = 1...65535
 
-    /// What is wrong with the host or the port; `nil` when nothing is.
+    /// The validation error of the host or the port, or `nil` if both are valid.
     var problem: String? {
         if let problem = Self.problem(ofHost: host) { return problem }
         guard Self.ports.contains(port) else { return "has the port \(port), which is not from 1 to 65535" }
         return nil
     }
 
-    /// Whether a text is an IPv6 address, without brackets, with or without a zone (`fe80::1%eth0`).
+    /// Whether a text is an IPv6 address without brackets, with or without a zone (`fe80::1%eth0`).
     static func isIPv6(_ text: String) -> Bool {
         let parts = text.utf8.split(separator: UInt8(ascii: "%"), maxSplits: 1, omittingEmptySubsequences: false)
         guard let address = parts.first else { return false }
@@ -22,7 +22,7 @@ extension ServerAddress {
         return unsafe inet_pton(AF_INET6, String(Substring(address)), &parsed) == 1
     }
 
-    /// Whether a text is an IPv4 address: four numbers with dots.
+    /// Whether a text is an IPv4 address: four numbers separated by dots.
     static func isIPv4(_ text: String) -> Bool {
         guard looksLikeIPv4(text) else { return false }
         var parsed = in_addr()
@@ -46,7 +46,7 @@ extension ServerAddress {
         return problem(ofName: bytes)
     }
 
-    /// The lengths are those of DNS; a dot at the end is right.
+    /// Checks a name against the length limits of DNS; a trailing dot is valid.
     private static func problem(ofName bytes: String.UTF8View) -> String? {
         let labels = bytes.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         let isRooted = labels.count > 1 && labels.last?.isEmpty == true
@@ -75,7 +75,9 @@ extension ServerAddress {
         isDigit(byte) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte | 0x20)
     }
 
-    /// Names with an underscore are no proper host names, yet container networks use them.
+    /// Whether a byte can be in a host name.
+    ///
+    /// Names with an underscore are not valid host names, but container networks use them.
     private static func isOfHostName(_ byte: UInt8) -> Bool {
         isDigit(byte) || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
             || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_") || byte == UInt8(ascii: ".")

@@ -2,15 +2,16 @@
 public import Configuration
 
 extension ZooKeeperClientConfiguration {
-    /// Reads a configuration, and checks it.
+    /// Creates a configuration from a configuration reader, and validates it.
     ///
-    /// Times are numbers of seconds, such as `0.05`. What is missing keeps its default; what is there and cannot be
-    /// read is an error, never the default.
+    /// Durations are numbers of seconds, such as `0.05`. A key that is missing keeps its default. A value that cannot
+    /// be converted is an error; it is never replaced by the default.
     ///
     /// ## Configuration keys
-    /// - `connectionString` (string): `host:port,host:port/chroot`. Either this or `servers` is required.
+    /// - `connectionString` (string): `host:port,host:port/chroot`. Either this key or `servers` is required.
     /// - `servers` (string array): `host:port` each, IPv6 addresses in brackets.
-    /// - `chroot` (string): the znode that stands for the root; not together with a chroot in `connectionString`.
+    /// - `chroot` (string): the znode that is the root of all paths; not allowed together with a chroot in
+    ///   `connectionString`.
     /// - `sessionTimeoutSeconds` (double, default 10): ``sessionTimeout``.
     /// - `initialConnectionTimeoutSeconds` (double, default none): ``initialConnectionTimeout``.
     /// - `validityMargin` (double, default 0.05): ``validityMargin``.
@@ -19,14 +20,15 @@ extension ZooKeeperClientConfiguration {
     /// - `retry.initialPauseSeconds` (double, default 0.05): ``RetryPolicy/initialPause``.
     /// - `retry.longestPauseSeconds` (double, default 2): ``RetryPolicy/longestPause``.
     /// - `auth.scheme` (string, default `digest`): the scheme of `auth.credential`.
-    /// - `auth.credential` (string, secret): what the scheme wants, such as `user:password`.
+    /// - `auth.credential` (string, secret): the credential in the format of the scheme, such as `user:password`.
     /// - `acl` (string, default `open`): `open`, `readOnly` or `creatorAll`.
     /// - `usesContainerParents` (bool, default `true`): ``usesContainerParents``.
     /// - `maximumRequestsInFlight` (int, default 1024): ``maximumRequestsInFlight``.
     /// - `maximumPacketSize` (int, default 1048575): ``maximumPacketSize``.
     ///
-    /// - Parameter config: The reader, scoped to where the keys stand.
-    /// - Throws: ``ZooKeeperError`` with code `.invalidConfiguration`, naming the key, or the setting and its value.
+    /// - Parameter config: The reader, scoped to the keys of the client.
+    /// - Throws: ``ZooKeeperError`` with code `.invalidConfiguration`, whose message names the key, or the setting and
+    ///   its value.
     public init(config: ConfigReader) throws {
         let keys = ConfigurationKeys(config: config)
         let ensemble = try keys.ensemble()
@@ -47,7 +49,9 @@ extension ZooKeeperClientConfiguration {
     }
 }
 
-/// Reads single keys; a reader gives `nil` for what is missing and for what it cannot convert alike.
+/// Reads single keys.
+///
+/// A reader returns `nil` both for a missing value and for a value that it cannot convert.
 private struct ConfigurationKeys {
     let config: ConfigReader
 

@@ -2,14 +2,15 @@ internal import ZooKeeperTransport
 
 extension ZooKeeperClientConfiguration {
     static let possibleRequestsInFlight = 1...4096
-    /// In milliseconds.
+    /// The shortest session timeout, in milliseconds.
     static let shortestSessionTimeout: Int64 = 100
     static let widestMargin = 0.65
     static let possiblePacketSizes = 1025...Int(Int32.max)
 
-    /// Checks all settings.
+    /// Validates all settings.
     ///
-    /// - Throws: Code `.invalidConfiguration` with the first setting that cannot be, its value and what would be right.
+    /// - Throws: ``ZooKeeperError`` with code `.invalidConfiguration`; the message has the first invalid setting, its
+    ///   value and the valid values.
     func validate() throws(ZooKeeperError) {
         try validateServers()
         try validateTimes()
@@ -57,9 +58,9 @@ extension ZooKeeperClientConfiguration {
             "at least retry.initialPause, which is \(retry.initialPause)")
     }
 
-    /// Schemes and ids go through C strings, which end at the first NUL.
+    /// Validates access control lists and credentials.
     ///
-    /// Credentials are not printed.
+    /// Schemes and IDs are passed as C strings, which end at the first NUL. Messages do not contain credentials.
     private func validateRights() throws(ZooKeeperError) {
         try require(!acl.isEmpty, "acl", "[]", "at least one entry, such as .open")
         for (index, entry) in acl.enumerated() {

@@ -4,75 +4,94 @@ internal import ZooKeeperTransport
 public import Tracing
 #endif
 
-/// How a client reaches its ensemble and what it asks of it.
+/// The configuration of a client: its servers, timeouts, credentials and limits.
 public struct ZooKeeperClientConfiguration: Sendable {
-    /// The servers of the ensemble; names are resolved again on every round of connecting.
+    /// The servers of the ensemble.
+    ///
+    /// Their names are resolved again in every round of connection attempts.
     public var servers: [ServerAddress]
-    /// The znode that stands for the root in all paths.
+    /// The znode that is the root of all paths.
     ///
-    /// `nil` for the ensemble's own root. It is not created.
+    /// `nil` uses the root of the ensemble. The client does not create this znode. Default: `nil`.
     public var chroot: ZNodePath?
-    /// The session timeout to ask for, at least 100 ms; the server bounds it by its own limits.
+    /// The session timeout to request, at least 100 ms; the server adjusts it to its own limits.
     ///
-    /// A crash of this process is noticed by others after about this time. What is held stays valid between heartbeats as
-    /// long as a round trip takes less than a twelfth of the timeout (a twentieth with a ``validityMargin`` over 0.1), and
-    /// it outlasts a lost connection of 0.35 of the timeout in any case, 0.65 at best. Default: 10 s.
+    /// After a crash of this process, other clients notice it after about this time. Everything held stays valid
+    /// between heartbeats while a round trip takes less than 1/12 of the timeout (1/20 if ``validityMargin`` is above
+    /// 0.1). It stays valid through a lost connection of 0.35 of the timeout in any case, and of 0.65 of it at best.
+    /// Default: 10 s.
     public var sessionTimeout: Duration
-    /// The part of the session timeout given away so that grants end here before the server can give them to others.
+    /// The fraction of the session timeout by which grants end before the server can grant them to other clients.
     ///
-    /// It covers clocks of machines that run apart. Default: 0.05, which is 5 %.
-    /// Above 0.35 an idle session sends heartbeats more often. At most 0.65: with more, grants would end between two
-    /// heartbeats.
+    /// The margin compensates for clocks of different machines that run at different rates. If it is above 0.35, an
+    /// idle session sends heartbeats more often. The maximum is 0.65: with a larger margin, grants would end between
+    /// two heartbeats. Default: 0.05, which is 5 %.
     public var validityMargin: Double
-    /// How long a client that stops waits for locks that are held by handle, before it closes its session.
+    /// The time that a stopping client waits for locks held through a handle, before it closes its session.
     ///
-    /// Bodies, terms and windows are cancelled and waited for without limit. A handle may have been forgotten.
-    /// Default: 30 s.
+    /// A handle may have been forgotten. Operations under locks, leadership terms and windows are cancelled instead,
+    /// and the client waits for them without limit. Default: 30 s.
     public var handleReleaseTimeout: Duration
-    /// How requests are repeated, and for how long.
+    /// The policy for repeating requests.
+    ///
+    /// Default: the defaults of ``RetryPolicy``.
     public var retry: RetryPolicy
-    /// Credentials presented on every connection.
+    /// The credentials that the client presents on every connection.
+    ///
+    /// Default: none.
     public var auth: [AuthCredential]
-    /// The access control list of created znodes, where none is given.
+    /// The access control list of created znodes, if the request specifies none.
     ///
-    /// Default: everybody may do everything.
+    /// Default: ``ACL/open``, which allows everything to every client.
     public var acl: [ACL]
-    /// Whether missing parents are created as containers, which the server removes when they are empty, or persistent.
+    /// Whether missing parents are created as containers, which the server deletes when they are empty, or as
+    /// persistent znodes.
     ///
-    /// Default: `true`, as Curator does.
+    /// Default: `true`, which creates containers, as Curator does.
     public var usesContainerParents: Bool
-    /// The most requests on the wire at a time, from 1 to 4096; more wait their turn.
+    /// The maximum number of unanswered requests, from 1 to 4096; further requests wait.
     ///
     /// Default: 1024.
     public var maximumRequestsInFlight: Int
-    /// The limit for the first connection, counted from the start of ``ZooKeeperClient/run()``; `nil` waits without limit.
+    /// The limit for the first connection, counted from the start of ``ZooKeeperClient/run()``; `nil` waits without
+    /// limit.
     ///
-    /// Default: `nil`. When it has passed, `run()` and all requests that wait throw `.operationTimeout`, with the addresses in
-    /// the message. It does not apply to later outages: a client that has had a session keeps trying to connect. Use
-    /// ``ZooKeeperClient/waitUntilConnected(timeout:)`` to limit a single wait.
+    /// When it has passed, `run()` and all waiting requests throw `.operationTimeout`, with the addresses in the
+    /// message. It does not apply to later outages: a client that has had a session keeps trying to connect. Use
+    /// ``ZooKeeperClient/waitUntilConnected(timeout:)`` to limit a single wait. Default: `nil`.
     public var initialConnectionTimeout: Duration?
-    /// The largest packet that the client sends, in bytes; it may not be over the servers' `jute.maxbuffer`.
+    /// The maximum size of a packet that the client sends, in bytes; it must not exceed `jute.maxbuffer` of the
+    /// servers.
     ///
-    /// Default: 1,048,575, which is the servers' default. A server closes the connection of a client that sends more. Where
-    /// `jute.maxbuffer` was changed on the servers, set the same number here.
+    /// A server closes the connection of a client that sends a larger packet. If `jute.maxbuffer` was changed on the
+    /// servers, set the same number here. Default: 1,048,575, which is the default of the servers.
     ///
-    /// - A request that would be larger fails with `.dataTooLarge` before it is sent, and nothing else is disturbed. All of
-    ///   the request counts: its header, its path with the chroot, its data and its access control list.
-    /// - After a reconnect all watches are set again in one packet. Each takes the length of its path, the chroot included,
-    ///   and 4 bytes. A watch that would not fit is refused with `.invalidArgument`. Own znodes, predecessors and signals
-    ///   of locks, elections and windows come first; at least a quarter is kept free for them. Caches and the program's own
-    ///   watches share the rest; what a cache cannot watch it reads at intervals.
+    /// - A larger request fails with `.dataTooLarge` before it is sent, and does not affect other requests. The size
+    ///   includes the header, the path with the chroot, the data and the access control list.
+    /// - After a reconnect, all watches are set again in one packet. Each takes the length of its path, including the
+    ///   chroot, and 4 bytes. A watch that would not fit is refused with `.invalidArgument`. Watches on the held
+    ///   znodes, predecessors and signals of locks, elections and windows have priority; at least a quarter of the room
+    ///   is reserved for them. Caches and the program's own watches share the rest. A cache reads znodes that it cannot
+    ///   watch at intervals.
     ///
-    /// Answers are not limited by this number: a list of children may be larger than a request. The client takes an answer
-    /// of any size, and so does a server send it; JVM clients refuse what is over their own `jute.maxbuffer`.
+    /// This setting does not limit answers: a list of children may be larger than a request. The client accepts an
+    /// answer of any size, and servers send answers of any size. JVM clients refuse answers above their own
+    /// `jute.maxbuffer`.
     public var maximumPacketSize: Int
 
     #if Tracing
-    /// Where spans go, one for each operation; `nil` for the tracer that the process has bootstrapped.
+    /// The tracer that receives one span per operation; `nil` uses the tracer that the process has bootstrapped.
+    ///
+    /// Default: `nil`.
     public var tracer: (any Tracer)?
     #endif
 
-    /// Makes a configuration with defaults for all but the servers.
+    /// Creates a configuration with the default values of all other settings.
+    ///
+    /// - Parameters:
+    ///   - servers: The servers of the ensemble.
+    ///   - chroot: The znode that is the root of all paths; `nil` uses the root of the ensemble. Default: `nil`.
+    ///   - sessionTimeout: The session timeout to request. Default: 10 s.
     public init(servers: [ServerAddress], chroot: ZNodePath? = nil, sessionTimeout: Duration = .seconds(10)) {
         self.servers = servers
         self.chroot = chroot
@@ -87,49 +106,53 @@ public struct ZooKeeperClientConfiguration: Sendable {
         maximumPacketSize = 1_048_575
     }
 
-    /// Makes a configuration from a connection string: `host:port,host:port/chroot`.
+    /// Creates a configuration from a connection string: `host:port,host:port/chroot`.
     ///
-    /// IPv6 addresses stand in brackets: `[::1]:2181`.
-    /// - Throws: ``ZooKeeperError`` with code `.invalidConfiguration`, naming the part that is wrong.
+    /// IPv6 addresses are written in brackets: `[::1]:2181`.
+    ///
+    /// - Parameters:
+    ///   - connectionString: The servers and an optional chroot.
+    ///   - sessionTimeout: The session timeout to request. Default: 10 s.
+    /// - Throws: ``ZooKeeperError`` with code `.invalidConfiguration`, whose message names the invalid component.
     public init(connectionString: String, sessionTimeout: Duration = .seconds(10)) throws(ZooKeeperError) {
         let parsed = try ConnectionString(connectionString)
         self.init(servers: parsed.servers, chroot: parsed.chroot, sessionTimeout: sessionTimeout)
     }
 }
 
-/// A server's host and client port.
+/// The host and the client port of a server.
 public struct ServerAddress: Sendable, Hashable, CustomStringConvertible {
     /// A host name or an IP literal, without brackets.
     public var host: String
     /// The client port.
     public var port: Int
 
-    /// Makes an address; it is checked when a client is made of it.
+    /// Creates an address; it is validated when a client is created with it.
     public init(host: String, port: Int) {
         self.host = host
         self.port = port
     }
 
-    /// `host:port`, IPv6 literals in brackets.
+    /// The address as `host:port`, with IPv6 literals in brackets.
     public var description: String {
         host.utf8.contains(UInt8(ascii: ":")) ? "[\(host)]:\(port)" : "\(host):\(port)"
     }
 }
 
-/// An identity's proof: a scheme and what it wants, such as `digest` and `user:password`.
+/// A credential for authentication: a scheme and its data, such as `digest` and `user:password`.
 public struct AuthCredential: Sendable, Hashable {
     /// The authentication scheme.
     public var scheme: String
-    /// The scheme's credential.
+    /// The credential in the format of the scheme.
     public var credential: [UInt8]
 
-    /// Makes a credential.
+    /// Creates a credential.
     public init(scheme: String, credential: [UInt8]) {
         self.scheme = scheme
         self.credential = credential
     }
 
-    /// A user and a password for the `digest` scheme.
+    /// Returns a credential for the `digest` scheme.
     public static func digest(user: String, password: String) -> AuthCredential {
         AuthCredential(scheme: "digest", credential: Array("\(user):\(password)".utf8))
     }
@@ -137,24 +160,30 @@ public struct AuthCredential: Sendable, Hashable {
     var transport: TransportCredential { TransportCredential(scheme: scheme, credential: credential) }
 }
 
-/// How a request that is safe to repeat is repeated: with growing, jittered pauses until one deadline for all tries.
+/// The policy for repeating a request that is safe to repeat: growing pauses with jitter, and one deadline for all
+/// attempts.
 ///
-/// Safe are reads, and writes that were surely not executed.
+/// Reads are safe to repeat, and so are writes that were certainly not executed.
 public struct RetryPolicy: Sendable, Hashable {
-    /// The time for all tries together, waiting for a connection included.
+    /// The limit for all attempts together, including the wait for a connection.
     ///
     /// Default: 30 s.
     public var deadline: Duration
-    /// The first pause.
+    /// The pause before the second attempt.
     ///
     /// Default: 50 ms.
     public var initialPause: Duration
-    /// The longest pause.
+    /// The longest pause between two attempts.
     ///
     /// Default: 2 s.
     public var longestPause: Duration
 
-    /// Makes a policy.
+    /// Creates a policy.
+    ///
+    /// - Parameters:
+    ///   - deadline: The limit for all attempts together, including the wait for a connection. Default: 30 s.
+    ///   - initialPause: The pause before the second attempt. Default: 50 ms.
+    ///   - longestPause: The longest pause between two attempts. Default: 2 s.
     public init(
         deadline: Duration = .seconds(30),
         initialPause: Duration = .milliseconds(50),
