@@ -1,5 +1,6 @@
 extension ZooKeeperError {
-    /// Whether the connection, the session or the server's load failed the request, and not the request itself.
+    /// Whether the request failed because of the connection, the session or the load of the server, and not because of
+    /// itself.
     ///
     /// The same request may succeed after a pause, on another connection or in the next session.
     package var isTransient: Bool {
@@ -12,6 +13,6 @@ extension ZooKeeperError {
     /// Whether the same request may succeed in the same session.
     package var isTransientInSession: Bool { isTransient && code != .sessionExpired }
 
-    /// Whether the server's answer says something about the znode.
+    /// Whether the answer of the server contains information about the znode.
     package var isAboutZNode: Bool { !isTransient && code != .clientStopped }
 }

@@ -1,6 +1,6 @@
 internal import ZooKeeperTransport
 
-/// What went wrong with a request, a session or an argument.
+/// An error of a request, a session or an argument.
 public struct ZooKeeperError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The kind of an error.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
@@ -14,78 +14,80 @@ public struct ZooKeeperError: Error, Sendable, Hashable, CustomStringConvertible
 
         let kind: Kind
 
-        /// No znode stands at the path.
+        /// The znode does not exist.
         public static let noNode = Code(kind: .noNode)
-        /// A znode stands at the path already.
+        /// The znode exists already.
         public static let nodeExists = Code(kind: .nodeExists)
-        /// The znode's version is not the one that was asked for.
+        /// The version of the znode differs from the requested one.
         public static let badVersion = Code(kind: .badVersion)
         /// The znode has children and cannot be deleted.
         public static let notEmpty = Code(kind: .notEmpty)
-        /// Ephemeral znodes have no children.
+        /// The parent is an ephemeral znode, which cannot have children.
         public static let noChildrenForEphemerals = Code(kind: .noChildrenForEphemerals)
-        /// The session's identities lack the right.
+        /// The identities of the session do not have the required permission.
         public static let noAuth = Code(kind: .noAuth)
         /// The access control list is empty or malformed.
         public static let invalidACL = Code(kind: .invalidACL)
-        /// The server refused a credential; the session is over.
+        /// The server refused a credential; the session has ended.
         public static let authenticationFailed = Code(kind: .authenticationFailed)
         /// A quota would be exceeded.
         public static let quotaExceeded = Code(kind: .quotaExceeded)
-        /// The server does not know the operation or has it switched off.
+        /// The server does not support the operation, or the operation is disabled.
         public static let unimplemented = Code(kind: .unimplemented)
         /// The server is overloaded and did not execute the request.
         public static let throttled = Code(kind: .throttled)
-        /// The connection was lost before the answer came.
+        /// The connection was lost before the answer was received.
         public static let connectionLoss = Code(kind: .connectionLoss)
-        /// No answer came in time.
+        /// No answer was received in time.
         public static let operationTimeout = Code(kind: .operationTimeout)
-        /// The session has ended at the server.
+        /// The session has expired at the server.
         public static let sessionExpired = Code(kind: .sessionExpired)
         /// The session has moved to another connection.
         public static let sessionMoved = Code(kind: .sessionMoved)
         /// The client has stopped.
         public static let clientStopped = Code(kind: .clientStopped)
-        /// A path that no znode can have.
+        /// The path is not valid for a znode.
         public static let invalidPath = Code(kind: .invalidPath)
-        /// A setting that cannot be.
+        /// A setting is invalid.
         public static let invalidConfiguration = Code(kind: .invalidConfiguration)
-        /// An argument that cannot be.
+        /// An argument is invalid.
         public static let invalidArgument = Code(kind: .invalidArgument)
-        /// The request is too large; nothing was sent.
+        /// The request is too large; it was not sent.
         ///
-        /// It is over ``ZooKeeperClientConfiguration/maximumPacketSize``, or servers have closed three connections in
-        /// a row on requests of this size, so that their `jute.maxbuffer` is probably smaller.
+        /// It exceeds ``ZooKeeperClientConfiguration/maximumPacketSize``. Or servers have closed three connections in a
+        /// row after requests of this size, so that their `jute.maxbuffer` is probably smaller.
         public static let dataTooLarge = Code(kind: .dataTooLarge)
-        /// An operation of a transaction was not tried, because another one failed.
+        /// An operation of a transaction was not executed because another operation failed.
         public static let transactionFailed = Code(kind: .transactionFailed)
-        /// No such watch is set.
+        /// The watch is not set on the server.
         public static let noWatch = Code(kind: .noWatch)
-        /// The server answered with another code; see ``ZooKeeperError/serverCode``.
+        /// The server answered with a code that has no case here; see ``ZooKeeperError/serverCode``.
         public static let server = Code(kind: .server)
 
-        /// The code's name.
+        /// The name of the code.
         public var description: String { "\(kind)" }
     }
 
-    /// What kind of error it is.
+    /// The kind of the error.
     public var code: Code
-    /// The path that the request was about.
+    /// The path that the request applied to.
     public var path: String?
-    /// What was wrong and what would be right, where the code alone does not tell.
+    /// The reason and the remedy, if the code alone does not explain the error.
     public var message: String?
-    /// Which operation of a transaction failed, from 0.
+    /// The index of the operation of a transaction that failed, starting at 0.
     public var failedOperation: Int?
-    /// The code as the C library gave it; `nil` when the error arose in this package.
+    /// The code reported by the C library; `nil` if the error originates in this package.
     public var serverCode: Int32?
-    /// Whether the request may have been executed all the same.
+    /// Whether the request may have been executed although it failed.
     ///
-    /// `false` means that it was not. Look before repeating a request whose outcome is unknown.
+    /// `false` means that it was not executed. Before repeating a request whose outcome is unknown, check whether it
+    /// was executed.
     public var isOutcomeUnknown: Bool
-    /// Whether a watch was refused because the session has no room for it; the same request without it may succeed.
+    /// Whether a watch was refused because the session has no room for it; the same request without the watch may
+    /// succeed.
     package var isWatchRefusal = false
 
-    /// Makes an error.
+    /// Creates an error.
     public init(
         _ code: Code,
         path: String? = nil,
@@ -115,10 +117,10 @@ public struct ZooKeeperError: Error, Sendable, Hashable, CustomStringConvertible
 }
 
 extension ZooKeeperError {
-    /// Classifies the code of a request that was handed to the transport.
+    /// Creates the error for the code of a request that was passed to the transport.
     ///
-    /// Lost, timed out, moved, closing and inconsistent all mean that the outcome is unknown, and so does every code
-    /// that is not known to be a refusal.
+    /// The outcome is unknown after a lost connection, a timeout, a moved session, a close and an inconsistency, and
+    /// after every code that is not known to be a refusal.
     init(replyCode: ReplyCode, path: String?) {
         let code: Code
         var unknown = false

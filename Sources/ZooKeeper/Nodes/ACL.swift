@@ -1,50 +1,50 @@
 internal import ZooKeeperTransport
 
-/// One entry of a znode's access control list: who may do what.
+/// One entry of the access control list of a znode: an identity and its permissions.
 public struct ACL: Sendable, Hashable {
-    /// What an identity may do with a znode.
+    /// The permissions of an identity on a znode.
     public struct Permissions: OptionSet, Sendable, Hashable {
-        /// The server's bits.
+        /// The bits as the server defines them.
         public let rawValue: Int32
 
-        /// Makes permissions from the server's bits.
+        /// Creates permissions from the bits of the server.
         public init(rawValue: Int32) {
             self.rawValue = rawValue
         }
 
-        /// Read the data and list the children.
+        /// Permission to read the data and list the children.
         public static let read = Permissions(rawValue: 1)
-        /// Write the data.
+        /// Permission to write the data.
         public static let write = Permissions(rawValue: 2)
-        /// Create children.
+        /// Permission to create children.
         public static let create = Permissions(rawValue: 4)
-        /// Delete children.
+        /// Permission to delete children.
         public static let delete = Permissions(rawValue: 8)
-        /// Set the access control list.
+        /// Permission to set the access control list.
         public static let admin = Permissions(rawValue: 16)
-        /// Everything.
+        /// All permissions.
         public static let all: Permissions = [.read, .write, .create, .delete, .admin]
     }
 
-    /// What the identity may do.
+    /// The permissions of the identity.
     public var permissions: Permissions
-    /// How the identity proves itself: `world`, `auth`, `digest`, `ip`, `x509`, `sasl`.
+    /// The authentication scheme of the identity: `world`, `auth`, `digest`, `ip`, `x509`, `sasl`.
     public var scheme: String
-    /// The identity, in the form its scheme wants.
+    /// The identity, in the format of its scheme.
     public var id: String
 
-    /// Makes an entry.
+    /// Creates an entry.
     public init(permissions: Permissions, scheme: String, id: String) {
         self.permissions = permissions
         self.scheme = scheme
         self.id = id
     }
 
-    /// Everybody may do everything.
+    /// All permissions for every client.
     public static let open = ACL(permissions: .all, scheme: "world", id: "anyone")
-    /// Everybody may read.
+    /// Read permission for every client.
     public static let readOnly = ACL(permissions: .read, scheme: "world", id: "anyone")
-    /// Whoever the creating session has authenticated as may do everything.
+    /// All permissions for the identities that the creating session has authenticated as.
     public static let creatorAll = ACL(permissions: .all, scheme: "auth", id: "")
 
     init(_ acl: TransportACL) {

@@ -1,6 +1,6 @@
 internal import ZooKeeperTransport
 
-/// How long a znode lives, and whether the server numbers its name.
+/// The lifetime of a znode, and whether the server numbers its name.
 public struct CreateMode: Sendable, Hashable, CustomStringConvertible {
     enum Kind: Hashable {
         case persistent, ephemeral, persistentSequential, ephemeralSequential, container
@@ -9,34 +9,38 @@ public struct CreateMode: Sendable, Hashable, CustomStringConvertible {
 
     let kind: Kind
 
-    /// Stays until it is deleted.
+    /// A znode that exists until it is deleted.
     public static let persistent = CreateMode(kind: .persistent)
-    /// Goes with the session that created it; has no children.
+    /// A znode that the server deletes when the session that created it ends; it cannot have children.
     public static let ephemeral = CreateMode(kind: .ephemeral)
-    /// Stays, and gets ten digits appended to its name that grow with each child of its parent.
+    /// A persistent znode with ten digits appended to its name, which increase with each child of its parent.
     public static let persistentSequential = CreateMode(kind: .persistentSequential)
-    /// Goes with its session, and is numbered.
+    /// An ephemeral znode whose name is numbered.
     public static let ephemeralSequential = CreateMode(kind: .ephemeralSequential)
-    /// Is deleted by the server some time after its last child has gone.
+    /// A znode that the server deletes some time after its last child was deleted.
     public static let container = CreateMode(kind: .container)
 
-    /// Is deleted by the server when it has no children and was not written for a time.
+    /// A znode that the server deletes when it has no children and was not written for the given time.
     ///
-    /// The server must have `zookeeper.extendedTypesEnabled`, else the create fails with `.unimplemented`.
-    /// - Parameter lifetime: From one millisecond to about 34 years; in whole milliseconds.
+    /// The server must be started with `zookeeper.extendedTypesEnabled`; otherwise the create fails with
+    /// `.unimplemented`.
+    ///
+    /// - Parameter lifetime: A duration from 1 ms to about 34 years; it is truncated to whole milliseconds.
     public static func persistent(timeToLive lifetime: Duration) -> CreateMode {
         CreateMode(kind: .persistentWithTTL(lifetime))
     }
 
-    /// The same, and numbered.
+    /// A znode as of ``persistent(timeToLive:)`` whose name is numbered.
+    ///
+    /// - Parameter lifetime: A duration from 1 ms to about 34 years; it is truncated to whole milliseconds.
     public static func persistentSequential(timeToLive lifetime: Duration) -> CreateMode {
         CreateMode(kind: .persistentSequentialWithTTL(lifetime))
     }
 
-    /// The mode's name.
+    /// The name of the mode.
     public var description: String { "\(kind)" }
 
-    /// Whether the znode goes with its session.
+    /// Whether the server deletes the znode when its session ends.
     public var isEphemeral: Bool { kind == .ephemeral || kind == .ephemeralSequential }
 
     /// Whether the server appends a number to the name.
@@ -59,7 +63,7 @@ public struct CreateMode: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// The longest lifetime the server can note: 40 bits of milliseconds.
+    /// The longest lifetime that the server can store: 40 bits of milliseconds.
     private static let longestLifetime: Int64 = 0xff_ffff_ffff
 
     private static func milliseconds(_ lifetime: Duration) throws(ZooKeeperError) -> Int64 {

@@ -1,34 +1,34 @@
-/// A name, an id or a path, compared byte by byte as ZooKeeper does.
+/// A name, an ID or a path, compared byte by byte as ZooKeeper does.
 ///
-/// Swift compares strings by canonical equivalence: `"caf\u{e9}"` and `"cafe\u{301}"` are equal strings, and two znodes. A
-/// dictionary or a set whose keys are names uses this type, so that it holds both. It is written and read with plain
-/// strings: `balance["web1"]`, `away.contains(node.name)`. The order is that of the UTF-8 bytes, which for ASCII is the
-/// order of the strings.
+/// Swift compares strings by canonical equivalence: `"caf\u{e9}"` and `"cafe\u{301}"` are equal strings, and two
+/// znodes. A dictionary or a set with names as keys uses this type, so that it can contain both. It is written and read
+/// with plain strings: `balance["web1"]`, `away.contains(node.name)`. Names are ordered by their UTF-8 bytes, which for
+/// ASCII is the order of the strings.
 ///
-/// As a property wrapper it makes the equality of a type that contains a name that of the bytes.
+/// As a property wrapper, it makes the equality of the enclosing type compare the bytes of the property.
 @propertyWrapper
 public struct ZNodeName: Sendable, Hashable, Comparable, ExpressibleByStringLiteral, CustomStringConvertible {
-    /// The name as text.
+    /// The name as a string.
     public var wrappedValue: String
 
-    /// Makes a name of any text; ``init(validating:)`` checks it.
+    /// Creates a name from any string; ``init(validating:)`` validates it.
     public init(_ string: String) {
         wrappedValue = string
     }
 
-    /// Makes the name of a property.
+    /// Creates the name of a property.
     public init(wrappedValue: String) {
         self.wrappedValue = wrappedValue
     }
 
-    /// Makes a name of a literal.
+    /// Creates a name from a literal.
     public init(stringLiteral string: String) {
         wrappedValue = string
     }
 
-    /// The name as text.
+    /// The name as a string.
     public var string: String { wrappedValue }
-    /// The name as text.
+    /// The name as a string.
     public var description: String { wrappedValue }
 
     /// Whether two names have the same bytes.
@@ -36,7 +36,7 @@ public struct ZNodeName: Sendable, Hashable, Comparable, ExpressibleByStringLite
         left.wrappedValue.utf8.elementsEqual(right.wrappedValue.utf8)
     }
 
-    /// Whether a name's bytes come before another's.
+    /// Whether the bytes of a name precede those of another name.
     public static func < (left: ZNodeName, right: ZNodeName) -> Bool {
         left.wrappedValue.utf8.lexicographicallyPrecedes(right.wrappedValue.utf8)
     }
@@ -52,16 +52,17 @@ public struct ZNodeName: Sendable, Hashable, Comparable, ExpressibleByStringLite
 // MARK: Validation
 
 extension ZNodeName {
-    /// The most bytes that an id may have that becomes a part of a path.
+    /// The maximum length of an ID that becomes a component of a path, in bytes.
     ///
-    /// Requests name several such paths, and together they must fit into a server's packet.
+    /// Requests contain several such paths, which together must fit into one packet of the server.
     public static let longest = 4096
 
-    /// Checks an id that is to become the last part of a path: of a partition, a node, a member, a run.
+    /// Validates an ID that becomes the last component of a path, such as the ID of a partition, a node, a member or a
+    /// run.
     ///
-    /// - Parameter string: One part of a path: not empty, `.` or `..`, without slash, control characters, private-use
+    /// - Parameter string: One path component: not empty, `.` or `..`, without slashes, control characters, private-use
     ///   characters or characters beyond U+FFFF such as emoji, and of at most ``longest`` bytes.
-    /// - Throws: ``ZooKeeperError`` with code `.invalidPath`; its message names the rule and the remedy.
+    /// - Throws: ``ZooKeeperError`` with code `.invalidPath`; its message has the rule and the remedy.
     public init(validating string: String) throws(ZooKeeperError) {
         if let problem = Self.problem(in: string) {
             throw ZooKeeperError(.invalidPath, path: Self.excerpt(string), message: problem)
@@ -69,7 +70,7 @@ extension ZNodeName {
         self.init(string)
     }
 
-    /// What is wrong with an id that is to become a part of a path, as the end of a sentence; `nil` if nothing is.
+    /// The validation error of an ID that becomes a path component, as the end of a sentence; `nil` if the ID is valid.
     static func problem(in name: String) -> String? {
         if name.isEmpty { return "has no characters; give it at least one" }
         if name.utf8.count > longest {
@@ -86,10 +87,10 @@ extension ZNodeName {
         return "has \(problem.text) at position \(problem.position - 1); replace it"
     }
 
-    /// The sentence that refuses an id.
+    /// Returns the error message for an invalid ID.
     ///
-    /// - Parameter kind: What the id is one of, such as "partition id".
-    /// - Returns: `nil` if nothing is wrong with it.
+    /// - Parameter kind: The kind of the ID, such as "partition id".
+    /// - Returns: The message, or `nil` if the ID is valid.
     package static func refusal(of name: String, as kind: String) -> String? {
         problem(in: name).map { "\(kind) \"\(excerpt(name))\" \($0)" }
     }
@@ -104,13 +105,13 @@ extension ZNodeName {
 // MARK: Names as keys
 
 extension Dictionary where Key == ZNodeName {
-    /// The value of a name.
+    /// Accesses the value of a name; `nil` if the dictionary does not contain the name.
     public subscript(name: String) -> Value? {
         get { self[ZNodeName(name)] }
         _modify { yield &self[ZNodeName(name)] }
     }
 
-    /// The value of a name, or a default.
+    /// Accesses the value of a name, or a default value.
     public subscript(name: String, default defaultValue: @autoclosure () -> Value) -> Value {
         get { self[ZNodeName(name), default: defaultValue()] }
         _modify { yield &self[ZNodeName(name), default: defaultValue()] }
@@ -122,35 +123,35 @@ extension Dictionary where Key == ZNodeName {
 }
 
 extension Set<ZNodeName> {
-    /// Makes a set of names.
+    /// Creates a set of names.
     package init(names: some Sequence<String>) {
         self.init(names.lazy.map { ZNodeName($0) })
     }
 
-    /// Whether a name is in the set.
+    /// Returns whether the set contains a name.
     public func contains(_ name: String) -> Bool { contains(ZNodeName(name)) }
 
-    /// Adds a name.
+    /// Inserts a name; returns whether the set did not contain it.
     @discardableResult
     package mutating func insert(_ name: String) -> Bool { insert(ZNodeName(name)).inserted }
 
-    /// Removes a name.
+    /// Removes a name; returns whether the set contained it.
     @discardableResult
     package mutating func remove(_ name: String) -> Bool { remove(ZNodeName(name)) != nil }
 }
 
 extension Sequence<ZNodeName> {
-    /// The names as text.
+    /// The names as strings.
     package var strings: [String] { map(\.string) }
 }
 
 extension Sequence<String> {
-    /// The names in the order of their bytes.
+    /// Returns the names in byte order.
     package func sortedByBytes() -> [String] {
         sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
     }
 
-    /// Whether a name is among these, compared by bytes.
+    /// Returns whether the sequence contains a name, compared by bytes.
     package func containsBytes(of name: String) -> Bool {
         contains { $0.utf8.elementsEqual(name.utf8) }
     }

@@ -1,14 +1,15 @@
-/// An absolute path that a znode can have.
+/// A valid absolute path of a znode.
 ///
-/// Two paths are the same if their bytes are, as on a server; see ``ZNodeName``.
+/// Two paths are equal if their bytes are equal, as on a server; see ``ZNodeName``.
 public struct ZNodePath: Sendable, Hashable, Comparable, CustomStringConvertible {
-    /// The path as text.
+    /// The path as a string.
     @ZNodeName public private(set) var string: String
 
-    /// Checks a path.
+    /// Validates a path.
     ///
-    /// - Parameter string: Absolute, without empty, `.` or `..` parts, trailing slash or control characters.
-    /// - Throws: ``ZooKeeperError`` with code `.invalidPath`, naming the path and the position of what is wrong.
+    /// - Parameter string: An absolute path without empty, `.` or `..` components, trailing slash or control
+    ///   characters.
+    /// - Throws: ``ZooKeeperError`` with code `.invalidPath`; it has the path and the position of the error.
     public init(_ string: String) throws(ZooKeeperError) {
         if let problem = Self.problem(in: string) {
             throw ZooKeeperError(
@@ -21,39 +22,40 @@ public struct ZNodePath: Sendable, Hashable, Comparable, CustomStringConvertible
         self.string = string
     }
 
-    /// Whether a path's bytes come before another's.
+    /// Whether the bytes of a path precede those of another path.
     public static func < (left: ZNodePath, right: ZNodePath) -> Bool { left._string < right._string }
 
-    /// The path as text.
+    /// The path as a string.
     public var description: String { string }
 
-    /// The last part; empty for the root.
+    /// The last component; empty for the root.
     public var name: String {
         guard let slash = string.utf8.lastIndex(of: UInt8(ascii: "/")) else { return string }
         return String(string[string.utf8.index(after: slash)...])
     }
 
-    /// The path without its last part; `nil` for the root.
+    /// The path without its last component; `nil` for the root.
     public var parent: ZNodePath? {
         guard string.utf8.count > 1, let slash = string.utf8.lastIndex(of: UInt8(ascii: "/")) else { return nil }
         return ZNodePath(unchecked: slash == string.startIndex ? "/" : String(string[..<slash]))
     }
 
-    /// The path of a child.
+    /// Returns the path of a child.
     ///
-    /// - Throws: ``ZooKeeperError`` with code `.invalidPath` when the name cannot be a part of a path; see
+    /// - Parameter name: The name of the child.
+    /// - Throws: ``ZooKeeperError`` with code `.invalidPath` if the name is not a valid path component; see
     ///   ``ZNodeName/init(validating:)``.
     public func appending(_ name: String) throws(ZooKeeperError) -> ZNodePath {
         let name = try ZNodeName(validating: name)
         return ZNodePath(unchecked: Self.child(name, of: string))
     }
 
-    /// The path of a child, where both parts are known to be valid.
+    /// Returns the path of a child; both arguments must be valid.
     package static func child(_ name: some CustomStringConvertible, of parent: String) -> String {
         parent == "/" ? "/\(name)" : "\(parent)/\(name)"
     }
 
-    /// Whether it is the root.
+    /// Whether the path is the root.
     var isRoot: Bool { string.utf8.count == 1 }
 }
 
@@ -63,7 +65,7 @@ extension ZNodePath {
         var position: Int
     }
 
-    /// The server's rules (PathUtils.validatePath), applied to UTF-8; positions count bytes from 0.
+    /// Applies the rules of the server (PathUtils.validatePath) to UTF-8; positions count bytes from 0.
     static func problem(in string: String) -> Problem? {
         let slash = UInt8(ascii: "/")
         let bytes = string.utf8
@@ -104,8 +106,10 @@ extension ZNodePath {
         }
     }
 
-    /// Beyond ASCII the server refuses controls, private use, the specials block, and all that takes two UTF-16 units,
-    /// such as emoji.
+    /// Checks the characters beyond ASCII.
+    ///
+    /// The server refuses control characters, private-use characters, the specials block, and all characters that take
+    /// two UTF-16 units, such as emoji.
     private static func problemOfScalar(in string: String) -> Problem? {
         guard string.utf8.contains(where: { $0 >= 0x80 }) else { return nil }
         var position = 0

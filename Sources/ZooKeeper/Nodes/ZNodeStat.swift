@@ -1,33 +1,33 @@
 internal import ZooKeeperTransport
 
-/// What the server knows about a znode beside its data.
+/// The metadata of a znode.
 public struct ZNodeStat: Sendable, Hashable {
-    /// The transaction that created the znode; it tells a znode from a later one of the same path.
+    /// The transaction that created the znode; it distinguishes the znode from a later one at the same path.
     public var czxid: ZXID
     /// The transaction that last wrote the data.
     public var mzxid: ZXID
     /// The transaction that last added or removed a child.
     public var pzxid: ZXID
-    /// When it was created: time since 1970 by the server's wall clock, in whole milliseconds.
+    /// The time when the znode was created, since 1970, by the server's wall clock, in whole milliseconds.
     public var ctime: Duration
-    /// When its data was last written, as ``ctime``.
+    /// The time when the data was last written, in the same form as ``ctime``.
     public var mtime: Duration
-    /// How often the data was written; begins at 0.
+    /// The number of times that the data was written, starting at 0.
     public var dataVersion: Int32
-    /// How often a child was added or removed.
+    /// The number of times that a child was added or removed.
     public var childrenVersion: Int32
-    /// How often the access control list was set.
+    /// The number of times that the access control list was set.
     public var aclVersion: Int32
-    /// The session an ephemeral znode belongs to; `nil` when the znode is not ephemeral.
+    /// The session that an ephemeral znode belongs to; `nil` if the znode is not ephemeral.
     ///
-    /// Container and TTL znodes, which the server marks in the same field, give `nil`.
+    /// It is also `nil` for container and TTL znodes, which the server marks in the same field.
     public var ephemeralOwner: SessionID?
     /// The length of the data in bytes.
     public var dataLength: Int
     /// The number of children.
     public var childrenCount: Int
 
-    /// Makes a stat from its parts, for tests.
+    /// Creates a stat from its fields, for tests.
     public init(
         czxid: ZXID,
         mzxid: ZXID,
@@ -72,9 +72,10 @@ public struct ZNodeStat: Sendable, Hashable {
 }
 
 extension SessionID {
-    /// Containers carry the smallest number, TTL znodes 0xff in the highest byte.
+    /// Creates the ID of the owner of an ephemeral znode, or `nil` for other znodes.
     ///
-    /// Source: EphemeralType of the server, with extended types enabled.
+    /// Containers have the smallest number, and TTL znodes have 0xff in the highest byte. Source: EphemeralType of the
+    /// server, with extended types enabled.
     init?(ephemeralOwner: Int64) {
         guard ephemeralOwner != 0, ephemeralOwner != Int64.min else { return nil }
         guard UInt64(bitPattern: ephemeralOwner) >> 56 != 0xff else { return nil }

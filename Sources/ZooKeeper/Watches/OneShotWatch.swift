@@ -1,18 +1,22 @@
-/// A watch on a znode's data or on its list of children: what sets it, its one event, and the way to give it up.
+/// A watch on the data or the list of children of a znode: the sink for the request that sets it, its one event, and
+/// its removal.
 ///
-/// It belongs to the session of the request that takes its ``sink``. Unlike a ``Watch``, it stays set when the last reference
-/// to it goes: the event of a znode that its owner deletes takes it away without a request.
+/// It belongs to the session of the request that takes its ``sink``. Unlike a ``Watch``, it stays set when the last
+/// reference to it is released: if the owner of a znode deletes the znode, the event removes the watch without a
+/// request.
 package final class OneShotWatch: Sendable {
     package let path: String
     private let kind: WatchedKind
     private let core: ClientCore
-    /// For the request that sets the watch.
+    /// The sink for the request that sets the watch.
     package let sink: WatchSink
     package let event = OneShot<WatchEvent>()
 
+    /// Creates a watch.
+    ///
     /// - Parameters:
-    ///   - share: Whose room the watch takes; `nil` for what a lock or an election cannot do without.
-    ///   - handler: Called with the event, on the delivering thread: it must not block.
+    ///   - share: The share that the watch takes room from; `nil` for a watch that a lock or an election depends on.
+    ///   - handler: Called with the event, on the delivering thread. It must not block.
     package convenience init(
         _ client: ZooKeeperClient, path: String, kind: WatchedKind = .data, share: WatchShare? = nil,
         handler: (@Sendable (WatchEvent) -> Void)? = nil
@@ -37,7 +41,7 @@ package final class OneShotWatch: Sendable {
 
     /// Waits for the event.
     ///
-    /// - Throws: `CancellationError` if the task is cancelled; the watch has been given up then.
+    /// - Throws: `CancellationError` if the task is cancelled; the watch is then removed.
     @discardableResult
     package func wait() async throws -> WatchEvent {
         do { return try await event.wait() } catch {
@@ -46,9 +50,9 @@ package final class OneShotWatch: Sendable {
         }
     }
 
-    /// Gives the watch up, and has the server forget it if nobody else watches the same.
+    /// Removes the watch, also on the server if no other watch of this client is set on the same znode and kind.
     ///
-    /// Nothing is sent if the event has come, or the watch was never set.
+    /// It sends nothing if the event has been received, or if the watch was never set.
     package func giveUp() {
         core.giveUp(sink, path: path, kind: kind)
     }

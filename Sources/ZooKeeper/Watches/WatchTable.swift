@@ -1,23 +1,26 @@
 internal import Synchronization
 internal import ZooKeeperTransport
 
-/// Where one watch's single event goes.
+/// The receiver of the single event of one watch.
 ///
-/// The handler runs on the thread that delivers answers and events, in their order: it notes the fact and returns.
+/// The handler runs on the thread that delivers answers and events, in their order. It must only record the event and
+/// return.
 package final class WatchSink: Sendable {
-    /// Whose room the watch takes; `nil` for a vital one.
+    /// The share that the watch takes room from; `nil` for a vital watch.
     let share: WatchShare?
     private let handler: @Sendable (WatchEvent) -> Void
     private let isDone = Atomic(false)
 
-    /// - Parameter share: Whose room the watch takes. `nil` is for what locks, elections and windows cannot do without: own
-    ///   znodes, predecessors, signals and stragglers.
+    /// Creates a sink.
+    ///
+    /// - Parameter share: The share that the watch takes room from. `nil` is for watches that locks, elections and
+    ///   windows depend on: those on held znodes, predecessors, signals and stragglers.
     package init(share: WatchShare? = nil, _ handler: @escaping @Sendable (WatchEvent) -> Void) {
         self.share = share
         self.handler = handler
     }
 
-    /// Whether the event came or the watch was given up.
+    /// Whether the event was received or the watch was removed.
     var isFinished: Bool { isDone.load(ordering: .acquiring) }
 
     /// Delivers the event, once.
@@ -26,20 +29,20 @@ package final class WatchSink: Sendable {
         handler(event)
     }
 
-    /// Gives the watch up: no event will come.
+    /// Removes the watch: no event will be delivered.
     func giveUp() {
         isDone.store(true, ordering: .releasing)
     }
 }
 
-/// A session's watches by path, as the server keeps them.
+/// The watches of a session by path, as the server stores them.
 ///
-/// The server knows one watch for a path and table, however many parties wait for it here. It is taken away there when the
-/// last one here gives up and no read that would set it again is on the wire.
+/// The server stores one watch per path and kind, however many parties wait for it in this client. The watch is removed
+/// on the server when the last party stops waiting and no read in flight would set it again.
 ///
-/// After a reconnect the C client sets all watches again in one packet. A server refuses a packet over its `jute.maxbuffer`
-/// and closes the connection, on each connection anew. What would not fit into that packet is therefore refused beforehand.
-/// See ``WatchShare`` for who gets how much of the room.
+/// After a reconnect, the C client sets all watches again in one packet. If the packet exceeds its `jute.maxbuffer`, a
+/// server closes the connection, and every later one as well. The table therefore refuses watches that would not fit
+/// into that packet. See ``WatchShare`` for the distribution of the room.
 struct WatchTable {
     struct Key: Hashable {
         fileprivate var znode: ZNodePath
@@ -52,7 +55,7 @@ struct WatchTable {
 
         var path: String { znode.string }
 
-        /// The path and its length, as the packet has them.
+        /// The size of the path and of its length field in the packet.
         fileprivate var wireSize: Int { path.utf8.count + 4 }
 
         fileprivate static func precedes(_ left: Key, _ right: Key) -> Bool {
@@ -61,7 +64,7 @@ struct WatchTable {
         }
     }
 
-    /// A watch that made way for a vital one: to be taken away at the server first.
+    /// A watch that was evicted for a vital one; it must be removed on the server first.
     struct Evicted {
         var key: Key
         var sinks: [WatchSink]
@@ -69,16 +72,17 @@ struct WatchTable {
 
     private struct Entry {
         var sinks: [WatchSink] = []
-        /// The sinks of reads on the wire that may set the watch.
+        /// The sinks of reads in flight that may set the watch.
         var arming: [WatchSink] = []
-        /// Nobody waits for it, and the request that takes it away has not been sent: until then the C client has it.
+        /// Whether no party waits for the watch, and the request that removes it has not been sent: until then the C
+        /// client has it.
         var isLeaving = false
-        /// Whose room it takes; `nil` for the room of vital watches.
+        /// The share that the watch takes room from; `nil` for the room of vital watches.
         var share: WatchShare?
 
         var isWanted: Bool { !sinks.isEmpty || !arming.isEmpty }
 
-        /// What is leaving stays with the share that it had.
+        /// Updates the share; a watch that is being removed stays with the share that it had.
         mutating func updateShare() {
             guard let first = sinks.first ?? arming.first else { return }
             let isVital = sinks.contains { $0.share == nil } || arming.contains { $0.share == nil }
@@ -86,20 +90,20 @@ struct WatchTable {
         }
     }
 
-    /// What became of a watch whose read was answered.
+    /// The state of a watch after its read was answered.
     enum Arming: Equatable {
-        /// It stands, or the answer was one that sets none.
+        /// The watch is set, or the answer does not set one.
         case settled
-        /// Nobody waits for it any more: it must be taken away at the server.
+        /// No party waits for the watch any more: it must be removed on the server.
         case unwanted
-        /// All watches have gone since the read was sent, this one with them.
+        /// All watches were lost after the read was sent, including this one.
         case gone
     }
 
-    /// What the packet takes beside the paths: its header, a transaction id and the lengths of three lists.
+    /// The size of the packet without the paths: its header, a transaction ID and the lengths of three lists.
     static let packetOverhead = 8 + 8 + 3 * 4
 
-    /// What the paths of all watches may take together.
+    /// The maximum size of the paths of all watches together, in bytes.
     let room: Int
 
     private var entries: [Key: Entry] = [:]
@@ -111,17 +115,18 @@ struct WatchTable {
         room = maximumPacketSize - Self.packetOverhead
     }
 
-    /// What the watches take in the packet that sets them again: each path and its length.
+    /// The size of the watches in the packet that sets them again: each path and its length field.
     var wireSize: Int { vitalSize + sharedSize }
 
-    /// What the shared watches may take together: vital ones keep a quarter, or an eighth more than they have.
+    /// The maximum size of the shared watches together; a quarter is reserved for vital ones, or an eighth more than
+    /// they take.
     func sharedRoom(addingVital size: Int = 0) -> Int { max(0, room - max(room / 4, vitalSize + size + room / 8)) }
 
     var count: Int { entries.values.reduce(0) { $0 + $1.sinks.count } }
 
-    /// A read that sets a watch is about to be sent.
+    /// Records that a read that sets a watch is about to be sent.
     ///
-    /// - Returns: The shared watches that had to make way; `nil` if there is no room, and the read must not be sent.
+    /// - Returns: The shared watches that were evicted; `nil` if there is no room, and the read must not be sent.
     mutating func willArm(_ key: Key, for sink: WatchSink) -> [Evicted]? {
         var evicted: [Evicted] = []
         if entries[key] == nil {
@@ -139,13 +144,15 @@ struct WatchTable {
         return evicted
     }
 
-    /// A share may have twice as much as it leaves to the others, so that there is always something for one more.
+    /// Whether a share may take more room: it may take twice as much as it leaves to others, so that room for one more
+    /// remains.
     private func hasRoom(for size: Int, in share: WatchShare) -> Bool {
         let left = sharedRoom() - sharedSize - size
         return left >= 0 && shareSizes[ObjectIdentifier(share), default: 0] + size <= 2 * left
     }
 
-    /// Takes shared watches out until a vital one fits, and the shared ones fit their own room: many at a time, and seldom.
+    /// Evicts shared watches until a vital one fits, and the shared ones fit their own room: many at a time, so that it
+    /// is rare.
     private mutating func makeRoom(for size: Int) -> [Evicted]? {
         guard sharedSize > 0 else { return nil }
         let candidates = entries.filter { $0.value.share != nil && $0.value.arming.isEmpty && !$0.value.isLeaving }
@@ -162,9 +169,9 @@ struct WatchTable {
         return evicted
     }
 
-    /// The read was answered.
+    /// Records that the read was answered.
     ///
-    /// - Parameter isSet: Whether the answer was one that sets the watch.
+    /// - Parameter isSet: Whether the answer sets the watch.
     mutating func didArm(_ key: Key, sink: WatchSink, isSet: Bool) -> Arming {
         guard let index = entries[key]?.arming.firstIndex(where: { $0 === sink }) else {
             return isSet ? .gone : .settled
@@ -177,7 +184,7 @@ struct WatchTable {
         }
     }
 
-    /// Nobody waits for this watch any more; says whether it must now be taken away at the server.
+    /// Records that a sink does not wait any more; returns whether the watch must now be removed on the server.
     mutating func giveUp(_ key: Key, sink: WatchSink) -> Bool {
         sink.giveUp()
         guard let index = entries[key]?.sinks.firstIndex(where: { $0 === sink }) else { return false }
@@ -188,20 +195,21 @@ struct WatchTable {
         }
     }
 
-    /// Whether somebody waits for the watch, or is about to.
+    /// Whether a party waits for the watch, or is about to.
     func isWanted(_ key: Key) -> Bool { entries[key]?.isWanted ?? false }
 
-    /// The request that takes a watch away waits to be sent, also once more after it was lost with its connection.
+    /// Records that the request that removes a watch waits to be sent, also again after it was lost with its
+    /// connection.
     mutating func willLeave(_ key: Key) {
         if !isWanted(key) { change(key) { $0.isLeaving = true } }
     }
 
-    /// The request that takes a watch away is about to be sent: what is sent after it finds the room free.
+    /// Records that the request that removes a watch is about to be sent: requests sent after it can use the room.
     mutating func leaves(_ key: Key) {
         if entries[key]?.isLeaving == true { change(key) { $0.isLeaving = false } }
     }
 
-    /// An event came; gives those who waited for it.
+    /// Records an event; returns the sinks that waited for it.
     mutating func fired(_ event: TransportWatchEvent) -> [WatchSink] {
         var sinks: [WatchSink] = []
         for key in Self.keys(of: event) where entries[key] != nil {
@@ -213,14 +221,14 @@ struct WatchTable {
         return sinks
     }
 
-    /// All watches are gone at the server; gives everybody who waited, with the path.
+    /// Removes all watches, which the server has lost; returns all sinks that waited, with their paths.
     mutating func removeAllWithPaths() -> [(path: String, sink: WatchSink)] {
         defer { (entries, vitalSize, sharedSize, shareSizes) = ([:], 0, 0, [:]) }
         let ordered = entries.sorted { Key.precedes($0.key, $1.key) }
         return ordered.flatMap { key, entry in entry.sinks.map { (key.path, $0) } }
     }
 
-    /// Changes an entry and what it takes of the room; forgets one that nobody needs.
+    /// Changes an entry and the room that it takes; removes an entry that is not needed.
     @discardableResult
     private mutating func change<Result>(_ key: Key, _ body: (inout Entry) -> Result) -> Result {
         var entry = entries[key] ?? Entry()

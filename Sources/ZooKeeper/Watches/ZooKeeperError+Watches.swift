@@ -1,7 +1,7 @@
 extension ZooKeeperError {
-    /// Why a watch was refused, and what helps.
+    /// Returns the error for a refused watch, with the reason and the remedy.
     ///
-    /// - Parameter size: What the session's watches take in the packet that sets them again.
+    /// - Parameter size: The size of the session's watches in the packet that sets them again, in bytes.
     static func watchRefused(
         path: String?, isShared: Bool, size: Int, maximumPacketSize: Int
     ) -> ZooKeeperError {
