@@ -1,21 +1,25 @@
 internal import Synchronization
 
-/// An own znode that something is granted by: standing, watched, and proved with its session.
+/// A held znode: a znode of this session on which a grant depends.
+///
+/// The grant is valid while the znode exists, is watched, and its session is guaranteed to be alive.
 package final class HeldNode: Sendable, Holdable {
     package let path: String
     package let czxid: ZXID
     package let session: LiveSession
     private let core: ClientCore
-    /// The latest instant that this znode's own knowledge supports: unlimited while it is watched, frozen while the watch
-    /// is being set (again), the distant past once it is lost.
+    /// The limit of the validity by what is known about this znode.
+    ///
+    /// It is unlimited while the znode is watched, fixed while the watch is being set (again), and in the distant past
+    /// once the znode is lost.
     private let capNanoseconds: Atomic<Int64>
     private let loss = OneShot<LossReason>()
     private let isReleased = Atomic(false)
     private let isHeldByHandle = Atomic(false)
     private let created: MonotonicInstant
-    /// The number of the connection on which the znode was known to exist.
+    /// The number of the connection on which the znode was seen to exist.
     package let connection: Int
-    /// When the watch is to be set.
+    /// The time when the watch is to be set.
     let watchDue: MonotonicInstant
     private let isWatched = Atomic(false)
     private let refusesChecks = Atomic(false)
@@ -24,15 +28,17 @@ package final class HeldNode: Sendable, Holdable {
     private let watching = Mutex<OneShotWatch?>(nil)
     private let writes = Mutex(Writes())
 
-    /// What was written into the znode since it was created.
+    /// The writes to the znode since it was created.
     private struct Writes {
         var seenVersion: Int32 = 0
         var observer: (@Sendable ([UInt8]) -> Void)?
-        /// What was written while nobody observed.
+        /// The data that was written while there was no observer.
         var untold: [UInt8]?
     }
 
-    /// - Parameter sureUntil: What was sure when the znode was known to exist.
+    /// Creates a held znode.
+    ///
+    /// - Parameter sureUntil: The validity of the session when the znode was seen to exist.
     init(
         path: String, czxid: ZXID, session: LiveSession, core: ClientCore, sureUntil: MonotonicInstant,
         connection: Int = 0, watchDue: MonotonicInstant = .distantPast
@@ -47,36 +53,38 @@ package final class HeldNode: Sendable, Holdable {
         created = core.clock.now
     }
 
-    /// Until when the grant surely holds; in the past once it is lost.
+    /// The time until which the grant is guaranteed to be valid; in the past once it is lost.
     package var validUntil: MonotonicInstant {
         min(session.validUntil, MonotonicInstant(nanoseconds: capNanoseconds.load(ordering: .acquiring)))
     }
 
-    /// Whether the grant surely holds now.
+    /// Whether the grant is guaranteed to be valid now.
     ///
-    /// One clock read and two loads; also right in the first instruction after the process was stopped for a while.
+    /// It takes one clock read and two atomic loads. It is also correct in the first instruction after the process was
+    /// stopped for a while.
     package var isValid: Bool { core.clock.now < validUntil }
 
-    /// Why it was lost, once it is.
+    /// The reason of the loss; `nil` before the loss.
     package var lossReason: LossReason? { loss.value }
 
     /// Waits for the loss.
     ///
-    /// - Throws: `CancellationError` when the task is cancelled.
+    /// - Returns: The reason of the loss.
+    /// - Throws: `CancellationError` if the task is cancelled.
     package func waitForLoss() async throws -> LossReason {
         try await loss.wait()
     }
 
-    /// Calls a closure at the loss, on the thread that notices it: it must not block.
+    /// Calls a closure when the grant is lost, on the thread that notices it; the closure must not block.
     package func onLoss(_ observer: @escaping @Sendable (LossReason) -> Void) {
         loss.observe(observer)
     }
 
-    /// Calls a closure with the znode's data after each time that somebody has written it, on the delivering thread: it must
-    /// not block.
+    /// Calls a closure with the data of the znode after each write, on the delivering thread; the closure must not
+    /// block.
     ///
-    /// Writes that follow each other closely are told as one. A write before the znode is watched is told when it is, and
-    /// one before anybody observes when somebody does.
+    /// Writes in quick succession are reported as one. A write before the znode is watched is reported when the watch
+    /// is set, and a write before there is an observer when one is added.
     package func onWrite(_ observer: @escaping @Sendable ([UInt8]) -> Void) {
         let untold = writes.withLock { writes in
             writes.observer = observer
@@ -86,15 +94,15 @@ package final class HeldNode: Sendable, Holdable {
         if let untold { observer(untold) }
     }
 
-    /// Ends the watching over: the znode is about to be deleted by its owner, and its end is no loss.
+    /// Ends the monitoring because the owner is about to delete the znode; its deletion is not a loss.
     ///
-    /// The watch stays set: the deletion's event takes it away without a request of its own.
+    /// The watch stays set: the event of the deletion removes it without a request of its own.
     ///
-    /// - Parameter deletion: Something that happens when the deletion was answered. A client that is closing waits for it.
+    /// - Parameter deletion: A signal that fires when the deletion was answered. A closing client waits for it.
     package func release(after deletion: OneShot<Void>? = nil) {
         guard !isReleased.exchange(true, ordering: .acquiringAndReleasing) else { return }
         capNanoseconds.store(Self.lost, ordering: .releasing)
-        // Observers may hold this znode, and so would keep each other in memory.
+        // Observers may reference this znode, and would then form a reference cycle with it.
         loss.dropObservers()
         writes.withLock { $0.observer = nil }
         core.removeHold(self)
@@ -102,19 +110,19 @@ package final class HeldNode: Sendable, Holdable {
         deletion.observe { [self] _ in core.forgetHold(self) }
     }
 
-    /// Whether its holder has let go, so that the znode is to be deleted.
+    /// Whether the holder has released the znode, so that it is to be deleted.
     var isLetGo: Bool { isReleased.load(ordering: .acquiring) }
 
-    /// Whether nothing but handles hold by this znode.
+    /// Whether only handles depend on this znode.
     ///
-    /// A client that stops waits for bodies without limit, and for handles
-    /// for a time: one that was forgotten must not keep a program from ending.
+    /// A stopping client waits without limit for operations, but only for a limited time for handles: a forgotten
+    /// handle must not prevent a program from exiting.
     package var isHandle: Bool {
         get { isHeldByHandle.load(ordering: .relaxed) }
         set { isHeldByHandle.store(newValue, ordering: .relaxed) }
     }
 
-    /// The loss is noticed.
+    /// Records the loss.
     func lose(_ reason: LossReason) {
         capNanoseconds.store(Self.lost, ordering: .releasing)
         if reason == .znodeDeleted || reason == .sessionEnded { core.forgetHold(self) } else { core.removeHold(self) }
@@ -123,16 +131,16 @@ package final class HeldNode: Sendable, Holdable {
         session.validityChanged()
     }
 
-    /// Whether the watch has never been set, though it was not to be waited with any longer.
+    /// Whether the watch has never been set although it is due.
     func isWatchDue(now: MonotonicInstant) -> Bool { watchDue <= now && needsWatch }
 
     /// Whether the watch has never been set.
     var needsWatch: Bool { !isWatched.load(ordering: .acquiring) }
 
-    /// Whether it is watched, so that it is valid for as long as its session is.
+    /// Whether the znode is watched, so that it is valid for as long as its session is.
     var isSettled: Bool { !needsWatch && capNanoseconds.load(ordering: .acquiring) == .max }
 
-    /// Reads the znode, checks that it is still the same, and sets the watch.
+    /// Reads the znode, checks that it is still the same one, and sets the watch.
     func watch() { read(behindBarrier: false) }
 
     /// One read of the znode, which also sets the watch.
@@ -146,8 +154,10 @@ package final class HeldNode: Sendable, Holdable {
         func result(_ read: SessionResult) -> SessionResult { barrier?.value?.asBarrier(before: read) ?? read }
     }
 
-    /// - Parameter behindBarrier: Whether to wait for a commit first. A server that lags, to which a new connection may lead,
-    ///   does not know the znode yet.
+    /// Reads the znode and sets the watch.
+    ///
+    /// - Parameter behindBarrier: Whether to wait for a commit first. After a reconnect, a server that lags behind may
+    ///   not have the znode yet.
     private func read(behindBarrier: Bool) {
         isWatched.store(true, ordering: .releasing)
         guard loss.value == nil, !isReleased.load(ordering: .acquiring) else { return }
@@ -161,14 +171,15 @@ package final class HeldNode: Sendable, Holdable {
         session.post(.data(path: path, watch: watch.sink), batch: batch) { [weak self] in
             self?.handle(read.result($0), of: read)
         }
-        // The previous read may have set it on another znode of this path, or on another connection than its barrier.
+        // The previous read may have set it on a different znode at this path, or on another connection than its
+        // barrier.
         previous?.giveUp()
     }
 
-    /// Why the watch could not be set when it was last tried.
+    /// The reason why the last attempt to set the watch failed.
     var watchProblem: ZooKeeperError? { problem.withLock { $0 } }
 
-    /// Whether the deadline has passed; what still waits for its first proof has not outlived anything.
+    /// Whether the deadline has passed; a znode that still waits for its first evidence has no deadline yet.
     func hasOutlivedDeadline(now: MonotonicInstant) -> Bool {
         let deadline = validUntil
         return deadline <= now && deadline > created
@@ -187,9 +198,9 @@ package final class HeldNode: Sendable, Holdable {
             problem.withLock { $0 = error }
             core.warnUnreadable(self)
         case .failure(let error) where error.code == .sessionExpired || error.code == .clientStopped: break
-        // Lost with its connection: it goes out again, and waits for the next one.
+        // The read was lost with its connection: it is sent again on the next one.
         case .failure(let error) where error.isOutcomeUnknown: watch()
-        // The server does not answer properly: what is sure now stays, nothing more.
+        // The server does not answer properly: the current validity remains, but is not extended.
         case .failure(let error):
             problem.withLock { $0 = error }
             core.retryLater { [weak self] in self?.watch() }
@@ -197,15 +208,16 @@ package final class HeldNode: Sendable, Holdable {
         }
     }
 
-    /// Without a barrier, the server may only lag.
+    /// Handles a read that did not find the znode.
     ///
-    /// A newer znode at the same path is proof of the deletion.
+    /// Without a barrier, the server may only lag behind. A newer znode at the same path shows that the old one was
+    /// deleted.
     private func handleAbsence(in read: Read, isReplaced: Bool = false) {
         guard !isLetGo else { return }
         if read.barrier != nil || isReplaced { lose(.znodeDeleted) } else { self.read(behindBarrier: true) }
     }
 
-    /// Whether the znode may be checked in a proof: that takes the right to read it.
+    /// Whether a heartbeat may check the znode, which requires permission to read it.
     var allowsChecks: Bool { !refusesChecks.load(ordering: .relaxed) }
 
     func refuseChecks() {
@@ -233,14 +245,17 @@ package final class HeldNode: Sendable, Holdable {
         observer?(data)
     }
 
-    /// Without the watch a proof of the session could hide the znode's deletion: what is sure now stays, nothing more.
+    /// Fixes the limit of the validity at the session's current validity, which is not extended until the watch is set
+    /// again.
+    ///
+    /// Without the watch, evidence for the session could hide the deletion of the znode.
     private func freeze() {
         let known = session.validUntil.nanoseconds
         _ = capNanoseconds.compareExchange(expected: .max, desired: known, ordering: .acquiringAndReleasing)
         core.unsettleHold(self)
     }
 
-    /// The watch is set: from here on the session's validity is the znode's.
+    /// Records that the watch is set: from now on the znode is valid for as long as its session is.
     func confirmWatch() {
         let current = capNanoseconds.load(ordering: .acquiring)
         guard current != Self.lost else { return }

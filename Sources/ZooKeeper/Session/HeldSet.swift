@@ -1,50 +1,50 @@
-/// What a ``HeldSet`` asks an own znode.
+/// The properties of a held znode that a ``HeldSet`` uses.
 protocol Holdable: AnyObject {
     var path: String { get }
     var czxid: ZXID { get }
-    /// The deadline until which the grant is valid.
+    /// The time until which the grant is valid.
     var validUntil: MonotonicInstant { get }
-    /// When the watch is to be set.
+    /// The time when the watch is to be set.
     var watchDue: MonotonicInstant { get }
     /// Whether the watch has never been set.
     var needsWatch: Bool { get }
-    /// Whether it is watched, so that it is valid for as long as its session is.
+    /// Whether the znode is watched, so that it is valid for as long as its session is.
     var isSettled: Bool { get }
-    /// Whether a proof may check it.
+    /// Whether a heartbeat may check it.
     var allowsChecks: Bool { get }
-    /// Whether nothing but handles hold by it.
+    /// Whether only handles depend on it.
     var isHandle: Bool { get }
     func hasOutlivedDeadline(now: MonotonicInstant) -> Bool
 }
 
-/// The own znodes of a session, in the order of their paths.
+/// The held znodes of a session, ordered by their paths.
 ///
-/// Of `n` that are held, `u` are not settled: created a moment ago, or written by somebody. To look after them takes O(`u`)
-/// while the session is valid; a change takes O(log `n`) comparisons and moves O(`n`) words.
+/// Of `n` held znodes, `u` are not settled: created recently, or written by another client. While the session is valid,
+/// finding the due work takes O(`u`). A change takes O(log `n`) comparisons and moves O(`n`) words.
 struct HeldSet<Node: Holdable> {
     struct Weak {
         weak var node: Node?
     }
 
-    /// What has become due.
+    /// The work that is due.
     struct Due {
-        /// They have outlived their deadline.
+        /// The znodes whose deadline has passed.
         var lost: [Node] = []
-        /// Their watch has to be set.
+        /// The znodes whose watch has to be set.
         var unwatched: [Node] = []
-        /// When to look again.
+        /// The time of the next check.
         var nextLook: MonotonicInstant?
     }
 
-    /// Valid, or may become so: what heartbeats check.
+    /// The znodes that are valid, or may become valid; heartbeats check them.
     private var held: [Node] = []
-    /// Those among them that do not just follow the session's deadline.
+    /// The held znodes that do not simply share the session's deadline.
     private var unsettled: [Node] = []
-    /// Those whose holders have not let go, valid or not: the session is not closed before they have.
+    /// The znodes that their holders have not released, valid or not: the session is not closed before they have.
     ///
-    /// One that nothing refers to any more has no holder.
+    /// A znode that is no longer referenced has no holder.
     private(set) var unreleased: [ObjectIdentifier: Weak] = [:]
-    /// Whose turn it is to be checked.
+    /// The index of the next znode to check.
     private var turn = 0
 
     var isEmpty: Bool { held.isEmpty }
@@ -55,46 +55,46 @@ struct HeldSet<Node: Holdable> {
         reserve(node)
     }
 
-    /// Adds a znode that holds nothing yet.
+    /// Adds a znode on which no grant depends yet.
     mutating func reserve(_ node: Node) { unreleased[ObjectIdentifier(node)] = Weak(node: node) }
 
-    /// The znode may not follow the session's deadline any more.
+    /// Records that the znode may not share the session's deadline any more.
     mutating func unsettle(_ node: Node) {
         if held.position(of: node) != nil, unsettled.position(of: node) == nil { unsettled.insertInOrder(node) }
     }
 
-    /// The znode is not valid any more, while its holder may not have let go.
+    /// Removes a znode that is no longer valid; its holder may not have released it yet.
     mutating func remove(_ node: Node) {
         if let index = held.position(of: node) { held.remove(at: index) }
         if let index = unsettled.position(of: node) { unsettled.remove(at: index) }
     }
 
-    /// Its holder has let go, or it does not exist any more.
+    /// Removes a znode that its holder has released, or that does not exist any more.
     mutating func forget(_ node: Node) {
         remove(node)
         unreleased[ObjectIdentifier(node)] = nil
     }
 
-    /// Takes what is held: none of it is valid any more.
+    /// Removes and returns all held znodes, which are no longer valid.
     mutating func takeHeld() -> [Node] {
         defer { (held, unsettled) = ([], []) }
         return held
     }
 
-    /// Those whose holders have not let go.
+    /// The znodes that their holders have not released.
     var nodesInUse: [Node] { unreleased.values.compactMap(\.node).sorted(by: Node.precedes) }
 
-    /// Forgets that holders have not let go.
+    /// Discards all unreleased znodes.
     mutating func forgetUsers() { unreleased = [:] }
 
-    /// Whether a closing client has to wait for a holder; for handles it does for a time.
+    /// Whether a closing client has to wait for a holder; it waits for handles only until a deadline.
     func isInUse(now: MonotonicInstant, handlesUntil: MonotonicInstant) -> Bool {
         unreleased.values.contains { $0.node.map { !$0.isHandle || now < handlesUntil } ?? false }
     }
 
-    /// Takes out what has outlived its deadline, and looks at what else may have become due.
+    /// Removes the znodes whose deadline has passed, and returns them with the other work that is due.
     ///
-    /// - Parameter sessionValidUntil: Until when what is settled is valid.
+    /// - Parameter sessionValidUntil: The time until which settled znodes are valid.
     mutating func takeDue(now: MonotonicInstant, sessionValidUntil: MonotonicInstant) -> Due {
         unsettled.removeAll { $0.isSettled }
         var due = Due()
@@ -111,9 +111,9 @@ struct HeldSet<Node: Holdable> {
         return due
     }
 
-    /// Takes those whose turn it is to be checked.
+    /// Returns the next znodes to check, in turn.
     ///
-    /// - Parameter prefixThatFits: How many of them fit into one packet.
+    /// - Parameter prefixThatFits: Returns how many of them fit into one packet.
     mutating func nextChecks(atMost limit: Int, prefixThatFits: ([Node]) -> Int) -> [Node] {
         guard !held.isEmpty else { return [] }
         let start = turn % held.count
@@ -140,7 +140,7 @@ extension Holdable {
 }
 
 extension Array where Element: Holdable {
-    /// The index of the first one that does not come before a znode.
+    /// Returns the index of the first element that does not precede a znode.
     private func lowerBound(of node: Element) -> Int {
         var (low, high) = (startIndex, endIndex)
         while low < high {

@@ -1,28 +1,31 @@
 internal import Logging
 
-/// Own znodes to delete, for certain.
+/// The znodes of a session to delete, with retries until they are gone or the session has ended.
 package enum CleanUp: Sendable {
-    /// One znode, by its full name: unique names only, so that nobody else's can be meant.
+    /// One znode with a unique name, so that no znode of another client can be meant.
     case node(path: String)
-    /// Whatever stands below a parent with this prefix in its name, also when its creation's answer was lost.
+    /// All children of a parent whose names have this prefix, even if the answer to their creation was lost.
     case prefix(String, parent: String)
-    /// The same, and a znode of a shared name that was created with them: it is the own one while it holds this data, which
-    /// must be unique. After these a znode of a unique name, which stays if it cannot be deleted.
+    /// The same as `prefix`, and a znode with a shared name that was created together with them.
+    ///
+    /// The znode with the shared name belongs to the session while it has this data, which must be unique. `finally` is
+    /// a znode with a unique name that is deleted after them, and is kept if it cannot be deleted.
     case prefixWith(String, parent: String, also: String, data: [UInt8], finally: String? = nil)
-    /// One ephemeral znode of a shared name, if it belongs to the session and was created by this transaction; `nil` means
-    /// any, for a creation whose answer was lost.
+    /// One ephemeral znode with a shared name, if it belongs to the session and was created by this transaction.
+    ///
+    /// `nil` accepts any transaction, for a creation whose answer was lost.
     case owned(path: String, czxid: ZXID?)
 }
 
 /// Performs clean-ups while the client runs.
 ///
-/// Each is repeated with growing pauses until it is done or the session that the znodes belong to has ended; while the
-/// connection is lost it waits for the next one.
+/// Each clean-up is repeated with growing pauses until it is done or the session of the znodes has ended. While the
+/// connection is lost, it waits for the next one.
 struct Janitor: Sendable {
     struct Job: Sendable {
         var work: CleanUp
         var session: LiveSession
-        /// What must be over before it begins.
+        /// The signal to wait for before the job starts.
         var after: OneShot<Void>?
         var done: OneShot<Void>
     }
@@ -40,7 +43,7 @@ struct Janitor: Sendable {
         self.logger = logger
     }
 
-    /// Hands a job in; when the client has stopped, its session is over and there is nothing to do.
+    /// Adds a job; if the client has stopped, its session has ended and there is nothing to do.
     func add(_ job: Job) {
         if case .terminated = continuation.yield(job) { job.done.set(()) }
     }
@@ -80,13 +83,13 @@ struct Janitor: Sendable {
             metadata: ["zookeeper.path": "\(path)", "zookeeper.reason": "\(error)"])
     }
 
-    /// Of a znode that may not be read nobody can tell whose it is: it may be another session's.
+    /// Gives up on a znode without permission to read it: it may belong to another session.
     private func giveUp(_ path: String, _ error: ZooKeeperError) -> Bool {
         warn(path, error)
         return true
     }
 
-    /// Whether nothing is left to delete.
+    /// Performs the job once; returns whether nothing is left to delete.
     private func attempt(_ job: Job) async throws -> Bool {
         switch job.work {
         case .node(let path):
@@ -120,7 +123,7 @@ struct Janitor: Sendable {
         guard let first = try await own(prefix, in: parent, session: session).first else {
             return try await delete(shared, ifItHolds: data, session: session)
         }
-        // Somebody may have deleted it, and somebody else may have created theirs.
+        // Another client may have deleted it, and a third one may have created its own.
         let version: Int32?
         switch try await send(.data(path: shared), in: session) {
         case .success(.data(data, let stat)): version = stat.dataVersion
@@ -132,12 +135,12 @@ struct Janitor: Sendable {
         let deletions: [TransactionOperation] = [.delete(first), .delete(shared, version: version)]
         let result = try await send(.multi(deletions), in: session)
         guard case .failure(let error) = result else { return true }
-        // With either of them gone, or changed, the next look decides.
+        // If one of them was deleted or changed, the next attempt decides.
         guard error.code == .noNode || error.code == .badVersion else { throw error }
         return false
     }
 
-    /// Deletes a znode of a shared name whose companion is gone, by somebody's hand.
+    /// Deletes a znode with a shared name whose companion was deleted by another client.
     private func delete(_ shared: String, ifItHolds data: [UInt8], session: LiveSession) async throws -> Bool {
         let result = try await send(.data(path: shared), in: session)
         switch result {
@@ -150,9 +153,9 @@ struct Janitor: Sendable {
         }
     }
 
-    /// Deletes a znode of a shared name that belongs to the session.
+    /// Deletes a znode with a shared name that belongs to the session.
     ///
-    /// Without the barrier one whose creation is on its way might not be seen.
+    /// Without the barrier, a znode whose creation is in flight might not be seen.
     private func deleteOwned(_ path: String, czxid: ZXID?, session: LiveSession) async throws -> Bool {
         switch try await session.flight(behindBarrierAt: path, [.data(path: path)], whileClosing: true)[0] {
         case .success(.data(_, let stat))
@@ -164,7 +167,9 @@ struct Janitor: Sendable {
         }
     }
 
-    /// The znodes with a prefix; without the barrier one whose creation is on its way might not be seen.
+    /// Returns the znodes with a prefix.
+    ///
+    /// Without the barrier, a znode whose creation is in flight might not be seen.
     private func own(_ prefix: String, in parent: String, session: LiveSession) async throws -> [String] {
         let listing = try await session.flight(
             behindBarrierAt: parent, [.children(path: parent)], whileClosing: true)[0]
@@ -178,9 +183,9 @@ struct Janitor: Sendable {
         try await session.flight([request], whileClosing: true)[0]
     }
 
-    /// Whether a znode does not exist any more.
+    /// Returns whether a znode does not exist any more.
     ///
-    /// - Throws: The reason why it is not.
+    /// - Throws: The reason why the znode was not deleted.
     private func isGone(_ result: SessionResult) throws(ZooKeeperError) -> Bool {
         switch result {
         case .success: true
@@ -192,7 +197,7 @@ struct Janitor: Sendable {
 }
 
 extension CleanUp {
-    /// The path that a message names.
+    /// The path for log messages.
     fileprivate var path: String {
         switch self {
         case .node(let path), .owned(let path, _), .prefix(let path, _), .prefixWith(let path, _, _, _, _): path

@@ -1,9 +1,9 @@
 internal import Synchronization
 internal import ZooKeeperTransport
 
-/// One session of a client, from its grant to its end: what recipes build on.
+/// One session of a client, from the time when it is granted to its end; recipes are built on it.
 ///
-/// Requests go out in this session or not at all; nothing that belongs to it can be mistaken for a later one's.
+/// A request is sent in this session or not at all. Its results cannot be confused with those of a later session.
 package final class LiveSession: Sendable {
     package let id: SessionID
     package let epoch: Int
@@ -12,10 +12,10 @@ package final class LiveSession: Sendable {
     private let validNanoseconds = Atomic(MonotonicInstant.distantPast.nanoseconds)
     private let end = OneShot<LossReason>()
     private let gone = Atomic(false)
-    /// Who waits for the validity to move; looked at only when there is somebody.
+    /// The signal for the waiters for a validity change; only read if there is a waiter.
     private let move = Mutex<OneShot<Void>?>(nil)
     private let isMoveAwaited = Atomic(false)
-    /// The newest clean-up of each znode of a shared name that is not done.
+    /// The latest unfinished clean-up for each path of a znode with a shared name.
     private let owned = Mutex<[ZNodeName: OneShot<Void>]>([:])
 
     init(_ session: Session, core: ClientCore) {
@@ -28,36 +28,38 @@ package final class LiveSession: Sendable {
     /// The negotiated timeout.
     package var timeout: Duration { .nanoseconds(timeoutNanoseconds.load(ordering: .relaxed)) }
 
-    /// Until when the session surely lives; in the past once it has ended.
+    /// The time until which the session is guaranteed to be alive; in the past after it has ended.
     package var validUntil: MonotonicInstant {
         MonotonicInstant(nanoseconds: validNanoseconds.load(ordering: .acquiring))
     }
 
-    /// Why the session ended, once it has.
+    /// The reason why the session ended; `nil` before its end.
     package var endReason: LossReason? { end.value }
 
-    /// Whether nothing can be granted in it any more: it has expired, or the client is to end.
+    /// Whether nothing can be granted in the session any more: it has expired, or the client is closing.
     package var hasEnded: Bool { end.value != nil }
 
-    /// Whether nothing is left of it at the ensemble that could be deleted: it has expired or is being closed.
+    /// Whether the ensemble has no znodes of the session left that could be deleted: it has expired or is being closed.
     ///
-    /// A session of a client that is to end lives on until every holder has let go.
+    /// The session of a closing client stays alive until every holder has released what it holds.
     package var isGone: Bool { gone.load(ordering: .acquiring) }
 
-    /// Waits for the session's end.
+    /// Waits for the end of the session.
     ///
-    /// - Throws: `CancellationError` when the task is cancelled.
+    /// - Returns: The reason why the session ended.
+    /// - Throws: `CancellationError` if the task is cancelled.
     package func waitForEnd() async throws -> LossReason {
         try await end.wait()
     }
 
-    /// Sends requests in one flight: in this order, without waiting in between, answered in this order.
+    /// Sends requests in one batch: in this order, without waiting in between, and answered in this order.
     ///
-    /// While the connection is lost they wait for it; when the session ends first they fail with `.sessionExpired`.
-    /// Nothing is repeated.
+    /// While the connection is lost, they wait for the next one. If the session ends first, they fail with
+    /// `.sessionExpired`. No request is repeated.
     ///
-    /// - Returns: One result a request.
-    /// - Throws: `CancellationError` when the task is cancelled. What was on the wire may happen all the same.
+    /// - Returns: One result per request.
+    /// - Throws: `CancellationError` if the task is cancelled. Requests that were sent before may still be executed.
+    /// - Complexity: One request for each element, in 1 round trip.
     package func flight(_ requests: SessionRequest...) async throws -> [SessionResult] {
         try await flight(requests)
     }
@@ -65,8 +67,11 @@ package final class LiveSession: Sendable {
     /// Sends requests as one batch: all of them are answered on one connection, or fail.
     ///
     /// - Parameters:
-    ///   - batch: Makes them part of an earlier batch.
+    ///   - batch: An earlier batch that the requests become a part of; `nil` starts a new batch.
     ///   - whileClosing: Whether a closing client sends them as well.
+    /// - Returns: One result per request.
+    /// - Throws: `CancellationError` if the task is cancelled.
+    /// - Complexity: One request for each element, in 1 round trip.
     package func flight(
         _ requests: [SessionRequest], batch: RequestBatch? = nil, whileClosing: Bool = false
     ) async throws -> [SessionResult] {
@@ -77,28 +82,33 @@ package final class LiveSession: Sendable {
         return results
     }
 
-    /// Sends one request in this session.
+    /// Sends one request in this session, and returns its reply.
     ///
     /// - Throws: ``ZooKeeperError``, or `CancellationError`.
+    /// - Complexity: 1 request in 1 round trip.
     package func send(_ request: SessionRequest) async throws -> SessionReply {
         try await flight(request)[0].get()
     }
 
     /// Sends one request in this session, and calls a closure with its result before anything else is delivered.
     ///
-    /// - Parameter whenAnswered: Not called if the task has been cancelled first.
+    /// - Parameter whenAnswered: Called with the result; not called if the task has been cancelled first.
     /// - Throws: ``ZooKeeperError``, or `CancellationError`.
+    /// - Complexity: 1 request in 1 round trip.
     package func send(
         _ request: SessionRequest, whenAnswered: @escaping @Sendable (SessionResult) -> Void
     ) async throws -> SessionReply {
         try await core.submit([request], epoch: epoch, whenAnswered: whenAnswered)[0].value().get()
     }
 
-    /// Sends a request and calls a closure with the result, on the delivering thread.
+    /// Sends a request, and calls a closure with the result on the delivering thread.
     ///
-    /// What the server tells after the answer, such as the event of a watch that the request has set, is delivered after it.
+    /// The result is delivered before everything that the server sends after the answer, such as the event of a watch
+    /// that the request has set.
     ///
-    /// - Parameter batch: Other requests that are answered on the same connection.
+    /// - Parameters:
+    ///   - batch: Other requests that are answered on the same connection.
+    ///   - completion: Called with the result.
     package func post(
         _ request: SessionRequest, batch: RequestBatch? = nil,
         completion: @escaping @Sendable (SessionResult) -> Void = { _ in }
@@ -106,24 +116,28 @@ package final class LiveSession: Sendable {
         core.post(request, epoch: epoch, batch: batch, completion: completion)
     }
 
-    /// Calls a closure after a short pause, to try again what failed without being sent; not at all if the client stops.
+    /// Calls a closure after a short pause, to retry something that failed without being sent.
     ///
-    /// The closure is called on the thread of the heartbeats: it must not block.
+    /// The closure is called on the thread of the heartbeats, and must not block. If the client stops first, it is not
+    /// called.
     package func retryLater(_ retry: @escaping @Sendable () -> Void) {
         core.retryLater(retry)
     }
 
-    /// Watches over an own znode, for as long as something is granted by it.
+    /// Monitors a znode of this session for as long as a grant depends on it.
     ///
     /// - Parameters:
-    ///   - path: The znode, which was seen to exist in this session.
-    ///   - czxid: The transaction that created it.
-    ///   - batch: The requests whose first answer has shown it. A task may run long after that answer: what the session
-    ///     has proved meanwhile says nothing of the znode. Without a batch, call this on the thread that delivers the answer.
-    ///   - delay: How long to wait before the znode is watched: what is released sooner has saved a request. Until then
-    ///     its deletion by somebody else is not noticed; the validity does not grow beyond what is sure now.
-    /// - Complexity: One request in the background, and a part of the session's heartbeat, a `sync` and a proof, every 3/10 of
-    ///   the timeout.
+    ///   - path: The path of the znode, which was seen to exist in this session.
+    ///   - czxid: The transaction that created the znode.
+    ///   - batch: The batch whose first answer has shown that the znode exists. A task may run long after that answer,
+    ///     and evidence for the session received in between is no evidence for the znode. Without a batch, call this
+    ///     method on the thread that delivers the answer.
+    ///   - delay: The time to wait before the znode is watched; a release within this time saves a request. Until the
+    ///     watch is set, a deletion by another client is not noticed, and the validity is not extended beyond its
+    ///     current end. Default: zero.
+    /// - Returns: The held znode.
+    /// - Complexity: 1 request in the background, and a part of the session's heartbeat: a `sync` and a transaction of
+    ///   checks every 3/10 of the timeout.
     package func hold(
         _ path: String, czxid: ZXID, seenBy batch: RequestBatch? = nil, watchingAfter delay: Duration = .zero
     ) -> HeldNode {
@@ -134,17 +148,18 @@ package final class LiveSession: Sendable {
 
     /// Makes a closing client wait until the returned node is released.
     ///
-    /// Reserve before a transaction that also creates a persistent znode: the client can then undo it before its session is
-    /// closed. Nothing is sent.
+    /// Call this method before a transaction that also creates a persistent znode: the client can then undo it before
+    /// its session is closed. It sends nothing.
     package func reserve(_ path: String) -> HeldNode {
         core.reserve(path, session: self)
     }
 
-    /// Has own znodes deleted, for certain: repeated until done or the session is gone, whatever becomes of the caller.
+    /// Deletes znodes of this session, retrying until they are gone or the session has ended, even if the caller is
+    /// cancelled.
     ///
-    /// Those of one znode of a shared name follow one another.
+    /// Clean-ups of the same znode with a shared name run one after the other.
     ///
-    /// - Returns: Something that happens when it is done.
+    /// - Returns: A signal that fires on completion.
     @discardableResult
     package func cleanUp(_ job: CleanUp) -> OneShot<Void> {
         let done = OneShot<Void>()
@@ -163,17 +178,19 @@ package final class LiveSession: Sendable {
         return done
     }
 
-    /// The deletion of a znode of a shared name that is due in this session: what is created before it is done may go
-    /// with it.
+    /// The unfinished deletion of a znode with a shared name in this session.
+    ///
+    /// A znode that is created before the deletion is complete may be deleted by it.
     package func pendingCleanUp(of path: String) -> OneShot<Void>? {
         owned.withLock { $0[path] }
     }
 
-    /// Has own znodes deleted, and waits for it as long as the connection stands; after that it goes on by itself.
+    /// Deletes znodes of this session, and waits for completion while there is a connection.
     ///
-    /// The wait is not ended by the cancellation of the calling task.
+    /// If the connection is lost, the method returns, and the deletion continues in the background. A cancellation of
+    /// the calling task does not end the wait.
     ///
-    /// - Parameter held: What is released when it is done.
+    /// - Parameter held: A held znode that is released on completion.
     package func cleanUpWhileConnected(_ job: CleanUp, releasing held: HeldNode? = nil) async {
         let done = cleanUp(job)
         held?.release(after: done)
@@ -185,7 +202,7 @@ package final class LiveSession: Sendable {
         }.value
     }
 
-    /// Moves the validity; the caller calls ``validityChanged()`` when it has left its lock.
+    /// Sets the validity; the caller must call ``validityChanged()`` after it has released its lock.
     func extend(to instant: MonotonicInstant, timeout: Duration) {
         guard !hasEnded else { return }
         validNanoseconds.store(instant.nanoseconds, ordering: .releasing)
@@ -203,9 +220,9 @@ package final class LiveSession: Sendable {
         validityChanged()
     }
 
-    /// Something that happens when the validity of the session, or of something held in it, may have changed.
+    /// Returns a signal that fires when the validity of the session, or of something held in it, may have changed.
     ///
-    /// Ask for it first, then look, then wait: nothing is missed that way.
+    /// To miss no change, first get the signal, then check the validity, then wait for the signal.
     package func nextValidityChange() -> OneShot<Void> {
         move.withLock { move in
             let next = move ?? OneShot()
@@ -215,7 +232,7 @@ package final class LiveSession: Sendable {
         }
     }
 
-    /// Wakes who waits for ``nextValidityChange()``.
+    /// Wakes all waiters for ``nextValidityChange()``.
     package func validityChanged() {
         guard isMoveAwaited.load(ordering: .sequentiallyConsistent) else { return }
         let waiting = move.withLock { move in
@@ -227,33 +244,34 @@ package final class LiveSession: Sendable {
     }
 }
 
-/// Which of a znode's two watches is meant.
+/// One of the two kinds of watches of a znode.
 package enum WatchedKind: Sendable { case data, children }
 
 extension WatchedKind {
     var transport: TransportWatchKind { self == .data ? .data : .children }
 }
 
-/// Why something that was held is not held any more.
+/// The reason why a grant was lost.
 public struct LossReason: Sendable, Hashable, CustomStringConvertible {
     enum Kind: Hashable { case znodeDeleted, sessionEnded, deadlinePassed, notWatched, clientStopped }
 
     let kind: Kind
 
-    /// The own znode was deleted, by somebody else.
+    /// The held znode was deleted by another client.
     public static let znodeDeleted = LossReason(kind: .znodeDeleted)
-    /// The session expired, and the znode with it.
+    /// The session expired, and its ephemeral znodes were deleted.
     public static let sessionEnded = LossReason(kind: .sessionEnded)
-    /// The ensemble has not confirmed the session for so long that it may have given the grant away.
+    /// The ensemble has not confirmed the session for so long that it may have granted the same to another client.
     public static let deadlinePassed = LossReason(kind: .deadlinePassed)
-    /// The own znode could not be watched, so that its deletion by somebody else would not have been noticed in time.
+    /// The held znode could not be watched, so its deletion by another client would not have been noticed in time.
     ///
-    /// The session lives. Either the session has too many watches, see
-    /// ``ZooKeeperClientConfiguration/maximumPacketSize``, or the znode's ACL does not let its creator read it.
+    /// The session is still alive. Either it has too many watches, see
+    /// ``ZooKeeperClientConfiguration/maximumPacketSize``, or the ACL of the znode does not allow its creator to read
+    /// it.
     public static let notWatched = LossReason(kind: .notWatched)
     /// The client was stopped while something was held.
     public static let clientStopped = LossReason(kind: .clientStopped)
 
-    /// The reason's name.
+    /// The name of the reason.
     public var description: String { "\(kind)" }
 }

@@ -2,21 +2,22 @@ internal import Dispatch
 internal import Glibc
 internal import Synchronization
 
-/// Turns host names into addresses: the system's resolver, or a test's.
+/// Resolves host names to addresses: the system's resolver, or a test's.
 package protocol NameResolver: Sendable {
-    /// Looks a host up.
+    /// Resolves a host name.
     ///
-    /// Returns at once when the task is cancelled.
+    /// If the task is cancelled, it returns immediately.
+    ///
     /// - Returns: IP literals, version 4 and 6, without brackets; at least one.
-    /// - Throws: What the resolver says is wrong, or `CancellationError`.
+    /// - Throws: The error of the resolver, or `CancellationError`.
     func resolve(_ host: String) async throws -> [String]
 }
 
-/// The system's resolver: `getaddrinfo`, on threads of its own.
+/// The system's resolver: `getaddrinfo`, on separate threads.
 ///
-/// A lookup can block for as long as the name servers take, so it never runs on the cooperative pool. A cancelled
-/// caller leaves its lookup behind, and who asks for the same host meanwhile joins it: dead name servers hold at most
-/// one thread a host. IP literals are not looked up.
+/// A lookup can block for as long as the name servers take, so it never runs on the cooperative pool. If a caller is
+/// cancelled, its lookup continues, and later callers that ask for the same host share it. Name servers that do not
+/// answer therefore block at most one thread per host. IP literals are not looked up.
 package struct SystemNameResolver: NameResolver {
     typealias Answer = Result<[String], NameResolutionError>
 
@@ -34,7 +35,7 @@ package struct SystemNameResolver: NameResolver {
         lookUp = { Self.systemLookUp($0) }
     }
 
-    /// For tests: another blocking lookup.
+    /// Creates a resolver with a different blocking lookup, for tests.
     init(lookUp: @escaping @Sendable (String) -> Answer) {
         lookups = Lookups()
         self.lookUp = lookUp
@@ -56,7 +57,9 @@ package struct SystemNameResolver: NameResolver {
         }
     }
 
-    /// A serial queue of its own gets a thread of its own; a concurrent one would share those of the cooperative pool.
+    /// Starts a lookup on a serial queue, which has its own thread.
+    ///
+    /// A concurrent queue would share the threads of the cooperative pool.
     private func start(_ lookup: OneShot<Answer>, of host: String) {
         DispatchQueue(label: "zookeeper.name-resolver").async { [lookups, lookUp] in
             let answer = lookUp(host)
@@ -102,7 +105,7 @@ extension SystemNameResolver {
     }
 }
 
-/// A host that could not be looked up.
+/// The error of a host name that could not be resolved.
 package struct NameResolutionError: Error, Sendable, Hashable, CustomStringConvertible {
     package var host: String
     package var reason: String
@@ -112,23 +115,26 @@ package struct NameResolutionError: Error, Sendable, Hashable, CustomStringConve
         self.reason = reason
     }
 
-    /// The host and why, in one line.
+    /// The host and the reason, in one line.
     package var description: String { "\"\(host)\" does not resolve: \(reason)" }
 }
 
-/// A struct and not a tuple: optimized code of Swift 6.3.1 crashes when a task group's child returns such a tuple.
+/// The result of one host.
+///
+/// This is a struct instead of a tuple, because optimized code of Swift 6.3.1 crashes when a child task of a task group
+/// returns such a tuple.
 private struct HostAnswer: Sendable {
     var host: String
     var answer: Result<[String], any Error>
 }
 
-/// Looks all servers up at the same time, each host once.
+/// Resolves all servers at the same time, each host once.
 ///
-/// Hosts that fail are left out, so one dead name never hides the servers that can be reached. A cancelled task gets
-/// failures for what was not answered yet.
+/// Hosts that fail are omitted, so a name that does not resolve never hides the servers that can be reached. If the
+/// task is cancelled, the hosts that were not answered yet fail.
 ///
-/// - Returns: Addresses with ports, each once and in an order by the generator, IPv6 in brackets, as ``TransportEndpoint`` wants
-///   them; and a line for each host that failed.
+/// - Returns: The addresses with ports, without duplicates and shuffled by the generator, with IPv6 in brackets, as
+///   ``TransportEndpoint`` expects them; and one line for each host that failed.
 package func resolveServers(
     _ servers: [ServerAddress],
     using resolver: some NameResolver,

@@ -1,19 +1,22 @@
 internal import ZooKeeperTransport
 
-/// Decides how a client comes to a session and keeps it, through lost connections, absent servers and expiry.
+/// Decides how a client obtains a session and keeps it, through lost connections, unreachable servers and expiry.
 ///
-/// Two things drive it. Events of the transport, as they happen: each gives what must be done at once, in ``Effect``s.
-/// And the client's run loop, which asks for its ``nextStep(now:)``, performs it, tells the outcome, and asks again.
+/// It has two inputs. Events of the transport are handled as they happen; each returns ``Effect``s to perform
+/// immediately. The client's run loop asks for the ``nextStep(now:)``, performs it, reports the outcome, and asks
+/// again.
 ///
-/// The C client reconnects by itself among the addresses that it was given. When that takes too long, the connection is
-/// replaced by a new one for the same session: names are resolved again, and pauses between such rounds grow.
+/// The C client reconnects by itself among the addresses that it was given. If that takes too long, the connection is
+/// replaced by a new one for the same session: names are resolved again, and the pauses between such rounds grow.
 struct SessionStateMachine: Sendable {
-    /// What to do at once, in this order.
+    /// The actions to perform immediately, in this order.
     enum Effect: Equatable {
-        /// A new session stands.
+        /// A new session was granted.
         case beginSession(Session)
-        /// The same session stands again, with this timeout; `isReplaced` when on another connection object, where
-        /// the server has forgotten the watches of the one before.
+        /// The same session was resumed, with this timeout.
+        ///
+        /// `isReplaced` is `true` if it was resumed on another connection object, where the server has no watches of
+        /// the previous one.
         case resumeSession(Session, isReplaced: Bool)
         case suspend(Session)
         /// The session has ended at the server.
@@ -23,17 +26,17 @@ struct SessionStateMachine: Sendable {
         case wake
     }
 
-    /// What the run loop does next.
+    /// The next step of the run loop.
     enum Step: Equatable {
         case resolve
-        /// Make a connection and open it.
+        /// Create a connection and open it.
         case open(addresses: [String], session: TransportSession?)
         case close(TransportClose)
-        /// Wait for an event, at most until an instant.
+        /// Wait for an event, at most until the given time.
         case wait(until: MonotonicInstant?)
-        /// Report that there has been no connection for a while.
+        /// Report that there has been no connection for this time.
         case reportOutage(lasting: Duration)
-        /// Fail: there was no first connection within this limit.
+        /// Fail because there was no first connection within this limit.
         case giveUp(after: Duration)
         case finish(ZooKeeperError?)
     }
@@ -43,13 +46,13 @@ struct SessionStateMachine: Sendable {
         /// Opened, and not connected so far.
         case opening(since: MonotonicInstant)
         case connected
-        /// Lost; the C client tries by itself.
+        /// Lost; the C client reconnects by itself.
         case lost(since: MonotonicInstant)
-        /// To be closed as soon as the run loop comes by.
+        /// To be closed in the next step of the run loop.
         case closing(TransportClose)
     }
 
-    /// How long a client is without a connection.
+    /// A time without a connection.
     private struct Outage {
         let since: MonotonicInstant
         var nextReport: MonotonicInstant
@@ -64,7 +67,7 @@ struct SessionStateMachine: Sendable {
     private var epoch = 0
     private var hasConnectionOfSession = false
     private var addresses: [String]?
-    /// Names of the present servers are being resolved.
+    /// Whether the names of the current servers are being resolved.
     private var isResolving = false
     private var backoff: Backoff
     private var pausedUntil: MonotonicInstant?
@@ -72,10 +75,12 @@ struct SessionStateMachine: Sendable {
     private var isStopping = false
     private var keepsSession = false
 
+    /// Creates a state machine.
+    ///
     /// - Parameters:
     ///   - initialConnectionTimeout: The limit for the first connection; `nil` waits without limit.
-    ///   - reportDelay: How long a client may be without a connection before that is reported; `nil` never reports it.
-    ///   - seed: What the pauses between rounds are shortened by.
+    ///   - reportDelay: The time without a connection after which the outage is reported; `nil` never reports it.
+    ///   - seed: The seed for the jitter of the pauses between rounds.
     init(
         requestedTimeout: Duration, initialConnectionTimeout: Duration? = nil, reportDelay: Duration? = nil,
         seed: UInt64
@@ -86,10 +91,10 @@ struct SessionStateMachine: Sendable {
         backoff = Backoff(.reconnect(sessionTimeout: requestedTimeout), seed: seed)
     }
 
-    /// The present session, while it is not known to have ended.
+    /// The current session, until it is known to have ended.
     var current: Session? { session.map(publicSession) }
 
-    /// What another connection needs to take the session over.
+    /// The ID and the password with which another connection can resume the session.
     var credential: (id: Int64, password: [UInt8])? { session.map { ($0.id, $0.password) } }
 
     // MARK: The run loop
@@ -112,7 +117,7 @@ struct SessionStateMachine: Sendable {
             let giveUp = since + requestedTimeout * Self.round
             guard now >= giveUp else { return .wait(until: earlier(giveUp, nextOutageStep)) }
             pause(from: now)
-            // What it says while it is being closed comes too late.
+            // Events that arrive while it is being closed are ignored.
             link = .closing(.keepSession)
             return .close(.keepSession)
         case .connected: return .wait(until: nil)
@@ -120,7 +125,7 @@ struct SessionStateMachine: Sendable {
         }
     }
 
-    /// How often an outage is reported after the first time.
+    /// The interval of further reports of an outage after the first one.
     private static let reportInterval = Duration.seconds(60)
 
     private mutating func outageStep(now: MonotonicInstant) -> Step? {
@@ -135,7 +140,7 @@ struct SessionStateMachine: Sendable {
         return .reportOutage(lasting: now - outage.since)
     }
 
-    /// When a client without a connection has to report that, or to give up.
+    /// The time when a client without a connection has to report the outage, or to give up.
     var nextOutageStep: MonotonicInstant? {
         guard let outage else { return nil }
         let limit = epoch == 0 ? initialConnectionTimeout.map { outage.since + $0 } : nil
@@ -147,11 +152,12 @@ struct SessionStateMachine: Sendable {
         min(instant, other ?? instant)
     }
 
-    /// The part of the timeout that a connection gets to come (back) before it is replaced: a little more than the C
-    /// client gives one address that does not answer.
+    /// The fraction of the timeout after which a connection that is not established (again) is replaced.
+    ///
+    /// It is slightly more than the time that the C client allows for one address that does not answer.
     private static let round = 0.7
 
-    /// The names are resolved; addresses of servers that have been replaced meanwhile are not used.
+    /// Records the resolved addresses; addresses of servers that were replaced in the meantime are ignored.
     mutating func resolved(_ addresses: [String], now: MonotonicInstant) {
         guard isResolving else { return }
         isResolving = false
@@ -162,7 +168,7 @@ struct SessionStateMachine: Sendable {
         }
     }
 
-    /// The connection is about to be opened; says whether it is still wanted.
+    /// Records that the connection is about to be opened; returns whether it is still wanted.
     mutating func willOpen(now: MonotonicInstant) -> Bool {
         guard link == .none, addresses != nil else { return false }
         link = .opening(since: now)
@@ -171,9 +177,9 @@ struct SessionStateMachine: Sendable {
         return true
     }
 
-    /// The connection is closed.
+    /// Records that the connection is closed.
     ///
-    /// - Parameter isKept: Whether the session was certainly not ended at the server by the close.
+    /// - Parameter isKept: Whether the close certainly did not end the session at the server.
     mutating func closed(isKept: Bool) -> [Effect] {
         defer { link = .none }
         guard !isKept, link == .closing(.keepSession), let ended = session else { return [] }
@@ -223,7 +229,7 @@ struct SessionStateMachine: Sendable {
         fail(ZooKeeperError(.authenticationFailed, message: "the server refused a credential"))
     }
 
-    /// There was no first connection in time.
+    /// Records that there was no first connection in time.
     mutating func connectionTimedOut(_ error: ZooKeeperError) -> [Effect] { fail(error) }
 
     mutating func openFailed(_ text: String, now: MonotonicInstant) -> [Effect] {
@@ -233,7 +239,7 @@ struct SessionStateMachine: Sendable {
         return [.wake]
     }
 
-    /// Leave the present connection for other servers, with the same session.
+    /// Leaves the current connection for other servers, with the same session.
     mutating func replaceConnection() -> [Effect] {
         addresses = nil
         isResolving = false
@@ -244,7 +250,9 @@ struct SessionStateMachine: Sendable {
         return lost + [.wake]
     }
 
-    /// - Parameter keepsSession: Whether the server is told nothing, so that the session ends by itself.
+    /// Stops the client.
+    ///
+    /// - Parameter keepsSession: Whether nothing is sent to the server, so that the session expires by itself.
     mutating func stop(keepsSession: Bool = false) -> [Effect] {
         isStopping = true
         self.keepsSession = keepsSession
