@@ -1,32 +1,34 @@
-/// Pauses that double from try to try up to a limit, each shortened by up to half at random.
+/// Pauses that double from attempt to attempt up to a limit, each shortened at random by up to half.
 package struct Backoff: Sendable {
     private let policy: Policy
     private var next: Duration
     private var generator: SeededGenerator
 
-    /// - Parameter seed: Shortens the pauses: the same seed gives the same pauses.
+    /// Creates a backoff.
+    ///
+    /// - Parameter seed: The seed for the jitter: the same seed gives the same pauses.
     package init(_ policy: Policy, seed: UInt64) {
         self.policy = policy
         next = policy.initial
         generator = SeededGenerator(seed: seed)
     }
 
-    /// The next pause.
+    /// Returns the next pause.
     package mutating func pause() -> Duration {
         defer { next = min(next * 2, policy.limit) }
         return next * Double.random(in: 0.5...1, using: &generator)
     }
 
-    /// Begins again from the initial pause.
+    /// Restarts with the initial pause.
     package mutating func reset() {
         next = policy.initial
     }
 }
 
 extension Backoff {
-    /// The first pause and the longest one.
+    /// The initial pause and the longest one.
     ///
-    /// The pauses that a user configures, ``RetryPolicy`` and those of elections, have their figures there.
+    /// Pauses that a user can configure are in their configurations, such as ``RetryPolicy`` and that of elections.
     package struct Policy: Sendable {
         package let initial: Duration
         package let limit: Duration
@@ -36,21 +38,21 @@ extension Backoff {
             self.limit = limit
         }
 
-        /// For writes that others were faster than.
+        /// For writes that failed because another client was faster.
         package static let conflict = Policy(initial: .milliseconds(2), limit: .milliseconds(200))
-        /// For requests that a lost connection failed.
+        /// For requests that failed because of a lost connection.
         package static let quick = Policy(initial: .milliseconds(10), limit: .seconds(1))
-        /// For znodes that others delete or overwrite again and again.
+        /// For znodes that other clients delete or overwrite repeatedly.
         package static let repair = Policy(initial: .milliseconds(20), limit: .seconds(5))
-        /// For what a server refused.
+        /// For requests that a server refused.
         package static let slow = Policy(initial: .milliseconds(50), limit: .seconds(5))
 
-        /// For connections: a pause must not cost the session, because the ensemble may come back at its beginning.
+        /// For connections: a pause must not cost the session, because the ensemble may recover at its start.
         static func reconnect(sessionTimeout: Duration) -> Policy {
             Policy(initial: .milliseconds(100), limit: min(.seconds(10), sessionTimeout / 3))
         }
 
-        /// For asking a leader for its place once more.
+        /// For repeated requests to a leader to hand over its leadership.
         package static func takeover(delay: Duration) -> Policy {
             let first = max(.seconds(5), delay)
             return Policy(initial: first, limit: max(first, .seconds(300)))

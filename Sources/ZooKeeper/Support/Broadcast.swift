@@ -1,30 +1,31 @@
 internal import DequeModule
 internal import Synchronization
 
-/// A value that changes, and everybody who follows it.
+/// A value that changes, with its followers.
 ///
-/// A follower gets the current value first and then each change in order. Sending never blocks and runs nobody's code.
+/// A follower receives the current value first, and then each change in order. Sending never blocks and never runs code
+/// of a follower.
 package final class Broadcast<Value: Sendable>: Sendable {
     private typealias Follower = AsyncStream<Value>.Continuation
 
-    /// A value for those who followed when it was sent, or the end.
+    /// A value for the followers at the time when it was sent, or the end.
     private struct Delivery: Sendable {
         var value: Value?
         var followers: [Follower]
     }
 
     private struct State: Combining {
-        /// What a new follower gets first.
+        /// The values that a new follower receives first.
         var recent: [Value]
         let kept: Int
         var isFinished = false
         var nextFollower = 0
         var followers: [Int: Follower] = [:]
-        /// What is to be delivered, in order: by one thread at a time, which holds no lock meanwhile.
+        /// The pending deliveries, in order; one thread at a time performs them without holding a lock.
         ///
-        /// To yield to a stream takes a lock of the task that follows it. When that task is cancelled its `onTermination` is
-        /// called with this lock held. Whoever yields under a lock that `onTermination` takes as well waits for it, and it
-        /// for him, for ever.
+        /// Yielding to a stream takes a lock of the task that follows it. If that task is cancelled, its
+        /// `onTermination` is called with this lock held. A thread that yields while holding a lock that
+        /// `onTermination` also takes would therefore deadlock with it.
         var deliveries: Deque<Delivery> = []
         var isPerforming = false
 
@@ -35,7 +36,7 @@ package final class Broadcast<Value: Sendable>: Sendable {
             deliver(value)
         }
 
-        /// Puts a value, or the end, behind what is to be delivered.
+        /// Appends a value, or the end, to the pending deliveries.
         mutating func deliver(_ value: Value?) {
             guard !followers.isEmpty else { return }
             deliveries.append(Delivery(value: value, followers: followers.orderedValues))
@@ -48,43 +49,44 @@ package final class Broadcast<Value: Sendable>: Sendable {
         state = Mutex(State(recent: [initial], kept: 1))
     }
 
-    /// Begins without a value; a follower gets the newest ones of before first, not one alone.
+    /// Creates a broadcast without a value; a follower first receives the newest earlier values, up to a count.
     package init(keeping count: Int) {
         state = Mutex(State(recent: [], kept: count))
     }
 
     deinit { finish() }
 
-    /// The latest value; there must have been one.
+    /// The latest value; at least one must have been sent.
     package var current: Value { state.withLock { $0.recent[$0.recent.count - 1] } }
 
     /// Sends a change to all followers.
     ///
-    /// When another thread is sending at the same moment, that one may deliver it.
+    /// If another thread is sending at the same time, that thread may deliver it.
     package func send(_ value: Value) {
         enqueue(value)
         deliver()
     }
 
-    /// Sends the last change there will be, and ends all sequences.
+    /// Sends the last change, if there is one, and ends all sequences.
     package func finish(_ value: Value? = nil) {
         enqueueEnd(value)
         deliver()
     }
 
-    /// Makes a value the current one and puts it behind what is to be delivered; ``deliver()`` delivers it.
+    /// Makes a value the current one and appends it to the pending deliveries; ``deliver()`` delivers it.
     ///
-    /// An owner that decides under a lock of its own enqueues under that lock, so that values are in the order of the
-    /// decisions. It delivers when it has left the lock.
+    /// An owner that decides under its own lock enqueues under that lock, so that values are in the order of the
+    /// decisions. It delivers after it has released the lock.
     ///
-    /// Only this object's own lock is taken, and nobody's code runs. Until the delivery another thread may deliver the value.
+    /// Only the lock of this object is taken, and no code of a follower runs. Before the call of ``deliver()``, another
+    /// thread may deliver the value.
     package func enqueue(_ value: Value) {
         state.withLock { $0.enqueue(value) }
     }
 
-    /// Puts the last change there will be, and the end of all sequences, behind what is to be delivered.
+    /// Appends the last change, if there is one, and the end of all sequences to the pending deliveries.
     ///
-    /// ``enqueue(_:)`` says when to use it.
+    /// It is used in the same way as ``enqueue(_:)``.
     package func enqueueEnd(_ value: Value? = nil) {
         state.withLock { state in
             if let value { state.enqueue(value) }
@@ -94,9 +96,9 @@ package final class Broadcast<Value: Sendable>: Sendable {
         }
     }
 
-    /// Delivers what was enqueued, in order; the caller must not hold a lock.
+    /// Delivers the pending values in order; the caller must not hold a lock.
     ///
-    /// When another thread is delivering at the same moment, that one delivers it.
+    /// If another thread is delivering at the same time, that thread delivers them.
     package func deliver() {
         state.combine {
             $0.deliveries.popFirst()
@@ -107,13 +109,14 @@ package final class Broadcast<Value: Sendable>: Sendable {
         }
     }
 
-    /// A new sequence of the current value and all changes.
+    /// Returns a new sequence of the current value and all changes.
     ///
-    /// - Parameter policy: `.unbounded` loses nothing; `.bufferingNewest(1)` is for values of which only the latest matters.
+    /// - Parameter policy: `.unbounded` drops nothing; `.bufferingNewest(1)` is for values where only the latest
+    ///   matters.
     package func follow(_ policy: AsyncStream<Value>.Continuation.BufferingPolicy = .unbounded) -> AsyncStream<Value> {
         let (stream, continuation) = AsyncStream.makeStream(of: Value.self, bufferingPolicy: policy)
         let follower: Int? = state.withLock { state in
-            // Nobody waits for this stream yet.
+            // No task waits for this stream yet.
             for value in state.recent { continuation.yield(value) }
             guard !state.isFinished else { return nil }
             state.nextFollower += 1

@@ -1,18 +1,19 @@
 package import Synchronization
 
-/// State in which one thread at a time performs what several threads have asked for.
+/// State in which one thread at a time performs the work that several threads have requested.
 ///
-/// The other threads leave their work in the state. So the order of the work is kept although no lock is held while it is
-/// performed.
+/// The other threads leave their work in the state. This keeps the order of the work although no lock is held while it
+/// is performed.
 package protocol Combining {
-    /// Whether a thread is performing; only ``Synchronization/Mutex/combine(next:perform:)`` changes it.
+    /// Whether a thread is performing work; only ``Synchronization/Mutex/combine(next:perform:)`` changes it.
     var isPerforming: Bool { get set }
 }
 
 extension Mutex where Value: Combining {
-    /// Performs all work that waits in the state, unless another thread is performing: that one does it then.
+    /// Performs all work that waits in the state, unless another thread is performing, which then performs it.
     ///
-    /// A call from inside a performance returns at once. Its work follows when the performance is done.
+    /// If it is called while work is performed on the same thread, it returns immediately, and the work is performed
+    /// next.
     ///
     /// - Parameters:
     ///   - next: Takes the next piece of work, under the lock.

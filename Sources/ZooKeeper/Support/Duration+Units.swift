@@ -1,8 +1,9 @@
 extension Duration {
-    /// The duration in whole milliseconds, rounded towards zero; the largest number there is when it does not fit.
+    /// The duration in whole milliseconds, rounded towards zero; the nearest representable number if it does not fit.
     package var milliseconds: Int64 { inUnits(aSecond: 1000) }
 
-    /// The duration in whole nanoseconds, rounded towards zero; the largest number, 292 years, when it does not fit.
+    /// The duration in whole nanoseconds, rounded towards zero; the nearest representable number, about 292 years, if
+    /// it does not fit.
     package var nanoseconds: Int64 { inUnits(aSecond: 1_000_000_000) }
 
     private func inUnits(aSecond: Int64) -> Int64 {
@@ -15,14 +16,14 @@ extension Duration {
 }
 
 extension Int64 {
-    /// The sum, or the nearest number there is.
+    /// Returns the sum, or the nearest representable number.
     func saturatingAdd(_ other: Int64) -> Int64 {
         let (sum, overflow) = addingReportingOverflow(other)
         guard overflow else { return sum }
         return other < 0 ? .min : .max
     }
 
-    /// The difference, or the nearest number there is.
+    /// Returns the difference, or the nearest representable number.
     func saturatingSubtract(_ other: Int64) -> Int64 {
         let (difference, overflow) = subtractingReportingOverflow(other)
         guard overflow else { return difference }

@@ -1,11 +1,12 @@
-/// Text that others have written, made safe for logs, errors and terminals.
+/// Escapes text from other clients, so that it is safe in logs, errors and terminals.
 ///
-/// What a znode holds or is named is up to everybody who may write there. A line break in it could forge a line of a log, and
-/// an escape sequence could make a terminal do anything.
+/// Every client with write permission chooses the data and the names of znodes. A line break in them could forge a line
+/// of a log, and an escape sequence could control a terminal.
 package enum EscapedText {
-    /// The text with everything escaped that a terminal would not just show: `\n`, `\r`, `\t`, or `\u{1b}`.
+    /// Returns the text with all characters escaped that a terminal would not simply display: `\n`, `\r`, `\t`, or
+    /// `\u{1b}`.
     ///
-    /// Escaped text stays as it is.
+    /// Text that is already escaped does not change.
     package static func escaped(_ text: String) -> String {
         guard text.unicodeScalars.contains(where: isUnsafe) else { return text }
         return text.unicodeScalars.reduce(into: "") { result, scalar in
@@ -19,7 +20,7 @@ package enum EscapedText {
         }
     }
 
-    /// Whether a terminal would do something else with a character than show it.
+    /// Returns whether a terminal may do something other than display a character.
     package static func isUnsafe(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.properties.generalCategory {
         case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned: true

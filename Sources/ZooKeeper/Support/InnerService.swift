@@ -1,16 +1,17 @@
 package import ServiceLifecycle
 
-/// Runs a service for as long as an operation takes.
+/// Runs a service for the duration of an operation.
 ///
-/// Only the end of the operation stops the service: it runs in a task of its own, which neither the cancellation of the
-/// calling task nor a graceful shutdown of a surrounding service group reaches. Its end is awaited.
+/// Only the end of the operation stops the service. The service runs in its own task, which neither a cancellation of
+/// the calling task nor a graceful shutdown of a surrounding service group reaches. Its end is awaited.
 ///
 /// - Parameters:
-///   - service: Has not been run before.
-///   - stop: Has the service end in order; by default its task is cancelled.
-///   - reportsEnd: Whether an error of the operation only says that the service has ended first: the service's own error
-///     is thrown then.
+///   - service: A service that has not been run before.
+///   - stop: Stops the service gracefully; by default its task is cancelled.
+///   - reportsEnd: Returns whether an error of the operation only reports that the service has ended first. In this
+///     case, the error of the service is thrown.
 ///   - operation: Uses the service.
+/// - Returns: The result of `operation`.
 /// - Throws: The error of `operation`, or of the service.
 package func withInnerService<Inner: Service, Result>(
     _ service: Inner, stop: ((Inner) -> Void)? = nil,

@@ -1,24 +1,26 @@
 internal import Glibc
 
-/// A point in time on a clock that never goes back and that counts the time a machine or a process was suspended.
+/// A point in time on a clock that never goes back and that includes the time while a machine or a process was
+/// suspended.
 ///
-/// All deadlines inside the package are kept as these: a single word that fits an atomic and compares in one instruction.
+/// All deadlines inside the package have this type: a single word that fits into an atomic and is compared in one
+/// instruction.
 package struct MonotonicInstant: Sendable, Hashable, Comparable {
-    /// Nanoseconds since an origin that stays the same for the life of the process.
+    /// The nanoseconds since an origin that is constant for the lifetime of the process.
     package var nanoseconds: Int64
 
     package init(nanoseconds: Int64) {
         self.nanoseconds = nanoseconds
     }
 
-    /// Before every other instant, and still far enough from the smallest number to reckon with.
+    /// An instant before all others, still far enough from the smallest number to calculate with.
     package static let distantPast = MonotonicInstant(nanoseconds: .min / 4)
 
     package static func < (left: MonotonicInstant, right: MonotonicInstant) -> Bool {
         left.nanoseconds < right.nanoseconds
     }
 
-    /// The instant a duration later; the last or first there is, where the sum is beyond them.
+    /// Returns the instant a duration later, or the last or first instant if the sum overflows.
     package static func + (instant: MonotonicInstant, duration: Duration) -> MonotonicInstant {
         MonotonicInstant(nanoseconds: instant.nanoseconds.saturatingAdd(duration.nanoseconds))
     }
@@ -27,18 +29,19 @@ package struct MonotonicInstant: Sendable, Hashable, Comparable {
         MonotonicInstant(nanoseconds: instant.nanoseconds.saturatingSubtract(duration.nanoseconds))
     }
 
-    /// The time from one instant to another; about 292 years at most, so that ``distantPast`` takes part.
+    /// Returns the time from one instant to another; at most about 292 years, so that ``distantPast`` can be an
+    /// operand.
     package static func - (left: MonotonicInstant, right: MonotonicInstant) -> Duration {
         .nanoseconds(left.nanoseconds.saturatingSubtract(right.nanoseconds))
     }
 }
 
-/// The time that is handed in: the system's, or a test's.
+/// A clock that is passed in: the system's, or a test's.
 package protocol MonotonicClock: Sendable {
     var now: MonotonicInstant { get }
-    /// Waits; throws `CancellationError` when the task is cancelled.
+    /// Waits until a deadline; throws `CancellationError` if the task is cancelled.
     func sleep(until deadline: MonotonicInstant) async throws
-    /// The executor for tasks that must run in time, however busy the cooperative pool is; `nil` if there is none.
+    /// The executor for tasks that must run in time even if the cooperative pool is busy; `nil` if there is none.
     var upkeepExecutor: (any TaskExecutor)? { get }
 }
 
@@ -47,17 +50,17 @@ extension MonotonicClock {
 }
 
 extension MonotonicClock {
-    /// An instant in the form that the public interface uses.
+    /// Converts an instant into the type of the public interface.
     ///
-    /// The same instant always gives the same value, never a later one than meant.
+    /// The same instant always gives the same value, and never a later one than the instant.
     package func continuousInstant(_ instant: MonotonicInstant) -> ContinuousClock.Instant {
         SystemMonotonicClock.origin.instant.advanced(by: instant - SystemMonotonicClock.origin.monotonic)
     }
 }
 
-/// `CLOCK_BOOTTIME`, the clock that `ContinuousClock` reads on Linux.
+/// The system's clock: `CLOCK_BOOTTIME`, which `ContinuousClock` reads on Linux.
 package struct SystemMonotonicClock: MonotonicClock {
-    /// One moment on both clocks; the monotonic reading is the later one.
+    /// The same moment on both clocks; the monotonic reading is the later one.
     static let origin = (instant: ContinuousClock.now, monotonic: SystemMonotonicClock().now)
 
     package init() {}
@@ -70,10 +73,9 @@ package struct SystemMonotonicClock: MonotonicClock {
 
     package var upkeepExecutor: (any TaskExecutor)? { UpkeepThread.shared }
 
-    /// Waits on the process's own timer thread.
+    /// Waits on the timer thread of the process.
     ///
-    /// A sleep that is cancelled leaves nothing behind; one of `ContinuousClock`
-    /// would stay in memory until its deadline.
+    /// A cancelled sleep releases its memory immediately; one of `ContinuousClock` would keep it until its deadline.
     package func sleep(until deadline: MonotonicInstant) async throws {
         try Task.checkCancellation()
         guard now < deadline else { return }

@@ -1,7 +1,7 @@
-/// Runs operations side by side until the first one ends, then cancels the others and waits for them.
+/// Runs operations concurrently until the first one ends, then cancels the others and waits for them.
 ///
-/// - Returns: What the first one returned.
-/// - Throws: What the first one threw; `CancellationError` if there are no operations.
+/// - Returns: The result of the first operation that ended.
+/// - Throws: The error of the first operation that ended; `CancellationError` if there are no operations.
 package func race<Result: Sendable>(among operations: [@Sendable () async throws -> Result]) async throws -> Result {
     try await withThrowingTaskGroup(of: Result.self) { group in
         for operation in operations { group.addTask { try await operation() } }
@@ -11,12 +11,12 @@ package func race<Result: Sendable>(among operations: [@Sendable () async throws
     }
 }
 
-/// Runs operations side by side: see ``race(among:)``.
+/// Runs operations concurrently: see ``race(among:)``.
 package func race<Result: Sendable>(_ operations: (@Sendable () async throws -> Result)...) async throws -> Result {
     try await race(among: operations)
 }
 
-/// Runs two operations that do not throw side by side: see ``race(among:)``.
+/// Runs two operations that do not throw concurrently: see ``race(among:)``.
 package func race<Result: Sendable>(
     _ one: @escaping @Sendable () async -> Result, _ other: @escaping @Sendable () async -> Result
 ) async -> Result {
@@ -29,9 +29,9 @@ package func race<Result: Sendable>(
     }
 }
 
-/// Runs an operation until it ends or an event happens, which cancels it.
+/// Runs an operation until it ends or a signal fires, which cancels it.
 ///
-/// - Returns: `nil` if the event happened first.
+/// - Returns: The result of the operation; `nil` if the signal fired first.
 package func unless<Value: Sendable>(
     _ event: OneShot<Void>, _ operation: @escaping @Sendable () async throws -> Value
 ) async throws -> Value? {
@@ -46,7 +46,7 @@ package func unless<Value: Sendable>(
 extension MonotonicClock {
     /// Runs an operation until it ends or a deadline passes, which cancels it.
     ///
-    /// - Returns: `nil` if the deadline passed first.
+    /// - Returns: The result of the operation; `nil` if the deadline passed first.
     package func run<Value: Sendable>(
         until deadline: MonotonicInstant, _ operation: @escaping @Sendable () async throws -> Value
     ) async throws -> Value? {
@@ -60,9 +60,10 @@ extension MonotonicClock {
 }
 
 extension ZooKeeperClient {
-    /// Runs an operation that needs a connection until it ends, or until an event has happened and there is no connection.
+    /// Runs an operation that needs a connection until it ends, or until an event has happened and there is no
+    /// connection.
     ///
-    /// - Returns: `nil` in the latter case.
+    /// - Returns: The result of the operation; `nil` in the latter case.
     /// - Throws: The error of the operation.
     package func run<Value: Sendable>(
         untilDisconnectedAfter event: @escaping @Sendable () async throws -> Void,
@@ -78,7 +79,7 @@ extension ZooKeeperClient {
     }
 }
 
-/// Runs an operation alongside another one, which is cancelled and awaited when the operation ends.
+/// Runs an operation together with a companion, which is cancelled and awaited when the operation ends.
 package func alongside<Result: Sendable>(
     _ companion: @escaping @Sendable () async -> Void, _ operation: () async throws -> Result
 ) async throws -> Result {

@@ -1,17 +1,18 @@
 internal import Synchronization
 
-/// The random numbers that are handed in, as the clock is: the system's, or the same ones in each run.
+/// The source of randomness that is passed in, like the clock: the system's, or the same numbers in each run.
 ///
-/// What decides by chance draws a seed here once, when it is made, and decides by that alone from then on.
+/// Every component that needs random numbers takes one seed from here when it is created, and uses only that seed from
+/// then on.
 package final class Randomness: RandomNumberGenerator, Sendable {
     private let seeded: Mutex<SeededGenerator?>
 
-    /// The system's.
+    /// Creates a source that uses the system's generator.
     package init() {
         seeded = Mutex(nil)
     }
 
-    /// The same numbers for the same seed, as long as they are drawn in the same order.
+    /// Creates a source with the same numbers for the same seed, if they are drawn in the same order.
     package init(seed: UInt64) {
         seeded = Mutex(SeededGenerator(seed: seed))
     }
@@ -23,7 +24,7 @@ package final class Randomness: RandomNumberGenerator, Sendable {
     }
 }
 
-/// The same numbers for the same seed (SplitMix64); for jitter and shuffling, not for secrets.
+/// A generator of the same numbers for the same seed (SplitMix64); for jitter and shuffling, not for secrets.
 package struct SeededGenerator: RandomNumberGenerator, Sendable {
     private var state: UInt64
 

@@ -1,10 +1,10 @@
 internal import ServiceLifecycle
 internal import Synchronization
 
-/// Something that happens once, and those who wait for it.
+/// A signal that fires once, with its waiters and observers.
 ///
-/// The first value counts. Waiting ends at once when the waiting task is cancelled. Observers run on the thread that
-/// sets the value: they must not block and must not run anybody's code.
+/// The first value counts. If the waiting task is cancelled, its wait ends immediately. Observers run on the thread
+/// that sets the value. They must not block and must not run code of users.
 package final class OneShot<Value: Sendable>: Sendable {
     private struct State {
         var value: Value?
@@ -13,14 +13,14 @@ package final class OneShot<Value: Sendable>: Sendable {
         var observers: [(id: Int, call: @Sendable (Value) -> Void)] = []
     }
 
-    /// A closure that observes, until it is dropped.
+    /// An observing closure, until it is removed.
     package struct Observation: Sendable {
         fileprivate let id: Int
         fileprivate let source: OneShot
 
-        /// Drops the closure, unless it is being called.
+        /// Removes the closure, unless it is being called.
         package func cancel() {
-            // Released outside of the lock: what a closure holds may end with it.
+            // Released outside of the lock, because releasing the closure may release what it captures.
             let dropped = source.state.withLock { state in
                 let index = state.observers.firstIndex { $0.id == id }
                 return index.map { state.observers.remove(at: $0) }
@@ -33,10 +33,10 @@ package final class OneShot<Value: Sendable>: Sendable {
 
     package init() {}
 
-    /// The value, when it has happened.
+    /// The value; `nil` before the signal has fired.
     package var value: Value? { state.withLock { $0.value } }
 
-    /// Makes it happen; says whether this was the first time.
+    /// Fires the signal; returns whether this was the first time.
     @discardableResult
     package func set(_ value: Value) -> Bool {
         let first = state.withLock { state -> ([CheckedContinuation<Value?, Never>], [@Sendable (Value) -> Void])? in
@@ -51,10 +51,10 @@ package final class OneShot<Value: Sendable>: Sendable {
         return true
     }
 
-    /// Calls a closure when it happens, or at once when it has.
+    /// Calls a closure when the signal fires, or immediately if it has fired.
     ///
-    /// The closure is kept until then, or until it is dropped: whoever observes something that lives longer than itself
-    /// drops it.
+    /// The closure is kept until then, or until it is removed. An observer of a signal that outlives it must remove its
+    /// closure.
     @discardableResult
     package func observe(_ observer: @escaping @Sendable (Value) -> Void) -> Observation {
         let (id, value) = state.withLock { state -> (Int, Value?) in
@@ -66,9 +66,9 @@ package final class OneShot<Value: Sendable>: Sendable {
         return Observation(id: id, source: self)
     }
 
-    /// Drops all closures that observe; tasks that wait go on waiting.
+    /// Removes all observing closures; waiting tasks continue to wait.
     package func dropObservers() {
-        // Released outside of the lock: what a closure holds may end with it.
+        // Released outside of the lock, because releasing the closure may release what it captures.
         let dropped = state.withLock { state in
             defer { state.observers = [] }
             return state.observers
@@ -78,7 +78,8 @@ package final class OneShot<Value: Sendable>: Sendable {
 
     /// Waits for the value.
     ///
-    /// - Throws: `CancellationError` when the task is cancelled first.
+    /// - Returns: The value.
+    /// - Throws: `CancellationError` if the task is cancelled first.
     package func wait() async throws -> Value {
         let id = nextID()
         let value = await withTaskCancellationHandler {
@@ -92,7 +93,8 @@ package final class OneShot<Value: Sendable>: Sendable {
 
     /// Waits for the value, unless a graceful shutdown of the surrounding service group comes first.
     ///
-    /// - Throws: `CancellationError` when the task is cancelled or the shutdown is triggered first.
+    /// - Returns: The value.
+    /// - Throws: `CancellationError` if the task is cancelled or the shutdown is triggered first.
     package func waitUntilShutdown() async throws -> Value {
         let id = nextID()
         let value = await withTaskCancellationOrGracefulShutdownHandler {
@@ -129,9 +131,9 @@ package final class OneShot<Value: Sendable>: Sendable {
     }
 }
 
-/// Wakes one loop whenever there may be something to do for it; several signals before it looks count as one.
+/// Wakes one loop when there may be work for it; several signals before the loop checks count as one.
 ///
-/// A signal that comes while nobody waits is kept for the next wait.
+/// A signal while no task waits is kept for the next wait.
 package final class WakeUp: Sendable {
     private struct State {
         var isSignalled = false
@@ -154,8 +156,8 @@ package final class WakeUp: Sendable {
 
     /// Waits for a signal, at most until a deadline.
     ///
-    /// Returns early and without a signal when the task is cancelled. One loop may wait at a time: a second one wakes
-    /// the first.
+    /// If the task is cancelled, it returns early and without a signal. Only one loop may wait at a time: a second one
+    /// wakes the first.
     package func wait(until deadline: MonotonicInstant?, clock: some MonotonicClock) async {
         guard let deadline else {
             await next()
@@ -164,7 +166,9 @@ package final class WakeUp: Sendable {
         await race({ await self.next() }, { _ = try? await clock.sleep(until: deadline) })
     }
 
-    /// A wait that is cancelled, as each one is that its deadline ends, must leave the next one unharmed.
+    /// Waits for a signal.
+    ///
+    /// A wait that is cancelled, which includes each wait that ends at its deadline, must not affect the next one.
     private func next() async {
         let id = state.withLock { state in
             state.nextID += 1

@@ -6,20 +6,20 @@ internal import ZooKeeperBridge
 
 /// The thread that runs the upkeep of all clients of the process, and the timers of the system's clock.
 ///
-/// Heartbeats, deadlines and reconnects must not wait for a thread of the cooperative pool: bodies that compute without
-/// suspending can keep all of those busy for longer than a session lasts. What runs here must not block.
+/// Heartbeats, deadlines and reconnects must not wait for a thread of the cooperative pool: operations that compute
+/// without suspending can keep all of those busy for longer than a session timeout. Code on this thread must not block.
 ///
-/// The thread starts with its first job or timer and lives as long as the process. It sleeps on a timer of
-/// `CLOCK_BOOTTIME`, which also counts the time in which the machine is suspended.
+/// The thread starts with its first job or timer and exists until the process exits. It sleeps on a timer of
+/// `CLOCK_BOOTTIME`, which includes the time while the machine is suspended.
 package final class UpkeepThread: TaskExecutor {
     package static let shared = UpkeepThread()
 
-    /// A call at an instant, until it is cancelled.
+    /// A call scheduled for an instant, until it is cancelled.
     package struct Timer: Sendable {
         fileprivate let entry: Entry
         fileprivate let thread: UpkeepThread
 
-        /// Drops the call, and what its closure holds; a call that has begun goes on.
+        /// Cancels the call and releases its closure; a call in progress continues.
         package func cancel() {
             thread.cancel(entry)
         }
@@ -37,7 +37,7 @@ package final class UpkeepThread: TaskExecutor {
             self.call = Mutex(call)
         }
 
-        /// Gives the call away; `nil` once it was given or dropped.
+        /// Takes the call; `nil` if it was taken or cancelled before.
         func take() -> (@Sendable () -> Void)? {
             call.withLock { call in
                 defer { call = nil }
@@ -55,7 +55,7 @@ package final class UpkeepThread: TaskExecutor {
         var jobs: Deque<UnownedJob> = []
         var timers = Heap<Entry>()
         var lastNumber = 0
-        /// Entries of the heap that were cancelled.
+        /// The number of cancelled entries in the heap.
         var cancelled = 0
         var isStarted = false
         var timer = BootTimer()
@@ -73,7 +73,7 @@ package final class UpkeepThread: TaskExecutor {
         }
     }
 
-    /// Calls a closure at an instant, on this thread: it must not block.
+    /// Calls a closure at an instant, on this thread; the closure must not block.
     package func schedule(at instant: MonotonicInstant, _ call: @escaping @Sendable () -> Void) -> Timer {
         state.withLock { state in
             state.lastNumber += 1
@@ -88,14 +88,14 @@ package final class UpkeepThread: TaskExecutor {
         guard entry.take() != nil else { return }
         state.withLock { state in
             state.cancelled += 1
-            // What was cancelled is removed when it is half of the heap, so that a cancellation costs little.
+            // Cancelled entries are removed when they are half of the heap, so that a cancellation is cheap.
             guard state.cancelled > 64, state.cancelled > state.timers.count / 2 else { return }
             state.timers = Heap(state.timers.unordered.filter(\.isPending))
             state.cancelled = 0
         }
     }
 
-    /// How many calls are kept, those that were cancelled and not removed among them; for tests.
+    /// The number of scheduled calls, including cancelled ones that are not removed yet; for tests.
     package var timerCount: Int { state.withLock { $0.timers.count } }
 
     // MARK: The thread
@@ -120,7 +120,7 @@ package final class UpkeepThread: TaskExecutor {
         }
     }
 
-    /// Takes what is due; sets the timer to the next deadline when nothing is.
+    /// Takes the work that is due; if there is none, sets the timer to the next deadline.
     private func take(_ state: inout State, now: MonotonicInstant) -> (Deque<UnownedJob>, [Entry]) {
         var due: [Entry] = []
         while let next = state.timers.min, next.instant <= now || !next.isPending {
@@ -128,7 +128,7 @@ package final class UpkeepThread: TaskExecutor {
             if next.isPending { due.append(next) } else { state.cancelled = max(0, state.cancelled - 1) }
         }
         defer { state.jobs = [] }
-        // Under the lock, so that a wake-up is never replaced by a later deadline.
+        // Under the lock, so that a later deadline never replaces a wake-up.
         if state.jobs.isEmpty, due.isEmpty { state.timer.set(state.timers.min?.instant.nanoseconds) }
         return (state.jobs, due)
     }
