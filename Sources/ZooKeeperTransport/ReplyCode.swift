@@ -1,6 +1,6 @@
-/// The outcome of a request, as a server gives it, or the transport if no server answered.
+/// The outcome of a request, reported by a server, or by the transport if no server answered.
 ///
-/// The numbers are ZooKeeper's.
+/// The numbers are those of ZooKeeper.
 package struct ReplyCode: RawRepresentable, Sendable, Hashable, CustomStringConvertible {
     package let rawValue: Int32
 
@@ -8,7 +8,7 @@ package struct ReplyCode: RawRepresentable, Sendable, Hashable, CustomStringConv
 
     package static let ok: ReplyCode = 0
 
-    // Of the transport: nobody knows whether the request was executed.
+    // Of the transport: it is unknown whether the request was executed.
     package static let runtimeInconsistency: ReplyCode = -2
     package static let connectionLoss: ReplyCode = -4
     package static let marshallingError: ReplyCode = -5
@@ -23,7 +23,7 @@ package struct ReplyCode: RawRepresentable, Sendable, Hashable, CustomStringConv
     // Of servers.
     package static let newConfigurationWithoutQuorum: ReplyCode = -13
     package static let reconfigurationInProgress: ReplyCode = -14
-    /// Servers answer with codes below this one; the codes above are the library's.
+    /// Codes of servers are below this one; codes above it are those of the library.
     package static let apiError: ReplyCode = -100
     package static let noNode: ReplyCode = -101
     package static let noAuth: ReplyCode = -102
@@ -44,7 +44,7 @@ package struct ReplyCode: RawRepresentable, Sendable, Hashable, CustomStringConv
     package static let quotaExceeded: ReplyCode = -125
     package static let throttled: ReplyCode = -127
 
-    /// Whether a server that serves the session has answered.
+    /// Whether the code is an answer from a server that serves the session.
     package var isAnswer: Bool {
         switch self {
         case .sessionExpired, .invalidCallback, .authenticationFailed, .closing, .sessionMoved: false

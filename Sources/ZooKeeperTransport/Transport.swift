@@ -1,57 +1,64 @@
-/// The seam between the client and whatever carries its requests: the C library here, an ensemble in memory in tests.
+/// The interface between the client and what carries its requests: the C library, or an ensemble in memory in tests.
 ///
-/// A connection delivers everything it has to say, completions and events alike, one at a time and in the order in which
-/// the server sent them. The closures are called on the transport's own thread: they must not block and must not run
-/// anybody's code; they note the fact, resume who waits, and return.
+/// A connection delivers completions and events one at a time, in the server's order. The closures are called on the
+/// transport's own thread. They must not block and must not run code of users: they record the fact, resume waiting
+/// tasks, and return.
 package protocol Transport: Sendable {
-    /// Makes a connection that has not been opened. Nothing is sent and nothing is received before ``TransportConnection/open()``.
+    /// Creates a connection that is not open.
+    ///
+    /// Nothing is sent or received before ``TransportConnection/open()`` is called.
     func makeConnection(
         to endpoint: TransportEndpoint,
         receive: @escaping @Sendable (TransportEvent) -> Void
     ) -> any TransportConnection
 }
 
-/// One session's way to the ensemble.
+/// The connection of one session to the ensemble.
 ///
 /// It reconnects by itself among the servers it was given, for as long as it is open.
 package protocol TransportConnection: AnyObject, Sendable {
-    /// Begins to connect. Returns at once; the outcome arrives as an event.
+    /// Starts to connect.
+    ///
+    /// It returns immediately; the outcome is delivered as an event.
     func open()
 
     /// Sends a request, or refuses it.
     ///
-    /// The completion is called exactly once, at the latest before ``close(_:)`` returns. A request that is refused
-    /// before anything was sent completes on the calling thread, before this call returns. Requests that are submitted
-    /// one after the other from one thread are sent, executed and answered in that order.
-    /// The completion of ``TransportRequest/addAuth(scheme:credential:)`` alone is not ordered with the others.
+    /// The completion is called exactly once, at the latest before ``close(_:)`` returns. If a request is refused
+    /// before anything was sent, its completion is called on the calling thread, before this call returns. Requests
+    /// that are submitted one after the other from one thread are sent, executed and answered in that order. Only the
+    /// completion of ``TransportRequest/addAuth(_:)`` is not ordered with the others.
     func submit(_ request: TransportRequest, completion: @escaping @Sendable (TransportReply) -> Void)
 
-    /// Ends the connection. When it returns, every request has completed and no event will come any more.
+    /// Closes the connection.
     ///
-    /// - Returns: `true` if the session was certainly not ended at the server by this call.
+    /// When it returns, every request has completed and no more events will be delivered.
+    ///
+    /// - Returns: `true` if this call certainly did not end the session at the server.
     @discardableResult
     func close(_ end: TransportClose) async -> Bool
 }
 
-/// What becomes of the session when its connection is closed.
+/// The fate of the session when its connection is closed.
 package enum TransportClose: Sendable {
-    /// The session is closed on the server, if it can be reached: its ephemeral nodes are gone when the close returns.
+    /// The session is closed on the server, if it can be reached: its ephemeral znodes are deleted when the close
+    /// returns.
     case endSession
-    /// The server is told nothing: the session lives on until its timeout, for another connection to resume.
+    /// Nothing is sent to the server: the session stays alive until its timeout, and another connection can resume it.
     case keepSession
 }
 
-/// Where to connect, and as whom.
+/// The servers to connect to, with the session and the credentials.
 package struct TransportEndpoint: Sendable {
     /// Addresses with ports, IP literals only: `127.0.0.1:2181`, `[::1]:2181`.
     ///
     /// They are tried in this order.
     package var servers: [String]
-    /// The session timeout to ask for, in milliseconds.
+    /// The session timeout to request, in milliseconds.
     package var sessionTimeout: Int32
-    /// The session to resume; `nil` begins a new one.
+    /// The session to resume; `nil` starts a new one.
     package var session: TransportSession?
-    /// Credentials to present on every connect.
+    /// The credentials to present on every connection.
     package var credentials: [TransportCredential]
 
     package init(
@@ -67,7 +74,7 @@ package struct TransportEndpoint: Sendable {
     }
 }
 
-/// A session as the server granted it.
+/// A session as granted by the server.
 package struct TransportSession: Sendable, Equatable {
     package var id: Int64
     package var password: [UInt8]
@@ -92,17 +99,17 @@ package struct TransportCredential: Sendable, Equatable {
 }
 
 package enum TransportEvent: Sendable {
-    /// The session stands, new or resumed. May come again without a loss in between.
+    /// The session was granted or resumed; may be delivered again without a loss in between.
     case connected(TransportSession)
-    /// The connection was lost. Comes before the completions that fail because of it.
+    /// The connection was lost; delivered before the completions that fail because of it.
     case disconnected
-    /// The server no longer knows the session. Nothing but completions comes after this.
+    /// The session does not exist on the server any more; only completions follow.
     case expired
-    /// A credential was refused. Nothing but completions comes after this.
+    /// A credential was refused; only completions follow.
     case authenticationFailed
-    /// The transport could not be set up, or what answered is not a ZooKeeper server; the text says why.
+    /// The transport could not be set up, or the peer is not a ZooKeeper server; the text is the reason.
     ///
-    /// Nothing but completions comes after this.
+    /// Only completions follow.
     case openFailed(String)
     case watch(TransportWatchEvent)
 }
@@ -118,7 +125,7 @@ package struct TransportWatchEvent: Sendable, Equatable {
     }
 }
 
-/// The answer to a request: its code, and what came with it.
+/// The answer to a request: its code and its content.
 package struct TransportReply: Sendable {
     package var code: ReplyCode
     package var body: TransportBody
@@ -136,16 +143,18 @@ package enum TransportBody: Sendable {
     case data([UInt8]?, TransportStat)
     case children([String], TransportStat)
     case acl([TransportACL], TransportStat)
-    /// One result an operation, also when the transaction failed: then the failing one has its code, those before it `.ok`
-    /// and those after it `.runtimeInconsistency`, and none was executed.
+    /// One result per operation, also if the transaction failed.
+    ///
+    /// In a failed transaction, the failed operation has its code, the operations before it have `.ok`, and those after
+    /// it have `.runtimeInconsistency`; none was executed.
     case multi([TransportOperationResult])
 }
 
 package struct TransportOperationResult: Sendable, Equatable {
     package var code: ReplyCode
-    /// The created node's path.
+    /// The path of the created znode.
     package var path: String?
-    /// The stat after `setData`.
+    /// The stat of the znode after `setData`.
     package var stat: TransportStat?
 
     package init(code: ReplyCode, path: String? = nil, stat: TransportStat? = nil) {
@@ -159,7 +168,7 @@ package struct TransportStat: Sendable, Equatable {
     package var czxid: Int64
     package var mzxid: Int64
     package var pzxid: Int64
-    /// Wall clock of the server, in milliseconds since 1970.
+    /// The wall clock of the server, in milliseconds since 1970.
     package var ctime: Int64
     package var mtime: Int64
     package var version: Int32

@@ -1,4 +1,4 @@
-/// A request as a connection sends it; ``encodedSize`` is what it takes on the wire.
+/// A request as a connection sends it; ``encodedSize`` is its size on the wire.
 package enum TransportRequest: Sendable {
     case create(path: String, data: [UInt8]?, mode: TransportCreateMode, acl: [TransportACL])
     case delete(path: String, version: Int32)
@@ -10,13 +10,13 @@ package enum TransportRequest: Sendable {
     case setACL(path: String, acl: [TransportACL], version: Int32)
     case sync(path: String)
     case multi([TransportOperation])
-    /// Takes all watches of a kind on a path away, here and on the server.
+    /// Removes all watches of a kind on a path, in the client and on the server.
     case removeWatches(path: String, kind: TransportWatchKind)
     case addAuth(TransportCredential)
 
-    /// What the request takes on the wire, as the C client encodes it.
+    /// The size of the request on the wire in bytes, as the C client encodes it.
     ///
-    /// A server compares its `jute.maxbuffer` with the packet without the 4 bytes of the packet's own length.
+    /// A server compares its `jute.maxbuffer` with the size of the packet without the 4 bytes of its length field.
     package var encodedSize: Int {
         let header = 2 * Jute.int
         return switch self {
@@ -29,7 +29,7 @@ package enum TransportRequest: Sendable {
         case .getACL(let path), .sync(let path): header + Jute.string(path)
         case .setACL(let path, let acl, _): header + Jute.string(path) + Jute.vector(acl) + Jute.int
         case .multi(let operations):
-            // The end is marked by one more header.
+            // One more header marks the end.
             operations.reduce(header + Jute.operationHeader) { $0 + $1.encodedSize }
         case .removeWatches(let path, _): header + Jute.string(path) + Jute.int
         case .addAuth(let credential):
@@ -39,13 +39,14 @@ package enum TransportRequest: Sendable {
 }
 
 package enum TransportOperation: Sendable {
-    /// Persistent and ephemeral nodes, sequential or not; the C client reads the others' answers wrongly.
+    /// Creates persistent or ephemeral znodes, sequential or not; the C client parses the answers to other modes
+    /// incorrectly.
     case create(path: String, data: [UInt8]?, mode: TransportCreateMode, acl: [TransportACL])
     case delete(path: String, version: Int32)
     case setData(path: String, data: [UInt8]?, version: Int32)
     case check(path: String, version: Int32)
 
-    /// What the operation takes in its transaction's packet.
+    /// The size of the operation in the packet of its transaction, in bytes.
     package var encodedSize: Int {
         let body =
             switch self {
@@ -59,7 +60,7 @@ package enum TransportOperation: Sendable {
 
 package enum TransportCreateMode: Sendable, Equatable {
     case persistent, ephemeral, persistentSequential, ephemeralSequential, container
-    /// Time to live in milliseconds.
+    /// The time to live is in milliseconds.
     case persistentWithTTL(Int64), persistentSequentialWithTTL(Int64)
 
     package var timeToLive: Int64? {
@@ -70,7 +71,7 @@ package enum TransportCreateMode: Sendable, Equatable {
     }
 }
 
-/// The server keeps two tables of watches: data (set by reads and by `exists`, on missing nodes as well) and children.
+/// The two tables of watches on a server: data, set by reads and by `exists` also on missing znodes, and children.
 package enum TransportWatchKind: Sendable, Hashable { case data, children }
 
 package struct TransportACL: Sendable, Equatable {
@@ -90,7 +91,7 @@ private enum Jute {
     static let boolean = 1
     static let int = 4
     static let long = 8
-    /// The header of a transaction's operation: its type, whether it is the end, and an error code.
+    /// The header of an operation in a transaction: its type, whether it is the end, and an error code.
     static let operationHeader = int + boolean + int
 
     static func string(_ text: String) -> Int { int + text.utf8.count }
