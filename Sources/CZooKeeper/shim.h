@@ -1,9 +1,10 @@
-// The C client as Swift imports it. Everything here is called by ZooKeeperBridge alone.
+// The C client as imported by Swift. Only ZooKeeperBridge calls these functions.
 
 #ifndef CZOOKEEPER_SHIM_H
 #define CZOOKEEPER_SHIM_H
 
-// Selects the multi-threaded client. It must stand here: Swift's importer does not see the package's C settings.
+// Selects the multi-threaded client. It must be defined here, because Swift's importer does not see the package's C
+// settings.
 #define THREADED
 #include <zookeeper/zookeeper.h>
 
@@ -20,10 +21,10 @@
 #include <time.h>
 #include <unistd.h>
 
-// A timer on a clock that counts suspended time, for a thread to sleep on; negative if there is no descriptor for it.
+// Creates a timer that a thread sleeps on; its clock includes suspended time. Negative if there is no free descriptor.
 static inline int zkb_timer_create(void) { return timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC); }
 
-// Lets the timer expire at an instant of the clock, in nanoseconds; 0 switches it off.
+// Sets the expiry of the timer to an instant of the clock, in nanoseconds; 0 disables it.
 static inline void zkb_timer_set(int timer, int64_t nanoseconds) {
     struct itimerspec time = {{0, 0}, {nanoseconds / 1000000000, nanoseconds % 1000000000}};
     timerfd_settime(timer, TFD_TIMER_ABSTIME, &time, NULL);
@@ -36,11 +37,11 @@ static inline void zkb_timer_wait(int timer) {
     (void)size;
 }
 
-// Names the calling thread, and leaves the process's signals to others.
+// Names the calling thread, and blocks the process's signals in it, so that other threads handle them.
 static inline void zkb_begin_thread(const char *name) {
     sigset_t blocked;
     sigfillset(&blocked);
-    // Faults stay open, so that a crash is reported like any other.
+    // Faults are not blocked, so that a crash is reported like any other.
     const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT, SIGSYS};
     for (unsigned i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) sigdelset(&blocked, faults[i]);
     pthread_sigmask(SIG_SETMASK, &blocked, NULL);
@@ -48,15 +49,15 @@ static inline void zkb_begin_thread(const char *name) {
 }
 #endif
 
-// 1 for an IPv4 or IPv6 address in digits.
+// Returns 1 for an IPv4 or IPv6 address in digits.
 static inline int zkb_is_ip_literal(const char *text) {
     unsigned char address[sizeof(struct in6_addr)];
     return inet_pton(AF_INET, text, address) == 1 || inet_pton(AF_INET6, text, address) == 1;
 }
 
-// Makes a handle and starts its two threads. They inherit the mask that is set here: the process's signals are handled
-// elsewhere, only faults stay open, so that a crash on these threads is reported like any other.
-// The password has 16 bytes, or is NULL for a new session. On failure the result is NULL and *error is set.
+// Creates a handle and starts its two threads. They inherit the signal mask that is set here: other threads handle the
+// process's signals. Only faults are not blocked, so that a crash on these threads is reported like any other. The
+// password has 16 bytes, or is NULL for a new session. On failure, the result is NULL and *error is set.
 static inline zhandle_t *zkb_open(const char *servers, watcher_fn watcher, int timeout, int64_t session,
                                   const char *password, void *context, log_callback_fn log, int *error) {
     clientid_t identity;
@@ -73,7 +74,7 @@ static inline zhandle_t *zkb_open(const char *servers, watcher_fn watcher, int t
     zhandle_t *handle = zookeeper_init2(servers, watcher, timeout, password == NULL ? NULL : &identity, context,
                                         ZOO_NO_LOG_CLIENTENV, log);
     *error = errno;
-    // By default the library resolves the server list on every turn of its loop.
+    // By default, the library resolves the server list in every iteration of its loop.
     if (handle != NULL) zoo_set_servers_resolution_delay(handle, -1);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return handle;
@@ -85,9 +86,10 @@ static inline zhandle_t **zkb_kept(void) {
     return &kept;
 }
 
-// Cuts the connection when zookeeper_close is about to send the request that ends the session. It says so with a log
-// line, on the closing thread, after both of the handle's threads have been joined: nobody else uses the socket then.
-// The request is then written to a connection that was shut down, fails, and zookeeper_close goes on to free the handle.
+// Shuts the connection down when zookeeper_close is about to send the request that ends the session. The library
+// announces this with a log line, on the closing thread, after both of the handle's threads have been joined, so that
+// no other thread uses the socket. The request is then written to a connection that was shut down, and fails;
+// zookeeper_close continues and frees the handle.
 static inline void zkb_cut_before_farewell(const char *line) {
     zhandle_t *handle = *zkb_kept();
     if (handle == NULL || line == NULL || strstr(line, "@zookeeper_close@") == NULL) return;
@@ -97,9 +99,9 @@ static inline void zkb_cut_before_farewell(const char *line) {
     if (zookeeper_interest(handle, &socket, &interest, &wait) == ZOK && socket != -1) shutdown(socket, SHUT_RDWR);
 }
 
-// Closes a handle whose session another handle will resume. The library's log level must be INFO or higher meanwhile.
-// Returns 1 if the log line was written, as on every path through zookeeper_close. Returns 0 if it was not: then the connection
-// was not cut, and the server may have ended the session.
+// Closes a handle whose session another handle will resume. During the call, the library's log level must be INFO or
+// higher. Returns 1 if the log line was written, as on every path through zookeeper_close. Returns 0 if it was not:
+// then the connection was not shut down, and the server may have ended the session.
 static inline int zkb_close_keeping_session(zhandle_t *handle) {
     zoo_set_log_callback(handle, zkb_cut_before_farewell);
     *zkb_kept() = handle;
@@ -109,13 +111,13 @@ static inline int zkb_close_keeping_session(zhandle_t *handle) {
     return told;
 }
 
-// The library declares a pointer to the completion where it wants the completion itself.
+// The library declares a pointer to the completion where it expects the completion itself.
 static inline int zkb_remove_watches(zhandle_t *handle, const char *path, ZooWatcherType kind,
                                      void_completion_t completion, const void *data) {
     return zoo_aremove_all_watches(handle, path, kind, 0, (void_completion_t *)(uintptr_t)completion, data);
 }
 
-// The library's level, one for the whole process. Its own header for it cannot be included from here.
+// The library's log level, one for the whole process. The header that declares it cannot be included here.
 extern ZooLogLevel logLevel;
 static inline int zkb_log_level(void) { return logLevel; }
 

@@ -1,8 +1,8 @@
 import CZooKeeper
 import ZooKeeperTransport
 
-// The library's callbacks. They come on the connection's completion thread. Everything they are given dies when they
-// return, so they copy it.
+// The callbacks of the library. They are called on the completion thread of the connection. Their arguments are freed
+// when they return, so they copy them.
 
 func voidAnswered(code: Int32, data: UnsafeRawPointer?) {
     unsafe PendingRequest.from(data)?.finish(TransportReply(code: ReplyCode(rawValue: code)))

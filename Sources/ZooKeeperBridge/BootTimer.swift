@@ -1,14 +1,14 @@
 internal import CZooKeeper
 
-/// A timer on the clock that counts the time in which the machine is suspended, for one thread to sleep on.
+/// A timer that one thread sleeps on; its clock includes the time while the machine is suspended.
 ///
-/// A process that has no file descriptor left gets the timer later; until then the thread looks every 10 ms.
+/// If the process has no free file descriptor, the timer is created later; until then the thread polls every 10 ms.
 package struct BootTimer: Sendable {
     private var descriptor: Int32 = -1
 
     package init() {}
 
-    /// Lets the timer expire at an instant of `CLOCK_BOOTTIME`, in nanoseconds; `nil` switches it off.
+    /// Sets the expiry of the timer to an instant of `CLOCK_BOOTTIME`, in nanoseconds; `nil` disables it.
     package mutating func set(_ nanoseconds: Int64?) {
         if descriptor < 0 { descriptor = zkb_timer_create() }
         zkb_timer_set(descriptor, nanoseconds.map { max(1, $0) } ?? 0)
@@ -24,7 +24,7 @@ package struct BootTimer: Sendable {
     }
 }
 
-/// Gives the calling thread a name, and leaves the signals of the process to other threads.
+/// Names the calling thread, and blocks the process's signals in it, so that other threads handle them.
 package func beginThread(named name: String) {
     unsafe zkb_begin_thread(name)
 }

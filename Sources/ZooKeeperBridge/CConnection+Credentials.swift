@@ -4,15 +4,15 @@ import Synchronization
 import ZooKeeperTransport
 
 extension CConnection {
-    /// The credentials on their way to the server.
+    /// The credentials that the server has not accepted yet.
     struct Credentials {
-        /// Not yet accepted by the library, which takes none between two attempts to connect.
+        /// The credentials that the library has not accepted yet; it accepts none between two attempts to connect.
         var awaiting: [(credential: TransportCredential, request: PendingRequest)] = []
-        /// Accepted by the library and not answered by the server.
+        /// The number of credentials that the library has accepted and the server has not answered.
         var unanswered = 0
     }
 
-    /// Notes the credentials that every connect presents, before there is a handle to give them to.
+    /// Records the credentials for every connection, before there is a handle to pass them to.
     func awaitCredentials(_ list: [TransportCredential]) {
         for credential in list {
             let request = state.withLock { state in
@@ -24,9 +24,9 @@ extension CConnection {
         }
     }
 
-    /// Begins to add a credential.
+    /// Adds a credential.
     ///
-    /// It waits for the next connection if the library takes none now.
+    /// If the library does not accept it now, it waits for the next connection.
     func add(_ credential: TransportCredential, request: PendingRequest, to handle: Handle) {
         credentials.withLock { $0.awaiting.append((credential, request)) }
         addAwaitingCredentials(to: handle)
@@ -41,7 +41,7 @@ extension CConnection {
                 credentials.awaiting.removeFirst()
                 switch code {
                 case .invalidState, .badArguments: refused.append((request, code))
-                // With any other code the library has kept the credential, and will answer.
+                // With any other code, the library has kept the credential and will answer.
                 default: credentials.unanswered += 1
                 }
             }
@@ -66,7 +66,9 @@ extension CConnection {
     }
 }
 
-/// Comes on the library's I/O thread or on the closing one, at times with the handle's lock held: it only hands over.
+/// Handles the answer to a credential by dispatching it to the connection's queue.
+///
+/// It is called on the library's I/O thread or on the closing thread, sometimes with the lock of the handle held.
 private func credentialAnswered(code: Int32, data: UnsafeRawPointer?) {
     guard let request = unsafe PendingRequest.from(data) else { return }
     request.connection.queue.async {

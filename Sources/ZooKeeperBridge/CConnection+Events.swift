@@ -4,7 +4,7 @@ import Synchronization
 import ZooKeeperTransport
 
 extension CConnection {
-    /// Passes an event of the library on, on its completion thread and in its order.
+    /// Forwards an event of the library, on its completion thread and in its order.
     fileprivate func libraryEvent(type: Int32, state: Int32, path: UnsafePointer<CChar>?, handle: Handle) {
         if type == ZOO_SESSION_EVENT {
             sessionEvent(state, handle: handle)
@@ -35,8 +35,8 @@ extension CConnection {
                 failBecauseOfStranger()
             }
         case ZOO_READONLY_STATE:
-            // Read-only mode was not asked for, so no server grants it. In that state the library would look for another
-            // server in a moment, and crash.
+            // Read-only mode was not requested, so no server grants it. In that state, the library would soon search
+            // for another server, and crash.
             failBecauseOfStranger()
         case ZOO_CONNECTING_STATE:
             receive(.disconnected)
@@ -51,9 +51,10 @@ extension CConnection {
         }
     }
 
-    /// Gives up a handle that has taken something else for a ZooKeeper server.
+    /// Abandons a handle whose peer is not a ZooKeeper server.
     ///
-    /// The library believes any 41 bytes: it now holds a session that nobody granted. It must not act on it any longer.
+    /// The library accepts any 41 bytes as a session, so it now has a session that was not granted. It must not use it
+    /// any longer.
     private func failBecauseOfStranger() {
         let receive = state.withLock { state in
             if state.phase == .opening || state.phase == .open { state.phase = .failed }
@@ -72,15 +73,15 @@ extension CConnection {
 }
 
 extension TransportSession {
-    /// Whether a ZooKeeper server can have granted this: no text and no zeros read as one.
+    /// Whether a ZooKeeper server can have granted this session, and it was not parsed from text or zeros.
     fileprivate var isPlausible: Bool {
         id != 0 && timeout > 0 && timeout <= 86_400_000
     }
 }
 
-/// The one watcher of every handle and every watch.
+/// The watcher of every handle and every watch.
 ///
-/// Its context is the connection, which the library holds.
+/// Its context is the connection, which the library references.
 func connectionWatcher(
     handle: OpaquePointer?, type: Int32, state: Int32, path: UnsafePointer<CChar>?, context: UnsafeMutableRawPointer?
 ) {

@@ -31,7 +31,9 @@ extension CConnection {
         }
     }
 
-    /// Blocks for the library's set-up; the library's threads run and may call back before it returns.
+    /// Creates the handle.
+    ///
+    /// It blocks while the library is set up. The threads of the library run, and may call back before it returns.
     private func makeHandle() {
         guard state.withLock({ $0.phase == .opening }) else { return }
         let servers: String
@@ -46,7 +48,7 @@ extension CConnection {
         awaitCredentials(endpoint.credentials)
 
         var error: Int32 = 0
-        // The library's own reference, given back when it has been closed.
+        // The library's own reference, which is released when the handle has been closed.
         let context = unsafe Unmanaged.passRetained(self)
         let pointer = unsafe endpoint.session.withPassword { password in
             unsafe zkb_open(
@@ -69,9 +71,9 @@ extension CConnection {
         receive?(.openFailed(text))
     }
 
-    /// Takes the handle into use.
+    /// Starts to use the handle.
     ///
-    /// The first to know it does so: who opened it, or the library's first event.
+    /// It is called by the opening thread or for the library's first event, whichever comes first.
     func adopt(_ handle: Handle) {
         let isKnown = state.withLock { state in
             if state.handle == nil { state.handle = handle }
@@ -84,11 +86,12 @@ extension CConnection {
         }
     }
 
-    /// Blocks until the handle and its threads are gone, then completes what they left unanswered.
+    /// Closes the handle, blocks until its threads have ended, and then completes the requests that they left
+    /// unanswered.
     ///
-    /// The phase is one that lets no call begin.
+    /// The phase must be one in which no call can start.
     ///
-    /// - Returns: `true` if the session was certainly not ended at the server by this call.
+    /// - Returns: `true` if this call certainly did not end the session at the server.
     @discardableResult
     func destroyHandle(_ end: TransportClose) -> Bool {
         var isKept = end == .keepSession

@@ -2,9 +2,9 @@ import CZooKeeper
 import ZooKeeperTransport
 
 extension CConnection {
-    /// Makes the library's call for a request.
+    /// Calls the function of the library for a request.
     ///
-    /// With the code 0 the library will answer; with any other it has sent nothing and will not.
+    /// If the code is 0, the library will answer. With any other code, it has sent nothing and will not answer.
     func start(_ request: TransportRequest, pending: PendingRequest, on handle: Handle) -> ReplyCode {
         ReplyCode(rawValue: call(request, pending: pending, on: handle))
     }
@@ -75,16 +75,16 @@ extension TransportCreateMode {
     }
 }
 
-/// Lends a path to a C call.
+/// Passes a path to a C call.
 ///
-/// One that holds a zero byte would reach C as another path, and is refused.
+/// A path with a zero byte would be a different path in C, and is refused.
 func withPath(_ path: String, _ body: (UnsafePointer<CChar>) -> Int32) -> Int32 {
     unsafe path.withCString { text in
         unsafe strlen(text) == path.utf8.count ? body(text) : ReplyCode.badArguments.rawValue
     }
 }
 
-/// Lends data to a C call: a null pointer and -1 for none, a pointer that is not null for empty data.
+/// Passes data to a C call: a null pointer and -1 for no data, a pointer that is not null for empty data.
 func withData(_ data: [UInt8]?, _ body: (UnsafePointer<CChar>?, Int32) -> Int32) -> Int32 {
     guard let data else { return body(nil, -1) }
     guard let count = Int32(exactly: data.count) else { return ReplyCode.badArguments.rawValue }
@@ -94,7 +94,7 @@ func withData(_ data: [UInt8]?, _ body: (UnsafePointer<CChar>?, Int32) -> Int32)
     return unsafe data.withUnsafeBytes { unsafe body($0.bindMemory(to: CChar.self).baseAddress, count) }
 }
 
-/// Lends an access control list to a C call.
+/// Passes an access control list to a C call.
 func withACL(_ acl: [TransportACL], _ body: (UnsafeMutablePointer<ACL_vector>) -> Int32) -> Int32 {
     let memory = CMemory()
     return withExtendedLifetime(memory) { unsafe body(memory.acl(acl)) }

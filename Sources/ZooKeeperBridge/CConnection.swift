@@ -3,18 +3,22 @@ import Dispatch
 import Synchronization
 import ZooKeeperTransport
 
-/// A connection over one handle of the C library.
+/// A connection through one handle of the C library.
 ///
-/// While its handle is open the library holds the connection. An open connection therefore lives until it has been closed,
-/// and closing it is its owner's duty.
+/// While its handle is open, the library references the connection. An open connection therefore exists until its owner
+/// closes it.
 final class CConnection: TransportConnection {
-    /// A request over this number in flight is refused with `ZMARSHALLINGERROR`, and nothing is sent.
+    /// The maximum number of requests in flight; a further request is refused with `ZMARSHALLINGERROR`, and nothing is
+    /// sent.
     ///
-    /// From 65 536 on the C library closes the connection from whatever thread submits. The client's own bound is far lower.
+    /// With 65 536 or more, the C library closes the connection from whatever thread submits. The client's own limit is
+    /// far lower.
     static let requestsInFlightLimit = 60_000
 
     let endpoint: TransportEndpoint
-    /// Opens and closes, and completes credentials: what blocks, and what may not run where the library calls back.
+    /// The queue that opens and closes the handle, and completes credentials.
+    ///
+    /// These block, or must not run on the thread on which the library calls back.
     let queue = DispatchQueue(label: "zookeeper.connection")
     let state: Mutex<State>
     let credentials = Mutex(Credentials())
@@ -46,17 +50,17 @@ final class CConnection: TransportConnection {
         }
     }
 
-    /// What a request gets that the server will not answer any more.
+    /// The code for a request that the server will not answer any more.
     var finalCode: ReplyCode { state.withLock { $0.finalCode } }
 
-    /// Takes a request out of the registry; false if it is not there any more.
+    /// Removes a request from the registry; returns `false` if the registry does not contain it any more.
     func forget(_ pending: PendingRequest) -> Bool {
         state.withLock { $0.registry.remove(pending) }
     }
 
     /// Ends a call on the handle.
     ///
-    /// A call that the library refused will not be answered by it, so it is answered here.
+    /// If the library refused the call, it will not answer it, so it is answered here.
     private func leave(_ pending: PendingRequest, code: ReplyCode) {
         let isRefused = state.withLock { state in
             state.leave()
@@ -78,15 +82,15 @@ extension CConnection {
         case refused(ReplyCode)
     }
 
-    /// The gate to the handle and the requests that went through it.
+    /// The gate to the handle, and the requests that have passed it.
     struct State {
         var phase = Phase.made
         var handle: Handle?
         var registry = RequestRegistry()
         var receive: (@Sendable (TransportEvent) -> Void)?
-        /// What a request gets that the library leaves unanswered.
+        /// The code for a request that the library leaves unanswered.
         var finalCode = ReplyCode.closing
-        /// Calls that are being made on the handle.
+        /// The number of calls on the handle that are in progress.
         private var callsInside = 0
         private var whenEmpty: DispatchSemaphore?
 
@@ -94,9 +98,9 @@ extension CConnection {
             self.receive = receive
         }
 
-        /// Lets a call on the handle begin; ``leave()`` ends it.
+        /// Admits a call on the handle; ``leave()`` ends it.
         ///
-        /// Before there is a session to send it to the request fails as if its connection were lost; nothing was sent.
+        /// Before there is a session to send it to, the request fails as if its connection were lost; nothing was sent.
         mutating func admit(_ make: (_ slot: Int, _ number: UInt64) -> PendingRequest) -> Admission {
             switch phase {
             case .made, .opening, .failed: return .refused(.connectionLoss)
@@ -116,9 +120,9 @@ extension CConnection {
             if callsInside == 0 { whenEmpty?.signal() }
         }
 
-        /// What to wait for until the last call has left, or `nil` if none is being made.
+        /// Returns the semaphore that is signalled when the last call has ended, or `nil` if no call is in progress.
         ///
-        /// The phase lets no other begin.
+        /// The phase must be one in which no call can start.
         mutating func waitForCalls() -> DispatchSemaphore? {
             guard callsInside > 0 else { return nil }
             let semaphore = DispatchSemaphore(value: 0)

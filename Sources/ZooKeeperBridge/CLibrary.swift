@@ -2,15 +2,16 @@ import CZooKeeper
 import Logging
 import Synchronization
 
-/// What the C library keeps once for the whole process: its log, its level, the order of servers.
+/// The state that the C library has once per process: its log, its log level, the order of servers.
 enum CLibrary {
     private static let logger = Mutex<Logger?>(nil)
-    /// How many handles are being closed without ending their session; that needs the library's INFO lines.
+    /// The number of handles that are being closed without ending their session; that requires the library's INFO
+    /// lines.
     private static let keepers = Mutex(0)
 
     private static let setUp: Void = {
         zoo_set_debug_level(ZOO_LOG_LEVEL_ERROR)
-        // The endpoint's order is the one to try.
+        // Servers are tried in the order of the endpoint.
         zoo_deterministic_conn_order(1)
     }()
 
@@ -19,7 +20,7 @@ enum CLibrary {
         self.logger.withLock { $0 = logger }
     }
 
-    /// Runs `body`, a close that leaves its session alive, while the library writes its INFO lines.
+    /// Runs `body`, which closes a handle without ending its session, while the library writes its INFO lines.
     static func keepingSession(_ body: () -> Void) {
         keepers.withLock { count in
             count += 1
@@ -36,9 +37,10 @@ enum CLibrary {
 
     static var logLevel: Int32 { zkb_log_level() }
 
-    /// Passes a line of the C library on.
+    /// Forwards a line of the C library's log.
     ///
-    /// Its errors are news of connections, which the client reports itself: to a program they are debugging details.
+    /// Its errors are about connections, whose state the client reports itself; for a program they are debugging
+    /// details.
     static func log(_ line: String) {
         guard let logger = logger.withLock({ $0 }) else { return }
         let parts = LibraryLogLine(line)
@@ -47,9 +49,9 @@ enum CLibrary {
     }
 }
 
-/// A line of the C library's log without its clock, process and thread, which the program's own log adds.
+/// A line of the C library's log without its time, process and thread, which the program's own log adds.
 ///
-/// It comes as `2026-01-31 10:11:12,345:77(0x7f00):ZOO_ERROR@function@123: text`.
+/// The library writes it as `2026-01-31 10:11:12,345:77(0x7f00):ZOO_ERROR@function@123: text`.
 struct LibraryLogLine {
     var isProblem = true
     var function = ""
@@ -67,7 +69,7 @@ struct LibraryLogLine {
     }
 }
 
-/// The C library's log callback: it is given no context and comes on any thread.
+/// The log callback of the C library: it is called on any thread, without a context.
 func libraryDidLog(_ line: UnsafePointer<CChar>?) {
     guard let line = unsafe line else { return }
     unsafe CLibrary.log(String(cString: line))

@@ -9,7 +9,7 @@ import ZooKeeperTransport
         unsafe blocks.forEach { unsafe $0.deallocate() }
     }
 
-    /// Room for values of a C type, filled with zeros.
+    /// Allocates memory for values of a C type, filled with zeros.
     func zeroed<Value>(_ type: Value.Type, count: Int = 1) -> UnsafeMutablePointer<Value> {
         let size = max(count, 1) * MemoryLayout<Value>.stride
         let block = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: MemoryLayout<Value>.alignment)
@@ -22,7 +22,7 @@ import ZooKeeperTransport
         unsafe bytes(text.utf8, count: text.utf8.count)
     }
 
-    /// A copy, followed by a zero; never a null pointer, so that no bytes stay different from no data.
+    /// Returns a copy followed by a zero; never a null pointer, so that empty data differs from no data.
     func bytes(_ bytes: some Sequence<UInt8>, count: Int) -> UnsafeMutablePointer<CChar> {
         let copy = unsafe zeroed(CChar.self, count: count + 1)
         for (index, byte) in bytes.enumerated() { unsafe copy[index] = CChar(bitPattern: byte) }

@@ -3,8 +3,9 @@ import ZooKeeperTransport
 
 /// The C library's handle of one connection.
 ///
-/// It may be used from every thread until it is closed; ``CConnection`` sees to it that nobody uses it longer.
-// Unchecked: the library guards the handle with its own locks. Only closing is exclusive, and the connection's gate makes it so.
+/// It may be used from every thread until it is closed; ``CConnection`` ensures that it is not used after that.
+// Unchecked: the library protects the handle with its own locks. Only closing is exclusive, which the connection's gate
+// ensures.
 @safe struct Handle: @unchecked Sendable {
     let pointer: OpaquePointer
 
@@ -14,12 +15,12 @@ import ZooKeeperTransport
 
     var isConnected: Bool { unsafe zoo_state(pointer) == ZOO_CONNECTED_STATE }
 
-    /// The session has expired or a credential was refused: the handle answers nothing any more.
+    /// Whether the session has expired or a credential was refused: the handle answers nothing any more.
     var isUnrecoverable: Bool { unsafe is_unrecoverable(pointer) != 0 }
 
-    /// The session as the server granted it.
+    /// The session as granted by the server.
     ///
-    /// To be read when a session event says that it stands.
+    /// It must be read when a session event reports that it was granted or resumed.
     var session: TransportSession {
         let identity = unsafe zoo_client_id(pointer).pointee
         let password = unsafe withUnsafeBytes(of: identity.passwd) { unsafe [UInt8]($0) }

@@ -1,16 +1,16 @@
 import ZooKeeperTransport
 
-/// A request that was given to the C library and has not been answered.
+/// A request that was passed to the C library and has not been answered.
 ///
 /// Its address is the `data` of the C call. The connection's registry owns it until the library has called back, has
-/// refused the call, or has been closed: so the address is valid whenever the library can use it.
+/// refused the call, or has been closed. So the address is valid whenever the library can use it.
 final class PendingRequest: Sendable {
-    /// Its place in the registry.
+    /// The index in the registry.
     let slot: Int
-    /// Counts the connection's requests.
+    /// The number of the request on its connection.
     let number: UInt64
     let connection: CConnection
-    /// What the library writes to until it answers; for transactions only.
+    /// The memory that the library writes to until it answers; for transactions only.
     let results: TransactionResults?
     private let completion: @Sendable (TransportReply) -> Void
 
@@ -25,7 +25,7 @@ final class PendingRequest: Sendable {
         self.completion = completion
     }
 
-    /// What the C call is given to find the request again.
+    /// The pointer that the C call receives to find the request again.
     var context: UnsafeMutableRawPointer { unsafe Unmanaged.passUnretained(self).toOpaque() }
 
     /// The request of a C callback.
@@ -34,16 +34,17 @@ final class PendingRequest: Sendable {
         return unsafe Unmanaged<PendingRequest>.fromOpaque(context).takeUnretainedValue()
     }
 
-    /// Completes the request, unless that has happened before.
+    /// Completes the request, unless it was completed before.
     ///
-    /// The library answers some requests itself when it is closed, with `ZCLOSING` however the session had ended.
+    /// When the library is closed, it answers some requests itself, with `ZCLOSING` regardless of how the session had
+    /// ended.
     func finish(_ reply: @autoclosure () -> TransportReply) {
         guard connection.forget(self) else { return }
         let reply = reply()
         completion(reply.code == .closing ? TransportReply(code: connection.finalCode) : reply)
     }
 
-    /// Completes a request that the registry no longer holds.
+    /// Completes a request that the registry does not contain any more.
     func complete(_ reply: TransportReply) {
         completion(reply)
     }

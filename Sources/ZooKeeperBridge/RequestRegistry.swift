@@ -1,7 +1,8 @@
-/// Every request that has not been answered, so that none is ever lost.
+/// Contains every request that has not been answered, so that none is ever lost.
 ///
-/// The C library forgets requests when it is closed or when its session ends. Adding and removing take constant time and,
-/// once the registry has grown to the largest number in flight, allocate nothing but the request itself.
+/// The C library drops requests when it is closed or when its session ends. Adding and removing take constant time.
+/// Once the registry has grown to the largest number of requests in flight, they allocate nothing but the request
+/// itself.
 struct RequestRegistry {
     private var slots: [PendingRequest?] = []
     private var vacant: [Int] = []
@@ -21,7 +22,7 @@ struct RequestRegistry {
         return request
     }
 
-    /// Returns false for a request that was removed before.
+    /// Removes a request; returns `false` if it was removed before.
     mutating func remove(_ request: PendingRequest) -> Bool {
         guard request.slot < slots.count, slots[request.slot] === request else { return false }
         slots[request.slot] = nil
@@ -29,7 +30,7 @@ struct RequestRegistry {
         return true
     }
 
-    /// Gives up all requests, in the order in which they were added.
+    /// Removes and returns all requests, the oldest first.
     mutating func removeAll() -> [PendingRequest] {
         let rest = slots.compactMap { $0 }.sorted { $0.number < $1.number }
         slots = []

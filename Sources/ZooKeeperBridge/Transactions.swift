@@ -3,12 +3,12 @@ import Synchronization
 import ZooKeeperTransport
 
 extension CConnection {
-    /// Makes the library's call for a transaction, if it is safe.
+    /// Calls the function of the library for a transaction, if it is safe.
     ///
-    /// In the middle of this call the library frees memory that it never set when a path is not valid or the session ends.
-    /// So every path is checked here, and the call is made only on a connected handle with no credential undecided;
-    /// otherwise the answer is `ZCONNECTIONLOSS`, and nothing was sent. The other kinds of create would be answered
-    /// with garbage: `ZBADARGUMENTS`, as for a transaction without operations.
+    /// If a path is invalid or the session ends during this call, the library frees memory that it never initialized.
+    /// So every path is checked here, and the call is made only on a connected handle without unanswered credentials;
+    /// otherwise the answer is `ZCONNECTIONLOSS`, and nothing was sent. The answers to other kinds of create would be
+    /// garbage, so these are refused with `ZBADARGUMENTS`, as is a transaction without operations.
     func startTransaction(_ operations: [TransportOperation], pending: PendingRequest, on handle: Handle) -> Int32 {
         guard let results = pending.results, !operations.isEmpty, operations.allSatisfy(\.isSafe) else {
             return ReplyCode.badArguments.rawValue
@@ -30,15 +30,15 @@ extension CConnection {
     }
 }
 
-/// Where the library writes a transaction's results.
+/// The memory to which the library writes the results of a transaction.
 ///
-/// It must live until the library has answered.
-// Unchecked: the library's completion thread alone writes it, before it calls back; the callback alone reads it.
+/// It must exist until the library has answered.
+// Unchecked: only the library's completion thread writes it, before it calls back; only the callback reads it.
 @safe final class TransactionResults: @unchecked Sendable {
     let list: UnsafeMutablePointer<zoo_op_result_t>
     private let memory = CMemory()
     private let count: Int
-    /// The library replaces its own pointers with null when a transaction fails; these stay.
+    /// The buffers; the library replaces its own pointers to them with null when a transaction fails.
     private var paths: [Int: (buffer: UnsafeMutablePointer<CChar>, size: Int)] = unsafe [:]
     private var stats: [Int: UnsafeMutablePointer<Stat>] = unsafe [:]
 
@@ -48,7 +48,7 @@ extension CConnection {
         for (index, operation) in operations.enumerated() {
             switch operation {
             case .create(let path, _, _, _):
-                // Room for a sequence number and its sign, and for the zero at the end.
+                // Room for a sequence number with its sign, and for the zero at the end.
                 let size = path.utf8.count + 16
                 unsafe paths[index] = unsafe (memory.zeroed(CChar.self, count: size), size)
             case .setData:
@@ -63,9 +63,9 @@ extension CConnection {
 
     func stat(_ index: Int) -> UnsafeMutablePointer<Stat>? { unsafe stats[index] }
 
-    /// The results, if a server gave any.
+    /// The results, if a server sent any.
     func body(code: ReplyCode) -> TransportBody {
-        // What the library itself refuses as ill-formed it never calls back for.
+        // The library never calls back for transactions that it refuses itself as ill-formed.
         guard code.isAnswer || code == .badArguments else { return .none }
         let codes = (0..<count).map { unsafe ReplyCode(rawValue: list[$0].err) }
         if code != .ok {
@@ -81,7 +81,8 @@ extension CConnection {
             })
     }
 
-    /// Whether these are a failed transaction's results, and not a code that the library wrote into every one.
+    /// Returns whether these are the results of a failed transaction, and not one code that the library wrote into all
+    /// of them.
     private static func isFailure(_ codes: [ReplyCode], code: ReplyCode) -> Bool {
         guard let failed = codes.firstIndex(where: { $0 != .ok }) else { return false }
         return codes[failed] == code
@@ -90,7 +91,7 @@ extension CConnection {
 }
 
 extension TransportOperation {
-    /// Whether the library can be given this operation.
+    /// Whether the operation can be passed to the library.
     fileprivate var isSafe: Bool {
         switch self {
         case .create(let path, _, let mode, _):
@@ -127,15 +128,15 @@ extension TransportOperation {
     }
 }
 
-/// Whether the C library accepts a path.
+/// Returns whether the C library accepts a path.
 ///
-/// It must not be stricter than this for a transaction, where it crashes.
+/// In a transaction, the library must not be stricter than this check, because it crashes if it refuses a path.
 func isLibraryPath(_ path: String, isSequential: Bool = false) -> Bool {
     let bytes = path.utf8
     guard bytes.first == UInt8(ascii: "/"), bytes.allSatisfy({ $0 >= 0x20 }) else { return false }
     if bytes.count == 1 { return true }
     let parts = bytes.dropFirst().split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
-    // A sequence number will be added to the last part.
+    // A sequence number will be appended to the last component.
     return (isSequential ? parts.dropLast() : parts[...]).allSatisfy { part in
         !part.isEmpty && !part.elementsEqual(".".utf8) && !part.elementsEqual("..".utf8)
     }

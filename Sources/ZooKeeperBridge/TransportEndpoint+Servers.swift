@@ -2,10 +2,11 @@ import CZooKeeper
 import ZooKeeperTransport
 
 extension TransportEndpoint {
-    /// The servers as the C library takes them, or why it cannot.
+    /// Returns the servers in the format of the C library, or throws the reason why it cannot use them.
     ///
-    /// The library wants IPv6 addresses without brackets. It tries only half of an even number of servers, for ever and
-    /// without a pause, so that one is named twice then. Names are refused: the library would resolve them itself.
+    /// The library expects IPv6 addresses without brackets. With an even number of servers it tries only half of them,
+    /// without end and without a pause, so one is listed twice in this case. Names are refused, because the library
+    /// would resolve them itself.
     func libraryServers() throws(InvalidServer) -> String {
         guard let first = servers.first else { throw InvalidServer(text: "no server was given") }
         var all = try servers.map { server throws(InvalidServer) in try Self.libraryServer(server) }
@@ -28,7 +29,7 @@ extension TransportEndpoint {
     }
 }
 
-/// Why a server cannot be given to the C library.
+/// The reason why a server cannot be passed to the C library.
 struct InvalidServer: Error {
     var text: String
 }
