@@ -4,7 +4,7 @@ package import ZooKeeperTransport
 /// The transport over the ZooKeeper C client.
 ///
 /// A connection has two threads of the C library, which deliver its answers and events, and its own queue for opening
-/// and closing, which block. They run no code of users except for the closures of ``Transport``.
+/// and closing, which block. They run no code of users except for the closures of `Transport`.
 package struct CTransport: Transport {
     /// Prepares the C library for this process.
     ///

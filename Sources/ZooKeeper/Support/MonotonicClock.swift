@@ -75,7 +75,7 @@ package struct SystemMonotonicClock: MonotonicClock {
 
     /// Waits on the timer thread of the process.
     ///
-    /// A cancelled sleep releases its memory immediately; one of `ContinuousClock` would keep it until its deadline.
+    /// A cancelled sleep releases its task immediately; one of `ContinuousClock` would keep it until its deadline.
     package func sleep(until deadline: MonotonicInstant) async throws {
         try Task.checkCancellation()
         guard now < deadline else { return }
