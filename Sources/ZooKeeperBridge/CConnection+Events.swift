@@ -62,7 +62,7 @@ extension CConnection {
             return state.receive.take()
         }
         guard let receive else { return }
-        receive(.openFailed("what answered at the server's port is not a ZooKeeper server"))
+        receive(.openFailed("the process at the server's port is not a ZooKeeper server"))
         queue.async { self.destroyHandle(.keepSession) }
     }
 

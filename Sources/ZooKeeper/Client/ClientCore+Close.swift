@@ -60,7 +60,7 @@ extension ClientCore {
         for request in effects.refused { finish(request, .failure(ZooKeeperError(.clientStopped))) }
         if !effects.unreleased.isEmpty {
             logger(for: effects.live?.publicSession).info(
-                "The session is closed when what it holds has been released",
+                "The session will be closed when all held znodes have been released",
                 metadata: ["zookeeper.paths": .array(effects.unreleased.map { "\($0.path)" })])
         }
         heartbeatWakeUp.signal()
@@ -99,8 +99,8 @@ extension ClientCore {
         }
         guard let effects else { return }
         let (live, unreleased) = (effects.live, effects.unreleased)
-        warn(ofUnreleased: unreleased.filter { !$0.isLetGo }, in: live, "somebody has not released what it holds")
-        warn(ofUnreleased: unreleased.filter(\.isLetGo), in: live, "the deletion of own znodes was not answered")
+        warn(ofUnreleased: unreleased.filter { !$0.isLetGo }, in: live, "a holder has not released its znodes")
+        warn(ofUnreleased: unreleased.filter(\.isLetGo), in: live, "the deletion of its znodes was not answered")
         live?.markGone(.clientStopped)
         for (path, sink) in effects.watches { fire(sink, .sessionEnded, path: path) }
         for request in effects.refused { finish(request, .failure(ZooKeeperError(.clientStopped))) }

@@ -61,7 +61,7 @@ extension ClientCore {
     }
 
     func timeOut(_ request: PendingRequest) {
-        let why = runOnce.hasBegun ? "no connection in time" : "no connection in time: the client's run() has not begun"
+        let why = runOnce.hasBegun ? "no connection in time" : "no connection in time: call the client's run()"
         let error = ZooKeeperError(
             .operationTimeout, path: request.request.path, message: request.isSent ? "no answer in time" : why,
             isOutcomeUnknown: request.isSent && !request.request.isRead)
@@ -72,12 +72,12 @@ extension ClientCore {
         let logger = logger(for: hold.session.publicSession)
         guard hold.session.validUntil > clock.now else {
             logger.warning(
-                "No proof of the session in time: what was held is not valid any more",
+                "The ensemble has not confirmed the session in time: the held znode is no longer valid",
                 metadata: ["zookeeper.path": "\(hold.path)"])
             return hold.lose(.deadlinePassed)
         }
         logger.warning(
-            "An own znode could not be watched: what was held by it is not valid any more",
+            "A held znode could not be watched: it is no longer valid",
             metadata: [
                 "zookeeper.path": "\(hold.path)",
                 "zookeeper.reason": "\(hold.watchProblem.map { "\($0)" } ?? "no answer in time")",

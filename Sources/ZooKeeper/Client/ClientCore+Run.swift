@@ -43,7 +43,7 @@ extension ClientCore {
     /// If the client was stopped before, the run ends immediately, which is not an error.
     private func begin() throws(ZooKeeperError) {
         guard runOnce.begin() else {
-            throw ZooKeeperError(.invalidArgument, message: "a client runs once, and this one has before")
+            throw ZooKeeperError(.invalidArgument, message: "a client can run only once, and this one was run before")
         }
         state.withLock { if $0.phase == .idle { $0.phase = .running } }
     }
@@ -81,7 +81,7 @@ extension ClientCore {
     private func reportOutage(lasting duration: Duration) {
         let (servers, session) = state.withLock { ($0.servers, $0.live?.publicSession) }
         logger(for: session).warning(
-            "No connection to the ensemble; the client goes on trying",
+            "No connection to the ensemble; the client keeps trying",
             metadata: [
                 "zookeeper.servers": "\(servers.map(\.description).joined(separator: ","))",
                 "zookeeper.outage": "\(duration)",
@@ -172,7 +172,7 @@ extension ClientCore {
         }
         let isKept = await connection?.close(end) ?? true
         if end == .keepSession, !isKept {
-            logger.warning("The session may have been ended with its connection, and counts as ended")
+            logger.warning("The session may have been closed with its connection; the client treats it as ended")
         }
         state.withLock { $0.connection = nil }
         decide { $0.closed(isKept: isKept) }

@@ -103,7 +103,7 @@ extension ClientCore {
     /// fixed in 3.8.4 and by Debian), and refuse to check it. The current validity remains, but is not extended.
     func warnUnreadable(_ hold: HeldNode) {
         logger(for: hold.session.publicSession).error(
-            "An own znode cannot be read, so that what it stands for ends soon: its ACL must let its creator read",
+            "A held znode cannot be read and will soon be invalid: its ACL must allow its creator to read it",
             metadata: ["zookeeper.path": "\(hold.path)"])
     }
 

@@ -51,7 +51,7 @@ extension SessionReply {
     }
 
     private static var mismatch: ZooKeeperError {
-        ZooKeeperError(.server, message: "an answer of another kind than the request")
+        ZooKeeperError(.server, message: "the answer does not match the kind of the request")
     }
 }
 

@@ -158,7 +158,7 @@ struct RequestEncoder: Sendable {
 
     fileprivate func encode(_ operations: [TransactionOperation]) throws(ZooKeeperError) -> [TransportOperation] {
         guard !operations.isEmpty else {
-            throw ZooKeeperError(.invalidArgument, message: "a transaction has at least one operation")
+            throw ZooKeeperError(.invalidArgument, message: "a transaction must have at least one operation")
         }
         var encoded: [TransportOperation] = []
         for (index, operation) in operations.enumerated() {
@@ -191,7 +191,7 @@ struct RequestEncoder: Sendable {
         guard let version else { return -1 }
         guard version != -1 else {
             throw ZooKeeperError(
-                .invalidArgument, message: "version -1 would match any; leave the version out to mean that")
+                .invalidArgument, message: "version -1 would match any version; use nil instead")
         }
         return version
     }

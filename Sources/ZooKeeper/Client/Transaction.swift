@@ -86,7 +86,7 @@ extension CreateMode {
         case .container, .persistentWithTTL, .persistentSequentialWithTTL:
             throw ZooKeeperError(
                 .invalidArgument,
-                message: "mode \(self) in a transaction; persistent and ephemeral znodes, sequential or not, can be")
+                message: "mode \(self) is not allowed in a transaction; use a persistent or ephemeral mode")
         }
     }
 }

@@ -39,7 +39,7 @@ extension ConnectionString {
         guard chroot.utf8.count > 1 else { return nil }
         let bytes = chroot.utf8
         if let comma = bytes.firstIndex(of: UInt8(ascii: ",")), bytes[comma...].contains(UInt8(ascii: ":")) {
-            throw error(text, "servers follow the chroot \"\(chroot[..<comma])\", which stands once, at the end")
+            throw error(text, "servers follow the chroot \"\(chroot[..<comma])\", which must be at the end")
         }
         do throws(ZooKeeperError) {
             return try ZNodePath(String(chroot))

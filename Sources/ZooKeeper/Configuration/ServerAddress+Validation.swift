@@ -37,7 +37,7 @@ extension ServerAddress {
         }
         if let wrong = host.unicodeScalars.first(where: { !$0.isASCII || !isOfHostName(UInt8($0.value)) }) {
             let text =
-                "has the host \"\(host)\" with the character U+\(String(wrong.value, radix: 16)), which no name has"
+                "has the host \"\(host)\" with the character U+\(String(wrong.value, radix: 16)), which is not allowed"
             return wrong.isASCII ? text : text + " (an international name is written in its \"xn--\" form)"
         }
         if looksLikeIPv4(host) {

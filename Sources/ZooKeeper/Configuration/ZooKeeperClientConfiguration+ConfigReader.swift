@@ -61,9 +61,9 @@ private struct ConfigurationKeys {
         case (let text?, nil): ensemble = try ConnectionString(text)
         case (nil, let servers?):
             ensemble = try ConnectionString(servers.joined(separator: ","))
-            guard ensemble.chroot == nil else { throw error("servers", "has a chroot; it belongs into the key chroot") }
-        case (nil, nil): throw error("connectionString", "is missing, and so is servers; an example: \"zk1:2181\"")
-        case (.some, .some): throw error("servers", "is there and so is connectionString; it must be one of them")
+            guard ensemble.chroot == nil else { throw error("servers", "has a chroot; set the key chroot instead") }
+        case (nil, nil): throw error("connectionString", "is missing, and so is servers; set one, such as \"zk1:2181\"")
+        case (.some, .some): throw error("servers", "is set and so is connectionString; set only one of them")
         }
         guard let chroot = config.string(forKey: "chroot"), chroot != "/" else { return ensemble }
         guard ensemble.chroot == nil else { throw error("chroot", "is there and in the connection string as well") }

@@ -82,7 +82,7 @@ extension ZNodeName {
         }
         guard let problem = ZNodePath.problem(in: "/" + name) else { return nil }
         if name.utf8.first == UInt8(ascii: "."), name.utf8.count <= 2 {
-            return "is \"\(name)\", which no znode's name may be; choose another"
+            return "is \"\(name)\", which is not a valid znode name; choose another"
         }
         return "has \(problem.text) at position \(problem.position - 1); replace it"
     }
