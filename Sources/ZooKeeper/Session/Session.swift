@@ -1,9 +1,9 @@
-/// A session's number at the ensemble.
+/// The ID of a session, a number assigned by the ensemble.
 public struct SessionID: RawRepresentable, Sendable, Hashable, CustomStringConvertible {
-    /// The number as the server assigns it.
+    /// The number as assigned by the server.
     public var rawValue: Int64
 
-    /// Makes an id from the server's number.
+    /// Creates an ID from the number assigned by the server.
     public init(rawValue: Int64) {
         self.rawValue = rawValue
     }
@@ -14,16 +14,18 @@ public struct SessionID: RawRepresentable, Sendable, Hashable, CustomStringConve
     }
 }
 
-/// A session of this client, as the ensemble granted it.
+/// A session of this client, as granted by the ensemble.
 public struct Session: Sendable, Hashable {
-    /// The server's number for it.
+    /// The ID of the session.
     public var id: SessionID
-    /// The count of this client's sessions, from 1: what belongs to one epoch is worthless in another.
+    /// The number of this session among the sessions of this client, starting at 1.
+    ///
+    /// State that belongs to one epoch is invalid in every other epoch.
     public var epoch: Int
-    /// The negotiated timeout: the server ends the session when it has not heard from it for this long.
+    /// The negotiated timeout: the server expires the session if it receives nothing from the client for this long.
     public var timeout: Duration
 
-    /// Makes a session's description.
+    /// Creates the description of a session.
     public init(id: SessionID, epoch: Int, timeout: Duration) {
         self.id = id
         self.epoch = epoch
@@ -33,7 +35,7 @@ public struct Session: Sendable, Hashable {
 
 /// The state of a client's session.
 ///
-/// Switch over it, or ask ``isConnected`` and the like.
+/// Switch over it, or use a property such as ``isConnected``.
 public enum SessionState: Sendable, Hashable, CustomStringConvertible {
     /// There is no connection, and no session that could be resumed.
     case connecting

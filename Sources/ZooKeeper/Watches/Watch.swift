@@ -1,42 +1,42 @@
-/// What a watch has seen.
+/// The event of a watch.
 ///
-/// A watch tells that something changed, not what is true now: changes that follow one another quickly, or that happened
-/// while the connection was lost, show as one event. Read again to know.
+/// An event reports that something changed, not the current state. Changes in quick succession, or during a lost
+/// connection, are reported as one event. Read the znode again to get its state.
 public struct WatchEvent: Sendable, Hashable, CustomStringConvertible {
-    /// What has happened.
+    /// The kind of a change.
     public enum Kind: Sendable, Hashable {
         /// The znode was created.
         case created
         /// The znode was deleted.
         case deleted
-        /// The znode's data was written, or it was deleted and created again while the connection was lost.
+        /// The data of the znode was written, or the znode was deleted and created again while the connection was lost.
         case dataChanged
         /// A child was created or deleted.
         case childrenChanged
-        /// The watch was lost while the session still exists: read and watch again.
+        /// The watch was lost, but the session still exists: read and watch again.
         ///
-        /// It was lost with its connection, or it was removed in favour of a watch that a lock or an election needs.
+        /// It was lost with its connection, or it was evicted for a watch that a lock or an election needs.
         case interrupted
         /// The watch was lost with its session, or because the client stopped.
         case sessionEnded
     }
 
-    /// What has happened.
+    /// The kind of the change.
     public let kind: Kind
     /// The path of the znode that was watched.
     @ZNodeName public private(set) var path: String
 
-    /// The event in words.
+    /// The event as text.
     public var description: String { "\(kind) at \(path)" }
 }
 
-/// A one-shot watch: one event, awaited.
+/// A one-shot watch, which delivers one event.
 ///
-/// The watch is taken away from the server when the task that waits for its event is cancelled, when ``cancel()`` is
-/// called, or when the last reference to it goes.
+/// The watch is removed from the server if the task that waits for its event is cancelled, if ``cancel()`` is called,
+/// or if the last reference to it is released.
 public final class Watch: Sendable {
     private let watch: OneShotWatch
-    /// The znode that is watched.
+    /// The path of the watched znode.
     public var path: String { watch.path }
 
     init(_ watch: OneShotWatch) {
@@ -47,9 +47,12 @@ public final class Watch: Sendable {
         if !watch.hasFired { watch.giveUp() }
     }
 
-    /// Waits for the event; returns at once when it has come already.
+    /// Waits for the event; returns immediately if it was received before.
     ///
-    /// - Throws: `CancellationError` when the task is cancelled; the watch is gone then.
+    /// - Returns: The event.
+    /// - Throws: `CancellationError` if the task is cancelled; the watch is then removed.
+    /// - Complexity: Sends no request. If the task is cancelled, at most 1 request in the background, which removes the
+    ///   watch.
     public func event() async throws -> WatchEvent {
         do { return try await watch.event.wait() } catch {
             cancel()
@@ -57,9 +60,10 @@ public final class Watch: Sendable {
         }
     }
 
-    /// Gives the watch up: its event becomes ``WatchEvent/Kind/interrupted``.
+    /// Removes the watch; its event becomes ``WatchEvent/Kind/interrupted``.
     ///
-    /// Costs one request when nobody else watches the same znode in this client.
+    /// If no other watch of this client is set on the same znode, this takes 1 request in the background. If the event
+    /// was received before, this has no effect.
     public func cancel() {
         if watch.event.set(WatchEvent(kind: .interrupted, path: path)) { watch.giveUp() }
     }
