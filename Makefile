@@ -118,7 +118,7 @@ lint:
 	.ci/check-mutants
 	.ci/check-readme
 	.ci/check-snippets
-# To be called once the old text has been converted: .ci/check-language
+	.ci/check-language
 
 docs: bootstrap
 	swift package generate-documentation --target ZooKeeper --warnings-as-errors

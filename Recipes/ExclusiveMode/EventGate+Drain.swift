@@ -64,7 +64,7 @@ extension GateLoop {
     /// yet, the deadline protects the events as in any open gate.
     private mutating func reopen(_ look: SignalLook?) -> Bool {
         guard let look, let grant, grant.hold.lossReason == nil, gate.stopping.value == nil else { return false }
-        gate.logger.info("The window was given up: the gate opens again")
+        gate.logger.info("The window ended before it opened: the gate opens again")
         let again = gate.prepare(grant.hold)
         self.grant = again
         gate.close(again, on: look.watch)

@@ -112,7 +112,7 @@ struct WindowStateMachine: Sendable {
         case (.recordCrashes, _): return go(.awaitValidity)
         case (.awaitValidity, _): return go(.open)
         // Unexpected: performing the same action again might never end.
-        default: return go(.fail(ZooKeeperError(.server, message: "a window cannot go on from \(action)")))
+        default: return go(.fail(ZooKeeperError(.server, message: "a window cannot continue from \(action)")))
         }
     }
 

@@ -110,8 +110,8 @@ public final class PersistentNode: Service, Sendable {
     /// Sets the data and waits until the znode holds it.
     ///
     /// - Parameter data: The data of the znode.
-    /// - Throws: As ``waitUntilExists(timeout:)``. The node continues to try to write the data after an error. To give it up,
-    ///   set other data.
+    /// - Throws: As ``waitUntilExists(timeout:)``. The node continues to try to write the data after an
+    ///   error. To stop these attempts, set other data.
     /// - Complexity: 2 requests in 1 round trip.
     public func write(_ data: [UInt8]) async throws {
         setData(data)

@@ -86,7 +86,7 @@ public struct RecipeError: Error, Sendable, Hashable, CustomStringConvertible {
             switch kind {
             case .timedOut: "it was not granted within the time limit"
             case .lost: "it was lost while it was held"
-            case .notAvailable: "somebody else holds it, or waits for it"
+            case .notAvailable: "another participant holds it or waits for it"
             case .released: "it has been released"
             case .stopped: "it has stopped, and will not start again"
             case .notPaused: "these processors have not paused in time, and all resume"

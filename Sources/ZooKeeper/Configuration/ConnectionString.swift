@@ -96,7 +96,7 @@ extension ConnectionString {
         }
         guard bytes.filter({ $0 == colon }).count <= 1 else {
             throw error(
-                text, "\(name) has more than one colon: an IPv6 address stands in brackets",
+                text, "\(name) has more than one colon: write an IPv6 address in brackets",
                 example: "[2001:db8::1]:2181")
         }
         guard let cut = bytes.firstIndex(of: colon) else { return (part, nil) }
