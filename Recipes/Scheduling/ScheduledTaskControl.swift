@@ -24,9 +24,9 @@ public struct ScheduledTaskControl: Sendable {
     /// No request is sent.
     ///
     /// - Parameters:
-    ///   - path: The path of the task.
     ///   - client: The client that sends the requests.
-    ///   - name: The operator's name, for records and for other operators.
+    ///   - path: The path of the task.
+    ///   - id: The operator's name, for records and for other operators.
     /// - Throws: `ZooKeeperError` with code `.invalidPath`.
     public init(client: ZooKeeperClient, path: String, id: String) throws(ZooKeeperError) {
         self.path = try ZNodePath(path).string
@@ -39,7 +39,7 @@ public struct ScheduledTaskControl: Sendable {
     /// - Throws: `RecipeError` with code `.notFound` if no node has ever led the task; `ZooKeeperError`;
     ///   `CancellationError`.
     /// - Complexity: 2 requests in 2 round trips.
-    public func wishes() async throws -> OperatorCommands {
+    public func commands() async throws -> OperatorCommands {
         try await client.recipeSteps { try await read() }.wishes
     }
 
@@ -47,9 +47,9 @@ public struct ScheduledTaskControl: Sendable {
     ///
     /// A run in progress continues.
     ///
-    /// Periods that start during the pause are skipped, and their records contain the note.
+    /// Periods that start during the pause are skipped, and their records contain the reason.
     ///
-    /// - Parameter note: The reason for the pause.
+    /// - Parameter reason: The reason for the pause.
     /// - Throws: The same errors as ``change(_:)``.
     /// - Complexity: The same as ``change(_:)``.
     public func pause(reason: String) async throws {
@@ -113,7 +113,7 @@ public struct ScheduledTaskControl: Sendable {
         let record = try await ScheduledTaskHistory(client: client, path: path).run(period)
         guard record?.state == .awaitingOperator else {
             // If no node has ever led the task, that is the error to report.
-            if record == nil { _ = try await wishes() }
+            if record == nil { _ = try await commands() }
             throw RecipeError(
                 .notAwaitingDecision, in: .scheduledTask, path: path,
                 message: "\(period) is \(record?.state.rawValue ?? "unknown"), and waits for no decision")
@@ -128,7 +128,7 @@ public struct ScheduledTaskControl: Sendable {
     /// - Parameter edit: Changes the commands. It may be called several times.
     /// - Throws: `RecipeError` with code `.notFound` if no node has ever led the task, or `.conflict` after 100
     ///   attempts; `ZooKeeperError`, such as `.noAuth`; `CancellationError`. If `isOutcomeUnknown` of a
-    ///   `ZooKeeperError` is true, the response was lost: check ``wishes()``.
+    ///   `ZooKeeperError` is true, the response was lost: check ``commands()``.
     /// - Complexity: 3 requests in 3 round trips for each attempt.
     public func change(_ edit: @Sendable (inout OperatorCommands) -> Void) async throws {
         for _ in 0..<100 {

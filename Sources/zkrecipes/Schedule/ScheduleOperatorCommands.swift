@@ -40,7 +40,7 @@ extension ScheduleWishCommand {
         let wishes = try await runProgram(with: options.target.connection) { client in
             let control = try ScheduledTaskControl(client: client, path: path, id: name)
             try await wish(control)
-            return try await control.wishes()
+            return try await control.commands()
         }
         for line in wishes.lines { Output.line(line) }
     }
@@ -162,7 +162,7 @@ struct ScheduleHistoryCommand: AsyncParsableCommand {
         let runs = try await runProgram(with: target.connection) { client in
             let runs = try await ScheduledTaskHistory(client: client, path: path).runs()
             // No runs: reading the operator commands fails if there is no task at the path.
-            if runs.isEmpty { _ = try await ScheduledTaskControl(client: client, path: path, id: "").wishes() }
+            if runs.isEmpty { _ = try await ScheduledTaskControl(client: client, path: path, id: "").commands() }
             return runs
         }
         for run in runs { Output.line(run.line) }

@@ -231,7 +231,7 @@ struct ScheduleCountTests {
             try await asked.forget()
             try await control.pause(reason: "x")
             #expect(try await asked.all(3) == ["sync", "read", "write"])
-            _ = try await control.wishes()
+            _ = try await control.commands()
             #expect(try await asked.all(2) == ["sync", "read"])
             try await control.resume()
             #expect(try await asked.all(3) == ["sync", "read", "write"])

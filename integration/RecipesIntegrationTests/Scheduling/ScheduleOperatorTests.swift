@@ -74,7 +74,7 @@ struct ScheduleOperatorTests {
                     == [pause, "run now, requested by bob", skip, range])
             #expect(try await wanted("now").count == 5)
             #expect(try await wanted("resume").first == "run now, requested by bob")
-            let wishes = try await scene.control().wishes()
+            let wishes = try await scene.control().commands()
             #expect(wishes.pause == nil && wishes.requests == ["bob", "bob"] && wishes.skips == ["bob"])
             #expect(wishes.backfill?.by == "bob")
         }
@@ -157,7 +157,7 @@ struct ScheduleOperatorTests {
             let run = try await scene.run { $0.state == .completed }
             #expect(run.previous.map(\.node) == ["one"] && run.node == "two")
             #expect(run.previous[0].reason.hasSuffix("an operator decided to rerun"))
-            #expect(try await scene.control().wishes() == OperatorCommands())
+            #expect(try await scene.control().commands() == OperatorCommands())
             try await end(two)
         }
     }

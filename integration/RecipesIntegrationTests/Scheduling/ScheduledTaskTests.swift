@@ -80,7 +80,7 @@ struct ScheduledTaskTests {
             try await scene.control().runNow()
             let run = try await scene.run { $0.state == .completed }
             #expect(run.kind == .requested && run.remark == "asked for by ada" && notes.all == [run.period])
-            #expect(try await scene.control().wishes() == OperatorCommands())
+            #expect(try await scene.control().commands() == OperatorCommands())
             try await node.stop()
         }
     }
@@ -128,7 +128,7 @@ struct ScheduledTaskTests {
             let node = try scene.near(.everySecond, .atLeastOnce, configuration) { _ in throw Broken() }
             let run = try await scene.run { $0.state == .failed }
             #expect(run.explanation == "out of stamps")
-            let pause = try await #require(scene.control().wishes().pause)
+            let pause = try await #require(scene.control().commands().pause)
             #expect(pause.reason.hasSuffix("failed: out of stamps") && pause.by == "near")
             #expect(try await scene.history().runs().count { $0.state == .failed } == 1)
             try await node.stop()
