@@ -85,7 +85,7 @@ public final class NodeCache: Service, Sendable {
         /// It ends when the cache has stopped.
         public typealias Failure = Never
 
-        let stream: AsyncStream<Entry>
+        let entries: Broadcast<Entry>
 
         /// An iterator over the contents.
         public struct AsyncIterator: AsyncIteratorProtocol {
@@ -108,7 +108,9 @@ public final class NodeCache: Service, Sendable {
         }
 
         /// Creates an iterator that starts with the current content.
-        public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(iterator: stream.makeAsyncIterator()) }
+        public func makeAsyncIterator() -> AsyncIterator {
+            AsyncIterator(iterator: entries.follow(.bufferingNewest(1)).makeAsyncIterator())
+        }
     }
 
     /// The path of the znode.
@@ -143,7 +145,7 @@ public final class NodeCache: Service, Sendable {
     /// A content that only becomes stale, or live again, is not reported; ``changes`` reports that as well. A write of
     /// the same data is a different content, because the stat differs. A slow reader skips to the newest content. The
     /// sequence ends when the cache has stopped.
-    public var contents: Contents { Contents(stream: changes) }
+    public var contents: Contents { Contents(entries: follower.entries) }
 
     /// Follows the znode until it is cancelled or shut down gracefully, and then removes its watch from the server.
     ///

@@ -51,14 +51,15 @@ extension ExclusiveMode {
     ///   - operation: The work to run alone. Its argument has the fencing token and the validity of the window.
     /// - Returns: The result of `operation`.
     /// - Throws: ``RecipeError`` with code `.notAvailable` and the holder of the other window in
-    ///   ``RecipeError/participants``; otherwise as ``withWindow(id:reason:drain:timeout:_:)``.
+    ///   ``RecipeError/participants``, or `.timedOut` if the ensemble does not answer within the client's retry deadline;
+    ///   otherwise as ``withWindow(id:reason:drain:timeout:_:)``.
     /// - Complexity: As ``withWindow(id:reason:drain:timeout:_:)``; 5 requests in 1 round trip if there is another
     ///   window.
     public func tryWithWindow<Result: Sendable>(
         id: String? = nil, reason: String, drain: DrainPolicy = .wait,
         _ operation: @escaping @Sendable (ExclusiveWindow) async throws -> Result
     ) async throws -> Result {
-        try await window(id, reason, drain, until: nil, waits: false, operation)
+        try await window(id, reason, drain, until: Patience.none.deadline(client), waits: false, operation)
     }
 
     private func window<Result: Sendable>(
@@ -78,7 +79,7 @@ extension ExclusiveMode {
             try Task.checkCancellation()
             let session = try await until(deadline) { try await client.liveSession() }
             let attempt = WindowAttempt(mode: self, session: session, owner: owner, reason: reason)
-            switch try await client.recipeSteps({ try await attempt.request() }) {
+            switch try await request(attempt, until: deadline) {
             case .again:
                 ownAttempts.insert(attempt.id)
                 let pauseEnd = client.clock.now + backoff.pause()
@@ -97,16 +98,32 @@ extension ExclusiveMode {
         }
     }
 
+    /// Requests a window. What has an outcome at the deadline counts, and a request that is cancelled by it is undone.
+    private func request(
+        _ attempt: WindowAttempt, until deadline: MonotonicInstant?
+    ) async throws -> WindowAttempt.Outcome {
+        let client = client
+        guard let deadline else { return try await client.recipeSteps { try await attempt.request() } }
+        let result = await outcome(
+            of: { try await client.recipeSteps { try await attempt.request() } },
+            cancelledBy: { try await client.clock.sleep(until: deadline) })
+        if case .failure(let error) = result, error is CancellationError, !Task.isCancelled { throw timedOut }
+        return try result.get()
+    }
+
+    private var timedOut: RecipeError {
+        RecipeError(
+            .timedOut, in: .exclusiveMode, path: path,
+            message:
+                "there was no session in time, or the ensemble did not answer, or another window did not end in time")
+    }
+
     /// Runs a step, during which no window is requested, until a deadline.
     private func until<Value: Sendable>(
         _ deadline: MonotonicInstant?, _ step: @escaping @Sendable () async throws -> Value
     ) async throws -> Value {
         guard let deadline else { return try await step() }
-        guard let value = try await client.clock.run(until: deadline, step) else {
-            throw RecipeError(
-                .timedOut, in: .exclusiveMode, path: path,
-                message: "there was no session in time, or another window did not end in time")
-        }
+        guard let value = try await client.clock.run(until: deadline, step) else { throw timedOut }
         return value
     }
 

@@ -8,6 +8,8 @@ extension DistributedSemaphore {
         }
         try Task.checkCancellation()
         let deadline = patience.deadline(client)
+        // Without any limit, nothing is created.
+        if initialLimit == nil { _ = try await withDeadline(deadline) { try await self.limit() }.get() }
         if !patience.waits { try await look(for: count, until: deadline) }
         var backoff = client.makeBackoff(.quick)
         while true {

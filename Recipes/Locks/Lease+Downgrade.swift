@@ -23,11 +23,19 @@ extension Lease {
         }
         let session = place.session
         let path = ZNodePath.child(name.renamed(to: .read), of: place.key.path)
-        let created = try await createReadNode(path)
+        let created: (czxid: ZXID, batch: RequestBatch)
+        do {
+            created = try await createReadNode(path)
+        } catch {
+            if !place.isInUse { session.cleanUp(.node(path: path)) }
+            throw error
+        }
         let held = session.hold(path, czxid: created.czxid, seenBy: created.batch)
         guard held.isValid, isValid else {
             held.release()
-            throw lostError
+            // The last user has left meanwhile, and its clean-up may have come before the znode.
+            if !place.isInUse { session.cleanUp(.node(path: path)) }
+            throw notHeldError
         }
         var later = cleanUp
         if case .node = cleanUp { later = .node(path: path) }
@@ -37,6 +45,8 @@ extension Lease {
             return
         }
         SharedReadLocks.add(place)
+        // The last user may have left before the lock was added.
+        if !place.isInUse { SharedReadLocks.remove(place) }
     }
 
     /// Creates the read znode.
@@ -60,6 +70,7 @@ extension Lease {
                 throw lostError
             } catch let error as ZooKeeperError where error.isOutcomeUnknown {
                 try await place.client.clock.sleep(until: place.client.clock.now + backoff.pause())
+                guard place.isInUse else { throw notHeldError }
             }
         }
     }

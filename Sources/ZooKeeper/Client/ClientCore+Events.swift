@@ -110,10 +110,14 @@ extension ClientCore {
     }
 
     private func failed(_ error: ZooKeeperError, _ state: inout State, _ aftermath: inout Aftermath) {
-        state.failure = error
+        // Whoever asks after the end learns that the client has stopped: `.operationTimeout` would mean that another try can
+        // succeed.
+        let ended =
+            error.code == .authenticationFailed ? error : ZooKeeperError(.clientStopped, message: error.message)
+        state.failure = ended
         state.isConnected = false
         aftermath.refusal = error
-        aftermath.refused += state.requests.end(error)
+        aftermath.refused += state.requests.end(ended)
         // Without a first connection in time, the state stays `connecting` until the client has stopped.
         guard error.code == .authenticationFailed else { return }
         aftermath.states.append(.authenticationFailed(aftermath.ended.first.map { $0.session.publicSession }))

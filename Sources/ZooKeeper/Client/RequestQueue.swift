@@ -152,7 +152,7 @@ struct RequestQueue {
         return drains ? [] : take { !$0.isSentWhileClosing }
     }
 
-    /// Accepts no more requests; returns the waiting ones.
+    /// Accepts no more requests, which fail with an error from now on; returns the waiting ones.
     mutating func end(_ error: ZooKeeperError) -> [PendingRequest] {
         if case .nothing = admission {} else { admission = .nothing(error) }
         deadlines = []

@@ -200,6 +200,8 @@ extension ZooKeeperClient {
     package func running<Result: Sendable>(
         _ operation: (ZooKeeperClient) async throws -> Result
     ) async throws -> Result {
-        try await withInnerService(self, stop: { $0.triggerGracefulShutdown() }, operation: operation)
+        try await withInnerService(
+            self, stop: { $0.triggerGracefulShutdown() },
+            reportsEnd: { ($0 as? ZooKeeperError)?.code == .clientStopped }, operation: operation)
     }
 }

@@ -229,8 +229,10 @@ struct SessionStateMachine: Sendable {
         fail(ZooKeeperError(.authenticationFailed, message: "the server refused a credential"))
     }
 
-    /// Records that there was no first connection in time.
-    mutating func connectionTimedOut(_ error: ZooKeeperError) -> [Effect] { fail(error) }
+    /// Records that there was no first connection in time, unless there is one after all.
+    mutating func connectionTimedOut(_ error: ZooKeeperError) -> [Effect] {
+        epoch == 0 && !isStopping && failure == nil ? fail(error) : []
+    }
 
     mutating func openFailed(_ text: String, now: MonotonicInstant) -> [Effect] {
         guard isOpen else { return [] }

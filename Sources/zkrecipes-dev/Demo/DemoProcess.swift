@@ -48,7 +48,7 @@ final class DemoProcessor: Sendable {
             TestProcess.path(ofProduct: "zkrecipes-dev"),
             arguments: plan.arguments("demo-processor", file) + [
                 "--name", name, "--rate", "\(plan.rate)", "--events", eventsFile, "--resume-delay",
-                "\(plan.resumeDelay)",
+                "\(Int((plan.resumeDelay * 1000).rounded()))ms",
             ])
     }
 
@@ -108,7 +108,8 @@ final class DemoOperator: Sendable {
         process = try TestProcess(
             TestProcess.path(ofProduct: "zkrecipes-dev"),
             arguments: plan.arguments("demo-operator", "window-\(number)") + [
-                "--reason", fault?.rawValue ?? "daily task", "--task-duration", "\(plan.taskSeconds)", "--log", file,
+                "--reason", fault?.rawValue ?? "daily task", "--task-duration",
+                "\(Int((plan.taskSeconds * 1000).rounded()))ms", "--log", file,
             ])
     }
 

@@ -215,6 +215,30 @@ struct LeaderFaultTests {
             try await scene.candidates(where: \.isEmpty)
         }
     }
+
+    /// Calls that wait for a session without a limit of their own.
+    enum Waiting: CaseIterable { case election, leadership, changes, window, lock }
+
+    @Test(arguments: Waiting.allCases)
+    func `a client that finds no server in time ends what waits for it`(waiting: Waiting) async throws {
+        // Nothing listens at the port.
+        var configuration = try ZooKeeperClientConfiguration(connectionString: "127.0.0.1:1")
+        configuration.initialConnectionTimeout = .milliseconds(300)
+        let error = await #expect(throws: ZooKeeperError.self) {
+            try await withZooKeeperClient(configuration: configuration) { client in
+                switch waiting {
+                case .election: try await LeaderSelector(client: client, path: "/e", id: "one") { _ in }.run()
+                case .leadership: try await withLeadership(client: client, path: "/e", id: "one") { _ in }
+                case .changes: for try await _ in LeaderSelector.leaderChanges(client: client, path: "/e") {}
+                case .window: try await ExclusiveMode(client: client, path: "/m").withWindow(reason: "none") { _ in }
+                case .lock: try await DistributedMutex(client: client, path: "/l").withLock { _ in }
+                }
+                throw ZooKeeperError(.clientStopped)
+            }
+        }
+        #expect(error?.code == .operationTimeout)
+        #expect(error?.message?.contains("127.0.0.1:1 within 0.3") == true)
+    }
 }
 
 extension ACL {
