@@ -10,7 +10,7 @@ report := .build/ci
 traits := --traits Tracing,Configuration
 
 .PHONY: bootstrap bootstrap-tests demo build-demo install pictures test test-unit test-integration build-tests simulate \
-	simulate-today build-simulate mutants mutants-today traits sanitize sanitize-thread sanitize-address lint docs bench clean
+	simulate-today build-simulate mutants mutants-today newcomer traits sanitize sanitize-thread sanitize-address lint docs bench clean
 
 # Installs the C client's headers and the ZooKeeper server if they are missing.
 bootstrap:
@@ -90,6 +90,10 @@ mutants: bootstrap
 # A tenth of them, by the date: of those that were found within 1,000 schedules.
 mutants-today: bootstrap
 	SEEDS=20000 Tests/Mutants/run $$(Tests/Mutants/today)
+
+# README.md, followed literally in an empty folder: the first program as a package of its own, a server, and the task.
+newcomer: bootstrap
+	.ci/newcomer
 
 # Each optional part compiles alone.
 traits: bootstrap

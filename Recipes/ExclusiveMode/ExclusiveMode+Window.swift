@@ -98,7 +98,9 @@ extension ExclusiveMode {
         }
     }
 
-    /// Requests a window. What has an outcome at the deadline counts, and a request that is cancelled by it is undone.
+    /// Requests a window.
+    ///
+    /// An outcome that arrives at the deadline counts. A request that is cancelled by the deadline is undone.
     private func request(
         _ attempt: WindowAttempt, until deadline: MonotonicInstant?
     ) async throws -> WindowAttempt.Outcome {
