@@ -107,18 +107,6 @@ public final class Lease: Sendable {
     }
 }
 
-extension Lease {
-    /// Returns the handle, unless the calling task has been cancelled; the cancellation may have arrived with the
-    /// grant.
-    ///
-    /// - Throws: `CancellationError`; the lock is released then.
-    func unlessCancelled() async throws -> Lease {
-        guard Task.isCancelled else { return self }
-        await release()
-        throw CancellationError()
-    }
-}
-
 // MARK: Handles
 
 extension Lease {

@@ -21,6 +21,17 @@ protocol ScopedHold: Sendable {
     func end() async
 }
 
+extension ScopedHold {
+    /// Returns what is held, unless the calling task was cancelled: the cancellation may have arrived with the grant.
+    ///
+    /// - Throws: `CancellationError`; everything is released then.
+    func unlessCancelled() async throws -> Self {
+        guard Task.isCancelled else { return self }
+        await end()
+        throw CancellationError()
+    }
+}
+
 extension Lease: ScopedHold {
     var places: [HeldLock] { [place] }
     var lostError: RecipeError { place.lostError }

@@ -116,12 +116,7 @@ public final class MultiLock: Sendable {
     }
 
     private func handle(_ timeout: Patience) async throws -> MultiLease {
-        let lease = try await lease(timeout)
-        guard !Task.isCancelled else {
-            await lease.release()
-            throw CancellationError()
-        }
-        return lease
+        try await lease(timeout).unlessCancelled()
     }
 
     private func lease(_ timeout: Patience) async throws -> MultiLease {

@@ -32,7 +32,7 @@ public struct PartitionPlan: Sendable {
     /// The placement of each partition, in the order of ``partitions``.
     private(set) var places: [Place] = []
 
-    /// The placement of a partition as indices into ``nodes``; -1 stands for no node.
+    /// The placement of a partition as indices into ``nodes``; -1 means no node.
     struct Place: Sendable, Hashable {
         var home = -1
         var owner = -1

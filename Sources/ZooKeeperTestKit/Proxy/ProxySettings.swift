@@ -77,7 +77,7 @@ struct ProxyObservations: Sendable {
     var counters = ProxyCounters()
     /// The requests that have not been returned yet, the oldest first.
     var requests: [ProxiedRequest] = []
-    /// The frames that were dropped and have not been returned yet; `nil` stands for a watch event.
+    /// The frames that were dropped and have not been returned yet; `nil` means a watch event.
     var swallowed: [ProxiedRequest?] = []
 
     /// The number of requests that are kept for later calls.

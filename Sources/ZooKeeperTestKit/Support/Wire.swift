@@ -7,7 +7,7 @@ struct WireReader {
     mutating func int32() -> Int32? { self.number(4).map { Int32(truncatingIfNeeded: $0) } }
     mutating func int64() -> Int64? { self.number(8).map { Int64(bitPattern: $0) } }
 
-    /// Reads a buffer; the length -1 stands for an absent buffer, which is read as an empty one.
+    /// Reads a buffer; the length -1 means an absent buffer, which is read as an empty one.
     mutating func buffer() -> [UInt8]? {
         guard let length = self.int32(), length <= self.rest.count else { return nil }
         defer { self.rest = self.rest.dropFirst(Int(max(length, 0))) }
