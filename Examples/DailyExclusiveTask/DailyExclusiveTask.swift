@@ -23,11 +23,11 @@ struct DailyExclusiveTask {
         }
         let client = try ZooKeeperClient(configuration: settings)
         let mode = try ExclusiveMode(client: client, path: "/examples/orders")
-        let gate = mode.gate(name: name)
+        let gate = mode.gate(id: name)
         let processor = ClosureService {
             let orders = AsyncStream { try? await Task.sleep(for: .milliseconds(10)) }  // replace it with your events
             for await _ in orders.cancelOnGracefulShutdown() {
-                try await gate.withPermit { permit in print("\(name): an order, token \(permit.fencingToken)") }
+                try await gate.withSynchronousPermit { permit in print("\(name): an order, token \(permit.fencingToken)") }
             }
         }
         var configuration = ScheduledTaskConfiguration()

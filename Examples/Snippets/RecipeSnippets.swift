@@ -6,7 +6,7 @@ func exclusiveMode(client: ZooKeeperClient, store: Store, event: Event) async th
 
     // A processor. The gate is a service, run after the client.
     let gate = mode.gate()
-    try await gate.withPermit { permit in
+    try await gate.withSynchronousPermit { permit in
         try store.write(event, token: permit.fencingToken)
     }
 
@@ -18,7 +18,7 @@ func exclusiveMode(client: ZooKeeperClient, store: Store, event: Event) async th
 
 func gatedEvents(_ events: AsyncStream<Event>, gate: EventGate, store: Store) async throws {
     for await event in events {
-        try await gate.withPermit { permit in
+        try await gate.withSynchronousPermit { permit in
             try store.write(event, token: permit.fencingToken)
         }
     }

@@ -22,36 +22,16 @@ final class GateGrant: Sendable {
 }
 
 extension EventGate {
-    /// Checks whether the servers' confirmations of the session have moved the deadline, after the known one has
-    /// passed.
-    ///
-    /// - Returns: Whether the event may enter.
-    func renewAdmission(now: MonotonicInstant, until: Int64) -> Bool {
-        guard until != Self.closed else { return false }
-        return shared.withLock { shared in
-            guard let grant = shared.grant, shared.admission.isOpen else { return false }
-            let renewed = admission(of: grant)
-            admitUntil.store(renewed, ordering: .sequentiallyConsistent)
-            return now.nanoseconds < renewed
-        }
-    }
-
-    /// Returns the time until which a grant admits events; never the value that means closed, not even for a lost
-    /// grant.
-    private func admission(of grant: GateGrant) -> Int64 {
-        max((grant.hold.validUntil - mode.configuration.eventAllowance).nanoseconds, Self.closed + 1)
-    }
-
     /// Creates a grant for a read znode; it admits no events yet.
     func prepare(_ hold: HeldNode) -> GateGrant {
         let token = FencingToken(rawValue: hold.czxid.rawValue, kind: .shared)
-        let (grant, isKnown) = shared.withLock { shared in
+        let (grant, isKnown) = core.shared.withLock { shared in
             let (number, interrupt) = shared.admission.prepare(token)
             let grant = GateGrant(number, token: token, hold: hold)
             // No task waits for the interrupt yet.
             if let interrupt { grant.interrupt.set(interrupt) }
             defer { shared.grant = grant }
-            self.token.store(token.rawValue, ordering: .relaxed)
+            core.token.store(token.rawValue, ordering: .relaxed)
             return (grant, shared.grant?.hold === hold)
         }
         if isKnown {
@@ -73,7 +53,7 @@ extension EventGate {
     /// Passes an event to the admission state machine and executes its actions, immediately on the calling thread.
     @discardableResult
     func handle(_ input: GateAdmission.Input) -> [GateAdmission.Action] {
-        let (actions, effects) = shared.withLock { shared in
+        let (actions, effects) = core.shared.withLock { shared in
             let actions = shared.admission.handle(input)
             return (actions, actions.compactMap { begin($0, &shared) })
         }
@@ -83,17 +63,18 @@ extension EventGate {
 
     /// Opens or closes the gate; returns the part that resumes tasks or calls other code, which must run without the
     /// lock.
-    private func begin(_ action: GateAdmission.Action, _ shared: inout Shared) -> (() -> Void)? {
+    private func begin(_ action: GateAdmission.Action, _ shared: inout GateCore.Shared) -> (() -> Void)? {
         guard let grant = shared.grant else { return nil }
         switch action {
         case .open:
-            admitUntil.store(admission(of: grant), ordering: .sequentiallyConsistent)
+            core.admitUntil.store(core.admission(of: grant), ordering: .sequentiallyConsistent)
             return { [broadcast, opening = shared.opening] in
                 broadcast.send(.open(grant.token))
                 opening.set(())
             }
         case .close(let interrupt):
-            let wasOpen = admitUntil.exchange(Self.closed, ordering: .sequentiallyConsistent) != Self.closed
+            let wasOpen =
+                core.admitUntil.exchange(GateCore.closed, ordering: .sequentiallyConsistent) != GateCore.closed
             if wasOpen { shared.opening = OneShot() }
             return {
                 grant.interrupt.set(interrupt)
@@ -105,27 +86,31 @@ extension EventGate {
         }
     }
 
-    func noteLeftWhileClosed() {
-        if counter.total == 0 { drainWakeUp.signal() }
-    }
-
-    var lossReason: LossReason? { shared.withLock { $0.grant?.hold.lossReason } }
-
     /// Waits until the gate opens, or until the deadline of an open gate may have moved.
     ///
+    /// - Returns: Whether that happened before the deadline.
     /// - Throws: `CancellationError`, also if a graceful shutdown of the surrounding service group is triggered
     ///   meanwhile; ``RecipeError`` with code `.stopped`.
-    func waitForOpening() async throws {
-        let (opening, grant) = try shared.withLock { shared in
-            if shared.isStopped { throw RecipeError(.stopped, in: .exclusiveMode, path: mode.path) }
-            return (shared.opening, shared.grant)
+    func waitForOpening(until deadline: MonotonicInstant?) async throws -> Bool {
+        guard let change = try nextChange() else { return true }
+        guard let deadline else {
+            try await change.waitUntilShutdown()
+            return true
         }
-        guard opening.value != nil, let grant else { return try await opening.waitUntilShutdown() }
+        return try await clock.run(until: deadline) { try await change.waitUntilShutdown() } != nil
+    }
+
+    /// Returns the event after which a caller that was refused should try again; `nil` if it should try at once.
+    ///
+    /// - Throws: ``RecipeError`` with code `.stopped`.
+    func nextChange() throws(RecipeError) -> OneShot<Void>? {
+        let (opening, grant, isStopped) = core.shared.withLock { ($0.opening, $0.grant, $0.isStopped) }
+        if isStopped { throw RecipeError(.stopped, in: .exclusiveMode, path: mode.path) }
+        guard opening.value != nil, let grant else { return opening }
         // The gate is open, but the session has been unconfirmed for so long that no event may start. A confirmation or
         // the loss is near.
         let move = grant.hold.session.nextValidityChange()
-        let isShut = admitUntil.load(ordering: .sequentiallyConsistent) == Self.closed
-        if isShut || clock.now.nanoseconds < admission(of: grant) { return }
-        try await move.waitUntilShutdown()
+        let isClosed = core.admitUntil.load(ordering: .sequentiallyConsistent) == GateCore.closed
+        return isClosed || clock.now.nanoseconds < core.admission(of: grant) ? nil : move
     }
 }

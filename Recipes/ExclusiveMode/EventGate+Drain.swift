@@ -20,7 +20,8 @@ extension GateLoop {
         var lookAt = mayReopen ? began + Self.lookDelay : nil
         var look: SignalLook?
         while gate.counter.total > 0 {
-            await gate.drainWakeUp.wait(until: min(reportAt, look == nil ? lookAt ?? reportAt : reportAt), clock: clock)
+            await gate.core.drainWakeUp.wait(
+                until: min(reportAt, look == nil ? lookAt ?? reportAt : reportAt), clock: clock)
             let now = clock.now
             switch look?.sight {
             case nil: break
@@ -46,7 +47,7 @@ extension GateLoop {
 
     private mutating func startLook() -> SignalLook? {
         guard let session else { return nil }
-        let look = SignalLook(session, of: mode, wakes: gate.drainWakeUp)
+        let look = SignalLook(session, of: mode, wakes: gate.core.drainWakeUp)
         watch(look.watch)
         return look
     }
@@ -83,7 +84,7 @@ extension GateLoop {
     func report(_ session: LiveSession, now: MonotonicInstant) -> ProcessorRecord {
         var text = processor(session)
         text.inside = gate.counter.total
-        text.oldest = gate.counter.busySince.map { .nanoseconds(now.nanoseconds - $0) }
+        text.oldest = gate.counter.oldest.map { .nanoseconds(now.nanoseconds - $0) }
         return text
     }
 }

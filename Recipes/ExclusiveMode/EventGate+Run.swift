@@ -34,7 +34,7 @@ extension EventGate {
     }
 
     private func end() {
-        let opening = shared.withLock { shared in
+        let opening = core.shared.withLock { shared in
             shared.isStopped = true
             return shared.opening
         }

@@ -368,7 +368,7 @@ extension GateLoop {
     }
 
     func processor(_ session: LiveSession) -> ProcessorRecord {
-        ProcessorRecord(member: gate.member.node, name: gate.name, sessionTimeout: session.timeout)
+        ProcessorRecord(member: gate.member.node, name: gate.id, sessionTimeout: session.timeout)
     }
 }
 

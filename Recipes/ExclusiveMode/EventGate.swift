@@ -5,13 +5,14 @@ internal import ZooKeeper
 
 /// A gate that a processor's events pass through, so that a window can pause the processor.
 ///
-/// The gate is a service: run it after the client and before the processor. While it is open, an event passes with one
-/// atomic addition, one comparison of the clock with a deadline, and one atomic subtraction. The only requests are the
-/// session's heartbeat, a `sync` and a write that changes nothing, every 3/10 of the session timeout.
+/// The gate is a service: run it after the client and before the processor, or use ``ExclusiveMode/withGate(id:_:)``.
+/// While it is open, an event passes with one atomic exchange, one comparison of the clock with a deadline, and another
+/// exchange, on memory that other threads do not write. The only requests are the session's heartbeat, a `sync` and a
+/// write that changes nothing, every 3/10 of the session timeout.
 ///
 /// ```swift
 /// for await event in events {
-///     try await gate.withPermit { permit in
+///     try await gate.withSynchronousPermit { permit in
 ///         try store.write(event, token: permit.fencingToken)
 ///     }
 /// }
@@ -23,50 +24,37 @@ internal import ZooKeeper
 /// itself. It then cancels the events inside, waits for them, and rejoins. One gate serves all tasks of a process.
 ///
 /// A permit inside a permit could deadlock: the inner one would wait for the gate, and the window that keeps the gate
-/// closed would wait for the outer one. ``enter()`` and `withPermit` therefore fail with code `.alreadyHeld` inside the
-/// operation of a `withPermit`, or of an ``ExclusiveMode/withWindow(id:reason:drain:timeout:_:)`` of the same client
-/// and base path, whether or not the gate is open. Child tasks (`async let`, task groups) and tasks started with
-/// `Task {}` count as inside until the outer permit is released; a `Task.detached` never does. Permits from
-/// ``enter()``, ``tryEnter()`` and `gated(by:)` belong to no task: a task that waits for a second one while it holds
-/// such a permit is not detected.
+/// closed would wait for the outer one. ``enter(timeout:)``, ``withPermit(timeout:_:)`` and
+/// ``withSynchronousPermit(timeout:_:)`` therefore fail with code `.alreadyHeld` inside the operation of a
+/// ``withPermit(timeout:_:)``, or of an ``ExclusiveMode/withWindow(id:reason:drain:timeout:_:)`` of the same client and
+/// base path, whether or not the gate is open. Child tasks (`async let`, task groups) and tasks started with `Task {}`
+/// count as inside until the outer permit is released; a `Task.detached` never does. Permits from ``enter(timeout:)``,
+/// ``enterBlocking(timeout:)``, ``tryEnter()`` and `gated(by:)` belong to no task: a task that waits for a second one
+/// while it holds such a permit is not detected.
 public final class EventGate: Service, Sendable {
     /// The exclusive mode that the gate belongs to.
     public let mode: ExclusiveMode
-    /// The name of the processor, for display to operators.
-    public let name: String
+    /// The name of this processor in ``ExclusiveMode/status()`` and in the records of windows.
+    public let id: String
 
-    static let closed = Int64.min
-
-    struct Shared {
-        var admission = GateAdmission()
-        var grant: GateGrant?
-        /// Set when the gate opens, and replaced when it closes.
-        var opening = OneShot<Void>()
-        var isStopped = false
-        var nextTask = 0
-        var tasks: [Int: @Sendable () -> Void] = [:]
-    }
-
-    let clock: any MonotonicClock
+    let core: GateCore
     let logger: Logger
     let member: MemberName
-    let counter = StripedCounter()
-    /// The time until which events are admitted, in nanoseconds of the clock; ``closed`` while the gate is closed.
-    let admitUntil = Atomic<Int64>(EventGate.closed)
-    let token = Atomic<Int64>(0)
-    let shared = Mutex(Shared())
-    let drainWakeUp = WakeUp()
+    let counter: EventCounter
     let runOnce = RunOnce()
     let stopping = OneShot<Void>()
     let broadcast = Broadcast<GateState>(.starting)
 
-    init(mode: ExclusiveMode, name: String) {
+    init(mode: ExclusiveMode, id: String) {
         self.mode = mode
-        self.name = name
-        clock = mode.client.clock
+        self.id = id
+        core = GateCore(mode)
+        counter = EventCounter(core: core)
         logger = mode.logger
-        member = MemberName(for: name, using: mode.client.randomness)
+        member = MemberName(for: id, using: mode.client.randomness)
     }
+
+    var clock: any MonotonicClock { core.clock }
 
     /// The states of the gate: the current state first, then every change in order.
     public var states: AsyncStream<GateState> { broadcast.follow() }
@@ -80,22 +68,22 @@ public final class EventGate: Service, Sendable {
     ///
     /// - Returns: A permit to release with ``EventPermit/leave()``, or `nil`.
     /// - Complexity: No request and no allocation. A lock is taken only for the first event after the servers have
-    ///   confirmed the session and thereby moved the deadline, and while the deadline has passed.
+    ///   confirmed the session and thereby moved the deadline, while the deadline has passed, and beside 6 other events
+    ///   that the same thread admitted.
     public func tryEnter() -> EventPermit? {
         // Repeated attempts on a closed gate must not be counted, because the gate waits until the count is zero.
-        guard admitUntil.load(ordering: .relaxed) != Self.closed else { return nil }
-        let stripe = StripedCounter.stripeOfThread()
-        let wasEmpty = counter.enter(stripe)
-        let until = admitUntil.load(ordering: .sequentiallyConsistent)
-        let now = clock.now
-        guard now.nanoseconds < until || renewAdmission(now: now, until: until) else {
-            leave(stripe)
+        guard core.admitUntil.load(ordering: .relaxed) != GateCore.closed else { return nil }
+        let stripe = counter.ownStripe
+        let place = stripe.enter()
+        let until = core.admitUntil.load(ordering: .sequentiallyConsistent)
+        let now = core.clock.now
+        guard now.nanoseconds < until || core.renewAdmission(now: now, until: until) else {
+            _ = stripe.leave(place)
             return nil
         }
-        if wasEmpty { counter.noteBusy(stripe, since: now.nanoseconds) }
-        return EventPermit(
-            fencingToken: FencingToken(rawValue: token.load(ordering: .relaxed), kind: .shared), gate: self,
-            stripe: stripe)
+        stripe.note(place, since: now.nanoseconds)
+        let token = FencingToken(rawValue: core.token.load(ordering: .relaxed), kind: .shared)
+        return EventPermit(fencingToken: token, stripe: stripe, place: place)
     }
 
     /// Admits an event as soon as the gate is open.
@@ -104,93 +92,123 @@ public final class EventGate: Service, Sendable {
     /// cancellation: the event has not been processed. While the gate is still open, events enter even during a
     /// shutdown.
     ///
+    /// - Parameter timeout: The limit for the wait; `nil` waits without limit. Default: `nil`.
     /// - Returns: A permit to release with ``EventPermit/leave()``.
-    /// - Throws: `CancellationError`, also for a graceful shutdown; ``RecipeError`` with code `.stopped` or
+    /// - Throws: `CancellationError`, also for a graceful shutdown; ``RecipeError`` with code `.timedOut`, `.stopped` or
     ///   `.alreadyHeld`.
     /// - Complexity: Sends no requests.
-    public func enter() async throws -> EventPermit {
+    public func enter(timeout: Duration? = nil) async throws -> EventPermit {
         try ExclusiveScope.check(mode)
+        let deadline = timeout.map { clock.now + $0 }
         while true {
             if let permit = tryEnter() { return permit }
-            try await waitForOpening()
+            guard try await waitForOpening(until: deadline) else { throw timedOut(after: timeout) }
         }
+    }
+
+    /// Admits an event as soon as the gate is open, and blocks the calling thread until then.
+    ///
+    /// It is for threads outside of Swift concurrency, such as those of a C library. A wait inside a permit or a window
+    /// of the same mode is not detected here: it lasts until the timeout.
+    ///
+    /// - Parameter timeout: The limit for the wait; `nil` waits without limit. Default: `nil`.
+    /// - Returns: A permit to release with ``EventPermit/leave()``.
+    /// - Throws: ``RecipeError`` with code `.timedOut`, or `.stopped` if the gate stopped before it opened.
+    /// - Complexity: Sends no requests.
+    @available(*, noasync, message: "use enter(timeout:), which suspends instead of blocking the thread")
+    public func enterBlocking(timeout: Duration? = nil) throws -> EventPermit {
+        // A blocked thread waits by the system's clock, whatever the client's clock is.
+        let deadline = timeout.map { SystemMonotonicClock().now + $0 }
+        while true {
+            if let permit = tryEnter() { return permit }
+            guard let change = try nextChange() else { continue }
+            if change.waitBlocking(until: deadline) == nil { throw timedOut(after: timeout) }
+        }
+    }
+
+    private func timedOut(after timeout: Duration?) -> RecipeError {
+        RecipeError(
+            .timedOut, in: .exclusiveMode, path: mode.path,
+            message: timeout.map { "the gate did not open within \($0)" })
     }
 
     /// Runs work that does not suspend inside the gate, as soon as the gate is open.
     ///
-    /// This method waits in the same way as ``enter()``.
+    /// This method waits in the same way as ``enter(timeout:)``. The work runs in the calling task, and nothing cancels
+    /// it: it should end within ``ExclusiveMode/Configuration/eventAllowance``.
     ///
-    /// - Parameter work: Processes an event with the given permit, which is released when the closure returns.
+    /// - Parameters:
+    ///   - timeout: The limit for the wait; `nil` waits without limit. Default: `nil`.
+    ///   - work: Processes an event with the given permit, which is released when the closure returns.
     /// - Returns: The result of `work`.
-    /// - Throws: `CancellationError`; ``RecipeError`` with code `.stopped` or `.alreadyHeld`; the error of `work`.
+    /// - Throws: `CancellationError`; ``RecipeError`` with code `.timedOut`, `.stopped` or `.alreadyHeld`; the error of
+    ///   `work`.
     /// - Complexity: Sends no requests.
-    public func withPermit<Result>(_ work: (EventPermit) throws -> Result) async throws -> Result {
-        let permit = try await enter()
+    public func withSynchronousPermit<Result>(
+        timeout: Duration? = nil, _ work: (EventPermit) throws -> Result
+    ) async throws -> Result {
+        let permit = try await enter(timeout: timeout)
         defer { permit.leave() }
         return try work(permit)
     }
 
     /// Runs an operation inside the gate, as soon as the gate is open.
     ///
-    /// This method waits in the same way as ``enter()``. A window waits for the operation. If the permit is lost
-    /// meanwhile, the operation's task is cancelled.
+    /// This method waits in the same way as ``enter(timeout:)``. A window waits for the operation. If the permit is
+    /// lost meanwhile, the operation's task is cancelled. What the operation does before it suspends for the first time
+    /// runs on the calling thread, and is not interrupted; long work checks ``EventPermit/isValid``.
     ///
-    /// - Parameter operation: Processes an event with the given permit. It runs in its own task, which is cancelled if
-    ///   the permit is lost. The task costs about 1 µs more than work that does not suspend.
+    /// - Parameters:
+    ///   - timeout: The limit for the wait; `nil` waits without limit. It does not limit the operation. Default: `nil`.
+    ///   - operation: Processes an event with the given permit, which is released when the operation ends. It runs in
+    ///     a task of its own, so that the loss of the permit can cancel it.
     /// - Returns: The result of `operation`.
-    /// - Throws: `CancellationError`; ``RecipeError`` with code `.stopped`, `.alreadyHeld`, or `.lost` if the operation
-    ///   ended with an error after the permit was lost; the error of `operation`.
-    /// - Complexity: Sends no requests.
+    /// - Throws: `CancellationError`; ``RecipeError`` with code `.timedOut`, `.stopped`, `.alreadyHeld`, or `.lost` if
+    ///   the operation ended with an error after the permit was lost; the error of `operation`.
+    /// - Complexity: Sends no requests. The task costs about half a microsecond more than
+    ///   ``withSynchronousPermit(timeout:_:)``, and about 2 µs if the operation suspends.
     public func withPermit<Result: Sendable>(
-        _ operation: @escaping @Sendable (EventPermit) async throws -> Result
+        timeout: Duration? = nil, _ operation: @escaping @Sendable (EventPermit) async throws -> Result
     ) async throws -> Result {
-        try await run(try await enter(), operation)
+        try await run(try await enter(timeout: timeout), operation)
     }
 
     /// Runs an operation under a permit, and releases the permit.
     func run<Result: Sendable>(
         _ permit: EventPermit, _ operation: @escaping @Sendable (EventPermit) async throws -> Result
     ) async throws -> Result {
-        let scope = ExclusiveScope(.permit, of: mode)
-        defer {
-            scope.end()
-            permit.leave()
-        }
+        defer { permit.leave() }
         do {
-            return try await runCancellably(permit, scope, operation)
+            return try await runCancellably(permit, operation)
         } catch {
-            if !permit.isValid { throw RecipeError(.lost, in: .exclusiveMode, path: mode.path, reason: lossReason) }
+            if !permit.isValid {
+                throw RecipeError(.lost, in: .exclusiveMode, path: mode.path, reason: core.lossReason)
+            }
             throw error
         }
     }
 
     /// Runs the operation as a task that the gate can cancel, and always waits for that task.
     private func runCancellably<Result: Sendable>(
-        _ permit: EventPermit, _ scope: ExclusiveScope,
-        _ operation: @escaping @Sendable (EventPermit) async throws -> Result
+        _ permit: EventPermit, _ operation: @escaping @Sendable (EventPermit) async throws -> Result
     ) async throws -> Result {
-        let task = scope.bind { Task { try await operation(permit) } }
-        let (id, isTooLate) = shared.withLock { shared in
-            shared.nextTask += 1
-            shared.tasks[shared.nextTask] = { task.cancel() }
-            return (shared.nextTask, shared.admission.cancelled == permit.fencingToken)
+        let scope = ExclusiveScope(.permit, of: mode)
+        let isTooLate = Task.isCancelled || core.isTooLate(permit.fencingToken)
+        // Runs on this thread until the operation suspends: a change of threads takes longer than most events.
+        let task = scope.bind {
+            Task.immediate {
+                defer { scope.end() }
+                if isTooLate { withUnsafeCurrentTask { $0?.cancel() } }
+                return try await operation(permit)
+            }
         }
-        defer { shared.withLock { _ = $0.tasks.removeValue(forKey: id) } }
-        if isTooLate || !permit.isValid { task.cancel() }
+        guard scope.isLive else { return try await task.value }
+        let id = core.register({ task.cancel() }, under: permit.fencingToken)
+        defer { core.deregister(id) }
         return try await withTaskCancellationHandler {
             try await task.value
         } onCancel: {
             task.cancel()
         }
-    }
-
-    @inline(__always)
-    func leave(_ stripe: Int) {
-        counter.leave(stripe)
-        if admitUntil.load(ordering: .sequentiallyConsistent) == Self.closed { noteLeftWhileClosed() }
-    }
-
-    func isValid(_ token: FencingToken) -> Bool {
-        shared.withLock { $0.grant }.map { $0.token == token && $0.hold.isValid } ?? false
     }
 }

@@ -1,37 +1,80 @@
-internal import ZooKeeper
+public import ZooKeeper
 
 /// A permit to process one event, or a batch that takes no longer than the mode's event allowance.
 ///
-/// The permit must be released with ``leave()`` exactly once, because a window waits for it. The closure forms of
-/// ``EventGate`` release it themselves.
-public struct EventPermit: Sendable {
+/// A permit from ``EventGate/tryEnter()``, ``EventGate/enter(timeout:)`` or ``EventGate/enterBlocking(timeout:)`` must
+/// be released with ``leave()`` exactly once, because a window waits for it. The closure forms of ``EventGate`` and
+/// gated sequences release it themselves.
+public struct EventPermit: Grant {
     /// The fencing token to pass to the stores that the event writes to.
     ///
     /// It increases from processors to a window to the processors after it.
     public let fencingToken: FencingToken
-    let gate: EventGate
-    let stripe: Int
+    private let stripe: EventStripe
+    private let place: EventPlace
 
     @inline(__always)
-    init(fencingToken: FencingToken, gate: EventGate, stripe: Int) {
+    init(fencingToken: FencingToken, stripe: EventStripe, place: EventPlace) {
         self.fencingToken = fencingToken
-        self.gate = gate
         self.stripe = stripe
+        self.place = place
     }
+
+    private var hold: HeldNode? { stripe.core.hold(for: fencingToken) }
 
     /// Whether it is certain that no window is open while the event is processed.
     ///
     /// The value is read from memory. It turns false, even without a notification, before the ensemble can evict this
     /// processor.
     ///
-    /// - Complexity: Sends no requests.
-    public var isValid: Bool { gate.isValid(fencingToken) }
+    /// - Complexity: A lock, one clock read and a comparison; no request is sent.
+    public var isValid: Bool { hold?.isValid ?? false }
+
+    /// The time until which it is certain that no window opens, as last observed.
+    ///
+    /// `nil` if the permit is no longer valid.
+    public var validUntil: ContinuousClock.Instant? {
+        hold.flatMap { Holding([$0]).validUntil(by: stripe.core.clock) }
+    }
+
+    /// Waits until the permit is lost; a permit that was released is not lost.
+    ///
+    /// - Returns: The reason.
+    /// - Throws: `CancellationError` if the task is cancelled.
+    /// - Complexity: No request is sent.
+    public func waitUntilLost() async throws -> LossReason {
+        guard let hold else { return try await OneShot<LossReason>().wait() }
+        return try await hold.waitForLoss()
+    }
+
+    /// Executes operations as one transaction that succeeds only while no window can be open.
+    ///
+    /// The transaction starts with a check of the gate's znode. If the gate has paused for a window, the ensemble
+    /// refuses the whole transaction.
+    ///
+    /// - Parameter operations: The operations, as for `ZooKeeperClient.transaction(_:)`; at least one.
+    /// - Returns: One result for each operation, in the same order.
+    /// - Throws: ``RecipeError`` with code `.lost`, in which case nothing was executed; otherwise as
+    ///   ``Grant/guarded(_:)``.
+    /// - Complexity: 1 request.
+    @discardableResult
+    public func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] {
+        if let hold, let results = try await Holding([hold]).guarded(operations) { return results }
+        throw RecipeError(.lost, in: .exclusiveMode, path: stripe.core.mode.path, reason: hold?.lossReason)
+    }
 
     /// Releases the permit.
     ///
-    /// If a permit is released twice, a window may open too early. If it is never released, no window opens.
+    /// If a permit is never released, no window opens. A second call for the same permit stops the process: the store
+    /// would otherwise not be safe from events that are still inside.
+    ///
+    /// - Complexity: An atomic exchange and an atomic read; sends no request.
     @inline(__always)
     public func leave() {
-        gate.leave(stripe)
+        // A mistake of the program that nothing can repair. A `preconditionFailure` would not print its message in
+        // release builds.
+        guard stripe.leave(place) else {
+            fatalError("an EventPermit was released twice: leave() is called once, and not at all in closure forms")
+        }
     }
 }

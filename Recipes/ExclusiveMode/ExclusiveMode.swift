@@ -96,13 +96,33 @@ public struct ExclusiveMode: Sendable {
         logger = client.logger
     }
 
-    /// Creates a gate for a processor of this process; run it as a service.
+    /// Creates a gate for a processor of this process; run it as a service, or use ``withGate(id:_:)``.
     ///
-    /// - Parameter name: The name of the processor, for display to operators; `nil` uses the host name and process ID.
-    ///   Default: `nil`.
+    /// - Parameter id: The name of the processor in ``status()`` and in the records of windows; `nil` uses the host name
+    ///   and process ID. Default: `nil`.
     /// - Returns: The gate, which is closed until it runs.
-    public func gate(name: String? = nil) -> EventGate {
-        EventGate(mode: self, name: name ?? ProcessIdentity.current.description)
+    public func gate(id: String? = nil) -> EventGate {
+        EventGate(mode: self, id: id ?? ProcessIdentity.current.description)
+    }
+
+    /// Runs an operation with a gate, for programs that do not use a service group; the client must be running.
+    ///
+    /// The gate runs until the operation ends. It then closes, and deletes its znodes before this method returns. The
+    /// operation starts immediately: ``EventGate/enter(timeout:)`` waits until the gate is open.
+    ///
+    /// - Parameters:
+    ///   - id: The name of the processor, as in ``gate(id:)``. Default: `nil`.
+    ///   - operation: Passes events through the gate. Events that are inside when it ends are cancelled, and awaited.
+    /// - Returns: The result of `operation`.
+    /// - Throws: The error of `operation`. If that is a ``RecipeError`` with code `.stopped` because the gate ended
+    ///   first, the error of ``EventGate/run()``.
+    /// - Complexity: As ``EventGate/run()``.
+    public func withGate<Result>(
+        id: String? = nil, _ operation: (EventGate) async throws -> Result
+    ) async throws -> Result {
+        try await withInnerService(gate(id: id), reportsEnd: RecipeError.reportsEnd(of: .exclusiveMode)) { gate in
+            try await operation(gate)
+        }
     }
 
     package var signalPath: String { ZNodePath.child("signal", of: path) }

@@ -24,11 +24,12 @@ final class ExclusiveScope: Sendable {
         base = mode.base
     }
 
-    private var isLive: Bool { !isOver.load(ordering: .acquiring) }
+    var isLive: Bool { !isOver.load(ordering: .acquiring) }
 
     /// Calls a closure inside the scope: tasks that it starts inherit the scope.
     func bind<Value>(_ body: () -> Value) -> Value {
-        Self.$current.withValue(Self.current.filter(\.isLive) + [self], operation: body)
+        let outer = Self.current
+        return Self.$current.withValue(outer.isEmpty ? [self] : outer.filter(\.isLive) + [self], operation: body)
     }
 
     func end() {

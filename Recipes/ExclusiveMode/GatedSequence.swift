@@ -21,7 +21,7 @@ extension AsyncSequence where Self: Sendable, Element: Sendable {
     /// ```
     ///
     /// The body is not cancelled if the permit is lost. Long work should check ``EventPermit/isValid``, or use
-    /// `EventGate.withPermit(_:)`.
+    /// ``EventGate/withPermit(timeout:_:)``.
     ///
     /// - Parameter gate: The gate that each element enters.
     /// - Returns: The elements, each with its permit.

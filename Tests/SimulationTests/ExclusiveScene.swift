@@ -46,7 +46,7 @@ final class ExclusiveScene {
         let (entered, longEnded, tokens) = (entered, longEnded, tokens)
         return try start(name) { client in
             let clock = client.clock
-            let gate = try ExclusiveMode(client: client, path: "/mode").gate(name: name)
+            let gate = try ExclusiveMode(client: client, path: "/mode").gate(id: name)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await gate.run() }
                 group.addTask {

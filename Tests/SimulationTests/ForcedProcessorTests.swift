@@ -27,7 +27,7 @@ import ZooKeeperSimulator
         let clock = SimulatedClock(processor)
         processor.start {
             try? await client.running { client in
-                let gate = try ExclusiveMode(client: client, path: "/mode").gate(name: "processor")
+                let gate = try ExclusiveMode(client: client, path: "/mode").gate(id: "processor")
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     group.addTask { try await gate.run() }
                     group.addTask {

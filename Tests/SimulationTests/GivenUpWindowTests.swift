@@ -174,7 +174,7 @@ import ZooKeeperSimulator
             let watches = Broadcast<Int?>(nil)
             _ = try scene.start("processor") { client in
                 let mode = try ExclusiveMode(client: client, path: "/mode")
-                let gate = mode.gate(name: "processor")
+                let gate = mode.gate(id: "processor")
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     defer { group.cancelAll() }
                     group.addTask { try await gate.run() }
@@ -229,7 +229,7 @@ import ZooKeeperSimulator
             let scene = try ExclusiveScene()
             let state = Broadcast<GateState>(.starting)
             _ = try scene.start("processor") { client in
-                let gate = try ExclusiveMode(client: client, path: "/mode").gate(name: "processor")
+                let gate = try ExclusiveMode(client: client, path: "/mode").gate(id: "processor")
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     defer { group.cancelAll() }
                     let watch = await Self.useUpWatches(of: client)
@@ -288,7 +288,7 @@ import ZooKeeperSimulator
             let codes = Broadcast<[String]>([])
             _ = try scene.start("both") { client in
                 let mode = try ExclusiveMode(client: client, path: "/mode")
-                let (gate, other) = (mode.gate(name: "one"), try ExclusiveMode(client: client, path: "/other"))
+                let (gate, other) = (mode.gate(id: "one"), try ExclusiveMode(client: client, path: "/other"))
                 @Sendable func note(_ name: String, _ call: () async throws -> Void) async {
                     do {
                         try await call()
@@ -308,16 +308,16 @@ import ZooKeeperSimulator
                         await note("busy window in window") {
                             try await mode.tryWithWindow(reason: "inner") { _ in }
                         }
-                        await note("event in window") { try await gate.withPermit { _ in } }
+                        await note("event in window") { try await gate.withSynchronousPermit { _ in } }
                         await note("handle in window") { try await gate.enter().leave() }
                         await note("other window") { try await other.withWindow(reason: "other") { _ in } }
                         return Task {
                             try await client.clock.sleep(until: client.clock.now + .seconds(5))
-                            await note("event after window") { try await gate.withPermit { _ in } }
+                            await note("event after window") { try await gate.withSynchronousPermit { _ in } }
                         }
                     }
                     try await late.value
-                    try await gate.withPermit { _ async throws in
+                    try await gate.withPermit { _ in
                         await note("window in event") { try await mode.withWindow(reason: "inner") { _ in } }
                     }
                     await note("window after event") { try await mode.withWindow(reason: "last") { _ in } }

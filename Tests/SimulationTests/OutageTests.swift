@@ -235,7 +235,7 @@ import ZooKeeperSimulator
             }
         },
         Holder(name: "EventGate") {
-            let gate = try ExclusiveMode(client: $0, path: "/base").gate(name: "one")
+            let gate = try ExclusiveMode(client: $0, path: "/base").gate(id: "one")
             try await race({ try await gate.run() }, { try await gate.withPermit { _ in try await untilCancelled() } })
         },
         Holder(name: "LeaderSelector") {

@@ -57,7 +57,7 @@ import ZooKeeperSimulator
 
     @Test func `an open gate at rest sends its proofs and does nothing else`() async throws {
         let steps = try await Self.stepsInAMinute { client in
-            try await ExclusiveMode(client: client, path: "/mode").gate(name: "p").run()
+            try await ExclusiveMode(client: client, path: "/mode").gate(id: "p").run()
         }
         #expect(steps < 2000)
     }

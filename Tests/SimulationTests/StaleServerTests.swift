@@ -46,7 +46,7 @@ import ZooKeeperSimulator
             try #require(ensemble.leader != old && ensemble.isServing(old))
             // The old leader never hears of its znode.
             _ = try start("processor") { client in
-                let gate = try ExclusiveMode(client: client, path: "/mode").gate(name: "processor")
+                let gate = try ExclusiveMode(client: client, path: "/mode").gate(id: "processor")
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     group.addTask { try await gate.run() }
                     group.addTask {

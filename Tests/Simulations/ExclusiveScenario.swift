@@ -242,7 +242,7 @@ private struct Processor: Sendable {
         await participant.withClient { client in
             let mode = try ExclusiveMode(
                 client: client, path: ExclusiveScenario.path, configuration: configuration)
-            let gate = mode.gate(name: participant.name)
+            let gate = mode.gate(id: participant.name)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await gate.run() }
                 for _ in 0..<2 { group.addTask { try await process(gate) } }
@@ -280,7 +280,7 @@ private struct Processor: Sendable {
             case 1:
                 try await gate.withPermit { permit in try await work(event, permit, isLong: isLong) }
             default:
-                try await gate.withPermit { permit in
+                try await gate.withSynchronousPermit { permit in
                     log.record(.eventEntered(id: event, token: permit.fencingToken.rawValue), by: participant)
                     log.act(event, permit, by: participant)
                     log.record(.eventLeft(id: event), by: participant)

@@ -1,3 +1,4 @@
+internal import Glibc
 internal import ServiceLifecycle
 internal import Synchronization
 
@@ -106,6 +107,21 @@ package final class OneShot<Value: Sendable>: Sendable {
         return value
     }
 
+    /// Blocks the calling thread until the value is set or a deadline of the system's clock has passed.
+    ///
+    /// For threads outside of the cooperative pool, which other tasks need.
+    ///
+    /// - Returns: `nil` if the deadline passed first.
+    package func waitBlocking(until deadline: MonotonicInstant?) -> Value? {
+        let semaphore = Semaphore()
+        let observation = observe { _ in semaphore.signal() }
+        defer { observation.cancel() }
+        let timer = deadline.map { UpkeepThread.shared.schedule(at: $0) { semaphore.signal() } }
+        defer { timer?.cancel() }
+        semaphore.wait()
+        return value
+    }
+
     private func nextID() -> Int {
         state.withLock { state in
             state.nextID += 1
@@ -128,6 +144,27 @@ package final class OneShot<Value: Sendable>: Sendable {
     private func giveUp(_ id: Int) {
         let waiter = state.withLock { $0.waiters.removeValue(forKey: id) }
         waiter?.resume(returning: nil)
+    }
+}
+
+/// A semaphore of the system for one waiting thread.
+///
+/// It exists until the last closure that may signal it has been released.
+@safe private final class Semaphore: Sendable {
+    private nonisolated(unsafe) let semaphore = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
+
+    init() { unsafe sem_init(semaphore, 0, 0) }
+
+    func signal() { unsafe sem_post(semaphore) }
+
+    func wait() {
+        // A signal handler may interrupt it.
+        while unsafe sem_wait(semaphore) != 0 {}
+    }
+
+    deinit {
+        unsafe sem_destroy(semaphore)
+        unsafe semaphore.deallocate()
     }
 }
 

@@ -45,7 +45,7 @@ final class DemoEventSource: Service {
             let count = Int(due)
             due -= Double(count)
             for _ in 0..<max(0, count - 1) {
-                reporter.passed(try await gate.withPermit { permit in self.process(permit) })
+                reporter.passed(try await gate.withSynchronousPermit { permit in self.process(permit) })
             }
             if count > 0, let event = try await processSlowly() { reporter.passed(event) }
         }
@@ -63,7 +63,7 @@ final class DemoEventSource: Service {
     /// - Returns: `nil` if the event was cancelled.
     private func processSlowly() async throws -> EventRecord? {
         do {
-            return try await gate.withPermit { permit async throws in
+            return try await gate.withPermit { permit in
                 // The process may have been stopped after the gate admitted the event.
                 guard permit.isValid else { return nil }
                 let begin = EventRecord.now

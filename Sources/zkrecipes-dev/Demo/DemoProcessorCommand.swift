@@ -26,7 +26,7 @@ struct DemoProcessorCommand: AsyncParsableCommand {
         var configuration = ExclusiveMode.Configuration()
         configuration.resumeDelay = resumeDelay.duration
         let mode = try ExclusiveMode(client: client, path: base, configuration: configuration)
-        let gate = mode.gate(name: name)
+        let gate = mode.gate(id: name)
         let source = DemoEventSource(gate: gate, rate: rate, log: try EventLog(path: events))
         let services: [any Service] = [client, GateReporter(gate: gate), gate, source]
         var configurations = services.map { ServiceGroupConfiguration.ServiceConfiguration(service: $0) }

@@ -7,40 +7,8 @@ import ZooKeeperTransport
 
 /// Who is let in and when, without an ensemble: sessions and what they prove are made by hand.
 @Suite(.timeLimit(.minutes(5))) struct EventGateAdmissionTests {
-    /// A gate, and the session that its grants are of.
-    private struct Scene {
-        let clock = StillClock()
-        let client: ZooKeeperClient
-        let gate: EventGate
-        let session: LiveSession
-
-        init() throws {
-            client = try .withoutServer(clock: clock)
-            gate = try ExclusiveMode(client: client, path: "/base").gate(name: "one")
-            session = .handMade(of: client)
-        }
-
-        func prove(until seconds: Int) {
-            session.extend(to: MonotonicInstant(nanoseconds: 0) + .seconds(seconds), timeout: .seconds(4))
-            session.validityChanged()
-        }
-
-        /// A grant that is watched: as far as its znode goes it is valid without limit.
-        func grant(_ token: Int64) -> GateGrant {
-            gate.prepare(session.holdWatched("/base/locks/\(token)", czxid: token, of: client))
-        }
-
-        func openGate(_ token: Int64) -> GateGrant {
-            let grant = grant(token)
-            gate.open(grant)
-            return grant
-        }
-
-        var isShut: Bool { gate.tryEnter() == nil && gate.counter.total == 0 }
-    }
-
     @Test func `an operation that begins after all inside were cancelled is cancelled too`() async throws {
-        let scene = try Scene()
+        let scene = try GateScene()
         scene.prove(until: 4)
         _ = scene.openGate(1)
         let permit = try #require(scene.gate.tryEnter())
@@ -50,7 +18,7 @@ import ZooKeeperTransport
         #expect(try await scene.gate.run(permit) { _ in Task.isCancelled })
         #expect(scene.gate.counter.total == 0)
         // Not those of a later grant.
-        let again = try Scene()
+        let again = try GateScene()
         again.prove(until: 4)
         again.openGate(1).hold.lose(.znodeDeleted)
         _ = again.openGate(2)
@@ -59,11 +27,11 @@ import ZooKeeperTransport
     }
 
     @Test func `a gate that was never opened lets nobody in`() throws {
-        #expect(try Scene().isShut)
+        #expect(try GateScene().isShut)
     }
 
     @Test func `events are admitted until the deadline less what an event may take`() throws {
-        let scene = try Scene()
+        let scene = try GateScene()
         scene.prove(until: 4)
         _ = scene.openGate(1)
         let permit = try #require(scene.gate.tryEnter())
@@ -81,7 +49,7 @@ import ZooKeeperTransport
     }
 
     @Test func `a proof moves the deadline`() throws {
-        let scene = try Scene()
+        let scene = try GateScene()
         scene.prove(until: 4)
         _ = scene.openGate(1)
         scene.clock.set(.seconds(5))
@@ -93,7 +61,7 @@ import ZooKeeperTransport
     }
 
     @Test func `a window's signal shuts the gate, and no proof opens it`() throws {
-        let scene = try Scene()
+        let scene = try GateScene()
         scene.prove(until: 4)
         let grant = scene.openGate(1)
         let permit = try #require(scene.gate.tryEnter())
@@ -108,7 +76,7 @@ import ZooKeeperTransport
     }
 
     @Test func `a grant that was interrupted before the opening does not open the gate`() throws {
-        let scene = try Scene()
+        let scene = try GateScene()
         scene.prove(until: 4)
         let grant = scene.grant(1)
         scene.gate.close(grant, .signalled)
@@ -118,7 +86,7 @@ import ZooKeeperTransport
     }
 
     @Test func `an earlier grant's end does not shut a later one's gate`() throws {
-        let scene = try Scene()
+        let scene = try GateScene()
         scene.prove(until: 4)
         let first = scene.openGate(1)
         scene.gate.close(first, .signalled)
@@ -130,7 +98,7 @@ import ZooKeeperTransport
     }
 
     @Test func `the loss of the node shuts the gate at once and makes permits invalid`() throws {
-        let scene = try Scene()
+        let scene = try GateScene()
         scene.prove(until: 4)
         let grant = scene.openGate(1)
         let permit = try #require(scene.gate.tryEnter())
@@ -143,7 +111,7 @@ import ZooKeeperTransport
     }
 
     @Test func `the session's end makes permits invalid`() throws {
-        let scene = try Scene()
+        let scene = try GateScene()
         scene.prove(until: 4)
         _ = scene.openGate(1)
         let permit = try #require(scene.gate.tryEnter())
@@ -153,7 +121,7 @@ import ZooKeeperTransport
     }
 
     @Test func `those who wait wait on when the deadline was lost just before the loss was told`() throws {
-        let scene = try Scene()
+        let scene = try GateScene()
         scene.prove(until: 4)
         let grant = scene.openGate(1)
         scene.clock.set(.seconds(5))
@@ -161,23 +129,23 @@ import ZooKeeperTransport
         grant.hold.release()
         #expect(scene.gate.tryEnter() == nil)
         scene.gate.close(grant, .lost(.deadlinePassed))
-        #expect(scene.gate.shared.withLock { $0.opening.value } == nil)
+        #expect(scene.gate.core.shared.withLock { $0.opening.value } == nil)
     }
 
     @Test func `those who wait wait on when the grant was lost just before the opening`() throws {
-        let scene = try Scene()
+        let scene = try GateScene()
         scene.prove(until: 4)
         let grant = scene.grant(1)
         grant.hold.release()
         scene.gate.open(grant)
         scene.gate.close(grant, .lost(.znodeDeleted))
-        #expect(scene.gate.shared.withLock { $0.opening.value } == nil)
+        #expect(scene.gate.core.shared.withLock { $0.opening.value } == nil)
     }
 
     @Test func `a gate that outlasted a signal admits events with the same token, and shuts for the next signal`()
         throws
     {
-        let scene = try Scene()
+        let scene = try GateScene()
         scene.prove(until: 4)
         let first = scene.openGate(1)
         let slow = try #require(scene.gate.tryEnter())
@@ -197,7 +165,7 @@ import ZooKeeperTransport
 
     @Test(arguments: [true, false])
     func `a gate whose znode was deleted while it drained does not open again`(beforePreparing: Bool) throws {
-        let scene = try Scene()
+        let scene = try GateScene()
         scene.prove(until: 4)
         let first = scene.openGate(1)
         scene.gate.close(first, .signalled)
@@ -210,7 +178,7 @@ import ZooKeeperTransport
     }
 
     @Test func `a gate that stops while it drains does not open again`() throws {
-        let scene = try Scene()
+        let scene = try GateScene()
         scene.prove(until: 4)
         let first = scene.openGate(1)
         scene.gate.close(first, .signalled)
@@ -226,7 +194,7 @@ import ZooKeeperTransport
         weak var ended: GateGrant?
         weak var gate: EventGate?
         do {
-            let scene = try Scene()
+            let scene = try GateScene()
             scene.prove(until: 4)
             gate = scene.gate
             do {
@@ -246,7 +214,7 @@ import ZooKeeperTransport
     }
 
     @Test func `who is refused by a shut gate is never counted`() async throws {
-        let scene = try Scene()
+        let scene = try GateScene()
         scene.prove(until: 4)
         let grant = scene.openGate(1)
         scene.gate.close(grant, .signalled)
@@ -262,17 +230,17 @@ import ZooKeeperTransport
     }
 
     @Test func `waiting for the gate ends with the task and with the gate`() async throws {
-        let scene = try Scene()
+        let scene = try GateScene()
         let waiting = Task { [gate = scene.gate] in try await gate.enter() }
         waiting.cancel()
         await #expect(throws: CancellationError.self) { try await waiting.value }
-        scene.gate.shared.withLock { $0.isStopped = true }
+        scene.gate.core.shared.withLock { $0.isStopped = true }
         let error = await #expect(throws: RecipeError.self) { try await scene.gate.enter() }
         #expect(error?.code == .stopped)
     }
 
     @Test func `an operation inside is cancelled by the loss, and awaited`() async throws {
-        let scene = try Scene()
+        let scene = try GateScene()
         scene.prove(until: 4)
         let grant = scene.openGate(1)
         let (began, ended) = (OneShot<Void>(), OneShot<Bool>())
@@ -298,7 +266,7 @@ import ZooKeeperTransport
     }
 
     @Test func `an element waits while the gate is shut, and its permit ends with the iteration`() async throws {
-        let scene = try Scene()
+        let scene = try GateScene()
         scene.prove(until: 4)
         let (numbers, continuation) = AsyncStream.makeStream(of: Int.self)
         let seen = Broadcast(0)
@@ -322,7 +290,7 @@ import ZooKeeperTransport
     }
 
     @Test func `no element is taken while the gate is shut`() async throws {
-        let scene = try Scene()
+        let scene = try GateScene()
         scene.prove(until: 4)
         let events = Numbers()
         let gated = events.gated(by: scene.gate)
@@ -339,7 +307,7 @@ import ZooKeeperTransport
 
     @Test(arguments: [true, false])
     func `an element that was taken and could not enter comes with the next call`(otherIterator: Bool) async throws {
-        let scene = try Scene()
+        let scene = try GateScene()
         scene.prove(until: 4)
         let grant = scene.openGate(1)
         let (gate, reading) = (scene.gate, OneShot<Void>())
@@ -367,13 +335,13 @@ import ZooKeeperTransport
     }
 
     @Test func `when the gate stops, an element that was taken can be had from the sequence`() async throws {
-        let scene = try Scene()
+        let scene = try GateScene()
         scene.prove(until: 4)
         let grant = scene.openGate(1)
         let gate = scene.gate
         let events = Numbers {
             gate.close(grant, .stopped)
-            gate.shared.withLock { $0.isStopped = true }
+            gate.core.shared.withLock { $0.isStopped = true }
         }
         let gated = events.gated(by: gate)
         let error = await #expect(throws: RecipeError.self) { for try await _ in gated {} }
@@ -385,20 +353,20 @@ import ZooKeeperTransport
     // MARK: Permits inside permits
 
     @Test func `a permit inside a permit is refused, in child tasks as well`() async throws {
-        let scene = try Scene()
+        let scene = try GateScene()
         scene.prove(until: 4)
         _ = scene.openGate(1)
         let gate = scene.gate
-        let second = gate.mode.gate(name: "second gate")
-        let codes = try await gate.withPermit { _ async throws in
-            async let child = Self.code { try await gate.withPermit { _ in } }
+        let second = gate.mode.gate(id: "second gate")
+        let codes = try await gate.withPermit { _ in
+            async let child = recipeErrorCode { try await gate.withSynchronousPermit { _ in } }
             let grandchild = await withTaskGroup(of: RecipeError.Code?.self) { group in
-                group.addTask { await Self.code { try await gate.withPermit { _ async throws in } } }
+                group.addTask { await recipeErrorCode { try await gate.withSynchronousPermit { _ in } } }
                 return await group.next() ?? nil
             }
-            let inherited = await Task { await Self.code { try await gate.enter().leave() } }.value
-            let sequence = await Self.code { for try await _ in Numbers().gated(by: gate) {} }
-            let sameMode = await Self.code { try await second.enter().leave() }
+            let inherited = await Task { await recipeErrorCode { try await gate.enter().leave() } }.value
+            let sequence = await recipeErrorCode { for try await _ in Numbers().gated(by: gate) {} }
+            let sameMode = await recipeErrorCode { try await second.enter().leave() }
             return [await child, grandchild, inherited, sequence, sameMode]
         }
         #expect(codes == Array(repeating: .alreadyHeld, count: 5))
@@ -406,23 +374,23 @@ import ZooKeeperTransport
     }
 
     @Test func `a permit after a permit, in a detached task, and of another base path is not refused`() async throws {
-        let (scene, other) = (try Scene(), try Scene())
+        let (scene, other) = (try GateScene(), try GateScene())
         for one in [scene, other] {
             one.prove(until: 4)
             _ = one.openGate(1)
         }
         let (gate, otherGate, left) = (scene.gate, other.gate, OneShot<Void>())
-        let late = try await gate.withPermit { _ async throws in
-            try await otherGate.withPermit { _ async throws in
-                #expect(await Self.code { try await gate.enter().leave() } == .alreadyHeld)
+        let late = try await gate.withPermit { _ in
+            try await otherGate.withPermit { _ in
+                #expect(await recipeErrorCode { try await gate.enter().leave() } == .alreadyHeld)
             }
-            let detached = Task.detached { await Self.code { try await gate.withPermit { _ async throws in } } }
+            let detached = Task.detached { await recipeErrorCode { try await gate.withSynchronousPermit { _ in } } }
             #expect(await detached.value == nil)
             try #require(gate.tryEnter()).leave()
             return Task {
                 try await left.wait()
-                try await gate.withPermit { _ async throws in
-                    #expect(await Self.code { try await gate.enter().leave() } == .alreadyHeld)
+                try await gate.withPermit { _ in
+                    #expect(await recipeErrorCode { try await gate.enter().leave() } == .alreadyHeld)
                 }
             }
         }
@@ -431,19 +399,10 @@ import ZooKeeperTransport
         #expect(gate.counter.total == 0)
     }
 
-    private static func code(_ call: () async throws -> Void) async -> RecipeError.Code? {
-        do {
-            try await call()
-            return nil
-        } catch {
-            return (error as? RecipeError)?.code
-        }
-    }
-
     // MARK: Settings
 
     @Test func `settings that cannot be are refused by name`() throws {
-        let scene = try Scene()
+        let scene = try GateScene()
         let settings: [(String, (inout ExclusiveMode.Configuration) -> Void)] = [
             ("eventAllowance", { $0.eventAllowance = .milliseconds(-1) }),
             ("eventAllowance", { $0.eventAllowance = scene.client.configuration.sessionTimeout }),

@@ -25,7 +25,7 @@ import Testing
             client = try .withoutServer(clock: clock)
             var configuration = ExclusiveMode.Configuration()
             configuration.eventAllowance = .zero
-            gate = try ExclusiveMode(client: client, path: "/base", configuration: configuration).gate(name: "one")
+            gate = try ExclusiveMode(client: client, path: "/base", configuration: configuration).gate(id: "one")
             session = .handMade(of: client)
         }
 

@@ -73,7 +73,7 @@ final class ProcessorTicket: Ticket {
     private let processed = Broadcast(0)
 
     init(client: ZooKeeperClient, base: String, who: String) throws {
-        let gate = try ExclusiveMode(client: client, path: base).gate(name: who)
+        let gate = try ExclusiveMode(client: client, path: base).gate(id: who)
         let processed = processed
         task = Task {
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -87,7 +87,7 @@ final class ProcessorTicket: Ticket {
     private static func process(_ gate: EventGate, _ who: String, _ processed: Broadcast<Int>) async throws {
         while !Task.isCancelled {
             do {
-                try await gate.withPermit { permit in
+                try await gate.withSynchronousPermit { permit in
                     let event = processed.current + 1
                     Output.tell(who, "entered \(event) \(permit.fencingToken)")
                     Output.tell(who, "worked \(event) \(permit.isValid ? "valid" : "invalid")")

@@ -19,7 +19,7 @@ final class TestProcessor: Sendable {
     func run() async {
         while !Task.isCancelled {
             do {
-                try await gate.withPermit { _ in
+                try await gate.withSynchronousPermit { _ in
                     inside.add(1, ordering: .sequentiallyConsistent)
                     processed.add(1, ordering: .relaxed)
                     inside.subtract(1, ordering: .sequentiallyConsistent)
@@ -51,7 +51,7 @@ func withProcessors(
             group.addTask { try await client.run() }
             if number < count {
                 let mode = try ExclusiveMode(client: client, path: path, configuration: configuration)
-                processors.append(TestProcessor(gate: mode.gate(name: "processor-\(number)")))
+                processors.append(TestProcessor(gate: mode.gate(id: "processor-\(number)")))
             }
         }
         for processor in processors {

@@ -54,7 +54,7 @@ final class ExclusiveScene: Sendable {
         if refused { await proxy.refuse() }
         let client = try makeTestClient(proxy.connectionString, sessionTimeout: timeout)
         let mode = try ExclusiveMode(client: client, path: path, configuration: configuration)
-        let processor = Processor(mode.gate(name: name), client: client, proxy: proxy, journal: journal)
+        let processor = Processor(mode.gate(id: name), client: client, proxy: proxy, journal: journal)
         processors.withLock { $0.append(processor) }
         return processor
     }
@@ -210,7 +210,7 @@ final class Processor: Sendable {
             let begin = ContinuousClock.now
             // The event's work.
             try? await ContinuousClock().sleep(for: .milliseconds(1))
-            journal.noteEvent(.init(name: gate.name, begin: begin, end: .now, token: permit.fencingToken))
+            journal.noteEvent(.init(name: gate.id, begin: begin, end: .now, token: permit.fencingToken))
             permit.leave()
         }
     }
@@ -255,7 +255,7 @@ final class Processor: Sendable {
         for name in try await scene.locks() where name.kind == .read {
             let path = "\(scene.path)/locks/\(name)"
             guard let data = try? await scene.admin.data(at: path).data else { continue }
-            if String(decoding: data, as: UTF8.self).contains("name=\(gate.name)\n") { nodes.append(path) }
+            if String(decoding: data, as: UTF8.self).contains("name=\(gate.id)\n") { nodes.append(path) }
         }
         return nodes
     }

@@ -12,7 +12,7 @@ struct GateShutdownTests {
     @Test func `on graceful shutdown the event inside finishes, then the node goes`() async throws {
         try await ExclusiveScene.with { scene in
             let client = try makeTestClient(scene.server.connectionString)
-            let gate = try ExclusiveMode(client: client, path: scene.path).gate(name: "graceful")
+            let gate = try ExclusiveMode(client: client, path: scene.path).gate(id: "graceful")
             let group = ServiceGroup(services: [client, gate], logger: Logger(label: "test"))
             let running = Task { try await group.run() }
             for await state in gate.states where state.isOpen { break }
@@ -42,7 +42,7 @@ struct GateShutdownTests {
             if usesSequence {
                 for try await _ in AsyncStream<Int>.makeStream().stream.gated(by: gate) {}
             } else {
-                try await gate.withPermit { _ in }
+                try await gate.withSynchronousPermit { _ in }
             }
         }
     }
@@ -51,7 +51,7 @@ struct GateShutdownTests {
     func `a graceful shutdown does not wait for a window to end`(usesSequence: Bool) async throws {
         try await ExclusiveScene.with { scene in
             let client = try makeTestClient(scene.server.connectionString)
-            let gate = try ExclusiveMode(client: client, path: scene.path).gate(name: "shut")
+            let gate = try ExclusiveMode(client: client, path: scene.path).gate(id: "shut")
             let consumer = Consumer(gate: gate, usesSequence: usesSequence)
             let group = ServiceGroup(services: [client, gate, consumer], logger: Logger(label: "test"))
             let running = Task { try await group.run() }
@@ -81,7 +81,7 @@ struct GateShutdownTests {
     @Test(arguments: [false, true])
     func `a graceful shutdown does not wait for servers that were never there`(usesSequence: Bool) async throws {
         let client = try makeTestClient("127.0.0.1:1")
-        let gate = try ExclusiveMode(client: client, path: "/base").gate(name: "shut")
+        let gate = try ExclusiveMode(client: client, path: "/base").gate(id: "shut")
         let consumer = Consumer(gate: gate, usesSequence: usesSequence)
         let group = ServiceGroup(services: [client, gate, consumer], logger: Logger(label: "test"))
         let running = Task { try await group.run() }

@@ -170,7 +170,7 @@ struct ProcessServerTests {
                     for await state in gate.states where state.isOpen { break }
                     let before = try await server.counters().packetsReceived
                     let began = ContinuousClock.now
-                    for _ in 0..<1_000_000 { try await gate.withPermit { _ in } }
+                    for _ in 0..<1_000_000 { try await gate.withSynchronousPermit { _ in } }
                     let time = ContinuousClock.now - began
                     let after = try await server.counters().packetsReceived
                     // A sync and a proof in 0.28 of the session timeout at most, and the question itself.

@@ -160,14 +160,14 @@ extension HazardTests {
     @Test func `S9 gates and tasks of one process share a session, each gate with one node`() async throws {
         try await ExclusiveScene.with { scene in
             let one = try await scene.processor()
-            let second = one.gate.mode.gate(name: "second")
+            let second = one.gate.mode.gate(id: "second")
             let running = Task { try await second.run() }
             for await state in second.states where state.isOpen { break }
             #expect(try await scene.locks().count == 2)
             let worker = try await scene.windowOperator()
             let inside = try await withThrowingTaskGroup(of: FencingToken.self) { group in
                 for gate in [one.gate, second] {
-                    for _ in 0..<50 { group.addTask { try await gate.withPermit { $0.fencingToken } } }
+                    for _ in 0..<50 { group.addTask { try await gate.withSynchronousPermit { $0.fencingToken } } }
                 }
                 return try await group.reduce(into: Set()) { $0.insert($1) }
             }

@@ -126,7 +126,7 @@ struct HolderLifetimeTests {
         let path = "/lifetime/batch-\(stop)"
         let (opened, ended, configuration) = (OneShot<ZooKeeperClient>(), OneShot<Void>(), try configuration)
         try await withZooKeeperClient(configuration: configuration) { processor in
-            let gate = try ExclusiveMode(client: processor, path: path).gate(name: "processor")
+            let gate = try ExclusiveMode(client: processor, path: path).gate(id: "processor")
             let running = Task { try await gate.run() }
             for await state in gate.states where state.isOpen { break }
             let program = Task {

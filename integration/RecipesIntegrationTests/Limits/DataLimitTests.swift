@@ -37,7 +37,7 @@ struct DataLimitTests {
                 }
             case .window:
                 try await ExclusiveMode(client: client, path: "/a").withWindow(reason: text) { _ in }
-            case .gate: try await ExclusiveMode(client: client, path: "/a").gate(name: text).run()
+            case .gate: try await ExclusiveMode(client: client, path: "/a").gate(id: text).run()
             case .fencedNode:
                 try await FencedNode(client: client, path: "/a").write(large, token: FencingToken(rawValue: 1))
             case .guardedFencedNode:

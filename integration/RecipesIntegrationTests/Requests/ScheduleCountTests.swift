@@ -193,7 +193,7 @@ struct ScheduleCountTests {
     @Test func `a run in a window costs the window's requests besides`() async throws {
         try await AskedRequests.with { scene, asked in
             let mode = try ExclusiveMode(client: scene.other, path: "/batch")
-            let gate = mode.gate(name: "p1")
+            let gate = mode.gate(id: "p1")
             let processor = Task { try await gate.run() }
             for await state in gate.states where state.isOpen { break }
             let node = try await leader(

@@ -191,7 +191,7 @@ struct ScheduleFaultTests {
     @Test func `a run in a window pauses the processors, and its record tells what that cost`() async throws {
         try await ScheduleScene.with { scene in
             let mode = try ExclusiveMode(client: scene.other, path: "/app/batch")
-            let gates = ["p1", "p2"].map { mode.gate(name: $0) }
+            let gates = ["p1", "p2"].map { mode.gate(id: $0) }
             let runners = gates.map { gate in Task { try await gate.run() } }
             for gate in gates { for await state in gate.states where state.isOpen { break } }
             var configuration = ScheduledTaskConfiguration()

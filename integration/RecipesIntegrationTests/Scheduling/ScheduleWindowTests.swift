@@ -20,7 +20,7 @@ struct ScheduleWindowTests {
 
         init(_ client: ZooKeeperClient) async throws {
             let mode = try Self.mode(client)
-            gates = ["p1", "p2"].map { mode.gate(name: $0) }
+            gates = ["p1", "p2"].map { mode.gate(id: $0) }
             runners = gates.map { gate in Task { try await gate.run() } }
             await isOpen()
         }

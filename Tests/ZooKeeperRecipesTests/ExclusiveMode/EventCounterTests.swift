@@ -2,48 +2,87 @@ import Glibc
 import Synchronization
 import Testing
 
+@testable import ZooKeeper
 @testable import ZooKeeperRecipes
 
-@Suite(.timeLimit(.minutes(5))) struct StripedCounterTests {
-    @Test func `counts per stripe and in all`() {
-        let counter = StripedCounter()
-        #expect(counter.total == 0)
-        #expect(counter.busySince == nil)
-        #expect(counter.enter(3))
-        counter.noteBusy(3, since: 100)
-        #expect(!counter.enter(3))
-        #expect(counter.enter(7))
-        counter.noteBusy(7, since: 50)
-        #expect(counter.total == 3)
-        #expect(counter.busySince == 50)
-        counter.leave(7)
-        #expect(counter.busySince == 100)
-        counter.leave(3)
-        counter.leave(3)
-        #expect(counter.total == 0)
-        #expect(counter.busySince == nil)
+@Suite(.timeLimit(.minutes(5))) struct EventCounterTests {
+    private let core: GateCore
+
+    init() throws {
+        core = GateCore(try ExclusiveMode(client: .withoutServer(clock: StillClock()), path: "/base"))
     }
 
-    @Test func `every thread has a stripe`() async {
-        let stripes = await withTaskGroup(of: Int.self) { group in
-            for _ in 0..<64 { group.addTask { StripedCounter.stripeOfThread() } }
+    @Test func `counts events with and without a lock, and finds the oldest`() {
+        let counter = EventCounter(core: core)
+        #expect(counter.total == 0)
+        #expect(counter.oldest == nil)
+        let stripe = counter.ownStripe
+        // More than there are places without a lock.
+        let places = (0..<20).map { number in
+            let place = stripe.enter()
+            stripe.note(place, since: 100 - Int64(number))
+            return place
+        }
+        #expect(counter.total == 20)
+        #expect(Set(places.map(\.index)).count == 20)
+        #expect(counter.oldest == 81)
+        for (index, place) in places.enumerated().reversed() {
+            #expect(counter.oldest == 100 - Int64(index))
+            #expect(stripe.leave(place))
+            #expect(counter.total == index)
+        }
+        #expect(counter.oldest == nil)
+    }
+
+    @Test func `an event that has left cannot leave again, also when its place is taken anew`() {
+        let stripe = EventCounter(core: core).ownStripe
+        // One round with the places without a lock, and one beside them.
+        for _ in 0..<2 {
+            let place = stripe.enter()
+            #expect(stripe.leave(place))
+            #expect(!stripe.leave(place))
+            let next = stripe.enter()
+            #expect(next.index == place.index)
+            #expect(!stripe.leave(place))
+            #expect(stripe.total % EventStripe.placeCount == 1)
+            #expect(stripe.leave(next))
+            for _ in 0..<EventStripe.placeCount { _ = stripe.enter() }
+        }
+    }
+
+    @Test func `threads have stripes of their own`() async {
+        let counter = EventCounter(core: core)
+        let stripes = await withTaskGroup(of: ObjectIdentifier.self) { group in
+            for _ in 0..<EventCounter.stripeCount {
+                group.addTask { await onThread { ObjectIdentifier(counter.ownStripe) } }
+            }
             return await group.reduce(into: Set()) { $0.insert($1) }
         }
-        #expect(stripes.allSatisfy { (0..<16).contains($0) })
+        // Threads of other tests take numbers as well, so a few may meet.
+        #expect(stripes.count > EventCounter.stripeCount / 2)
+        #expect(counter.ownStripe === counter.ownStripe)
     }
 
     /// What the threads of the test below share.
     private final class Scene: Sendable {
-        let counter = StripedCounter()
+        let core: GateCore
+        let stripes: [EventStripe]
         let isClosed = Atomic(false)
         let isOver = Atomic(false)
         let entered = Atomic(0)
         /// Written inside by everybody, without any order: whoever is inside after the closing shows here.
         let inside = Atomic(0)
+
+        init(_ core: GateCore) {
+            self.core = core
+            stripes = (0..<2).map { _ in EventStripe(core: core) }
+        }
+
+        var total: Int { stripes.reduce(0) { $0 + $1.total } }
     }
 
     @Test func `nobody is inside once the flag is set and the total is zero`() async {
-        let scene = Scene()
+        let scene = Scene(core)
         let rounds = 100_000
         var violations = 0
         await withTaskGroup(of: Int.self) { group in
@@ -54,24 +93,25 @@ import Testing
             for await count in group { violations += count }
         }
         #expect(violations == 0)
-        #expect(scene.counter.total == 0)
+        #expect(scene.total == 0)
         #expect(scene.entered.load(ordering: .relaxed) > 0)
     }
 
-    /// The hot path of the gate, on whatever stripe the thread has, with a permit that another thread might give back.
+    /// The steps of an event on stripes that threads share, beside others, so that all kinds of places are used.
     private static func comeAndGo(_ scene: Scene) -> Int {
         var number = 0
         while !scene.isOver.load(ordering: .relaxed) {
             if scene.isClosed.load(ordering: .relaxed) { continue }
-            let stripe = (StripedCounter.stripeOfThread() + number) % 16
+            let stripe = scene.stripes[number % 2]
             number &+= 1
-            _ = scene.counter.enter(stripe)
+            let others = (0..<(number % 12)).map { _ in stripe.enter() }
+            let place = stripe.enter()
             if !scene.isClosed.load(ordering: .sequentiallyConsistent) {
                 scene.inside.add(1, ordering: .relaxed)
                 scene.entered.add(1, ordering: .relaxed)
                 scene.inside.subtract(1, ordering: .relaxed)
             }
-            scene.counter.leave(stripe)
+            for place in [place] + others where !stripe.leave(place) { return 1 }
         }
         return 0
     }
@@ -81,7 +121,7 @@ import Testing
         var violations = 0
         for _ in 0..<rounds {
             scene.isClosed.store(true, ordering: .sequentiallyConsistent)
-            while scene.counter.total > 0 { sched_yield() }
+            while scene.total > 0 { sched_yield() }
             let before = scene.entered.load(ordering: .relaxed)
             for _ in 0..<4 where scene.inside.load(ordering: .relaxed) != 0 { violations += 1 }
             if scene.entered.load(ordering: .relaxed) != before { violations += 1 }
