@@ -168,21 +168,56 @@ extension Contender {
             contender.receive(.watched(stat), step: step)
             contender.handle { $0.receiveMissedOffer() }
         }
+        watchOwnInTime(own)
+    }
+
+    /// The time for which a participant that expects no writes waits before it watches its own znode.
+    ///
+    /// If the znode is deleted meanwhile, the next listing shows that. Short waits save two requests.
+    private static let ownWatchDelay = Duration.seconds(1)
+
+    /// Watches the participant's znode if it is not watched yet: at once if others may write to it, else after a while.
+    private func watchOwnInTime(_ own: String) {
+        let isWatched = state.withLock { state in
+            state.own = own
+            return state.ownWatch.map { $0.path == path(own) && !$0.hasFired } ?? false
+        }
+        if isWatched { return }
+        if onWrite != nil { return watchOwn(own) }
+        let timer = Task { [weak self, clock = client.clock] in
+            try? await clock.sleep(until: clock.now + Self.ownWatchDelay)
+            if !Task.isCancelled { self?.watchOwnLate() }
+        }
+        let isNeeded = state.withLock { state in
+            guard state.ownWatchTimer == nil, !state.hasEnded else { return false }
+            state.ownWatchTimer = timer
+            return true
+        }
+        if !isNeeded { timer.cancel() }
+    }
+
+    private func watchOwnLate() {
+        let own = state.withLock { state in
+            state.ownWatchTimer = nil
+            return state.own
+        }
         watchOwn(own)
     }
 
     /// Watches the participant's znode for its deletion and for writes.
     private func watchOwn(_ own: String) {
         let path = path(own)
-        let number = state.withLock { state in
-            state.ownWatches += 1
-            return state.ownWatches
-        }
-        let watch = OneShotWatch(client, path: path) { [weak self] event in
+        let watch = OneShotWatch(client, path: path)
+        watch.event.observe { [weak self, weak watch] event in
             if event.kind == .deleted { self?.handle { $0.receiveOwnGone(own) } }
-            if event.kind == .dataChanged { self?.watchOwnAgain(own, after: number) }
+            if event.kind == .dataChanged, let watch { self?.watchOwnAgain(own, after: watch) }
         }
-        state.withLock { $0.watches.append(watch) }
+        let (hasEnded, earlier) = state.withLock { state in
+            defer { if !state.hasEnded { state.ownWatch = watch } }
+            return (state.hasEnded, state.ownWatch)
+        }
+        if hasEnded { return }
+        earlier?.giveUp()
         post([.data(path: path, watch: watch.sink)]) { contender, results in
             switch results[0] {
             case .success(.data(let data, let stat)): contender.tellOfWrite(own, data, version: stat.dataVersion)
@@ -190,23 +225,17 @@ extension Contender {
             case .failure(let error) where [.sessionExpired, .clientStopped, .noAuth].contains(error.code): break
             // If the connection was lost, the predecessor's watch is already set, and the request waits for the next
             // connection.
-            case .failure(let error) where error.isOutcomeUnknown: contender.watchOwnAgain(own, after: number)
+            case .failure(let error) where error.isOutcomeUnknown: contender.watchOwnAgain(own, after: watch)
             case .failure:
-                contender.session?.retryLater { [weak contender] in contender?.watchOwnAgain(own, after: number) }
+                contender.session?.retryLater { [weak contender] in contender?.watchOwnAgain(own, after: watch) }
             default: break
             }
         }
     }
 
     /// Sets the watch again, because a write has fired it or because it could not be set.
-    private func watchOwnAgain(_ own: String, after number: Int) {
-        let isWaiting = state.withLock { state in
-            guard number == state.ownWatches else { return false }
-            let count = state.watches.count
-            state.watches.removeAll { $0.path == path(own) }
-            return state.watches.count < count
-        }
-        if isWaiting, end.value == nil { watchOwn(own) }
+    private func watchOwnAgain(_ own: String, after watch: OneShotWatch) {
+        if state.withLock({ $0.ownWatch === watch }) { watchOwn(own) }
     }
 
     private func tellOfWrite(_ own: String, _ data: [UInt8], version: Int32) {
@@ -255,10 +284,15 @@ extension Contender {
 extension Contender {
     private func finish(_ outcome: Machine.Outcome, cleanUp: Machine.CleanUpKind?) {
         replaceWatches([])
-        let (held, session, task, needsPrefix) = state.withLock { state in
-            (state.held, state.session, state.waiting, state.machine.needsPrefixCleanUp)
+        let (held, session, tasks, needsPrefix, ownWatch) = state.withLock { state in
+            defer { (state.ownWatch, state.hasEnded) = (nil, true) }
+            return (
+                state.held, state.session, [state.waiting, state.ownWatchTimer], state.machine.needsPrefixCleanUp,
+                state.ownWatch
+            )
         }
-        task?.cancel()
+        ownWatch?.giveUp()
+        for task in tasks { task?.cancel() }
         if case .granted(let own) = outcome, let held {
             let job: CleanUp = needsPrefix ? .prefix(own.name.prefix, parent: directory) : .node(path: held.path)
             end.set(End(outcome: outcome, grant: Grant(held: held, name: own.name, cleanUp: job)))

@@ -27,13 +27,19 @@ package final class Contender: Sendable {
         var machine: ContenderStateMachine
         var session: LiveSession?
         var held: HeldNode?
+        /// The watches on the predecessor, or on the directory.
         var watches: [OneShotWatch] = []
+        /// The name of the participant's znode while it waits, and the watch on it.
+        var own = ""
+        var ownWatch: OneShotWatch?
+        /// Waits until the participant's znode is to be watched.
+        var ownWatchTimer: Task<Void, Never>?
+        /// Whether the attempt has ended, so that no more watches may be set.
+        var hasEnded = false
         var waiting: Task<Void, Never>?
         var backoff: Backoff
         var events: [@Sendable (inout ContenderStateMachine) -> ContenderStateMachine.Action?] = []
         var isPerforming = false
-        /// The number of watches set on the participant's znode; only events of the latest one are handled.
-        var ownWatches = 0
         /// The data version of the participant's znode that was reported last.
         var seen: (name: String, version: Int32) = ("", 0)
         var onPlace: (@Sendable (_ candidate: String, _ inFront: Int) -> Void)?

@@ -78,7 +78,9 @@ extension GateLoop {
         }
         node = created.path
         openReport = nil
-        let grant = gate.prepare(session.hold(created.path, czxid: created.stat.czxid, seenBy: batch))
+        let held = session.hold(
+            created.path, czxid: created.stat.czxid, seenBy: batch, watchingAfter: watchDelay(session))
+        let grant = gate.prepare(held)
         self.grant = grant
         switch results[1] {
         case .failure(let error) where error.code == .noNode:
@@ -95,6 +97,16 @@ extension GateLoop {
             watch.giveUp()
             return .enteredUnderSignal
         }
+    }
+
+    /// The time after which the read znode is watched, different for each gate.
+    ///
+    /// All processors resume at the same time: the ensemble receives these requests later, and not together. The delay
+    /// is short enough for the validity, which is extended only while the znode is watched.
+    private func watchDelay(_ session: LiveSession) -> Duration {
+        let longest = min(session.timeout / 6, .seconds(1))
+        return longest / 2
+            + .nanoseconds(Int64(mode.client.randomness.next() % UInt64(max(1, longest.nanoseconds / 2))))
     }
 
     /// Returns whether a window has ended without a record.

@@ -14,10 +14,16 @@ final class StragglerWatches: Sendable {
         case unreadable(String)
         /// The znode could not be read or watched, and must be read again after a pause.
         case failed(String, ZooKeeperError)
+        /// The names of the znodes that exist.
+        case listed(Set<ZNodeName>)
+        /// The directory could not be listed or watched.
+        case notListed
     }
 
     private struct State {
         var isOver = false
+        /// Whether the directory is listed again after each change.
+        var isListing = false
         /// The observations that were not taken yet.
         var sightings: [Sighting] = []
         var lastNumber = 0
@@ -37,6 +43,11 @@ final class StragglerWatches: Sendable {
             self.batch = batch
             self.isCommitted = Atomic(isCommitted)
         }
+
+        /// Whether a znode that is not found does not exist. Another thread may have sent its read before the barrier.
+        var showAbsence: Bool { isCommitted.load(ordering: .acquiring) && !isOver.load(ordering: .acquiring) }
+
+        func markOver() { isOver.store(true, ordering: .releasing) }
     }
 
     private let client: ZooKeeperClient
@@ -72,8 +83,33 @@ final class StragglerWatches: Sendable {
         wakeUp.signal()
     }
 
+    /// Lists the contenders, now and after each change, until one of them is looked at.
+    ///
+    /// Many processors that pause together cost a few lists, and not a read and an event each.
+    func list() {
+        state.withLock { $0.isListing = true }
+        listOnce()
+    }
+
+    private func listOnce() {
+        guard state.withLock({ $0.isListing }) else { return }
+        watch("", at: directory, .children) { [self] number, watch in
+            let looks = currentLooks()
+            session.post(.children(path: watch.path, watch: watch.sink), batch: looks.batch) { [self] result in
+                if case .failure = result { drop(number) }
+                if case .failure(let error) = result, error.code == .connectionLoss { looks.markOver() }
+                if case .success(.children(let names, _)) = result, looks.showAbsence {
+                    tell(.listed(Set(names: names)))
+                } else {
+                    tell(.notListed)
+                }
+            }
+        }
+    }
+
     /// Reads a contender's data, and watches it.
     func look(at node: String) {
+        state.withLock { $0.isListing = false }
         watch(node, at: ZNodePath.child(node, of: directory), .data) { [self] number, watch in
             let looks = currentLooks()
             session.post(.data(path: watch.path, watch: watch.sink), batch: looks.batch) { [self] result in
@@ -108,13 +144,11 @@ final class StragglerWatches: Sendable {
     }
 
     private func tellAbsence(of node: String, _ looks: Looks) {
-        // Another thread may have sent its read before the barrier.
-        let isSure = looks.isCommitted.load(ordering: .acquiring) && !looks.isOver.load(ordering: .acquiring)
-        tell(isSure ? .gone(node) : .failed(node, ZooKeeperError(.connectionLoss, path: node)))
+        tell(looks.showAbsence ? .gone(node) : .failed(node, ZooKeeperError(.connectionLoss, path: node)))
     }
 
     private func tellFailure(_ error: ZooKeeperError, of node: String, _ looks: Looks) {
-        if error.code == .connectionLoss { looks.isOver.store(true, ordering: .releasing) }
+        if error.code == .connectionLoss { looks.markOver() }
         tell(.failed(node, error))
     }
 
@@ -130,7 +164,7 @@ final class StragglerWatches: Sendable {
             session.post(.barrier(at: own), batch: looks.batch) { result in
                 switch result.asBarrier(before: .success(.none)) {
                 case .success: looks.isCommitted.store(true, ordering: .releasing)
-                case .failure: looks.isOver.store(true, ordering: .releasing)
+                case .failure: looks.markOver()
                 }
             }
         }
@@ -168,7 +202,9 @@ final class StragglerWatches: Sendable {
 
     private func fired(_ number: Int, _ event: WatchEvent, on node: String) {
         state.withLock { _ = $0.watches.removeValue(forKey: number) }
-        if event.kind == .deleted {
+        if node.isEmpty {
+            if event.kind != .sessionEnded { listOnce() }
+        } else if event.kind == .deleted {
             tell(.gone(node))
         } else if event.kind != .sessionEnded {
             look(at: node)

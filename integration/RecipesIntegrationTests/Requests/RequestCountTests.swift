@@ -29,6 +29,26 @@ struct RequestCountTests {
         }
     }
 
+    @Test func `a lock that is waited for shortly`() async throws {
+        try await AskedRequests.with { scene, asked in
+            let (near, far) = (
+                try DistributedMutex(client: scene.client, path: "/mutex"),
+                try DistributedMutex(client: scene.other, path: "/mutex")
+            )
+            try await near.withLock { _ in }
+            let held = try await far.acquire()
+            try await asked.forget()
+            async let lease = near.acquire()
+            var queued = try await scene.other.children(of: "/mutex").names
+            while queued.count < 2 { queued = try await scene.other.children(of: "/mutex").names }
+            await held.release()
+            await (try lease).release()
+            let asked = try await asked.all(5)
+            // A lock that is held for 20 ms is watched.
+            #expect(asked == ["create", "list", "read", "list", "delete"] || asked.count == 6 && asked[4] == "read")
+        }
+    }
+
     @Test func `two locks together cost what each of them costs`() async throws {
         try await AskedRequests.with { scene, asked in
             let multi = try LockPair(scene.client).multi
