@@ -126,6 +126,7 @@ lint:
 	.ci/check-mutants
 	.ci/check-readme
 	.ci/check-snippets
+	.ci/check-metrics
 	.ci/check-language
 
 docs: bootstrap
