@@ -27,7 +27,9 @@ struct DailyExclusiveTask {
         let processor = ClosureService {
             let orders = AsyncStream { try? await Task.sleep(for: .milliseconds(10)) }  // replace it with your events
             for await _ in orders.cancelOnGracefulShutdown() {
-                try await gate.withSynchronousPermit { permit in print("\(name): an order, token \(permit.fencingToken)") }
+                try await gate.withSynchronousPermit { permit in
+                    print("\(name): an order, token \(permit.fencingToken)")
+                }
             }
         }
         var configuration = ScheduledTaskConfiguration()

@@ -39,8 +39,9 @@ struct EventPlace: Sendable {
 
 /// A part of an ``EventCounter``, with a few places that are taken without a lock and any number under a lock.
 final class EventStripe: Sendable {
-    /// A place is free while its state is even. Entering and leaving add one each, so a permit that is released for the
-    /// second time does not match.
+    /// A place for an event, which is free while its state is even.
+    ///
+    /// Entering and leaving add one each, so a permit that is released for the second time does not match.
     private struct Place: ~Copyable {
         let state = Atomic(0)
         /// The time, in nanoseconds of the clock, when the event entered.

@@ -44,7 +44,9 @@ final class StragglerWatches: Sendable {
             self.isCommitted = Atomic(isCommitted)
         }
 
-        /// Whether a znode that is not found does not exist. Another thread may have sent its read before the barrier.
+        /// Whether a znode that is not found does not exist.
+        ///
+        /// Another thread may have sent its read before the barrier.
         var showAbsence: Bool { isCommitted.load(ordering: .acquiring) && !isOver.load(ordering: .acquiring) }
 
         func markOver() { isOver.store(true, ordering: .releasing) }
