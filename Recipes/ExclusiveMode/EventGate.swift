@@ -68,8 +68,8 @@ public final class EventGate: Service, Sendable {
     ///
     /// - Returns: A permit to release with ``EventPermit/leave()``, or `nil`.
     /// - Complexity: No request and no allocation. A lock is taken only for the first event after the servers have
-    ///   confirmed the session and thereby moved the deadline, while the deadline has passed, and beside 6 other events
-    ///   that the same thread admitted.
+    ///   confirmed the session and thereby moved the deadline, while the deadline has passed, and if 6 other events that
+    ///   the same thread admitted are inside.
     public func tryEnter() -> EventPermit? {
         // Repeated attempts on a closed gate must not be counted, because the gate waits until the count is zero.
         guard core.admitUntil.load(ordering: .relaxed) != GateCore.closed else { return nil }
@@ -155,8 +155,8 @@ public final class EventGate: Service, Sendable {
     /// Runs an operation inside the gate, as soon as the gate is open.
     ///
     /// This method waits in the same way as ``enter(timeout:)``. A window waits for the operation. If the permit is
-    /// lost meanwhile, the operation's task is cancelled. What the operation does before it suspends for the first time
-    /// runs on the calling thread, and is not interrupted; long work checks ``EventPermit/isValid``.
+    /// lost meanwhile, the operation's task is cancelled. The part before the operation suspends for the first time runs
+    /// on the calling thread, and is not cancelled; long work in that part checks ``EventPermit/isValid``.
     ///
     /// - Parameters:
     ///   - timeout: The limit for the wait; `nil` waits without limit. It does not limit the operation. Default: `nil`.
