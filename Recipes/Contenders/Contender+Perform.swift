@@ -184,21 +184,16 @@ extension Contender {
         }
         if isWatched { return }
         if onWrite != nil { return watchOwn(own) }
-        let timer = Task { [weak self, clock = client.clock] in
-            try? await clock.sleep(until: clock.now + Self.ownWatchDelay)
-            if !Task.isCancelled { self?.watchOwnLate() }
+        let session = state.withLock { state -> LiveSession? in
+            defer { state.watchesOwnLater = true }
+            return state.watchesOwnLater ? nil : state.session
         }
-        let isNeeded = state.withLock { state in
-            guard state.ownWatchTimer == nil, !state.hasEnded else { return false }
-            state.ownWatchTimer = timer
-            return true
-        }
-        if !isNeeded { timer.cancel() }
+        session?.call(after: Self.ownWatchDelay) { [weak self] in self?.watchOwnLate() }
     }
 
     private func watchOwnLate() {
         let own = state.withLock { state in
-            state.ownWatchTimer = nil
+            state.watchesOwnLater = false
             return state.own
         }
         watchOwn(own)
@@ -284,15 +279,14 @@ extension Contender {
 extension Contender {
     private func finish(_ outcome: Machine.Outcome, cleanUp: Machine.CleanUpKind?) {
         replaceWatches([])
-        let (held, session, tasks, needsPrefix, ownWatch) = state.withLock { state in
+        let (held, session, task, needsPrefix, ownWatch) = state.withLock { state in
             defer { (state.ownWatch, state.hasEnded) = (nil, true) }
             return (
-                state.held, state.session, [state.waiting, state.ownWatchTimer], state.machine.needsPrefixCleanUp,
-                state.ownWatch
+                state.held, state.session, state.waiting, state.machine.needsPrefixCleanUp, state.ownWatch
             )
         }
         ownWatch?.giveUp()
-        for task in tasks { task?.cancel() }
+        task?.cancel()
         if case .granted(let own) = outcome, let held {
             let job: CleanUp = needsPrefix ? .prefix(own.name.prefix, parent: directory) : .node(path: held.path)
             end.set(End(outcome: outcome, grant: Grant(held: held, name: own.name, cleanUp: job)))

@@ -32,8 +32,8 @@ package final class Contender: Sendable {
         /// The name of the participant's znode while it waits, and the watch on it.
         var own = ""
         var ownWatch: OneShotWatch?
-        /// Waits until the participant's znode is to be watched.
-        var ownWatchTimer: Task<Void, Never>?
+        /// Whether the participant's znode will be watched after a while.
+        var watchesOwnLater = false
         /// Whether the attempt has ended, so that no more watches may be set.
         var hasEnded = false
         var waiting: Task<Void, Never>?

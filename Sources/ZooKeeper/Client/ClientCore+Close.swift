@@ -75,7 +75,7 @@ extension ClientCore {
         var refused: [PendingRequest]
         var unreleased: [HeldNode]
         /// Released outside of the lock, and not called.
-        var retries: [Retries.Retry] = []
+        var calls: [DelayedCalls.Call] = []
     }
 
     /// Closes the session if there is nothing left to wait for.
@@ -93,7 +93,7 @@ extension ClientCore {
                 SideEffects(
                     live: state.live, watches: state.watches.removeAllWithPaths(),
                     refused: state.requests.end(ZooKeeperError(.clientStopped)), unreleased: state.held.nodesInUse,
-                    retries: state.retries.takeAll()),
+                    calls: state.delayedCalls.takeAll()),
                 !state.isConnected && state.closing.mode != .atOnce
             )
         }

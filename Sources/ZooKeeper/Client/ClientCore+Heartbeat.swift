@@ -7,7 +7,7 @@ extension ClientCore {
         var overdue: [PendingRequest]
         var lost: [HeldNode] = []
         var unwatched: [HeldNode] = []
-        var retries: [Retries.Retry] = []
+        var calls: [DelayedCalls.Call] = []
         var beat: Beat?
         var mayStop: Bool
         var nextLook: MonotonicInstant?
@@ -32,7 +32,7 @@ extension ClientCore {
             for request in heartbeatWork.overdue { timeOut(request) }
             for hold in heartbeatWork.lost { lose(hold) }
             for hold in heartbeatWork.unwatched { hold.watch() }
-            for retry in heartbeatWork.retries { retry() }
+            for call in heartbeatWork.calls { call() }
             if heartbeatWork.mayStop { stopIfDone() }
             if let beat = heartbeatWork.beat { begin(beat) }
             await heartbeatWakeUp.wait(until: heartbeatWork.nextLook, clock: clock)
@@ -44,7 +44,7 @@ extension ClientCore {
             overdue: state.requests.takeOverdue(now: now), mayStop: state.mayStop(now: now))
         let due = state.held.takeDue(now: now, sessionValidUntil: state.live?.validUntil ?? .distantPast)
         (heartbeatWork.lost, heartbeatWork.unwatched) = (due.lost, due.unwatched)
-        heartbeatWork.retries = state.retries.takeDue(now: now)
+        heartbeatWork.calls = state.delayedCalls.takeDue(now: now)
         var beatAt: MonotonicInstant?
         if state.phase != .stopped, state.isConnected, let live = state.live {
             let beat = Beat(
@@ -55,7 +55,7 @@ extension ClientCore {
             }
         }
         heartbeatWork.nextLook = state.heartbeat.sleep(
-            untilFirstOf: beatAt, due.nextLook, state.retries.due, state.nextStopCheck(now: now),
+            untilFirstOf: beatAt, due.nextLook, state.delayedCalls.due, state.nextStopCheck(now: now),
             state.requests.deadlines.first?.instant)
         return heartbeatWork
     }
@@ -143,6 +143,16 @@ extension ClientCore {
 }
 
 extension ClientCore.State {
+    /// Returns whether the heartbeat loop has to be woken for a znode that is now held.
+    ///
+    /// A wake-up takes longer than a short lock; for locks in quick succession there is one each 20 ms.
+    mutating func mustWake(for hold: HeldNode, now: MonotonicInstant) -> Bool {
+        let watchDue = hold.watchDue > now ? hold.watchDue : nil
+        let beatDue = heartbeat.due(isHolding: true, validity: validity)
+        guard let look = [watchDue, beatDue, hold.validUntil].compactMap(\.self).min() else { return false }
+        return heartbeat.mustWake(for: look)
+    }
+
     /// Returns whether a heartbeat that started in this session, on the connection with this number, is still the
     /// current one.
     fileprivate func isUnderWay(_ session: LiveSession, _ establishment: Int) -> Bool {

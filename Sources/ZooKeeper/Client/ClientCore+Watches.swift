@@ -57,20 +57,20 @@ extension ClientCore {
     func hold(
         _ path: String, czxid: ZXID, session: LiveSession, sureUntil: MonotonicInstant, watchDue: MonotonicInstant
     ) -> HeldNode {
-        let (hold, reason) = state.withLock { state -> (HeldNode, LossReason?) in
+        let (hold, reason, mustWake) = state.withLock { state -> (HeldNode, LossReason?, Bool) in
             let hold = HeldNode(
                 path: path, czxid: czxid, session: session, core: self, sureUntil: sureUntil,
                 connection: state.connections.establishments, watchDue: watchDue)
-            guard state.phase == .idle || state.phase == .running else { return (hold, .clientStopped) }
-            guard state.live === session else { return (hold, session.endReason ?? .sessionEnded) }
+            guard state.phase == .idle || state.phase == .running else { return (hold, .clientStopped, false) }
+            guard state.live === session else { return (hold, session.endReason ?? .sessionEnded, false) }
             state.held.insert(hold)
-            return (hold, nil)
+            return (hold, nil, state.mustWake(for: hold, now: clock.now))
         }
         if let reason {
             hold.lose(reason)
         } else {
             if hold.isWatchDue(now: clock.now) { hold.watch() }
-            heartbeatWakeUp.signal()
+            if mustWake { heartbeatWakeUp.signal() }
         }
         return hold
     }
@@ -90,11 +90,20 @@ extension ClientCore {
     ///
     /// If the client stops first, it is not retried.
     func retryLater(_ retry: @escaping @Sendable () -> Void) {
-        let now = clock.now
-        state.withLock { state in
-            if state.phase != .stopped { state.retries.add(retry, now: now) }
+        call(after: .milliseconds(100), retry)
+    }
+
+    /// Calls a closure after a pause, on the thread of the heartbeats.
+    ///
+    /// If the client stops first, it is not called.
+    func call(after delay: Duration, _ call: @escaping @Sendable () -> Void) {
+        let instant = clock.now + delay
+        let mustWake = state.withLock { state in
+            guard state.phase != .stopped else { return false }
+            state.delayedCalls.add(call, at: instant)
+            return state.heartbeat.mustWake(for: instant)
         }
-        heartbeatWakeUp.signal()
+        if mustWake { heartbeatWakeUp.signal() }
     }
 
     /// Logs that a held znode cannot be read.

@@ -28,7 +28,7 @@ final class ClientCore: Sendable {
         var watches: WatchTable
         var held = HeldSet<HeldNode>()
         var heartbeat = HeartbeatSchedule()
-        var retries = Retries()
+        var delayedCalls = DelayedCalls()
         /// Whether it was logged that this session has no room for a watch.
         var hasToldWatchRefusal = false
         var announcements = Announcements()

@@ -32,15 +32,20 @@ struct HeartbeatSchedule {
     /// Records that a write was answered.
     mutating func proved(sentAt sent: MonotonicInstant) { lastProofSent = max(lastProofSent, sent) }
 
-    /// Decides on the next heartbeat; the caller sends it if one is due.
-    mutating func next(now: MonotonicInstant, isHolding: Bool, validity: SessionValidity) -> Step {
-        guard !isUnanswered else { return .wait(until: nil) }
+    /// Returns the time of the next heartbeat; `nil` while one is unanswered.
+    func due(isHolding: Bool, validity: SessionValidity) -> MonotonicInstant? {
+        guard !isUnanswered else { return nil }
         let last = isHolding ? lastProofSent : lastSent
         var due = last
         if last != .distantPast {
             due = isHolding ? validity.nextHeartbeat(after: last) : last + validity.timeout * 0.3
         }
-        if isHolding { due = max(due, pausedUntil) }
+        return isHolding ? max(due, pausedUntil) : due
+    }
+
+    /// Decides on the next heartbeat; the caller sends it if one is due.
+    mutating func next(now: MonotonicInstant, isHolding: Bool, validity: SessionValidity) -> Step {
+        guard let due = due(isHolding: isHolding, validity: validity) else { return .wait(until: nil) }
         guard due <= now else { return .wait(until: due) }
         isUnanswered = true
         return isHolding ? .proof : .read

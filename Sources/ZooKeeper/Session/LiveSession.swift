@@ -124,6 +124,11 @@ package final class LiveSession: Sendable {
         core.retryLater(retry)
     }
 
+    /// Calls a closure after a pause, like ``retryLater(_:)``.
+    package func call(after delay: Duration, _ call: @escaping @Sendable () -> Void) {
+        core.call(after: delay, call)
+    }
+
     /// Monitors a znode of this session for as long as a grant depends on it.
     ///
     /// - Parameters:
