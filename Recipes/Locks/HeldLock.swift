@@ -255,8 +255,11 @@ private final class Countdown: Sendable {
 enum SharedReadLocks {
     private static let places = Mutex<[HeldLock.Key: [HeldLock]]>([:])
 
+    /// Adds a read lock, unless its last user has left in the meantime.
     static func add(_ place: HeldLock) {
         places.withLock { $0[place.key, default: []].append(place) }
+        // A user that leaves from here on finds the entry, and removes it.
+        if !place.isInUse { remove(place) }
     }
 
     static func remove(_ place: HeldLock) {

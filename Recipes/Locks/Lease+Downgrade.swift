@@ -45,8 +45,6 @@ extension Lease {
             return
         }
         SharedReadLocks.add(place)
-        // The last user may have left before the lock was added.
-        if !place.isInUse { SharedReadLocks.remove(place) }
     }
 
     /// Creates the read znode.

@@ -132,6 +132,19 @@ import Testing
         #expect(released == nil)
     }
 
+    @Test func `a read lock that is added after its last user has left is not in memory`() throws {
+        let scene = try Scene()
+        weak var released: HeldLock?
+        do {
+            let place = try scene.place(.read)
+            scene.session.markGone(.sessionEnded)
+            place.beginToLeave()
+            SharedReadLocks.add(place)
+            released = place
+        }
+        #expect(released == nil)
+    }
+
     @Test func `the risk is told while there is no connection, and ends with the lock`() throws {
         let place = try Scene().place()
         // The client of this scene is never connected.

@@ -23,6 +23,27 @@ struct LockSharingTests {
         }
     }
 
+    @Test func `onQueued is not called for a reader that shares a znode of its client`() async throws {
+        try await LockScene.with { scene in
+            let onQueued: OnQueued = { Issue.record("a reader that shares a znode reports position \($0)") }
+            let first = try await scene.lock.acquireReadLock(onQueued: onQueued)
+            let second = try await scene.lock.acquireReadLock(onQueued: onQueued)
+            #expect(second.znodePaths == first.znodePaths)
+            await first.release()
+            let third = try await scene.lock.withReadLock(onQueued: onQueued) { $0.znodePaths }
+            #expect(third == second.znodePaths)
+            await second.release()
+            // The write znode of a downgraded lock may still exist ahead of its readers.
+            let writer = try await scene.lock.acquireWriteLock(onQueued: onQueued)
+            try await writer.downgrade()
+            let reader = try await scene.lock.acquireReadLock(onQueued: onQueued)
+            #expect(reader.znodePaths == writer.znodePaths)
+            await writer.release()
+            await reader.release()
+            try await scene.contenders { $0.isEmpty }
+        }
+    }
+
     @Test func `a reader does not join its client's read lock past a writer that is queued`() async throws {
         try await LockScene.with { scene in
             let reader = Holder.reads(scene.lock)
