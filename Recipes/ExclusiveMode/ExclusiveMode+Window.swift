@@ -178,7 +178,7 @@ struct WindowRequest: Sendable {
     /// The data of the signal.
     var signal: [UInt8]
     /// The time of the request, by the ensemble's clock.
-    var requestedAt: Duration
+    var requestedAt: Timestamp
     var records: [WindowRecord]
     var recordsVersion: Int32
 

@@ -1,4 +1,4 @@
-internal import ZooKeeper
+public import ZooKeeper
 
 /// The status of an exclusive mode: the window, and the processors that have paused.
 public struct ExclusiveStatus: Sendable, Hashable {
@@ -8,8 +8,8 @@ public struct ExclusiveStatus: Sendable, Hashable {
         public var owner: String
         /// The purpose of the window.
         public var reason: String
-        /// The time of the request since 1970, by the ensemble's clock.
-        public var requested: Duration
+        /// The time of the request, by the ensemble's clock.
+        public var requestedAt: Timestamp
         /// The fencing token of the window.
         public var token: FencingToken
     }
@@ -71,7 +71,7 @@ public struct ExclusiveStatus: Sendable, Hashable {
 extension ExclusiveStatus.Window {
     init(_ text: SignalRecord, _ stat: ZNodeStat) {
         self.init(
-            owner: text.owner, reason: text.reason, requested: stat.ctime,
+            owner: text.owner, reason: text.reason, requestedAt: stat.ctime,
             token: FencingToken(rawValue: stat.czxid.rawValue))
     }
 }

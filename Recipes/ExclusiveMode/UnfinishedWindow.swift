@@ -14,10 +14,11 @@ struct UnfinishedWindow: Sendable {
     /// Returns the record of the window if it has crashed.
     ///
     /// - Parameter time: The time when the crash was detected, by the ensemble's clock.
-    func record(noticed time: Duration) -> WindowRecord {
+    func record(noticed time: Timestamp) -> WindowRecord {
         WindowRecord(
             id: text.id, token: FencingToken(rawValue: stat.czxid.rawValue), owner: text.owner, reason: text.reason,
-            requested: stat.ctime, drained: nil, ended: max(time - stat.ctime, .zero), outcome: .crashed, slowest: nil,
+            requestedAt: stat.ctime, drained: nil, ended: max(time - stat.ctime, .zero), outcome: .crashed,
+            slowest: nil,
             evicted: [])
     }
 }
@@ -25,7 +26,7 @@ struct UnfinishedWindow: Sendable {
 /// The windows that crashed, and the time when that was detected, by the ensemble's clock.
 struct WindowCrash: Sendable {
     var windows: [UnfinishedWindow]
-    var noticed: Duration
+    var noticed: Timestamp
 }
 
 extension ExclusiveMode {

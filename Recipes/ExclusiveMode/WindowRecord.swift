@@ -1,4 +1,4 @@
-internal import ZooKeeper
+public import ZooKeeper
 
 /// The record of a window that has ended.
 public struct WindowRecord: Sendable, Hashable {
@@ -34,8 +34,8 @@ public struct WindowRecord: Sendable, Hashable {
     public var owner: String
     /// The purpose of the window.
     public var reason: String
-    /// The time of the request since 1970, by the ensemble's clock.
-    public var requested: Duration
+    /// The time of the request, by the ensemble's clock.
+    public var requestedAt: Timestamp
     /// The time from the request until every processor had paused, or must have stopped; `nil` if that never happened.
     public var drained: Duration?
     /// The time from the request until the end.
@@ -72,7 +72,8 @@ extension WindowRecord {
     private var line: String {
         var fields = [
             ("id", id), ("token", String(token.rawValue)), ("owner", owner), ("reason", reason),
-            ("requested", requested.inMilliseconds), ("ended", ended.inMilliseconds), ("outcome", outcome.rawValue),
+            ("requested", String(requestedAt.millisecondsSince1970)), ("ended", ended.inMilliseconds),
+            ("outcome", outcome.rawValue),
         ]
         if let drained { fields.append(("drained", drained.inMilliseconds)) }
         if let slowest { fields.append(("slowest", slowest)) }
@@ -93,7 +94,7 @@ extension WindowRecord {
         else { return nil }
         self.init(
             id: id, token: FencingToken(rawValue: token), owner: value("owner") ?? "", reason: value("reason") ?? "",
-            requested: Duration(milliseconds: value("requested")) ?? .zero,
+            requestedAt: Timestamp(millisecondsSince1970: value("requested").flatMap { Int64($0) } ?? 0),
             drained: Duration(milliseconds: value("drained")), ended: ended, outcome: outcome,
             slowest: value("slowest"), evicted: fields.filter { $0.key == "forced" }.map { $0.value })
     }

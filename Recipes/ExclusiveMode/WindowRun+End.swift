@@ -34,7 +34,7 @@ extension WindowRun {
     func record(_ outcome: WindowRecord.Outcome, drained: Duration?, tracker: DrainTracker?) -> WindowRecord {
         WindowRecord(
             id: request.id, token: request.token, owner: request.owner, reason: request.reason,
-            requested: request.requestedAt, drained: drained, ended: clock.now - request.facts.requested,
+            requestedAt: request.requestedAt, drained: drained, ended: clock.now - request.facts.requested,
             outcome: outcome,
             slowest: tracker?.slowest, evicted: tracker?.evicted.sorted() ?? [])
     }

@@ -36,9 +36,8 @@ public struct LockQueueEntry: Sendable, Hashable {
     public var token: FencingToken?
     /// The time at which the participant joined the queue.
     ///
-    /// It is the time since 1970 by the server's clock, in whole milliseconds; `nil` if the stat of the znode is
-    /// unknown.
-    public var since: Duration?
+    /// It is a time of the ensemble's clock; `nil` if the stat of the znode is unknown.
+    public var queuedAt: Timestamp?
     /// The participant's ID; Apache Curator writes an address here.
     public var participantID: String
     /// The application data; if the znode holds a single value, that value.
@@ -108,7 +107,7 @@ extension LockQueueEntry {
             return LockQueueEntry(
                 path: found.path(in: directory), kind: found.kind, position: position, isHolder: isHolder,
                 token: (found.stat?.czxid.rawValue).map(FencingToken.init),
-                since: found.stat?.ctime, participantID: text.participantID, data: text.data,
+                queuedAt: found.stat?.ctime, participantID: text.participantID, data: text.data,
                 session: found.stat?.ephemeralOwner,
                 isOwn: session != nil && found.stat?.ephemeralOwner == session)
         }

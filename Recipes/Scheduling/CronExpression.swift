@@ -1,3 +1,5 @@
+internal import ZooKeeper
+
 /// A cron expression: five fields that name local times.
 ///
 /// | field | values | in addition to `*`, lists, ranges and steps |

@@ -1,3 +1,5 @@
+internal import ZooKeeper
+
 /// A set of numbers from 0 to 63, in ascending order.
 struct ValueSet: Sendable, Hashable, Sequence, IteratorProtocol {
     private var bits: UInt64 = 0

@@ -1,4 +1,3 @@
-internal import Foundation
 internal import ZooKeeper
 
 /// The difference between a node's wall clock and the ensemble's clock.
@@ -25,7 +24,7 @@ struct EnsembleTime: Sendable, Hashable {
     /// The time at which the response arrived, on the node's monotonic clock.
     let read: MonotonicInstant
     /// The time that the ensemble's clock showed at least at that moment: the reported time is never ahead of it.
-    let date: Date
+    let time: Timestamp
     let skew: ClockSkew
 
     /// Creates a reading from one write.
@@ -34,24 +33,20 @@ struct EnsembleTime: Sendable, Hashable {
     ///   - sent: The time at which the write was sent.
     ///   - received: The time after the response arrived and the wall clock was read.
     ///   - wall: The time of this node's wall clock in between.
-    ///   - written: The time of the write as stamped by the server, in whole milliseconds, rounded down.
-    init(sent: MonotonicInstant, received: MonotonicInstant, wall: Date, written: Duration) {
+    ///   - written: The time of the write as stamped by the server, rounded down.
+    init(sent: MonotonicInstant, received: MonotonicInstant, wall: Timestamp, written: Timestamp) {
         read = received
-        date = Date(timeIntervalSince1970: written.inSeconds)
+        time = written
         let half = (received - sent) / 2
-        let atWrite = wall.addingTimeInterval(-half.inSeconds)
-        // In milliseconds, because a Date has no higher precision.
-        let ahead = Duration(nearest: atWrite.timeIntervalSince1970 - written.inSeconds).inSeconds * 1000
-        skew = ClockSkew(ahead: .milliseconds(Int(ahead.rounded())), error: half + .milliseconds(1))
+        skew = ClockSkew(ahead: wall - written - half, error: half + .milliseconds(1))
     }
 
     /// Returns the ensemble's time at an instant of the node's monotonic clock.
-    func date(at instant: MonotonicInstant) -> Date { date.addingTimeInterval((instant - read).inSeconds) }
+    func time(at instant: MonotonicInstant) -> Timestamp { time + (instant - read) }
 
     /// Returns the instant of the node's monotonic clock at which the ensemble's clock will show a time.
-    func instant(of date: Date) -> MonotonicInstant {
-        let span = min(max(date.timeIntervalSince(self.date), -1e9), 1e9)
-        return read + .milliseconds(Int((span * 1000).rounded(.up)))
+    func instant(of time: Timestamp) -> MonotonicInstant {
+        read + min(max(time - self.time, .seconds(-1_000_000_000)), .seconds(1_000_000_000))
     }
 }
 
@@ -60,7 +55,7 @@ struct EnsembleClock: Sendable {
     let client: ZooKeeperClient
     let path: String
     let node: String
-    let wallClock: @Sendable () -> Date
+    let wallClock: @Sendable () -> Timestamp
 
     /// Reads the ensemble's clock.
     ///

@@ -1,4 +1,5 @@
-package import Foundation
+internal import Foundation
+package import ZooKeeper
 
 /// The conversion between instants and the local times of a time zone.
 ///
@@ -71,33 +72,34 @@ package struct LocalClock: Sendable {
     // MARK: Text
 
     /// Returns the local time of an instant with its offset: `2026-03-08T03:00:00-0400`.
-    package func text(_ instant: Date) -> String {
-        let seconds = UniversalTime.range.clamping(instant.timeIntervalSince1970.rounded(.down))
+    package func text(_ instant: Timestamp) -> String {
+        let seconds = Timestamp.scheduledSeconds.clamping(instant.seconds)
         let offset = offset(at: seconds)
         let (hours, rest) = abs(offset).quotientAndRemainder(dividingBy: 3600)
         let (minutes, odd) = rest.quotientAndRemainder(dividingBy: 60)
         let digits = twoDigits(hours) + twoDigits(minutes) + (odd == 0 ? "" : twoDigits(odd))
-        return UniversalTime.stem(seconds + offset) + (offset == 0 ? "Z" : (offset < 0 ? "-" : "+") + digits)
+        return Timestamp.text(ofSeconds: seconds + offset) + (offset == 0 ? "Z" : (offset < 0 ? "-" : "+") + digits)
     }
 
     /// Parses a day such as `2026-03-07`, and returns its first instant.
     ///
     /// - Throws: ``ScheduleError``, which names the error and the valid form.
-    package func beginning(ofDay text: String) throws(ScheduleError) -> Date {
+    package func beginning(ofDay text: String) throws(ScheduleError) -> Timestamp {
         let wrong = { (why: String) in ScheduleError("\"\(text)\" as a day: \(why)") }
         var scanner = DigitScanner(text)
         guard let date = scanner.date(), scanner.isAtEnd else {
             throw wrong("it is written as 2026-03-07, and an instant as 2026-03-07T12:00:00Z")
         }
+        guard date.year >= 1 else { throw wrong("years are 0001 to 9999") }
         let day: LocalDay
         do { day = try LocalDay(checking: date) } catch { throw wrong(error.description) }
         switch instant(of: day.number * Self.day) {
-        case .once(let instant), .twice(let instant, _): return Date(timeIntervalSince1970: Double(instant))
+        case .once(let instant), .twice(let instant, _): return Timestamp(seconds: instant)
         case .never(let then, let skipped):
             guard !skipped.contains(wholeDay: day.number) else {
                 throw wrong("clocks in \(zone.identifier) left this day out; take \(day.next)")
             }
-            return Date(timeIntervalSince1970: Double(then))
+            return Timestamp(seconds: then)
         }
     }
 }

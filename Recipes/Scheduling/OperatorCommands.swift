@@ -1,4 +1,4 @@
-public import Foundation
+public import ZooKeeper
 internal import ZooKeeperRecipes
 
 /// The pending operator commands of a scheduled task; the content of `PATH/control`.
@@ -20,14 +20,14 @@ public struct OperatorCommands: Sendable, Hashable {
     /// A range of periods to run again, or for the first time.
     public struct Backfill: Sendable, Hashable {
         /// The earliest start of a period.
-        public var from: Date
+        public var from: Timestamp
         /// The latest start of a period.
-        public var through: Date
+        public var through: Timestamp
         /// The operator who requested the backfill.
         public var by: String
 
         /// Creates a range.
-        public init(from: Date, through: Date, by: String) {
+        public init(from: Timestamp, through: Timestamp, by: String) {
             self.from = from
             self.through = through
             self.by = by
@@ -68,8 +68,8 @@ public struct OperatorCommands: Sendable, Hashable {
                 answers[String(key.dropFirst("answer.".count))] = answer
             }
         }
-        if let from = text["backfill.from"].flatMap(UniversalTime.init)?.date,
-            let through = text["backfill.through"].flatMap(UniversalTime.init)?.date
+        if let from = text["backfill.from"].flatMap(Timestamp.init),
+            let through = text["backfill.through"].flatMap(Timestamp.init)
         {
             backfill = Backfill(from: from, through: through, by: text["backfill.by"] ?? "")
         }
@@ -81,8 +81,8 @@ public struct OperatorCommands: Sendable, Hashable {
         text["paused.by"] = pause?.by
         text.append("run", requests)
         text.append("skip", skips)
-        text["backfill.from"] = backfill.map { UniversalTime.preciseText($0.from) }
-        text["backfill.through"] = backfill.map { UniversalTime.preciseText($0.through) }
+        text["backfill.from"] = backfill?.from.millisecondsText
+        text["backfill.through"] = backfill?.through.millisecondsText
         text["backfill.by"] = backfill?.by
         for (period, answer) in answers.sorted(by: { $0.key < $1.key }) { text["answer.\(period)"] = answer.rawValue }
         return text.bytes

@@ -1,4 +1,4 @@
-internal import Foundation
+internal import ZooKeeper
 internal import ZooKeeperRecipes
 
 // The stored form of a record: `key=value` lines, which people and programs in any language can read.
@@ -10,16 +10,16 @@ extension RunRecord {
         text["period"] = period
         text["kind"] = kind.rawValue
         text["state"] = state.rawValue
-        text["start"] = UniversalTime.text(start)
-        text["end"] = end.map(UniversalTime.text)
+        text["start"] = start.secondsText
+        text["end"] = end?.secondsText
         text["remark"] = remark
         text["node"] = node
         text["term"] = term.description
         text["token"] = token?.description
         text["attempt"] = String(attempt)
-        text["claimed"] = claimed.map(UniversalTime.preciseText)
-        text["started"] = started.map(UniversalTime.preciseText)
-        text["ended"] = ended.map(UniversalTime.preciseText)
+        text["claimed"] = claimedAt?.millisecondsText
+        text["started"] = startedAt?.millisecondsText
+        text["ended"] = endedAt?.millisecondsText
         text["explanation"] = explanation.map { String($0.prefix(Self.longest)) }
         text["from"] = firstSkippedPeriod
         text["checkpoint"] = checkpoint
@@ -36,17 +36,17 @@ extension RunRecord {
     /// Parses a record; `nil` if the data is not one.
     init?(_ data: [UInt8]) {
         let text = KeyValueData(data)
+        func time(_ key: String) -> Timestamp? { text[key].flatMap(Timestamp.init) }
         guard let period = text["period"], let kind = text["kind"].flatMap(Kind.init(rawValue:)),
             let state = text["state"].flatMap(State.init(rawValue:)),
-            let start = text["start"].flatMap(UniversalTime.init)?.date,
+            let start = time("start"),
             let term = FencingToken(text: text["term"])
         else { return nil }
-        func date(_ key: String) -> Date? { text[key].flatMap(UniversalTime.init)?.date }
         self.init(
-            period: period, kind: kind, start: start, end: date("end"), remark: text["remark"], state: state,
+            period: period, kind: kind, start: start, end: time("end"), remark: text["remark"], state: state,
             node: text["node"] ?? "", term: term, token: FencingToken(text: text["token"]),
-            attempt: text["attempt"].flatMap { Int(digits: $0.utf8) } ?? 1, claimed: date("claimed"),
-            started: date("started"), ended: date("ended"), explanation: text["explanation"],
+            attempt: text["attempt"].flatMap { Int(digits: $0.utf8) } ?? 1, claimedAt: time("claimed"),
+            startedAt: time("started"), endedAt: time("ended"), explanation: text["explanation"],
             firstSkippedPeriod: text["from"], checkpoint: text["checkpoint"],
             previous: text.fields.compactMap { Attempt(key: $0.key, line: $0.value) },
             window: Window(text))

@@ -1,4 +1,4 @@
-public import Foundation
+public import ZooKeeper
 public import ZooKeeperRecipes
 
 /// The record of one period's run: its node, its times, its fencing token and its outcome.
@@ -79,9 +79,9 @@ public struct RunRecord: Sendable, Hashable {
     /// The reason for the run.
     public var kind: Kind
     /// The time at which the period starts.
-    public var start: Date
+    public var start: Timestamp
     /// The time at which the next period starts; `nil` if there is none.
-    public var end: Date?
+    public var end: Timestamp?
     /// The effect of daylight saving on the period, in words; `nil` if there is none.
     public var remark: String?
     /// The progress of the run.
@@ -95,11 +95,11 @@ public struct RunRecord: Sendable, Hashable {
     /// The number of times the run was claimed.
     public var attempt: Int
     /// The time of the last claim, by the ensemble's clock.
-    public var claimed: Date?
+    public var claimedAt: Timestamp?
     /// The time at which the task was last started.
-    public var started: Date?
+    public var startedAt: Timestamp?
     /// The time at which the last attempt ended, or at which the decision was made that there is none.
-    public var ended: Date?
+    public var endedAt: Timestamp?
     /// The reason why the run is late, was skipped or was abandoned, or the error that the task threw.
     public var explanation: String?
     /// The ID of the first period that this record covers, if it skips several: the earlier ones have no records.
@@ -113,8 +113,8 @@ public struct RunRecord: Sendable, Hashable {
 
     /// The time from the last start of the task until its end, in whole milliseconds.
     public var duration: Duration? {
-        guard let started, let ended else { return nil }
-        return Duration(nearest: ended.timeIntervalSince(started))
+        guard let startedAt, let endedAt else { return nil }
+        return endedAt - startedAt
     }
 }
 
@@ -122,7 +122,8 @@ extension RunRecord {
     init(_ period: Schedule.Period, kind: Kind, state: State, node: String, term: FencingToken) {
         self.init(
             period: period.id, kind: kind, start: period.start, end: period.end, remark: period.remark, state: state,
-            node: node, term: term, token: nil, attempt: 0, claimed: nil, started: nil, ended: nil, explanation: nil,
+            node: node, term: term, token: nil, attempt: 0, claimedAt: nil, startedAt: nil, endedAt: nil,
+            explanation: nil,
             firstSkippedPeriod: nil, checkpoint: nil, previous: [], window: nil)
     }
 

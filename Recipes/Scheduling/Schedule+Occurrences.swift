@@ -1,4 +1,5 @@
 internal import Foundation
+internal import ZooKeeper
 
 /// One instant when a run is due, in seconds since 1970, and the local time that names it.
 struct Occurrence: Equatable {
@@ -6,25 +7,24 @@ struct Occurrence: Equatable {
     /// The nominal local time in minutes since 1970; `nil` for intervals.
     var local: Int?
 
-    var date: Date { Date(timeIntervalSince1970: Double(instant)) }
+    var time: Timestamp { Timestamp(seconds: instant) }
 }
 
 // The only place that computes when a schedule is due: all other functions use `first(from:)` and `last(through:)`.
 extension Schedule {
     /// Returns the first occurrence after an instant.
-    func first(after instant: Date) -> Occurrence? {
-        let (seconds, range) = (instant.timeIntervalSince1970, UniversalTime.range)
-        guard seconds < Double(range.upperBound) else { return nil }
-        let isEarly = seconds < Double(range.lowerBound)
-        let found = first(from: isEarly ? range.lowerBound : Int(seconds.rounded(.down)) + 1)
+    func first(after instant: Timestamp) -> Occurrence? {
+        let (seconds, range) = (instant.seconds, Timestamp.scheduledSeconds)
+        guard seconds < range.upperBound else { return nil }
+        let found = first(from: max(seconds + 1, range.lowerBound))
         return found.flatMap { range.contains($0.instant) ? $0 : nil }
     }
 
     /// Returns the last occurrence at or before an instant.
-    func last(at instant: Date) -> Occurrence? {
-        let (seconds, range) = (instant.timeIntervalSince1970, UniversalTime.range)
-        guard seconds >= Double(range.lowerBound) else { return nil }
-        let found = last(through: range.clamping(seconds.rounded(.down)))
+    func last(at instant: Timestamp) -> Occurrence? {
+        let (seconds, range) = (instant.seconds, Timestamp.scheduledSeconds)
+        guard seconds >= range.lowerBound else { return nil }
+        let found = last(through: min(seconds, range.upperBound))
         return found.flatMap { range.contains($0.instant) ? $0 : nil }
     }
 
@@ -149,7 +149,7 @@ extension Schedule {
         // The names sort in chronological order even if clocks are set back.
         case (.cron(let expression, _), let local?) where !expression.isAnyHour:
             return "\(day(of: local))T\(time(of: local))"
-        default: return UniversalTime.text(occurrence.date)
+        default: return occurrence.time.secondsText
         }
     }
 

@@ -1,4 +1,5 @@
-public import Foundation
+internal import Foundation
+public import ZooKeeper
 
 /// The times at which a task runs.
 ///
@@ -33,9 +34,9 @@ public struct Schedule: Sendable, Hashable, CustomStringConvertible {
         /// schedule is changed after that day's run, the task does not run again on that day.
         public let id: String
         /// The time at which the period starts.
-        public let start: Date
+        public let start: Timestamp
         /// The time at which the next period starts; `nil` if there is none.
-        public let end: Date?
+        public let end: Timestamp?
         /// The effect of daylight saving on the period, in words; `nil` on all other days.
         public let remark: String?
 
@@ -71,7 +72,7 @@ public struct Schedule: Sendable, Hashable, CustomStringConvertible {
     ///   unknown.
     public static func cron(_ expression: String, in zone: String) throws(ScheduleError) -> Schedule {
         let schedule = Schedule(kind: .cron(try CronExpression(expression), try LocalClock(zone: zone).zone))
-        guard schedule.first(after: Date(timeIntervalSince1970: 0)) != nil else {
+        guard schedule.first(after: Timestamp(seconds: 0)) != nil else {
             throw ScheduleError(
                 "\"\(expression)\" names no day of any year: give days that one of its months has, such as 0 0 28 2 *")
         }
@@ -86,7 +87,7 @@ public struct Schedule: Sendable, Hashable, CustomStringConvertible {
     ///     the second. Default: 1970-01-01T00:00:00Z.
     /// - Throws: ``ScheduleError`` if the interval or the origin is not within these limits.
     public static func every(
-        _ interval: Duration, from origin: Date = Date(timeIntervalSince1970: 0)
+        _ interval: Duration, from origin: Timestamp = Timestamp(millisecondsSince1970: 0)
     ) throws(ScheduleError) -> Schedule {
         let (seconds, rest) = interval.components
         guard (1...longestInterval).contains(seconds), rest == 0 else {
@@ -94,14 +95,10 @@ public struct Schedule: Sendable, Hashable, CustomStringConvertible {
                 "\(interval) as an interval: it is a whole number of seconds from 1 to \(longestInterval), which is 50 years"
             )
         }
-        guard let first = Int(exactly: origin.timeIntervalSince1970.rounded(.down)),
-            UniversalTime.range.contains(first)
-        else {
-            throw ScheduleError(
-                "\(origin.timeIntervalSince1970) s since 1970 as the origin of an interval: it is within the years 1 to 9999"
-            )
+        guard Timestamp.scheduledSeconds.contains(origin.seconds) else {
+            throw ScheduleError("\(origin) as the origin of an interval: it is within the years 1 to 9999")
         }
-        return Schedule(kind: .every(seconds: Int(seconds), from: first))
+        return Schedule(kind: .every(seconds: Int(seconds), from: origin.seconds))
     }
 
     /// The longest interval in seconds: the search for occurrences does not look further ahead.
@@ -130,7 +127,7 @@ extension Schedule {
     /// Returns the first period that starts after an instant; `nil` if there is none within the next 50 years.
     ///
     /// - Complexity: A few microseconds.
-    public func next(after instant: Date) -> Period? {
+    public func next(after instant: Timestamp) -> Period? {
         first(after: instant).map { period($0, until: following($0)) }
     }
 
@@ -138,24 +135,24 @@ extension Schedule {
     /// years.
     ///
     /// - Complexity: A few microseconds.
-    public func latest(at instant: Date) -> Period? {
+    public func latest(at instant: Timestamp) -> Period? {
         last(at: instant).map { period($0, until: following($0)) }
     }
 
     /// Returns all periods that start after `start` and not after `end`, in chronological order.
-    public func periods(after start: Date, through end: Date) -> [Period] {
+    public func periods(after start: Timestamp, through end: Timestamp) -> [Period] {
         var periods: [Period] = []
         var occurrence = first(after: start)
-        while let present = occurrence, present.date <= end {
+        while let present = occurrence, present.time <= end {
             occurrence = following(present)
             periods.append(period(present, until: occurrence))
         }
         return periods
     }
 
-    private func following(_ occurrence: Occurrence) -> Occurrence? { first(after: occurrence.date) }
+    private func following(_ occurrence: Occurrence) -> Occurrence? { first(after: occurrence.time) }
 
     private func period(_ occurrence: Occurrence, until next: Occurrence?) -> Period {
-        Period(id: id(of: occurrence), start: occurrence.date, end: next?.date, remark: remark(on: occurrence))
+        Period(id: id(of: occurrence), start: occurrence.time, end: next?.time, remark: remark(on: occurrence))
     }
 }

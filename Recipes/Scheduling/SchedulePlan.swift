@@ -1,4 +1,4 @@
-internal import Foundation
+internal import ZooKeeper
 internal import ZooKeeperRecipes
 
 /// The decisions of a scheduled task's leader, as a pure function of the time, the records and the operator commands.
@@ -18,11 +18,11 @@ struct SchedulePlan: Sendable {
     /// The input of a decision.
     struct Situation: Sendable {
         /// The current time by the ensemble's clock.
-        var now: Date
+        var now: Timestamp
         /// The fencing token of the current term.
         var term: FencingToken
         /// The time since when the schedule exists; earlier occurrences are not among its periods.
-        var since: Date
+        var since: Timestamp
         var records: [String: RunRecord] = [:]
         var wishes = OperatorCommands()
         var running: Running?
@@ -43,7 +43,7 @@ struct SchedulePlan: Sendable {
         /// Cancel the run in progress.
         case cancelRun(because: String)
         /// Wait until an instant, or until something changes.
-        case wait(until: Date?)
+        case wait(until: Timestamp?)
     }
 
     let schedule: Schedule
@@ -59,7 +59,7 @@ struct SchedulePlan: Sendable {
         return decision ?? .wait(until: nextStrike(after: situation.now))
     }
 
-    private func nextStrike(after now: Date) -> Date? { schedule.next(after: now)?.start }
+    private func nextStrike(after now: Timestamp) -> Timestamp? { schedule.next(after: now)?.start }
 
     // MARK: During a run
 
@@ -126,7 +126,7 @@ struct SchedulePlan: Sendable {
         var wishes = situation.wishes
         wishes.requests.removeFirst()
         let period = Schedule.Period(
-            id: UniversalTime.preciseText(situation.now) + "-now", start: situation.now, end: nil,
+            id: situation.now.millisecondsText + "-now", start: situation.now, end: nil,
             remark: by.isEmpty ? nil : "asked for by \(by)")
         return .claim(first(period, .requested, situation), isOnTime: false, wishes)
     }
@@ -134,14 +134,13 @@ struct SchedulePlan: Sendable {
     private func backfill(_ situation: Situation) -> Decision? {
         guard situation.wishes.pause == nil, let wanted = situation.wishes.backfill else { return nil }
         var wishes = situation.wishes
-        // Periods start at whole seconds.
-        var last = Date(timeIntervalSince1970: wanted.from.timeIntervalSince1970.rounded(.up) - 0.5)
+        var last = wanted.from - .milliseconds(1)
         while let period = schedule.next(after: last), period.start <= min(wanted.through, situation.now) {
             last = period.start
             let record = situation.records[period.id]
             guard record?.state != .completed else { continue }
             // The rest of the range starts after this period, whichever node continues.
-            wishes.backfill?.from = period.start.addingTimeInterval(1)
+            wishes.backfill?.from = period.start + .seconds(1)
             let reason = "an operator wants it again"
             let claim = record.map { again($0, "\($0.explanation ?? $0.state.rawValue); \(reason)", situation) }
             return .claim(claim ?? first(period, .backfill, situation), isOnTime: false, wishes)
@@ -157,7 +156,7 @@ struct SchedulePlan: Sendable {
         if schedule.isWithLeadership { return termRun(situation) }
         if let decision = pausedStrike(situation) { return decision }
         guard situation.wishes.pause == nil, let newest = newest(in: situation) else { return nil }
-        let limit = situation.now.addingTimeInterval(-configuration.missedAfter.inSeconds)
+        let limit = situation.now - configuration.missedAfter
         let isQueued = situation.queued.contains(newest.id)
         let isOnTime = newest.start > limit || isQueued
         if let decision = missed(before: newest, isOnTime: isOnTime, situation) { return decision }
@@ -178,7 +177,7 @@ struct SchedulePlan: Sendable {
             if let older = self.newest(in: situation, before: newest) { return leaveOut(older, situation) }
             return isOnTime || configuration.missed == .latest ? nil : leaveOut(newest, situation)
         }
-        let limit = situation.now.addingTimeInterval(-span.inSeconds)
+        let limit = situation.now - span
         if let older = schedule.latest(at: limit), isUndecided(older, situation) { return leaveOut(older, situation) }
         var last = max(limit, watermark(situation))
         while let period = schedule.next(after: last), period.start < newest.start {
@@ -209,7 +208,7 @@ struct SchedulePlan: Sendable {
             !situation.records.values.contains(where: { $0.kind == .term && $0.term == situation.term })
         else { return nil }
         let period = Schedule.Period(
-            id: UniversalTime.preciseText(situation.now) + "-term", start: situation.now, end: nil, remark: nil)
+            id: situation.now.millisecondsText + "-term", start: situation.now, end: nil, remark: nil)
         return .claim(first(period, .term, situation), isOnTime: true, nil)
     }
 
@@ -220,7 +219,7 @@ struct SchedulePlan: Sendable {
 
     /// Returns the last period before another one if there is no decision about it.
     private func newest(in situation: Situation, before period: Schedule.Period) -> Schedule.Period? {
-        schedule.latest(at: period.start.addingTimeInterval(-0.5)).flatMap { isUndecided($0, situation) ? $0 : nil }
+        schedule.latest(at: period.start - .milliseconds(1)).flatMap { isUndecided($0, situation) ? $0 : nil }
     }
 
     private func isUndecided(_ period: Schedule.Period, _ situation: Situation) -> Bool {
@@ -228,7 +227,7 @@ struct SchedulePlan: Sendable {
     }
 
     /// Returns the start of the last decided period; all earlier periods are decided, too.
-    private func watermark(_ situation: Situation) -> Date {
+    private func watermark(_ situation: Situation) -> Timestamp {
         let last = situation.records.values.lazy.filter(\.isWatermark).map(\.start).max()
         return last.map { max($0, situation.since) } ?? situation.since
     }
@@ -241,7 +240,7 @@ extension SchedulePlan {
     ) -> RunRecord {
         var record = RunRecord(period, kind: kind, state: .claimed, node: node, term: situation.term)
         record.attempt = 1
-        record.claimed = situation.now
+        record.claimedAt = situation.now
         return record
     }
 
@@ -254,7 +253,7 @@ extension SchedulePlan {
         next.state = .claimed
         (next.node, next.term, next.token) = (node, situation.term, nil)
         next.attempt += 1
-        (next.claimed, next.started, next.ended) = (situation.now, nil, nil)
+        (next.claimedAt, next.startedAt, next.endedAt) = (situation.now, nil, nil)
         (next.explanation, next.window) = (nil, nil)
         if !resumes { next.checkpoint = nil }
         return next
@@ -263,7 +262,7 @@ extension SchedulePlan {
     /// Returns the record of a skipped period, which also covers all undecided periods before it.
     private func skipped(_ period: Schedule.Period, _ why: String, _ situation: Situation) -> RunRecord {
         var record = RunRecord(period, kind: .scheduled, state: .skipped, node: node, term: situation.term)
-        record.ended = situation.now
+        record.endedAt = situation.now
         let first = schedule.next(after: watermark(situation)).flatMap { $0.start < period.start ? $0.id : nil }
         record.firstSkippedPeriod = first
         record.explanation = why + (first.map { ", as were those from \($0) on" } ?? "")
@@ -273,7 +272,7 @@ extension SchedulePlan {
     private func abandoned(_ record: RunRecord, _ why: String, _ situation: Situation) -> RunRecord {
         var record = record
         record.state = .abandoned
-        record.ended = situation.now
+        record.endedAt = situation.now
         record.explanation = why
         return record
     }
@@ -283,11 +282,5 @@ extension Duration {
     /// The duration in seconds.
     var inSeconds: Double {
         Double(components.seconds) + Double(components.attoseconds) / 1e18
-    }
-
-    /// Creates the nearest duration in whole milliseconds within 30,000 years; zero for NaN.
-    init(nearest seconds: Double) {
-        let known = seconds.isNaN ? 0 : min(max(seconds, -1e12), 1e12)
-        self = .milliseconds(Int64((known * 1000).rounded()))
     }
 }

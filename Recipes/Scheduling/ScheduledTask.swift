@@ -1,4 +1,3 @@
-package import Foundation
 public import Logging
 public import ServiceLifecycle
 public import ZooKeeper
@@ -56,7 +55,7 @@ public final class ScheduledTask: Service, Sendable {
 
     let client: ZooKeeperClient
     let logger: Logger
-    let wallClock: @Sendable () -> Date
+    let wallClock: @Sendable () -> Timestamp
     let body: @Sendable (ScheduledRun) async throws -> Void
     /// Called after each step of a run, for tests that kill the process there.
     let atStep: @Sendable (TaskStep, RunRecord) async -> Void
@@ -89,7 +88,7 @@ public final class ScheduledTask: Service, Sendable {
     ) throws {
         try self.init(
             client: client, path: path, id: id, name: name, schedule: schedule, delivery: delivery,
-            configuration: configuration, logger: logger, wallClock: { Date() }, body: body)
+            configuration: configuration, logger: logger, wallClock: { .now }, body: body)
     }
 
     /// Creates a scheduled task with a wall clock and a hook for tests.
@@ -99,7 +98,7 @@ public final class ScheduledTask: Service, Sendable {
     ///   - atStep: Called after each step of a run.
     package init(
         client: ZooKeeperClient, path: String, id: String, name: String, schedule: Schedule, delivery: TaskDelivery,
-        configuration: ScheduledTaskConfiguration, logger: Logger, wallClock: @escaping @Sendable () -> Date,
+        configuration: ScheduledTaskConfiguration, logger: Logger, wallClock: @escaping @Sendable () -> Timestamp,
         atStep: @escaping @Sendable (TaskStep, RunRecord) async -> Void = { _, _ in },
         body: @escaping @Sendable (ScheduledRun) async throws -> Void
     ) throws {

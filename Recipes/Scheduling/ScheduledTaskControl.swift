@@ -1,4 +1,3 @@
-public import Foundation
 public import ZooKeeper
 internal import ZooKeeperRecipes
 
@@ -91,9 +90,9 @@ public struct ScheduledTaskControl: Sendable {
     /// - Throws: `RecipeError` with code `.invalidArgument` if the range ends before it starts; the same errors as
     ///   ``change(_:)``.
     /// - Complexity: The same as ``change(_:)``.
-    public func backfill(from: Date, through: Date) async throws {
+    public func backfill(from: Timestamp, through: Timestamp) async throws {
         guard from <= through else {
-            let (from, through) = (UniversalTime.text(from), UniversalTime.text(through))
+            let (from, through) = (from.secondsText, through.secondsText)
             throw RecipeError(
                 .invalidArgument, in: .scheduledTask, path: path,
                 message: "the range ends at \(through), before it begins at \(from)")

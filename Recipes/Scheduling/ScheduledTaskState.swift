@@ -1,4 +1,4 @@
-public import Foundation
+public import ZooKeeper
 public import ZooKeeperRecipes
 
 /// The state of a node that runs a ``ScheduledTask``.
@@ -12,7 +12,7 @@ public enum ScheduledTaskState: Sendable, Hashable, CustomStringConvertible {
     /// It checks again later.
     case refused(ClockSkew)
     /// This node leads and waits for the next period; `next` is `nil` if there is none.
-    case waiting(next: Date?)
+    case waiting(next: Timestamp?)
     /// This node runs the task.
     case running(period: String, attempt: Int)
     /// This node leads, and an operator or a failed run has paused the task.
@@ -31,7 +31,7 @@ public enum ScheduledTaskState: Sendable, Hashable, CustomStringConvertible {
         case .standby(.some(let position)): "standby behind \(position)"
         case .refused(let skew): "refused: the wall clock is \(skew)"
         case .waiting(.none): "waiting"
-        case .waiting(.some(let next)): "waiting for \(UniversalTime.text(next))"
+        case .waiting(.some(let next)): "waiting for \(next.secondsText)"
         case .running(let period, let attempt): "running \(period), attempt \(attempt)"
         case .paused(let pause): "paused: \(pause.reason)"
         case .awaitingOperator(let period): "awaiting an operator's decision about \(period)"

@@ -1,4 +1,3 @@
-internal import Foundation
 internal import Logging
 internal import Synchronization
 internal import ZooKeeper
@@ -27,12 +26,11 @@ extension Scheduler {
     /// Returns the time since when the schedule exists: when the parent znode of the records was created.
     ///
     /// A `since` field in that znode's data takes precedence.
-    private func readSince() async throws -> Date {
+    private func readSince() async throws -> Timestamp {
         while true {
             do {
                 let (data, stat) = try await client.data(at: paths.runs)
-                let since = KeyValueData(data)["since"].flatMap(UniversalTime.init)?.date
-                return since ?? Date(timeIntervalSince1970: stat.ctime.inSeconds)
+                return KeyValueData(data)["since"].flatMap(Timestamp.init) ?? stat.ctime
             } catch let error as ZooKeeperError where error.code == .noNode {
                 try await createIfMissing(paths.runs)
             }
@@ -66,8 +64,7 @@ extension Scheduler {
             return Stored(record: record, version: stat.dataVersion)
         }
         task.logger.warning("A record cannot be read", metadata: ["zookeeper.path": "\(paths.run(name))"])
-        let when = Date(timeIntervalSince1970: stat.ctime.inSeconds)
-        let period = Schedule.Period(id: name, start: when, end: nil, remark: nil)
+        let period = Schedule.Period(id: name, start: stat.ctime, end: nil, remark: nil)
         var record = RunRecord(period, kind: .requested, state: .skipped, node: "", term: term.fencingToken)
         record.explanation = "the record cannot be read"
         return Stored(record: record, version: stat.dataVersion)
@@ -246,7 +243,7 @@ extension [String: Scheduler.Stored] {
         let closed = values.map(\.record).filter { !$0.state.isOpen }
         let last = closed.filter(\.isWatermark).max { $0.start < $1.start }
         let oldestFirst = closed.filter { $0.period != last?.period }
-            .sorted { ($0.ended ?? $0.start, $0.period) < ($1.ended ?? $1.start, $1.period) }
+            .sorted { ($0.endedAt ?? $0.start, $0.period) < ($1.endedAt ?? $1.start, $1.period) }
         return oldestFirst.prefix(Swift.max(0, closed.count - keep)).map(\.period)
     }
 }

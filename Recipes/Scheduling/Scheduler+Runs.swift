@@ -1,4 +1,3 @@
-internal import Foundation
 internal import Logging
 internal import Synchronization
 internal import ZooKeeper
@@ -50,7 +49,7 @@ extension Scheduler {
         let began = now
         let started = try await change(record.period, attempt: record.attempt, window: window) { record in
             record.state = .started
-            record.started = began
+            record.startedAt = began
             record.window = window.map(RunRecord.Window.init)
             if let window { record.token = window.fencingToken }
         }
@@ -66,7 +65,7 @@ extension Scheduler {
         let done = try await Task {
             try await self.change(record.period, attempt: record.attempt, window: window) { record in
                 record.state = .completed
-                record.ended = ended
+                record.endedAt = ended
             }
         }.value
         await task.atStep(.recorded, done)
@@ -114,7 +113,7 @@ extension Scheduler {
         let ended = now
         await recordEnd(record, pausing: pauses ? "\(record.period) failed: \(why)" : nil) { record in
             record.state = state
-            record.ended = ended
+            record.endedAt = ended
             record.explanation = why
         }
         if task.schedule.isWithLeadership, state == .failed { fail(error) }

@@ -1,4 +1,3 @@
-internal import Foundation
 internal import Logging
 internal import ServiceLifecycle
 internal import Synchronization
@@ -27,7 +26,7 @@ final class Scheduler: Sendable {
         var wishesStat: ZNodeStat?
         var active: Active?
         var queued: Set<String> = []
-        var since = Date(timeIntervalSince1970: 0)
+        var since = Timestamp(seconds: 0)
         /// Whether the cached records may be out of date.
         ///
         /// They are then read again before the next decision.
@@ -176,7 +175,7 @@ final class Scheduler: Sendable {
         active?.ending.set(reason)
     }
 
-    private func wait(until: Date?) async {
+    private func wait(until: Timestamp?) async {
         tellState(next: until)
         guard let time = time.withLock({ $0 }) else { return }
         let next = time.read + configuration.clockInterval
@@ -194,7 +193,7 @@ final class Scheduler: Sendable {
         }
     }
 
-    private func tellState(next: Date?) {
+    private func tellState(next: Timestamp?) {
         let state = state.withLock { $0 }
         if let active = state.active {
             return task.tell(.running(period: active.running.period, attempt: active.attempt))
@@ -208,7 +207,7 @@ final class Scheduler: Sendable {
     // MARK: Time
 
     /// The ensemble's time.
-    var now: Date { time.withLock { $0 }?.date(at: client.clock.now) ?? Date(timeIntervalSince1970: 0) }
+    var now: Timestamp { time.withLock { $0 }?.time(at: client.clock.now) ?? Timestamp(seconds: 0) }
 
     /// Reads the ensemble's clock if the last reading is older than a limit.
     ///

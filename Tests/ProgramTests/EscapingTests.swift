@@ -36,9 +36,13 @@ import ZooKeeper
     }
 
     private static let status = ExclusiveStatus(
-        window: .init(owner: hostile, reason: hostile, requested: .seconds(1), token: FencingToken(rawValue: 1)),
+        window: .init(
+            owner: hostile, reason: hostile, requestedAt: Timestamp(millisecondsSince1970: 1000),
+            token: FencingToken(rawValue: 1)),
         crashedWindows: [
-            .init(owner: hostile, reason: hostile, requested: .seconds(1), token: FencingToken(rawValue: 1))
+            .init(
+                owner: hostile, reason: hostile, requestedAt: Timestamp(millisecondsSince1970: 1000),
+                token: FencingToken(rawValue: 1))
         ],
         processors: [.init(name: hostile, host: hostile, pid: 1, activity: .running)], lastWindows: [])
 

@@ -1,4 +1,5 @@
 import Testing
+import ZooKeeper
 
 @testable import ZooKeeperRecipes
 @testable import zkrecipes
@@ -8,7 +9,8 @@ import Testing
         _ activity: ExclusiveStatus.Processor.Activity, isWindowWanted: Bool, isAfterCrash: Bool = false
     ) -> StatusReport {
         let window = ExclusiveStatus.Window(
-            owner: "operator", reason: "test", requested: .zero, token: FencingToken(rawValue: 1))
+            owner: "operator", reason: "test", requestedAt: Timestamp(millisecondsSince1970: 0),
+            token: FencingToken(rawValue: 1))
         let processor = ExclusiveStatus.Processor(name: "one", host: "host", pid: 7, activity: activity)
         return StatusReport(
             base: "/orders",
@@ -41,7 +43,8 @@ import Testing
     @Test func `a window that evicts processors is shown as waiting for them, not as one that has ended`() {
         var report = report(.paused, isWindowWanted: true)
         var record = WindowRecord(
-            id: "1", token: FencingToken(rawValue: 1), owner: "operator", reason: "test", requested: .seconds(60),
+            id: "1", token: FencingToken(rawValue: 1), owner: "operator", reason: "test",
+            requestedAt: Timestamp(millisecondsSince1970: 60_000),
             drained: .seconds(30), ended: .seconds(1), outcome: .evicting, slowest: nil, evicted: ["two"])
         report.status.lastWindows = [record]
         #expect(report.lines[0].contains("a window opens at 1970-01-01T00:01:30Z"))

@@ -1,4 +1,3 @@
-import Foundation
 import Testing
 import ZooKeeper
 import ZooKeeperRecipes
@@ -255,7 +254,7 @@ import ZooKeeperSimulator
             try await ScheduledTask(
                 client: client, path: "/task", id: "one", name: "task", schedule: .every(.seconds(2)),
                 delivery: .atMostOnce, configuration: ScheduledTaskConfiguration(), logger: client.logger,
-                wallClock: { Date(timeIntervalSince1970: 1_750_000_000 + (client.clock.now - start) / .seconds(1)) },
+                wallClock: { Timestamp(millisecondsSince1970: 1_750_000_000_000) + (client.clock.now - start) },
                 body: { _ in try await untilCancelled() }
             ).run()
         },

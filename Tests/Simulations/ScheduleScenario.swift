@@ -1,4 +1,3 @@
-import Foundation
 import ZooKeeper
 import ZooKeeperRecipes
 import ZooKeeperScheduling
@@ -76,7 +75,7 @@ struct ScheduleLog: Sendable {
         /// Periods that a record leaves out, the first and the last, which is the record's own.
         var leftOut: [(first: String, last: String)] = []
         var begun: [String: Int] = [:]
-        var since: Date?
+        var since: Timestamp?
         var failures: [String] = []
 
         init(_ world: ScenarioWorld, _ policies: SchedulePolicies) {
@@ -104,7 +103,7 @@ struct ScheduleLog: Sendable {
     private static func note(_ change: TreeChange, _ transaction: Transaction, _ log: State) {
         switch change {
         case .create(let creation) where creation.path == ScheduleScenario.path + "/runs":
-            log.since = Date(timeIntervalSince1970: Double(transaction.time) / 1000)
+            log.since = Timestamp(millisecondsSince1970: transaction.time)
         case .setData(let path, let data?, _):
             let text = fields(data)
             if path == ScheduleScenario.path + "/leader-epoch" {
@@ -166,8 +165,8 @@ struct ScheduleLog: Sendable {
     }
 
     /// The ensemble's clock.
-    var wallClock: Date {
-        Date(timeIntervalSince1970: 1_750_000_000 + state.value.world.simulation.now.inSeconds)
+    var wallClock: Timestamp {
+        Timestamp(millisecondsSince1970: 1_750_000_000_000) + .nanoseconds(state.value.world.simulation.now.nanoseconds)
     }
 
     /// The task was begun.
@@ -177,7 +176,7 @@ struct ScheduleLog: Sendable {
     }
 
     /// The periods that began before an instant and have come to no end.
-    func unsettled(before instant: Date) -> [String] {
+    func unsettled(before instant: Timestamp) -> [String] {
         guard let since = state.value.since,
             let schedule = try? ZooKeeperScheduling.Schedule.every(.seconds(ScheduleScenario.interval))
         else { return ["the task"] }
@@ -203,10 +202,6 @@ struct ScheduleLog: Sendable {
     }
 }
 
-extension MonotonicInstant {
-    var inSeconds: Double { Double(nanoseconds) / 1e9 }
-}
-
 /// One process that runs the task all the time, and leaves now and then.
 private struct ScheduleNode: Sendable {
     let participant: Participant
@@ -214,7 +209,7 @@ private struct ScheduleNode: Sendable {
     let policies: SchedulePolicies
 
     func main() async {
-        let ahead = participant.chance { Double($0.below(6001) - 3000) / 1000 }
+        let ahead = Duration.milliseconds(participant.chance { $0.below(6001) - 3000 })
         await participant.withClient { client in
             while !Task.isCancelled {
                 let task = try ScheduledTask(
@@ -223,7 +218,8 @@ private struct ScheduleNode: Sendable {
                     configuration: policies.configuration, logger: client.logger,
                     wallClock: { [participant] in
                         // Set by a time service, however fast the node counts spans of time.
-                        Date(timeIntervalSince1970: 1_750_000_000 + ahead + participant.now.inSeconds)
+                        Timestamp(millisecondsSince1970: 1_750_000_000_000) + ahead
+                            + .nanoseconds(participant.now.nanoseconds)
                     }, body: perform)
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     group.addTask { try await task.run() }

@@ -1,4 +1,3 @@
-import Foundation
 import ZooKeeper
 import ZooKeeperRecipes
 import ZooKeeperScheduling
@@ -23,10 +22,10 @@ package struct ScheduledYears: Sendable {
 
     package init(seed: UInt64, years: Int) throws {
         let world = YearsWorld(seed: seed)
-        for number in 1...5 { world.start("n\(number)", ahead: Double(number - 3) * 2) }
+        for number in 1...5 { world.start("n\(number)", ahead: .seconds((number - 3) * 2)) }
         let simulation = world.simulation
         // Whose clock is an hour off never takes the schedule; it asks for the time every half minute, which is much.
-        world.start("wrong", ahead: 3600)
+        world.start("wrong", ahead: .seconds(3600))
         simulation.run(until: simulation.now + .seconds(86_400 / 8)) { world.failure == nil }
         world.stopLast()
         let end = simulation.now + .seconds(years * 366 * 86_400)
@@ -34,7 +33,7 @@ package struct ScheduledYears: Sendable {
         if let breakdown = simulation.breakdown { failures.append(breakdown) }
         if let failure = world.failure { failures.append(failure) }
         guard let since = world.since else { throw NeverBegun(years: years) }
-        let settled = world.date.addingTimeInterval(-4 * 86_400)
+        let settled = world.time - .seconds(4 * 86_400)
         let schedule = try YearsWorld.makeSchedule()
         for period in schedule.periods(after: since, through: settled) {
             days += 1
@@ -69,7 +68,7 @@ private final class YearsWorld {
     let simulation: Simulation
     let ensemble: SimulatedEnsemble
     var periods: [String: PeriodLog] = [:]
-    var since: Date?
+    var since: Timestamp?
     var crashes = 0
     var failure: String?
     private var processes: [SimulatedProcess] = []
@@ -81,7 +80,7 @@ private final class YearsWorld {
             in: simulation, settings: EnsembleSettings(tick: .seconds(6 * 3600), epoch: Int64(Self.epoch) * 1000))
         ensemble.didCommit = { [unowned self] transaction in
             guard case .multi(let changes) = transaction.change else {
-                if case .create(let creation) = transaction.change, creation.path == "/task/runs" { since = date }
+                if case .create(let creation) = transaction.change, creation.path == "/task/runs" { since = time }
                 return
             }
             for case .setData(let path, let data?, _) in changes where path.hasPrefix("/task/runs/") {
@@ -91,7 +90,9 @@ private final class YearsWorld {
     }
 
     /// The ensemble's clock.
-    var date: Date { Date(timeIntervalSince1970: Double(Self.epoch) + Double(simulation.now.nanoseconds) / 1e9) }
+    var time: Timestamp {
+        Timestamp(millisecondsSince1970: 0) + .seconds(Self.epoch) + .nanoseconds(simulation.now.nanoseconds)
+    }
 
     private func note(_ path: String, _ lines: [Substring]) {
         func value(_ key: String) -> Substring? {
@@ -112,7 +113,7 @@ private final class YearsWorld {
     }
 
     /// Starts a node, in a process of its own.
-    func start(_ name: String, ahead: Double) {
+    func start(_ name: String, ahead: Duration) {
         let rate = simulation.chance.pick([0.999, 1, 1.001])
         let process = SimulatedProcess("\(name).\(processes.count)", in: simulation, clockRate: rate)
         processes.append(process)
@@ -128,7 +129,7 @@ private final class YearsWorld {
     }
 
     private func makeTask(
-        _ name: String, _ client: ZooKeeperClient, _ process: SimulatedProcess, ahead: Double
+        _ name: String, _ client: ZooKeeperClient, _ process: SimulatedProcess, ahead: Duration
     ) throws -> ScheduledTask {
         var configuration = ScheduledTaskConfiguration()
         configuration.missed = .all(within: .seconds(30 * 86_400))
@@ -138,7 +139,7 @@ private final class YearsWorld {
         return try ScheduledTask(
             client: client, path: "/task", id: name, name: "task", schedule: Self.makeSchedule(),
             delivery: .atLeastOnce, configuration: configuration, logger: client.logger,
-            wallClock: { world.value.date.addingTimeInterval(ahead) },
+            wallClock: { world.value.time + ahead },
             atStep: { step, _ in await world.value.mayCrash(confined, name: name, ahead: ahead, at: step) },
             body: { _ in
                 let clock = SimulatedClock(confined.value)
@@ -149,7 +150,7 @@ private final class YearsWorld {
 
     /// One run of five ends with its process, at any of its steps; another process is started within two days.
     private func mayCrash(
-        _ process: Confined<SimulatedProcess>, name: String, ahead: Double, at step: TaskStep
+        _ process: Confined<SimulatedProcess>, name: String, ahead: Duration, at step: TaskStep
     ) async {
         // Of four steps, each with this chance.
         guard simulation.chance.below(1000) < 54 else { return }

@@ -39,7 +39,8 @@ struct ZNodeStatTests {
             stat
                 == ZNodeStat(
                     czxid: ZXID(rawValue: 1), mzxid: ZXID(rawValue: 2), pzxid: ZXID(rawValue: 3),
-                    ctime: .milliseconds(4), mtime: .milliseconds(5), dataVersion: 6, childrenVersion: 7,
+                    ctime: Timestamp(millisecondsSince1970: 4), mtime: Timestamp(millisecondsSince1970: 5),
+                    dataVersion: 6, childrenVersion: 7,
                     aclVersion: 8, dataLength: 9, childrenCount: 10))
     }
 }

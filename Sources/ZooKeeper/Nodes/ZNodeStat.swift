@@ -8,10 +8,10 @@ public struct ZNodeStat: Sendable, Hashable {
     public var mzxid: ZXID
     /// The transaction that last added or removed a child.
     public var pzxid: ZXID
-    /// The time when the znode was created, since 1970, by the server's wall clock, in whole milliseconds.
-    public var ctime: Duration
-    /// The time when the data was last written, in the same form as ``ctime``.
-    public var mtime: Duration
+    /// The time when the znode was created, by the wall clock of the ensemble's leader.
+    public var ctime: Timestamp
+    /// The time when the data was last written, by the wall clock of the ensemble's leader.
+    public var mtime: Timestamp
     /// The number of times that the data was written, starting at 0.
     public var dataVersion: Int32
     /// The number of times that a child was added or removed.
@@ -32,8 +32,8 @@ public struct ZNodeStat: Sendable, Hashable {
         czxid: ZXID,
         mzxid: ZXID,
         pzxid: ZXID,
-        ctime: Duration = .zero,
-        mtime: Duration = .zero,
+        ctime: Timestamp = Timestamp(millisecondsSince1970: 0),
+        mtime: Timestamp = Timestamp(millisecondsSince1970: 0),
         dataVersion: Int32 = 0,
         childrenVersion: Int32 = 0,
         aclVersion: Int32 = 0,
@@ -59,8 +59,8 @@ public struct ZNodeStat: Sendable, Hashable {
             czxid: ZXID(rawValue: stat.czxid),
             mzxid: ZXID(rawValue: stat.mzxid),
             pzxid: ZXID(rawValue: stat.pzxid),
-            ctime: .milliseconds(stat.ctime),
-            mtime: .milliseconds(stat.mtime),
+            ctime: Timestamp(millisecondsSince1970: stat.ctime),
+            mtime: Timestamp(millisecondsSince1970: stat.mtime),
             dataVersion: stat.version,
             childrenVersion: stat.cversion,
             aclVersion: stat.aversion,

@@ -1,7 +1,7 @@
 import CommandLineSupport
-import FoundationEssentials
 import ZooKeeper
 import ZooKeeperRecipes
+import ZooKeeperScheduling
 
 /// The status of an exclusive mode as text and as JSON.
 struct StatusReport {
@@ -21,7 +21,7 @@ struct StatusReport {
             } else if !status.crashedWindows.isEmpty {
                 "a window waits, because the previous window crashed"
             } else if let evicting, let until = evicting.drained {
-                "a window opens at \(Self.date(evicting.requested + until)), when the sessions of evicted processors have "
+                "a window opens at \((evicting.requestedAt + until).secondsText), when the sessions of evicted processors have "
                     + "ended: \(evicting.evicted.joined(separator: ", "))"
             } else {
                 "a window is open"
@@ -41,7 +41,7 @@ struct StatusReport {
     }
 
     private func line(_ window: ExclusiveStatus.Window) -> String {
-        "  by \(window.owner) since \(Self.date(window.requested)), token \(window.token): \(window.reason)"
+        "  by \(window.owner) since \(window.requestedAt.secondsText), token \(window.token): \(window.reason)"
     }
 
     private var processors: [String] {
@@ -57,7 +57,7 @@ struct StatusReport {
         guard !ended.isEmpty else { return ["No window has ended yet."] }
         let rows = ended.suffix(10).map { record in
             [
-                Self.date(record.requested), record.outcome.rawValue, record.drained.map(Text.time) ?? "-",
+                record.requestedAt.secondsText, record.outcome.rawValue, record.drained.map(Text.time) ?? "-",
                 Text.time(record.ended), record.slowest ?? "", record.evicted.joined(separator: ", "), record.owner,
                 record.reason,
             ]
@@ -82,13 +82,6 @@ struct StatusReport {
     private static func text(_ inside: Int?, _ oldest: Duration?) -> String {
         guard let inside else { return "" }
         return ": \(inside) inside" + (oldest.map { ", the oldest for \(Text.time($0))" } ?? "")
-    }
-
-    /// Returns a time in UTC.
-    ///
-    /// - Parameter sinceEpoch: The time since 1970.
-    private static func date(_ sinceEpoch: Duration) -> String {
-        Date(timeIntervalSince1970: sinceEpoch / .seconds(1)).formatted(.iso8601)
     }
 
     // MARK: JSON
@@ -139,14 +132,15 @@ struct StatusReport {
             lastWindows = status.lastWindows.map {
                 Record(
                     owner: $0.owner, reason: $0.reason, outcome: $0.outcome.rawValue,
-                    requested: $0.requested.milliseconds, ended: $0.ended.milliseconds, token: $0.token.rawValue,
+                    requested: $0.requestedAt.millisecondsSince1970, ended: $0.ended.milliseconds,
+                    token: $0.token.rawValue,
                     drained: $0.drained?.milliseconds, slowest: $0.slowest, forced: $0.evicted)
             }
         }
 
         private static func window(_ window: ExclusiveStatus.Window) -> Window {
             Window(
-                owner: window.owner, reason: window.reason, requested: window.requested.milliseconds,
+                owner: window.owner, reason: window.reason, requested: window.requestedAt.millisecondsSince1970,
                 token: window.token.rawValue)
         }
 

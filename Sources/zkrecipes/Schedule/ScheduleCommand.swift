@@ -1,6 +1,6 @@
 import ArgumentParser
 import CommandLineSupport
-import Foundation
+import ZooKeeper
 import ZooKeeperRecipes
 import ZooKeeperScheduling
 
@@ -90,14 +90,14 @@ struct ScheduleNextCommand: AsyncParsableCommand {
         var (schedule, clock, last) = try question()
         for _ in 0..<count {
             guard let period = schedule.next(after: last) else { return }
-            let columns = [period.id, clock.text(period.start), UniversalTime.text(period.start)]
+            let columns = [period.id, clock.text(period.start), period.start.secondsText]
             body((columns + [period.remark].compactMap(\.self)).joined(separator: "  "))
             last = period.start
         }
     }
 
     /// The schedule, its zone, and the instant after which the first period begins.
-    private func question() throws -> (schedule: Schedule, clock: LocalClock, start: Date) {
+    private func question() throws -> (schedule: Schedule, clock: LocalClock, start: Timestamp) {
         let (schedule, clock): (Schedule, LocalClock)
         do {
             (schedule, clock) = (try Schedule.cron(expression, in: zone), try LocalClock(zone: zone))
@@ -107,10 +107,10 @@ struct ScheduleNextCommand: AsyncParsableCommand {
         do { return (schedule, clock, try start(clock)) } catch { throw ValidationError("--from: \(error)") }
     }
 
-    private func start(_ clock: LocalClock) throws(ScheduleError) -> Date {
-        guard let from else { return Date() }
-        if from.contains("T") { return try UniversalTime(parsing: from).date }
+    private func start(_ clock: LocalClock) throws(ScheduleError) -> Timestamp {
+        guard let from else { return .now }
+        if from.contains("T") { return try Timestamp(scheduleText: from) }
         // A period that starts at the beginning of the day belongs to that day.
-        return try clock.beginning(ofDay: from).addingTimeInterval(-1)
+        return try clock.beginning(ofDay: from) - .seconds(1)
     }
 }

@@ -103,14 +103,14 @@ struct ScheduleBackfillCommand: ScheduleWishCommand {
     @Option(
         parsing: .unconditional, help: "The earliest start of a period, such as 2026-03-07T12:00:00Z.",
         transform: parseInstant)
-    var from: Date
+    var from: Timestamp
     @Option(
         parsing: .unconditional, help: "The latest start of a period.", transform: parseInstant)
-    var through: Date
+    var through: Timestamp
 
     func validate() throws {
         guard from <= through else {
-            let (from, through) = (UniversalTime.text(from), UniversalTime.text(through))
+            let (from, through) = (from.secondsText, through.secondsText)
             throw ValidationError("--through is \(through), which is before --from, \(from)")
         }
     }
@@ -193,7 +193,7 @@ extension OperatorCommands {
         lines += requests.map { "run now, requested by \($0)" }
         lines += skips.map { "skip next, requested by \($0)" }
         if let backfill {
-            let (from, through) = (UniversalTime.text(backfill.from), UniversalTime.text(backfill.through))
+            let (from, through) = (backfill.from.secondsText, backfill.through.secondsText)
             lines.append("backfill from \(from) through \(through), requested by \(backfill.by)")
         }
         lines += answers.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value.rawValue)" }

@@ -1,6 +1,6 @@
 import ArgumentParser
 import CommandLineSupport
-import Foundation
+import ZooKeeper
 import ZooKeeperRecipes
 import ZooKeeperScheduling
 
@@ -139,6 +139,6 @@ struct SchedulePolicyOptions: ParsableArguments {
 }
 
 /// Parses an instant, such as `2026-03-07T12:00:00Z`.
-func parseInstant(_ argument: String) throws -> Date {
-    do { return try UniversalTime(parsing: argument).date } catch { throw ValidationError("\(error)") }
+func parseInstant(_ argument: String) throws -> Timestamp {
+    do { return try Timestamp(scheduleText: argument) } catch { throw ValidationError("\(error)") }
 }

@@ -1,6 +1,5 @@
 import ArgumentParser
 import CommandLineSupport
-import Foundation
 import ZooKeeper
 import ZooKeeperRecipes
 import ZooKeeperScheduling
@@ -91,7 +90,7 @@ struct ScheduleRunCommand: AsyncParsableCommand {
         let (holdAt, command) = (holdAt, self)
         let task = try ScheduledTask(
             client: client, path: path, id: node, name: ZNodePath(path).name, schedule: when.schedule(),
-            delivery: policies.delivery, configuration: configuration, logger: .program, wallClock: { Date() },
+            delivery: policies.delivery, configuration: configuration, logger: .program, wallClock: { .now },
             atStep: { step, record in
                 guard let holdAt else { return }
                 Output.line("step \(step.rawValue) \(record.period) \(record.attempt)")

@@ -79,7 +79,8 @@ import Testing
     private func record(_ id: String, text: String = "text") -> WindowRecord {
         WindowRecord(
             id: id, token: FencingToken(rawValue: 1 << 40), owner: text, reason: text,
-            requested: .milliseconds(1_700_000_000_123), drained: .milliseconds(17), ended: .seconds(3),
+            requestedAt: Timestamp(millisecondsSince1970: 1_700_000_000_123), drained: .milliseconds(17),
+            ended: .seconds(3),
             outcome: .completed, slowest: text, evicted: [text, "another"])
     }
 

@@ -68,7 +68,8 @@ import Testing
 
         static func eviction(by id: String, of processor: String, for duration: Duration) -> WindowRecord {
             WindowRecord(
-                id: id, token: FencingToken(rawValue: 1), owner: id, reason: "", requested: .zero,
+                id: id, token: FencingToken(rawValue: 1), owner: id, reason: "",
+                requestedAt: Timestamp(millisecondsSince1970: 0),
                 drained: .seconds(1) + duration, ended: .seconds(1), outcome: .evicting, slowest: nil,
                 evicted: [processor])
         }

@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+import ZooKeeper
 
 @testable import ZooKeeperRecipes
 @testable import ZooKeeperScheduling

@@ -1,4 +1,3 @@
-import Foundation
 import ZooKeeper
 
 @testable import ZooKeeperRecipes
@@ -11,8 +10,8 @@ final class PlanModel {
     var configuration = ScheduledTaskConfiguration()
     var node = "n1"
     var term: Int64 = 1
-    var now: Date
-    var since: Date
+    var now: Timestamp
+    var since: Timestamp
     var records: [String: RunRecord] = [:]
     var wishes = OperatorCommands()
     var running: SchedulePlan.Running?
@@ -22,7 +21,7 @@ final class PlanModel {
 
     init(_ schedule: Schedule, at instant: String) throws {
         self.schedule = schedule
-        now = try Date(instant, strategy: .iso8601)
+        now = try Timestamp(scheduleText: instant)
         since = now
     }
 
@@ -43,7 +42,7 @@ final class PlanModel {
     }
 
     func move(to instant: String) throws {
-        now = try Date(instant, strategy: .iso8601)
+        now = try Timestamp(scheduleText: instant)
     }
 
     /// Carries a decision out; gives the run that begins.
@@ -80,14 +79,14 @@ final class PlanModel {
     func end(_ state: RunRecord.State) {
         guard let running else { return }
         records[running.period]?.state = state
-        records[running.period]?.ended = now
+        records[running.period]?.endedAt = now
         self.running = nil
     }
 
     func begin() {
         guard let running else { return }
         records[running.period]?.state = .started
-        records[running.period]?.started = now
+        records[running.period]?.startedAt = now
     }
 
     /// Another node leads; what was on in this one is not.

@@ -8,13 +8,13 @@ import ZooKeeper
 @Suite struct RunRecordTests {
     private func record() throws -> RunRecord {
         let schedule = try Schedule.daily(at: TimeOfDay(hour: 2, minute: 30), in: "America/New_York")
-        let period = try #require(schedule.next(after: Date("2026-03-08T00:00:00Z", strategy: .iso8601)))
+        let period = try #require(schedule.next(after: Timestamp(scheduleText: "2026-03-08T00:00:00Z")))
         var record = RunRecord(period, kind: .scheduled, state: .failed, node: "n\n1", term: FencingToken(rawValue: 4))
         record.token = FencingToken(rawValue: 7)
         record.attempt = 3
-        record.claimed = period.start.addingTimeInterval(0.25)
-        record.started = period.start.addingTimeInterval(1.5)
-        record.ended = period.start.addingTimeInterval(3)
+        record.claimedAt = period.start + .milliseconds(250)
+        record.startedAt = period.start + .milliseconds(1500)
+        record.endedAt = period.start + .seconds(3)
         record.explanation = "a=b\nc\\"
         record.checkpoint = "row=17\n"
         record.previous = [
@@ -79,10 +79,10 @@ import ZooKeeper
     @Test func `a duration is told whatever the dates are`() throws {
         var record = try record()
         for (started, ended) in [
-            (0, Double.infinity), (.infinity, 0), (.infinity, .infinity), (-1e300, 1e300), (0, 1.5),
-        ] {
-            record.started = Date(timeIntervalSince1970: started)
-            record.ended = Date(timeIntervalSince1970: ended)
+            (0, .max), (.max, 0), (.max, .max), (.min, .max), (.max, .min), (0, 1500),
+        ] as [(Int64, Int64)] {
+            record.startedAt = Timestamp(millisecondsSince1970: started)
+            record.endedAt = Timestamp(millisecondsSince1970: ended)
             _ = record.duration?.milliseconds
             #expect(RunRecord(record.bytes) != nil)
         }
@@ -95,22 +95,24 @@ import ZooKeeper
             #expect(OperatorCommands(Array(text.utf8)).backfill == nil)
         }
         var wishes = OperatorCommands()
-        wishes.backfill = .init(from: .distantPast, through: Date(timeIntervalSince1970: .infinity), by: "ada")
+        wishes.backfill = .init(
+            from: Timestamp(millisecondsSince1970: .min), through: Timestamp(millisecondsSince1970: .max), by: "ada")
         let read = try #require(OperatorCommands(wishes.bytes).backfill)
-        #expect(UniversalTime.text(read.from) == "0001-01-01T00:00:00Z")
-        #expect(UniversalTime.text(read.through) == "9999-12-31T23:59:59Z")
+        #expect(read.from.secondsText == "0001-01-01T00:00:00Z")
+        #expect(read.through.secondsText == "9999-12-31T23:59:59Z")
     }
 
     @Test func `clocks beyond measure tell a skew`() {
         let sent = MonotonicInstant(nanoseconds: 1)
         for (wall, written) in [
-            (1e300, Duration.zero), (-.infinity, .zero), (.nan, .zero), (0, .milliseconds(Int64.max)),
-            (0, .milliseconds(Int64.min)),
-        ] {
+            (.max, 0), (.min, 0), (0, .max), (0, .min), (.max, .min), (.min, .max),
+        ] as [(Int64, Int64)] {
             let time = EnsembleTime(
-                sent: sent, received: sent, wall: Date(timeIntervalSince1970: wall), written: written)
-            #expect(time.skew.exceeds(.seconds(10)) || wall.isNaN)
-            _ = (time.skew.description, time.instant(of: .distantFuture), time.date(at: .distantPast))
+                sent: sent, received: sent, wall: Timestamp(millisecondsSince1970: wall),
+                written: Timestamp(millisecondsSince1970: written))
+            #expect(time.skew.exceeds(.seconds(10)))
+            _ = (time.skew.description, time.time(at: .distantPast))
+            _ = (time.instant(of: Timestamp(millisecondsSince1970: .max)), time.instant(of: .now))
         }
     }
 
@@ -121,37 +123,52 @@ import ZooKeeper
         wishes.requests = ["ada", "bob", "ada"]
         wishes.skips = ["", "bob"]
         wishes.backfill = .init(
-            from: Date(timeIntervalSince1970: 1.5), through: Date(timeIntervalSince1970: 1e9), by: "bob")
+            from: Timestamp(millisecondsSince1970: 1500), through: Timestamp(seconds: 1_000_000_000), by: "bob")
         wishes.answers = ["2026-03-08": .resume, "2026-03-09": .skip]
         #expect(OperatorCommands(wishes.bytes) == wishes)
     }
 
     @Test func `instants are read as they were written`() throws {
-        for seconds in [0, 0.25, 1_772_953_200, 1_772_953_200.999, 951_782_400, -0.5, -86_400, 4_102_444_800] {
-            let date = Date(timeIntervalSince1970: seconds)
-            let text = UniversalTime.preciseText(date)
-            #expect(abs(try #require(UniversalTime(text)).date.timeIntervalSince(date)) < 1e-6, "\(text)")
+        for milliseconds: Int64 in [
+            0, 250, 1_772_953_200_000, 1_772_953_200_999, 951_782_400_000, -500, -86_400_000, 4_102_444_800_000,
+        ] {
+            let time = Timestamp(millisecondsSince1970: milliseconds)
+            #expect(Timestamp(time.millisecondsText) == time)
+            #expect(Timestamp(time.secondsText) == Timestamp(seconds: time.seconds))
         }
-        #expect(UniversalTime.text(Date(timeIntervalSince1970: 1_772_953_200)) == "2026-03-08T07:00:00Z")
-        #expect(UniversalTime.preciseText(Date(timeIntervalSince1970: 0.25)) == "1970-01-01T00:00:00.250Z")
-        for text in ["", "2026-03-08", "2026-02-30T00:00:00Z", "2026-03-08T07:00Z", "2026-03-08T07:00:00"] {
-            #expect(UniversalTime(text) == nil)
+        #expect(Timestamp(seconds: 1_772_953_200).secondsText == "2026-03-08T07:00:00Z")
+        #expect(Timestamp(millisecondsSince1970: 1_772_953_200_999).secondsText == "2026-03-08T07:00:00Z")
+        #expect(Timestamp(millisecondsSince1970: -1).secondsText == "1969-12-31T23:59:59Z")
+        #expect(Timestamp(millisecondsSince1970: 250).millisecondsText == "1970-01-01T00:00:00.250Z")
+        // Years that other programs may not read are not stored.
+        #expect(Timestamp(millisecondsSince1970: .max).millisecondsText == "9999-12-31T23:59:59.000Z")
+        #expect(Timestamp(millisecondsSince1970: .min).millisecondsText == "0001-01-01T00:00:00.000Z")
+    }
+
+    @Test func `dates of Foundation and timestamps are converted into each other`() {
+        #expect(Timestamp(Date(timeIntervalSince1970: 1_772_953_200.25)).millisecondsText == "2026-03-08T07:00:00.250Z")
+        #expect(Timestamp(Date(timeIntervalSince1970: -0.0006)) == Timestamp(millisecondsSince1970: -1))
+        #expect(Date(Timestamp(millisecondsSince1970: -1500)) == Date(timeIntervalSince1970: -1.5))
+        for (seconds, nearest) in [(Double.infinity, Int64.max), (-.infinity, .min), (1e300, .max), (.nan, 0)] {
+            let time = Timestamp(Date(timeIntervalSince1970: seconds))
+            #expect(time.millisecondsSince1970 == nearest)
+            #expect(Date(time).timeIntervalSince1970.isFinite)
         }
     }
 
     @Test func `the clock's reading is never ahead, and tells the skew within half a round trip`() throws {
         let sent = MonotonicInstant(nanoseconds: 1_000_000_000)
         let time = EnsembleTime(
-            sent: sent, received: sent + .milliseconds(200), wall: Date(timeIntervalSince1970: 1000.1),
-            written: .milliseconds(990_000))
-        #expect(time.date(at: sent + .milliseconds(1200)) == Date(timeIntervalSince1970: 991))
+            sent: sent, received: sent + .milliseconds(200), wall: Timestamp(millisecondsSince1970: 1_000_100),
+            written: Timestamp(seconds: 990))
+        #expect(time.time(at: sent + .milliseconds(1200)) == Timestamp(seconds: 991))
         #expect(time.skew.ahead == .seconds(10))
         #expect(time.skew.error == .milliseconds(101))
         #expect(time.skew.exceeds(.seconds(9)))
         #expect(!time.skew.exceeds(.milliseconds(9900)))
-        #expect(time.instant(of: Date(timeIntervalSince1970: 992)) == sent + .milliseconds(2200))
+        #expect(time.instant(of: Timestamp(seconds: 992)) == sent + .milliseconds(2200))
         let behind = EnsembleTime(
-            sent: sent, received: sent, wall: Date(timeIntervalSince1970: 900), written: .seconds(990))
+            sent: sent, received: sent, wall: Timestamp(seconds: 900), written: Timestamp(seconds: 990))
         #expect(behind.skew.ahead == .seconds(-90))
         #expect(behind.skew.exceeds(.seconds(60)))
     }
@@ -160,11 +177,11 @@ import ZooKeeper
         var records: [String: Scheduler.Stored] = [:]
         for day in 1...9 {
             let period = Schedule.Period(
-                id: "2026-05-0\(day)", start: Date(timeIntervalSince1970: Double(day) * 86_400), end: nil, remark: nil)
+                id: "2026-05-0\(day)", start: Timestamp(seconds: day * 86_400), end: nil, remark: nil)
             var record = RunRecord(
                 period, kind: day == 3 ? .scheduled : .backfill, state: day == 1 ? .awaitingOperator : .completed,
                 node: "n1", term: FencingToken(rawValue: 1))
-            record.ended = period.start
+            record.endedAt = period.start
             records[period.id] = Scheduler.Stored(record: record, version: 0)
         }
         #expect(records.surplus(keep: 20).isEmpty)

@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+import ZooKeeper
 
 @testable import ZooKeeperRecipes
 @testable import ZooKeeperScheduling
@@ -59,23 +60,23 @@ import Testing
         _ cron: NaiveCron, _ zone: String, _ oracle: ScheduleOracle, after start: Int, through end: Int
     ) throws {
         let (text, expected) = (cron.text, oracle.expected(cron, after: start, through: end))
-        func date(_ instant: Int) -> Date { Date(timeIntervalSince1970: Double(instant)) }
+        func time(_ instant: Int) -> Timestamp { Timestamp(seconds: instant) }
         let schedule = try Schedule.cron(text, in: zone)
-        let place: Comment = "\(text) in \(zone) at \(UniversalTime.text(date((start + end) / 2)))"
-        let periods = schedule.periods(after: date(start), through: date(end))
-        let found = periods.map { ScheduleOracle.Expected(instant: Int($0.start.timeIntervalSince1970), id: $0.id) }
+        let place: Comment = "\(text) in \(zone) at \(time((start + end) / 2))"
+        let periods = schedule.periods(after: time(start), through: time(end))
+        let found = periods.map { ScheduleOracle.Expected(instant: $0.start.seconds, id: $0.id) }
         guard found == expected else {
             let wrong = zip(found, expected).first { $0 != $1 }
             let counts = "\(found.count) of \(expected.count), first \(String(describing: wrong))"
             return #expect(Bool(false), "\(place): \(counts)")
         }
         #expect(periods.map(\.id) == periods.map(\.id).sorted(), place)
-        var last = date(start)
+        var last = time(start)
         for period in periods {
             guard schedule.next(after: last) == period, schedule.latest(at: period.start) == period,
-                schedule.latest(at: period.start.addingTimeInterval(0.5)) == period,
-                period.end.map({ schedule.latest(at: $0.addingTimeInterval(-0.5)) == period }) ?? true,
-                schedule.next(after: period.start.addingTimeInterval(-0.5)) == period
+                schedule.latest(at: period.start + .milliseconds(500)) == period,
+                period.end.map({ schedule.latest(at: $0 - .milliseconds(500)) == period }) ?? true,
+                schedule.next(after: period.start - .milliseconds(500)) == period
             else { return #expect(Bool(false), "\(place): \(period)") }
             last = period.start
         }

@@ -1,4 +1,3 @@
-import Foundation
 import Testing
 import ZooKeeper
 
@@ -19,16 +18,16 @@ import ZooKeeper
 
     @Test func `a period is claimed when it begins, and not before`() throws {
         let model = try PlanModel(at: "2026-05-03T12:00:00Z")
-        let start = try Date("2026-05-04T06:30:00Z", strategy: .iso8601)
+        let start = try Timestamp(scheduleText: "2026-05-04T06:30:00Z")
         #expect(model.decision == .wait(until: start))
         try model.move(to: "2026-05-04T06:29:59Z")
         #expect(model.decision == .wait(until: start))
         try model.move(to: "2026-05-04T06:30:00Z")
         let claim = try #require(model.step())
         #expect(claim.period == day && claim.state == .claimed && claim.attempt == 1 && claim.node == "n1")
-        #expect(claim.claimed == start && claim.explanation == nil)
+        #expect(claim.claimedAt == start && claim.explanation == nil)
         model.end(.completed)
-        #expect(model.decision == .wait(until: start.addingTimeInterval(86_400)))
+        #expect(model.decision == .wait(until: start + .seconds(86_400)))
     }
 
     @Test func `what struck before the task was first run is none of its periods`() throws {
@@ -60,7 +59,7 @@ import ZooKeeper
             let claim = try #require(model.step())
             #expect(claim.attempt == 2)
             #expect(claim.checkpoint == (policy == .resume ? "row 17" : nil))
-            #expect(claim.started == nil)
+            #expect(claim.startedAt == nil)
             #expect(claim.previous[0].reason == "n1 began it and did not end it")
         }
     }
@@ -299,8 +298,8 @@ import ZooKeeper
         let model = try running()
         model.end(.completed)
         model.wishes.backfill = OperatorCommands.Backfill(
-            from: try Date("2026-05-02T00:00:00Z", strategy: .iso8601),
-            through: try Date("2026-05-20T00:00:00Z", strategy: .iso8601), by: "ada")
+            from: try Timestamp(scheduleText: "2026-05-02T00:00:00Z"),
+            through: try Timestamp(scheduleText: "2026-05-20T00:00:00Z"), by: "ada")
         try model.move(to: "2026-05-04T12:00:00Z")
         let first = try #require(model.step())
         #expect(first.period == "2026-05-02" && first.kind == .backfill)
@@ -337,7 +336,7 @@ import ZooKeeper
         let schedule = try Schedule.daily(at: TimeOfDay(hour: 23, minute: 30), in: "America/Nuuk")
         let model = try PlanModel(schedule, at: "2026-03-28T02:00:00Z")
         for (instant, day) in [("2026-03-29T01:00:00Z", "2026-03-28"), ("2026-03-30T00:30:00Z", "2026-03-29")] {
-            #expect(model.decision == .wait(until: try Date(instant, strategy: .iso8601)))
+            #expect(model.decision == .wait(until: try Timestamp(scheduleText: instant)))
             try model.move(to: instant)
             #expect(model.step()?.period == day)
             model.end(.completed)

@@ -1,4 +1,3 @@
-import Foundation
 import Testing
 import ZooKeeper
 
@@ -19,7 +18,7 @@ import ZooKeeper
     func `each local day is completed once, and each second attempt is explained`(seed: UInt64) throws {
         var chance = Chance(state: seed)
         let model = try PlanModel(at: "2015-12-31T20:00:00Z")
-        let end = try Date("2025-12-31T20:00:00Z", strategy: .iso8601)
+        let end = try Timestamp(scheduleText: "2025-12-31T20:00:00Z")
         var completions: [String: Int] = [:]
         var closed: [RunRecord] = []
         while model.now < end {
@@ -27,11 +26,11 @@ import ZooKeeper
                 let crashes = Int.random(in: 0..<5, using: &chance) == 0
                 let hasBegun = Bool.random(using: &chance)
                 if !crashes || hasBegun { model.begin() }
-                model.now += Double.random(in: 1...3600, using: &chance)
+                model.now += .milliseconds(Int.random(in: 1000...3_600_000, using: &chance))
                 if crashes {
                     // The session's end, and the next leader.
                     model.takeover(by: "n\(Int.random(in: 1...5, using: &chance))")
-                    model.now += 30
+                    model.now += .seconds(30)
                 } else {
                     model.end(.completed)
                     completions[run.period, default: 0] += 1
@@ -42,7 +41,7 @@ import ZooKeeper
             }
         }
         let days = try model.schedule.periods(
-            after: Date("2015-12-31T20:00:00Z", strategy: .iso8601), through: end.addingTimeInterval(-1))
+            after: Timestamp(scheduleText: "2015-12-31T20:00:00Z"), through: end - .seconds(1))
         #expect(days.count == 3653)
         #expect(completions.count == days.count && completions.values.allSatisfy { $0 == 1 })
         closed += model.records.values

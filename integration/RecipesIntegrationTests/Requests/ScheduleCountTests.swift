@@ -1,4 +1,3 @@
-import Foundation
 import Testing
 import ZooKeeper
 import ZooKeeperRecipes
@@ -26,7 +25,7 @@ struct ScheduleCountTests {
             let (steps, released) = (steps, released)
             let task = try ScheduledTask(
                 client: client, path: path, id: "one", name: "settle", schedule: schedule, delivery: .atLeastOnce,
-                configuration: configuration, logger: client.logger, wallClock: { Date() },
+                configuration: configuration, logger: client.logger, wallClock: { .now },
                 atStep: { step, _ in
                     guard isHeld else { return }
                     let number = steps.current.count + 1
@@ -79,16 +78,16 @@ struct ScheduleCountTests {
         _ scene: CacheScene, _ asked: AskedRequests, exclusive: ExclusiveMode? = nil,
         body: @escaping @Sendable (ScheduledRun) async throws -> Void = { _ in }
     ) async throws -> Node {
-        for seconds in [4.0, 9, 16] {
-            let strike = Date().addingTimeInterval(seconds)
+        for seconds in [4, 9, 16] {
+            let strike = Timestamp.now + .seconds(seconds)
             let schedule = try Schedule.every(.seconds(86_400), from: strike)
-            let path = "/settle-\(Int(seconds))"
+            let path = "/settle-\(seconds)"
             try await scene.other.create("\(path)/control", parents: true)
             let node = try Node(scene.client, path, schedule, exclusive: exclusive, body: body)
             try await node.hasBegunTerm(scene)
             try await asked.forget()
             // The instant at which it strikes is rounded down to a second.
-            if strike.timeIntervalSinceNow > 2.5 { return node }
+            if strike - .now > .milliseconds(2500) { return node }
             try await node.stop()
         }
         throw TestKitError(.noAnswer, "nobody leads within ten seconds")

@@ -1,4 +1,3 @@
-import Foundation
 import Testing
 import ZooKeeper
 import ZooKeeperRecipes
@@ -93,7 +92,7 @@ struct ScheduleOperatorTests {
             let filled = try await scene.runs { $0.count { $0.kind == .backfill && $0.state == .completed } == 2 }
                 .filter { $0.kind == .backfill }
             let leapDays = try [2020, 2024].map {
-                try Date("\($0)-02-29T00:00:00Z", strategy: .iso8601)
+                try Timestamp(scheduleText: "\($0)-02-29T00:00:00Z")
             }
             #expect(filled.map(\.start) == leapDays)
             for run in filled { try await one.line { $0 == "ran \(run.period) 1 \(run.token?.description ?? "")" } }

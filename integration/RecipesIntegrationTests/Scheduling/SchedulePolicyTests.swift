@@ -1,4 +1,3 @@
-import Foundation
 import Testing
 import ZooKeeper
 import ZooKeeperRecipes
@@ -72,7 +71,7 @@ struct SchedulePolicyTests {
             try #require(words.count == 3 && words[0] == "cancelled:" && words[2] == "began")
             let run = try await scene.run { $0.start > cancelled.start && $0.state == .completed }
             #expect(run.period >= words[1] && run.attempt == 1 && run.kind == .scheduled)
-            #expect(try #require(run.claimed) >= #require(cancelled.ended))
+            #expect(try #require(run.claimedAt) >= #require(cancelled.endedAt))
             let index = try #require(notes.all.firstIndex(of: cancelled.period))
             #expect(notes.all[index...].dropFirst().first == "cancelled, valid")
             #expect(notes.all[index...].dropFirst(2).first == run.period)
@@ -89,16 +88,16 @@ struct SchedulePolicyTests {
         let missed: [Schedule.Period]
 
         init(_ scene: ScheduleScene) async throws {
-            let now = Date()
-            schedule = try .every(.seconds(3600), from: now.addingTimeInterval(-1800))
-            let last = try #require(schedule.latest(at: now.addingTimeInterval(-4 * 3600)))
+            let now = Timestamp.now
+            schedule = try .every(.seconds(3600), from: now - .seconds(1800))
+            let last = try #require(schedule.latest(at: now - .seconds(4 * 3600)))
             missed = schedule.periods(after: last.start, through: now)
             try #require(missed.count == 4)
             let runs = "\(ScheduleScene.path)/runs"
-            let since = now.addingTimeInterval(-86_400).formatted(.iso8601)
+            let since = (now - .seconds(86_400)).secondsText
             try await scene.other.create(runs, data: Array("since=\(since)\n".utf8), parents: true)
             let record = [
-                "period=\(last.id)", "kind=scheduled", "state=completed", "start=\(last.start.formatted(.iso8601))",
+                "period=\(last.id)", "kind=scheduled", "state=completed", "start=\(last.start.secondsText)",
                 "node=old", "term=1", "token=2", "attempt=1",
             ]
             try await scene.other.create(

@@ -1,4 +1,3 @@
-import Foundation
 import Testing
 import ZooKeeper
 import ZooKeeperRecipes
@@ -33,7 +32,7 @@ struct ScheduleScene: Sendable {
     /// Lets a node run on the client behind the proxy.
     func near(
         _ schedule: Schedule, _ delivery: TaskDelivery = .atLeastOnce,
-        _ configuration: ScheduledTaskConfiguration = .init(), ahead: Double = 0,
+        _ configuration: ScheduledTaskConfiguration = .init(), ahead: Duration = .zero,
         body: @escaping @Sendable (ScheduledRun) async throws -> Void
     ) throws -> TaskNode {
         try TaskNode(client, "near", schedule, delivery, configuration, ahead: ahead, body)
@@ -42,7 +41,7 @@ struct ScheduleScene: Sendable {
     /// Lets a node run on the other client.
     func far(
         _ schedule: Schedule, _ delivery: TaskDelivery = .atLeastOnce,
-        _ configuration: ScheduledTaskConfiguration = .init(), ahead: Double = 0,
+        _ configuration: ScheduledTaskConfiguration = .init(), ahead: Duration = .zero,
         body: @escaping @Sendable (ScheduledRun) async throws -> Void
     ) throws -> TaskNode {
         try TaskNode(other, "far", schedule, delivery, configuration, ahead: ahead, body)
@@ -88,15 +87,15 @@ struct TaskNode: Sendable {
     let task: ScheduledTask
     let runner: Task<Void, any Error>
 
-    /// - Parameter ahead: By how many seconds the node's wall clock is ahead.
+    /// - Parameter ahead: The time by which the node's wall clock is ahead.
     init(
         _ client: ZooKeeperClient, _ node: String, _ schedule: Schedule, _ delivery: TaskDelivery,
-        _ configuration: ScheduledTaskConfiguration, ahead: Double = 0,
+        _ configuration: ScheduledTaskConfiguration, ahead: Duration = .zero,
         _ body: @escaping @Sendable (ScheduledRun) async throws -> Void
     ) throws {
         let task = try ScheduledTask(
             client: client, path: ScheduleScene.path, id: node, name: "settle", schedule: schedule, delivery: delivery,
-            configuration: configuration, logger: client.logger, wallClock: { Date().addingTimeInterval(ahead) },
+            configuration: configuration, logger: client.logger, wallClock: { .now + ahead },
             body: body)
         self.task = task
         runner = Task { try await task.run() }

@@ -108,7 +108,7 @@ struct ScheduleWindowTests {
         #expect(begun.state == .started && begun.attempt == 1 && begun.checkpoint == "half")
         mayEnd.set(())
         let left = try await scene.run { $0.state != .started }
-        #expect(left.state == .interrupted && left.attempt == 1 && left.node == "near" && left.ended != nil)
+        #expect(left.state == .interrupted && left.attempt == 1 && left.node == "near" && left.endedAt != nil)
         #expect(left.explanation?.hasPrefix("lost at \"\(Batch.path)\"") == true, "\(left.explanation ?? "")")
         await batch.isOpen()
         #expect(node.task.state != .standby(position: nil))

@@ -1,4 +1,3 @@
-import Foundation
 import Testing
 import ZooKeeper
 import ZooKeeperRecipes
@@ -25,7 +24,7 @@ struct ScheduledTaskTests {
             #expect(Set(notes.all).count == notes.all.count)
             for run in runs {
                 #expect(run.node == "near" && run.attempt == 1 && run.kind == .scheduled && run.previous.isEmpty)
-                let times = [run.start] + [run.claimed, run.started, run.ended].compactMap(\.self)
+                let times = [run.start] + [run.claimedAt, run.startedAt, run.endedAt].compactMap(\.self)
                 #expect(times.count == 4 && times == times.sorted())
                 #expect(notes.all.contains("near \(run.period) \(run.token?.description ?? "")"))
             }
@@ -110,8 +109,8 @@ struct ScheduledTaskTests {
             let node = try scene.near(daily) { notes.add($0.period.id) }
             await node.leads()
             try await scene.control().backfill(
-                from: Date("2024-03-09T00:00:00Z", strategy: .iso8601),
-                through: Date("2024-03-11T12:00:00Z", strategy: .iso8601))
+                from: Timestamp(scheduleText: "2024-03-09T00:00:00Z"),
+                through: Timestamp(scheduleText: "2024-03-11T12:00:00Z"))
             await notes.count(3)
             #expect(notes.all == ["2024-03-09", "2024-03-10", "2024-03-11"])
             let runs = try await scene.runs { $0.count { $0.state == .completed } == 3 }
@@ -169,7 +168,7 @@ struct ScheduledTaskTests {
 
     @Test func `a node whose clock is wrong does not take the schedule, and says so`() async throws {
         try await ScheduleScene.with { scene in
-            let wrong = try scene.near(.everySecond, ahead: -3600) { _ in }
+            let wrong = try scene.near(.everySecond, ahead: .seconds(-3600)) { _ in }
             let state = await wrong.state { if case .refused = $0 { true } else { false } }
             guard case .refused(let skew) = state else { return }
             #expect(skew.ahead < .seconds(-3500) && skew.ahead > .seconds(-3700))
