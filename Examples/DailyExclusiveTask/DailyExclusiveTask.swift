@@ -32,7 +32,7 @@ struct DailyExclusiveTask {
                 }
             }
         }
-        var configuration = ScheduledTaskConfiguration()
+        var configuration = ScheduledTask.Configuration()
         configuration.exclusive = mode
         configuration.takeover = .resume
         let report = try ScheduledTask(

@@ -20,7 +20,7 @@ struct PartitionWorkers {
             Partition("north", preferred: ["alice", "bob"]), Partition("south", preferred: ["bob", "alice"]),
             "east", "west",
         ]
-        var configuration = PartitionConfiguration()
+        var configuration = PartitionGroup.Configuration()
         // A node requests its shards after this time. With a longer time, nodes that come and go cause fewer moves.
         configuration.rebalanceDelay = .seconds(1)
         let group = try PartitionGroup(

@@ -24,3 +24,9 @@ func existingEnsemble(password: String) throws {
     settings.auth = [.digest(user: "orders", password: password)]
     settings.acl = [.creatorAll]
 }
+
+func ages(client: ZooKeeperClient) async throws {
+    if let stat = try await client.exists(at: "/app/report") {
+        print("written \(Timestamp.now - stat.mtime) ago, at \(stat.mtime)")
+    }
+}

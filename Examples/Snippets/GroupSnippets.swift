@@ -48,7 +48,7 @@ func barrier(client: ZooKeeperClient) async throws {
 }
 
 func doubleBarrier(client: ZooKeeperClient) async throws {
-    let barrier = try DistributedDoubleBarrier(client: client, path: "/jobs/17/phase2", participants: 5)
+    let barrier = try DistributedDoubleBarrier(client: client, path: "/jobs/17/phase2", participantCount: 5)
     try await barrier.withBarrier(timeout: .seconds(60), leaveTimeout: .seconds(600)) {
         try await compute()
     }

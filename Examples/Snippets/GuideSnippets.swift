@@ -71,7 +71,7 @@ func watchedGate(gate: EventGate, logger: Logger) async {
 func configured() throws -> EventGate {
     var settings = try ZooKeeperClientConfiguration(connectionString: "zk1:2181,zk2:2181,zk3:2181/orders")
     settings.sessionTimeout = .seconds(20)
-    settings.retry.deadline = .seconds(10)
+    settings.retry.timeout = .seconds(10)
     let client = try ZooKeeperClient(configuration: settings)
 
     var configuration = ExclusiveMode.Configuration()

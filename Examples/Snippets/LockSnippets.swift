@@ -45,7 +45,7 @@ func mutexAsked(lease: Lease) async {
 }
 
 func guardedWrite(lease: Lease) async throws {
-    try await lease.guarded([
+    try await lease.transaction([
         .setData(Array("42".utf8), at: "/invoices/last"),
         .create("/invoices/42"),
     ])

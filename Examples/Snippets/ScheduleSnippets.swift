@@ -25,9 +25,9 @@ func scheduledTask(client: ZooKeeperClient, logger: Logger) async throws {
 }
 
 func nightlyBatch(client: ZooKeeperClient, schedule: ZooKeeperScheduling.Schedule) throws -> ScheduledTask {
-    var configuration = ScheduledTaskConfiguration()
+    var configuration = ScheduledTask.Configuration()
     configuration.exclusive = try ExclusiveMode(client: client, path: "/orders")
-    configuration.drain = .proceed(after: .seconds(60))
+    configuration.drain = .evict(after: .seconds(60))
     configuration.takeover = .resume
     return try ScheduledTask(
         client: client, path: "/app/settle", id: "batch1", name: "settle", schedule: schedule, delivery: .atLeastOnce,
@@ -40,8 +40,8 @@ func nightlyBatch(client: ZooKeeperClient, schedule: ZooKeeperScheduling.Schedul
     }
 }
 
-func finishing() -> ScheduledTaskConfiguration {
-    var configuration = ScheduledTaskConfiguration()
+func finishing() -> ScheduledTask.Configuration {
+    var configuration = ScheduledTask.Configuration()
     configuration.onGracefulShutdown = .finishRun
     return configuration
 }
@@ -71,6 +71,6 @@ func control(client: ZooKeeperClient) async throws {
 
 func history(client: ZooKeeperClient) async throws {
     for run in try await ScheduledTaskHistory(client: client, path: "/app/settle").runs() {
-        print(run.period, run.state, run.node, run.attempt, run.duration ?? .zero, run.explanation ?? "")
+        print(run.period, run.state, run.participantID, run.attempt, run.duration ?? .zero, run.message ?? "")
     }
 }

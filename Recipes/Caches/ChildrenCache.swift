@@ -27,7 +27,7 @@ public import ZooKeeper
 /// The client has room for watched paths of about 1 MB in total. If this cache is the only one, it gets about half of
 /// that: some 20,000 children with names of usual length. See ``Configuration-swift.struct/watchBudget``. Further
 /// children are read as well, but not watched. A write to one of them is observed only when it is read again, every
-/// ``Configuration-swift.struct/interval``. ``CachedZNode/isWatched`` distinguishes them. Additions and removals of
+/// ``Configuration-swift.struct/pollInterval``. ``CachedZNode/isWatched`` distinguishes them. Additions and removals of
 /// children are observed at once, whatever their number.
 ///
 /// A live content is the newest content of the connected server. A server that is disconnected from its leader may be
@@ -54,7 +54,7 @@ public final class ChildrenCache: Service, Sendable {
         /// The interval at which children that are not watched are read again.
         ///
         /// Default: 60 s.
-        public var interval: Duration = .seconds(60)
+        public var pollInterval: Duration = .seconds(60)
         /// The largest number of reads in progress at a time.
         ///
         /// Default: 256.
@@ -91,7 +91,7 @@ public final class ChildrenCache: Service, Sendable {
             root: path, depth: 1, showsRoot: false, readsData: configuration.readsData,
             limits: .init(
                 watchBudget: configuration.watchBudget, maximumConcurrentReads: configuration.maximumConcurrentReads,
-                interval: configuration.interval),
+                interval: configuration.pollInterval),
             client: client
         ) { isIncluded(ZNodeKey.name(ofPath: $0)) }
         follower = SubtreeFollower(scope, client: client, logger: logger) { $0 }

@@ -96,7 +96,7 @@ final class SubtreeFollower<Entry: Sendable>: Sendable {
     /// The actions of one decision, and the session to send them in.
     private struct Batch: Sendable {
         var actions: Machine.Actions
-        var connection: (session: LiveSession, number: Int)?
+        var connection: (session: SessionHandle, number: Int)?
         var watches: [Int: OneShotWatch] = [:]
     }
 
@@ -220,7 +220,7 @@ extension SubtreeStateMachine.Answer {
 }
 
 extension SubtreeStateMachine.Connection {
-    fileprivate init(_ connection: (session: LiveSession, number: Int)) {
+    fileprivate init(_ connection: (session: SessionHandle, number: Int)) {
         self.init(epoch: connection.session.epoch, number: connection.number)
     }
 }

@@ -28,7 +28,7 @@ public import ZooKeeper
 /// A znode that can have children needs two watches. A client has room for watched paths of about 1 MB in total. If
 /// this cache is the only one, it gets about half of that: some 5,000 to 8,000 znodes with paths of usual length. See
 /// ``Configuration-swift.struct/watchBudget``. Further znodes are read again every
-/// ``Configuration-swift.struct/interval``.
+/// ``Configuration-swift.struct/pollInterval``.
 ///
 /// The first content takes 2 requests for each znode, or 1 for an ephemeral znode, with a limited number of requests in
 /// progress. Each change takes 1 request.
@@ -51,7 +51,7 @@ public final class TreeCache: Service, Sendable {
         /// The interval at which znodes that are not watched are read again.
         ///
         /// Default: 60 s.
-        public var interval: Duration = .seconds(60)
+        public var pollInterval: Duration = .seconds(60)
         /// The largest number of reads in progress at a time.
         ///
         /// Default: 256.
@@ -87,7 +87,7 @@ public final class TreeCache: Service, Sendable {
             root: path, depth: configuration.depth, showsRoot: true, readsData: true,
             limits: .init(
                 watchBudget: configuration.watchBudget, maximumConcurrentReads: configuration.maximumConcurrentReads,
-                interval: configuration.interval),
+                interval: configuration.pollInterval),
             client: client, isIncluded: configuration.isIncluded)
         follower = SubtreeFollower(scope, client: client, logger: logger) { $0 }
     }

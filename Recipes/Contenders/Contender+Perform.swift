@@ -45,7 +45,7 @@ extension Contender {
                     let pause = contender.state.withLock { $0.backoff.pause() }
                     try await contender.client.clock.sleep(until: contender.client.clock.now + pause)
                 }
-                contender.begin(try await contender.client.liveSession(), step: step)
+                contender.begin(try await contender.client.connectedSession(), step: step)
             } catch let error as ZooKeeperError {
                 contender.receive(.noSession(error), step: step)
             } catch {
@@ -54,7 +54,7 @@ extension Contender {
         }
     }
 
-    private func begin(_ session: LiveSession, step: Int) {
+    private func begin(_ session: SessionHandle, step: Int) {
         state.withLock { $0.session = session }
         let uuid = ContenderName.makeUUID(using: client.randomness)
         receive(.session(epoch: session.epoch, id: session.id, uuid: uuid), step: step)
@@ -184,7 +184,7 @@ extension Contender {
         }
         if isWatched { return }
         if onWrite != nil { return watchOwn(own) }
-        let session = state.withLock { state -> LiveSession? in
+        let session = state.withLock { state -> SessionHandle? in
             defer { state.watchesOwnLater = true }
             return state.watchesOwnLater ? nil : state.session
         }

@@ -25,7 +25,7 @@ package final class Contender: Sendable {
 
     struct State: Combining {
         var machine: ContenderStateMachine
-        var session: LiveSession?
+        var session: SessionHandle?
         var held: HeldNode?
         /// The watches on the predecessor, or on the directory.
         var watches: [OneShotWatch] = []
@@ -101,7 +101,7 @@ package final class Contender: Sendable {
     }
 
     /// The current session of the attempt; `nil` before the first one.
-    package var session: LiveSession? { state.withLock { $0.session } }
+    package var session: SessionHandle? { state.withLock { $0.session } }
 
     /// Joins the queue and waits until all conflicting participants ahead have left.
     ///
@@ -130,8 +130,8 @@ package final class Contender: Sendable {
             giveUp(.cancelled)
         }
         if let cleanUp = end.cleanUp {
-            let patience: Duration = end.outcome == Outcome.timedOut ? .milliseconds(150) : .seconds(2)
-            await client.waitWhileConnected(forWork: cleanUp, atMost: patience)
+            let timeout: Duration = end.outcome == Outcome.timedOut ? .milliseconds(150) : .seconds(2)
+            await client.waitWhileConnected(forWork: cleanUp, atMost: timeout)
         }
         return try grant(end)
     }

@@ -72,7 +72,7 @@ extension ContenderRequest {
     ///   case the request may exist.
     /// - Complexity: 2 requests in 2 round trips.
     package func send(
-        to candidate: String, inQueue queue: String, client: ZooKeeperClient, session: LiveSession
+        to candidate: String, inQueue queue: String, client: ZooKeeperClient, session: SessionHandle
     ) async throws -> String? {
         let uuid = ContenderName.makeUUID(using: client.randomness)
         let path = "\(Self.directory(ofQueue: queue))/\(candidate).\(uuid)"
@@ -102,7 +102,7 @@ extension ContenderRequest {
     }
 
     /// Withdraws a request, whether or not its recipient has read it.
-    package static func withdraw(_ path: String, session: LiveSession) {
+    package static func withdraw(_ path: String, session: SessionHandle) {
         session.cleanUp(.node(path: path))
     }
 
@@ -113,14 +113,14 @@ extension ContenderRequest {
     /// - Throws: `ZooKeeperError`, `CancellationError`.
     /// - Complexity: 1 request for the list. If it is not empty, 1 more for each entry, in 1 round trip.
     package static func read(
-        for candidate: String, inQueue queue: String, session: LiveSession
+        for candidate: String, inQueue queue: String, session: SessionHandle
     ) async throws -> [(path: String, request: ContenderRequest)] {
         let directory = directory(ofQueue: queue)
-        let listing = try await session.flight(.children(path: directory))[0]
+        let listing = try await session.sendAll(.children(path: directory))[0]
         if case .failure(let error) = listing, error.code == .noNode { return [] }
         let paths = try listing.get().children.names.filter { $0.hasBytePrefix(candidate + ".") }
             .map { ZNodePath.child($0, of: directory) }
-        let results = try await session.flight(paths.map { .data(path: $0) })
+        let results = try await session.sendAll(paths.map { .data(path: $0) })
         let found = zip(paths, results).compactMap { path, result -> (path: String, ContenderRequest, ZXID)? in
             guard case .success(.data(let data, let stat)) = result else { return nil }
             return ContenderRequest(data).map { (path, $0, stat.czxid) }
@@ -134,15 +134,15 @@ extension ContenderRequest {
     /// - Throws: `ZooKeeperError`, `CancellationError`. Requests that were not read still exist.
     /// - Complexity: 1 request for the list. If it is not empty, 2 more for each entry, in 1 round trip.
     package static func take(
-        for candidate: String, inQueue queue: String, session: LiveSession
+        for candidate: String, inQueue queue: String, session: SessionHandle
     ) async throws -> [ContenderRequest] {
         let directory = directory(ofQueue: queue)
-        let listing = try await session.flight(.children(path: directory))[0]
+        let listing = try await session.sendAll(.children(path: directory))[0]
         if case .failure(let error) = listing, error.code == .noNode { return [] }
         let paths = try listing.get().children.names.filter { $0.hasBytePrefix(candidate + ".") }
             .map { ZNodePath.child($0, of: directory) }
         guard !paths.isEmpty else { return [] }
-        let results = try await session.flight(paths.flatMap { [.data(path: $0), .delete(path: $0)] })
+        let results = try await session.sendAll(paths.flatMap { [.data(path: $0), .delete(path: $0)] })
         let found = stride(from: 0, to: results.count, by: 2).compactMap { index -> (ContenderRequest, ZXID)? in
             guard case .success(.data(let data, let stat)) = results[index] else { return nil }
             return ContenderRequest(data).map { ($0, stat.czxid) }

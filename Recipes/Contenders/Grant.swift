@@ -35,7 +35,14 @@ public protocol Grant: Sendable {
     ///   `isOutcomeUnknown` if the answer was lost; `CancellationError`, in which case the transaction may have been
     ///   executed.
     /// - Complexity: 1 request.
-    func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult]
+    func transaction(_ operations: [TransactionOperation]) async throws -> [TransactionResult]
+}
+
+extension Grant {
+    /// The time for which the grant is guaranteed to be valid if the ensemble sends no further answer.
+    ///
+    /// Zero if the grant is not valid.
+    public var timeLeft: Duration { validUntil.map { max(.zero, $0 - .now) } ?? .zero }
 }
 
 /// The znodes that a grant depends on, all of one session; the grant is lost with the first of them.
@@ -52,7 +59,7 @@ package struct Holding: Sendable {
         self.nodes = nodes
     }
 
-    package var session: LiveSession { nodes[0].session }
+    package var session: SessionHandle { nodes[0].session }
     package var paths: [String] { nodes.map(\.path) }
 
     /// Whether the grant is guaranteed to be valid at this moment.
@@ -87,7 +94,7 @@ package struct Holding: Sendable {
     ///   executed.
     /// - Throws: `ZooKeeperError` of an operation, numbered as in `operations`; `CancellationError`.
     /// - Complexity: 1 request.
-    package func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult]? {
+    package func transaction(_ operations: [TransactionOperation]) async throws -> [TransactionResult]? {
         guard !operations.isEmpty else {
             throw ZooKeeperError(.invalidArgument, message: "a transaction has at least one operation")
         }

@@ -29,12 +29,12 @@ extension ZooKeeperClient {
     ///
     /// The cancellation of the caller does not end the wait. If the connection is lost, the request is answered with an
     /// error.
-    func waitWhileConnected(for answer: OneShot<Void>, atMost patience: Duration) async {
+    func waitWhileConnected(for answer: OneShot<Void>, atMost timeout: Duration) async {
         guard answer.value == nil, isConnected else { return }
         let end = OneShot<Void>()
         answer.observe { end.set(()) }
         let timer = Task {
-            try await clock.sleep(until: clock.now + patience)
+            try await clock.sleep(until: clock.now + timeout)
             end.set(())
         }
         await end.valueIgnoringCancellation()
@@ -42,14 +42,14 @@ extension ZooKeeperClient {
     }
 
     /// Waits for work that continues across connections, but only on the current connection, and not beyond a timeout.
-    func waitWhileConnected(forWork done: OneShot<Void>, atMost patience: Duration) async {
+    func waitWhileConnected(forWork done: OneShot<Void>, atMost timeout: Duration) async {
         let end = OneShot<Void>()
         done.observe { end.set(()) }
         let watcher = Task {
             for await state in states where !state.isConnected { return end.set(()) }
             return false
         }
-        await waitWhileConnected(for: end, atMost: patience)
+        await waitWhileConnected(for: end, atMost: timeout)
         watcher.cancel()
     }
 }

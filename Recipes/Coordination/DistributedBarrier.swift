@@ -77,26 +77,24 @@ public final class DistributedBarrier: Sendable {
     /// Waits for a pause and for a connection, before a request is repeated.
     private func pause(_ pause: Duration) async throws {
         try await client.clock.sleep(until: client.clock.now + pause)
-        _ = try await client.liveSession()
+        _ = try await client.connectedSession()
     }
 
-    /// Whether the barrier was set at some time during the call.
+    /// Returns whether the barrier was set at some time during the call.
     ///
     /// A quorum confirms the answer, so a partitioned server cannot give an outdated one. Without a connection, the
     /// call waits until the client is connected or the task is cancelled.
     ///
     /// - Throws: `ZooKeeperError`, such as `.noAuth` or `.clientStopped`; `CancellationError`.
     /// - Complexity: 2 requests in 1 round trip; a quorum commits the first one.
-    public var isSet: Bool {
-        get async throws {
-            var backoff = client.makeBackoff(.quick)
-            while true {
-                switch try await client.liveSession().flight(behindBarrierAt: path, [.exists(path: path)])[0] {
-                case .success: return true
-                case .failure(let error) where error.code == .noNode: return false
-                case .failure(let error) where error.isTransient: try await pause(backoff.pause())
-                case .failure(let error): throw error
-                }
+    public func isSet() async throws -> Bool {
+        var backoff = client.makeBackoff(.quick)
+        while true {
+            switch try await client.connectedSession().sendAll(behindBarrierAt: path, [.exists(path: path)])[0] {
+            case .success: return true
+            case .failure(let error) where error.code == .noNode: return false
+            case .failure(let error) where error.isTransient: try await pause(backoff.pause())
+            case .failure(let error): throw error
             }
         }
     }
@@ -116,7 +114,7 @@ public final class DistributedBarrier: Sendable {
         try await client.within(timeout, of: .barrier, at: path) {
             var backoff = client.makeBackoff(.quick)
             while true {
-                let (results, watch) = try await client.flight(watching: path) { sink in
+                let (results, watch) = try await client.sendAll(watching: path) { sink in
                     [.barrier(at: path), .data(path: path, watch: sink)]
                 }
                 switch results[0].asBarrier(before: results[1]) {

@@ -3,7 +3,7 @@ public import ZooKeeper
 /// A barrier at which a number of processes start an operation together and end it together.
 ///
 /// ```swift
-/// let barrier = try DistributedDoubleBarrier(client: client, path: "/jobs/17/phase2", participants: 5)
+/// let barrier = try DistributedDoubleBarrier(client: client, path: "/jobs/17/phase2", participantCount: 5)
 /// try await barrier.withBarrier(timeout: .seconds(60), leaveTimeout: .seconds(600)) {
 ///     try await compute()
 /// }
@@ -34,7 +34,7 @@ public final class DistributedDoubleBarrier: Sendable {
     /// The path of the barrier's directory.
     public let path: String
     /// The number of participants that must enter before a round starts.
-    public let participants: Int
+    public let participantCount: Int
     private let client: ZooKeeperClient
     private static let readyName = "ready"
     /// The prefix of participants' names, which sorts after the hexadecimal names that Curator creates.
@@ -50,14 +50,14 @@ public final class DistributedDoubleBarrier: Sendable {
     ///   - client: The client whose session owns the participant's znode. It must be running; until it runs, all calls
     ///     wait.
     ///   - path: The path of the barrier's directory. The directory and its parents are created as needed.
-    ///   - participants: The number of participants that must enter, at least 1; the same for all participants.
+    ///   - participantCount: The number of participants that must enter, at least 1; the same for all participants.
     /// - Throws: `ZooKeeperError` with code `.invalidPath` or `.invalidArgument`.
-    public init(client: ZooKeeperClient, path: String, participants: Int) throws(ZooKeeperError) {
+    public init(client: ZooKeeperClient, path: String, participantCount: Int) throws(ZooKeeperError) {
         self.path = try ZNodePath(path).string
-        guard participants > 0 else {
-            throw ZooKeeperError(.invalidArgument, path: path, message: "\(participants) participants; at least 1")
+        guard participantCount > 0 else {
+            throw ZooKeeperError(.invalidArgument, path: path, message: "\(participantCount) participants; at least 1")
         }
-        self.participants = participants
+        self.participantCount = participantCount
         self.client = client
     }
 
@@ -156,7 +156,7 @@ public final class DistributedDoubleBarrier: Sendable {
 
     /// Checks whether the round has started, and starts it if enough participants have entered.
     private func look(as name: String, own: ZNodeStat, enteredAt entered: ZXID) async throws -> Finding {
-        let (results, watch) = try await client.flight(watching: readyPath) { sink in
+        let (results, watch) = try await client.sendAll(watching: readyPath) { sink in
             [.exists(path: self.readyPath, watch: sink), .children(path: self.path)]
         }
         var watches = [watch]
@@ -167,7 +167,7 @@ public final class DistributedDoubleBarrier: Sendable {
         switch try await gathering(of: members(in: results[1]), as: name, after: ready) {
         case .incomplete: break
         case .blocked(let member):
-            let (results, watch) = try await client.flight(watching: member) { [.exists(path: member, watch: $0)] }
+            let (results, watch) = try await client.sendAll(watching: member) { [.exists(path: member, watch: $0)] }
             watches.append(watch)
             guard try results[0].existingStat != nil else { return .changed }
         case .complete:
@@ -197,7 +197,7 @@ public final class DistributedDoubleBarrier: Sendable {
         var waits: [@Sendable () async throws -> Void] = watches.map { watch in { try await watch.wait() } }
         waits.append {
             for await state in node.states {
-                if case .standing(let znode) = state, znode.stat.czxid != own { return }
+                if case .present(let znode) = state, znode.stat.czxid != own { return }
                 if case .refused(let error) = state { throw error }
             }
             try Task.checkCancellation()
@@ -220,16 +220,16 @@ public final class DistributedDoubleBarrier: Sendable {
     private func gathering(
         of names: [String], as name: String, after ready: ZNodeStat?
     ) async throws -> Gathering {
-        guard names.count >= participants, names.contains(name) else { return .incomplete }
+        guard names.count >= participantCount, names.contains(name) else { return .incomplete }
         let others = names.filter { $0 != name }
-        let stats = try await client.liveSession().flight(others.map { .exists(path: path(of: $0)) })
+        let stats = try await client.connectedSession().sendAll(others.map { .exists(path: path(of: $0)) })
         var count = 1
         var earlier: String?
         for (other, result) in zip(others, stats) {
             guard let stat = try result.existingStat, stat.ephemeralOwner != nil else { continue }
             if let ready, stat.czxid < ready.mzxid { earlier = other } else { count += 1 }
         }
-        guard count >= participants else { return .incomplete }
+        guard count >= participantCount else { return .incomplete }
         return earlier.map { .blocked(by: path(of: $0)) } ?? .complete
     }
 
@@ -243,7 +243,7 @@ public final class DistributedDoubleBarrier: Sendable {
     private func begin(as name: String, after ready: ZNodeStat?) async throws -> Bool {
         let write = TransactionOperation.setData([], at: readyPath, version: ready?.dataVersion ?? 0)
         let writes = ready == nil ? [.create(readyPath), write] : [write]
-        switch try await client.flight(.multi([.check(path(of: name))] + writes))[0] {
+        switch try await client.sendAll(.multi([.check(path(of: name))] + writes))[0] {
         case .success: return true
         case .failure(let error) where [.nodeExists, .badVersion, .noNode].contains(error.code): return false
         case .failure(let error): throw error
@@ -262,7 +262,7 @@ public final class DistributedDoubleBarrier: Sendable {
         var backoff = client.makeBackoff(.quick)
         while true {
             do {
-                let results = try await client.liveSession().flight(
+                let results = try await client.connectedSession().sendAll(
                     behindBarrierAt: path, [.exists(path: readyPath), .children(path: path)])
                 let names = Set(names: try members(in: results[1])).subtracting(foreign)
                 guard let next = names.subtracting(later).min() else {
@@ -296,7 +296,7 @@ public final class DistributedDoubleBarrier: Sendable {
     ///
     /// Returns immediately for a child that does not belong to the round.
     private func waitUntilGone(_ member: String, enteredBy passed: ZXID) async throws -> Departure {
-        let (results, watch) = try await client.flight(watching: member) { [.exists(path: member, watch: $0)] }
+        let (results, watch) = try await client.sendAll(watching: member) { [.exists(path: member, watch: $0)] }
         let stat: ZNodeStat?
         do { stat = try results[0].existingStat } catch {
             watch.giveUp()

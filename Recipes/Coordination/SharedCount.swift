@@ -48,7 +48,7 @@ public final class SharedCount: Sendable {
     /// The known state of the number.
     public struct Entry: Sendable, Hashable {
         /// The number; `nil` if the znode does not exist, cannot be read, or does not contain a number.
-        public var number: Int64?
+        public var value: Int64?
         /// Whether the number is known to be current, or since when it may be outdated.
         public var freshness: NodeCache.Freshness
         /// Whether the number is known to be current.
@@ -76,7 +76,7 @@ public final class SharedCount: Sendable {
             /// - Complexity: No request is sent.
             public mutating func next(isolation actor: isolated (any Actor)? = #isolation) async -> Entry? {
                 guard let entry = await iterator.next(isolation: actor) else { return nil }
-                return Entry(number: entry.data.flatMap(format.decode), freshness: entry.freshness)
+                return Entry(value: entry.data.flatMap(format.decode), freshness: entry.freshness)
             }
         }
 
@@ -117,7 +117,7 @@ public final class SharedCount: Sendable {
     /// - Returns: The number.
     /// - Throws: ``RecipeError`` with code `.unreadable` or `.timedOut`; `ZooKeeperError`; `CancellationError`.
     /// - Complexity: 2 requests in 2 round trips; a few more if the znode must be created.
-    public func number(timeout: Duration? = nil) async throws -> Int64 {
+    public func value(timeout: Duration? = nil) async throws -> Int64 {
         try Self.decode(try await shared.value(timeout: timeout).data, format, path)
     }
 

@@ -117,7 +117,7 @@ public final class SharedValue: Sendable {
 
     private func unknownOutcome(_ present: VersionedValue?) -> RecipeError {
         RecipeError(
-            .outcomeUnknown, in: .sharedValue, path: path, present: present,
+            .outcomeUnknown, in: .sharedValue, path: path, currentValue: present,
             message: "the answer was lost, and what is there now does not tell whether it was written")
     }
 

@@ -18,7 +18,7 @@ final class GateGrant: Sendable {
         self.hold = hold
     }
 
-    var session: LiveSession { hold.session }
+    var session: SessionHandle { hold.session }
 }
 
 extension EventGate {

@@ -81,7 +81,7 @@ extension GateLoop {
         session.post(.setData(path: node, data: text.bytes))
     }
 
-    func report(_ session: LiveSession, now: MonotonicInstant) -> ProcessorRecord {
+    func report(_ session: SessionHandle, now: MonotonicInstant) -> ProcessorRecord {
         var text = processor(session)
         text.inside = gate.counter.total
         text.oldest = gate.counter.oldest.map { .nanoseconds(now.nanoseconds - $0) }
@@ -104,7 +104,7 @@ final class SignalLook: Sendable {
     private let answer = OneShot<SessionResult>()
 
     /// Sends the check; its answer, and later the watch's event, wake the loop.
-    init(_ session: LiveSession, of mode: ExclusiveMode, wakes loop: WakeUp) {
+    init(_ session: SessionHandle, of mode: ExclusiveMode, wakes loop: WakeUp) {
         watch = OneShotWatch(mode.client, path: mode.signalPath) { _ in loop.signal() }
         session.post(.exists(path: watch.path, watch: watch.sink)) { [answer] in
             answer.set($0)

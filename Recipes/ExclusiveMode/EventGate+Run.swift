@@ -46,7 +46,7 @@ extension EventGate {
 /// Executes the decisions of the gate's state machine, for one run of the gate.
 struct GateLoop {
     let gate: EventGate
-    var session: LiveSession?
+    var session: SessionHandle?
     var grant: GateGrant?
     /// The path of the read znode that exists or may exist.
     var node: String?
@@ -105,7 +105,7 @@ struct GateLoop {
         gate.broadcast.send(.starting)
         let client = mode.client
         do {
-            guard let session = try await unless(gate.stopping, { try await client.liveSession() }) else {
+            guard let session = try await unless(gate.stopping, { try await client.connectedSession() }) else {
                 return .stopped
             }
             self.session = session

@@ -25,7 +25,7 @@ extension GateLoop {
             requests.append(memberCreation(session))
         }
         let (flight, batch) = (requests, RequestBatch())
-        guard let results = await unlessAbandoned({ try await session.flight(flight, batch: batch) }) else {
+        guard let results = await unlessAbandoned({ try await session.sendAll(flight, batch: batch) }) else {
             watch.giveUp()
             session.cleanUp(.prefix(ContenderName.prefix(uuid: uuid), parent: mode.locksPath))
             return .enterFailed
@@ -36,7 +36,7 @@ extension GateLoop {
 
     private var memberPath: String { ZNodePath.child(gate.member.node, of: mode.membersPath) }
 
-    private func memberCreation(_ session: LiveSession) -> SessionRequest {
+    private func memberCreation(_ session: SessionHandle) -> SessionRequest {
         .create(path: memberPath, data: processor(session).bytes, mode: .ephemeral)
     }
 
@@ -48,13 +48,13 @@ extension GateLoop {
 
     /// Registers the member; recreates its directory, a container that the server may have removed after the last
     /// processor left.
-    private mutating func joinMembers(_ result: SessionResult, _ session: LiveSession) async {
+    private mutating func joinMembers(_ result: SessionResult, _ session: SessionHandle) async {
         var result = result
         if case .failure(let error) = result, error.code == .noNode {
             let (client, path, creation) = (mode.client, memberPath, memberCreation(session))
             let again = await unlessAbandoned {
                 try await client.createParents(of: path)
-                return try await session.flight(creation)
+                return try await session.sendAll(creation)
             }
             result = again?[0] ?? result
         }
@@ -62,7 +62,7 @@ extension GateLoop {
     }
 
     private mutating func entered(
-        _ results: [SessionResult], _ batch: RequestBatch, uuid: String, watch: OneShotWatch, session: LiveSession
+        _ results: [SessionResult], _ batch: RequestBatch, uuid: String, watch: OneShotWatch, session: SessionHandle
     ) async -> GateStateMachine.Event {
         let created: (path: String, stat: ZNodeStat)
         do {
@@ -103,7 +103,7 @@ extension GateLoop {
     ///
     /// All processors resume at the same time: the ensemble receives these requests later, and not together. The delay
     /// is short enough for the validity, which is extended only while the znode is watched.
-    private func watchDelay(_ session: LiveSession) -> Duration {
+    private func watchDelay(_ session: SessionHandle) -> Duration {
         let longest = min(session.timeout / 6, .seconds(1))
         return longest / 2
             + .nanoseconds(Int64(mode.client.randomness.next() % UInt64(max(1, longest.nanoseconds / 2))))
@@ -115,7 +115,7 @@ extension GateLoop {
     /// check is repeated if its answer was lost with the connection, because that does not indicate a crash. If the
     /// outcome cannot be determined, a crash is assumed only after a window that this gate has paused for.
     private mutating func hasWindowCrashed(
-        before created: ZNodeStat, records: SessionResult, _ session: LiveSession
+        before created: ZNodeStat, records: SessionResult, _ session: SessionHandle
     ) async -> Bool {
         let (mode, node, interrupt) = (mode, grant?.hold.path ?? "", grant?.interrupt)
         var records = records
@@ -141,7 +141,7 @@ extension GateLoop {
             }
             guard await backOff() != .stopped else { break }
             let again = await unlessAbandoned {
-                try await session.flight(behindBarrierAt: node, [.data(path: mode.windowsPath)])
+                try await session.sendAll(behindBarrierAt: node, [.data(path: mode.windowsPath)])
             }
             records = again?[0] ?? .failure(ZooKeeperError(.connectionLoss))
         }
@@ -162,7 +162,7 @@ extension GateLoop {
     }
 
     private mutating func enterFailed(
-        _ error: any Error, uuid: String, watch: OneShotWatch, session: LiveSession
+        _ error: any Error, uuid: String, watch: OneShotWatch, session: SessionHandle
     ) async -> GateStateMachine.Event {
         watch.giveUp()
         guard let error = error as? ZooKeeperError else { return .enterFailed }
@@ -219,7 +219,7 @@ extension GateLoop {
         while !grant.session.hasEnded {
             let watch = OneShotWatch(mode.client, path: signalPath)
             gate.close(grant, on: watch)
-            let result = try? await grant.session.flight(.exists(path: signalPath, watch: watch.sink))[0]
+            let result = try? await grant.session.sendAll(.exists(path: signalPath, watch: watch.sink))[0]
             if case .failure(let error) = result, error.code == .noNode { return watch }
             watch.giveUp()
             switch result {
@@ -258,7 +258,7 @@ extension GateLoop {
         text.state = state
         let bytes = text.bytes
         return await repeated {
-            let result = try await session.flight(.setData(path: node, data: bytes))[0]
+            let result = try await session.sendAll(.setData(path: node, data: bytes))[0]
             if case .failure(let error) = result { return error.code == .noNode }
             return true
         }
@@ -293,7 +293,7 @@ extension GateLoop {
         let signalPath = mode.signalPath
         let watch = OneShotWatch(mode.client, path: signalPath)
         let results = await unlessAbandoned {
-            try await session.flight(.delete(path: node), .data(path: signalPath, watch: watch.sink))
+            try await session.sendAll(.delete(path: node), .data(path: signalPath, watch: watch.sink))
         }
         if results?[0].isGone != true {
             // The answer was lost with its connection: the deletion is repeated until its outcome is certain, before
@@ -321,12 +321,12 @@ extension GateLoop {
     }
 
     /// Reads the signal and watches it, until there is an answer.
-    mutating func look(_ session: LiveSession) async -> SignalState {
+    mutating func look(_ session: SessionHandle) async -> SignalState {
         let signalPath = mode.signalPath
         while !session.hasEnded {
             let watch = OneShotWatch(mode.client, path: signalPath)
             let results = await unlessAbandoned {
-                try await session.flight(.data(path: signalPath, watch: watch.sink))
+                try await session.sendAll(.data(path: signalPath, watch: watch.sink))
             }
             switch results?[0] {
             case .success(.data(let data, _)):
@@ -351,11 +351,11 @@ extension GateLoop {
     /// the parent detects it.
     ///
     /// - Returns: `nil` if the listing failed.
-    private mutating func lookWithoutReading(_ session: LiveSession) async -> SignalState? {
+    private mutating func lookWithoutReading(_ session: SessionHandle) async -> SignalState? {
         let (path, name) = (mode.path, ZNodePath.name(of: mode.signalPath))
         let watch = OneShotWatch(mode.client, path: path, kind: .children)
         let result = await unlessAbandoned {
-            try await session.flight(.children(path: path, watch: watch.sink))
+            try await session.sendAll(.children(path: path, watch: watch.sink))
         }?[0]
         switch result {
         case .success(.children(let names, _)):
@@ -379,7 +379,7 @@ extension GateLoop {
         if SignalRecord(data).keepsRecords { hasPausedForWindow = true }
     }
 
-    func processor(_ session: LiveSession) -> ProcessorRecord {
+    func processor(_ session: SessionHandle) -> ProcessorRecord {
         ProcessorRecord(member: gate.member.node, name: gate.id, sessionTimeout: session.timeout)
     }
 }

@@ -182,7 +182,7 @@ public final class EventGate: Service, Sendable {
             return try await runCancellably(permit, operation)
         } catch {
             if !permit.isValid {
-                throw RecipeError(.lost, in: .exclusiveMode, path: mode.path, reason: core.lossReason)
+                throw RecipeError(.lost, in: .exclusiveMode, path: mode.path, lossReason: core.lossReason)
             }
             throw error
         }

@@ -55,12 +55,12 @@ public struct EventPermit: Grant {
     /// - Parameter operations: The operations, as for `ZooKeeperClient.transaction(_:)`; at least one.
     /// - Returns: One result for each operation, in the same order.
     /// - Throws: ``RecipeError`` with code `.lost`, in which case nothing was executed; otherwise as
-    ///   ``Grant/guarded(_:)``.
+    ///   ``Grant/transaction(_:)``.
     /// - Complexity: 1 request.
     @discardableResult
-    public func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] {
-        if let hold, let results = try await Holding([hold]).guarded(operations) { return results }
-        throw RecipeError(.lost, in: .exclusiveMode, path: stripe.core.mode.path, reason: hold?.lossReason)
+    public func transaction(_ operations: [TransactionOperation]) async throws -> [TransactionResult] {
+        if let hold, let results = try await Holding([hold]).transaction(operations) { return results }
+        throw RecipeError(.lost, in: .exclusiveMode, path: stripe.core.mode.path, lossReason: hold?.lossReason)
     }
 
     /// Releases the permit.

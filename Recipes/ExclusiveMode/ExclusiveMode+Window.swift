@@ -52,7 +52,7 @@ extension ExclusiveMode {
     ///   - operation: The work to run alone. Its argument has the fencing token and the validity of the window.
     /// - Returns: The result of `operation`.
     /// - Throws: ``RecipeError`` with code `.notAvailable` and the holder of the other window in
-    ///   ``RecipeError/participants``, or `.timedOut` if the ensemble does not answer within the client's retry deadline;
+    ///   ``RecipeError/participants``, or `.timedOut` if the ensemble does not answer within the client's retry timeout;
     ///   otherwise as ``withWindow(id:reason:drain:timeout:_:)``.
     /// - Complexity: As ``withWindow(id:reason:drain:timeout:_:)``; 5 requests in 1 round trip if there is another
     ///   window.
@@ -60,14 +60,14 @@ extension ExclusiveMode {
         id: String? = nil, reason: String, drain: DrainPolicy = .wait,
         _ operation: @escaping @Sendable (ExclusiveWindow) async throws -> Result
     ) async throws -> Result {
-        try await window(id, reason, drain, until: Patience.none.deadline(client), waits: false, operation)
+        try await window(id, reason, drain, until: AcquisitionTimeout.none.deadline(client), waits: false, operation)
     }
 
     private func window<Result: Sendable>(
         _ id: String?, _ reason: String, _ drain: DrainPolicy, until deadline: MonotonicInstant?, waits: Bool,
         _ operation: @escaping @Sendable (ExclusiveWindow) async throws -> Result
     ) async throws -> Result {
-        if let limit = drain.patience, limit < .zero {
+        if let limit = drain.timeout, limit < .zero {
             throw RecipeError(
                 .invalidArgument, in: .exclusiveMode, path: path,
                 message: "the limit of the drain policy is \(limit); it must not be negative")
@@ -78,7 +78,7 @@ extension ExclusiveMode {
         var backoff = client.makeBackoff(.quick)
         while true {
             try Task.checkCancellation()
-            let session = try await until(deadline) { try await client.liveSession() }
+            let session = try await until(deadline) { try await client.connectedSession() }
             let attempt = WindowAttempt(mode: self, session: session, owner: owner, reason: reason)
             switch try await request(attempt, until: deadline) {
             case .again:
@@ -135,7 +135,7 @@ extension ExclusiveMode {
     /// - Returns: The records; empty if there are none.
     /// - Throws: `ZooKeeperError`, such as `.noAuth` or `.clientStopped`; `CancellationError`.
     /// - Complexity: 1 request.
-    public func windows() async throws -> [WindowRecord] {
+    public func recentWindows() async throws -> [WindowRecord] {
         do {
             return WindowRecord.list(try await client.recipeSteps { try await client.data(at: windowsPath) }.data)
         } catch let error as ZooKeeperError where error.code == .noNode {
@@ -185,7 +185,7 @@ struct WindowRequest: Sendable {
     var id: String { facts.id }
     var signalNode: HeldNode { holding.nodes[0] }
     var writeNode: HeldNode { holding.nodes[1] }
-    var session: LiveSession { holding.session }
+    var session: SessionHandle { holding.session }
     /// The ID of the transaction that created the signal.
     var token: FencingToken { FencingToken(rawValue: signalNode.czxid.rawValue) }
 }
@@ -199,7 +199,7 @@ struct WindowAttempt {
     }
 
     let mode: ExclusiveMode
-    let session: LiveSession
+    let session: SessionHandle
     let reason: String
     let id: String
     private let owner: String
@@ -207,7 +207,7 @@ struct WindowAttempt {
     let signal: [UInt8]
     private let reservation: HeldNode
 
-    init(mode: ExclusiveMode, session: LiveSession, owner: String, reason: String) {
+    init(mode: ExclusiveMode, session: SessionHandle, owner: String, reason: String) {
         self.mode = mode
         self.session = session
         self.owner = owner
@@ -238,7 +238,7 @@ struct WindowAttempt {
         let batch = RequestBatch()
         let results: [SessionResult]
         do {
-            results = try await session.flight(requests, batch: batch)
+            results = try await session.sendAll(requests, batch: batch)
         } catch {
             await undo()
             throw error

@@ -40,7 +40,7 @@ public struct ExclusiveMode: Sendable {
         public var drainReportDelay: Duration = .milliseconds(500)
         /// The session timeout to assume for a participant that does not publish its own, such as a JVM processor.
         ///
-        /// Only ``DrainPolicy/proceed(after:)`` uses it. Default: 60 s.
+        /// Only ``DrainPolicy/evict(after:)`` uses it. Default: 60 s.
         public var assumedSessionTimeout: Duration = .seconds(60)
 
         /// Creates a configuration with default values.

@@ -39,9 +39,9 @@ public struct ExclusiveStatus: Sendable, Hashable {
             case paused
         }
 
-        /// The name of the processor; for a processor of another client library, such as a JVM's, the name of its lock
+        /// The ID of the processor; for a processor of another client library, such as a JVM's, the name of its lock
         /// znode.
-        public var name: String
+        public var id: String
         /// The host of the processor; empty if unknown.
         public var host: String
         /// The process ID of the processor; 0 if unknown.
@@ -56,10 +56,10 @@ public struct ExclusiveStatus: Sendable, Hashable {
     ///
     /// The next participant that processes events or opens a window waits the resume delay first.
     public var crashedWindows: [Window]
-    /// The processors, by name.
+    /// The processors, by ID.
     public var processors: [Processor]
     /// The records of the last windows, the newest last.
-    public var lastWindows: [WindowRecord]
+    public var recentWindows: [WindowRecord]
 
     /// The processors that have not paused although a window is requested.
     public var notPaused: [Processor] {
@@ -87,8 +87,8 @@ extension ExclusiveMode {
     ///   for a running processor, 1 for a paused one. After a crash, 1 more, and 1 for each window without a record, in
     ///   2 more round trips.
     public func status() async throws -> ExclusiveStatus {
-        let session = try await client.liveSession()
-        let results = try await session.flight(
+        let session = try await client.connectedSession()
+        let results = try await session.sendAll(
             .data(path: signalPath), .children(path: locksPath), .children(path: membersPath),
             .data(path: windowsPath))
         var window: ExclusiveStatus.Window?
@@ -107,16 +107,16 @@ extension ExclusiveMode {
             processors: try await processors(
                 readers: locks.filter { ContenderName($0)?.kind == .read }, members: members,
                 isWindowWanted: window != nil, session: session),
-            lastWindows: records)
+            recentWindows: records)
     }
 
     private func processors(
-        readers: [String], members: [String], isWindowWanted: Bool, session: LiveSession
+        readers: [String], members: [String], isWindowWanted: Bool, session: SessionHandle
     ) async throws -> [ExclusiveStatus.Processor] {
         let requests =
             readers.map { SessionRequest.data(path: ZNodePath.child($0, of: locksPath)) }
             + members.map { SessionRequest.data(path: ZNodePath.child($0, of: membersPath)) }
-        let results = try await session.flight(requests)
+        let results = try await session.sendAll(requests)
         var processors: [ExclusiveStatus.Processor] = []
         var seen: Set<ZNodeName> = []
         for (node, result) in zip(readers, results) {
@@ -129,7 +129,7 @@ extension ExclusiveMode {
             guard let data = try result.dataUnlessMissing() else { continue }
             processors.append(ProcessorRecord(data, nodeName: node).processor(.paused))
         }
-        return processors.sorted { ZNodeName($0.name) < ZNodeName($1.name) }
+        return processors.sorted { ZNodeName($0.id) < ZNodeName($1.id) }
     }
 }
 
@@ -148,7 +148,7 @@ extension ProcessorRecord {
     }
 
     fileprivate func processor(_ activity: ExclusiveStatus.Processor.Activity) -> ExclusiveStatus.Processor {
-        ExclusiveStatus.Processor(name: name, host: host, pid: pid, activity: activity)
+        ExclusiveStatus.Processor(id: name, host: host, pid: pid, activity: activity)
     }
 }
 

@@ -7,19 +7,19 @@ public struct ExclusiveWindow: Grant {
     /// It is greater than the tokens of all processors that paused for this window, and less than those of the
     /// processors after it.
     public let fencingToken: FencingToken
-    /// The names of the processors that took part and are paused, sorted.
-    public let participants: [String]
-    /// The names of the processors that were evicted because they did not pause.
+    /// The IDs of the processors that took part and are paused, sorted.
+    public let processors: [String]
+    /// The IDs of the processors that were evicted because they did not pause.
     ///
     /// The window waited until these processors had to stop.
     public let evicted: [String]
     /// The time from the request until every processor had paused.
-    public let drained: Duration
+    public let drainDuration: Duration
     /// The processor that paused last.
     ///
     /// `nil` if all processors had paused before the window listed them. Also `nil` if the window then waited for
     /// something else, such as the sessions of evicted processors.
-    public let slowest: String?
+    public let slowestProcessor: String?
 
     let holding: Holding
     let loss: OneShot<LossReason>
@@ -62,10 +62,10 @@ public struct ExclusiveWindow: Grant {
     /// - Parameter operations: The operations, as for `ZooKeeperClient.transaction(_:)`; at least one.
     /// - Returns: One result for each operation, in the same order.
     /// - Throws: ``RecipeError`` with code `.lost`, in which case nothing was executed; otherwise as
-    ///   ``Grant/guarded(_:)``.
+    ///   ``Grant/transaction(_:)``.
     /// - Complexity: 1 request.
-    public func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] {
-        if let results = try await holding.guarded(operations) { return results }
+    public func transaction(_ operations: [TransactionOperation]) async throws -> [TransactionResult] {
+        if let results = try await holding.transaction(operations) { return results }
         throw RecipeError(.lost, in: .exclusiveMode, path: path)
     }
 }
@@ -75,7 +75,7 @@ public struct DrainPolicy: Sendable, Hashable {
     enum Kind: Hashable {
         case wait
         case abort(Duration)
-        case proceed(Duration)
+        case evict(Duration)
     }
 
     let kind: Kind
@@ -87,8 +87,8 @@ public struct DrainPolicy: Sendable, Hashable {
     /// paused.
     ///
     /// The timeout counts from the request for the window, and must not be negative.
-    public static func abort(after patience: Duration) -> DrainPolicy {
-        DrainPolicy(kind: .abort(patience))
+    public static func abort(after timeout: Duration) -> DrainPolicy {
+        DrainPolicy(kind: .abort(timeout))
     }
 
     /// Evicts the processors that have not paused after a timeout, and waits until they must have stopped.
@@ -100,18 +100,18 @@ public struct DrainPolicy: Sendable, Hashable {
     ///
     /// An event that ignores its cancellation may still run in an evicted processor. Its token is less than the
     /// window's. The timeout counts from the request for the window, and must not be negative.
-    public static func proceed(after patience: Duration) -> DrainPolicy {
-        DrainPolicy(kind: .proceed(patience))
+    public static func evict(after timeout: Duration) -> DrainPolicy {
+        DrainPolicy(kind: .evict(timeout))
     }
 
     var evicts: Bool {
-        if case .proceed = kind { true } else { false }
+        if case .evict = kind { true } else { false }
     }
 
-    var patience: Duration? {
+    var timeout: Duration? {
         switch kind {
         case .wait: nil
-        case .abort(let patience), .proceed(let patience): patience
+        case .abort(let timeout), .evict(let timeout): timeout
         }
     }
 }

@@ -53,7 +53,7 @@ final class StragglerWatches: Sendable {
     }
 
     private let client: ZooKeeperClient
-    private let session: LiveSession
+    private let session: SessionHandle
     private let directory: String
     private let own: String
     private let wakeUp: WakeUp

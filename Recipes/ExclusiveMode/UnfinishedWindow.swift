@@ -17,8 +17,8 @@ struct UnfinishedWindow: Sendable {
     func record(noticed time: Timestamp) -> WindowRecord {
         WindowRecord(
             id: text.id, token: FencingToken(rawValue: stat.czxid.rawValue), owner: text.owner, reason: text.reason,
-            requestedAt: stat.ctime, drained: nil, ended: max(time - stat.ctime, .zero), outcome: .crashed,
-            slowest: nil,
+            requestedAt: stat.ctime, drainDuration: nil, duration: max(time - stat.ctime, .zero), outcome: .crashed,
+            slowestProcessor: nil,
             evicted: [])
     }
 }
@@ -44,11 +44,11 @@ extension ExclusiveMode {
     ///   - records: The current records: the znode of a recorded window may exist, if it could not be deleted.
     /// - Complexity: 2 requests in 1 round trip, then 1 for each window without a record in a second round trip.
     func crashedWindows(
-        before czxid: ZXID, of node: String, in session: LiveSession, records: [WindowRecord]
+        before czxid: ZXID, of node: String, in session: SessionHandle, records: [WindowRecord]
     ) async throws -> [UnfinishedWindow] {
         // A server that is behind does not have the znodes yet.
         let batch = RequestBatch()
-        let listing = try await session.flight(behindBarrierAt: node, [.children(path: windowsPath)], batch: batch)
+        let listing = try await session.sendAll(behindBarrierAt: node, [.children(path: windowsPath)], batch: batch)
         let names = try listing[0].get().children.names
         return try await unfinishedWindows(among: names, in: session, batch, records: records)
             .filter { $0.stat.czxid < czxid }
@@ -56,17 +56,17 @@ extension ExclusiveMode {
 
     /// Returns the windows without a record that a server lists: those that crashed, and the one that is requested or
     /// open.
-    func unfinishedWindows(_ session: LiveSession, records: [WindowRecord]) async throws -> [UnfinishedWindow] {
-        let names = try await session.flight(.children(path: windowsPath))[0].replyIfExists()?.children.names
+    func unfinishedWindows(_ session: SessionHandle, records: [WindowRecord]) async throws -> [UnfinishedWindow] {
+        let names = try await session.sendAll(.children(path: windowsPath))[0].replyIfExists()?.children.names
         return try await unfinishedWindows(among: names ?? [], in: session, RequestBatch(), records: records)
     }
 
     private func unfinishedWindows(
-        among children: [String], in session: LiveSession, _ batch: RequestBatch, records: [WindowRecord]
+        among children: [String], in session: SessionHandle, _ batch: RequestBatch, records: [WindowRecord]
     ) async throws -> [UnfinishedWindow] {
         let ended = Set(records.filter { $0.outcome != .evicting }.map { ZNodeName($0.id) })
         let names = children.filter { !ended.contains(ZNodeName($0)) }
-        let found = try await session.flight(names.map { .data(path: unfinishedPath($0)) }, batch: batch)
+        let found = try await session.sendAll(names.map { .data(path: unfinishedPath($0)) }, batch: batch)
         return try zip(names, found).compactMap { name, result in
             // A znode without permission to read it does not belong to participants that share their permissions.
             if case .failure(let error) = result, error.code == .noAuth { return nil }
@@ -80,19 +80,19 @@ extension ExclusiveMode {
     ///
     /// - Returns: Whether no further attempt is needed, because the records are written, by this call or by another
     ///   participant, or cannot be written.
-    func record(_ crash: WindowCrash, in session: LiveSession) async throws -> Bool {
+    func record(_ crash: WindowCrash, in session: SessionHandle) async throws -> Bool {
         let requests = crash.windows.map { SessionRequest.data(path: unfinishedPath($0.text.id)) }
-        let results = try await session.flight([.data(path: windowsPath)] + requests)
+        let results = try await session.sendAll([.data(path: windowsPath)] + requests)
         let left = try zip(crash.windows, results.dropFirst()).filter { try $1.replyIfExists() != nil }.map(\.0)
         guard !left.isEmpty, let (data, stat) = try results[0].replyIfExists()?.data else { return true }
         let records = WindowRecord.list(data) + left.map { $0.record(noticed: crash.noticed) }
         let write = TransactionOperation.setData(
             WindowRecord.bytes(records), at: windowsPath, version: stat.dataVersion)
         let deletions = left.map { TransactionOperation.delete(unfinishedPath($0.text.id)) }
-        var result = try await session.flight(.multi([write] + deletions))[0]
+        var result = try await session.sendAll(.multi([write] + deletions))[0]
         if case .failure(let error) = result, [.noAuth, .notEmpty].contains(error.code), error.failedOperation != 0 {
             // The znodes remain, and the records show that the windows have ended.
-            result = try await session.flight(.multi([write]))[0]
+            result = try await session.sendAll(.multi([write]))[0]
         }
         guard case .failure(let error) = result else { return true }
         if error.isTransient || [.badVersion, .noNode].contains(error.code) { return false }

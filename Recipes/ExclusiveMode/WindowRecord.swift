@@ -16,8 +16,8 @@ public struct WindowRecord: Sendable, Hashable {
         ///
         /// Its process was killed, disconnected, or frozen for longer than its session, or another client deleted its
         /// znodes and the process could not record the end. A participant that waited the resume delay after that has
-        /// written this record. `ended` is the time when a processor or a later window detected the crash, which is not
-        /// before the window's session had ended.
+        /// written this record. ``WindowRecord/duration`` ends when a processor or a later window detected the crash,
+        /// which is not before the window's session had ended.
         case crashed
         /// Processors were evicted, and no participant has waited yet until these had to stop.
         ///
@@ -37,14 +37,14 @@ public struct WindowRecord: Sendable, Hashable {
     /// The time of the request, by the ensemble's clock.
     public var requestedAt: Timestamp
     /// The time from the request until every processor had paused, or must have stopped; `nil` if that never happened.
-    public var drained: Duration?
+    public var drainDuration: Duration?
     /// The time from the request until the end.
-    public var ended: Duration
+    public var duration: Duration
     /// The outcome of the window.
     public var outcome: Outcome
-    /// The processor that paused last: see ``ExclusiveWindow/slowest``.
-    public var slowest: String?
-    /// The names of the processors that were evicted because they did not pause.
+    /// The processor that paused last: see ``ExclusiveWindow/slowestProcessor``.
+    public var slowestProcessor: String?
+    /// The IDs of the processors that were evicted because they did not pause.
     public var evicted: [String]
 }
 
@@ -65,18 +65,18 @@ extension WindowRecord {
 
     /// The time for which evicted processors may have continued; `nil` if no participant has to wait for it.
     var evictionTime: Duration? {
-        guard outcome == .evicting, let drained else { return nil }
-        return drained - ended
+        guard outcome == .evicting, let drainDuration else { return nil }
+        return drainDuration - duration
     }
 
     private var line: String {
         var fields = [
             ("id", id), ("token", String(token.rawValue)), ("owner", owner), ("reason", reason),
-            ("requested", String(requestedAt.millisecondsSince1970)), ("ended", ended.inMilliseconds),
+            ("requested", String(requestedAt.millisecondsSince1970)), ("ended", duration.inMilliseconds),
             ("outcome", outcome.rawValue),
         ]
-        if let drained { fields.append(("drained", drained.inMilliseconds)) }
-        if let slowest { fields.append(("slowest", slowest)) }
+        if let drainDuration { fields.append(("drained", drainDuration.inMilliseconds)) }
+        if let slowestProcessor { fields.append(("slowest", slowestProcessor)) }
         fields += evicted.map { ("forced", $0) }
         return fields.map { "\($0.0)=\(Self.flat($0.1))" }.joined(separator: "\t") + "\n"
     }
@@ -90,13 +90,14 @@ extension WindowRecord {
         }
         func value(_ key: String) -> String? { fields.first { $0.key == key }?.value }
         guard let id = value("id"), let token = value("token").flatMap({ Int64($0) }) else { return nil }
-        guard let outcome = value("outcome").flatMap(Outcome.init), let ended = Duration(milliseconds: value("ended"))
+        guard let outcome = value("outcome").flatMap(Outcome.init),
+            let duration = Duration(milliseconds: value("ended"))
         else { return nil }
         self.init(
             id: id, token: FencingToken(rawValue: token), owner: value("owner") ?? "", reason: value("reason") ?? "",
             requestedAt: Timestamp(millisecondsSince1970: value("requested").flatMap { Int64($0) } ?? 0),
-            drained: Duration(milliseconds: value("drained")), ended: ended, outcome: outcome,
-            slowest: value("slowest"), evicted: fields.filter { $0.key == "forced" }.map { $0.value })
+            drainDuration: Duration(milliseconds: value("drained")), duration: duration, outcome: outcome,
+            slowestProcessor: value("slowest"), evicted: fields.filter { $0.key == "forced" }.map { $0.value })
     }
 
     /// Replaces tabs and line breaks, which would end a field, with spaces, and shortens the text, which is for

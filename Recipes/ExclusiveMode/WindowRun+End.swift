@@ -10,7 +10,7 @@ extension WindowRun {
     /// window that has not run stops waiting. In both cases the deletion continues in the background.
     func finish(_ outcome: WindowRecord.Outcome, drained: Drained?) async {
         let record = record(outcome, drained: drained?.duration, tracker: drained?.tracker)
-        let patience = drained == nil ? clock.now : request.holding.validUntil
+        let deadline = drained == nil ? clock.now : request.holding.validUntil
         let done = OneShot<Void>()
         // A closing client keeps its session until the record is written.
         request.holding.release(after: done)
@@ -25,7 +25,7 @@ extension WindowRun {
                 { _ = try? await done.wait() },
                 {
                     for await state in client.states where !state.isConnected { break }
-                    _ = try? await clock.sleep(until: patience)
+                    _ = try? await clock.sleep(until: deadline)
                 })
         }.value
     }
@@ -34,9 +34,9 @@ extension WindowRun {
     func record(_ outcome: WindowRecord.Outcome, drained: Duration?, tracker: DrainTracker?) -> WindowRecord {
         WindowRecord(
             id: request.id, token: request.token, owner: request.owner, reason: request.reason,
-            requestedAt: request.requestedAt, drained: drained, ended: clock.now - request.facts.requested,
+            requestedAt: request.requestedAt, drainDuration: drained, duration: clock.now - request.facts.requested,
             outcome: outcome,
-            slowest: tracker?.slowest, evicted: tracker?.evicted.sorted() ?? [])
+            slowestProcessor: tracker?.slowest, evicted: tracker?.evicted.sorted() ?? [])
     }
 
     /// The maximum number of attempts to delete the znodes and write the record in one transaction.
@@ -52,12 +52,12 @@ extension WindowRun {
             let write = TransactionOperation.setData(
                 WindowRecord.bytes(records.without(evictionsOf: settled) + [record]), at: mode.windowsPath,
                 version: version)
-            let result = try? await request.session.flight(.multi(znodes + [write] + unfinished))[0]
+            let result = try? await request.session.sendAll(.multi(znodes + [write] + unfinished))[0]
             guard case .failure(let error) = result else { return }
             switch (error.code, error.failedOperation.map { $0 - znodes.count }) {
             case (.badVersion, 0):
                 // This request is sent even if the client is closing.
-                let newer = try? await request.session.flight([.data(path: mode.windowsPath)], whileClosing: true)[0]
+                let newer = try? await request.session.sendAll([.data(path: mode.windowsPath)], whileClosing: true)[0]
                 guard case .success(.data(let data, let stat)) = newer else { continue }
                 (records, version) = (WindowRecord.list(data), stat.dataVersion)
             // Deleted by an earlier attempt or by another client; the signal may still exist. The next attempt shows

@@ -36,8 +36,9 @@ struct WindowRun: Sendable {
             cancellation?.set(())
         }
         let window = ExclusiveWindow(
-            fencingToken: request.token, participants: drained.tracker.paused.sorted(),
-            evicted: drained.tracker.evicted.sorted(), drained: drained.duration, slowest: drained.tracker.slowest,
+            fencingToken: request.token, processors: drained.tracker.paused.sorted(),
+            evicted: drained.tracker.evicted.sorted(), drainDuration: drained.duration,
+            slowestProcessor: drained.tracker.slowest,
             holding: request.holding, loss: loss, path: mode.path, clock: clock)
         let scope = ExclusiveScope(.window, of: mode)
         defer { scope.end() }
@@ -98,6 +99,6 @@ struct WindowRun: Sendable {
     }
 
     func lost(_ reason: LossReason) -> RecipeError {
-        RecipeError(.lost, in: .exclusiveMode, path: mode.path, reason: reason)
+        RecipeError(.lost, in: .exclusiveMode, path: mode.path, lossReason: reason)
     }
 }

@@ -153,7 +153,7 @@ struct WindowStateMachine: Sendable {
 
     private mutating func awaitPauses(now: MonotonicInstant) -> Action {
         guard !tracker.isDrained else { return findEarlierWindows() }
-        let limit = drain.patience.map { request.requested + $0 }
+        let limit = drain.timeout.map { request.requested + $0 }
         // What the contenders' znodes contain is needed for reports and for evictions.
         if let at = lookAt, at <= now || (drain.evicts && limit.map { $0 <= now } == true) { return lookAtAll() }
         // The window waits as long as an evicted processor's session may last, which the processor's znode specifies.

@@ -91,7 +91,7 @@ struct WindowSteps {
         // The answer to an earlier attempt may have been lost.
         if !records.contains(where: { $0.id == request.id && $0.outcome == .evicting }) {
             var record = run.record(.evicting, drained: nil, tracker: tracker)
-            record.drained = record.ended + duration
+            record.drainDuration = record.duration + duration
             let write = TransactionOperation.setData(
                 WindowRecord.bytes(records + [record]), at: mode.windowsPath, version: version)
             guard try await execute(write, mayFailWith: [.badVersion, .noNode]) else { return .conflict }
@@ -122,7 +122,7 @@ struct WindowSteps {
     /// Returns the current records; `nil` if another client had deleted them, in which case they have been created
     /// again.
     private func currentRecords() async throws -> (list: [WindowRecord], version: Int32)? {
-        let result = try await request.session.flight(.data(path: mode.windowsPath))[0]
+        let result = try await request.session.sendAll(.data(path: mode.windowsPath))[0]
         guard let (data, stat) = try result.replyIfExists()?.data else {
             try await mode.createStructure()
             return nil
@@ -136,7 +136,7 @@ struct WindowSteps {
     private func execute(
         _ operation: TransactionOperation, mayFailWith codes: [ZooKeeperError.Code]
     ) async throws -> Bool {
-        let result = try await request.session.flight(.multi([.check(request.writeNode.path), operation]))[0]
+        let result = try await request.session.sendAll(.multi([.check(request.writeNode.path), operation]))[0]
         guard case .failure(let error) = result else { return true }
         switch error.failedOperation {
         case 0 where error.code == .noNode: throw run.lost(.znodeDeleted)

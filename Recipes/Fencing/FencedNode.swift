@@ -95,10 +95,10 @@ public final class FencedNode: FencedWriter {
     /// - Parameters:
     ///   - value: The new value.
     ///   - grant: The grant under which the value is written.
-    /// - Throws: The errors of ``write(_:token:)`` and ``Grant/guarded(_:)``.
+    /// - Throws: The errors of ``write(_:token:)`` and ``Grant/transaction(_:)``.
     /// - Complexity: The same as ``write(_:token:)``.
     public func write(_ value: [UInt8], under grant: some Grant) async throws {
-        try await update(token: grant.fencingToken, { _ in value }, { try await grant.guarded($0) })
+        try await update(token: grant.fencingToken, { _ in value }, { try await grant.transaction($0) })
     }
 
     private func update(

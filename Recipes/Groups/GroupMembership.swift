@@ -147,7 +147,7 @@ public final class GroupMembership: Service, Sendable {
 
     /// Fails if another owner's znode with the same ID has existed for too long.
     private func refuseDuplicates() async throws {
-        guard let patience = configuration.duplicateTimeout else { return }
+        guard let timeout = configuration.duplicateTimeout else { return }
         let clock = node.client.clock
         let timer = WakeUp()
         let occupant = Mutex<(znode: ExistingZNode, since: MonotonicInstant)?>(nil)
@@ -167,7 +167,7 @@ public final class GroupMembership: Service, Sendable {
         defer { follower.cancel() }
         while !Task.isCancelled {
             let known = occupant.withLock { $0 }
-            let deadline = known.map { $0.since + patience }
+            let deadline = known.map { $0.since + timeout }
             if let known, let deadline, deadline <= clock.now { throw duplicate(of: known.znode) }
             await timer.wait(until: deadline, clock: clock)
         }

@@ -7,7 +7,7 @@ struct PersistentNodeLoop {
     private typealias Machine = PersistentNodeStateMachine
 
     let node: PersistentNode
-    private var session: LiveSession?
+    private var session: SessionHandle?
     private var earlierSessions: [SessionID] = []
     /// The number of earlier sessions to remember; a server shows their znodes only for a moment.
     private static let rememberedSessions = 4
@@ -65,17 +65,17 @@ struct PersistentNodeLoop {
 
     private mutating func mirror(_ state: PersistentNodeState) {
         switch state {
-        case .standing(let znode), .unconfirmed(let znode), .occupied(let znode): tell(.occupied(znode))
+        case .present(let znode), .unconfirmed(let znode), .occupied(let znode): tell(.occupied(znode))
         case .absent, .refused: tell(state)
         case .stopped: break
         }
     }
 
-    private mutating func nextSession() async -> LiveSession? {
+    private mutating func nextSession() async -> SessionHandle? {
         if session?.hasEnded != false { node.broadcast.send(.absent) }
         let (client, stopping) = (node.client, node.stopping)
         do {
-            let session = try await unless(stopping) { try await client.liveSession() }
+            let session = try await unless(stopping) { try await client.connectedSession() }
             self.session = session
             return session
         } catch {
@@ -85,7 +85,7 @@ struct PersistentNodeLoop {
     }
 
     /// Maintains the znode until the session ends, the node has to stop, or a pinned znode is gone.
-    private mutating func keep(in session: LiveSession) async {
+    private mutating func keep(in session: SessionHandle) async {
         var machine = Machine(
             session: session.id, earlierSessions: Set(earlierSessions).subtracting([session.id]), isOwn: node.isOwn)
         var step = Machine.Step.create
@@ -100,7 +100,7 @@ struct PersistentNodeLoop {
             let next = machine.next(after: sight, step: step, outcome: outcome, data: wanted)
             creation = (machine.creation, machine.isCreationUncertain)
             guard !session.hasEnded else { break }
-            if case .standing(let znode) = next.state { node.sees(znode, in: session) }
+            if case .present(let znode) = next.state { node.sees(znode, in: session) }
             guard node.isKept(after: sight) else { return node.lose() }
             if let state = next.state { tell(state) }
             step = await follow(next.step, wanted: wanted, in: session)
@@ -112,7 +112,7 @@ struct PersistentNodeLoop {
     ///
     /// Another node of this client may just have left the path. Its deletion must not remove the znode that this node
     /// creates.
-    private func awaitCleanUp(in session: LiveSession) async {
+    private func awaitCleanUp(in session: SessionHandle) async {
         guard let pending = session.pendingCleanUp(of: node.path) else { return }
         _ = try? await unless(node.stopping) { try await pending.wait() }
     }
@@ -121,7 +121,7 @@ struct PersistentNodeLoop {
     ///
     /// - Parameter wanted: The data that the step was decided for. If the data has changed since, no wait starts.
     private mutating func follow(
-        _ step: Machine.Step, wanted: [UInt8], in session: LiveSession
+        _ step: Machine.Step, wanted: [UInt8], in session: SessionHandle
     ) async -> Machine.Step {
         switch step {
         case .create, .replace, .write:
@@ -136,10 +136,10 @@ struct PersistentNodeLoop {
             return .look
         case .rest:
             backoff.reset()
-            if case .standing(let znode) = node.broadcast.current { settledData = znode.data }
+            if case .present(let znode) = node.broadcast.current { settledData = znode.data }
             await rest(wanted: wanted, in: session)
             // While the watch is in place, the version is known.
-            if watch?.hasFired == false, case .standing(let znode) = node.broadcast.current, znode.data != node.data {
+            if watch?.hasFired == false, case .present(let znode) = node.broadcast.current, znode.data != node.data {
                 return .write(version: znode.stat.dataVersion)
             }
             return .look
@@ -147,7 +147,7 @@ struct PersistentNodeLoop {
     }
 
     /// Waits until an instant, or until other data is set, because other data may remove the reason for the pause.
-    private mutating func pause(until instant: MonotonicInstant, wanted: [UInt8], in session: LiveSession) async {
+    private mutating func pause(until instant: MonotonicInstant, wanted: [UInt8], in session: SessionHandle) async {
         let clock = node.client.clock
         while !isStopping, !session.hasEnded, clock.now < instant {
             guard node.data == wanted else {
@@ -159,11 +159,11 @@ struct PersistentNodeLoop {
     }
 
     /// Waits until the watch has fired, other data is set, or a lost connection has been re-established.
-    private mutating func rest(wanted: [UInt8], in session: LiveSession) async {
+    private mutating func rest(wanted: [UInt8], in session: SessionHandle) async {
         let number = node.client.presentConnection?.number
         while !isStopping, !session.hasEnded, watch?.hasFired == false, node.data == wanted {
             guard let connection = node.client.presentConnection, connection.session === session else {
-                if case .standing(let znode) = node.broadcast.current { tell(.unconfirmed(znode)) }
+                if case .present(let znode) = node.broadcast.current { tell(.unconfirmed(znode)) }
                 await waitForConnection(in: session)
                 return
             }
@@ -172,7 +172,7 @@ struct PersistentNodeLoop {
         }
     }
 
-    private func waitForConnection(in session: LiveSession) async {
+    private func waitForConnection(in session: SessionHandle) async {
         while !isStopping, !session.hasEnded, node.client.presentConnection?.session !== session {
             await node.wakeUp.wait(until: nil, clock: node.client.clock)
         }
@@ -193,7 +193,7 @@ extension PersistentNodeLoop {
             node.logger.warning(
                 "The path is occupied by another owner's znode",
                 metadata: ["zookeeper.path": "\(node.path)", "zookeeper.owner": "\(znode)"])
-        case .standing:
+        case .present:
             loggedRefusal = nil
             fallthrough
         case .absent, .unconfirmed, .stopped:
@@ -216,7 +216,7 @@ extension PersistentNodeLoop {
 extension PersistentNodeLoop {
     /// Performs a step and reads the znode with a watch, in one round trip.
     private mutating func perform(
-        _ step: Machine.Step, data: [UInt8], in session: LiveSession
+        _ step: Machine.Step, data: [UInt8], in session: SessionHandle
     ) async -> (sight: Machine.Sight, outcome: Machine.Outcome) {
         let earlier = watch
         let watch = OneShotWatch(node.client, path: node.path) { [wakeUp = node.wakeUp] _ in wakeUp.signal() }
@@ -226,7 +226,7 @@ extension PersistentNodeLoop {
         let look = SessionRequest.data(path: node.path, watch: watch.sink)
         let requests = operation(of: step, data: data).map { [$0, look] } ?? [look]
         if requests.count > 1 { mayStand = true }
-        guard let results = await flight(requests, in: session) else {
+        guard let results = await sendAll(requests, in: session) else {
             return (.failed(ZooKeeperError(.connectionLoss)), requests.count > 1 ? .lost : .none)
         }
         let sight = Machine.Sight(results[results.count - 1])
@@ -272,10 +272,10 @@ extension PersistentNodeLoop {
     }
 
     /// Sends requests in one batch, and returns `nil` if the node has to stop and the connection is lost.
-    private func flight(_ requests: [SessionRequest], in session: LiveSession) async -> [SessionResult]? {
+    private func sendAll(_ requests: [SessionRequest], in session: SessionHandle) async -> [SessionResult]? {
         let stopping = node.stopping
         return try? await node.client.run(untilDisconnectedAfter: { try await stopping.wait() }) {
-            try await session.flight(requests)
+            try await session.sendAll(requests)
         }
     }
 

@@ -135,10 +135,10 @@ struct PersistentNodeStateMachine: Sendable {
         }
         guard znode.data != data else {
             (refusal, lostData) = (nil, nil)
-            return (.rest, .standing(znode))
+            return (.rest, .present(znode))
         }
-        return pause(after: outcome, otherwise: .standing(znode))
-            ?? (.write(version: znode.stat.dataVersion), refusal == nil ? .standing(znode) : nil)
+        return pause(after: outcome, otherwise: .present(znode))
+            ?? (.write(version: znode.stat.dataVersion), refusal == nil ? .present(znode) : nil)
     }
 
     /// Whether this node created a znode.

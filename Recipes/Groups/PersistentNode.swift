@@ -42,9 +42,9 @@ public final class PersistentNode: Service, Sendable {
         var data: [UInt8]
         /// The transaction that created the node's znode, and the session that owns it; `nil` while it is being
         /// created.
-        var creation: (transaction: ZXID, session: LiveSession)?
+        var creation: (transaction: ZXID, session: SessionHandle)?
         /// The creation that must not be repeated; see ``PersistentNode/keepOnly(_:)``.
-        var pinned: (transaction: ZXID, session: LiveSession)?
+        var pinned: (transaction: ZXID, session: SessionHandle)?
     }
 
     let client: ZooKeeperClient
@@ -135,7 +135,7 @@ public final class PersistentNode: Service, Sendable {
         var isFirst = true
         for await state in states {
             switch state {
-            case .standing(let znode) where znode.data == data: return znode
+            case .present(let znode) where znode.data == data: return znode
             // Data that was refused before this call may be allowed now, and the node tries again.
             case .refused(let error) where !isFirst: throw error
             default: break
@@ -225,7 +225,7 @@ extension PersistentNode {
         }
     }
 
-    func sees(_ znode: ExistingZNode, in session: LiveSession) {
+    func sees(_ znode: ExistingZNode, in session: SessionHandle) {
         shared.withLock { $0.creation = (znode.stat.czxid, session) }
     }
 

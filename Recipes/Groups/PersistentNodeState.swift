@@ -5,7 +5,7 @@ public enum PersistentNodeState: Sendable, Hashable, CustomStringConvertible {
     /// The znode did not exist when last observed: there is no session yet, or it is being created.
     case absent
     /// The znode exists and belongs to the current session.
-    case standing(ExistingZNode)
+    case present(ExistingZNode)
     /// The znode existed when the connection was lost.
     ///
     /// It exists until the session ends, unless another client deletes it.
@@ -23,12 +23,12 @@ public enum PersistentNodeState: Sendable, Hashable, CustomStringConvertible {
     case stopped
 
     /// Whether the node's own znode is known to exist.
-    public var isStanding: Bool { if case .standing = self { true } else { false } }
+    public var isPresent: Bool { if case .present = self { true } else { false } }
 
     /// The znode at the path, or `nil` while none is known to exist.
     public var znode: ExistingZNode? {
         switch self {
-        case .standing(let znode), .unconfirmed(let znode), .occupied(let znode): znode
+        case .present(let znode), .unconfirmed(let znode), .occupied(let znode): znode
         case .absent, .refused, .stopped: nil
         }
     }
@@ -37,7 +37,7 @@ public enum PersistentNodeState: Sendable, Hashable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .absent: "absent"
-        case .standing: "standing"
+        case .present: "present"
         case .unconfirmed: "unconfirmed"
         case .occupied(let znode): "occupied by \(znode)"
         case .refused(let error): "refused: \(error)"

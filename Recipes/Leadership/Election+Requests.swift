@@ -5,7 +5,7 @@ internal import ZooKeeper
 // Requests of other participants to this one.
 extension Election {
     /// Handles a write to this participant's candidate znode: there is a request, or its data was overwritten.
-    func noteWrite(_ data: [UInt8], candidate: String, session: LiveSession?) {
+    func noteWrite(_ data: [UInt8], candidate: String, session: SessionHandle?) {
         // For example, Apache Curator's revocation overwrites the data. A selector does not support revocation.
         let own = Array(id.utf8)
         if data != own { session?.post(.setData(path: ZNodePath.child(candidate, of: path), data: own)) }
@@ -68,8 +68,8 @@ extension Election {
             guard let candidate = request.details["candidate"].flatMap({ ContenderName($0) }) else { continue }
             do {
                 // A disconnected participant reconnects before its session expires, or not at all.
-                let patience = max(.seconds(5), session.timeout)
-                try await handOver(to: candidate, in: term, until: client.clock.now + patience)
+                let timeout = max(.seconds(5), session.timeout)
+                try await handOver(to: candidate, in: term, until: client.clock.now + timeout)
                 logger.info(
                     "Hands over to a preferred participant",
                     metadata: ["zookeeper.leader": "\(EscapedText.escaped(request.requesterID))"])

@@ -71,11 +71,12 @@ struct ElectionStateMachine: Sendable {
 
     init(configuration: LeaderConfiguration, seed: UInt64) {
         backoff = Backoff(
-            Backoff.Policy(initial: configuration.firstPause, limit: configuration.longestPause), seed: seed)
+            Backoff.Policy(initial: configuration.initialRetryDelay, limit: configuration.maximumRetryDelay), seed: seed
+        )
         retryResetInterval = configuration.retryResetInterval
         minimumTermDuration = configuration.minimumTermDuration
         shortTermBackoff = Backoff(
-            Backoff.Policy(initial: configuration.firstPause, limit: minimumTermDuration), seed: seed)
+            Backoff.Policy(initial: configuration.initialRetryDelay, limit: minimumTermDuration), seed: seed)
     }
 
     mutating func start() -> Action {

@@ -64,7 +64,7 @@ extension Election {
         var requests = TakeoverRequests(
             priority: hooks == nil ? configuration.priority : .max,
             backoff: client.makeBackoff(.takeover(delay: configuration.takeoverDelay)))
-        var standing: (path: String, session: LiveSession)?
+        var standing: (path: String, session: SessionHandle)?
         while true {
             let (epoch, watch) = try await watchEpoch()
             let waiting = shared.withLock { $0.waiting }

@@ -24,7 +24,7 @@ extension Election {
                 .timedOut, in: .election, path: path, message: "the ensemble did not answer within \(timeout)")
         }
         let named = others.first { $0.id.hasBytes(of: id) }
-        guard let candidate = named.flatMap({ ContenderName($0.candidate) }) else {
+        guard let candidate = named.flatMap({ ContenderName($0.znode) }) else {
             throw RecipeError(
                 .unknownParticipant, in: .election, path: path, message: "no waiting participant has the id \"\(id)\"")
         }
@@ -46,7 +46,7 @@ extension Election {
         do {
             request = try await offer.send(to: candidate.string, inQueue: path, client: client, session: session)
         } catch let error as ZooKeeperError where error.code == .sessionExpired {
-            throw RecipeError(.lost, in: .election, path: path, reason: .sessionEnded)
+            throw RecipeError(.lost, in: .election, path: path, lossReason: .sessionEnded)
         }
         let isAnswered: Bool
         do {
@@ -85,7 +85,8 @@ extension Election {
     /// Waits until the offer no longer exists, and withdraws it if that does not happen in time.
     ///
     /// - Returns: `false` if the offer was withdrawn, so that it can no longer be accepted.
-    private func untilUsedUp(_ request: String?, session: LiveSession, deadline: MonotonicInstant) async throws -> Bool
+    private func untilUsedUp(_ request: String?, session: SessionHandle, deadline: MonotonicInstant) async throws
+        -> Bool
     {
         guard let request else { return true }
         let isUsedUp: Void? = try await client.clock.run(until: deadline) {
@@ -102,7 +103,7 @@ extension Election {
         }
     }
 
-    private func awaitEnd(of path: String, session: LiveSession) async throws {
+    private func awaitEnd(of path: String, session: SessionHandle) async throws {
         while !session.hasEnded {
             let watch = OneShotWatch(client, path: path)
             do {
@@ -119,11 +120,11 @@ extension Election {
         }
     }
 
-    private func exists(_ path: String, session: LiveSession) async throws -> Bool {
+    private func exists(_ path: String, session: SessionHandle) async throws -> Bool {
         try await repeated {
             do {
                 // The connected server must have applied the participant's transaction.
-                _ = try await session.flight(behindBarrierAt: path, [.exists(path: path)])[0].get()
+                _ = try await session.sendAll(behindBarrierAt: path, [.exists(path: path)])[0].get()
                 return true
             } catch let error as ZooKeeperError where error.code == .noNode {
                 return false
@@ -140,7 +141,7 @@ extension Election {
             } catch let error as ZooKeeperError where error.isTransientInSession {
                 try await client.clock.sleep(until: client.clock.now + backoff.pause())
             } catch let error as ZooKeeperError where error.code == .sessionExpired {
-                throw RecipeError(.lost, in: .election, path: path, reason: .sessionEnded)
+                throw RecipeError(.lost, in: .election, path: path, lossReason: .sessionEnded)
             }
         }
     }

@@ -18,7 +18,7 @@ final class Election: Sendable {
         var term: Term?
         var terms = 0
         /// The name of the waiting candidate znode and its session.
-        var waiting: (candidate: String, session: LiveSession)?
+        var waiting: (candidate: String, session: SessionHandle)?
         /// The transfer in progress.
         var transfer: OneShot<Void>?
     }

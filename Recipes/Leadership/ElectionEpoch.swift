@@ -73,7 +73,7 @@ extension Election {
         }
     }
 
-    private func createEpoch(at path: String, session: LiveSession) async throws {
+    private func createEpoch(at path: String, session: SessionHandle) async throws {
         do {
             _ = try await session.send(.create(path: path, data: [], mode: .persistent))
         } catch let error as ZooKeeperError where error.code == .nodeExists {

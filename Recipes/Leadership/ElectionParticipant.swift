@@ -7,15 +7,15 @@ public struct ElectionParticipant: Sendable, Hashable, CustomStringConvertible {
     /// Whether the participant is at the front of the queue: it leads or is about to.
     public var isLeader: Bool
     /// The name of the participant's candidate znode in the queue.
-    @ZNodeName public var candidate: String
+    @ZNodeName public var znode: String
     /// The session that owns the candidate znode.
     public var session: SessionID?
 
     /// Creates a participant, for tests.
-    public init(id: String, isLeader: Bool, candidate: String, session: SessionID? = nil) {
+    public init(id: String, isLeader: Bool, znode: String, session: SessionID? = nil) {
         self.id = id
         self.isLeader = isLeader
-        self.candidate = candidate
+        self.znode = znode
         self.session = session
     }
 
@@ -106,7 +106,7 @@ struct Candidate: Sendable, Comparable {
     }
 
     func participant(isLeader: Bool) -> ElectionParticipant {
-        ElectionParticipant(id: id, isLeader: isLeader, candidate: name.string, session: stat.ephemeralOwner)
+        ElectionParticipant(id: id, isLeader: isLeader, znode: name.string, session: stat.ephemeralOwner)
     }
 
     /// Returns the names in an election's queue in order, except among names with the same number.

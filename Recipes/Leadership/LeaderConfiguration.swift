@@ -21,25 +21,25 @@ public struct LeaderConfiguration: Sendable, Hashable {
     /// A waiting participant leaves the election at once. Default: `.cancelTerm`.
     public var onGracefulShutdown: ShutdownPolicy = .cancelTerm
 
-    /// The pause after the first failure.
+    /// The delay after the first failure.
     ///
-    /// The pause doubles with each further failure. Each pause is shortened at random by up to half. Default: 100 ms.
-    public var firstPause: Duration = .milliseconds(100)
+    /// The delay doubles with each further failure. Each delay is shortened at random by up to half. Default: 100 ms.
+    public var initialRetryDelay: Duration = .milliseconds(100)
 
-    /// The longest pause after failures.
+    /// The longest delay after failures.
     ///
     /// Default: 30 s.
-    public var longestPause: Duration = .seconds(30)
+    public var maximumRetryDelay: Duration = .seconds(30)
 
     /// The duration after which a term counts as stable.
     ///
-    /// After a stable term, the pauses start again at ``firstPause``. Default: 10 s.
+    /// After a stable term, the delays start again at ``initialRetryDelay``. Default: 10 s.
     public var retryResetInterval: Duration = .seconds(10)
 
     /// The shortest duration of a term for the next term to follow without a pause.
     ///
     /// Without this limit, a closure that returns or resigns at once would cause hundreds of terms a second. The first
-    /// short term is followed by no pause, the second one by a pause of ``firstPause``. The pause doubles with each
+    /// short term is followed by no pause, the second one by a pause of ``initialRetryDelay``. The pause doubles with each
     /// further short term up to this duration, and each pause is shortened at random by up to half. A longer term
     /// resets the pauses. During a pause, the participant is not in the queue, and ``LeaderState/failed(_:)`` reports
     /// the reason. Stopping the participant ends the pause at once. Resigning and transferring leadership are not
@@ -76,8 +76,10 @@ public struct LeaderConfiguration: Sendable, Hashable {
         func check(_ isRight: Bool, _ message: String) throws(RecipeError) {
             if !isRight { throw RecipeError(.invalidArgument, in: .election, path: path, message: message) }
         }
-        try check(firstPause > .zero, "firstPause is \(firstPause); it must be over 0")
-        try check(longestPause >= firstPause, "longestPause is \(longestPause), less than firstPause, \(firstPause)")
+        try check(initialRetryDelay > .zero, "initialRetryDelay is \(initialRetryDelay); it must be over 0")
+        try check(
+            maximumRetryDelay >= initialRetryDelay,
+            "maximumRetryDelay is \(maximumRetryDelay), less than initialRetryDelay, \(initialRetryDelay)")
         try check(
             minimumTermDuration >= .zero, "minimumTermDuration is \(minimumTermDuration); it must not be negative")
         try check(priority >= 0, "priority is \(priority); it must be 0 or more")

@@ -28,7 +28,7 @@ public final class LeaderGatedService: Service, Sendable {
     ///   - path: The directory of the election. It is created with its parents if it does not exist.
     ///   - id: The ID of the participant, stored as the data of its candidate znode.
     ///   - configuration: The pauses, the shutdown policy and the priority.
-    ///   - grace: The time that a graceful shutdown of the service may take before it is cancelled. Default: 10 s.
+    ///   - gracePeriod: The time that a graceful shutdown of the service may take before it is cancelled. Default: 10 s.
     ///   - logger: The logger for the events of the participant.
     ///   - service: The closure that creates the service of a term.
     /// - Throws: As `LeaderSelector.init`.
@@ -37,12 +37,12 @@ public final class LeaderGatedService: Service, Sendable {
         path: String,
         id: String,
         configuration: LeaderConfiguration = LeaderConfiguration(),
-        grace: Duration = .seconds(10),
+        gracePeriod: Duration = .seconds(10),
         logger: Logger = .current,
         service: @escaping @Sendable (Term) async throws -> any Service
     ) throws {
         selector = try LeaderSelector(
-            client: client, path: path, id: id, configuration: configuration, logger: logger, grace: grace
+            client: client, path: path, id: id, configuration: configuration, logger: logger, grace: gracePeriod
         ) { term in
             try await Self.run(try await service(term), in: term, logger: logger)
         }

@@ -13,7 +13,7 @@ public import ZooKeeper
 ///
 /// If work has to stop when the leadership is lost, use ``LeaderSelector`` instead, because the flag may turn false
 /// right after it was read. To keep a former leader from writing, send the ``Term/fencingToken`` of ``term`` with each
-/// write, or write with ``Term/guarded(_:)``.
+/// write, or write with ``Term/transaction(_:)``.
 ///
 /// The latch is a service. It takes part in the election until it is stopped. It rejoins after its session has expired
 /// and after errors, and it waits for the server if that is down at the start. Once the latch leads, it leads until it
@@ -30,7 +30,7 @@ public final class LeaderLatch: Service, Sendable {
         /// ``LeaderLatch/states`` ends without reporting another state.
         public static let silent = CloseMode(isSilent: true)
         /// ``LeaderLatch/states`` reports that the latch no longer leads, then that it has stopped, and ends.
-        public static let notifying = CloseMode(isSilent: false)
+        public static let notifyLeader = CloseMode(isSilent: false)
     }
 
     let election: Election
@@ -149,13 +149,13 @@ public final class LeaderLatch: Service, Sendable {
         try await election.resign(to: id, timeout: timeout)
     }
 
-    /// Declares that this participant is ready to lead.
+    /// Declares whether this participant is ready to lead.
     ///
-    /// If it has a priority above 0, it may ask the leader to hand over from now on.
-    public func ready() { election.readiness.send(true) }
-
-    /// Declares that this participant is no longer ready, so that it asks no leader to hand over.
-    public func notReady() { election.readiness.send(false) }
+    /// A participant that is ready and has a priority above 0 may ask the leader to hand over. One that is not ready
+    /// still leads when its turn in the queue comes.
+    ///
+    /// - Parameter isReady: Whether this participant is ready.
+    public func setReady(_ isReady: Bool) { election.readiness.send(isReady) }
 
     /// Returns all participants in the order of the queue, the leader first.
     ///

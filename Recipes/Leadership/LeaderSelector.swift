@@ -163,14 +163,13 @@ public final class LeaderSelector: Service, Sendable {
     /// ``withLeadership(client:path:id:timeout:configuration:logger:_:)``.
     public func stopAfterTerm() { election.stop(.afterTerm, .resigned) }
 
-    /// Declares that this participant is ready to lead.
+    /// Declares whether this participant is ready to lead.
     ///
-    /// If it has a priority above 0, it may ask the leader to hand over from now on. A participant that is not ready
+    /// A participant that is ready and has a priority above 0 may ask the leader to hand over. One that is not ready
     /// still leads when its turn in the queue comes.
-    public func ready() { election.readiness.send(true) }
-
-    /// Declares that this participant is no longer ready, so that it asks no leader to hand over.
-    public func notReady() { election.readiness.send(false) }
+    ///
+    /// - Parameter isReady: Whether this participant is ready.
+    public func setReady(_ isReady: Bool) { election.readiness.send(isReady) }
 }
 
 /// Waits until this process leads, runs an operation once, and leaves the election.
@@ -225,7 +224,7 @@ public func withLeadership<Value: Sendable>(
     start.observe { [weak election = selector.election] hasStarted in
         election?.stop(hasStarted ? .afterTerm : .atOnce, .resigned)
     }
-    let deadline = Patience(atMost: timeout).deadline(client)
+    let deadline = AcquisitionTimeout(atMost: timeout).deadline(client)
     do {
         try await alongside({
             guard let deadline, (try? await client.clock.sleep(until: deadline)) != nil else { return }
@@ -251,6 +250,6 @@ extension Term {
         // The last statements of the operation may have run after the deadline, even if nobody noticed it then.
         guard !isValid else { return result }
         let reason = held.lossReason ?? held.session.endReason ?? .deadlinePassed
-        return .failure(RecipeError(.lost, in: .election, path: path, reason: reason))
+        return .failure(RecipeError(.lost, in: .election, path: path, lossReason: reason))
     }
 }

@@ -88,11 +88,11 @@ public final class Term: Grant {
     ///   `CancellationError`.
     /// - Complexity: 1 request in 1 round trip.
     @discardableResult
-    public func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] {
+    public func transaction(_ operations: [TransactionOperation]) async throws -> [TransactionResult] {
         guard !hasEnded.load(ordering: .acquiring) else { throw RecipeError(.notLeading, in: .election, path: path) }
-        if let results = try await Holding([held]).guarded(operations) { return results }
+        if let results = try await Holding([held]).transaction(operations) { return results }
         throw RecipeError(
-            .lost, in: .election, path: path, reason: held.lossReason ?? held.session.endReason ?? .znodeDeleted)
+            .lost, in: .election, path: path, lossReason: held.lossReason ?? held.session.endReason ?? .znodeDeleted)
     }
 
     /// Ends the term on behalf of its leader.

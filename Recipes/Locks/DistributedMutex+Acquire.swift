@@ -2,15 +2,15 @@ internal import ZooKeeper
 
 extension DistributedMutex {
     func hold<Value: Sendable>(
-        _ patience: Patience, _ onQueued: OnQueued?, _ body: @escaping @Sendable (Lease) async throws -> Value
+        _ timeout: AcquisitionTimeout, _ onQueued: OnQueued?, _ body: @escaping @Sendable (Lease) async throws -> Value
     ) async throws -> Value {
         try Task.checkCancellation()
-        let place = try await place(patience.deadline(client), waits: patience.waits, onQueued: onQueued)
+        let place = try await place(timeout.deadline(client), waits: timeout.waits, onQueued: onQueued)
         return try await LockBody.run(body, holding: Lease(place))
     }
 
-    func lease(_ patience: Patience, _ onQueued: OnQueued?) async throws -> Lease {
-        let place = try await place(patience.deadline(client), waits: patience.waits, onQueued: onQueued)
+    func lease(_ timeout: AcquisitionTimeout, _ onQueued: OnQueued?) async throws -> Lease {
+        let place = try await place(timeout.deadline(client), waits: timeout.waits, onQueued: onQueued)
         return try await Lease(place).unlessCancelled()
     }
 

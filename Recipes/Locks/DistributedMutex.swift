@@ -77,7 +77,7 @@ public final class DistributedMutex: Sendable {
         timeout: Duration? = nil, onQueued: OnQueued? = nil,
         _ body: @escaping @Sendable (Lease) async throws -> Result
     ) async throws -> Result {
-        try await hold(Patience(atMost: timeout), onQueued, body)
+        try await hold(AcquisitionTimeout(atMost: timeout), onQueued, body)
     }
 
     /// Runs a body while holding the lock, if no participant holds the lock or waits for it.
@@ -86,7 +86,7 @@ public final class DistributedMutex: Sendable {
     ///   task is cancelled.
     /// - Returns: The value that the body returned.
     /// - Throws: ``RecipeError`` with code `.notAvailable` if another participant holds the lock or waits for it, or
-    ///   `.timedOut` if the ensemble does not answer within the client's retry deadline; otherwise the errors of
+    ///   `.timedOut` if the ensemble does not answer within the client's retry timeout; otherwise the errors of
     ///   ``withLock(timeout:onQueued:_:)``.
     /// - Complexity: 1 request if the queue is not empty; no znode is created then. Otherwise 3 requests in 2 round
     ///   trips to acquire the lock, and 1 request to release it.
@@ -107,14 +107,14 @@ public final class DistributedMutex: Sendable {
     ///   with code `.noAuth` or `.clientStopped`; `CancellationError`. The lock is not held afterwards.
     /// - Complexity: 2 requests in 1 round trip if the queue is empty.
     public func acquire(timeout: Duration? = nil, onQueued: OnQueued? = nil) async throws -> Lease {
-        try await lease(Patience(atMost: timeout), onQueued)
+        try await lease(AcquisitionTimeout(atMost: timeout), onQueued)
     }
 
     /// Acquires the lock if no participant holds it or waits for it.
     ///
     /// - Returns: A handle to the lock. Any task may release it.
     /// - Throws: ``RecipeError`` with code `.notAvailable` if another participant holds the lock or waits for it, or
-    ///   `.timedOut` if the ensemble does not answer within the client's retry deadline; otherwise the errors of
+    ///   `.timedOut` if the ensemble does not answer within the client's retry timeout; otherwise the errors of
     ///   ``acquire(timeout:onQueued:)``.
     /// - Complexity: 1 request if the queue is not empty; no znode is created then. Otherwise 3 requests in 2 round
     ///   trips.

@@ -78,7 +78,7 @@ public final class DistributedReadWriteLock: Sendable {
         timeout: Duration? = nil, onQueued: OnQueued? = nil,
         _ body: @escaping @Sendable (Lease) async throws -> Result
     ) async throws -> Result {
-        try await hold(.read, Patience(atMost: timeout), onQueued, body)
+        try await hold(.read, AcquisitionTimeout(atMost: timeout), onQueued, body)
     }
 
     /// Runs a body while holding a read lock, if no writer holds the lock or waits for it.
@@ -87,7 +87,7 @@ public final class DistributedReadWriteLock: Sendable {
     ///   task is cancelled.
     /// - Returns: The value that the body returned.
     /// - Throws: ``RecipeError`` with code `.notAvailable` if a writer holds the lock or waits for it, or `.timedOut`
-    ///   if the ensemble does not answer within the client's retry deadline; otherwise the errors of
+    ///   if the ensemble does not answer within the client's retry timeout; otherwise the errors of
     ///   ``withReadLock(timeout:onQueued:_:)``.
     /// - Complexity: 1 request if there is a writer; no znode is created then. Otherwise 3 requests in 2 round trips to
     ///   acquire the lock, and 1 request to release it. If the client already holds a read lock that it can share, 1
@@ -113,14 +113,14 @@ public final class DistributedReadWriteLock: Sendable {
     /// - Complexity: 2 requests in 1 round trip if no writer is ahead.
     ///   If the client already holds a read lock that it can share, 1 request.
     public func acquireReadLock(timeout: Duration? = nil, onQueued: OnQueued? = nil) async throws -> Lease {
-        try await lease(.read, Patience(atMost: timeout), onQueued)
+        try await lease(.read, AcquisitionTimeout(atMost: timeout), onQueued)
     }
 
     /// Acquires a read lock if no writer holds the lock or waits for it.
     ///
     /// - Returns: A handle to the lock. Any task may release it.
     /// - Throws: ``RecipeError`` with code `.notAvailable` if a writer holds the lock or waits for it, or `.timedOut`
-    ///   if the ensemble does not answer within the client's retry deadline; otherwise the errors of
+    ///   if the ensemble does not answer within the client's retry timeout; otherwise the errors of
     ///   ``acquireReadLock(timeout:onQueued:)``.
     /// - Complexity: 1 request if the lock is not available; no znode is created then. Otherwise 3 requests in 2 round trips.
     ///   If the client already holds a read lock that it can share, 1 request.
@@ -146,7 +146,7 @@ public final class DistributedReadWriteLock: Sendable {
         timeout: Duration? = nil, onQueued: OnQueued? = nil,
         _ body: @escaping @Sendable (Lease) async throws -> Result
     ) async throws -> Result {
-        try await hold(.write, Patience(atMost: timeout), onQueued, body)
+        try await hold(.write, AcquisitionTimeout(atMost: timeout), onQueued, body)
     }
 
     /// Runs a body while holding the write lock, if no participant holds the lock or waits for it.
@@ -155,7 +155,7 @@ public final class DistributedReadWriteLock: Sendable {
     ///   task is cancelled.
     /// - Returns: The value that the body returned.
     /// - Throws: ``RecipeError`` with code `.notAvailable` if another participant holds the lock or waits for it, or
-    ///   `.timedOut` if the ensemble does not answer within the client's retry deadline; otherwise the errors of
+    ///   `.timedOut` if the ensemble does not answer within the client's retry timeout; otherwise the errors of
     ///   ``withWriteLock(timeout:onQueued:_:)``.
     /// - Complexity: 1 request if the queue is not empty; no znode is created then. Otherwise 3 requests in 2 round
     ///   trips to acquire the lock, and 1 request to release it.
@@ -181,14 +181,14 @@ public final class DistributedReadWriteLock: Sendable {
     ///   afterwards.
     /// - Complexity: 2 requests in 1 round trip if the queue is empty.
     public func acquireWriteLock(timeout: Duration? = nil, onQueued: OnQueued? = nil) async throws -> Lease {
-        try await lease(.write, Patience(atMost: timeout), onQueued)
+        try await lease(.write, AcquisitionTimeout(atMost: timeout), onQueued)
     }
 
     /// Acquires the write lock if no participant holds the lock or waits for it.
     ///
     /// - Returns: A handle to the lock. Any task may release it.
     /// - Throws: ``RecipeError`` with code `.notAvailable` if another participant holds the lock or waits for it, or `.timedOut`
-    ///   if the ensemble does not answer within the client's retry deadline; otherwise the errors of
+    ///   if the ensemble does not answer within the client's retry timeout; otherwise the errors of
     ///   ``acquireWriteLock(timeout:onQueued:)``.
     /// - Complexity: 1 request if the lock is not available; no znode is created then. Otherwise 3 requests in 2 round trips.
     public func tryAcquireWriteLock() async throws -> Lease {

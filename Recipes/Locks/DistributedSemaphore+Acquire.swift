@@ -2,20 +2,20 @@ internal import ZooKeeper
 
 extension DistributedSemaphore {
     /// Acquires leases and returns the held lock, which the caller must leave.
-    func place(_ count: Int, _ patience: Patience, _ onQueued: OnQueued?) async throws -> HeldLock {
+    func place(_ count: Int, _ timeout: AcquisitionTimeout, _ onQueued: OnQueued?) async throws -> HeldLock {
         guard (1...1000).contains(count) else {
             throw ZooKeeperError(.invalidArgument, path: path, message: "from 1 to 1000 leases can be taken at once")
         }
         try Task.checkCancellation()
-        let deadline = patience.deadline(client)
+        let deadline = timeout.deadline(client)
         // Without any limit, nothing is created.
         if initialLimit == nil { _ = try await withDeadline(deadline) { try await self.limit() }.get() }
-        if !patience.waits { try await look(for: count, until: deadline) }
+        if !timeout.waits { try await look(for: count, until: deadline) }
         var backoff = client.makeBackoff(.quick)
         while true {
             let contender = Contender(
                 client: client, directory: locksPath, policy: .exclusive(.lock), data: lockData.bytes,
-                waits: patience.waits)
+                waits: timeout.waits)
             contender.onQueued(onQueued)
             let mutex: Contender.Grant
             do {
@@ -25,7 +25,7 @@ extension DistributedSemaphore {
                 throw error
             }
             let attempt = SemaphoreAttempt(
-                self, count: count, mutex: mutex, waits: patience.waits, onQueued: onQueued)
+                self, count: count, mutex: mutex, waits: timeout.waits, onQueued: onQueued)
             let result = await withDeadline(deadline) { try await attempt.run() }
             switch result {
             case .success(let place?): return place
@@ -43,8 +43,8 @@ extension DistributedSemaphore {
     private func look(for count: Int, until deadline: MonotonicInstant?) async throws {
         let (leasesPath, limitPath, client) = (leasesPath, limitPath, client)
         let found = try await withDeadline(deadline) {
-            let results = try await client.liveSession()
-                .flight(.children(path: leasesPath), .data(path: limitPath))
+            let results = try await client.connectedSession()
+                .sendAll(.children(path: leasesPath), .data(path: limitPath))
             return (
                 results[0].part { reply throws(ZooKeeperError) in try reply.children.names },
                 results[1].part { reply throws(ZooKeeperError) in try reply.data.data }

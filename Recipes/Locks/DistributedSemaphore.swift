@@ -88,7 +88,8 @@ public final class DistributedSemaphore: Sendable {
         count: Int = 1, timeout: Duration? = nil, onQueued: OnQueued? = nil,
         _ body: @escaping @Sendable (Lease) async throws -> Result
     ) async throws -> Result {
-        try await LockBody.run(body, holding: Lease(try await place(count, Patience(atMost: timeout), onQueued)))
+        try await LockBody.run(
+            body, holding: Lease(try await place(count, AcquisitionTimeout(atMost: timeout), onQueued)))
     }
 
     /// Runs a body while holding leases, if they are free and no participant waits.
@@ -100,7 +101,7 @@ public final class DistributedSemaphore: Sendable {
     /// - Returns: The value that the body returned.
     /// - Throws: ``RecipeError`` with code `.notAvailable` if too few leases are free or another participant is ahead,
     ///   even one that is ahead only while it acquires a lease; `.timedOut` if the ensemble does not answer within the
-    ///   client's retry deadline; otherwise the errors of ``withLease(count:timeout:onQueued:_:)``.
+    ///   client's retry timeout; otherwise the errors of ``withLease(count:timeout:onQueued:_:)``.
     /// - Complexity: 2 requests in 1 round trip if too few leases are free; no znode is created then. Otherwise 3 more
     ///   requests in 2 more round trips than ``withLease(count:timeout:onQueued:_:)``.
     public func tryWithLease<Result: Sendable>(
@@ -125,7 +126,7 @@ public final class DistributedSemaphore: Sendable {
     public func acquire(
         count: Int = 1, timeout: Duration? = nil, onQueued: OnQueued? = nil
     ) async throws -> Lease {
-        try await lease(count, Patience(atMost: timeout), onQueued)
+        try await lease(count, AcquisitionTimeout(atMost: timeout), onQueued)
     }
 
     /// Acquires leases if they are free and no participant waits.
@@ -139,7 +140,7 @@ public final class DistributedSemaphore: Sendable {
         try await lease(count, .none, nil)
     }
 
-    private func lease(_ count: Int, _ timeout: Patience, _ onQueued: OnQueued?) async throws -> Lease {
+    private func lease(_ count: Int, _ timeout: AcquisitionTimeout, _ onQueued: OnQueued?) async throws -> Lease {
         try await Lease(try await place(count, timeout, onQueued)).unlessCancelled()
     }
 

@@ -37,7 +37,7 @@ final class HeldLock: Sendable {
     let name: ContenderName?
     /// The data of the znodes.
     let data: [UInt8]
-    let session: LiveSession
+    let session: SessionHandle
     /// Fires if a znode is lost before the users have left.
     let loss = OneShot<LossReason>()
     let report: LeaseReport
@@ -210,7 +210,7 @@ extension HeldLock {
     }
 
     /// The error for a lock that is no longer valid.
-    var lostError: RecipeError { RecipeError(.lost, in: .lock, path: key.path, reason: lossReason) }
+    var lostError: RecipeError { RecipeError(.lost, in: .lock, path: key.path, lossReason: lossReason) }
 
     /// The error for a lock that was released.
     var releasedError: RecipeError {
@@ -229,7 +229,7 @@ extension SessionResult {
     }
 }
 
-extension LiveSession {
+extension SessionHandle {
     /// Deletes several znodes, retrying until they are gone, and calls a closure on completion.
     fileprivate func cleanUp(_ jobs: [CleanUp], _ finish: @escaping @Sendable () -> Void) {
         let rest = Countdown(jobs.count)

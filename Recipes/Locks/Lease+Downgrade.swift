@@ -58,10 +58,10 @@ extension Lease {
             var batch = RequestBatch()
             do {
                 let request = SessionRequest.create(path: path, data: place.data, mode: .ephemeral)
-                return (try await session.flight([request], batch: batch)[0].get().created.stat.czxid, batch)
+                return (try await session.sendAll([request], batch: batch)[0].get().created.stat.czxid, batch)
             } catch let error as ZooKeeperError where error.code == .nodeExists {
                 batch = RequestBatch()
-                let stat = try await session.flight([.exists(path: path)], batch: batch)[0].get().stat
+                let stat = try await session.sendAll([.exists(path: path)], batch: batch)[0].get().stat
                 guard stat.ephemeralOwner == session.id else { throw error }
                 return (stat.czxid, batch)
             } catch let error as ZooKeeperError where error.code == .sessionExpired {

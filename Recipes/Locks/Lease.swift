@@ -50,13 +50,6 @@ public final class Lease: Sendable {
         stage.load(ordering: .acquiring) == .held ? place.holding.validUntil(by: place.client.clock) : nil
     }
 
-    /// The time for which the lock is guaranteed to be held if the ensemble sends no further answer.
-    ///
-    /// Zero if the lock is not held.
-    public var timeLeft: Duration {
-        isValid ? max(.zero, place.validUntil - place.client.clock.now) : .zero
-    }
-
     /// The fencing token to pass to the store that is written to under the lock.
     ///
     /// It is greater than the tokens of all earlier grants that this grant excludes. Read locks that are held at the

@@ -12,11 +12,11 @@ final class LeaseReport: Sendable {
     }
 
     private let client: ZooKeeperClient
-    private let session: LiveSession
+    private let session: SessionHandle
     private let states = Broadcast<LeaseState>(.held)
     private let state = Mutex(State())
 
-    init(client: ZooKeeperClient, session: LiveSession) {
+    init(client: ZooKeeperClient, session: SessionHandle) {
         self.client = client
         self.session = session
     }

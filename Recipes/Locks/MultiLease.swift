@@ -12,7 +12,7 @@ public final class MultiLease: Sendable {
         self.leases = leases
         for lease in leases {
             lease.place.loss.observe { [loss, path = lease.path] reason in
-                loss.set((reason, RecipeError(.lost, in: .lock, path: path, reason: reason)))
+                loss.set((reason, RecipeError(.lost, in: .lock, path: path, lossReason: reason)))
             }
         }
     }
@@ -51,12 +51,12 @@ public final class MultiLease: Sendable {
     ///
     /// - Parameter operations: The operations, as for `ZooKeeperClient.transaction(_:)`; at least one.
     /// - Returns: One result for each operation, in the same order.
-    /// - Throws: The errors of ``Lease/guarded(_:)``.
+    /// - Throws: The errors of ``Lease/transaction(_:)``.
     /// - Complexity: 1 request.
     @discardableResult
-    public func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] {
+    public func transaction(_ operations: [TransactionOperation]) async throws -> [TransactionResult] {
         let holding = Holding(leases.flatMap { $0.place.holding.nodes })
-        guard isValid, let results = try await holding.guarded(operations) else {
+        guard isValid, let results = try await holding.transaction(operations) else {
             throw leases.map(\.notHeldError).first { $0.code == .released } ?? lostError
         }
         return results

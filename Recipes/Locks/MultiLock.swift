@@ -77,7 +77,7 @@ public final class MultiLock: Sendable {
         timeout: Duration? = nil, _ body: @escaping @Sendable (MultiLease) async throws -> Result
     ) async throws -> Result {
         try Task.checkCancellation()
-        return try await LockBody.run(body, holding: try await lease(Patience(atMost: timeout)))
+        return try await LockBody.run(body, holding: try await lease(AcquisitionTimeout(atMost: timeout)))
     }
 
     /// Runs a body while holding all locks, if all can be acquired without waiting for another participant.
@@ -103,7 +103,7 @@ public final class MultiLock: Sendable {
     /// - Throws: The errors of ``withLock(timeout:_:)`` except those of the body. No lock is held afterwards.
     /// - Complexity: The sum of the costs of the locks, which are acquired one after another.
     public func acquire(timeout: Duration? = nil) async throws -> MultiLease {
-        try await handle(Patience(atMost: timeout))
+        try await handle(AcquisitionTimeout(atMost: timeout))
     }
 
     /// Acquires all locks, if all can be acquired without waiting for another participant.
@@ -115,11 +115,11 @@ public final class MultiLock: Sendable {
         try await handle(.none)
     }
 
-    private func handle(_ timeout: Patience) async throws -> MultiLease {
+    private func handle(_ timeout: AcquisitionTimeout) async throws -> MultiLease {
         try await lease(timeout).unlessCancelled()
     }
 
-    private func lease(_ timeout: Patience) async throws -> MultiLease {
+    private func lease(_ timeout: AcquisitionTimeout) async throws -> MultiLease {
         let deadline = timeout.deadline(client)
         var leases: [Lease] = []
         do {

@@ -81,7 +81,7 @@ extension ReleaseRequest {
         let (queue, name) = entry.path.asChild
         let request = ContenderRequest(.release, requesterID: requesterID, reason: reason)
         while true {
-            let session = try await client.liveSession()
+            let session = try await client.connectedSession()
             do {
                 guard let path = try await request.send(to: name, inQueue: queue, client: client, session: session)
                 else { return false }
@@ -94,7 +94,7 @@ extension ReleaseRequest {
     }
 
     /// Deletes the request once the holder's znode is gone, so that an unhandled request does not remain.
-    private static func withdraw(_ path: String, whenGone holder: String, session: LiveSession) {
+    private static func withdraw(_ path: String, whenGone holder: String, session: SessionHandle) {
         let sink = WatchSink { event in
             if event.kind == .sessionEnded { return }
             withdraw(path, whenGone: holder, session: session)

@@ -32,7 +32,7 @@ final class SemaphoreAttempt: Sendable {
     private let limit: RenewedWatch
     private let state: Mutex<State>
 
-    private var session: LiveSession { mutex.held.session }
+    private var session: SessionHandle { mutex.held.session }
     private var client: ZooKeeperClient { semaphore.client }
 
     init(
@@ -79,7 +79,7 @@ final class SemaphoreAttempt: Sendable {
     private func awaitRoom() async throws -> Int32? {
         let (looks, needsBarrier) = state.withLock { ($0.looks, $0.needsBarrier) }
         let barrier: [SessionRequest] = needsBarrier ? [.barrier(at: mutex.held.path)] : []
-        let answers = try await session.flight(
+        let answers = try await session.sendAll(
             barrier + [
                 .children(path: leases.path, watch: leases.renewed), .data(path: limit.path, watch: limit.renewed),
             ], batch: looks)
@@ -139,7 +139,7 @@ final class SemaphoreAttempt: Sendable {
     private func find() async throws -> [String]? {
         var backoff = client.makeBackoff(.quick)
         while true {
-            let results = try await session.flight(
+            let results = try await session.sendAll(
                 behindBarrierAt: "/", [.children(path: leases.path), .exists(path: mutex.held.path)])
             switch (results[0], results[1]) {
             case (.success(let reply), _) where try own(in: reply).count == count: return try own(in: reply)
@@ -165,12 +165,12 @@ final class SemaphoreAttempt: Sendable {
     private func hold(_ paths: [String]) async throws -> HeldLock? {
         while !session.hasEnded {
             var batch = RequestBatch()
-            let results = try await session.flight(paths.map { .exists(path: $0) }, batch: batch)
+            let results = try await session.sendAll(paths.map { .exists(path: $0) }, batch: batch)
             do {
                 let czxids = try results.map { try $0.get().stat.czxid }
                 if session.validUntil <= client.clock.now + session.timeout / 8 {
                     batch = RequestBatch()
-                    _ = try await session.flight([.multi(paths.map { .check($0) })], batch: batch)[0].get()
+                    _ = try await session.sendAll([.multi(paths.map { .check($0) })], batch: batch)[0].get()
                 }
                 let held = zip(paths, czxids).map { [batch] in
                     session.hold($0, czxid: $1, seenBy: batch, watchingAfter: .milliseconds(20))
@@ -209,15 +209,15 @@ final class SemaphoreAttempt: Sendable {
     }
 
     /// Deletes everything that the attempt may have created: the mutex and the leases, observed or not.
-    func giveUp(atMost patience: Duration) async {
+    func giveUp(atMost timeout: Duration) async {
         let (hasAsked, isGranted) = state.withLock { ($0.hasAsked, $0.isGranted) }
         guard !isGranted else { return }
         forgetWatches()
         mutex.held.release()
         let mutexDone = session.cleanUp(mutex.cleanUp)
         let leasesDone = hasAsked ? session.cleanUp(.prefix(prefix, parent: leases.path)) : nil
-        await client.waitWhileConnected(forWork: mutexDone, atMost: patience)
-        if let leasesDone { await client.waitWhileConnected(forWork: leasesDone, atMost: patience) }
+        await client.waitWhileConnected(forWork: mutexDone, atMost: timeout)
+        if let leasesDone { await client.waitWhileConnected(forWork: leasesDone, atMost: timeout) }
     }
 }
 

@@ -7,7 +7,7 @@ extension PartitionGroupStateMachine {
     /// - Returns: Whether there is a new plan.
     mutating func makePlan(now: MonotonicInstant) -> Bool {
         guard let planDue, planDue <= now else { return false }
-        let plan = PartitionPlan(partitions: partitions, nodes: roster.counted, away: roster.awayNames.strings)
+        let plan = PartitionPlan(partitions: partitions, nodes: roster.counted, absent: roster.awayNames.strings)
         self.plan = plan
         roles = Self.roles(of: name, in: plan)
         // Other nodes may not keep partitions for the same absent nodes, for example if they joined later, and so may
@@ -124,7 +124,7 @@ extension PartitionGroupStateMachine {
 
     private mutating func handOver(_ id: String, _ seat: inout PartitionSeat, owner: Int, now: MonotonicInstant) {
         guard seat.isLeading, seat.handingOverTo == nil, let plan, owner >= 0 else { return }
-        let owner = plan.nodes[owner].name
+        let owner = plan.nodes[owner].id
         guard !owner.hasBytes(of: name), let candidate = seat.asks[owner] else { return }
         if let retryAt = seat.retryAt, now < retryAt { return seat.dueAt = retryAt }
         seat.handingOverTo = candidate
@@ -216,9 +216,9 @@ struct PartitionSeat: Sendable {
 /// The number of partitions that a node has gained and lost.
 public struct PartitionMoves: Sendable, Hashable {
     /// The number of times that this node started to own a partition.
-    public var began = 0
+    public var gained = 0
     /// The number of times that this node stopped owning a partition.
-    public var ended = 0
+    public var lost = 0
 
     /// Creates a count of zero moves.
     public init() {}

@@ -21,11 +21,11 @@ extension PartitionGroup {
     static func queue(of partition: String, in path: String) -> String { "\(path)/partitions/\(partition)" }
 
     func makeElection(_ partition: Partition) throws -> Election {
-        var terms = configuration.terms
+        var terms = configuration.leadership
         (terms.priority, terms.takeoverDelay, terms.acceptsTransfers, terms.isReadyAtStart) = (0, .zero, true, false)
         let id = partition.id
         return try Election(
-            client: client, path: Self.queue(of: id, in: path), id: name, kind: .lock, configuration: terms,
+            client: client, path: Self.queue(of: id, in: path), id: self.id, kind: .lock, configuration: terms,
             logger: logger,
             hooks: .init(
                 onState: { [weak self] in self?.post(.election(id, $0)) },
@@ -157,8 +157,8 @@ struct PartitionGroupLoop: Sendable {
         guard let term = election.term else { return .failed }
         do {
             // A recipient without a connection reconnects before its session ends, or not at all.
-            let patience = max(.seconds(5), term.held.session.timeout)
-            try await election.handOver(to: candidate, in: term, until: clock.now + patience)
+            let timeout = max(.seconds(5), term.held.session.timeout)
+            try await election.handOver(to: candidate, in: term, until: clock.now + timeout)
             return .done
         } catch let error as RecipeError where error.code == .unknownParticipant {
             return .gone
@@ -184,7 +184,7 @@ extension PartitionGroupLoop {
         tasks.addTask {
             for await state in membership.states {
                 switch state {
-                case .standing(let znode): group.post(.standing(znode.stat.czxid.rawValue))
+                case .present(let znode): group.post(.standing(znode.stat.czxid.rawValue))
                 case .unconfirmed, .stopped: continue
                 case .refused: group.post(.standing(membership.node.ownCreation?.rawValue))
                 case .absent, .occupied: group.post(.standing(nil))

@@ -63,7 +63,7 @@ struct PartitionGroupStateMachine: Sendable {
     }
 
     let name: String
-    let configuration: PartitionConfiguration
+    let configuration: PartitionGroup.Configuration
     let warmsUp: Bool
     var roster: PartitionRoster
     var budget: MoveBudget
@@ -88,8 +88,8 @@ struct PartitionGroupStateMachine: Sendable {
     var isStopping = false
     var actions: [Action] = []
 
-    init(own: PartitionNode, configuration: PartitionConfiguration, warmsUp: Bool, candidateBytes: Int = 0) {
-        name = own.name
+    init(own: PartitionNode, configuration: PartitionGroup.Configuration, warmsUp: Bool, candidateBytes: Int = 0) {
+        name = own.id
         self.configuration = configuration
         self.warmsUp = warmsUp
         self.candidateBytes = candidateBytes
@@ -174,7 +174,7 @@ struct PartitionGroupStateMachine: Sendable {
     private mutating func removeSeat(_ id: String) {
         guard let seat = seats.removeValue(forKey: id) else { return }
         watchedBytes -= seat.watchedBytes
-        if seat.isLeading { moves.ended += 1 }
+        if seat.isLeading { moves.lost += 1 }
     }
 
     private mutating func note(standing czxid: Int64?, now: MonotonicInstant) {
@@ -194,8 +194,8 @@ struct PartitionGroupStateMachine: Sendable {
         guard let before = seats[id] else { return }
         seats[id]?.take(state, rebalanceDelay: configuration.rebalanceDelay, now: now)
         let isLeading = state.isLeading
-        if isLeading, !before.isLeading { moves.began += 1 }
-        if !isLeading, before.isLeading { moves.ended += 1 }
+        if isLeading, !before.isLeading { moves.gained += 1 }
+        if !isLeading, before.isLeading { moves.lost += 1 }
         if before.isSeeking, seats[id]?.isSeeking == false { actions.append(.stopSeeking(id)) }
     }
 }

@@ -28,10 +28,10 @@ public import ZooKeeper
 ///   partition, and its node rejoins the election. It pauses first if the worker threw an error, or if terms shorter
 ///   than ``LeaderConfiguration/minimumTermDuration`` follow one another.
 /// - If an owner leaves gracefully, the next node in line takes over at once; otherwise when the owner's session ends.
-/// - A node that comes back gets its partitions back. It waits for ``PartitionConfiguration/rebalanceDelay``, prepares
+/// - A node that comes back gets its partitions back. It waits for ``PartitionGroup/Configuration/rebalanceDelay``, prepares
 ///   with `warmUp`, and sends a request to each owner. The owner ends its worker and hands the partition over directly.
 ///   Nothing polls.
-/// - The plan keeps the partitions of a node that has left for ``PartitionConfiguration/absenceTimeout``. During this
+/// - The plan keeps the partitions of a node that has left for ``PartitionGroup/Configuration/absenceTimeout``. During this
 ///   time only the partitions of that node move.
 ///
 /// A partition uses the znodes of a ``LeaderSelector`` at `PATH/partitions/<id>`, with the node's participant ID. JVM
@@ -39,7 +39,7 @@ public import ZooKeeper
 /// ``GroupMembership`` at `PATH/members`.
 ///
 /// A worker that ignores its cancellation may continue in parallel with the next owner. Use ``Term/fencingToken`` and
-/// ``Term/guarded(_:)`` to reject its writes.
+/// ``Term/transaction(_:)`` to reject its writes.
 ///
 /// A group takes one member znode for each node and two candidates for each partition. No periodic requests are sent
 /// for a partition that its home node owns.
@@ -59,10 +59,10 @@ public final class PartitionGroup: Service, Sendable {
     /// The path of the group's znode.
     public let path: String
     /// This node's participant ID.
-    public let name: String
+    public let id: String
     let client: ZooKeeperClient
     let source: PartitionSource.Kind
-    let configuration: PartitionConfiguration
+    let configuration: PartitionGroup.Configuration
     let logger: Logger
     let warmUp: (@Sendable (Partition) async throws -> Void)?
     let worker: Worker
@@ -96,7 +96,7 @@ public final class PartitionGroup: Service, Sendable {
         path: String,
         node: PartitionNode,
         partitions: PartitionSource,
-        configuration: PartitionConfiguration = PartitionConfiguration(),
+        configuration: PartitionGroup.Configuration = PartitionGroup.Configuration(),
         logger: Logger = .current,
         warmUp: (@Sendable (Partition) async throws -> Void)? = nil,
         worker: @escaping Worker
@@ -105,7 +105,7 @@ public final class PartitionGroup: Service, Sendable {
         try Self.check(self.path == "/" ? "path is the root; name a znode, such as /app/shards" : nil, path)
         try Self.check(node.problem, path)
         try Self.check(configuration.problem, path)
-        name = node.name
+        id = node.id
         self.client = client
         source = partitions.kind
         self.configuration = configuration
@@ -122,7 +122,7 @@ public final class PartitionGroup: Service, Sendable {
         }
         for partition in list { try Self.check(partition.problem, path) }
         membership = try GroupMembership(
-            client: client, path: ZNodePath.child("members", of: path), id: node.name, data: node.bytes, logger: logger)
+            client: client, path: ZNodePath.child("members", of: path), id: node.id, data: node.bytes, logger: logger)
         broadcast = Broadcast(PartitionGroupState(node: node))
         shared = Mutex(Shared(own: node, partitions: list))
         // Reports an invalid configuration of the elections now, not when the first election starts.
@@ -195,7 +195,7 @@ public final class PartitionGroup: Service, Sendable {
     ///     earlier limit.
     /// - Throws: ``RecipeError`` with code `.invalidArgument` if one of the values is invalid.
     public func setWeight(_ weight: Double, capacity: Int? = nil) throws {
-        try Self.check(PartitionNode(name, weight: weight, capacity: capacity).problem, path)
+        try Self.check(PartitionNode(id, weight: weight, capacity: capacity).problem, path)
         setOwn { ($0.weight, $0.capacity) = (weight, capacity) }
     }
 
@@ -221,7 +221,7 @@ public final class PartitionGroup: Service, Sendable {
 
     /// Takes part in the group until the task is cancelled or the process shuts down gracefully.
     ///
-    /// At the end all workers stop as ``PartitionConfiguration/terms`` specifies, and are awaited. Each partition
+    /// At the end all workers stop as ``PartitionGroup/Configuration/leadership`` specifies, and are awaited. Each partition
     /// passes to the next node in line at once.
     ///
     /// - Throws: ``RecipeError`` with code `.duplicate` if another node uses the same participant ID; `ZooKeeperError`

@@ -7,7 +7,7 @@ public struct PartitionNode: Sendable, Hashable, ExpressibleByStringLiteral, Cus
     /// The node's participant ID: a valid znode name without commas.
     ///
     /// Use the same ID after a restart, so that the node gets the same partitions again.
-    @ZNodeName public var name: String
+    @ZNodeName public var id: String
     /// The node's share relative to the others: weight 2 gets twice as many partitions as weight 1.
     public var weight: Double
     /// The maximum number of partitions that the plan assigns to the node; `nil` means no limit.
@@ -25,12 +25,12 @@ public struct PartitionNode: Sendable, Hashable, ExpressibleByStringLiteral, Cus
     /// Creates a node that no operator has cordoned.
     ///
     /// - Parameters:
-    ///   - name: The node's participant ID.
+    ///   - id: The node's participant ID.
     ///   - weight: The node's share relative to the others; it must be over 0. Default: 1.
     ///   - capacity: The maximum number of partitions; `nil` means no limit. Default: `nil`.
     ///   - isCordoned: Whether the node cordons itself. Default: `false`.
-    public init(_ name: String, weight: Double = 1, capacity: Int? = nil, isCordoned: Bool = false) {
-        self.name = name
+    public init(_ id: String, weight: Double = 1, capacity: Int? = nil, isCordoned: Bool = false) {
+        self.id = id
         self.weight = weight
         self.capacity = capacity
         self.isCordoned = isCordoned
@@ -46,7 +46,7 @@ public struct PartitionNode: Sendable, Hashable, ExpressibleByStringLiteral, Cus
 
     /// The participant ID, and all values that differ from their defaults.
     public var description: String {
-        var text = name
+        var text = id
         if weight != 1 { text += ", weight \(weight)" }
         if let capacity { text += ", capacity \(capacity)" }
         if isCordoned { text += ", cordoned" }
@@ -56,7 +56,7 @@ public struct PartitionNode: Sendable, Hashable, ExpressibleByStringLiteral, Cus
 
     /// The validation error, or `nil` if the node is valid.
     var problem: String? {
-        if let problem = Self.problem(ofName: name) { return problem }
+        if let problem = Self.problem(ofName: id) { return problem }
         if !(weight.isFinite && weight > 0) { return "weight is \(weight); it must be over 0" }
         if let capacity, capacity < 0 { return "capacity is \(capacity); it must not be negative" }
         return nil

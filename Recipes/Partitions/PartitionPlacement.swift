@@ -23,7 +23,7 @@ public struct PartitionPlacement: Sendable, CustomStringConvertible {
     }
 
     private var place: PartitionPlan.Place { plan.places[index] }
-    private func name(_ node: Int) -> String? { node < 0 ? nil : plan.nodes[node].name }
+    private func name(_ node: Int) -> String? { node < 0 ? nil : plan.nodes[node].id }
 
     /// The partition.
     public var partition: Partition { plan.partitions[index] }
@@ -47,13 +47,13 @@ public struct PartitionPlacement: Sendable, CustomStringConvertible {
     /// The participant IDs of the nodes that fit the partition better than its home node, but have no room.
     ///
     /// - Complexity: O(*nodes*).
-    public var full: [String] {
+    public var fullNodes: [String] {
         let ranking = plan.ranking(at: index)
-        return ranking.prefix { $0 != place.home }.map { plan.nodes[$0].name }
+        return ranking.prefix { $0 != place.home }.map { plan.nodes[$0].id }
     }
 
     /// The preferred nodes before the home node that are cordoned or not in the group.
-    public var missing: [String] {
+    public var missingNodes: [String] {
         let before = partition.preferred.prefix { name in home.map { !name.hasBytes(of: $0) } ?? true }
         return before.filter { plan.nodeIndices[$0] == nil }
     }
@@ -70,12 +70,12 @@ public struct PartitionPlacement: Sendable, CustomStringConvertible {
         case .preferred(let place): text += ": preferred node \(place + 1) of \(partition.preferred.count)"
         default: text += ": by hash and weight, of \(plan.nodes.count) nodes"
         }
-        let missing = missing
+        let missing = missingNodes
         let cordoned = missing.filter(plan.cordoned.contains)
         let absent = missing.filter { !plan.cordoned.contains($0) }
         if !cordoned.isEmpty { text += "; cordoned: \(cordoned.joined(separator: ", "))" }
         if !absent.isEmpty { text += "; not there: \(absent.joined(separator: ", "))" }
-        let full = full
+        let full = fullNodes
         if !full.isEmpty { text += "; full: \(full.joined(separator: ", "))" }
         return text + "; next: \(next ?? "none")"
     }

@@ -45,20 +45,20 @@ public struct PartitionPlan: Sendable {
     ///   - partitions: The partitions to assign. If several have the same ID, the last one counts.
     ///   - nodes: The group's nodes. Cordoned nodes get no partitions. If several nodes have the same participant ID,
     ///     the last one counts.
-    ///   - away: The participant IDs of nodes that have left and may come back. They stay the home nodes of their
+    ///   - absent: The participant IDs of nodes that have left and may come back. They stay the home nodes of their
     ///     partitions, which other nodes own for the time being.
-    public init(partitions: [Partition], nodes: [PartitionNode], away: some Sequence<String> = EmptyCollection()) {
-        let away = Set(names: away)
-        let byName = Dictionary(nodes.map { (ZNodeName($0.name), $0) }) { $1 }
+    public init(partitions: [Partition], nodes: [PartitionNode], absent: some Sequence<String> = EmptyCollection()) {
+        let away = Set(names: absent)
+        let byName = Dictionary(nodes.map { (ZNodeName($0.id), $0) }) { $1 }
         let byID = Dictionary(partitions.map { (ZNodeName($0.id), $0) }) { $1 }
         self.partitions = byID.orderedValues
         self.nodes = byName.orderedValues.filter(\.takesPartitions)
-        cordoned = Set(names: byName.values.lazy.filter { !$0.takesPartitions }.map(\.name))
-        isAway = self.nodes.map { away.contains($0.name) }
+        cordoned = Set(names: byName.values.lazy.filter { !$0.takesPartitions }.map(\.id))
+        isAway = self.nodes.map { away.contains($0.id) }
         partitionHashes = self.partitions.map { PartitionScore.hash($0.id) }
         weights = self.nodes.map(\.weight)
-        nodeHashes = self.nodes.map { PartitionScore.hash($0.name) }
-        nodeIndices = Dictionary(uniqueKeysWithValues: self.nodes.enumerated().map { (ZNodeName($1.name), $0) })
+        nodeHashes = self.nodes.map { PartitionScore.hash($0.id) }
+        nodeIndices = Dictionary(uniqueKeysWithValues: self.nodes.enumerated().map { (ZNodeName($1.id), $0) })
         places = computed()
     }
 
@@ -75,8 +75,8 @@ public struct PartitionPlan: Sendable {
     /// The number of partitions that each node should own now, by participant ID, without cordoned nodes.
     public var balance: [ZNodeName: Int] {
         var counts: [ZNodeName: Int] = [:]
-        for index in nodes.indices where !isAway[index] { counts[nodes[index].name] = 0 }
-        for place in places where place.owner >= 0 { counts[nodes[place.owner].name, default: 0] += 1 }
+        for index in nodes.indices where !isAway[index] { counts[nodes[index].id] = 0 }
+        for place in places where place.owner >= 0 { counts[nodes[place.owner].id, default: 0] += 1 }
         return counts
     }
 
@@ -89,7 +89,7 @@ public struct PartitionPlan: Sendable {
     /// partition.
     public func ranking(of partition: String) -> [String] {
         guard let index = index(of: partition) else { return [] }
-        return ranking(at: index).map { nodes[$0].name }
+        return ranking(at: index).map { nodes[$0].id }
     }
 
     func index(of partition: String) -> Int? {

@@ -19,8 +19,8 @@ struct PartitionRoster: Sendable {
     ///
     /// - Returns: Whether anything has changed.
     mutating func update(_ members: [PartitionNode], now: MonotonicInstant) -> Bool {
-        var present = Dictionary(members.map { (ZNodeName($0.name), $0) }) { $1 }
-        present[own.name] = nil
+        var present = Dictionary(members.map { (ZNodeName($0.id), $0) }) { $1 }
+        present[own.id] = nil
         guard present != others else { return false }
         // Nothing is kept for a cordoned node, because the plan has not assigned anything to it.
         for (name, node) in others where present[name] == nil && marked(node).takesPartitions && delay > .zero {
@@ -67,7 +67,7 @@ struct PartitionRoster: Sendable {
 
     private func marked(_ node: PartitionNode) -> PartitionNode {
         var node = node
-        node.isCordonedByOperator = cordons?.contains(node.name) == true
+        node.isCordonedByOperator = cordons?.contains(node.id) == true
         return node
     }
 }

@@ -46,7 +46,7 @@ public struct PartitionStatus: Sendable {
     /// The number of partitions that each node owns, by participant ID; members that own none have the value 0.
     public var balance: [ZNodeName: Int] {
         var counts: [ZNodeName: Int] = [:]
-        for node in nodes { counts[node.name] = 0 }
+        for node in nodes { counts[node.id] = 0 }
         for entry in partitions { if let owner = entry.owner { counts[owner, default: 0] += 1 } }
         return counts
     }

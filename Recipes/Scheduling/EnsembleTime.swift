@@ -76,7 +76,7 @@ struct EnsembleClock: Sendable {
     private func readOnce() async throws -> EnsembleTime {
         while true {
             // Waits for a session first, so that the wait is not part of the measurement.
-            let session = try await client.liveSession()
+            let session = try await client.connectedSession()
             let sent = client.clock.now
             do {
                 let written = try await session.send(.setData(path: path, data: Array(node.utf8))).stat.mtime

@@ -8,12 +8,12 @@ public struct OperatorCommands: Sendable, Hashable {
         /// The reason, in the words of an operator or of the run that failed.
         public var reason: String
         /// The operator or the node that paused the task.
-        public var by: String
+        public var requestedBy: String
 
         /// Creates a pause.
-        public init(reason: String, by: String) {
+        public init(reason: String, requestedBy: String) {
             self.reason = reason
-            self.by = by
+            self.requestedBy = requestedBy
         }
     }
 
@@ -24,18 +24,18 @@ public struct OperatorCommands: Sendable, Hashable {
         /// The latest start of a period.
         public var through: Timestamp
         /// The operator who requested the backfill.
-        public var by: String
+        public var requestedBy: String
 
         /// Creates a range.
-        public init(from: Timestamp, through: Timestamp, by: String) {
+        public init(from: Timestamp, through: Timestamp, requestedBy: String) {
             self.from = from
             self.through = through
-            self.by = by
+            self.requestedBy = requestedBy
         }
     }
 
     /// An operator's decision about a run whose node died.
-    public enum Answer: String, Sendable, Hashable, CaseIterable {
+    public enum Decision: String, Sendable, Hashable, CaseIterable {
         /// Start the run again.
         case rerun
         /// Start the run again with its last checkpoint.
@@ -47,44 +47,44 @@ public struct OperatorCommands: Sendable, Hashable {
     /// The current pause; while it is set, no run is started and periods that start are skipped.
     public var pause: Pause?
     /// The operators who requested a run now, in order; each entry is one run.
-    public var requests: [String] = []
+    public var runRequests: [String] = []
     /// The operators who asked to skip the next period, in order; each entry is one period.
-    public var skips: [String] = []
+    public var skipRequests: [String] = []
     /// The range of past periods to run: all that are not completed, each once.
     public var backfill: Backfill?
     /// The decisions about runs that wait for one, by period ID.
-    public var answers: [String: Answer] = [:]
+    public var decisions: [String: Decision] = [:]
 
     /// Creates a value without commands.
     public init() {}
 
     init(_ data: [UInt8]) {
         let text = KeyValueData(data)
-        if let note = text["paused"] { pause = Pause(reason: note, by: text["paused.by"] ?? "") }
+        if let note = text["paused"] { pause = Pause(reason: note, requestedBy: text["paused.by"] ?? "") }
         for (key, value) in text.fields {
-            if key == "run" { requests.append(value) }
-            if key == "skip" { skips.append(value) }
-            if key.hasPrefix("answer."), let answer = Answer(rawValue: value) {
-                answers[String(key.dropFirst("answer.".count))] = answer
+            if key == "run" { runRequests.append(value) }
+            if key == "skip" { skipRequests.append(value) }
+            if key.hasPrefix("answer."), let answer = Decision(rawValue: value) {
+                decisions[String(key.dropFirst("answer.".count))] = answer
             }
         }
         if let from = text["backfill.from"].flatMap(Timestamp.init),
             let through = text["backfill.through"].flatMap(Timestamp.init)
         {
-            backfill = Backfill(from: from, through: through, by: text["backfill.by"] ?? "")
+            backfill = Backfill(from: from, through: through, requestedBy: text["backfill.by"] ?? "")
         }
     }
 
     var bytes: [UInt8] {
         var text = KeyValueData()
         text["paused"] = pause?.reason
-        text["paused.by"] = pause?.by
-        text.append("run", requests)
-        text.append("skip", skips)
+        text["paused.by"] = pause?.requestedBy
+        text.append("run", runRequests)
+        text.append("skip", skipRequests)
         text["backfill.from"] = backfill?.from.millisecondsText
         text["backfill.through"] = backfill?.through.millisecondsText
-        text["backfill.by"] = backfill?.by
-        for (period, answer) in answers.sorted(by: { $0.key < $1.key }) { text["answer.\(period)"] = answer.rawValue }
+        text["backfill.by"] = backfill?.requestedBy
+        for (period, answer) in decisions.sorted(by: { $0.key < $1.key }) { text["answer.\(period)"] = answer.rawValue }
         return text.bytes
     }
 }

@@ -12,23 +12,23 @@ extension RunRecord {
         text["state"] = state.rawValue
         text["start"] = start.secondsText
         text["end"] = end?.secondsText
-        text["remark"] = remark
-        text["node"] = node
+        text["remark"] = note
+        text["node"] = participantID
         text["term"] = term.description
         text["token"] = token?.description
         text["attempt"] = String(attempt)
         text["claimed"] = claimedAt?.millisecondsText
         text["started"] = startedAt?.millisecondsText
         text["ended"] = endedAt?.millisecondsText
-        text["explanation"] = explanation.map { String($0.prefix(Self.longest)) }
+        text["explanation"] = message.map { String($0.prefix(Self.longest)) }
         text["from"] = firstSkippedPeriod
         text["checkpoint"] = checkpoint
-        for attempt in previous.suffix(Self.keptAttempts) { text["attempt.\(attempt.number)"] = attempt.line }
+        for attempt in previousAttempts.suffix(Self.keptAttempts) { text["attempt.\(attempt.number)"] = attempt.line }
         window?.write(to: &text)
         return text
     }
 
-    /// The maximum number of characters of an explanation, and the maximum number of previous attempts, that are
+    /// The maximum number of characters of a message, and the maximum number of previous attempts, that are
     /// stored.
     private static let longest = 2000
     private static let keptAttempts = 20
@@ -43,12 +43,12 @@ extension RunRecord {
             let term = FencingToken(text: text["term"])
         else { return nil }
         self.init(
-            period: period, kind: kind, start: start, end: time("end"), remark: text["remark"], state: state,
-            node: text["node"] ?? "", term: term, token: FencingToken(text: text["token"]),
+            period: period, kind: kind, start: start, end: time("end"), note: text["remark"], state: state,
+            participantID: text["node"] ?? "", term: term, token: FencingToken(text: text["token"]),
             attempt: text["attempt"].flatMap { Int(digits: $0.utf8) } ?? 1, claimedAt: time("claimed"),
-            startedAt: time("started"), endedAt: time("ended"), explanation: text["explanation"],
+            startedAt: time("started"), endedAt: time("ended"), message: text["explanation"],
             firstSkippedPeriod: text["from"], checkpoint: text["checkpoint"],
-            previous: text.fields.compactMap { Attempt(key: $0.key, line: $0.value) },
+            previousAttempts: text.fields.compactMap { Attempt(key: $0.key, line: $0.value) },
             window: Window(text))
     }
 }
@@ -58,7 +58,7 @@ extension RunRecord.Attempt {
     ///
     /// The reason is last and takes the rest of the line. The node comes before it, with tabs replaced by spaces.
     fileprivate var line: String {
-        "\(token?.description ?? "-")\t\(String(String.UnicodeScalarView(node.unicodeScalars.map { $0 == "\t" ? " " : $0 })))\t\(reason)"
+        "\(token?.description ?? "-")\t\(String(String.UnicodeScalarView(participantID.unicodeScalars.map { $0 == "\t" ? " " : $0 })))\t\(reason)"
     }
 
     fileprivate init?(key: String, line: String) {
@@ -66,7 +66,7 @@ extension RunRecord.Attempt {
             .map { String($0) }
         guard key.hasPrefix("attempt."), let number = Int(key.dropFirst("attempt.".count)), parts.count == 3
         else { return nil }
-        self.init(number: number, node: parts[1], token: FencingToken(text: parts[0]), reason: parts[2])
+        self.init(number: number, participantID: parts[1], token: FencingToken(text: parts[0]), reason: parts[2])
     }
 }
 
@@ -74,8 +74,8 @@ extension RunRecord.Window {
     fileprivate func write(to text: inout KeyValueData) {
         text["window.token"] = token.description
         text["window.processors"] = String(processors)
-        text["window.drained"] = drained.inMilliseconds
-        text["window.slowest"] = slowest
+        text["window.drained"] = drainDuration.inMilliseconds
+        text["window.slowest"] = slowestProcessor
         text["window.forced"] = evicted.isEmpty ? nil : evicted.joined(separator: "\t")
         text["window.resumed"] = resumed?.inMilliseconds
     }
@@ -84,7 +84,8 @@ extension RunRecord.Window {
         guard let token = FencingToken(text: text["window.token"]) else { return nil }
         self.init(
             token: token, processors: text["window.processors"].flatMap { Int($0) } ?? 0,
-            drained: Duration(milliseconds: text["window.drained"]) ?? .zero, slowest: text["window.slowest"],
+            drainDuration: Duration(milliseconds: text["window.drained"]) ?? .zero,
+            slowestProcessor: text["window.slowest"],
             evicted: text["window.forced"]?.unicodeScalars.split(separator: "\t").map { String($0) } ?? [],
             resumed: Duration(milliseconds: text["window.resumed"]))
     }

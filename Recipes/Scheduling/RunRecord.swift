@@ -49,7 +49,7 @@ public struct RunRecord: Sendable, Hashable {
         /// The number of the attempt, from 1.
         public var number: Int
         /// The participant ID of the node that made the attempt.
-        public var node: String
+        public var participantID: String
         /// The fencing token of the attempt.
         public var token: FencingToken?
         /// The reason for the next attempt.
@@ -63,9 +63,9 @@ public struct RunRecord: Sendable, Hashable {
         /// The number of processors that paused.
         public var processors: Int
         /// The time from the request to pause until the last acknowledgement.
-        public var drained: Duration
+        public var drainDuration: Duration
         /// The processor that paused last.
-        public var slowest: String?
+        public var slowestProcessor: String?
         /// The processors that were evicted because they did not pause.
         public var evicted: [String]
         /// The time from the request to pause until the processors were notified to resume.
@@ -82,12 +82,12 @@ public struct RunRecord: Sendable, Hashable {
     public var start: Timestamp
     /// The time at which the next period starts; `nil` if there is none.
     public var end: Timestamp?
-    /// The effect of daylight saving on the period, in words; `nil` if there is none.
-    public var remark: String?
+    /// A note on the period: the effect of daylight saving, or who requested the run; `nil` if there is none.
+    public var note: String?
     /// The progress of the run.
     public var state: State
     /// The participant ID of the node that made the last claim, or wrote the record.
-    public var node: String
+    public var participantID: String
     /// The term of the election in which the record was claimed or written.
     public var term: FencingToken
     /// The fencing token of the last attempt: the transaction that claimed it, or the token of its window.
@@ -101,13 +101,13 @@ public struct RunRecord: Sendable, Hashable {
     /// The time at which the last attempt ended, or at which the decision was made that there is none.
     public var endedAt: Timestamp?
     /// The reason why the run is late, was skipped or was abandoned, or the error that the task threw.
-    public var explanation: String?
+    public var message: String?
     /// The ID of the first period that this record covers, if it skips several: the earlier ones have no records.
     public var firstSkippedPeriod: String?
     /// The last checkpoint of the task.
     public var checkpoint: String?
     /// The attempts before the last one.
-    public var previous: [Attempt]
+    public var previousAttempts: [Attempt]
     /// The cost of the exclusive window; `nil` if the run did not use one.
     public var window: Window?
 
@@ -119,12 +119,12 @@ public struct RunRecord: Sendable, Hashable {
 }
 
 extension RunRecord {
-    init(_ period: Schedule.Period, kind: Kind, state: State, node: String, term: FencingToken) {
+    init(_ period: Schedule.Period, kind: Kind, state: State, participantID: String, term: FencingToken) {
         self.init(
-            period: period.id, kind: kind, start: period.start, end: period.end, remark: period.remark, state: state,
-            node: node, term: term, token: nil, attempt: 0, claimedAt: nil, startedAt: nil, endedAt: nil,
-            explanation: nil,
-            firstSkippedPeriod: nil, checkpoint: nil, previous: [], window: nil)
+            period: period.id, kind: kind, start: period.start, end: period.end, note: period.note, state: state,
+            participantID: participantID, term: term, token: nil, attempt: 0, claimedAt: nil, startedAt: nil,
+            endedAt: nil,
+            message: nil, firstSkippedPeriod: nil, checkpoint: nil, previousAttempts: [], window: nil)
     }
 
     /// Whether the record marks the progress of the schedule: it decides about its period and all earlier ones.

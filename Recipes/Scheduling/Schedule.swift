@@ -13,7 +13,7 @@ public import ZooKeeper
 ///
 /// **Daylight saving.** A schedule that names hours refers to hours of the local day, and fires once for each named
 /// time. If a local time occurs twice, the period starts at the first of the two. If a local time does not exist, the
-/// period starts at the first instant after the gap, even if that is midnight of the next day. ``Period/remark``
+/// period starts at the first instant after the gap, even if that is midnight of the next day. ``Period/note``
 /// reports both cases. If several times fall on one instant because of a gap, they are one period, named after the
 /// first of them. A daily schedule therefore has exactly one period for each local day. The only exception is a day
 /// that a zone skips completely, such as 2011-12-30 in Pacific/Apia, which has none.
@@ -37,8 +37,8 @@ public struct Schedule: Sendable, Hashable, CustomStringConvertible {
         public let start: Timestamp
         /// The time at which the next period starts; `nil` if there is none.
         public let end: Timestamp?
-        /// The effect of daylight saving on the period, in words; `nil` on all other days.
-        public let remark: String?
+        /// A note on the period: the effect of daylight saving, or who requested the run; `nil` if there is none.
+        public let note: String?
 
         /// The period's ID.
         public var description: String { id }
@@ -153,6 +153,6 @@ extension Schedule {
     private func following(_ occurrence: Occurrence) -> Occurrence? { first(after: occurrence.time) }
 
     private func period(_ occurrence: Occurrence, until next: Occurrence?) -> Period {
-        Period(id: id(of: occurrence), start: occurrence.time, end: next?.time, remark: remark(on: occurrence))
+        Period(id: id(of: occurrence), start: occurrence.time, end: next?.time, note: remark(on: occurrence))
     }
 }

@@ -48,7 +48,7 @@ struct SchedulePlan: Sendable {
 
     let schedule: Schedule
     let delivery: TaskDelivery
-    let configuration: ScheduledTaskConfiguration
+    let configuration: ScheduledTask.Configuration
     /// This node's participant ID.
     let node: String
 
@@ -90,9 +90,10 @@ struct SchedulePlan: Sendable {
         }
         if record.state == .claimed {
             return .claim(
-                again(record, "\(record.node) claimed it and did not begin it", situation), isOnTime: false, nil)
+                again(record, "\(record.participantID) claimed it and did not begin it", situation), isOnTime: false,
+                nil)
         }
-        let reason = record.explanation ?? "\(record.node) began it and did not end it"
+        let reason = record.message ?? "\(record.participantID) began it and did not end it"
         switch configuration.takeover(delivery) {
         case .rerun: return .claim(again(record, reason, situation), isOnTime: false, nil)
         case .resume: return .claim(again(record, reason, situation, resumes: true), isOnTime: false, nil)
@@ -100,18 +101,18 @@ struct SchedulePlan: Sendable {
         case .askOperator:
             var asking = record
             asking.state = .awaitingOperator
-            asking.explanation = reason
+            asking.message = reason
             return .settle(asking, nil)
         }
     }
 
     private func answer(_ record: RunRecord, _ situation: Situation) -> Decision {
-        guard let answer = situation.wishes.answers[record.period] else {
+        guard let answer = situation.wishes.decisions[record.period] else {
             return pausedStrike(situation) ?? .wait(until: nextStrike(after: situation.now))
         }
         var wishes = situation.wishes
-        wishes.answers[record.period] = nil
-        let reason = "\(record.explanation ?? ""); an operator decided to \(answer.rawValue)"
+        wishes.decisions[record.period] = nil
+        let reason = "\(record.message ?? ""); an operator decided to \(answer.rawValue)"
         switch answer {
         case .rerun: return .claim(again(record, reason, situation), isOnTime: false, wishes)
         case .resume: return .claim(again(record, reason, situation, resumes: true), isOnTime: false, wishes)
@@ -122,12 +123,12 @@ struct SchedulePlan: Sendable {
     // MARK: Runs requested by operators
 
     private func operatorsRun(_ situation: Situation) -> Decision? {
-        guard situation.wishes.pause == nil, let by = situation.wishes.requests.first else { return nil }
+        guard situation.wishes.pause == nil, let by = situation.wishes.runRequests.first else { return nil }
         var wishes = situation.wishes
-        wishes.requests.removeFirst()
+        wishes.runRequests.removeFirst()
         let period = Schedule.Period(
             id: situation.now.millisecondsText + "-now", start: situation.now, end: nil,
-            remark: by.isEmpty ? nil : "asked for by \(by)")
+            note: by.isEmpty ? nil : "asked for by \(by)")
         return .claim(first(period, .requested, situation), isOnTime: false, wishes)
     }
 
@@ -142,7 +143,7 @@ struct SchedulePlan: Sendable {
             // The rest of the range starts after this period, whichever node continues.
             wishes.backfill?.from = period.start + .seconds(1)
             let reason = "an operator wants it again"
-            let claim = record.map { again($0, "\($0.explanation ?? $0.state.rawValue); \(reason)", situation) }
+            let claim = record.map { again($0, "\($0.message ?? $0.state.rawValue); \(reason)", situation) }
             return .claim(claim ?? first(period, .backfill, situation), isOnTime: false, wishes)
         }
         wishes.backfill = nil
@@ -160,14 +161,14 @@ struct SchedulePlan: Sendable {
         let isQueued = situation.queued.contains(newest.id)
         let isOnTime = newest.start > limit || isQueued
         if let decision = missed(before: newest, isOnTime: isOnTime, situation) { return decision }
-        if let by = situation.wishes.skips.first, isOnTime {
+        if let by = situation.wishes.skipRequests.first, isOnTime {
             var wishes = situation.wishes
-            wishes.skips.removeFirst()
+            wishes.skipRequests.removeFirst()
             let whom = by.isEmpty ? "an operator" : by
             return .settle(skipped(newest, "\(whom) asked to leave it out", situation), wishes)
         }
         var claim = first(newest, .scheduled, situation)
-        if !isOnTime { claim.explanation = "missed, and caught up" }
+        if !isOnTime { claim.message = "missed, and caught up" }
         return .claim(claim, isOnTime: isOnTime, nil)
     }
 
@@ -183,7 +184,7 @@ struct SchedulePlan: Sendable {
         while let period = schedule.next(after: last), period.start < newest.start {
             if isUndecided(period, situation) {
                 var claim = first(period, .scheduled, situation)
-                claim.explanation = "missed, and caught up"
+                claim.message = "missed, and caught up"
                 return .claim(claim, isOnTime: false, nil)
             }
             last = period.start
@@ -199,7 +200,7 @@ struct SchedulePlan: Sendable {
     /// Returns the decision about occurrences during a pause: they are skipped.
     private func pausedStrike(_ situation: Situation) -> Decision? {
         guard let pause = situation.wishes.pause, let newest = newest(in: situation) else { return nil }
-        let by = pause.by.isEmpty ? "" : " by \(pause.by)"
+        let by = pause.requestedBy.isEmpty ? "" : " by \(pause.requestedBy)"
         return .settle(skipped(newest, "paused\(by): \(pause.reason)", situation), nil)
     }
 
@@ -208,7 +209,7 @@ struct SchedulePlan: Sendable {
             !situation.records.values.contains(where: { $0.kind == .term && $0.term == situation.term })
         else { return nil }
         let period = Schedule.Period(
-            id: situation.now.millisecondsText + "-term", start: situation.now, end: nil, remark: nil)
+            id: situation.now.millisecondsText + "-term", start: situation.now, end: nil, note: nil)
         return .claim(first(period, .term, situation), isOnTime: true, nil)
     }
 
@@ -238,7 +239,7 @@ extension SchedulePlan {
     private func first(
         _ period: Schedule.Period, _ kind: RunRecord.Kind, _ situation: Situation
     ) -> RunRecord {
-        var record = RunRecord(period, kind: kind, state: .claimed, node: node, term: situation.term)
+        var record = RunRecord(period, kind: kind, state: .claimed, participantID: node, term: situation.term)
         record.attempt = 1
         record.claimedAt = situation.now
         return record
@@ -248,24 +249,25 @@ extension SchedulePlan {
         _ record: RunRecord, _ reason: String, _ situation: Situation, resumes: Bool = false
     ) -> RunRecord {
         var next = record
-        next.previous.append(
-            RunRecord.Attempt(number: record.attempt, node: record.node, token: record.token, reason: reason))
+        next.previousAttempts.append(
+            RunRecord.Attempt(
+                number: record.attempt, participantID: record.participantID, token: record.token, reason: reason))
         next.state = .claimed
-        (next.node, next.term, next.token) = (node, situation.term, nil)
+        (next.participantID, next.term, next.token) = (node, situation.term, nil)
         next.attempt += 1
         (next.claimedAt, next.startedAt, next.endedAt) = (situation.now, nil, nil)
-        (next.explanation, next.window) = (nil, nil)
+        (next.message, next.window) = (nil, nil)
         if !resumes { next.checkpoint = nil }
         return next
     }
 
     /// Returns the record of a skipped period, which also covers all undecided periods before it.
     private func skipped(_ period: Schedule.Period, _ why: String, _ situation: Situation) -> RunRecord {
-        var record = RunRecord(period, kind: .scheduled, state: .skipped, node: node, term: situation.term)
+        var record = RunRecord(period, kind: .scheduled, state: .skipped, participantID: node, term: situation.term)
         record.endedAt = situation.now
         let first = schedule.next(after: watermark(situation)).flatMap { $0.start < period.start ? $0.id : nil }
         record.firstSkippedPeriod = first
-        record.explanation = why + (first.map { ", as were those from \($0) on" } ?? "")
+        record.message = why + (first.map { ", as were those from \($0) on" } ?? "")
         return record
     }
 
@@ -273,7 +275,7 @@ extension SchedulePlan {
         var record = record
         record.state = .abandoned
         record.endedAt = situation.now
-        record.explanation = why
+        record.message = why
         return record
     }
 }

@@ -24,7 +24,7 @@ public struct ScheduledRun: Grant {
     let scheduler: Scheduler
 
     init(_ record: RunRecord, window: ExclusiveWindow?, scheduler: Scheduler) {
-        period = Schedule.Period(id: record.period, start: record.start, end: record.end, remark: record.remark)
+        period = Schedule.Period(id: record.period, start: record.start, end: record.end, note: record.note)
         kind = record.kind
         attempt = record.attempt
         fencingToken = window?.fencingToken ?? record.token ?? record.term
@@ -66,9 +66,9 @@ public struct ScheduledRun: Grant {
     ///   happened. `ZooKeeperError` of an operation; `CancellationError`.
     /// - Complexity: 1 request.
     @discardableResult
-    public func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] {
+    public func transaction(_ operations: [TransactionOperation]) async throws -> [TransactionResult] {
         guard isOn else { throw RecipeError(.notRunning, in: .scheduledTask, path: scheduler.path) }
-        return try await scheduler.guarded(operations, window: window)
+        return try await scheduler.transaction(operations, window: window)
     }
 
     /// Stores the progress of the task in the run's record, for an attempt that resumes.

@@ -8,13 +8,13 @@ extension ScheduledTask {
     ///
     /// On cancellation a run in progress is cancelled and awaited, its record is marked as interrupted, and the
     /// candidate is deleted, before this method returns. A node without a run leaves at once. A graceful shutdown does
-    /// the same, unless ``ScheduledTaskConfiguration/onGracefulShutdown`` lets the run finish first.
+    /// the same, unless ``ScheduledTask/Configuration/onGracefulShutdown`` lets the run finish first.
     ///
     /// - Throws: `ZooKeeperError` with code `.clientStopped` or `.authenticationFailed` if the client ends first;
     ///   `RecipeError` with code `.invalidArgument` if this method was called before. All other errors are reported by
     ///   ``states`` and retried.
     /// - Complexity: On standby, no requests. The leader sends 4 writes for each period, 1 more to prune a record, and
-    ///   1 for each ``ScheduledTaskConfiguration/clockInterval``. Taking over costs the requests of a `LeaderSelector`,
+    ///   1 for each ``ScheduledTask/Configuration/clockInterval``. Taking over costs the requests of a `LeaderSelector`,
     ///   then 5, and 1 for each record with up to 64 in flight.
     public func run() async throws {
         try runOnce.begin("a node's part of a task", in: .scheduledTask, path: path)
@@ -59,7 +59,7 @@ extension ScheduledTask {
     }
 
     private func refuse(_ skew: ClockSkew) async {
-        tell(.refused(skew))
+        tell(.clockSkew(skew))
         logger.warning("Does not take the schedule", metadata: ["zookeeper.skew": "\(skew)"])
         await pause(min(configuration.clockInterval, .seconds(30)))
     }
@@ -77,7 +77,7 @@ extension ScheduledTask {
             do {
                 try await scheduler.run()
             } catch let error as ClockSkewError {
-                self.tell(.refused(error.skew))
+                self.tell(.clockSkew(error.skew))
                 refused.set(())
             }
         }

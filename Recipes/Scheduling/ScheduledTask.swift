@@ -17,7 +17,7 @@ internal import ZooKeeperRecipes
 /// ```
 ///
 /// Every node runs the service, and the leader among them starts the runs. If the leader dies, another node takes over.
-/// It handles a run that had already started as ``ScheduledTaskConfiguration/takeover`` specifies. There is at most one
+/// It handles a run that had already started as ``ScheduledTask/Configuration/takeover`` specifies. There is at most one
 /// record for each period. A run is claimed, started and completed by writes to this record, which the ensemble accepts
 /// only from the leader. A node that has lost the leadership can do none of them, and a completed period is not run
 /// again.
@@ -28,7 +28,7 @@ internal import ZooKeeperRecipes
 /// has seen; see ``ScheduledRun/fencingToken``.
 ///
 /// The ensemble's clock decides when a period starts: it is the time with which the ensemble's leader stamps writes. A
-/// node whose wall clock differs by more than ``ScheduledTaskConfiguration/maximumClockSkew`` does not lead.
+/// node whose wall clock differs by more than ``ScheduledTask/Configuration/maximumClockSkew`` does not lead.
 ///
 /// A period takes 4 requests by the node that runs it, and a fifth one if an old record is pruned. Nodes on standby
 /// send none.
@@ -51,7 +51,7 @@ public final class ScheduledTask: Service, Sendable {
     /// The guarantee on how often the task is started for one period.
     public let delivery: TaskDelivery
     /// The configuration of the task.
-    public let configuration: ScheduledTaskConfiguration
+    public let configuration: ScheduledTask.Configuration
 
     let client: ZooKeeperClient
     let logger: Logger
@@ -83,7 +83,7 @@ public final class ScheduledTask: Service, Sendable {
     ///   the root, if the participant ID is empty, or if a policy or the leadership configuration is invalid.
     public convenience init(
         client: ZooKeeperClient, path: String, id: String, name: String, schedule: Schedule, delivery: TaskDelivery,
-        configuration: ScheduledTaskConfiguration = ScheduledTaskConfiguration(), logger: Logger = .current,
+        configuration: ScheduledTask.Configuration = ScheduledTask.Configuration(), logger: Logger = .current,
         body: @escaping @Sendable (ScheduledRun) async throws -> Void
     ) throws {
         try self.init(
@@ -98,7 +98,7 @@ public final class ScheduledTask: Service, Sendable {
     ///   - atStep: Called after each step of a run.
     package init(
         client: ZooKeeperClient, path: String, id: String, name: String, schedule: Schedule, delivery: TaskDelivery,
-        configuration: ScheduledTaskConfiguration, logger: Logger, wallClock: @escaping @Sendable () -> Timestamp,
+        configuration: ScheduledTask.Configuration, logger: Logger, wallClock: @escaping @Sendable () -> Timestamp,
         atStep: @escaping @Sendable (TaskStep, RunRecord) async -> Void = { _, _ in },
         body: @escaping @Sendable (ScheduledRun) async throws -> Void
     ) throws {

@@ -49,34 +49,34 @@ public struct ScheduledTaskControl: Sendable {
     /// Periods that start during the pause are skipped, and their records contain the reason.
     ///
     /// - Parameter reason: The reason for the pause.
-    /// - Throws: The same errors as ``change(_:)``.
-    /// - Complexity: The same as ``change(_:)``.
+    /// - Throws: The same errors as ``update(_:)``.
+    /// - Complexity: The same as ``update(_:)``.
     public func pause(reason: String) async throws {
-        try await change { $0.pause = OperatorCommands.Pause(reason: reason, by: self.id) }
+        try await update { $0.pause = OperatorCommands.Pause(reason: reason, requestedBy: self.id) }
     }
 
     /// Resumes the schedule, even if another operator paused it.
     ///
-    /// - Throws: The same errors as ``change(_:)``.
-    /// - Complexity: The same as ``change(_:)``.
+    /// - Throws: The same errors as ``update(_:)``.
+    /// - Complexity: The same as ``update(_:)``.
     public func resume() async throws {
-        try await change { $0.pause = nil }
+        try await update { $0.pause = nil }
     }
 
     /// Requests one run as soon as no other run is in progress, or after the pause if the task is paused.
     ///
-    /// - Throws: The same errors as ``change(_:)``.
-    /// - Complexity: The same as ``change(_:)``.
+    /// - Throws: The same errors as ``update(_:)``.
+    /// - Complexity: The same as ``update(_:)``.
     public func runNow() async throws {
-        try await change { $0.requests.append(self.id) }
+        try await update { $0.runRequests.append(self.id) }
     }
 
     /// Skips the next period; two calls skip the next two periods.
     ///
-    /// - Throws: The same errors as ``change(_:)``.
-    /// - Complexity: The same as ``change(_:)``.
+    /// - Throws: The same errors as ``update(_:)``.
+    /// - Complexity: The same as ``update(_:)``.
     public func skipNext() async throws {
-        try await change { $0.skips.append(self.id) }
+        try await update { $0.skipRequests.append(self.id) }
     }
 
     /// Requests runs for all periods that start within a range and are not completed, the oldest first, each once.
@@ -88,8 +88,8 @@ public struct ScheduledTaskControl: Sendable {
     ///   - from: The earliest start of a period.
     ///   - through: The latest start of a period.
     /// - Throws: `RecipeError` with code `.invalidArgument` if the range ends before it starts; the same errors as
-    ///   ``change(_:)``.
-    /// - Complexity: The same as ``change(_:)``.
+    ///   ``update(_:)``.
+    /// - Complexity: The same as ``update(_:)``.
     public func backfill(from: Timestamp, through: Timestamp) async throws {
         guard from <= through else {
             let (from, through) = (from.secondsText, through.secondsText)
@@ -97,18 +97,18 @@ public struct ScheduledTaskControl: Sendable {
                 .invalidArgument, in: .scheduledTask, path: path,
                 message: "the range ends at \(through), before it begins at \(from)")
         }
-        try await change { $0.backfill = OperatorCommands.Backfill(from: from, through: through, by: self.id) }
+        try await update { $0.backfill = OperatorCommands.Backfill(from: from, through: through, requestedBy: self.id) }
     }
 
     /// Decides about a run whose node died and that waits for an operator.
     ///
     /// - Parameters:
     ///   - period: The ID of the run's period.
-    ///   - answer: The decision.
+    ///   - decision: The decision.
     /// - Throws: `RecipeError` with code `.notAwaitingDecision` if the period's run does not wait for a decision; the
-    ///   same errors as ``change(_:)``.
-    /// - Complexity: 1 request, and those of ``change(_:)``.
-    public func answer(_ period: String, _ answer: OperatorCommands.Answer) async throws {
+    ///   same errors as ``update(_:)``.
+    /// - Complexity: 1 request, and those of ``update(_:)``.
+    public func decide(_ period: String, _ decision: OperatorCommands.Decision) async throws {
         let record = try await ScheduledTaskHistory(client: client, path: path).run(period)
         guard record?.state == .awaitingOperator else {
             // If no node has ever led the task, that is the error to report.
@@ -117,7 +117,7 @@ public struct ScheduledTaskControl: Sendable {
                 .notAwaitingDecision, in: .scheduledTask, path: path,
                 message: "\(period) is \(record?.state.rawValue ?? "unknown"), and waits for no decision")
         }
-        try await change { $0.answers[period] = answer }
+        try await update { $0.decisions[period] = decision }
     }
 
     /// Changes the pending operator commands, and retries if another client changes them at the same time.
@@ -129,7 +129,7 @@ public struct ScheduledTaskControl: Sendable {
     ///   attempts; `ZooKeeperError`, such as `.noAuth`; `CancellationError`. If `isOutcomeUnknown` of a
     ///   `ZooKeeperError` is true, the response was lost: check ``commands()``.
     /// - Complexity: 3 requests in 3 round trips for each attempt.
-    public func change(_ edit: @Sendable (inout OperatorCommands) -> Void) async throws {
+    public func update(_ edit: @Sendable (inout OperatorCommands) -> Void) async throws {
         for _ in 0..<100 {
             let (present, version) = try await client.recipeSteps { try await read() }
             var wishes = present

@@ -5,7 +5,7 @@ public import ZooKeeperRecipes
 ///
 /// ```swift
 /// for run in try await ScheduledTaskHistory(client: client, path: "/app/settle").runs() {
-///     print(run.period, run.state, run.node, run.attempt, run.duration ?? .zero, run.explanation ?? "")
+///     print(run.period, run.state, run.participantID, run.attempt, run.duration ?? .zero, run.message ?? "")
 /// }
 /// ```
 public struct ScheduledTaskHistory: Sendable {

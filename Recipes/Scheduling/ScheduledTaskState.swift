@@ -10,7 +10,7 @@ public enum ScheduledTaskState: Sendable, Hashable, CustomStringConvertible {
     /// This node does not lead, because its wall clock differs too much from the ensemble's.
     ///
     /// It checks again later.
-    case refused(ClockSkew)
+    case clockSkew(ClockSkew)
     /// This node leads and waits for the next period; `next` is `nil` if there is none.
     case waiting(next: Timestamp?)
     /// This node runs the task.
@@ -29,7 +29,7 @@ public enum ScheduledTaskState: Sendable, Hashable, CustomStringConvertible {
         switch self {
         case .standby(.none): "standby"
         case .standby(.some(let position)): "standby behind \(position)"
-        case .refused(let skew): "refused: the wall clock is \(skew)"
+        case .clockSkew(let skew): "refused: the wall clock is \(skew)"
         case .waiting(.none): "waiting"
         case .waiting(.some(let next)): "waiting for \(next.secondsText)"
         case .running(let period, let attempt): "running \(period), attempt \(attempt)"

@@ -64,9 +64,9 @@ extension Scheduler {
             return Stored(record: record, version: stat.dataVersion)
         }
         task.logger.warning("A record cannot be read", metadata: ["zookeeper.path": "\(paths.run(name))"])
-        let period = Schedule.Period(id: name, start: stat.ctime, end: nil, remark: nil)
-        var record = RunRecord(period, kind: .requested, state: .skipped, node: "", term: term.fencingToken)
-        record.explanation = "the record cannot be read"
+        let period = Schedule.Period(id: name, start: stat.ctime, end: nil, note: nil)
+        var record = RunRecord(period, kind: .requested, state: .skipped, participantID: "", term: term.fencingToken)
+        record.message = "the record cannot be read"
         return Stored(record: record, version: stat.dataVersion)
     }
 
@@ -116,24 +116,25 @@ extension Scheduler {
     /// Executes operations if this node leads and still holds the window.
     ///
     /// - Throws: `RecipeError` with code `.lost`, also if the leadership has ended and there is no connection.
-    func guarded(_ operations: [TransactionOperation], window: ExclusiveWindow?) async throws -> [TransactionResult] {
+    func transaction(_ operations: [TransactionOperation], window: ExclusiveWindow?) async throws -> [TransactionResult]
+    {
         let checks = (window?.paths ?? []).map { TransactionOperation.check($0) }
         do {
             let term = term
             let results = try await client.run(untilDisconnectedAfter: { _ = try await term.waitUntilLost() }) {
-                try await term.guarded(checks + operations)
+                try await term.transaction(checks + operations)
             }
             guard let results else {
-                throw RecipeError(.lost, in: .scheduledTask, path: path, reason: term.lossReason ?? .deadlinePassed)
+                throw RecipeError(.lost, in: .scheduledTask, path: path, lossReason: term.lossReason ?? .deadlinePassed)
             }
             return Array(results.dropFirst(checks.count))
         } catch let error as RecipeError {
-            throw RecipeError(.lost, in: .scheduledTask, path: path, reason: error.reason)
+            throw RecipeError(.lost, in: .scheduledTask, path: path, lossReason: error.lossReason)
         } catch var error as ZooKeeperError {
             guard let failed = error.failedOperation else { throw error }
             if failed < checks.count {
                 throw RecipeError(
-                    .lost, in: .scheduledTask, path: path, reason: .znodeDeleted, message: "the window was lost")
+                    .lost, in: .scheduledTask, path: path, lossReason: .znodeDeleted, message: "the window was lost")
             }
             error.failedOperation = failed - checks.count
             throw error
@@ -198,11 +199,11 @@ extension Scheduler {
         var mayHaveHappened = false
         while true {
             do {
-                return try await guarded(operations, window: window).compactMap(\.stat)
+                return try await transaction(operations, window: window).compactMap(\.stat)
             } catch let error as ZooKeeperError where error.isTransientInSession {
                 mayHaveHappened = mayHaveHappened || error.isOutcomeUnknown
                 if let reason = term.lossReason {
-                    throw RecipeError(.lost, in: .scheduledTask, path: path, reason: reason)
+                    throw RecipeError(.lost, in: .scheduledTask, path: path, lossReason: reason)
                 }
                 try await client.clock.sleep(until: client.clock.now + backoff.pause())
             } catch let error as ZooKeeperError
@@ -222,7 +223,7 @@ extension Scheduler {
         guard !surplus.isEmpty else { return }
         for period in surplus {
             do {
-                _ = try await guarded([.delete(paths.run(period))], window: nil)
+                _ = try await transaction([.delete(paths.run(period))], window: nil)
             } catch let error as ZooKeeperError where error.code == .noNode {
                 // The record has been deleted by another client.
             } catch {

@@ -114,7 +114,7 @@ extension Scheduler {
         await recordEnd(record, pausing: pauses ? "\(record.period) failed: \(why)" : nil) { record in
             record.state = state
             record.endedAt = ended
-            record.explanation = why
+            record.message = why
         }
         if task.schedule.isWithLeadership, state == .failed { fail(error) }
     }
@@ -152,7 +152,7 @@ extension Scheduler {
             var wishes: OperatorCommands?
             if let note, present.pause == nil {
                 wishes = present
-                wishes?.pause = OperatorCommands.Pause(reason: note, by: task.id)
+                wishes?.pause = OperatorCommands.Pause(reason: note, requestedBy: task.id)
             }
             do {
                 _ = try await store(record, wishes: wishes, window: window)
@@ -168,8 +168,8 @@ extension Scheduler {
 extension RunRecord.Window {
     init(_ window: ExclusiveWindow) {
         self.init(
-            token: window.fencingToken, processors: window.participants.count, drained: window.drained,
-            slowest: window.slowest, evicted: window.evicted, resumed: nil)
+            token: window.fencingToken, processors: window.processors.count, drainDuration: window.drainDuration,
+            slowestProcessor: window.slowestProcessor, evicted: window.evicted, resumed: nil)
     }
 }
 

@@ -46,7 +46,7 @@ final class Scheduler: Sendable {
 
     var client: ZooKeeperClient { task.client }
     var path: String { task.path }
-    var configuration: ScheduledTaskConfiguration { task.configuration }
+    var configuration: ScheduledTask.Configuration { task.configuration }
 
     init(task: ScheduledTask, term: Term) {
         self.task = task
@@ -143,7 +143,7 @@ final class Scheduler: Sendable {
         case .settle(let record, let wishes):
             task.logger.notice(
                 "\(record.state.rawValue): \(record.period)",
-                metadata: ["zookeeper.reason": "\(EscapedText.escaped(record.explanation ?? ""))"])
+                metadata: ["zookeeper.reason": "\(EscapedText.escaped(record.message ?? ""))"])
             _ = try await store(record, wishes: wishes)
             await prune()
         case .wish(let wishes): try await store(wishes)

@@ -60,7 +60,7 @@ extension ZooKeeperClient {
     private func valueBehindBarrier(at path: String) async throws -> VersionedValue? {
         var backoff = makeBackoff(.quick)
         while true {
-            switch try await liveSession().flight(behindBarrierAt: path, [.data(path: path)])[0] {
+            switch try await connectedSession().sendAll(behindBarrierAt: path, [.data(path: path)])[0] {
             case .success(.data(let data, let stat)): return VersionedValue(data: data, stat: stat)
             case .failure(let error) where error.isTransient:
                 try await clock.sleep(until: clock.now + backoff.pause())

@@ -6,18 +6,18 @@ extension ZooKeeperClient {
     /// Only this timeout ends the steps: their requests wait for the ensemble without limit.
     ///
     /// - Parameters:
-    ///   - patience: The timeout; `nil` waits without limit.
+    ///   - timeout: The timeout; `nil` waits without limit.
     ///   - recipe: The recipe that the error refers to.
     ///   - path: The path that the error refers to.
     ///   - operation: The steps.
     /// - Throws: ``RecipeError`` with code `.timedOut`, or the error of the operation.
     func within<Result: Sendable>(
-        _ patience: Duration?, of recipe: RecipeError.Recipe, at path: String,
+        _ timeout: Duration?, of recipe: RecipeError.Recipe, at path: String,
         _ operation: @escaping @Sendable () async throws -> Result
     ) async throws -> Result {
-        guard let patience else { return try await recipeSteps(operation) }
-        guard let result = try await recipeSteps(until: clock.now + patience, operation) else {
-            throw RecipeError(.timedOut, in: recipe, path: path, message: "waited for \(patience)")
+        guard let timeout else { return try await recipeSteps(operation) }
+        guard let result = try await recipeSteps(until: clock.now + timeout, operation) else {
+            throw RecipeError(.timedOut, in: recipe, path: path, message: "waited for \(timeout)")
         }
         return result
     }
@@ -35,17 +35,17 @@ extension ZooKeeperClient {
     ///
     /// A request that was lost with its connection or its session fails with a code for which
     /// ``ZooKeeperError/isTransient`` is true.
-    func flight(_ requests: SessionRequest...) async throws -> [SessionResult] {
-        try await liveSession().flight(requests)
+    func sendAll(_ requests: SessionRequest...) async throws -> [SessionResult] {
+        try await connectedSession().sendAll(requests)
     }
 
-    /// Sends requests that set a watch on a znode, as ``flight(_:)`` does; cancelling the call removes the watch.
-    func flight(
+    /// Sends requests that set a watch on a znode, as ``sendAll(_:)`` does; cancelling the call removes the watch.
+    func sendAll(
         watching path: String, _ requests: (WatchSink) -> [SessionRequest]
     ) async throws -> (results: [SessionResult], watch: OneShotWatch) {
         let watch = OneShotWatch(self, path: path)
         do {
-            return (try await liveSession().flight(requests(watch.sink)), watch)
+            return (try await connectedSession().sendAll(requests(watch.sink)), watch)
         } catch {
             watch.giveUp()
             throw error

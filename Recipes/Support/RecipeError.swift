@@ -18,7 +18,7 @@ public struct RecipeError: Error, Sendable, Hashable, CustomStringConvertible {
 
         let kind: Kind
 
-        /// The lock, term, window, or permit of an event was lost; ``RecipeError/reason`` contains the reason.
+        /// The lock, term, window, or permit of an event was lost; ``RecipeError/lossReason`` contains the reason.
         ///
         /// The operation that ran under it was cancelled and has ended. Its last steps may have run at the same time as
         /// another holder. A store that checks fencing tokens has refused the writes of these steps.
@@ -53,7 +53,7 @@ public struct RecipeError: Error, Sendable, Hashable, CustomStringConvertible {
         public static let unreadable = Code(kind: .unreadable)
         /// The answer to a write was lost, and the current contents do not show whether it was executed.
         ///
-        /// ``RecipeError/present`` contains the contents that were read afterwards.
+        /// ``RecipeError/currentValue`` contains the contents that were read afterwards.
         public static let outcomeUnknown = Code(kind: .outcomeUnknown)
         /// The counter's number does not fit its format; nothing was written.
         public static let overflow = Code(kind: .overflow)
@@ -122,7 +122,7 @@ public struct RecipeError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The path that the recipe was created with, or the path of the affected znode.
     public var path: String
     /// The reason for the loss, with code `.lost`; otherwise `nil`.
-    public var reason: LossReason?
+    public var lossReason: LossReason?
     /// The IDs of the participants that the error is about.
     ///
     /// With code `.notPaused`, these are the processors that have not paused; with `.notAvailable`, the holder of the
@@ -131,7 +131,7 @@ public struct RecipeError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The znode of the member that has the ID, with code `.duplicate`.
     public var occupant: ExistingZNode?
     /// The contents that were read after a write, with code `.outcomeUnknown`.
-    public var present: VersionedValue?
+    public var currentValue: VersionedValue?
     /// Details and the remedy, if the code alone is not sufficient.
     public var message: String?
 
@@ -141,29 +141,29 @@ public struct RecipeError: Error, Sendable, Hashable, CustomStringConvertible {
     ///   - code: The code.
     ///   - recipe: The recipe that the error refers to.
     ///   - path: The path that the recipe was created with, or the path of the affected znode.
-    ///   - reason: The reason for the loss. Default: `nil`.
+    ///   - lossReason: The reason for the loss. Default: `nil`.
     ///   - participants: The IDs of the participants that the error is about. Default: none.
     ///   - occupant: The znode of the member that has the ID. Default: `nil`.
-    ///   - present: The contents that were read after a write. Default: `nil`.
+    ///   - currentValue: The contents that were read after a write. Default: `nil`.
     ///   - message: Details and the remedy. Default: `nil`.
     public init(
-        _ code: Code, in recipe: Recipe, path: String, reason: LossReason? = nil, participants: [String] = [],
-        occupant: ExistingZNode? = nil, present: VersionedValue? = nil, message: String? = nil
+        _ code: Code, in recipe: Recipe, path: String, lossReason: LossReason? = nil, participants: [String] = [],
+        occupant: ExistingZNode? = nil, currentValue: VersionedValue? = nil, message: String? = nil
     ) {
         self.code = code
         self.recipe = recipe
         self.path = path
-        self.reason = reason
+        self.lossReason = lossReason
         self.participants = participants
         self.occupant = occupant
-        self.present = present
+        self.currentValue = currentValue
         self.message = message
     }
 
     /// The error in one line.
     public var description: String {
         let names = participants.isEmpty ? "" : ": \(participants.joined(separator: ", "))"
-        let detail = reason.map { "\($0)" } ?? occupant.map { "\($0)" }
+        let detail = lossReason.map { "\($0)" } ?? occupant.map { "\($0)" }
         return errorText(code, at: path, detail: detail, message: message ?? code.words.map { $0 + names })
     }
 }

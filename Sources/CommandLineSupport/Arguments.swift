@@ -67,7 +67,7 @@ package func problem(ofName name: String) -> String? {
 /// Returns what is wrong with the name of a znode, or `nil` if the name is valid.
 package func problem(ofZNodeName name: String) -> String? {
     if name.isEmpty { return "is empty" }
-    if name.utf8.count > ZNodeName.longest { return "is longer than \(ZNodeName.longest) bytes" }
+    if name.utf8.count > ZNodeName.maximumLength { return "is longer than \(ZNodeName.maximumLength) bytes" }
     if name.utf8.contains(UInt8(ascii: "/")) { return "contains a slash" }
     do throws(ZooKeeperError) {
         _ = try ZNodePath("/\(name)")

@@ -38,7 +38,7 @@ import ZooKeeperRecipes
     /// The commands, with everything that they need but the option.
     private static let lock = ["lock", "/l"]
     private static let leader = ["leader", "run", "/l", "--id", "a"]
-    private static let group = ["partitions", "run", "/g", "--node", "n", "--partitions", "p"]
+    private static let group = ["partitions", "run", "/g", "--id", "n", "--partitions", "p"]
     private static let window = ["exclusive", "run", "/b"]
 
     private static func refused(
@@ -56,7 +56,7 @@ import ZooKeeperRecipes
         + refused(lock, "--session-timeout", oddTimes + ["0"], "from 100ms to 1h", after: ["--", "true"])
         + refused(lock, "--connect-timeout", oddTimes + ["0"], "from 1ms to 1d", after: ["--", "true"])
         + refused(window, "--abort-after", oddTimes, "from 0s to 1d", after: ["--", "true"])
-        + refused(window, "--proceed-after", oddTimes, "from 0s to 1d", after: ["--", "true"])
+        + refused(window, "--evict-after", oddTimes, "from 0s to 1d", after: ["--", "true"])
         + refused(window, "--grace", oddTimes, "from 0s to 1d", after: ["--", "true"])
         + refused(leader, "--act-every", oddTimes + ["0"], "from 1ms to 1d")
         + refused(leader, "--takeover-delay", oddTimes, "from 0s to 1d")
@@ -95,7 +95,7 @@ import ZooKeeperRecipes
         let commands: [[String]] = [
             ["lock", path, "--", "true"], ["exclusive", "run", path, "--", "true"], ["exclusive", "status", path],
             ["leader", "run", path, "--id", "a"], ["leader", "status", path], ["partitions", "status", path],
-            ["partitions", "run", path, "--node", "a", "--partitions", "b"], ["partitions", "cordon", path, "a"],
+            ["partitions", "run", path, "--id", "a", "--partitions", "b"], ["partitions", "cordon", path, "a"],
             ["partitions", "uncordon", path, "a"], ["partitions", "status", "/g", "--from", path],
             ["schedule", "history", path], ["schedule", "now", path],
         ]
@@ -111,9 +111,9 @@ import ZooKeeperRecipes
     @Test(arguments: oddNames)
     private func `a name that no znode can have is refused`(name: String, rule: String) {
         check(Refusal(["leader", "run", "/l", "--id", name], Text.quoted(name), rule))
-        check(Refusal(["partitions", "run", "/g", "--partitions", "p", "--node", name], Text.quoted(name), rule))
+        check(Refusal(["partitions", "run", "/g", "--partitions", "p", "--id", name], Text.quoted(name), rule))
         check(
-            Refusal(["partitions", "run", "/g", "--node", "n", "--partitions", "p," + name], Text.quoted(name), rule))
+            Refusal(["partitions", "run", "/g", "--id", "n", "--partitions", "p," + name], Text.quoted(name), rule))
         check(Refusal(["partitions", "status", "/g", "--partitions", name + ",p"], Text.quoted(name), rule))
     }
 
@@ -141,9 +141,9 @@ import ZooKeeperRecipes
     @Test(arguments: [
         (["lock", "/l", "--log-level", "loud", "--", "true"], "loud", "warning"), (["lock", "/l"], "command", "--"),
         (["lock", "/l", "--", ""], "command", "--"),
-        (["partitions", "run", "/g", "--node", "n"], "--partitions", "--from"),
+        (["partitions", "run", "/g", "--id", "n"], "--partitions", "--from"),
         (
-            ["partitions", "run", "/g", "--node", "n", "--partitions", "p", "--from", "/p"], "--partitions",
+            ["partitions", "run", "/g", "--id", "n", "--partitions", "p", "--from", "/p"], "--partitions",
             "use one of them"
         ),
         (["exclusive", "run", "/b", "--wait", "--abort-after", "1", "--", "true"], "--wait", "use one of them"),
@@ -158,7 +158,7 @@ import ZooKeeperRecipes
             ["lock", "/my locks/a", "--wait", "0", "--owner", "the nightly job", "--", "true"],
             ["lock", "/l", "--wait", "0.5", "--connect", "[::1]:2181,zk-2.example:2181/app", "--", "true"],
             ["leader", "run", "/l", "--id", "caf\u{e9}-1", "--priority", "3", "--act-every", "0.01"],
-            ["partitions", "run", "/g", "--node", "n", "--partitions", "a,b", "--weight", "0.5", "--capacity", "0"],
+            ["partitions", "run", "/g", "--id", "n", "--partitions", "a,b", "--weight", "0.5", "--capacity", "0"],
             ["partitions", "cordon", "/g", "web 1"], ["server", "--port", "65535"],
             ["demo", "--windows", "0", "--fault"], ["server", "--tick", "500ms"],
             ["lock", "/l", "--wait", "1m", "--grace", "500ms", "--session-timeout", "10", "--", "true"],

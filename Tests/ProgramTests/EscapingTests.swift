@@ -44,7 +44,7 @@ import ZooKeeper
                 owner: hostile, reason: hostile, requestedAt: Timestamp(millisecondsSince1970: 1000),
                 token: FencingToken(rawValue: 1))
         ],
-        processors: [.init(name: hostile, host: hostile, pid: 1, activity: .running)], lastWindows: [])
+        processors: [.init(id: hostile, host: hostile, pid: 1, activity: .running)], recentWindows: [])
 
     @Test func `JSON has the same values with everything escaped`() throws {
         let json = StatusReport(base: "/b", status: Self.status).json

@@ -17,7 +17,7 @@ struct HeldCommandTests {
         var validUntil: ContinuousClock.Instant? { .now + .seconds(600) }
         var fencingToken: FencingToken { FencingToken(rawValue: 7) }
         func waitUntilLost() async throws -> LossReason { try await OneShot<LossReason>().wait() }
-        func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] { [] }
+        func transaction(_ operations: [TransactionOperation]) async throws -> [TransactionResult] { [] }
     }
 
     /// A grant that nobody renews.
@@ -27,7 +27,7 @@ struct HeldCommandTests {
         var validUntil: ContinuousClock.Instant? { isValid ? end : nil }
         var fencingToken: FencingToken { FencingToken(rawValue: 7) }
         func waitUntilLost() async throws -> LossReason { .deadlinePassed }
-        func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] { [] }
+        func transaction(_ operations: [TransactionOperation]) async throws -> [TransactionResult] { [] }
     }
 
     @Test(arguments: [.zero, .milliseconds(300)] as [Duration])
@@ -46,7 +46,7 @@ struct HeldCommandTests {
         var validUntil: ContinuousClock.Instant? { nil }
         var fencingToken: FencingToken { FencingToken(rawValue: 7) }
         func waitUntilLost() async throws -> LossReason { reason }
-        func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] { [] }
+        func transaction(_ operations: [TransactionOperation]) async throws -> [TransactionResult] { [] }
     }
 
     @Test(arguments: [(.znodeDeleted, false), (.sessionEnded, false), (.deadlinePassed, true)] as [(LossReason, Bool)])

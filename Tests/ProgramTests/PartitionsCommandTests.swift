@@ -16,11 +16,11 @@ import ZooKeeperRecipes
         }
     }
 
-    private static let long = String(repeating: "a", count: ZNodeName.longest + 1)
+    private static let long = String(repeating: "a", count: ZNodeName.maximumLength + 1)
 
     @Test(arguments: ["a\u{1f600}", "..", "a/b", "a\nb", "\u{e000}", long])
     func `a partition id that cannot be a znode's name is refused at once`(id: String) throws {
-        let refused = try #require(refusal("run", "/g", "--node", "web1", "--partitions", "a,\(id)"))
+        let refused = try #require(refusal("run", "/g", "--id", "web1", "--partitions", "a,\(id)"))
         #expect(refused.status == 64)
         #expect(refused.message.contains("--partitions: the name \""))
         #expect(refused.message.utf8.count < 400)
@@ -28,8 +28,8 @@ import ZooKeeperRecipes
 
     @Test(arguments: ["", "a\u{1f600}", "..", "a/b", long])
     func `a node name that cannot be a znode's is refused at once`(name: String) throws {
-        let run = try #require(refusal("run", "/g", "--node", name, "--partitions", "a"))
-        #expect(run.status == 64 && run.message.contains("--node"))
+        let run = try #require(refusal("run", "/g", "--id", name, "--partitions", "a"))
+        #expect(run.status == 64 && run.message.contains("--id"))
         for command in ["cordon", "uncordon"] {
             let refused = try #require(refusal(command, "/g", name))
             #expect(refused.status == 64 && refused.message.contains("use a name such as"))
@@ -38,16 +38,16 @@ import ZooKeeperRecipes
 
     @Test func `a path that cannot be is refused at once`() throws {
         for arguments in [["/g/"], ["/\u{1f600}"]] {
-            let refused = try #require(refusal("run", arguments[0], "--node", "web1", "--partitions", "a"))
+            let refused = try #require(refusal("run", arguments[0], "--id", "web1", "--partitions", "a"))
             #expect(refused.status == 64)
         }
-        let from = try #require(refusal("run", "/g", "--node", "web1", "--from", "list"))
+        let from = try #require(refusal("run", "/g", "--id", "web1", "--from", "list"))
         #expect(from.status == 64 && from.message.contains("--from"))
     }
 
     @Test func `ids are taken apart at each comma, whatever mark follows it`() throws {
         let list = "a,\u{301}b,caf\u{e9},cafe\u{301}"
-        let arguments = ["partitions", "run", "/g", "--node", "web1", "--partitions", list]
+        let arguments = ["partitions", "run", "/g", "--id", "web1", "--partitions", list]
         let command = try #require(try ZKRecipes.parseAsRoot(arguments) as? PartitionsRunCommand)
         #expect(command.partitions.source == .list(["a", "\u{301}b", "caf\u{e9}", "cafe\u{301}"]))
     }

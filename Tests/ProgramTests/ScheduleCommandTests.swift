@@ -45,7 +45,7 @@ import Testing
         "9223372036854775807", "9223372036854775808", "0", "-1", "1.5", "\u{661}", "1576800001", "", "18251d", "500ms",
     ])
     func `an interval beyond its bounds is refused with what would be right`(_ every: String) {
-        let message = message(["schedule", "run", "/t", "--node", "n", "--every", every, "--", "true"])
+        let message = message(["schedule", "run", "/t", "--id", "n", "--every", every, "--", "true"])
         #expect(message.contains("--every is \(every);"), "\(message)")
         #expect(message.contains("from 1s to 18250d"), "\(message)")
     }
@@ -54,7 +54,7 @@ import Testing
     func `a duration beyond its bounds is refused with what would be right`(_ option: String) {
         for value in ["-1", "inf", "nan", "1e300", "86401", "x", "\u{661}", "0x10"] {
             let message = message([
-                "schedule", "run", "/t", "--node", "n", "--every", "60", option, value, "--", "true",
+                "schedule", "run", "/t", "--id", "n", "--every", "60", option, value, "--", "true",
             ])
             #expect(message.contains("'\(value)'") && message.contains(option), "\(message)")
             #expect(message.contains("to 1d; the units are"), "\(message)")
@@ -66,7 +66,7 @@ import Testing
     ])
     func `a span for missed periods beyond its bounds is refused with what would be right`(_ missed: String) {
         let message = message([
-            "schedule", "run", "/t", "--node", "n", "--every", "60", "--missed", missed, "--", "true",
+            "schedule", "run", "/t", "--id", "n", "--every", "60", "--missed", missed, "--", "true",
         ])
         #expect(
             message.contains("\"\(missed)\"") && message.contains("all:<duration>, with at most 1000000000s"),

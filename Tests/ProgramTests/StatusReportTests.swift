@@ -11,12 +11,12 @@ import ZooKeeper
         let window = ExclusiveStatus.Window(
             owner: "operator", reason: "test", requestedAt: Timestamp(millisecondsSince1970: 0),
             token: FencingToken(rawValue: 1))
-        let processor = ExclusiveStatus.Processor(name: "one", host: "host", pid: 7, activity: activity)
+        let processor = ExclusiveStatus.Processor(id: "one", host: "host", pid: 7, activity: activity)
         return StatusReport(
             base: "/orders",
             status: ExclusiveStatus(
                 window: isWindowWanted ? window : nil, crashedWindows: isAfterCrash ? [window] : [],
-                processors: [processor], lastWindows: []))
+                processors: [processor], recentWindows: []))
     }
 
     @Test func `a gate that waits for events is shown with what it reports, with a window and without`() {
@@ -45,14 +45,15 @@ import ZooKeeper
         var record = WindowRecord(
             id: "1", token: FencingToken(rawValue: 1), owner: "operator", reason: "test",
             requestedAt: Timestamp(millisecondsSince1970: 60_000),
-            drained: .seconds(30), ended: .seconds(1), outcome: .evicting, slowest: nil, evicted: ["two"])
-        report.status.lastWindows = [record]
+            drainDuration: .seconds(30), duration: .seconds(1), outcome: .evicting, slowestProcessor: nil,
+            evicted: ["two"])
+        report.status.recentWindows = [record]
         #expect(report.lines[0].contains("a window opens at 1970-01-01T00:01:30Z"))
         #expect(report.lines[0].contains("evicted processors have ended: two"))
         #expect(report.lines.contains("No window has ended yet."))
         // One that ended too early is for the next window to wait for.
         record.token = FencingToken(rawValue: 0)
-        report.status.lastWindows = [record]
+        report.status.recentWindows = [record]
         #expect(report.lines[0].contains("a window is open"))
         #expect(report.lines.contains { $0.contains("forcing") && $0.contains("two") })
     }

@@ -76,7 +76,7 @@ import ZooKeeperSimulator
     /// Runs one window, which by default takes the place of those away who do not pause at once.
     private static func startOperator(
         _ name: String, _ simulation: Simulation, _ ensemble: SimulatedEnsemble, _ opened: Ticks,
-        drain: DrainPolicy = .proceed(after: .milliseconds(100)), refusal: OneShot<RecipeError> = OneShot()
+        drain: DrainPolicy = .evict(after: .milliseconds(100)), refusal: OneShot<RecipeError> = OneShot()
     ) throws -> SimulatedProcess {
         let process = SimulatedProcess(name, in: simulation)
         let client = try makeClient(process, ensemble)

@@ -82,8 +82,8 @@ import ZooKeeperSimulator
                             .delete("/mode/signal"), .create("/mode/signal", mode: .ephemeral),
                         ])
                     } else {
-                        let session = try await client.liveSession()
-                        _ = try await session.flight(
+                        let session = try await client.connectedSession()
+                        _ = try await session.sendAll(
                             .delete(path: "/mode/signal"), .create(path: "/mode/signal", data: [], mode: .ephemeral))
                     }
                 }

@@ -26,7 +26,7 @@ import ZooKeeperSimulator
         let process = SimulatedProcess("p", in: simulation)
         var configuration = ZooKeeperClientConfiguration(servers: [ServerAddress(host: "10.0.0.1", port: 2181)])
         configuration.sessionTimeout = sessionTimeout
-        configuration.retry.deadline = .seconds(2)
+        configuration.retry.timeout = .seconds(2)
         return (simulation, ensemble, process, try process.makeClient(of: ensemble, configuration: configuration))
     }
 
@@ -88,19 +88,19 @@ import ZooKeeperSimulator
 
     private static let unlimited = [
         Call(name: "SharedCount.add") { try await counter($0).add(1) },
-        Call(name: "SharedCount.add to a znode that exists", prepare: { _ = try await counter($0).number() }) {
+        Call(name: "SharedCount.add to a znode that exists", prepare: { _ = try await counter($0).value() }) {
             try await counter($0).add(1)
         },
-        Call(name: "SharedCount.number") { _ = try await counter($0).number() },
+        Call(name: "SharedCount.value") { _ = try await counter($0).value() },
         Call(name: "SharedCount.set") { _ = try await counter($0).set(1, replacing: 0) },
         Call(name: "SharedValue.value") { _ = try await value($0).value() },
         Call(name: "SharedValue.update") { _ = try await value($0).update { $0 + [1] } },
         Call(name: "DistributedBarrier.set") { try await DistributedBarrier(client: $0, path: "/barrier/one").set() },
         Call(name: "DistributedBarrier.remove") { try await DistributedBarrier(client: $0, path: "/b").remove() },
-        Call(name: "DistributedBarrier.isSet") { _ = try await DistributedBarrier(client: $0, path: "/b").isSet },
+        Call(name: "DistributedBarrier.isSet") { _ = try await DistributedBarrier(client: $0, path: "/b").isSet() },
         Call(name: "DistributedBarrier.wait") { try await DistributedBarrier(client: $0, path: "/b").wait() },
         Call(name: "DistributedDoubleBarrier.withBarrier") {
-            try await DistributedDoubleBarrier(client: $0, path: "/double", participants: 1).withBarrier {}
+            try await DistributedDoubleBarrier(client: $0, path: "/double", participantCount: 1).withBarrier {}
         },
         Call(name: "DistributedMutex.withLock") {
             try await DistributedMutex(client: $0, path: "/locks/one").withLock { _ in }
@@ -139,7 +139,9 @@ import ZooKeeperSimulator
         Call(name: "ExclusiveMode.run") {
             try await ExclusiveMode(client: $0, path: "/mode").withWindow(reason: "test") { _ in }
         },
-        Call(name: "ExclusiveMode.windows") { _ = try await ExclusiveMode(client: $0, path: "/mode").windows() },
+        Call(name: "ExclusiveMode.recentWindows") {
+            _ = try await ExclusiveMode(client: $0, path: "/mode").recentWindows()
+        },
         Call(name: "ExclusiveMode.status") { _ = try await ExclusiveMode(client: $0, path: "/mode").status() },
         Call(name: "ScheduledTaskHistory.runs") {
             _ = try await ScheduledTaskHistory(client: $0, path: "/task").runs()
@@ -159,7 +161,7 @@ import ZooKeeperSimulator
     private static func limited(_ limit: Duration) -> [Call] {
         [
             Call(name: "SharedCount.add") { try await counter($0).add(1, timeout: limit) },
-            Call(name: "SharedCount.number") { _ = try await counter($0).number(timeout: limit) },
+            Call(name: "SharedCount.value") { _ = try await counter($0).value(timeout: limit) },
             Call(name: "SharedCount.set") { _ = try await counter($0).set(1, replacing: 0, timeout: limit) },
             Call(name: "SharedValue.value") { _ = try await value($0).value(timeout: limit) },
             Call(name: "SharedValue.update") { _ = try await value($0).update(timeout: limit) { $0 + [1] } },
@@ -167,7 +169,7 @@ import ZooKeeperSimulator
                 try await DistributedBarrier(client: $0, path: "/b").wait(timeout: limit)
             },
             Call(name: "DistributedDoubleBarrier.withBarrier") {
-                try await DistributedDoubleBarrier(client: $0, path: "/double", participants: 1)
+                try await DistributedDoubleBarrier(client: $0, path: "/double", participantCount: 1)
                     .withBarrier(timeout: limit) {}
             },
             Call(name: "DistributedMutex.withLock") {
@@ -253,7 +255,7 @@ import ZooKeeperSimulator
             let start = client.clock.now
             try await ScheduledTask(
                 client: client, path: "/task", id: "one", name: "task", schedule: .every(.seconds(2)),
-                delivery: .atMostOnce, configuration: ScheduledTaskConfiguration(), logger: client.logger,
+                delivery: .atMostOnce, configuration: ScheduledTask.Configuration(), logger: client.logger,
                 wallClock: { Timestamp(millisecondsSince1970: 1_750_000_000_000) + (client.clock.now - start) },
                 body: { _ in try await untilCancelled() }
             ).run()

@@ -58,7 +58,7 @@ import ZooKeeperSimulator
             _ = try scene.start("operator") { client in
                 let mode = try ExclusiveMode(client: client, path: "/mode")
                 do {
-                    try await mode.withWindow(reason: "test", drain: .proceed(after: .milliseconds(100))) { _ in }
+                    try await mode.withWindow(reason: "test", drain: .evict(after: .milliseconds(100))) { _ in }
                 } catch let error as ZooKeeperError {
                     failure.set(error)
                 }
@@ -199,7 +199,7 @@ import ZooKeeperSimulator
                     group.addTask { try? await client.run() }
                     group.addTask {
                         let mode = try? ExclusiveMode(client: client, path: "/mode")
-                        try? await mode?.withWindow(reason: "stopped", drain: .proceed(after: .milliseconds(500))) {
+                        try? await mode?.withWindow(reason: "stopped", drain: .evict(after: .milliseconds(500))) {
                             _ in
                             try await client.clock.sleep(until: client.clock.now + .seconds(60))
                         }

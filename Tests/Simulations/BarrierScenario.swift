@@ -198,7 +198,8 @@ private struct BarrierUser: Sendable {
 
     func main() async {
         await participant.withClient { client in
-            let barrier = try DistributedDoubleBarrier(client: client, path: BarrierScenario.path, participants: count)
+            let barrier = try DistributedDoubleBarrier(
+                client: client, path: BarrierScenario.path, participantCount: count)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask {
                     for await state in client.states { log.joined(state.session?.id, by: participant) }

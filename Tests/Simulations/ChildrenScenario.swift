@@ -51,7 +51,7 @@ private struct SubtreeCaller: Sendable {
         await follow(ChildrenScenario.children) { client in
             var configuration = ChildrenCache.Configuration()
             configuration.watchBudget = participant.chance { $0.pick([1_000_000, 1_000_000, 40, 0]) }
-            configuration.interval = Self.interval(configuration.watchBudget)
+            configuration.pollInterval = Self.interval(configuration.watchBudget)
             configuration.maximumConcurrentReads = participant.chance { $0.pick([1, 2, 256]) }
             try await withChildrenCache(
                 client: client, path: ChildrenScenario.root, configuration: configuration
@@ -65,7 +65,7 @@ private struct SubtreeCaller: Sendable {
         await follow(ChildrenScenario.tree) { client in
             var configuration = TreeCache.Configuration()
             configuration.watchBudget = participant.chance { $0.pick([1_000_000, 1_000_000, 60]) }
-            configuration.interval = Self.interval(configuration.watchBudget)
+            configuration.pollInterval = Self.interval(configuration.watchBudget)
             configuration.maximumConcurrentReads = participant.chance { $0.pick([1, 2, 256]) }
             try await withTreeCache(client: client, path: ChildrenScenario.root, configuration: configuration) {
                 cache in

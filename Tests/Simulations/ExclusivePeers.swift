@@ -141,7 +141,7 @@ struct CuratorPeer: Sendable {
     /// Joins the queue, and returns when nobody in front conflicts.
     private func stand(_ kind: ContenderName.Kind, _ client: ZooKeeperClient) async throws -> (String, Int64) {
         let uuid = ContenderName.makeUUID(using: client.randomness)
-        _ = try await client.liveSession()
+        _ = try await client.connectedSession()
         let connection = client.presentConnection?.number
         let (path, stat) = try await client.create(
             "\(locks)/\(ContenderName.base(uuid: uuid, kind: kind))", data: Array("jvm".utf8),

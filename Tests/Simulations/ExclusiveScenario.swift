@@ -325,7 +325,7 @@ private struct Operator: Sendable {
         guard log.phase != .quiet else { return }
         let patience = participant.chance { $0.duration(.zero ... .seconds(3)) }
         let waits = participant.chance { $0.pick([true, false]) }
-        let policies: [DrainPolicy] = [.wait, .abort(after: patience), .proceed(after: patience)]
+        let policies: [DrainPolicy] = [.wait, .abort(after: patience), .evict(after: patience)]
         let drain = participant.chance { log.phase == .any ? $0.pick(policies) : policies[1] }
         // As a program that is told to end.
         guard log.phase == .any ? participant.chance({ $0.oneIn(4) }) : waits else {

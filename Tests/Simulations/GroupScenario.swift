@@ -127,7 +127,7 @@ struct GroupLog: Sendable {
 
     /// A member's node says where it stands.
     func claimed(_ node: PersistentNodeState, session: SessionID?, by participant: Participant) {
-        guard participant.isAlive, case .standing(let znode) = node, let owner = znode.stat.ephemeralOwner else {
+        guard participant.isAlive, case .present(let znode) = node, let owner = znode.stat.ephemeralOwner else {
             return
         }
         if state.value.state.processes[owner.rawValue] != participant.name, owner != session {
@@ -230,8 +230,8 @@ private struct GroupParticipant: Sendable {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await second.run() }
             group.addTask {
-                for await state in second.states where state.isStanding {
-                    if first.node.state.isStanding { participant.fail("two members stand under one id") }
+                for await state in second.states where state.isPresent {
+                    if first.node.state.isPresent { participant.fail("two members stand under one id") }
                 }
             }
             try await group.waitForAll()

@@ -66,11 +66,11 @@ struct LeaderFollowers: Sendable {
 
     private func tell(_ leader: ElectionParticipant?, to participant: Participant) {
         guard participant.isAlive else { return }
-        participant.note("told that \(leader.map { "\($0) leads by \($0.candidate)" } ?? "nobody leads")")
+        participant.note("told that \(leader.map { "\($0) leads by \($0.znode)" } ?? "nobody leads")")
         participant.progress()
-        state.value.told = .some(leader?.candidate)
-        if let leader, !state.value.leaders.contains(leader.candidate) {
-            participant.fail("told that \(leader.candidate) leads, which never did")
+        state.value.told = .some(leader?.znode)
+        if let leader, !state.value.leaders.contains(leader.znode) {
+            participant.fail("told that \(leader.znode) leads, which never did")
         }
     }
 

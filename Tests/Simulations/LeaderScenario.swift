@@ -152,8 +152,8 @@ private struct Politician: Sendable {
 
     private func makeConfiguration() -> LeaderConfiguration {
         var configuration = LeaderConfiguration()
-        configuration.firstPause = .milliseconds(20)
-        configuration.longestPause = .seconds(1)
+        configuration.initialRetryDelay = .milliseconds(20)
+        configuration.maximumRetryDelay = .seconds(1)
         configuration.retryResetInterval = .seconds(1)
         participant.chance { chance in
             configuration.acceptsTransfers = !chance.oneIn(6)
@@ -209,7 +209,7 @@ private struct Politician: Sendable {
     private func work(_ term: Term, client: ZooKeeperClient) async {
         let data = Array(term.fencingToken.description.utf8)
         do {
-            try await term.guarded([.setData(data, at: LeaderScenario.workPath)])
+            try await term.transaction([.setData(data, at: LeaderScenario.workPath)])
         } catch let error as ZooKeeperError where error.code == .noNode {
             _ = try? await client.create(LeaderScenario.workPath)
         } catch {
@@ -226,8 +226,8 @@ private struct Politician: Sendable {
                 switch participant.chance({ $0.below(6) }) {
                 case 0: try await selector.resign()
                 case 1: await transfer(selector)
-                case 2: selector.notReady()
-                case 3: selector.ready()
+                case 2: selector.setReady(false)
+                case 3: selector.setReady(true)
                 default: continue
                 }
             } catch {

@@ -144,7 +144,7 @@ private struct MutexUser: Sendable {
     /// Writes its token, which the ensemble may take of the present holder only.
     private func write(_ lease: Lease, _ client: ZooKeeperClient) async throws {
         do {
-            try await lease.guarded([.setData(Array("\(lease.fencingToken)".utf8), at: MutexScenario.guarded)])
+            try await lease.transaction([.setData(Array("\(lease.fencingToken)".utf8), at: MutexScenario.guarded)])
         } catch let error as ZooKeeperError where error.code == .noNode {
             _ = try? await client.create(MutexScenario.guarded)
         }

@@ -40,15 +40,15 @@ package struct PartitionScenario: Scenario {
         return preferred + (0..<chance.below(4)).map { Partition("p\($0)") }
     }
 
-    private static func configuration(_ chance: inout Chance) -> PartitionConfiguration {
-        var configuration = PartitionConfiguration()
+    private static func configuration(_ chance: inout Chance) -> PartitionGroup.Configuration {
+        var configuration = PartitionGroup.Configuration()
         configuration.absenceTimeout = chance.pick([.zero, .seconds(1), .seconds(10)])
         configuration.rebalanceDelay = chance.pick([.zero, .zero, .milliseconds(500), .seconds(3)])
         configuration.startupDelay = chance.pick([.zero, .zero, .seconds(1)])
         configuration.maximumMovesPerMinute = chance.pick([nil, nil, 6])
-        configuration.terms.firstPause = .milliseconds(20)
-        configuration.terms.longestPause = .seconds(1)
-        configuration.terms.retryResetInterval = .seconds(1)
+        configuration.leadership.initialRetryDelay = .milliseconds(20)
+        configuration.leadership.maximumRetryDelay = .seconds(1)
+        configuration.leadership.retryResetInterval = .seconds(1)
         return configuration
     }
 
@@ -103,7 +103,7 @@ private struct PartitionHost: Sendable {
     let participant: Participant
     let log: PartitionLog
     let partitions: [Partition]
-    let configuration: PartitionConfiguration
+    let configuration: PartitionGroup.Configuration
     let node: PartitionNode
 
     private struct Breakdown: Error {}
@@ -154,7 +154,7 @@ private struct PartitionHost: Sendable {
         while true {
             log.act(id, term, by: participant)
             // What is there for this node alone is the sign that it has come home.
-            if partition.preferred == [node.name], !Task.isCancelled { participant.progress() }
+            if partition.preferred == [node.id], !Task.isCancelled { participant.progress() }
             switch participant.chance({ $0.below(40) }) {
             case 0: throw Breakdown()
             case 1: return
@@ -177,7 +177,7 @@ private struct PartitionHost: Sendable {
             case 0: group.cordon()
             case 1: group.uncordon()
             case 2: try? group.setPartitions(kept)
-            case 3: try? await PartitionGroup.cordon(node.name, client: client, path: group.path)
+            case 3: try? await PartitionGroup.cordon(node.id, client: client, path: group.path)
             default: try? group.setPartitions(partitions)
             }
         }
@@ -185,7 +185,7 @@ private struct PartitionHost: Sendable {
         try? group.setPartitions(partitions)
         // Also what an earlier life has left.
         for await state in group.states where state.nodes.contains(where: { $0.isCordonedByOperator }) {
-            _ = try? await PartitionGroup.uncordon(node.name, client: client, path: group.path)
+            _ = try? await PartitionGroup.uncordon(node.id, client: client, path: group.path)
             try? await participant.pause(.zero ... .seconds(1))
         }
     }

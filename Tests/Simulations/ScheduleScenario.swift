@@ -34,7 +34,7 @@ package struct ScheduleScenario: Scenario {
 /// How the task of one world is declared.
 struct SchedulePolicies: Sendable {
     var delivery: TaskDelivery
-    var configuration = ScheduledTaskConfiguration()
+    var configuration = ScheduledTask.Configuration()
     /// The longest that a run takes.
     var longest: Duration
 
@@ -47,8 +47,8 @@ struct SchedulePolicies: Sendable {
         configuration.overlap = chance.pick([.skip, .queueOne, .cancelOther])
         configuration.clockInterval = chance.pick([.seconds(2), .seconds(30)])
         configuration.maximumRecords = chance.pick([5, 1000])
-        configuration.leadership.firstPause = .milliseconds(20)
-        configuration.leadership.longestPause = .seconds(1)
+        configuration.leadership.initialRetryDelay = .milliseconds(20)
+        configuration.leadership.maximumRetryDelay = .seconds(1)
         longest = chance.pick([.milliseconds(300), .seconds(3)])
     }
 }

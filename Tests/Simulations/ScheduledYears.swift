@@ -131,7 +131,7 @@ private final class YearsWorld {
     private func makeTask(
         _ name: String, _ client: ZooKeeperClient, _ process: SimulatedProcess, ahead: Duration
     ) throws -> ScheduledTask {
-        var configuration = ScheduledTaskConfiguration()
+        var configuration = ScheduledTask.Configuration()
         configuration.missed = .all(within: .seconds(30 * 86_400))
         configuration.clockInterval = .seconds(6 * 3600)
         configuration.maximumRecords = 20

@@ -57,7 +57,7 @@ import ZooKeeper
     // MARK: Elections, groups, caches
 
     @Test func `participants, members and entries are compared by bytes`() {
-        let participants = Self.both.map { ElectionParticipant(id: $0, isLeader: false, candidate: "c") }
+        let participants = Self.both.map { ElectionParticipant(id: $0, isLeader: false, znode: "c") }
         #expect(participants[0] != participants[1])
         let members = Self.both.map { GroupMember(id: $0, data: nil, stat: nil, isSelf: false) }
         #expect(members[0] != members[1] && Set(members).count == 2)
@@ -103,15 +103,16 @@ import ZooKeeper
             #expect(plan["a"]?.rule == .preferred(0))
             let without = PartitionPlan(partitions: [partition], nodes: [PartitionNode(other)])
             #expect(without["a"]?.rule == .hash)
-            #expect(without["a"]?.missing.first?.hasBytes(of: name) == true)
-            let away = PartitionPlan(partitions: [partition], nodes: Self.both.map { PartitionNode($0) }, away: [name])
+            #expect(without["a"]?.missingNodes.first?.hasBytes(of: name) == true)
+            let away = PartitionPlan(
+                partitions: [partition], nodes: Self.both.map { PartitionNode($0) }, absent: [name])
             #expect(away["a"]?.isHomeAway == true && away["a"]?.owner?.hasBytes(of: other) == true)
         }
     }
 
     @Test func `a node of a group tells itself from the one with its other name`() {
         var machine = PartitionGroupStateMachine(
-            own: PartitionNode(Self.composed), configuration: PartitionConfiguration(), warmsUp: false)
+            own: PartitionNode(Self.composed), configuration: PartitionGroup.Configuration(), warmsUp: false)
         machine.partitions = [Partition("a", preferred: [Self.decomposed]), Partition("b", preferred: [Self.composed])]
         let now = MonotonicInstant(nanoseconds: 1_000_000_000_000)
         let members = Self.both.map { PartitionNode($0) }
@@ -127,7 +128,7 @@ import ZooKeeper
 
     @Test func `a new list that differs in nothing but the bytes of an id is another list`() {
         var machine = PartitionGroupStateMachine(
-            own: "web1", configuration: PartitionConfiguration(), warmsUp: false)
+            own: "web1", configuration: PartitionGroup.Configuration(), warmsUp: false)
         machine.partitions = [Partition(Self.composed)]
         let now = MonotonicInstant(nanoseconds: 1_000_000_000_000)
         _ = machine.handle([.cordons([]), .standing(7), .members(["web1"])], now: now)

@@ -29,9 +29,9 @@ struct ConfigReaderTests {
     @Test func `every key is read`() throws {
         let read = try read([
             "servers": ConfigValue(.stringArray(["zk1:2181", "[::1]:2182"]), isSecret: false),
-            "chroot": "/app", "sessionTimeoutSeconds": 4.5, "validityMargin": 0.1, "retry.deadlineSeconds": 60,
+            "chroot": "/app", "sessionTimeoutSeconds": 4.5, "validityMargin": 0.1, "retry.timeoutSeconds": 60,
             "handleReleaseTimeoutSeconds": 2,
-            "retry.initialPauseSeconds": 0.01, "retry.longestPauseSeconds": 1.5, "auth.credential": "me:secret",
+            "retry.initialDelaySeconds": 0.01, "retry.maximumDelaySeconds": 1.5, "auth.credential": "me:secret",
             "acl": "creatorAll", "usesContainerParents": false, "maximumRequestsInFlight": 16,
             "maximumPacketSize": 4096,
         ])
@@ -43,7 +43,7 @@ struct ConfigReaderTests {
         #expect(
             read.retry
                 == RetryPolicy(
-                    deadline: .seconds(60), initialPause: .milliseconds(10), longestPause: .milliseconds(1500)))
+                    timeout: .seconds(60), initialDelay: .milliseconds(10), maximumDelay: .milliseconds(1500)))
         #expect(read.auth == [.digest(user: "me", password: "secret")])
         #expect(read.acl == [.creatorAll])
         #expect(!read.usesContainerParents)

@@ -26,7 +26,7 @@ struct RequestEncoderTests {
         [
             .create(path: path, data: [], mode: .persistent), .delete(path: path), .exists(path: path),
             .data(path: path), .children(path: path), .setData(path: path, data: []), .acl(path: path),
-            .setACL(path: path, acl: [.open]), .sync(path: path), .unwatch(path: path, .data),
+            .setACL(path: path, acl: [.openUnsafe]), .sync(path: path), .unwatch(path: path, .data),
         ]
     }
 
@@ -136,7 +136,7 @@ struct RequestEncoderTests {
     @Test func `version -1 is refused, and none means any`() throws {
         let refused: [SessionRequest] = [
             .delete(path: "/a", version: -1), .setData(path: "/a", data: [], version: -1),
-            .setACL(path: "/a", acl: [.open], version: -1), .multi([.delete("/a", version: -1)]),
+            .setACL(path: "/a", acl: [.openUnsafe], version: -1), .multi([.delete("/a", version: -1)]),
             .multi([.setData([], at: "/a", version: -1)]), .multi([.check("/a", version: -1)]),
         ]
         for request in refused {
@@ -152,17 +152,17 @@ struct RequestEncoderTests {
 
     @Test func `the configuration's rights are taken where none are given`() throws {
         var configuration = ZooKeeperClientConfiguration(servers: [])
-        configuration.acl = [.readOnly]
+        configuration.acl = [.readUnsafe]
         let encoder = RequestEncoder(configuration)
         guard case .create(_, _, _, let acl) = try encoder.encode(.create(path: "/a", data: [], mode: .persistent)),
             case .create(_, _, _, let own) = try encoder.encode(
-                .create(path: "/a", data: [], mode: .persistent, acl: [.open]))
+                .create(path: "/a", data: [], mode: .persistent, acl: [.openUnsafe]))
         else {
             Issue.record("another kind of request")
             return
         }
-        #expect(acl == [ACL.readOnly.transport])
-        #expect(own == [ACL.open.transport])
+        #expect(acl == [ACL.readUnsafe.transport])
+        #expect(own == [ACL.openUnsafe.transport])
     }
 }
 

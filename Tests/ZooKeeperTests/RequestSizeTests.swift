@@ -14,7 +14,7 @@ struct SizedRequest: Sendable, CustomTestStringConvertible {
     private static func bytes(_ filler: Int) -> [UInt8] { [UInt8](repeating: 0, count: filler) }
 
     private static func acl(_ filler: Int) -> [ACL] {
-        [.open, ACL(permissions: .read, scheme: "ip", id: String(repeating: "i", count: filler))]
+        [.openUnsafe, ACL(permissions: .read, scheme: "ip", id: String(repeating: "i", count: filler))]
     }
 
     /// All kinds of requests.
@@ -44,7 +44,7 @@ struct SizedRequest: Sendable, CustomTestStringConvertible {
         SizedRequest("data of setData", 8 + (4 + 4 + 2) + 4 + 4) { .setData(path: "/a", data: bytes($0)) },
         SizedRequest("path of setData", 8 + (4 + 4 + 1) + (4 + 2) + 4) { .setData(path: path($0), data: [1, 2]) },
         SizedRequest("path of acl", 8 + (4 + 4 + 1)) { .acl(path: path($0)) },
-        SizedRequest("path of setACL", 8 + (4 + 4 + 1) + 27 + 4) { .setACL(path: path($0), acl: [.open]) },
+        SizedRequest("path of setACL", 8 + (4 + 4 + 1) + 27 + 4) { .setACL(path: path($0), acl: [.openUnsafe]) },
         SizedRequest("ACL of setACL", 8 + (4 + 4 + 2) + 27 + (4 + 4 + 2 + 4) + 4) {
             .setACL(path: "/a", acl: acl($0))
         },

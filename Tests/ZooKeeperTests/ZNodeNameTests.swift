@@ -86,6 +86,6 @@ struct ZNodeNameTests {
     }
 
     @Test func `the longest name is taken`() throws {
-        _ = try ZNodeName(validating: String(repeating: "a", count: ZNodeName.longest))
+        _ = try ZNodeName(validating: String(repeating: "a", count: ZNodeName.maximumLength))
     }
 }

@@ -20,12 +20,12 @@ struct ZooKeeperClientConfigurationTests {
         configuration.maximumRequestsInFlight = 1
         configuration.maximumPacketSize = 1025
         configuration.retry = RetryPolicy(
-            deadline: .nanoseconds(1), initialPause: .nanoseconds(1), longestPause: .nanoseconds(1))
+            timeout: .nanoseconds(1), initialDelay: .nanoseconds(1), maximumDelay: .nanoseconds(1))
         try configuration.validate()
         configuration.sessionTimeout = .milliseconds(Int64(Int32.max))
         configuration.validityMargin = 0.65
         configuration.maximumRequestsInFlight = 4096
-        configuration.retry.deadline = .seconds(Int64.max)
+        configuration.retry.timeout = .seconds(Int64.max)
         try configuration.validate()
     }
 
@@ -46,9 +46,9 @@ struct ZooKeeperClientConfigurationTests {
         ("handleReleaseTimeout is -1.0 seconds", { $0.handleReleaseTimeout = .seconds(-1) }),
         ("validityMargin is -0.01", { $0.validityMargin = -0.01 }),
         ("validityMargin is nan", { $0.validityMargin = .nan }),
-        ("retry.deadline is 0.0 seconds", { $0.retry.deadline = .zero }),
-        ("retry.initialPause is 0.0 seconds", { $0.retry.initialPause = .zero }),
-        ("retry.longestPause is 0.01 seconds", { $0.retry.longestPause = .milliseconds(10) }),
+        ("retry.timeout is 0.0 seconds", { $0.retry.timeout = .zero }),
+        ("retry.initialDelay is 0.0 seconds", { $0.retry.initialDelay = .zero }),
+        ("retry.maximumDelay is 0.01 seconds", { $0.retry.maximumDelay = .milliseconds(10) }),
         ("maximumRequestsInFlight is 0", { $0.maximumRequestsInFlight = 0 }),
         ("maximumRequestsInFlight is 4097", { $0.maximumRequestsInFlight = 4097 }),
         ("maximumPacketSize is 1024", { $0.maximumPacketSize = 1024 }),

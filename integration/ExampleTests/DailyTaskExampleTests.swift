@@ -10,7 +10,7 @@ import ZooKeeperTestKitTraits
 struct DailyTaskExampleTests {
     private func ask(in scene: ExampleScene) async throws {
         let now = try scene.start("DailyExclusiveTask", "now")
-        #expect(try await now.waitForEnd() == .exited(0))
+        #expect(try await now.waitForExit() == .exited(0))
     }
 
     private func pages(_ process: TestProcess, under token: Int64) async throws -> [Int] {
@@ -53,7 +53,7 @@ struct DailyTaskExampleTests {
         for (name, process) in [("bob", bob), ("carol", carol)] {
             try await process.token(of: "\(name): an order", over: fourth)
             try process.terminate()
-            #expect(try await process.waitForEnd() == .exited(0))
+            #expect(try await process.waitForExit() == .exited(0))
         }
 
         try expectResumption(
@@ -76,9 +76,9 @@ struct DailyTaskExampleTests {
         try await withZooKeeperClient(configuration: .init(connectionString: scene.connectionString)) { client in
             let runs = try await ScheduledTaskHistory(client: client, path: "/examples/report").runs()
             #expect(runs.map(\.state) == [.completed, .completed])
-            #expect(runs.map(\.node) == ["bob", "carol"])
+            #expect(runs.map(\.participantID) == ["bob", "carol"])
             #expect(runs.map(\.attempt) == [2, 2])
-            #expect(runs.map { $0.previous.map(\.node) } == [["alice"], ["bob"]])
+            #expect(runs.map { $0.previousAttempts.map(\.participantID) } == [["alice"], ["bob"]])
         }
     }
 }

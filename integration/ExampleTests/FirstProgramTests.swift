@@ -15,7 +15,7 @@ struct FirstProgramTests {
             let task = try scene.start("FirstProgram", "task")
             last = try await task.token(of: "alone", over: last)
             if fault == "none" {
-                #expect(try await task.waitForEnd() == .exited(0))
+                #expect(try await task.waitForExit() == .exited(0))
             } else {
                 await task.kill()
             }
@@ -24,7 +24,7 @@ struct FirstProgramTests {
         }
         for processor in processors {
             try processor.terminate()
-            #expect(try await processor.waitForEnd() == .exited(0))
+            #expect(try await processor.waitForExit() == .exited(0))
         }
     }
 }

@@ -12,14 +12,14 @@ struct LeaderExampleTests {
         let bob = try scene.start("LeaderElection", "bob")
         try await bob.says("bob: waiting behind 1")
         try alice.interrupt()
-        #expect(try await alice.waitForEnd() == .exited(0))
+        #expect(try await alice.waitForExit() == .exited(0))
         let second = try await bob.token(of: "bob reports", over: first)
         let carol = try scene.start("LeaderElection", "carol")
         try await carol.says("carol: waiting behind 1")
         await bob.kill()
         try await carol.token(of: "carol reports", over: second)
         try carol.terminate()
-        #expect(try await carol.waitForEnd() == .exited(0))
+        #expect(try await carol.waitForExit() == .exited(0))
         #expect(try await carol.output().last == "carol: stopped")
     }
 
@@ -53,10 +53,10 @@ struct LeaderExampleTests {
         let third = try await works(carol, over: second)
         try bob.resume()
         try carol.terminate()
-        #expect(try await carol.waitForEnd() == .exited(0))
+        #expect(try await carol.waitForExit() == .exited(0))
         _ = try await works(bob, over: third)
         try bob.terminate()
-        #expect(try await bob.waitForEnd() == .exited(0))
+        #expect(try await bob.waitForExit() == .exited(0))
         let output = try await bob.output()
         for task in Self.tasks {
             let lines = output.filter { $0.hasPrefix("\(task): ") }

@@ -22,7 +22,7 @@ struct LockExampleTests {
         try await bob.says("bob asks for the lock")
         #expect(await alice.kill() == .signalled(9))
         let second = try await bob.token(of: "bob has locked", over: first)
-        #expect(try await bob.waitForEnd() == .exited(0))
+        #expect(try await bob.waitForExit() == .exited(0))
         // On a machine that is too busy it may be warned meanwhile.
         #expect(
             try await bob.output().filter { !$0.hasPrefix("bob may lose") } == [
@@ -39,9 +39,9 @@ struct LockExampleTests {
         try await bob.says("bob asks for the lock")
         try alice.pause()
         try await bob.token(of: "bob writes invoice 2", over: first)
-        #expect(try await bob.waitForEnd() == .exited(0))
+        #expect(try await bob.waitForExit() == .exited(0))
         try alice.resume()
-        #expect(try await alice.waitForEnd() == .exited(0))
+        #expect(try await alice.waitForExit() == .exited(0))
         #expect(try await alice.output().last?.hasPrefix("alice has stopped: lost") == true)
     }
 
@@ -58,7 +58,7 @@ struct LockExampleTests {
         }
         try await alice.says(#"alice has stopped: lost at "/examples/invoices" (znodeDeleted)"#)
         try await bob.token(of: "bob has locked", over: first)
-        #expect(try await bob.waitForEnd() == .exited(0))
+        #expect(try await bob.waitForExit() == .exited(0))
     }
 
     @Test func `a holder that hears nothing of the server is warned, then stops by itself`() async throws {
@@ -68,7 +68,7 @@ struct LockExampleTests {
             await server.kill()
             try await alice.says("alice may lose the lock")
             try await alice.says("alice has stopped: lost")
-            #expect(try await alice.waitForEnd() == .exited(0))
+            #expect(try await alice.waitForExit() == .exited(0))
             let output = try await alice.output()
             let warning = output.firstIndex { $0.hasPrefix("alice may lose") }
             let end = output.firstIndex { $0.hasPrefix("alice has stopped") }

@@ -30,10 +30,10 @@ struct PartitionExampleTests {
         north = try await alice.token(of: "alice: works on north, token ", over: north)
 
         try bob.terminate()
-        #expect(try await bob.waitForEnd() == .exited(0))
+        #expect(try await bob.waitForExit() == .exited(0))
         try await alice.token(of: "alice: works on south, token ", over: south)
         try alice.terminate()
-        #expect(try await alice.waitForEnd() == .exited(0))
+        #expect(try await alice.waitForExit() == .exited(0))
         for (name, process) in [("alice", alice), ("bob", bob)] {
             try await expectWhole(process, named: name)
         }

@@ -21,10 +21,10 @@ struct SchedulerExampleTests {
         try bob.resume()
         try await bob.says("bob has stopped")
         try carol.terminate()
-        #expect(try await carol.waitForEnd() == .exited(0))
+        #expect(try await carol.waitForExit() == .exited(0))
         let fourth = try await bob.token(of: "bob sends what is due", over: third)
         try bob.terminate()
-        #expect(try await bob.waitForEnd() == .exited(0))
+        #expect(try await bob.waitForExit() == .exited(0))
 
         try await expectWhole([third], of: carol, named: "carol")
         try await expectWhole([second, fourth], of: bob, named: "bob")

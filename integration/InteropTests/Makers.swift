@@ -30,7 +30,7 @@ struct Makers: Sendable {
         let compiler = try TestProcess(
             Self.javaProgram("javac"),
             arguments: ["-nowarn", "-Xlint:none", "-XDsuppressNotes", "-d", classes, "-cp", jars] + Self.javaSources())
-        guard try await compiler.waitForEnd().isSuccess else { throw MissingTool("what javac asks for above") }
+        guard try await compiler.waitForExit().isSuccess else { throw MissingTool("what javac asks for above") }
         self.java = java
         classPath = "\(classes):\(jars)"
         python = "\(Self.root)/.build/interop/kazoo/bin/python"

@@ -16,7 +16,7 @@ struct GateBenchmark: AsyncParsableCommand {
     func run() async throws {
         try await withServer(connect) { connection, _ in
             let client = try makeClient(connection)
-            let gate = try ExclusiveMode(client: client, path: "/bench-gate").gate(name: "bench")
+            let gate = try ExclusiveMode(client: client, path: "/bench-gate").gate(id: "bench")
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await client.run() }
                 group.addTask { try await gate.run() }

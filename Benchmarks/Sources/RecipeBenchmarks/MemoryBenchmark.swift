@@ -65,7 +65,7 @@ struct MemoryBenchmark: AsyncParsableCommand {
 
     /// A gate that opens, is closed by a window, and stops.
     private func windowWithGate(_ mode: ExclusiveMode) async throws {
-        let gate = mode.gate(name: "memory")
+        let gate = mode.gate(id: "memory")
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await gate.run() }
             for await state in gate.states where state.isOpen { break }

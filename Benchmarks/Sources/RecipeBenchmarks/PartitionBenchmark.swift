@@ -95,7 +95,7 @@ struct PartitionBenchmark: AsyncParsableCommand {
     private static func group(
         _ index: Int, _ client: ZooKeeperClient, _ partitions: [Partition], _ nodes: Int
     ) throws -> PartitionGroup {
-        var configuration = PartitionConfiguration()
+        var configuration = PartitionGroup.Configuration()
         configuration.rebalanceDelay = .zero
         configuration.startupDelay = nodes == 1 ? .zero : .seconds(1)
         return try PartitionGroup(
@@ -110,7 +110,7 @@ struct PartitionBenchmark: AsyncParsableCommand {
         for group in groups {
             for await state in group.states where state.nodes.count == groups.count {
                 // A single node owns all partitions, except those that its session cannot watch.
-                if state.isSettled || state.owned.count + state.refused.count == count { break }
+                if state.isSettled || state.owned.count + state.unwatchable.count == count { break }
             }
         }
     }

@@ -28,7 +28,7 @@ struct WindowBenchmark: AsyncParsableCommand {
         var clients: [ZooKeeperClient] = []
         for _ in 0...count { clients.append(try makeClient(connection)) }
         let gates = try clients.dropLast().enumerated().map { number, client in
-            try ExclusiveMode(client: client, path: "/bench-window").gate(name: "processor-\(number)")
+            try ExclusiveMode(client: client, path: "/bench-window").gate(id: "processor-\(number)")
         }
         let mode = try ExclusiveMode(client: clients[count], path: "/bench-window")
         return try await withThrowingTaskGroup(of: Void.self) { group in

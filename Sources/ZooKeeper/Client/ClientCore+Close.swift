@@ -69,7 +69,7 @@ extension ClientCore {
 
     /// The actions to perform outside of the lock when the client starts to close, or stops.
     private struct SideEffects {
-        var live: LiveSession?
+        var live: SessionHandle?
         var lost: [HeldNode] = []
         var watches: [(path: String, sink: WatchSink)]
         var refused: [PendingRequest]
@@ -112,7 +112,7 @@ extension ClientCore {
 }
 
 extension ClientCore {
-    private func warn(ofUnreleased holds: [HeldNode], in session: LiveSession?, _ why: String) {
+    private func warn(ofUnreleased holds: [HeldNode], in session: SessionHandle?, _ why: String) {
         guard !holds.isEmpty else { return }
         logger(for: session?.publicSession).warning(
             "The session is closed although \(why)",

@@ -6,14 +6,14 @@ extension ClientCore {
     /// The side effects of an event, to perform outside of the lock, in order.
     private struct Aftermath {
         var states: [SessionState] = []
-        var ended: [(session: LiveSession, reason: LossReason)] = []
+        var ended: [(session: SessionHandle, reason: LossReason)] = []
         var lostHolds: [(hold: HeldNode, reason: LossReason)] = []
         var refused: [PendingRequest] = []
         var refusal = ZooKeeperError(.sessionExpired)
         var watchers: [(sink: WatchSink, event: WatchEvent)] = []
         var wakesLoops = false
         /// The session whose validity has changed.
-        var moved: LiveSession?
+        var moved: SessionHandle?
         /// The position of the states among all states that are reported.
         var number = 0
     }
@@ -60,7 +60,7 @@ extension ClientCore {
         for effect in effects {
             switch effect {
             case .beginSession(let session):
-                state.live = LiveSession(session, core: self)
+                state.live = SessionHandle(session, core: self)
                 state.hasToldWatchRefusal = false
                 connected(session, &state, &aftermath)
             case .resumeSession(let session, let isReplaced):
@@ -183,7 +183,7 @@ struct Announcements {
     }
 }
 
-extension LiveSession {
+extension SessionHandle {
     var publicSession: Session { Session(id: id, epoch: epoch, timeout: timeout) }
 }
 

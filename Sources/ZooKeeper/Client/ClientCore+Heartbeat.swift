@@ -15,7 +15,7 @@ extension ClientCore {
 
     /// A heartbeat in progress, on the connection on which it started.
     private struct Beat {
-        var session: LiveSession
+        var session: SessionHandle
         /// The number of the established connection.
         var establishment: Int
         var isProof: Bool
@@ -155,7 +155,7 @@ extension ClientCore.State {
 
     /// Returns whether a heartbeat that started in this session, on the connection with this number, is still the
     /// current one.
-    fileprivate func isUnderWay(_ session: LiveSession, _ establishment: Int) -> Bool {
+    fileprivate func isUnderWay(_ session: SessionHandle, _ establishment: Int) -> Bool {
         live === session && connections.establishments == establishment
     }
 }

@@ -30,7 +30,7 @@ extension ClientCore {
         let policy = configuration.retry
         let deadline = deadline ?? requestDeadline
         var backoff = Backoff(
-            Backoff.Policy(initial: policy.initialPause, limit: policy.longestPause), seed: randomness.next())
+            Backoff.Policy(initial: policy.initialDelay, limit: policy.maximumDelay), seed: randomness.next())
         while true {
             switch try await result(of: submit([request], deadline: deadline)[0], until: deadline) {
             case .success(let reply): return reply
@@ -73,7 +73,7 @@ private enum RecipeSteps {
 extension ClientCore {
     /// The deadline of a request that starts now, unless its caller sets one; `nil` for none.
     var requestDeadline: MonotonicInstant? {
-        RecipeSteps.isRunning ? nil : clock.now + configuration.retry.deadline
+        RecipeSteps.isRunning ? nil : clock.now + configuration.retry.timeout
     }
 }
 

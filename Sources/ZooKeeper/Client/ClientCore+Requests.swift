@@ -160,7 +160,7 @@ extension ClientCore {
         /// A watch that was lost with its session while the answer was in flight.
         var lostWatch: (sink: WatchSink, path: String)?
         /// The session whose validity has changed.
-        var moved: LiveSession?
+        var moved: SessionHandle?
         var hasMore = false
         var mayStop = false
         /// The size from which requests are refused from now on.

@@ -55,7 +55,7 @@ extension ClientCore {
     // MARK: Held znodes
 
     func hold(
-        _ path: String, czxid: ZXID, session: LiveSession, sureUntil: MonotonicInstant, watchDue: MonotonicInstant
+        _ path: String, czxid: ZXID, session: SessionHandle, sureUntil: MonotonicInstant, watchDue: MonotonicInstant
     ) -> HeldNode {
         let (hold, reason, mustWake) = state.withLock { state -> (HeldNode, LossReason?, Bool) in
             let hold = HeldNode(
@@ -76,7 +76,7 @@ extension ClientCore {
     }
 
     /// Makes a closing client wait until the returned node is released, although no grant depends on it yet.
-    func reserve(_ path: String, session: LiveSession) -> HeldNode {
+    func reserve(_ path: String, session: SessionHandle) -> HeldNode {
         let hold = HeldNode(
             path: path, czxid: ZXID(rawValue: 0), session: session, core: self, sureUntil: .distantPast)
         state.withLock { state in

@@ -21,7 +21,7 @@ final class ClientCore: Sendable {
         var isConnected = false
         var connection: (any TransportConnection)?
         var connections = ConnectionRecord()
-        var live: LiveSession?
+        var live: SessionHandle?
         var requests: RequestQueue
         /// Whether a thread is sending requests.
         var isPerforming = false
@@ -89,7 +89,7 @@ final class ClientCore: Sendable {
             ))
     }
 
-    func cleanUp(_ job: CleanUp, session: LiveSession, after: OneShot<Void>?, done: OneShot<Void>) {
+    func cleanUp(_ job: CleanUp, session: SessionHandle, after: OneShot<Void>?, done: OneShot<Void>) {
         janitor.add(Janitor.Job(work: job, session: session, after: after, done: done))
     }
 

@@ -26,7 +26,7 @@ extension SessionResult {
     }
 }
 
-extension LiveSession {
+extension SessionHandle {
     /// Sends a barrier followed by requests, all in one batch.
     ///
     /// - Parameters:
@@ -35,11 +35,11 @@ extension LiveSession {
     /// - Returns: One result per request; if the barrier failed, its error for each request.
     /// - Throws: `CancellationError` if the task is cancelled.
     /// - Complexity: One request for each element and 1 for the barrier, in 1 round trip.
-    package func flight(
+    package func sendAll(
         behindBarrierAt node: String, _ requests: [SessionRequest], batch: RequestBatch? = nil,
         whileClosing: Bool = false
     ) async throws -> [SessionResult] {
-        let results = try await flight([.barrier(at: node)] + requests, batch: batch, whileClosing: whileClosing)
+        let results = try await sendAll([.barrier(at: node)] + requests, batch: batch, whileClosing: whileClosing)
         return results.dropFirst().map { results[0].asBarrier(before: $0) }
     }
 }

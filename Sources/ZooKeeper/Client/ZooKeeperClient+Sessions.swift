@@ -14,10 +14,10 @@ extension ZooKeeperClient {
     /// Waits until the client is connected, and returns the current session.
     ///
     /// - Throws: ``ZooKeeperError`` with code `.clientStopped` or `.authenticationFailed`, or `CancellationError`.
-    package func liveSession() async throws -> LiveSession {
+    package func connectedSession() async throws -> SessionHandle {
         if let session = presentConnection?.session { return session }
         let core = core
-        let session: LiveSession? = await race(
+        let session: SessionHandle? = await race(
             {
                 for await _ in core.states.follow() {
                     if let session = core.state.withLock({ $0.grantingSession }) { return session }
@@ -37,7 +37,7 @@ extension ZooKeeperClient {
     /// The current session, and the number of the current connection among all connections of the client.
     ///
     /// A result that was received under one number may be outdated under another. `nil` while there is no connection.
-    package var presentConnection: (session: LiveSession, number: Int)? {
+    package var presentConnection: (session: SessionHandle, number: Int)? {
         core.state.withLock { state in state.grantingSession.map { ($0, state.connections.establishments) } }
     }
 
@@ -56,7 +56,7 @@ extension ZooKeeperClient {
 
 extension ClientCore.State {
     /// The session in which something can be granted; `nil` without a connection, and while the client is closing.
-    var grantingSession: LiveSession? {
+    var grantingSession: SessionHandle? {
         guard phase == .idle || phase == .running, isConnected else { return nil }
         return live
     }

@@ -23,7 +23,7 @@ package import ZooKeeperTransport
 /// ends immediately. Requests of one task are executed in their order.
 ///
 /// In addition to the errors that a method lists, a request throws ``ZooKeeperError`` with code `.invalidPath` or
-/// `.dataTooLarge` before it is sent, `.operationTimeout` if ``RetryPolicy/deadline`` passes first, `.connectionLoss`
+/// `.dataTooLarge` before it is sent, `.operationTimeout` if ``RetryPolicy/timeout`` passes first, `.connectionLoss`
 /// or `.sessionExpired` if it is lost and must not be repeated, `.authenticationFailed`, and `.clientStopped`.
 public final class ZooKeeperClient: Service, Sendable {
     /// The configuration that the client was created with.
@@ -130,8 +130,10 @@ public final class ZooKeeperClient: Service, Sendable {
     /// - Complexity: Sends no request.
     @discardableResult
     public func waitUntilConnected(timeout: Duration? = nil) async throws -> Session {
-        guard let timeout else { return try await liveSession().publicSession }
-        let connected = try await clock.run(until: clock.now + timeout) { try await self.liveSession().publicSession }
+        guard let timeout else { return try await connectedSession().publicSession }
+        let connected = try await clock.run(until: clock.now + timeout) {
+            try await self.connectedSession().publicSession
+        }
         guard let connected else { throw core.noConnection(within: timeout, "timeout") }
         return connected
     }

@@ -16,9 +16,9 @@ extension ZooKeeperClientConfiguration {
     /// - `initialConnectionTimeoutSeconds` (double, default none): ``initialConnectionTimeout``.
     /// - `validityMargin` (double, default 0.05): ``validityMargin``.
     /// - `handleReleaseTimeoutSeconds` (double, default 30): ``handleReleaseTimeout``.
-    /// - `retry.deadlineSeconds` (double, default 30): ``RetryPolicy/deadline``.
-    /// - `retry.initialPauseSeconds` (double, default 0.05): ``RetryPolicy/initialPause``.
-    /// - `retry.longestPauseSeconds` (double, default 2): ``RetryPolicy/longestPause``.
+    /// - `retry.timeoutSeconds` (double, default 30): ``RetryPolicy/timeout``.
+    /// - `retry.initialDelaySeconds` (double, default 0.05): ``RetryPolicy/initialDelay``.
+    /// - `retry.maximumDelaySeconds` (double, default 2): ``RetryPolicy/maximumDelay``.
     /// - `auth.scheme` (string, default `digest`): the scheme of `auth.credential`.
     /// - `auth.credential` (string, secret): the credential in the format of the scheme, such as `user:password`.
     /// - `acl` (string, default `open`): `open`, `readOnly` or `creatorAll`.
@@ -37,9 +37,9 @@ extension ZooKeeperClientConfiguration {
         if let timeout = try keys.duration("initialConnectionTimeoutSeconds") { initialConnectionTimeout = timeout }
         if let margin = try keys.number("validityMargin") { validityMargin = margin }
         if let timeout = try keys.duration("handleReleaseTimeoutSeconds") { handleReleaseTimeout = timeout }
-        if let deadline = try keys.duration("retry.deadlineSeconds") { retry.deadline = deadline }
-        if let pause = try keys.duration("retry.initialPauseSeconds") { retry.initialPause = pause }
-        if let pause = try keys.duration("retry.longestPauseSeconds") { retry.longestPause = pause }
+        if let timeout = try keys.duration("retry.timeoutSeconds") { retry.timeout = timeout }
+        if let delay = try keys.duration("retry.initialDelaySeconds") { retry.initialDelay = delay }
+        if let delay = try keys.duration("retry.maximumDelaySeconds") { retry.maximumDelay = delay }
         if let credential = keys.credential() { auth = [credential] }
         if let entry = try keys.acl() { acl = [entry] }
         if let flag = try keys.flag("usesContainerParents") { usesContainerParents = flag }
@@ -84,8 +84,8 @@ private struct ConfigurationKeys {
     func acl() throws(ZooKeeperError) -> ACL? {
         switch config.string(forKey: "acl") {
         case nil: nil
-        case "open": .open
-        case "readOnly": .readOnly
+        case "open": .openUnsafe
+        case "readOnly": .readUnsafe
         case "creatorAll": .creatorAll
         case let other?: throw error("acl", "is \"\(other)\"; it must be open, readOnly or creatorAll")
         }

@@ -49,13 +49,13 @@ extension ZooKeeperClientConfiguration {
                 limit > .zero, "initialConnectionTimeout", "\(limit)",
                 "above 0, such as .seconds(15), or nil to wait without limit")
         }
-        try require(retry.deadline > .zero, "retry.deadline", "\(retry.deadline)", "above 0, such as .seconds(30)")
+        try require(retry.timeout > .zero, "retry.timeout", "\(retry.timeout)", "above 0, such as .seconds(30)")
         try require(
-            retry.initialPause > .zero, "retry.initialPause", "\(retry.initialPause)",
+            retry.initialDelay > .zero, "retry.initialDelay", "\(retry.initialDelay)",
             "above 0, such as .milliseconds(50)")
         try require(
-            retry.longestPause >= retry.initialPause, "retry.longestPause", "\(retry.longestPause)",
-            "at least retry.initialPause, which is \(retry.initialPause)")
+            retry.maximumDelay >= retry.initialDelay, "retry.maximumDelay", "\(retry.maximumDelay)",
+            "at least retry.initialDelay, which is \(retry.initialDelay)")
     }
 
     /// Validates access control lists and credentials.

@@ -42,7 +42,7 @@ public struct ZooKeeperClientConfiguration: Sendable {
     public var auth: [AuthCredential]
     /// The access control list of created znodes, if the request specifies none.
     ///
-    /// Default: ``ACL/open``, which allows everything to every client.
+    /// Default: ``ACL/openUnsafe``, which allows everything to every client.
     public var acl: [ACL]
     /// Whether missing parents are created as containers, which the server deletes when they are empty, or as
     /// persistent znodes.
@@ -100,7 +100,7 @@ public struct ZooKeeperClientConfiguration: Sendable {
         handleReleaseTimeout = .seconds(30)
         retry = RetryPolicy()
         auth = []
-        acl = [.open]
+        acl = [.openUnsafe]
         usesContainerParents = true
         maximumRequestsInFlight = 1024
         maximumPacketSize = 1_048_575
@@ -160,7 +160,7 @@ public struct AuthCredential: Sendable, Hashable {
     var transport: TransportCredential { TransportCredential(scheme: scheme, credential: credential) }
 }
 
-/// The policy for repeating a request that is safe to repeat: growing pauses with jitter, and one deadline for all
+/// The policy for repeating a request that is safe to repeat: growing delays with jitter, and one timeout for all
 /// attempts.
 ///
 /// Reads are safe to repeat, and so are writes that were certainly not executed.
@@ -168,29 +168,29 @@ public struct RetryPolicy: Sendable, Hashable {
     /// The limit for all attempts together, including the wait for a connection.
     ///
     /// Default: 30 s.
-    public var deadline: Duration
-    /// The pause before the second attempt.
+    public var timeout: Duration
+    /// The delay before the second attempt.
     ///
     /// Default: 50 ms.
-    public var initialPause: Duration
-    /// The longest pause between two attempts.
+    public var initialDelay: Duration
+    /// The longest delay between two attempts.
     ///
     /// Default: 2 s.
-    public var longestPause: Duration
+    public var maximumDelay: Duration
 
     /// Creates a policy.
     ///
     /// - Parameters:
-    ///   - deadline: The limit for all attempts together, including the wait for a connection. Default: 30 s.
-    ///   - initialPause: The pause before the second attempt. Default: 50 ms.
-    ///   - longestPause: The longest pause between two attempts. Default: 2 s.
+    ///   - timeout: The limit for all attempts together, including the wait for a connection. Default: 30 s.
+    ///   - initialDelay: The delay before the second attempt. Default: 50 ms.
+    ///   - maximumDelay: The longest delay between two attempts. Default: 2 s.
     public init(
-        deadline: Duration = .seconds(30),
-        initialPause: Duration = .milliseconds(50),
-        longestPause: Duration = .seconds(2)
+        timeout: Duration = .seconds(30),
+        initialDelay: Duration = .milliseconds(50),
+        maximumDelay: Duration = .seconds(2)
     ) {
-        self.deadline = deadline
-        self.initialPause = initialPause
-        self.longestPause = longestPause
+        self.timeout = timeout
+        self.initialDelay = initialDelay
+        self.maximumDelay = maximumDelay
     }
 }

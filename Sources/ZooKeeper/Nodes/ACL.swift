@@ -41,9 +41,9 @@ public struct ACL: Sendable, Hashable {
     }
 
     /// All permissions for every client.
-    public static let open = ACL(permissions: .all, scheme: "world", id: "anyone")
+    public static let openUnsafe = ACL(permissions: .all, scheme: "world", id: "anyone")
     /// Read permission for every client.
-    public static let readOnly = ACL(permissions: .read, scheme: "world", id: "anyone")
+    public static let readUnsafe = ACL(permissions: .read, scheme: "world", id: "anyone")
     /// All permissions for the identities that the creating session has authenticated as.
     public static let creatorAll = ACL(permissions: .all, scheme: "auth", id: "")
 

@@ -55,13 +55,13 @@ extension ZNodeName {
     /// The maximum length of an ID that becomes a component of a path, in bytes.
     ///
     /// Requests contain several such paths, which together must fit into one packet of the server.
-    public static let longest = 4096
+    public static let maximumLength = 4096
 
     /// Validates an ID that becomes the last component of a path, such as the ID of a partition, a node, a member or a
     /// run.
     ///
     /// - Parameter string: One path component: not empty, `.` or `..`, without slashes, control characters, private-use
-    ///   characters or characters beyond U+FFFF such as emoji, and of at most ``longest`` bytes.
+    ///   characters or characters beyond U+FFFF such as emoji, and of at most ``maximumLength`` bytes.
     /// - Throws: ``ZooKeeperError`` with code `.invalidPath`; its message has the rule and the remedy.
     public init(validating string: String) throws(ZooKeeperError) {
         if let problem = Self.problem(in: string) {
@@ -73,8 +73,8 @@ extension ZNodeName {
     /// The validation error of an ID that becomes a path component, as the end of a sentence; `nil` if the ID is valid.
     static func problem(in name: String) -> String? {
         if name.isEmpty { return "has no characters; give it at least one" }
-        if name.utf8.count > longest {
-            return "has \(name.utf8.count) bytes; shorten it to at most \(longest)"
+        if name.utf8.count > maximumLength {
+            return "has \(name.utf8.count) bytes; shorten it to at most \(maximumLength)"
         }
         if let position = name.utf8.firstIndex(of: UInt8(ascii: "/")) {
             let offset = name.utf8.distance(from: name.startIndex, to: position)

@@ -6,7 +6,7 @@ internal import Synchronization
 package final class HeldNode: Sendable, Holdable {
     package let path: String
     package let czxid: ZXID
-    package let session: LiveSession
+    package let session: SessionHandle
     private let core: ClientCore
     /// The limit of the validity by what is known about this znode.
     ///
@@ -40,7 +40,7 @@ package final class HeldNode: Sendable, Holdable {
     ///
     /// - Parameter sureUntil: The validity of the session when the znode was seen to exist.
     init(
-        path: String, czxid: ZXID, session: LiveSession, core: ClientCore, sureUntil: MonotonicInstant,
+        path: String, czxid: ZXID, session: SessionHandle, core: ClientCore, sureUntil: MonotonicInstant,
         connection: Int = 0, watchDue: MonotonicInstant = .distantPast
     ) {
         self.connection = connection

@@ -24,7 +24,7 @@ package enum CleanUp: Sendable {
 struct Janitor: Sendable {
     struct Job: Sendable {
         var work: CleanUp
-        var session: LiveSession
+        var session: SessionHandle
         /// The signal to wait for before the job starts.
         var after: OneShot<Void>?
         var done: OneShot<Void>
@@ -111,14 +111,14 @@ struct Janitor: Sendable {
         }
     }
 
-    private func deleteAll(with prefix: String, in parent: String, session: LiveSession) async throws -> Bool {
+    private func deleteAll(with prefix: String, in parent: String, session: SessionHandle) async throws -> Bool {
         let deletes = try await own(prefix, in: parent, session: session).map { SessionRequest.delete(path: $0) }
         guard !deletes.isEmpty else { return true }
-        return try await session.flight(deletes, whileClosing: true).allSatisfy(isGone)
+        return try await session.sendAll(deletes, whileClosing: true).allSatisfy(isGone)
     }
 
     private func deleteAll(
-        with prefix: String, in parent: String, also shared: String, data: [UInt8], session: LiveSession
+        with prefix: String, in parent: String, also shared: String, data: [UInt8], session: SessionHandle
     ) async throws -> Bool {
         guard let first = try await own(prefix, in: parent, session: session).first else {
             return try await delete(shared, ifItHolds: data, session: session)
@@ -141,7 +141,7 @@ struct Janitor: Sendable {
     }
 
     /// Deletes a znode with a shared name whose companion was deleted by another client.
-    private func delete(_ shared: String, ifItHolds data: [UInt8], session: LiveSession) async throws -> Bool {
+    private func delete(_ shared: String, ifItHolds data: [UInt8], session: SessionHandle) async throws -> Bool {
         let result = try await send(.data(path: shared), in: session)
         switch result {
         case .success(.data(data, let stat)):
@@ -156,8 +156,8 @@ struct Janitor: Sendable {
     /// Deletes a znode with a shared name that belongs to the session.
     ///
     /// Without the barrier, a znode whose creation is in flight might not be seen.
-    private func deleteOwned(_ path: String, czxid: ZXID?, session: LiveSession) async throws -> Bool {
-        switch try await session.flight(behindBarrierAt: path, [.data(path: path)], whileClosing: true)[0] {
+    private func deleteOwned(_ path: String, czxid: ZXID?, session: SessionHandle) async throws -> Bool {
+        switch try await session.sendAll(behindBarrierAt: path, [.data(path: path)], whileClosing: true)[0] {
         case .success(.data(_, let stat))
         where stat.ephemeralOwner == session.id && (czxid == nil || stat.czxid == czxid):
             return try isGone(try await send(.delete(path: path, version: stat.dataVersion), in: session))
@@ -170,8 +170,8 @@ struct Janitor: Sendable {
     /// Returns the znodes with a prefix.
     ///
     /// Without the barrier, a znode whose creation is in flight might not be seen.
-    private func own(_ prefix: String, in parent: String, session: LiveSession) async throws -> [String] {
-        let listing = try await session.flight(
+    private func own(_ prefix: String, in parent: String, session: SessionHandle) async throws -> [String] {
+        let listing = try await session.sendAll(
             behindBarrierAt: parent, [.children(path: parent)], whileClosing: true)[0]
         if case .failure(let error) = listing, error.code == .noNode { return [] }
         return try listing.get().children.names
@@ -179,8 +179,8 @@ struct Janitor: Sendable {
     }
 
     /// Sends a request that a closing client sends as well.
-    private func send(_ request: SessionRequest, in session: LiveSession) async throws -> SessionResult {
-        try await session.flight([request], whileClosing: true)[0]
+    private func send(_ request: SessionRequest, in session: SessionHandle) async throws -> SessionResult {
+        try await session.sendAll([request], whileClosing: true)[0]
     }
 
     /// Returns whether a znode does not exist any more.

@@ -130,7 +130,7 @@ public final class TestProcess: Sendable, CustomStringConvertible {
     /// - Returns: The exit status.
     /// - Throws: `CancellationError` if the task is cancelled. The process continues.
     @discardableResult
-    public func waitForEnd() async throws -> ExitStatus { try await self.child.waitForEnd() }
+    public func waitForExit() async throws -> ExitStatus { try await self.child.waitForEnd() }
 
     /// Waits for a line of the standard output and returns the first line that matches.
     ///
@@ -144,7 +144,7 @@ public final class TestProcess: Sendable, CustomStringConvertible {
             if let line = output.lines.first(where: matches) { return .some(line) }
             return output.hasEnded ? .some(nil) : nil
         }
-        guard let found else { throw TestKitError(.noAnswer, "\(self): the output ended without the line") }
+        guard let found else { throw TestKitError(.noResponse, "\(self): the output ended without the line") }
         return found
     }
 

@@ -174,7 +174,7 @@ final class ProxiedConnection {
         let rule = settings.swallows.remove(at: match)
         if rule.thenCut { self.close(reset: true) }
         self.observations.update {
-            $0.counters.swallowed += 1
+            $0.counters.dropped += 1
             $0.swallowed.append(request)
         }
         return true

@@ -69,7 +69,7 @@ public struct ProxyCounters: Sendable, Hashable {
     /// The number of whole frames from the server: replies, events and one connect reply for each connection.
     public var framesToClient = 0
     /// The number of single frames that were dropped.
-    public var swallowed = 0
+    public var dropped = 0
 }
 
 /// The observations of a proxy's thread that others can wait for.

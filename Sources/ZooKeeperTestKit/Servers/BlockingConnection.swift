@@ -22,7 +22,7 @@ struct BlockingConnection: ~Copyable {
         setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, size)
         setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &patience, size)
         guard withSocketAddress(socketAddress(host, port), { connect(socket, $0, $1) }) == 0 else {
-            let error = TestKitError(.noAnswer, "\(host):\(port): \(String(cString: strerror(errno)))")
+            let error = TestKitError(.noResponse, "\(host):\(port): \(String(cString: strerror(errno)))")
             close(socket)
             throw error
         }
@@ -40,7 +40,7 @@ struct BlockingConnection: ~Copyable {
             let count = bytes[sent...].withUnsafeBytes { rest in
                 Glibc.send(self.socket, rest.baseAddress, rest.count, Int32(MSG_NOSIGNAL))
             }
-            guard count > 0 else { throw TestKitError(.noAnswer, "send: \(String(cString: strerror(errno)))") }
+            guard count > 0 else { throw TestKitError(.noResponse, "send: \(String(cString: strerror(errno)))") }
             sent += count
         }
     }
@@ -55,7 +55,7 @@ struct BlockingConnection: ~Copyable {
             let more = bytes[received...].withUnsafeMutableBytes { recv(self.socket, $0.baseAddress, $0.count, 0) }
             guard more > 0 else {
                 let reason = more == 0 ? "closed by the server" : String(cString: strerror(errno))
-                throw TestKitError(.noAnswer, "receive: \(reason)")
+                throw TestKitError(.noResponse, "receive: \(reason)")
             }
             received += more
         }
@@ -70,7 +70,7 @@ struct BlockingConnection: ~Copyable {
         var buffer = [UInt8](repeating: 0, count: 16_384)
         while true {
             let count = recv(self.socket, &buffer, buffer.count, 0)
-            guard count >= 0 else { throw TestKitError(.noAnswer, "receive: \(String(cString: strerror(errno)))") }
+            guard count >= 0 else { throw TestKitError(.noResponse, "receive: \(String(cString: strerror(errno)))") }
             if count == 0 { return bytes }
             bytes += buffer[..<count]
         }

@@ -21,7 +21,8 @@ public func expireSession(of client: ZooKeeperClient) async throws {
     let reachable = addresses.filter { !$0.hasPrefix("[") }
     guard !reachable.isEmpty else {
         let names = servers.map(\.description).joined(separator: ", ")
-        throw TestKitError(.noAnswer, (["no server has an IPv4 address: \(names)"] + failures).joined(separator: "; "))
+        throw TestKitError(
+            .noResponse, (["no server has an IPv4 address: \(names)"] + failures).joined(separator: "; "))
     }
     try await endSession(of: client) {
         try await expireSession(id: $0, password: $1, on: reachable.joined(separator: ","))
@@ -66,7 +67,7 @@ private func endSession(
     for attempt in 1... {
         do {
             return try await expire(id, password)
-        } catch let error as TestKitError where error.code == .noAnswer && attempt < 10 {
+        } catch let error as TestKitError where error.code == .noResponse && attempt < 10 {
             continue
         } catch let error as TestKitError where error.code == .sessionNotFound && attempt > 1 {
             return

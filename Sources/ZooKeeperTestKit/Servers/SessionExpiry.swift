@@ -24,7 +24,7 @@ public func expireSession(id: Int64, password: [UInt8], on connectionString: Str
                 let connection = try RawSession(id: id, password: password, host: String(parts[0]), port: port)
                 try connection.close()
             }
-        } catch let error as TestKitError where error.code == .noAnswer {
+        } catch let error as TestKitError where error.code == .noResponse {
             lastError = error
         }
     }
@@ -81,7 +81,7 @@ package struct RawSession: ~Copyable {
         var reply = WireReader(try Self.receiveFrame(connection)[...])
         guard reply.int32() != nil, let granted = reply.int32(), let session = reply.int64(),
             let sessionPassword = reply.buffer()
-        else { throw TestKitError(.noAnswer, "\(host):\(port) answered something that is not a session") }
+        else { throw TestKitError(.noResponse, "\(host):\(port) answered something that is not a session") }
         // If a server does not know the session, it answers with a timeout of 0.
         guard granted > 0, id == 0 || session == id else {
             throw TestKitError(.sessionNotFound, "\(host):\(port) does not know session 0x\(String(id, radix: 16))")
@@ -113,7 +113,7 @@ package struct RawSession: ~Copyable {
         while true {
             var reply = WireReader(try Self.receiveFrame(self.connection)[...])
             guard let xid = reply.int32(), reply.int64() != nil, let code = reply.int32() else {
-                throw TestKitError(.noAnswer, "the answer is cut short")
+                throw TestKitError(.noResponse, "the answer is cut short")
             }
             if xid == 1 { return code }
         }
@@ -122,7 +122,7 @@ package struct RawSession: ~Copyable {
     private static func receiveFrame(_ connection: borrowing BlockingConnection) throws -> [UInt8] {
         var header = WireReader(try connection.receive(4)[...])
         guard let length = header.int32(), (0..<(1 << 24)).contains(length) else {
-            throw TestKitError(.noAnswer, "this is not a ZooKeeper server")
+            throw TestKitError(.noResponse, "this is not a ZooKeeper server")
         }
         return try connection.receive(Int(length))
     }

@@ -52,7 +52,7 @@ public final class TestEnsemble: Sendable, CustomStringConvertible {
             let leaders = await self.members(in: .leader)
             if leaders.count == 1 { return leaders[0] }
             if leaders.count > 1 { return await Self.newest(of: leaders) }
-            guard ContinuousClock.now < limit else { throw TestKitError(.noAnswer, "\(self) has no leader") }
+            guard ContinuousClock.now < limit else { throw TestKitError(.noResponse, "\(self) has no leader") }
             // Servers do not notify about the end of an election.
             try await Task.sleep(for: .milliseconds(20))
         }

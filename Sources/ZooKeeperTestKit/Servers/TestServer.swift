@@ -291,7 +291,7 @@ extension TestServer {
         guard let run = self.run.current, run.hasServed, !run.isEnding, let status = run.process.exitStatus else {
             return nil
         }
-        return TestKitError(.ended, "\(self) ended by itself with \(status). \(self.endOfLog)")
+        return TestKitError(.exited, "\(self) ended by itself with \(status). \(self.endOfLog)")
     }
 
     /// Waits until the process has ended without being asked to.

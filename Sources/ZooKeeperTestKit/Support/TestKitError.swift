@@ -25,9 +25,9 @@ public struct TestKitError: Error, Sendable, CustomStringConvertible {
         /// A server's process ended by itself, without ``TestServer/stop()`` or ``TestServer/kill()``.
         ///
         /// The message contains the end of its log.
-        public static let ended = Code(.ended)
+        public static let exited = Code(.ended)
         /// A server did not answer.
-        public static let noAnswer = Code(.noAnswer)
+        public static let noResponse = Code(.noAnswer)
         /// The server does not know the session, or the password is wrong.
         public static let sessionNotFound = Code(.sessionNotFound)
         /// The operating system refused a call.

@@ -28,7 +28,7 @@ struct DemoOperatorCommand: AsyncParsableCommand {
                     log.value.append(
                         .open(
                             at: EventRecord.now, token: window.fencingToken.rawValue,
-                            drained: window.drained.nanoseconds))
+                            drained: window.drainDuration.nanoseconds))
                     defer { log.value.append(.closed(at: EventRecord.now)) }
                     try await Task.sleep(for: time)
                 }

@@ -131,7 +131,7 @@ final class DemoOperator: Sendable {
 
     func ended() async throws {
         let process = process
-        _ = try await within(plan.patience, "ended: window \(number)") { try await process.waitForEnd() }
+        _ = try await within(plan.patience, "ended: window \(number)") { try await process.waitForExit() }
     }
 
     func kill() async {

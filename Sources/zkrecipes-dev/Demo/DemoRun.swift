@@ -187,7 +187,7 @@ final class DemoRun: Sendable {
         for processor in running where processor.isAlive { try? processor.process.terminate() }
         for processor in running {
             _ = try await within(plan.patience, "stopped: \(processor.name)") {
-                try await processor.process.waitForEnd()
+                try await processor.process.waitForExit()
             }
         }
         board.show(window: "")

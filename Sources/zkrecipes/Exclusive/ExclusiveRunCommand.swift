@@ -43,7 +43,7 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
     @Option(
         "After this time, evict processors that have not paused, and wait until their sessions have ended.",
         in: .seconds(0)...DurationArgument.oneDay)
-    var proceedAfter: DurationArgument?
+    var evictAfter: DurationArgument?
 
     @Flag(help: "Fail if another window is requested or open, instead of waiting for its end.")
     var failIfBusy = false
@@ -57,14 +57,14 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
     func validate() throws {
         try HeldCommand.validate(
             words: command, usage: "zkrecipes exclusive run BASE -- COMMAND [ARGUMENT...]")
-        guard (wait ? 1 : 0) + (abortAfter == nil ? 0 : 1) + (proceedAfter == nil ? 0 : 1) <= 1 else {
-            throw ValidationError("--wait, --abort-after and --proceed-after exclude each other: use one of them")
+        guard (wait ? 1 : 0) + (abortAfter == nil ? 0 : 1) + (evictAfter == nil ? 0 : 1) <= 1 else {
+            throw ValidationError("--wait, --abort-after and --evict-after exclude each other: use one of them")
         }
     }
 
     private var drain: DrainPolicy {
         if let abortAfter { return .abort(after: abortAfter.duration) }
-        if let proceedAfter { return .proceed(after: proceedAfter.duration) }
+        if let evictAfter { return .evict(after: evictAfter.duration) }
         return .wait
     }
 
@@ -80,7 +80,7 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
                 try await alongside({ await Self.reportWait(for: mode, at: base, until: hasOpened) }) {
                     let operation: @Sendable (ExclusiveWindow) async throws -> Void = { window in
                         hasOpened.set(())
-                        if window.participants.isEmpty {
+                        if window.processors.isEmpty {
                             Output.report("there are no processors at \(base): nothing is paused for the command")
                         }
                         try await windowed.run(under: window, variables: ["ZK_EXCLUSIVE_BASE": base])

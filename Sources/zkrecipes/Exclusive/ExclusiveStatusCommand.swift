@@ -66,7 +66,7 @@ struct ExclusiveStatusCommand: AsyncParsableCommand {
 extension ExclusiveStatus {
     /// Whether the path contains no znodes of an exclusive mode.
     fileprivate var isEmpty: Bool {
-        window == nil && crashedWindows.isEmpty && processors.isEmpty && lastWindows.isEmpty
+        window == nil && crashedWindows.isEmpty && processors.isEmpty && recentWindows.isEmpty
     }
 }
 

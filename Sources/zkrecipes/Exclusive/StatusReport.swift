@@ -14,13 +14,13 @@ struct StatusReport {
 
     private var window: [String] {
         guard let window = status.window else { return ["\(base): no window is requested or open."] }
-        let waiting = status.notPaused.map(\.name)
+        let waiting = status.notPaused.map(\.id)
         let state =
             if !waiting.isEmpty {
                 "a window waits for \(waiting.joined(separator: ", "))"
             } else if !status.crashedWindows.isEmpty {
                 "a window waits, because the previous window crashed"
-            } else if let evicting, let until = evicting.drained {
+            } else if let evicting, let until = evicting.drainDuration {
                 "a window opens at \((evicting.requestedAt + until).secondsText), when the sessions of evicted processors have "
                     + "ended: \(evicting.evicted.joined(separator: ", "))"
             } else {
@@ -31,7 +31,7 @@ struct StatusReport {
 
     /// The current window's record of the processors that it evicted.
     private var evicting: WindowRecord? {
-        status.lastWindows.last { $0.outcome == .evicting && $0.token == status.window?.token }
+        status.recentWindows.last { $0.outcome == .evicting && $0.token == status.window?.token }
     }
 
     private var crashed: [String] {
@@ -47,18 +47,19 @@ struct StatusReport {
     private var processors: [String] {
         guard !status.processors.isEmpty else { return ["No processors."] }
         let rows = status.processors.map { processor in
-            [processor.name, processor.host, processor.pid == 0 ? "" : String(processor.pid), text(processor)]
+            [processor.id, processor.host, processor.pid == 0 ? "" : String(processor.pid), text(processor)]
         }
         return Text.table([["PROCESSOR", "HOST", "PID", "STATE"]] + rows, rightAligned: [2])
     }
 
     private var lastWindows: [String] {
-        let ended = status.lastWindows.filter { $0 != evicting }
+        let ended = status.recentWindows.filter { $0 != evicting }
         guard !ended.isEmpty else { return ["No window has ended yet."] }
         let rows = ended.suffix(10).map { record in
             [
-                record.requestedAt.secondsText, record.outcome.rawValue, record.drained.map(Text.time) ?? "-",
-                Text.time(record.ended), record.slowest ?? "", record.evicted.joined(separator: ", "), record.owner,
+                record.requestedAt.secondsText, record.outcome.rawValue, record.drainDuration.map(Text.time) ?? "-",
+                Text.time(record.duration), record.slowestProcessor ?? "", record.evicted.joined(separator: ", "),
+                record.owner,
                 record.reason,
             ]
         }
@@ -128,13 +129,13 @@ struct StatusReport {
             window = status.window.map(Self.window)
             crashedWindows = status.crashedWindows.map(Self.window)
             processors = status.processors.map(Self.processor)
-            notPaused = status.notPaused.map(\.name)
-            lastWindows = status.lastWindows.map {
+            notPaused = status.notPaused.map(\.id)
+            lastWindows = status.recentWindows.map {
                 Record(
                     owner: $0.owner, reason: $0.reason, outcome: $0.outcome.rawValue,
-                    requested: $0.requestedAt.millisecondsSince1970, ended: $0.ended.milliseconds,
+                    requested: $0.requestedAt.millisecondsSince1970, ended: $0.duration.milliseconds,
                     token: $0.token.rawValue,
-                    drained: $0.drained?.milliseconds, slowest: $0.slowest, forced: $0.evicted)
+                    drained: $0.drainDuration?.milliseconds, slowest: $0.slowestProcessor, forced: $0.evicted)
             }
         }
 
@@ -145,7 +146,7 @@ struct StatusReport {
         }
 
         private static func processor(_ processor: ExclusiveStatus.Processor) -> Processor {
-            var form = Processor(name: processor.name, host: processor.host, pid: processor.pid, state: "")
+            var form = Processor(name: processor.id, host: processor.host, pid: processor.pid, state: "")
             switch processor.activity {
             case .running: form.state = "running"
             case .paused: form.state = "paused"

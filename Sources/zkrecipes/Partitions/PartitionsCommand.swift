@@ -9,7 +9,7 @@ struct PartitionsCommand: AsyncParsableCommand {
         abstract: "Distributes partitions among nodes, or prints their owners.",
         discussion: """
             \(HelpText.example(
-                "zkrecipes partitions run /app/shards --node web-1 --partitions a,b,c",
+                "zkrecipes partitions run /app/shards --id web-1 --partitions a,b,c",
                 "zkrecipes partitions status /app/shards"))
 
             \(HelpText.exitStatus([

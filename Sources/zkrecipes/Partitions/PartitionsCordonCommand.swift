@@ -51,7 +51,7 @@ struct PartitionsCordonCommand: AsyncParsableCommand {
             the znode PATH/cordons/NODE, and it persists when the node restarts. This command does not wait until the \
             partitions have moved: `zkrecipes partitions status PATH` prints the owners.
 
-            \(HelpText.example("zkrecipes partitions cordon /app/shards web-1 --note \"disk failure\""))
+            \(HelpText.example("zkrecipes partitions cordon /app/shards web-1 --reason \"disk failure\""))
 
             \(PartitionNodeOptions.exitStatus)
             """)
@@ -59,12 +59,12 @@ struct PartitionsCordonCommand: AsyncParsableCommand {
     @OptionGroup var target: PartitionNodeOptions
 
     @Option(help: "The reason, which status shows.")
-    var note = ""
+    var reason = ""
 
     func run() async throws {
-        let (path, node, note) = (target.path, target.node, note)
+        let (path, node, reason) = (target.path, target.node, reason)
         try await target.change { client in
-            try await PartitionGroup.cordon(node, client: client, path: path, reason: note)
+            try await PartitionGroup.cordon(node, client: client, path: path, reason: reason)
             return "is cordoned"
         }
     }

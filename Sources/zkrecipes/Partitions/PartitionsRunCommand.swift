@@ -12,7 +12,7 @@ struct PartitionsRunCommand: AsyncParsableCommand {
             it loses one. The time is the monotonic time in nanoseconds, which also counts while a process is \
             stopped. SIGTERM releases all partitions in order. \(HelpText.signals)
 
-            \(HelpText.example("zkrecipes partitions run /app/shards --node web-1 --partitions a,b,c"))
+            \(HelpText.example("zkrecipes partitions run /app/shards --id web-1 --partitions a,b,c"))
 
             \(HelpText.statusUntilSignal)
             """)
@@ -24,8 +24,8 @@ struct PartitionsRunCommand: AsyncParsableCommand {
     @OptionGroup var partitions: PartitionOptions
 
     @Option(
-        help: "The name of the node, without white space; use the same one after each restart.", transform: parseName)
-    var node: String
+        help: "The ID of the node, without white space; use the same one after each restart.", transform: parseName)
+    var id: String
 
     @Option(
         parsing: .unconditional,
@@ -70,12 +70,12 @@ struct PartitionsRunCommand: AsyncParsableCommand {
 
     private func takePart(_ client: ZooKeeperClient) async throws {
         guard let source = partitions.source else { return }
-        var configuration = PartitionConfiguration()
+        var configuration = PartitionGroup.Configuration()
         configuration.absenceTimeout = departureDelay.duration
         configuration.rebalanceDelay = settleTime.duration
         let pause = actEvery?.duration
         let group = try PartitionGroup(
-            client: client, path: path, node: PartitionNode(node, weight: weight, capacity: capacity),
+            client: client, path: path, node: PartitionNode(id, weight: weight, capacity: capacity),
             partitions: source, configuration: configuration
         ) { partition, term in
             Self.tell("began", partition, term)

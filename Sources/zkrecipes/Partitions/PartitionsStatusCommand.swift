@@ -42,7 +42,7 @@ struct PartitionsStatusCommand: AsyncParsableCommand {
     /// Returns the lines of the report: the nodes with the number of their partitions, then the partitions.
     static func report(_ status: PartitionStatus) -> [String] {
         let balance = status.balance
-        let known = Dictionary(status.nodes.map { (ZNodeName($0.name), $0) }) { first, _ in first }
+        let known = Dictionary(status.nodes.map { (ZNodeName($0.id), $0) }) { first, _ in first }
         let nodes = Set(balance.keys).union(status.cordons.keys).sorted().strings.map { name in
             [name, "\(balance[name] ?? 0)", remarks(on: name, known[name], status.cordons[name])]
         }

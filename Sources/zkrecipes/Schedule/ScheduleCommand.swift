@@ -10,7 +10,7 @@ struct ScheduleCommand: AsyncParsableCommand {
         abstract: "Runs a task once per period on one of several nodes, or controls it.",
         discussion: """
             \(HelpText.example(
-                "zkrecipes schedule run /app/report --node web-1 --cron '0 2 * * *' -- ./report.sh",
+                "zkrecipes schedule run /app/report --id web-1 --cron '0 2 * * *' -- ./report.sh",
                 "zkrecipes schedule history /app/report"))
 
             \(HelpText.exitStatus([
@@ -91,7 +91,7 @@ struct ScheduleNextCommand: AsyncParsableCommand {
         for _ in 0..<count {
             guard let period = schedule.next(after: last) else { return }
             let columns = [period.id, clock.text(period.start), period.start.secondsText]
-            body((columns + [period.remark].compactMap(\.self)).joined(separator: "  "))
+            body((columns + [period.note].compactMap(\.self)).joined(separator: "  "))
             last = period.start
         }
     }

@@ -49,17 +49,17 @@ extension ScheduleWishCommand {
 struct SchedulePauseCommand: ScheduleWishCommand {
     static let configuration = CommandConfiguration(
         commandName: "pause", abstract: "Pauses the schedule. A run in progress continues.",
-        discussion: discussion("zkrecipes schedule pause /app/report --note \"migration until noon\""))
+        discussion: discussion("zkrecipes schedule pause /app/report --reason \"migration until noon\""))
 
     @OptionGroup var options: ScheduleWishOptions
     @Option(help: "The reason.")
-    var note: String
+    var reason: String
 
     func validate() throws {
-        guard !note.isEmpty else { throw ValidationError("--note is empty: give a reason") }
+        guard !reason.isEmpty else { throw ValidationError("--reason is empty: give a reason") }
     }
 
-    func wish(_ control: ScheduledTaskControl) async throws { try await control.pause(reason: note) }
+    func wish(_ control: ScheduledTaskControl) async throws { try await control.pause(reason: reason) }
 }
 
 struct ScheduleResumeCommand: ScheduleWishCommand {
@@ -129,7 +129,7 @@ struct ScheduleAnswerCommand: ScheduleWishCommand {
     @Option(help: "The ID of the run's period, which history prints.")
     var period: String
     @Option(help: "rerun, resume, or skip.", transform: parseWords)
-    var decision: OperatorCommands.Answer
+    var decision: OperatorCommands.Decision
 
     func validate() throws {
         guard !period.isEmpty else {
@@ -141,7 +141,7 @@ struct ScheduleAnswerCommand: ScheduleWishCommand {
         }
     }
 
-    func wish(_ control: ScheduledTaskControl) async throws { try await control.answer(period, decision) }
+    func wish(_ control: ScheduledTaskControl) async throws { try await control.decide(period, decision) }
 }
 
 struct ScheduleHistoryCommand: AsyncParsableCommand {
@@ -171,17 +171,19 @@ struct ScheduleHistoryCommand: AsyncParsableCommand {
 
 extension RunRecord {
     fileprivate var line: String {
-        var columns = [period, state.rawValue, node, "attempt \(attempt)", "token \(token?.description ?? "-")"]
+        var columns = [
+            period, state.rawValue, participantID, "attempt \(attempt)", "token \(token?.description ?? "-")",
+        ]
         if let duration { columns.append("\(duration.milliseconds) ms") }
         if let window {
             let resumed = window.resumed.map { ", resumed after \($0.milliseconds) ms" } ?? ""
             let processors = window.processors == 1 ? "1 processor" : "\(window.processors) processors"
             columns.append(
-                "\(processors) paused within \(window.drained.milliseconds) ms"
-                    + (window.slowest.map { ", \($0) last" } ?? "") + resumed)
+                "\(processors) paused within \(window.drainDuration.milliseconds) ms"
+                    + (window.slowestProcessor.map { ", \($0) last" } ?? "") + resumed)
         }
-        columns += previous.map { "attempt \($0.number) by \($0.node): \($0.reason)" }
-        columns += [explanation, remark].compactMap(\.self)
+        columns += previousAttempts.map { "attempt \($0.number) by \($0.participantID): \($0.reason)" }
+        columns += [message, note].compactMap(\.self)
         return columns.joined(separator: "  ")
     }
 }
@@ -189,14 +191,14 @@ extension RunRecord {
 extension OperatorCommands {
     fileprivate var lines: [String] {
         var lines: [String] = []
-        if let pause { lines.append("paused by \(pause.by): \(pause.reason)") }
-        lines += requests.map { "run now, requested by \($0)" }
-        lines += skips.map { "skip next, requested by \($0)" }
+        if let pause { lines.append("paused by \(pause.requestedBy): \(pause.reason)") }
+        lines += runRequests.map { "run now, requested by \($0)" }
+        lines += skipRequests.map { "skip next, requested by \($0)" }
         if let backfill {
             let (from, through) = (backfill.from.secondsText, backfill.through.secondsText)
-            lines.append("backfill from \(from) through \(through), requested by \(backfill.by)")
+            lines.append("backfill from \(from) through \(through), requested by \(backfill.requestedBy)")
         }
-        lines += answers.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value.rawValue)" }
+        lines += decisions.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value.rawValue)" }
         return lines.isEmpty ? ["no operator commands are pending"] : lines
     }
 }

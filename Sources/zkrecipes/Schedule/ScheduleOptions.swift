@@ -98,9 +98,9 @@ struct SchedulePolicyOptions: ParsableArguments {
     @Option(parsing: .unconditional, help: "The number of records to keep.")
     var keepRuns = 100
 
-    func configuration() throws -> ScheduledTaskConfiguration {
+    func configuration() throws -> ScheduledTask.Configuration {
         try checkLimits()
-        var configuration = ScheduledTaskConfiguration()
+        var configuration = ScheduledTask.Configuration()
         configuration.takeover = takeover
         configuration.missed = try missedPolicy()
         configuration.missedAfter = missedAfter.duration

@@ -8,7 +8,7 @@ struct ScheduleRunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run",
         abstract: "Runs a command once per period, on one of the nodes that run this program.",
-        usage: "zkrecipes schedule run PATH --node NAME [options] -- COMMAND [ARGUMENT...]",
+        usage: "zkrecipes schedule run PATH --id ID [options] -- COMMAND [ARGUMENT...]",
         discussion: """
             Prints the state of this node, one line per change.
 
@@ -21,7 +21,7 @@ struct ScheduleRunCommand: AsyncParsableCommand {
             descriptor.
 
             \(HelpText.example(
-                "zkrecipes schedule run /app/report --node web-1 \\",
+                "zkrecipes schedule run /app/report --id web-1 \\",
                 "  --cron '0 2 * * *' --tz Europe/Berlin --exclusive /orders -- ./report.sh"))
 
             \(HeldCommand.help(holding: "leadership"))
@@ -42,8 +42,8 @@ struct ScheduleRunCommand: AsyncParsableCommand {
     @OptionGroup var when: ScheduleOptions
     @OptionGroup var policies: SchedulePolicyOptions
 
-    @Option(help: "The name of this node in the records.")
-    var node: String
+    @Option(help: "The ID of this node in the records.")
+    var id: String
 
     @Option(
         help: ArgumentHelp("Wait without limit at a step of the first attempt.", visibility: .private),
@@ -63,11 +63,11 @@ struct ScheduleRunCommand: AsyncParsableCommand {
     var command: [String] = []
 
     func validate() throws {
-        guard !node.isEmpty else { throw ValidationError("--node is empty: use a name such as web-1") }
+        guard !id.isEmpty else { throw ValidationError("--id is empty: use an ID such as web-1") }
         _ = try policies.configuration()
         if rehearse == nil {
             try HeldCommand.validate(
-                words: command, usage: "zkrecipes schedule run PATH --node NAME [options] -- COMMAND [ARGUMENT...]")
+                words: command, usage: "zkrecipes schedule run PATH --id ID [options] -- COMMAND [ARGUMENT...]")
         }
     }
 
@@ -89,7 +89,7 @@ struct ScheduleRunCommand: AsyncParsableCommand {
         configuration.exclusive = try policies.exclusive.map { try ExclusiveMode(client: client, path: $0) }
         let (holdAt, command) = (holdAt, self)
         let task = try ScheduledTask(
-            client: client, path: path, id: node, name: ZNodePath(path).name, schedule: when.schedule(),
+            client: client, path: path, id: id, name: ZNodePath(path).name, schedule: when.schedule(),
             delivery: policies.delivery, configuration: configuration, logger: .program, wallClock: { .now },
             atStep: { step, record in
                 guard let holdAt else { return }

@@ -9,7 +9,7 @@ extension RecipeError {
         let names = participants.map(Text.escaped).joined(separator: ", ")
         let text: String? =
             switch code {
-            case .lost: "\(subject) was lost" + (reason.map { ": \(Text.escaped("\($0)"))" } ?? "")
+            case .lost: "\(subject) was lost" + (lossReason.map { ": \(Text.escaped("\($0)"))" } ?? "")
             case .timedOut: "\(subject) was not acquired in time"
             case .notAvailable:
                 recipe == .exclusiveMode

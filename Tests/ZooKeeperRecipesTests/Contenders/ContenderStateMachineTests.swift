@@ -8,7 +8,7 @@ import ZooKeeperRecipes
 
     // MARK: Joining
 
-    @Test func `a free queue is joined and granted in one flight`() {
+    @Test func `a free queue is joined and granted in one round trip`() {
         var driver = ContenderDriver()
         #expect(driver.machine.receive(.start) == .awaitSession(isRetry: false))
         #expect(driver.begin() == .join(base: base, discarding: []))

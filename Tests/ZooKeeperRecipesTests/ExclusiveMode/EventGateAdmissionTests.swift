@@ -260,7 +260,7 @@ import ZooKeeperTransport
         grant.hold.lose(.deadlinePassed)
         let error = await #expect(throws: RecipeError.self) { try await work.value }
         #expect(error?.code == .lost)
-        #expect(error?.reason == .deadlinePassed)
+        #expect(error?.lossReason == .deadlinePassed)
         #expect(ended.value == true)
         #expect(scene.gate.counter.total == 0)
     }

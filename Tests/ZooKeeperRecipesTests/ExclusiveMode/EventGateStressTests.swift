@@ -15,7 +15,7 @@ import Testing
         let clock = DelayingClock()
         let client: ZooKeeperClient
         let gate: EventGate
-        let session: LiveSession
+        let session: SessionHandle
         let isOver = Atomic(false)
         /// Written inside by everybody: whoever is inside after the closing shows here.
         let inside = Atomic(0)

@@ -102,7 +102,7 @@ import Testing
         permit.leave()
         _ = scene.openGate(2)
         #expect(!permit.isValid)
-        let error = await #expect(throws: RecipeError.self) { try await permit.guarded([.check("/a")]) }
+        let error = await #expect(throws: RecipeError.self) { try await permit.transaction([.check("/a")]) }
         #expect(error?.code == .lost)
     }
 

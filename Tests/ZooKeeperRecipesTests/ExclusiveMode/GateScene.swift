@@ -8,7 +8,7 @@ struct GateScene {
     let clock = StillClock()
     let client: ZooKeeperClient
     let gate: EventGate
-    let session: LiveSession
+    let session: SessionHandle
 
     init() throws {
         client = try .withoutServer(clock: clock)

@@ -79,14 +79,14 @@ import Testing
     private func record(_ id: String, text: String = "text") -> WindowRecord {
         WindowRecord(
             id: id, token: FencingToken(rawValue: 1 << 40), owner: text, reason: text,
-            requestedAt: Timestamp(millisecondsSince1970: 1_700_000_000_123), drained: .milliseconds(17),
-            ended: .seconds(3),
-            outcome: .completed, slowest: text, evicted: [text, "another"])
+            requestedAt: Timestamp(millisecondsSince1970: 1_700_000_000_123), drainDuration: .milliseconds(17),
+            duration: .seconds(3),
+            outcome: .completed, slowestProcessor: text, evicted: [text, "another"])
     }
 
     @Test func `a record comes back as it was`() {
         var other = record("two", text: "plain text = more")
-        (other.drained, other.slowest, other.evicted, other.outcome) = (nil, nil, [], .aborted)
+        (other.drainDuration, other.slowestProcessor, other.evicted, other.outcome) = (nil, nil, [], .aborted)
         let records = [record("one"), other]
         #expect(WindowRecord.list(WindowRecord.bytes(records)) == records)
     }
@@ -96,7 +96,7 @@ import Testing
         let records = [record("one"), record("two", text: text), record("three")]
         let read = WindowRecord.list(WindowRecord.bytes(records))
         #expect(read.map(\.id) == ["one", "two", "three"])
-        #expect(read.allSatisfy { $0.evicted.count == 2 && $0.slowest != nil })
+        #expect(read.allSatisfy { $0.evicted.count == 2 && $0.slowestProcessor != nil })
         #expect(read.last == records.last)
     }
 

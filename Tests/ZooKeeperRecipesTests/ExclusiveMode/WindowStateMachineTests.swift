@@ -70,7 +70,7 @@ import Testing
             WindowRecord(
                 id: id, token: FencingToken(rawValue: 1), owner: id, reason: "",
                 requestedAt: Timestamp(millisecondsSince1970: 0),
-                drained: .seconds(1) + duration, ended: .seconds(1), outcome: .evicting, slowest: nil,
+                drainDuration: .seconds(1) + duration, duration: .seconds(1), outcome: .evicting, slowestProcessor: nil,
                 evicted: [processor])
         }
     }
@@ -143,7 +143,7 @@ import Testing
     }
 
     @Test func `a window looks at many processors before it evicts or gives up`() throws {
-        var evicting = Scene(.proceed(after: .milliseconds(10)), processors: 3)
+        var evicting = Scene(.evict(after: .milliseconds(10)), processors: 3)
         evicting.after(.done)
         #expect(evicting.waitsFor == .milliseconds(10))
         #expect(try evicting.wait() == .look((0..<3).map(Scene.processor)))
@@ -171,7 +171,7 @@ import Testing
     }
 
     @Test func `processors are evicted once their session timeouts are known, and waited for as long`() throws {
-        var scene = Scene(.proceed(after: .seconds(10)), processors: 2)
+        var scene = Scene(.evict(after: .seconds(10)), processors: 2)
         let (first, second) = (Scene.processor(0), Scene.processor(1))
         scene.after(.done)
         scene.after(.sightings([.seen(first, data: Scene.data(timeout: .seconds(4)))]))
@@ -189,7 +189,7 @@ import Testing
     }
 
     @Test func `a processor that may not be read is evicted for the assumed session timeout`() throws {
-        var scene = Scene(.proceed(after: .seconds(10)), processors: 1)
+        var scene = Scene(.evict(after: .seconds(10)), processors: 1)
         scene.after(.done)
         scene.after(.sightings([.unreadable(Scene.processor(0))]))
         #expect(try scene.wait() == .recordEviction(.seconds(60)))
@@ -217,7 +217,7 @@ import Testing
     }
 
     @Test func `a request that a lost connection failed is repeated after a pause, others fail the window`() throws {
-        var scene = Scene(.proceed(after: .zero), processors: 1)
+        var scene = Scene(.evict(after: .zero), processors: 1)
         scene.after(.done)
         scene.after(.sightings([.seen(Scene.processor(0), data: Scene.data(timeout: .seconds(4)))]))
         let recording = scene.action
@@ -279,7 +279,7 @@ import Testing
     func `a window never opens before everybody has paused or must have stopped`(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         for _ in 0..<50 {
-            let drain = [DrainPolicy.wait, .abort(after: .seconds(20)), .proceed(after: .seconds(2))].randomElement(
+            let drain = [DrainPolicy.wait, .abort(after: .seconds(20)), .evict(after: .seconds(2))].randomElement(
                 using: &random)!
             var scene = Scene(
                 drain, processors: .random(in: 0..<6, using: &random), isAfterCrash: .random(using: &random))

@@ -38,7 +38,7 @@ import ZooKeeper
         let (step, state) = machine.next(
             after: .present(znode(own)), step: .create, outcome: .created(ZXID(rawValue: 1)), data: [1])
         #expect(step == .rest)
-        #expect(state == .standing(znode(own)))
+        #expect(state == .present(znode(own)))
     }
 
     @Test func `a znode of the own session that somebody else created is respected`() {
@@ -58,7 +58,7 @@ import ZooKeeper
             after: .failed(ZooKeeperError(.connectionLoss)), step: .create, outcome: .lost, data: [1])
         #expect(lost.step == .look)
         #expect(machine.isCreationUncertain)
-        #expect(machine.next(after: .present(znode(own)), data: [1]).state == .standing(znode(own)))
+        #expect(machine.next(after: .present(znode(own)), data: [1]).state == .present(znode(own)))
         // That was the one; another is not.
         let other = znode(own, czxid: 2)
         #expect(machine.next(after: .present(other), data: [1]).state == .occupied(other))
@@ -68,7 +68,7 @@ import ZooKeeper
         var machine = machine()
         let (_, state) = machine.next(
             after: .present(znode(own)), step: .replace(version: 0), outcome: .created(nil), data: [1])
-        #expect(state == .standing(znode(own)))
+        #expect(state == .present(znode(own)))
         #expect(machine.creation == ZXID(rawValue: 1))
     }
 
@@ -100,7 +100,7 @@ import ZooKeeper
         var machine = standing()
         let (step, state) = machine.next(after: .present(znode(own, data: [9], version: 3)), data: [1])
         #expect(step == .write(version: 3))
-        #expect(state == .standing(znode(own, data: [9], version: 3)))
+        #expect(state == .present(znode(own, data: [9], version: 3)))
     }
 
     @Test func `a refusal pauses and is reported; so does a znode that may not be read`() {
@@ -125,9 +125,9 @@ import ZooKeeper
         let again = machine.next(after: sight, data: [2])
         #expect(again.step == .write(version: 0) && again.state == nil)
         let other = machine.next(after: sight, data: [3])
-        #expect(other.step == .write(version: 0) && other.state == .standing(znode(own)))
+        #expect(other.step == .write(version: 0) && other.state == .present(znode(own)))
         let back = machine.next(after: sight, data: [1])
-        #expect(back.step == .rest && back.state == .standing(znode(own)))
+        #expect(back.step == .rest && back.state == .present(znode(own)))
     }
 
     @Test func `a write that was lost with its connection is repeated after a pause`() {

@@ -27,7 +27,7 @@ import ZooKeeper
         ]
         for (state, words) in states { #expect(state.description == words) }
         #expect(LeaderState.failed(failure).failure == failure && LeaderState.stopped.failure == nil)
-        let error = RecipeError(.lost, in: .election, path: "/app", reason: .deadlinePassed, message: "too late")
+        let error = RecipeError(.lost, in: .election, path: "/app", lossReason: .deadlinePassed, message: "too late")
         #expect(error.description == #"lost at "/app" (deadlinePassed): too late"#)
     }
 

@@ -10,8 +10,8 @@ import ZooKeeper
 
     private func machine() -> ElectionStateMachine {
         var configuration = LeaderConfiguration()
-        configuration.firstPause = .milliseconds(100)
-        configuration.longestPause = .milliseconds(400)
+        configuration.initialRetryDelay = .milliseconds(100)
+        configuration.maximumRetryDelay = .milliseconds(400)
         configuration.retryResetInterval = .seconds(10)
         return ElectionStateMachine(configuration: configuration, seed: 1)
     }

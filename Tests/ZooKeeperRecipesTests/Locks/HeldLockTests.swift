@@ -8,7 +8,7 @@ import Testing
     private struct Scene {
         let clock = StillClock()
         let client: ZooKeeperClient
-        let session: LiveSession
+        let session: SessionHandle
 
         init() throws {
             client = try .withoutServer(clock: clock)
@@ -53,7 +53,7 @@ import Testing
         place.holding.nodes[0].lose(.znodeDeleted)
         #expect(!place.isValid && !place.enter())
         #expect(place.loss.value == .znodeDeleted && place.lossReason == .znodeDeleted)
-        #expect(place.lostError == RecipeError(.lost, in: .lock, path: "/lock", reason: .znodeDeleted))
+        #expect(place.lostError == RecipeError(.lost, in: .lock, path: "/lock", lossReason: .znodeDeleted))
         let told = await states.first { $0.isLost }
         #expect(told?.lossReason == .znodeDeleted)
     }

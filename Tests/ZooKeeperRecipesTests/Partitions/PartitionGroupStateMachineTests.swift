@@ -14,9 +14,9 @@ import ZooKeeper
 
         init(
             _ own: PartitionNode = "web1", partitions: [Partition], warmsUp: Bool = false, knowsCordons: Bool = true,
-            candidateBytes: Int = 0, _ change: (inout PartitionConfiguration) -> Void = { _ in }
+            candidateBytes: Int = 0, _ change: (inout PartitionGroup.Configuration) -> Void = { _ in }
         ) {
-            var configuration = PartitionConfiguration()
+            var configuration = PartitionGroup.Configuration()
             change(&configuration)
             machine = PartitionGroupStateMachine(
                 own: own, configuration: configuration, warmsUp: warmsUp, candidateBytes: candidateBytes)
@@ -100,7 +100,7 @@ import ZooKeeper
         #expect(bench.wait(.seconds(1)) == [.seek("mine")])
         #expect(bench.machine.nextTime == nil)
         #expect(bench.tell(.election("mine", Self.leading)) == [.stopSeeking("mine")])
-        #expect(bench.machine.moves.began == 1)
+        #expect(bench.machine.moves.gained == 1)
     }
 
     @Test func `who is next in line asks for nothing`() {
@@ -130,7 +130,7 @@ import ZooKeeper
                 == [.handOver("others", to: Self.candidate)])
         #expect(bench.tell(.handedOver("others", .done)) == [])
         #expect(bench.tell(.election("others", .waiting(position: nil)), .ended("others")) == [])
-        #expect(bench.machine.seats.isEmpty && bench.machine.moves.ended == 1)
+        #expect(bench.machine.seats.isEmpty && bench.machine.moves.lost == 1)
     }
 
     @Test func `who asks before the owner knows of it gets the partition when the owner does`() {
@@ -341,16 +341,16 @@ import ZooKeeper
         var bench = Bench(partitions: own + foreign, candidateBytes: 96) { $0.watchBudget = 350 }
         // An own one takes 100, one that it is next in line for twice 102.
         #expect(bench.join(["web2"]) == own.prefix(3).map { .start($0) })
-        #expect(PartitionGroupState(bench.machine).refused == ["alien0", "alien1", "own3"])
+        #expect(PartitionGroupState(bench.machine).unwatchable == ["alien0", "alien1", "own3"])
         #expect(!PartitionGroupState(bench.machine).isSettled)
         #expect(bench.tell(.partitions(Array(own.dropFirst()) + foreign)) == [.leave("own0", atOnce: true)])
         #expect(bench.tell(.ended("own0")) == [.start(own[3])])
-        #expect(PartitionGroupState(bench.machine).refused == ["alien0", "alien1"])
+        #expect(PartitionGroupState(bench.machine).unwatchable == ["alien0", "alien1"])
         #expect(bench.tell(.partitions(foreign)) == own.dropFirst().map { .leave($0.id, atOnce: true) })
         #expect(bench.tell(.ended("own1"), .ended("own2"), .ended("own3")) == [.start(foreign[0])])
         #expect(bench.tell(.partitions([foreign[1]])) == [.leave("alien0", atOnce: true)])
         #expect(bench.tell(.ended("alien0")) == [.start(foreign[1])])
-        #expect(PartitionGroupState(bench.machine).refused.isEmpty && bench.machine.watchedBytes == 204)
+        #expect(PartitionGroupState(bench.machine).unwatchable.isEmpty && bench.machine.watchedBytes == 204)
     }
 
     @Test func `a node that stops takes nothing more and lets its elections end`() {
@@ -373,7 +373,7 @@ import ZooKeeper
             _ = bench.join(nodes.filter { $0 != node })
             for (id, role) in bench.machine.roles {
                 standing[id, default: 0] += 1
-                if role == .owner { owners[id, default: []].append(node.name) }
+                if role == .owner { owners[id, default: []].append(node.id) }
             }
         }
         #expect(standing.count == 200 && standing.values.allSatisfy { $0 == 2 })

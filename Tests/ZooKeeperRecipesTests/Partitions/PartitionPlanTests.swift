@@ -24,7 +24,7 @@ import ZooKeeper
         let before = PartitionPlan(partitions: Self.partitions, nodes: Self.nodes)
         for lost in Self.nodes {
             let after = PartitionPlan(partitions: Self.partitions, nodes: Self.nodes.filter { $0 != lost })
-            let its = before.placements.filter { $0.owner == lost.name }
+            let its = before.placements.filter { $0.owner == lost.id }
             #expect(moved(before, after) == Set(its.map(\.partition.id)))
             #expect(its.allSatisfy { after[$0.partition.id]?.owner == $0.next })
         }
@@ -43,7 +43,7 @@ import ZooKeeper
             Partition("shard-\(index)", preferred: index % 7 == 0 ? ["web\(index % 40)", "gone", "web3", "web3"] : [])
         }
         let away: Set = ["web4", "web9", "web3"]
-        let plan = PartitionPlan(partitions: partitions, nodes: nodes, away: away)
+        let plan = PartitionPlan(partitions: partitions, nodes: nodes, absent: away)
         for partition in partitions {
             let ranking = plan.ranking(of: partition.id)
             #expect(Set(ranking).count == 40)
@@ -109,13 +109,13 @@ import ZooKeeper
     @Test func `the first preferred node that is there has it, whatever the hashes say`() throws {
         let partition = Partition("billing", preferred: ["web9", "web3", "web5"])
         let all = try #require(PartitionPlan(partitions: [partition], nodes: Self.nodes)["billing"])
-        #expect(all.owner == "web3" && all.next == "web5" && all.rule == .preferred(1) && all.missing == ["web9"])
+        #expect(all.owner == "web3" && all.next == "web5" && all.rule == .preferred(1) && all.missingNodes == ["web9"])
         let less = try #require(
-            PartitionPlan(partitions: [partition], nodes: Self.nodes.filter { $0.name != "web3" })["billing"])
+            PartitionPlan(partitions: [partition], nodes: Self.nodes.filter { $0.id != "web3" })["billing"])
         #expect(less.owner == "web5" && less.rule == .preferred(2))
         // The last of the list is followed by those that the hash finds.
         let plain = PartitionPlan(
-            partitions: ["billing"], nodes: Self.nodes.filter { !["web3", "web5"].contains($0.name) })
+            partitions: ["billing"], nodes: Self.nodes.filter { !["web3", "web5"].contains($0.id) })
         #expect(less.next == plain["billing"]?.owner)
     }
 
@@ -130,7 +130,7 @@ import ZooKeeper
         let moved = moved(free, limited)
         #expect(moved.allSatisfy { ["web2", "web5"].contains(free[$0]?.owner) })
         let spilled = try #require(limited.placements.first { moved.contains($0.partition.id) })
-        let better = spilled.full
+        let better = spilled.fullNodes
         #expect(!better.isEmpty && Set(better).isSubset(of: ["web2", "web5"]))
         #expect(spilled.owner == limited.ranking(of: spilled.partition.id).first { !["web2", "web5"].contains($0) })
     }
@@ -138,14 +138,14 @@ import ZooKeeper
     @Test func `preferred partitions displace others from a node that is full`() {
         var partitions = Self.partitions
         for index in 0..<5 { partitions[index].preferred = ["web1"] }
-        let nodes = Self.nodes.map { PartitionNode($0.name, capacity: $0.name == "web1" ? 5 : nil) }
+        let nodes = Self.nodes.map { PartitionNode($0.id, capacity: $0.id == "web1" ? 5 : nil) }
         let plan = PartitionPlan(partitions: partitions, nodes: nodes)
         #expect(plan.placements.filter { $0.owner == "web1" }.allSatisfy { $0.rule == .preferred(0) })
         #expect(plan.balance["web1"] == 5)
     }
 
     @Test func `what has no room anywhere is nobody's`() throws {
-        let nodes = Self.nodes.map { PartitionNode($0.name, capacity: 100) }
+        let nodes = Self.nodes.map { PartitionNode($0.id, capacity: 100) }
         let plan = PartitionPlan(partitions: Self.partitions, nodes: nodes)
         #expect(plan.balance.values.allSatisfy { $0 == 100 })
         let left = plan.placements.filter { $0.owner == nil }
@@ -154,14 +154,14 @@ import ZooKeeper
     }
 
     @Test func `the order in which partitions are given to full nodes makes no difference`() {
-        let nodes = Self.nodes.map { PartitionNode($0.name, capacity: 130) }
+        let nodes = Self.nodes.map { PartitionNode($0.id, capacity: 130) }
         let plan = PartitionPlan(partitions: Self.partitions, nodes: nodes)
         // Stable: no partition fits a node better than its own one, and better than what that node has.
         for place in plan.placements {
             let index = plan.index(of: place.partition.id)!
             let home = plan.nodeIndices[place.home!]!
             for fit in plan.fits(at: index).sorted().prefix(while: { $0.node != home }) {
-                let others = plan.placements.filter { $0.home == plan.nodes[fit.node].name }
+                let others = plan.placements.filter { $0.home == plan.nodes[fit.node].id }
                 #expect(others.count == 130)
                 #expect(
                     others.allSatisfy { other in
@@ -185,9 +185,9 @@ import ZooKeeper
 
     @Test(arguments: [nil, 140] as [Int?])
     func `a node that is away keeps its places, the next in line has them, and nothing else moves`(capacity: Int?) {
-        let nodes = Self.nodes.map { PartitionNode($0.name, capacity: capacity) }
+        let nodes = Self.nodes.map { PartitionNode($0.id, capacity: capacity) }
         let before = PartitionPlan(partitions: Self.partitions, nodes: nodes)
-        let after = PartitionPlan(partitions: Self.partitions, nodes: nodes, away: ["web6"])
+        let after = PartitionPlan(partitions: Self.partitions, nodes: nodes, absent: ["web6"])
         for (old, new) in zip(before.placements, after.placements) {
             #expect(new.home == old.home)
             #expect(new.isHomeAway == (old.owner == "web6"))
@@ -197,7 +197,7 @@ import ZooKeeper
     }
 
     @Test func `with nobody but nodes that are away nobody owns anything`() {
-        let plan = PartitionPlan(partitions: ["a"], nodes: ["web1"], away: ["web1"])
+        let plan = PartitionPlan(partitions: ["a"], nodes: ["web1"], absent: ["web1"])
         #expect(plan["a"]?.home == "web1" && plan["a"]?.owner == nil && plan["a"]?.next == nil)
         #expect(PartitionPlan(partitions: [], nodes: ["web1"]).placements.isEmpty)
         #expect(PartitionPlan(partitions: ["a"], nodes: []).explain("a")?.hasPrefix("no owner") == true)
@@ -221,7 +221,7 @@ import ZooKeeper
             PartitionPlan(partitions: ["a"], nodes: ["web1"]).explain("a")
                 == "web1: by hash and weight, of 1 nodes; next: none")
         let away = PartitionPlan(
-            partitions: ["a"], nodes: ["web1", PartitionNode("web2", weight: 1e-9)], away: ["web1"])
+            partitions: ["a"], nodes: ["web1", PartitionNode("web2", weight: 1e-9)], absent: ["web1"])
         #expect(
             away.explain("a")
                 == "web2 in the place of web1, which is waited for: by hash and weight, of 2 nodes; next: none")

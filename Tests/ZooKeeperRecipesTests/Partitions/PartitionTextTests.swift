@@ -43,7 +43,7 @@ import ZooKeeper
 
     @Test func `names that cannot be are told, with the reason`() {
         #expect(Partition("a").problem == nil)
-        let long = String(repeating: "a", count: ZNodeName.longest + 1)
+        let long = String(repeating: "a", count: ZNodeName.maximumLength + 1)
         let impossible = ["", ".", "..", "a/b", "a\u{1f600}", "a\n", "\u{7f}", "\u{e000}", "a\u{600}/", long]
         for id in impossible + ["a-epoch", "a-requests", "\u{301}-epoch", "a\u{600}-requests"] {
             #expect(Partition(id).problem?.hasBytePrefix("partition id \"") == true)

@@ -7,7 +7,7 @@ import ZooKeeper
 final class PlanModel {
     let schedule: Schedule
     var delivery = TaskDelivery.atLeastOnce
-    var configuration = ScheduledTaskConfiguration()
+    var configuration = ScheduledTask.Configuration()
     var node = "n1"
     var term: Int64 = 1
     var now: Timestamp

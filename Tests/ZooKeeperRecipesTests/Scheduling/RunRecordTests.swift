@@ -9,20 +9,21 @@ import ZooKeeper
     private func record() throws -> RunRecord {
         let schedule = try Schedule.daily(at: TimeOfDay(hour: 2, minute: 30), in: "America/New_York")
         let period = try #require(schedule.next(after: Timestamp(scheduleText: "2026-03-08T00:00:00Z")))
-        var record = RunRecord(period, kind: .scheduled, state: .failed, node: "n\n1", term: FencingToken(rawValue: 4))
+        var record = RunRecord(
+            period, kind: .scheduled, state: .failed, participantID: "n\n1", term: FencingToken(rawValue: 4))
         record.token = FencingToken(rawValue: 7)
         record.attempt = 3
         record.claimedAt = period.start + .milliseconds(250)
         record.startedAt = period.start + .milliseconds(1500)
         record.endedAt = period.start + .seconds(3)
-        record.explanation = "a=b\nc\\"
+        record.message = "a=b\nc\\"
         record.checkpoint = "row=17\n"
-        record.previous = [
-            .init(number: 1, node: "n2", token: FencingToken(rawValue: 5), reason: "died\tthere"),
-            .init(number: 2, node: "n3", token: nil, reason: ""),
+        record.previousAttempts = [
+            .init(number: 1, participantID: "n2", token: FencingToken(rawValue: 5), reason: "died\tthere"),
+            .init(number: 2, participantID: "n3", token: nil, reason: ""),
         ]
         record.window = .init(
-            token: FencingToken(rawValue: 8), processors: 3, drained: .milliseconds(40), slowest: "p3",
+            token: FencingToken(rawValue: 8), processors: 3, drainDuration: .milliseconds(40), slowestProcessor: "p3",
             evicted: ["p1", "p2"], resumed: .milliseconds(1600))
         return record
     }
@@ -31,7 +32,7 @@ import ZooKeeper
         let record = try record()
         #expect(RunRecord(record.bytes) == record)
         #expect(record.duration == .milliseconds(1500))
-        #expect(record.remark?.contains("there is no 02:30") == true)
+        #expect(record.note?.contains("there is no 02:30") == true)
     }
 
     @Test func `what is no record is told from one`() throws {
@@ -72,7 +73,7 @@ import ZooKeeper
             let text = String(decoding: run.bytes, as: UTF8.self) + "attempt=\(attempt)\n"
             model.records[run.period] = RunRecord(Array(text.utf8))
             model.takeover(by: "n2")
-            #expect(model.step()?.node == "n2")
+            #expect(model.step()?.participantID == "n2")
         }
     }
 
@@ -96,7 +97,8 @@ import ZooKeeper
         }
         var wishes = OperatorCommands()
         wishes.backfill = .init(
-            from: Timestamp(millisecondsSince1970: .min), through: Timestamp(millisecondsSince1970: .max), by: "ada")
+            from: Timestamp(millisecondsSince1970: .min), through: Timestamp(millisecondsSince1970: .max),
+            requestedBy: "ada")
         let read = try #require(OperatorCommands(wishes.bytes).backfill)
         #expect(read.from.secondsText == "0001-01-01T00:00:00Z")
         #expect(read.through.secondsText == "9999-12-31T23:59:59Z")
@@ -119,12 +121,13 @@ import ZooKeeper
     @Test func `wishes are read as they were written`() throws {
         var wishes = OperatorCommands()
         #expect(OperatorCommands(wishes.bytes) == wishes)
-        wishes.pause = .init(reason: "until\nnoon", by: "ada")
-        wishes.requests = ["ada", "bob", "ada"]
-        wishes.skips = ["", "bob"]
+        wishes.pause = .init(reason: "until\nnoon", requestedBy: "ada")
+        wishes.runRequests = ["ada", "bob", "ada"]
+        wishes.skipRequests = ["", "bob"]
         wishes.backfill = .init(
-            from: Timestamp(millisecondsSince1970: 1500), through: Timestamp(seconds: 1_000_000_000), by: "bob")
-        wishes.answers = ["2026-03-08": .resume, "2026-03-09": .skip]
+            from: Timestamp(millisecondsSince1970: 1500), through: Timestamp(seconds: 1_000_000_000), requestedBy: "bob"
+        )
+        wishes.decisions = ["2026-03-08": .resume, "2026-03-09": .skip]
         #expect(OperatorCommands(wishes.bytes) == wishes)
     }
 
@@ -177,10 +180,10 @@ import ZooKeeper
         var records: [String: Scheduler.Stored] = [:]
         for day in 1...9 {
             let period = Schedule.Period(
-                id: "2026-05-0\(day)", start: Timestamp(seconds: day * 86_400), end: nil, remark: nil)
+                id: "2026-05-0\(day)", start: Timestamp(seconds: day * 86_400), end: nil, note: nil)
             var record = RunRecord(
                 period, kind: day == 3 ? .scheduled : .backfill, state: day == 1 ? .awaitingOperator : .completed,
-                node: "n1", term: FencingToken(rawValue: 1))
+                participantID: "n1", term: FencingToken(rawValue: 1))
             record.endedAt = period.start
             records[period.id] = Scheduler.Stored(record: record, version: 0)
         }

@@ -24,8 +24,8 @@ import ZooKeeper
         #expect(model.decision == .wait(until: start))
         try model.move(to: "2026-05-04T06:30:00Z")
         let claim = try #require(model.step())
-        #expect(claim.period == day && claim.state == .claimed && claim.attempt == 1 && claim.node == "n1")
-        #expect(claim.claimedAt == start && claim.explanation == nil)
+        #expect(claim.period == day && claim.state == .claimed && claim.attempt == 1 && claim.participantID == "n1")
+        #expect(claim.claimedAt == start && claim.message == nil)
         model.end(.completed)
         #expect(model.decision == .wait(until: start + .seconds(86_400)))
     }
@@ -44,9 +44,9 @@ import ZooKeeper
             model.configuration.takeover = policy
             model.takeover(by: "n2")
             let claim = try #require(model.step())
-            #expect(claim.attempt == 2 && claim.node == "n2" && claim.term.rawValue == 2)
-            #expect(claim.previous.map(\.node) == ["n1"])
-            #expect(claim.previous[0].reason == "n1 claimed it and did not begin it")
+            #expect(claim.attempt == 2 && claim.participantID == "n2" && claim.term.rawValue == 2)
+            #expect(claim.previousAttempts.map(\.participantID) == ["n1"])
+            #expect(claim.previousAttempts[0].reason == "n1 claimed it and did not begin it")
         }
     }
 
@@ -60,7 +60,7 @@ import ZooKeeper
             #expect(claim.attempt == 2)
             #expect(claim.checkpoint == (policy == .resume ? "row 17" : nil))
             #expect(claim.startedAt == nil)
-            #expect(claim.previous[0].reason == "n1 began it and did not end it")
+            #expect(claim.previousAttempts[0].reason == "n1 began it and did not end it")
         }
     }
 
@@ -71,11 +71,11 @@ import ZooKeeper
         model.settle()
         let record = try #require(model.records[day])
         #expect(record.state == .abandoned && record.attempt == 1)
-        #expect(record.explanation == "n1 began it and did not end it")
+        #expect(record.message == "n1 began it and did not end it")
     }
 
     @Test func `an operator who is asked decides, and the schedule stands still until then`() throws {
-        for answer in [OperatorCommands.Answer.rerun, .resume, .skip] {
+        for answer in [OperatorCommands.Decision.rerun, .resume, .skip] {
             let model = try running()
             model.records[day]?.checkpoint = "row 17"
             model.delivery = .atMostOnce
@@ -86,21 +86,22 @@ import ZooKeeper
             try model.move(to: "2026-05-05T06:31:00Z")
             model.settle()
             #expect(model.states == [day: .awaitingOperator])
-            model.wishes.answers[day] = answer
+            model.wishes.decisions[day] = answer
             let claim = model.step()
-            #expect(model.wishes.answers.isEmpty)
+            #expect(model.wishes.decisions.isEmpty)
             if answer == .skip {
                 #expect(model.records[day]?.state == .abandoned)
                 #expect(model.step()?.period == "2026-05-05")
             } else {
                 #expect(claim?.attempt == 2 && claim?.checkpoint == (answer == .resume ? "row 17" : nil))
-                #expect(claim?.previous[0].reason.hasSuffix("an operator decided to \(answer.rawValue)") == true)
+                #expect(
+                    claim?.previousAttempts[0].reason.hasSuffix("an operator decided to \(answer.rawValue)") == true)
             }
         }
     }
 
     @Test func `policies that contradict each other are refused with what would be right`() throws {
-        var configuration = ScheduledTaskConfiguration()
+        var configuration = ScheduledTask.Configuration()
         configuration.takeover = .rerun
         let error = try #require(throws: RecipeError.self) {
             try configuration.validate(.atMostOnce, path: "/t")
@@ -128,15 +129,15 @@ import ZooKeeper
         let model = try missed(.none)
         model.settle()
         #expect(model.states == ["2026-05-07": .skipped, "2026-05-08": .skipped])
-        #expect(model.records["2026-05-07"]?.explanation == "missed, as were those from 2026-05-04 on")
-        #expect(model.records["2026-05-08"]?.explanation == "missed")
+        #expect(model.records["2026-05-07"]?.message == "missed, as were those from 2026-05-04 on")
+        #expect(model.records["2026-05-08"]?.message == "missed")
     }
 
     @Test func `the latest missed period is run`() throws {
         let model = try missed(.latest)
         model.step()
         let claim = try #require(model.step())
-        #expect(claim.period == "2026-05-08" && claim.explanation == "missed, and caught up")
+        #expect(claim.period == "2026-05-08" && claim.message == "missed, and caught up")
         #expect(model.states == ["2026-05-07": .skipped, "2026-05-08": .claimed])
     }
 
@@ -149,7 +150,7 @@ import ZooKeeper
         }
         #expect(runs == ["2026-05-06", "2026-05-07", "2026-05-08"])
         #expect(model.records["2026-05-05"]?.state == .skipped)
-        #expect(model.records["2026-05-05"]?.explanation == "missed, as were those from 2026-05-04 on")
+        #expect(model.records["2026-05-05"]?.message == "missed, as were those from 2026-05-04 on")
     }
 
     @Test func `a period that a new leader finds late by little is run`() throws {
@@ -178,7 +179,7 @@ import ZooKeeper
             model.settle()
             let record = model.records["2026-05-04T\(time):00Z"]
             #expect(record?.state == .skipped)
-            #expect(record?.explanation == "the run of 2026-05-04T10:00:00Z was still on")
+            #expect(record?.message == "the run of 2026-05-04T10:00:00Z was still on")
         }
         model.end(.completed)
         #expect(model.step() == nil)
@@ -192,7 +193,7 @@ import ZooKeeper
         try model.move(to: "2026-05-04T10:45:00Z")
         model.settle()
         let newest = policy == .skip ? "2026-05-04T10:40:00Z" : "2026-05-04T10:30:00Z"
-        let explanation = try #require(model.records[newest]?.explanation)
+        let explanation = try #require(model.records[newest]?.message)
         #expect(explanation.hasPrefix("the run of 2026-05-04T10:00:00Z was still on"))
         #expect(explanation.hasSuffix("as were those from 2026-05-04T10:10:00Z on"))
     }
@@ -244,15 +245,15 @@ import ZooKeeper
 
     @Test func `nothing begins during a pause, and periods are left out with its note`() throws {
         let model = try PlanModel(at: "2026-05-03T12:00:00Z")
-        model.wishes.pause = OperatorCommands.Pause(reason: "migration", by: "ada")
+        model.wishes.pause = OperatorCommands.Pause(reason: "migration", requestedBy: "ada")
         try model.move(to: "2026-05-04T06:30:00Z")
         model.settle()
         #expect(model.records[day]?.state == .skipped)
-        #expect(model.records[day]?.explanation == "paused by ada: migration")
+        #expect(model.records[day]?.message == "paused by ada: migration")
         try model.move(to: "2026-05-07T06:30:00Z")
         model.settle()
         #expect(
-            model.records["2026-05-07"]?.explanation == "paused by ada: migration, as were those from 2026-05-05 on")
+            model.records["2026-05-07"]?.message == "paused by ada: migration, as were those from 2026-05-05 on")
         model.wishes.pause = nil
         #expect(model.step() == nil)
     }
@@ -260,7 +261,7 @@ import ZooKeeper
     @Test func `a pause holds a takeover back`() throws {
         let model = try running()
         model.takeover(by: "n2")
-        model.wishes.pause = OperatorCommands.Pause(reason: "look at it first", by: "ada")
+        model.wishes.pause = OperatorCommands.Pause(reason: "look at it first", requestedBy: "ada")
         model.settle()
         #expect(model.states == [day: .started])
         model.wishes.pause = nil
@@ -269,27 +270,27 @@ import ZooKeeper
 
     @Test func `a run that is asked for happens once, and is no period`() throws {
         let model = try PlanModel(at: "2026-05-03T12:00:00Z")
-        model.wishes.requests = ["ada", "bob"]
+        model.wishes.runRequests = ["ada", "bob"]
         let first = try #require(model.step())
         #expect(first.kind == .requested && first.period == "2026-05-03T12:00:00.000Z-now")
-        #expect(model.wishes.requests == ["bob"])
+        #expect(model.wishes.runRequests == ["bob"])
         // The period that begins meanwhile is not lost.
         try model.move(to: "2026-05-04T06:30:30Z")
         model.settle()
         model.end(.completed)
         let second = try #require(model.step())
-        #expect(second.kind == .requested && model.wishes.requests.isEmpty)
+        #expect(second.kind == .requested && model.wishes.runRequests.isEmpty)
         model.end(.completed)
         #expect(model.step()?.period == day)
     }
 
     @Test func `the next period is left out once`() throws {
         let model = try PlanModel(at: "2026-05-03T12:00:00Z")
-        model.wishes.skips = ["ada"]
+        model.wishes.skipRequests = ["ada"]
         try model.move(to: "2026-05-04T06:30:00Z")
         model.settle()
-        #expect(model.records[day]?.explanation == "ada asked to leave it out")
-        #expect(model.wishes.skips.isEmpty)
+        #expect(model.records[day]?.message == "ada asked to leave it out")
+        #expect(model.wishes.skipRequests.isEmpty)
         try model.move(to: "2026-05-05T06:30:00Z")
         #expect(model.step()?.period == "2026-05-05")
     }
@@ -299,7 +300,7 @@ import ZooKeeper
         model.end(.completed)
         model.wishes.backfill = OperatorCommands.Backfill(
             from: try Timestamp(scheduleText: "2026-05-02T00:00:00Z"),
-            through: try Timestamp(scheduleText: "2026-05-20T00:00:00Z"), by: "ada")
+            through: try Timestamp(scheduleText: "2026-05-20T00:00:00Z"), requestedBy: "ada")
         try model.move(to: "2026-05-04T12:00:00Z")
         let first = try #require(model.step())
         #expect(first.period == "2026-05-02" && first.kind == .backfill)
@@ -327,7 +328,7 @@ import ZooKeeper
         model.end(.completed)
         #expect(model.step() == nil)
         try model.move(to: "2026-03-08T08:00:00Z")
-        model.wishes.backfill = .init(from: model.since, through: model.now, by: "ada")
+        model.wishes.backfill = .init(from: model.since, through: model.now, requestedBy: "ada")
         model.settle()
         #expect(model.states == [run.period: .completed] && model.wishes.backfill == nil)
     }
@@ -347,11 +348,11 @@ import ZooKeeper
 
     @Test func `durations without measure are refused, and those within bounds never overflow`() throws {
         for (name, path) in [
-            ("missedAfter", \ScheduledTaskConfiguration.missedAfter), ("maximumClockSkew", \.maximumClockSkew),
+            ("missedAfter", \ScheduledTask.Configuration.missedAfter), ("maximumClockSkew", \.maximumClockSkew),
             ("clockInterval", \.clockInterval),
         ] {
             for value in [Duration.zero, .seconds(-1), .seconds(Int64.max), .seconds(36_525 * 86_400 + 1)] {
-                var configuration = ScheduledTaskConfiguration()
+                var configuration = ScheduledTask.Configuration()
                 configuration.missed = .all(within: .seconds(Int64.max))
                 configuration[keyPath: path] = value
                 let error = try #require(throws: RecipeError.self) {
@@ -379,7 +380,7 @@ import ZooKeeper
         model.takeover(by: "n2")
         model.step()
         #expect(model.records[first.period]?.state == .abandoned)
-        #expect(model.step()?.node == "n2")
+        #expect(model.step()?.participantID == "n2")
         model.end(.completed)
         #expect(model.step() == nil)
     }

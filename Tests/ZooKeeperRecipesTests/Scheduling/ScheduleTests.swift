@@ -32,7 +32,7 @@ import ZooKeeper
                 instant("2026-03-28T08:00:00Z"), instant("2026-03-29T07:00:00Z"), instant("2026-03-30T07:00:00Z"),
             ])
         #expect(periods[0].end == periods[1].start)
-        #expect(periods.allSatisfy { $0.remark == nil })
+        #expect(periods.allSatisfy { $0.note == nil })
     }
 
     @Test func `days are counted as a calendar counts them`() throws {
@@ -58,8 +58,8 @@ import ZooKeeper
             try periods.map(\.start) == [
                 instant("2026-03-07T07:30:00Z"), instant("2026-03-08T07:00:00Z"), instant("2026-03-09T06:30:00Z"),
             ])
-        #expect(periods[1].remark?.contains("there is no 02:30 on 2026-03-08") == true)
-        #expect(periods[0].remark == nil)
+        #expect(periods[1].note?.contains("there is no 02:30 on 2026-03-08") == true)
+        #expect(periods[0].note == nil)
     }
 
     @Test func `a local time that comes twice is struck at the first`() throws {
@@ -67,7 +67,7 @@ import ZooKeeper
         let periods = try next(schedule, after: "2026-10-31T12:00:00Z", count: 2)
         #expect(periods.map(\.id) == ["2026-11-01", "2026-11-02"])
         #expect(try periods.map(\.start) == [instant("2026-11-01T05:30:00Z"), instant("2026-11-02T06:30:00Z")])
-        #expect(periods[0].remark?.contains("twice") == true)
+        #expect(periods[0].note?.contains("twice") == true)
     }
 
     @Test(arguments: [
@@ -110,8 +110,8 @@ import ZooKeeper
                 "2026-11-01T05:00:00Z", "2026-11-01T05:30:00Z", "2026-11-01T06:00:00Z", "2026-11-01T06:30:00Z",
                 "2026-11-01T07:00:00Z", "2026-11-01T07:30:00Z",
             ])
-        #expect(autumn[0].remark == "01:00 comes twice on 2026-11-01: the first")
-        #expect(autumn[3].remark == "01:30 comes twice on 2026-11-01: the second")
+        #expect(autumn[0].note == "01:00 comes twice on 2026-11-01: the first")
+        #expect(autumn[3].note == "01:30 comes twice on 2026-11-01: the second")
         let distances = zip(autumn, autumn.dropFirst()).map { $1.start - $0.start }
         #expect(distances == Array(repeating: .seconds(1800), count: 5))
     }
@@ -155,7 +155,7 @@ import ZooKeeper
         let periods = try next(daily, after: "2026-03-27T12:00:00Z", count: 4)
         #expect(periods.map(\.id) == ["2026-03-27", "2026-03-28", "2026-03-29", "2026-03-30"])
         #expect(try periods[1].start == instant("2026-03-29T01:00:00Z"))
-        #expect(periods[1].remark?.contains("there is no 23:30 on 2026-03-28") == true)
+        #expect(periods[1].note?.contains("there is no 23:30 on 2026-03-28") == true)
         for text in ["30 23 * * SAT", "30 23 28 3 *"] {
             let schedule = try Schedule.cron(text, in: nuuk)
             let period = try next(schedule, after: "2026-03-27T12:00:00Z", count: 1)[0]
@@ -169,8 +169,8 @@ import ZooKeeper
             let schedule = try Schedule.cron(text, in: newYork)
             let period = try #require(schedule.next(after: gap - .seconds(1)))
             #expect(period.id == "2026-03-08T02:00" && period.start == gap)
-            #expect(period.remark?.hasPrefix("there is no 02:00 on 2026-03-08 in America/New_York") == true)
-            #expect(period.remark?.hasSuffix("also for the times up to 03:00") == true)
+            #expect(period.note?.hasPrefix("there is no 02:00 on 2026-03-08 in America/New_York") == true)
+            #expect(period.note?.hasSuffix("also for the times up to 03:00") == true)
             #expect(schedule.latest(at: gap) == period)
             #expect(schedule.latest(at: gap + .seconds(600)) == period)
             #expect(schedule.periods(after: gap - .seconds(1), through: gap) == [period])

@@ -50,9 +50,9 @@ import ZooKeeper
         let repeated = closed.filter { $0.attempt > 1 }
         #expect(repeated.count > 500)
         let explained = repeated.filter { run in
-            run.previous.count == run.attempt - 1 && run.previous.allSatisfy { !$0.reason.isEmpty }
+            run.previousAttempts.count == run.attempt - 1 && run.previousAttempts.allSatisfy { !$0.reason.isEmpty }
         }
         #expect(explained.count == repeated.count)
-        #expect(closed.filter { $0.remark != nil }.count == 10)
+        #expect(closed.filter { $0.note != nil }.count == 10)
     }
 }

@@ -42,10 +42,10 @@ extension ZooKeeperClient {
     }
 }
 
-extension LiveSession {
+extension SessionHandle {
     /// A session that no server has granted; what it proves is told by the test.
-    static func handMade(of client: ZooKeeperClient) -> LiveSession {
-        LiveSession(Session(id: SessionID(rawValue: 1), epoch: 1, timeout: .seconds(4)), core: client.core)
+    static func handMade(of client: ZooKeeperClient) -> SessionHandle {
+        SessionHandle(Session(id: SessionID(rawValue: 1), epoch: 1, timeout: .seconds(4)), core: client.core)
     }
 
     /// A hold that is watched: as far as its znode goes it is valid without limit.

@@ -178,7 +178,7 @@ struct ClientCloseTests {
         await #expect(throws: refusal) { try await session.send(.data(path: "/a")) }
         let create = SessionRequest.multi([.delete("/own"), .create("/b")])
         await #expect(throws: refusal) { try await session.send(create) }
-        await #expect(throws: refusal) { try await scene.client.liveSession() }
+        await #expect(throws: refusal) { try await scene.client.connectedSession() }
         let late = session.hold("/late", czxid: ZXID(rawValue: 9))
         #expect(late.lossReason == .clientStopped)
         #expect(scene.client.presentConnection == nil)
@@ -192,7 +192,7 @@ struct ClientCloseTests {
         let scripted = try ScriptedClient()
         let running = Task { try await scripted.client.run() }
         _ = try await scripted.transport.connection(1)
-        let waiting = Task { try await scripted.client.liveSession() }
+        let waiting = Task { try await scripted.client.connectedSession() }
         await Task.yield()
         scripted.client.triggerGracefulShutdown()
         await #expect(throws: ZooKeeperError(.clientStopped)) { try await waiting.value }
@@ -205,7 +205,7 @@ struct ClientCloseTests {
         try await scripted.transport.connection(1).say(.authenticationFailed)
         await #expect(throws: ZooKeeperError.self) { try await running.value }
         do {
-            _ = try await scripted.client.liveSession()
+            _ = try await scripted.client.connectedSession()
             Issue.record("there was a session")
         } catch let error as ZooKeeperError {
             #expect(error.code == .authenticationFailed)
@@ -261,7 +261,7 @@ struct ClientCloseTests {
                 trigger.triggerGracefulShutdown()
                 await Task.yield()
                 #expect(client.state.isConnected)
-                _ = try await client.liveSession()
+                _ = try await client.connectedSession()
             }
         }
         #expect(scripted.client.state.isClosed)

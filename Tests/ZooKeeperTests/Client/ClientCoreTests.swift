@@ -12,9 +12,9 @@ struct ClientCoreTests {
         try await ScriptedClient.run { scripted in
             _ = try await scripted.transport.connection(1)
             let reading = Task { try await scripted.client.data(at: "/a") }
-            let deadline = scripted.clock.now + scripted.client.configuration.retry.deadline
+            let deadline = scripted.clock.now + scripted.client.configuration.retry.timeout
             await scripted.clock.waitForSleeper(until: deadline)
-            scripted.clock.advance(by: scripted.client.configuration.retry.deadline)
+            scripted.clock.advance(by: scripted.client.configuration.retry.timeout)
             await #expect(throws: ZooKeeperError(.operationTimeout, path: "/a", message: "no connection in time")) {
                 try await reading.value
             }
@@ -73,7 +73,7 @@ struct ClientCoreTests {
             let first = try await scripted.transport.connection(1)
             #expect(first.endpoint.sessionTimeout == 4_000)
             first.connect(timeout: 10_000)
-            _ = try await scripted.client.liveSession()
+            _ = try await scripted.client.connectedSession()
             try scripted.client.updateServers([ServerAddress(host: "127.0.0.2", port: 2181)])
             #expect(try await scripted.transport.connection(2).endpoint.sessionTimeout == 10_000)
         }
@@ -82,8 +82,8 @@ struct ClientCoreTests {
     @Test func `a flight that spans a reconnection fails, also while the connection is being closed`() async throws {
         try await ScriptedClient.run { scripted in
             let connection = try await scripted.connected()
-            let session = try await scripted.client.liveSession()
-            async let results = session.flight(.data(path: "/a"), .data(path: "/b"))
+            let session = try await scripted.client.connectedSession()
+            async let results = session.sendAll(.data(path: "/a"), .data(path: "/b"))
             await connection.next { $0.isRead(of: "/a") }.answer(0, .data([1], .test()))
             let second = await connection.next { $0.isRead(of: "/b") }
             connection.beforeClose {
@@ -101,7 +101,7 @@ struct ClientCoreTests {
     @Test func `a write that is given up before it is sent is not sent, and its answer is not reported`() async throws {
         try await ScriptedClient.run { scripted in
             let connection = try await scripted.connected()
-            let session = try await scripted.client.liveSession()
+            let session = try await scripted.client.connectedSession()
             let (answered, given) = (OneShot<Bool>(), OneShot<Bool>())
             func write(_ path: String, _ answered: OneShot<Bool>) -> Task<SessionReply, any Error> {
                 Task {
@@ -234,7 +234,7 @@ struct ClientCoreTests {
         try await ScriptedClient.run { scripted in
             let connection = try await scripted.connected()
             let first = try await scripted.held("/own-1", on: connection)
-            let second = try await scripted.client.liveSession().hold("/own-2", czxid: ZXID(rawValue: 5))
+            let second = try await scripted.client.connectedSession().hold("/own-2", czxid: ZXID(rawValue: 5))
             await connection.next { $0.isRead(of: "/own-2") }.answer(0, .data([], .test()))
             scripted.clock.advance(by: .seconds(3))
             await connection.nextProof().answer(
@@ -257,7 +257,7 @@ struct ClientCoreTests {
             scripted.clock.advance(by: .seconds(9.5))
             #expect(!hold.isValid)
             #expect(try await hold.waitForLoss() == .deadlinePassed)
-            let other = try await scripted.client.liveSession().hold("/other", czxid: ZXID(rawValue: 5))
+            let other = try await scripted.client.connectedSession().hold("/other", czxid: ZXID(rawValue: 5))
             connection.say(.expired)
             #expect(other.lossReason == .sessionEnded)
         }
@@ -301,7 +301,7 @@ struct ClientCoreTests {
     @Test func `requests of an ended session are never sent in the next`() async throws {
         try await ScriptedClient.run { scripted in
             let first = try await scripted.connected()
-            let session = try await scripted.client.liveSession()
+            let session = try await scripted.client.connectedSession()
             first.say(.disconnected)
             let creating = Task { try await session.send(.create(path: "/own", data: [], mode: .ephemeral)) }
             while scripted.client.core.state.withLock({ $0.requests.waiting.isEmpty }) { await Task.yield() }
@@ -387,7 +387,7 @@ struct ClientCoreTests {
 
     @Test func `a request to a client that was never run is given up at its deadline`() async throws {
         var configuration = try ZooKeeperClientConfiguration(connectionString: "127.0.0.1:1")
-        configuration.retry.deadline = .milliseconds(20)
+        configuration.retry.timeout = .milliseconds(20)
         let client = try ZooKeeperClient(configuration: configuration)
         let error = await #expect(throws: ZooKeeperError.self) { try await client.exists(at: "/a") }
         #expect(error?.code == .operationTimeout)

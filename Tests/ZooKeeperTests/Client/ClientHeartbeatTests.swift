@@ -26,7 +26,7 @@ struct ClientHeartbeatTests {
             let connection = try await scripted.transport.connection(1)
             connection.connect()
             await connection.next().answer(0, .stat(.test()))
-            _ = try await scripted.client.liveSession().hold("/own", czxid: ZXID(rawValue: 5))
+            _ = try await scripted.client.connectedSession().hold("/own", czxid: ZXID(rawValue: 5))
             guard case .sync("/app") = await connection.next(where: \.isSync).request else {
                 Issue.record("another path")
                 return

@@ -133,7 +133,7 @@ struct ClientShutdownTests {
         let scripted = try ScriptedClient { $0.maximumRequestsInFlight = 1 }
         let running = Task { try await scripted.client.run() }
         let connection = try await scripted.connected()
-        let session = try await scripted.client.liveSession()
+        let session = try await scripted.client.connectedSession()
         let refused = OneShot<SessionResult>()
         let writing = write("/a", by: scripted)
         _ = await connection.next(where: \.isSetData)
@@ -202,7 +202,7 @@ struct ClientShutdownTests {
         let scripted = try ScriptedClient()
         let running = Task { try await scripted.client.run() }
         let connection = try await scripted.connected()
-        let late = OneShot<LiveSession?>()
+        let late = OneShot<SessionHandle?>()
         try await scripted.held("/own", on: connection).onLoss { _ in
             connection.connect(session: 2)
             late.set(scripted.client.core.state.withLock { $0.live })

@@ -49,7 +49,8 @@ struct ClientWatchRoomTests {
             let first = try await scripted.held(path("first", 600), on: connection)
             scripted.clock.advance(by: .seconds(3))
             await connection.answerBeat()
-            let second = try await scripted.client.liveSession().hold(path("second", 600), czxid: ZXID(rawValue: 5))
+            let second = try await scripted.client.connectedSession().hold(
+                path("second", 600), czxid: ZXID(rawValue: 5))
             #expect(second.isValid, "for as long as its session was known to be when it was created")
             #expect(second.watchProblem?.isWatchRefusal == true)
             var steps = 0
@@ -72,7 +73,8 @@ struct ClientWatchRoomTests {
         try await run { scripted in
             let connection = try await scripted.connected()
             let first = try await scripted.held(path("first", 600), on: connection)
-            let second = try await scripted.client.liveSession().hold(path("second", 600), czxid: ZXID(rawValue: 5))
+            let second = try await scripted.client.connectedSession().hold(
+                path("second", 600), czxid: ZXID(rawValue: 5))
             connection.say(.watch(TransportWatchEvent(kind: .deleted, path: first.path)))
             await advance(scripted)
             await connection.next { $0.isRead(of: second.path) }.answer(0, .data([], .test()))
@@ -87,7 +89,7 @@ struct ClientWatchRoomTests {
             async let watching = scripted.client.watchData(at: other)
             await connection.next { $0.isRead(of: other) }.answer(0, .data([], .test()))
             let watch = try await watching.watch
-            _ = try await scripted.client.liveSession().hold(own, czxid: ZXID(rawValue: 5))
+            _ = try await scripted.client.connectedSession().hold(own, czxid: ZXID(rawValue: 5))
             #expect(try await watch.event().kind == .interrupted)
             let waiting = connection.waiting.filter { !$0.isSync }
             #expect(waiting.count == 2)
@@ -112,7 +114,7 @@ struct ClientWatchRoomTests {
     @Test func `a proof checks as many own znodes as fit into a packet, and the others in the next one`() async throws {
         try await run { scripted in
             let connection = try await scripted.connected()
-            let session = try await scripted.client.liveSession()
+            let session = try await scripted.client.connectedSession()
             let paths = (0..<10).map { path("own-\($0)", 100) }
             let holds = paths.map { session.hold($0, czxid: ZXID(rawValue: 5)) }
             for path in paths { await connection.next { $0.isRead(of: path) }.answer(0, .data([], .test())) }

@@ -53,7 +53,7 @@ struct ClientWatchTests {
     @Test func `an answer that comes while its request is handed in precedes the event of its watch`() async throws {
         try await ScriptedClient.run { scripted in
             let connection = try await scripted.connected()
-            let session = try await scripted.client.liveSession()
+            let session = try await scripted.client.connectedSession()
             let told = Mutex<[String]>([])
             connection.whileSubmitting { [unowned connection] in
                 guard let read = connection.taken(where: { $0.isRead(of: "/a") }) else { return }

@@ -39,7 +39,7 @@ struct TransportThreadsTests {
         }
     }
 
-    @Test func `what is answered in one flight was answered on one connection`() async throws {
+    @Test func `what is answered in one round trip was answered on one connection`() async throws {
         try await withClient { client in
             try await withThrowingTaskGroup(of: (whole: Int, torn: Int).self) { group in
                 group.addTask {
@@ -66,7 +66,7 @@ struct TransportThreadsTests {
     private func readPairs(_ count: Int, _ client: ZooKeeperClient) async throws -> (whole: Int, torn: Int) {
         var (whole, torn) = (0, 0)
         for _ in 0..<count {
-            let results = try await client.liveSession().flight(
+            let results = try await client.connectedSession().sendAll(
                 [.data(path: "/a"), .data(path: "/b"), .data(path: "/c")], batch: RequestBatch())
             let numbers = results.compactMap { try? $0.get().data.data }
             if numbers.count == results.count, Set(numbers).count == 1 { whole += 1 }
@@ -81,7 +81,7 @@ struct TransportThreadsTests {
                 group.addTask { try await disturb(client) }
                 for number in 0..<300 {
                     let path = "/held/\(number)"
-                    let hold = try await client.liveSession().hold(path, czxid: ZXID(rawValue: 5))
+                    let hold = try await client.connectedSession().hold(path, czxid: ZXID(rawValue: 5))
                     if number.isMultiple(of: 2) { _ = try? await client.data(at: path) }
                     transport.delete(path)
                     #expect(try await hold.waitForLoss() == .znodeDeleted)

@@ -12,7 +12,7 @@ struct HeldNodeMemoryTests {
             let scripted = try ScriptedClient()
             let running = Task { try await scripted.client.run() }
             _ = try await scripted.connected()
-            let session = try await scripted.client.liveSession()
+            let session = try await scripted.client.connectedSession()
             try await grantAndRelease(1_000, in: session)
             let before = residentKilobytes()
             try await grantAndRelease(100_000, in: session)
@@ -28,7 +28,7 @@ struct HeldNodeMemoryTests {
 }
 
 /// Holds a znode as a lock does, observes it, lets go, and cancels a wait with a limit of an hour.
-private func grantAndRelease(_ count: Int, in session: LiveSession) async throws {
+private func grantAndRelease(_ count: Int, in session: SessionHandle) async throws {
     let clock = SystemMonotonicClock()
     for number in 0..<count {
         let held = session.hold("/locks/\(number)", czxid: ZXID(rawValue: 7), watchingAfter: .seconds(60))

@@ -10,7 +10,7 @@ struct HeldNodeTests {
         try await ScriptedClient.run { scripted in
             let connection = try await scripted.connected()
             _ = try await scripted.held("/own", on: connection)
-            let session = try await scripted.client.liveSession()
+            let session = try await scripted.client.connectedSession()
             let unwatched = session.hold("/late", czxid: ZXID(rawValue: 9), watchingAfter: .seconds(60))
             let known = session.validUntil
             #expect(unwatched.validUntil == known)
@@ -31,10 +31,10 @@ struct HeldNodeTests {
         try await ScriptedClient.run { scripted in
             let connection = try await scripted.connected()
             _ = try await scripted.held("/own", on: connection)
-            let session = try await scripted.client.liveSession()
+            let session = try await scripted.client.connectedSession()
             let batch = RequestBatch()
             #expect(batch.sureUntil == .distantPast)
-            async let results = session.flight([.exists(path: "/late"), .exists(path: "/other")], batch: batch)
+            async let results = session.sendAll([.exists(path: "/late"), .exists(path: "/other")], batch: batch)
             await connection.next(where: \.isExists).answer(0, .stat(.test(czxid: 9)))
             let known = session.validUntil
             for _ in 0..<2 {
@@ -82,7 +82,7 @@ struct HeldNodeTests {
         try await ScriptedClient.run { scripted in
             let first = try await scripted.connected()
             let gone = try await scripted.held("/gone", on: first)
-            let replaced = try await scripted.client.liveSession().hold("/replaced", czxid: ZXID(rawValue: 5))
+            let replaced = try await scripted.client.connectedSession().hold("/replaced", czxid: ZXID(rawValue: 5))
             await first.next { $0.isRead(of: "/replaced") }.answer(0, .data([], .test()))
             let second = try await replacedConnection(scripted)
             await second.next { $0.isRead(of: "/replaced") }.answer(0, .data([], .test(czxid: 6)))

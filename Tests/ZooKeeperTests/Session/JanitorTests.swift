@@ -10,13 +10,13 @@ struct JanitorTests {
 
     /// A client that runs, and a clean-up of one znode in its session.
     private func withCleanUp(
-        _ body: (ScriptedClient, ScriptedConnection, LiveSession, RecordedLog) async throws -> Void
+        _ body: (ScriptedClient, ScriptedConnection, SessionHandle, RecordedLog) async throws -> Void
     ) async throws {
         let log = RecordedLog()
         let scripted = try ScriptedClient(log: log)
         let running = Task { try await scripted.client.run() }
         let connection = try await scripted.connected()
-        try await body(scripted, connection, try await scripted.client.liveSession(), log)
+        try await body(scripted, connection, try await scripted.client.connectedSession(), log)
         scripted.client.stopImmediately()
         try await running.value
     }

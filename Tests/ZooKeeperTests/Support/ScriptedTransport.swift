@@ -222,7 +222,7 @@ struct ScriptedClient: Sendable {
 
     /// Something held, watched and proved at the present instant.
     func held(_ path: String, on connection: ScriptedConnection) async throws -> HeldNode {
-        let hold = try await client.liveSession().hold(path, czxid: ZXID(rawValue: 5))
+        let hold = try await client.connectedSession().hold(path, czxid: ZXID(rawValue: 5))
         await connection.next { $0.isRead(of: path) }.answer(0, .data([], .test()))
         await connection.answerBeat()
         return hold

@@ -8,7 +8,7 @@ final class BarrierTicket: Ticket {
     private let task: Task<Void, any Error>
 
     init(client: ZooKeeperClient, path: String, participants: Int, who: String) throws {
-        let barrier = try DistributedDoubleBarrier(client: client, path: path, participants: participants)
+        let barrier = try DistributedDoubleBarrier(client: client, path: path, participantCount: participants)
         let (entered, given) = (entered, given)
         task = Task {
             do {

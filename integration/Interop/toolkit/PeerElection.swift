@@ -69,7 +69,7 @@ extension PeerGrant {
     /// A term's own token is of when it took office, which another maker's term does not have: the candidate's compares.
     init(_ term: Term, at path: String, client: ZooKeeperClient) async throws {
         guard let leader = try await LeaderSelector.leader(client: client, path: path),
-            let stat = try await client.exists(at: "\(path)/\(leader.candidate)")
+            let stat = try await client.exists(at: "\(path)/\(leader.znode)")
         else { throw PeerError("nobody leads") }
         self.init(token: stat.czxid.rawValue, isWriter: true, isValid: { term.isValid })
     }

@@ -165,7 +165,7 @@ struct ChildrenCacheTests {
                 #expect(entry.snapshot?["secret"]?.error?.code == .noAuth)
                 #expect(entry.snapshot?["secret"]?.data == nil)
                 #expect(entry.snapshot?["a"]?.data == [1])
-                try await scene.other.setACL([.open], at: "/g/secret")
+                try await scene.other.setACL([.openUnsafe], at: "/g/secret")
                 await cache.live(["a": [1], "secret": [2]])
             }
         }
@@ -179,7 +179,7 @@ struct ChildrenCacheTests {
             try await withChildrenCache(client: scene.client, path: "/g") { cache in
                 let entry = await cache.entry { if case .unreadable = $0.content { true } else { false } }
                 #expect(!entry.isLive)
-                try await scene.other.setACL([.open], at: "/g")
+                try await scene.other.setACL([.openUnsafe], at: "/g")
                 await cache.live(["a": [1]])
             }
         }
@@ -312,7 +312,7 @@ struct ChildrenCacheTests {
         try await CacheScene.with { scene in
             try await scene.createChildren(100_000)
             var configuration = ChildrenCache.Configuration()
-            configuration.interval = .seconds(3600)
+            configuration.pollInterval = .seconds(3600)
             // Not through the proxy, which takes its time to read each frame.
             try await withChildrenCache(client: scene.other, path: "/many", configuration: configuration) { cache in
                 await cache.entry { $0.isLive && $0.snapshot?.count == 100_000 }

@@ -109,7 +109,7 @@ struct NodeCacheTests {
                 }
                 #expect(error.code == .noAuth)
                 #expect(!refused.isLive)
-                try await scene.other.setACL([.open], at: "/a")
+                try await scene.other.setACL([.openUnsafe], at: "/a")
                 await cache.liveEntry(data: [1])
             }
         }

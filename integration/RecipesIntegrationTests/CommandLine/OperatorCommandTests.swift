@@ -120,7 +120,7 @@ struct OperatorCommandTests {
 
     @Test func `a failed run's record says how its command ended`() async throws {
         let task = try ProgramRun.start(
-            ["schedule", "run", "/task", "--node", "one", "--with-leadership", "--", "/bin/sh", "-c", "exit 3"],
+            ["schedule", "run", "/task", "--id", "one", "--with-leadership", "--", "/bin/sh", "-c", "exit 3"],
             connect: connection)
         let history = try await {
             while true {
@@ -131,7 +131,7 @@ struct OperatorCommandTests {
         #expect(history.lines.contains { $0.contains("the command ended with exit status 3") }, "\(history)")
         #expect(!history.lines.contains { $0.contains("CommandEnding") }, "\(history)")
         try task.terminate()
-        try await task.waitForEnd()
+        try await task.waitForExit()
     }
 
     // MARK: Log lines
@@ -142,7 +142,7 @@ struct OperatorCommandTests {
             let process = try ProgramRun.start(arguments, connect: connection)
             try await process.line { $0.hasPrefix("leading") }
             try process.terminate()
-            #expect(try await process.waitForEnd() == .exited(0))
+            #expect(try await process.waitForExit() == .exited(0))
             var noise: [String] = []
             for try await line in process.lines where line.hasPrefix(ProgramRun.mark) { noise.append(line) }
             #expect(noise.isEmpty == isEmpty, "\(noise)")
@@ -156,7 +156,7 @@ struct OperatorCommandTests {
             try await create("/cordoned/members/web1", with: client)
             try await create("/cordoned/members/web2", with: client)
             try await create("/list/p", "preferred=web1", with: client)
-            let done = try await run(["partitions", "cordon", "/cordoned", "web1", "--note", "a disk fails"])
+            let done = try await run(["partitions", "cordon", "/cordoned", "web1", "--reason", "a disk fails"])
             #expect(done.lines == ["web1 is cordoned"])
             let status = try await run(["partitions", "status", "/cordoned", "--from", "/list"])
             #expect(status.lines.contains { $0.contains("; cordoned: web1;") }, "\(status)")
@@ -172,8 +172,8 @@ struct OperatorCommandTests {
     @Test(arguments: [
         ["demo"], ["exclusive", "status", "/b"], ["leader", "status", "/l"], ["leader", "run", "/l", "--id", "a"],
         ["partitions", "status", "/g"], ["partitions", "cordon", "/g", "n"], ["partitions", "uncordon", "/g", "n"],
-        ["partitions", "run", "/g", "--node", "n", "--partitions", "p"], ["schedule", "history", "/t"],
-        ["schedule", "pause", "/t", "--note", "x"], ["lock", "/l", "--", "true"],
+        ["partitions", "run", "/g", "--id", "n", "--partitions", "p"], ["schedule", "history", "/t"],
+        ["schedule", "pause", "/t", "--reason", "x"], ["lock", "/l", "--", "true"],
         ["exclusive", "run", "/b", "--", "true"],
     ])
     func `a command that reaches no ensemble says what it waits for, and fails`(command: [String]) async throws {
@@ -191,7 +191,7 @@ struct OperatorCommandTests {
 
     @Test(arguments: [
         ["exclusive", "status", "/b"], ["leader", "run", "/l", "--id", "a"], ["lock", "/l", "--", "true"],
-        ["exclusive", "run", "/b", "--", "true"], ["partitions", "run", "/g", "--node", "n", "--partitions", "p"],
+        ["exclusive", "run", "/b", "--", "true"], ["partitions", "run", "/g", "--id", "n", "--partitions", "p"],
         ["schedule", "history", "/t"],
     ])
     func `a chroot that does not exist is named`(command: [String]) async throws {
@@ -225,7 +225,7 @@ struct OperatorCommandTests {
 
     @Test func `a demo removes its znodes after a success`() async throws {
         let demo = try demo()
-        #expect(try await demo.waitForEnd() == .exited(0))
+        #expect(try await demo.waitForExit() == .exited(0))
         #expect(try await demoZNodes().isEmpty)
     }
 
@@ -235,7 +235,7 @@ struct OperatorCommandTests {
         try await demo.line { $0.contains("is running") }
         #expect(try await !demoZNodes().isEmpty)
         if byTerminal { try demo.interrupt() } else { try demo.terminate() }
-        #expect(try await demo.waitForEnd() == .exited(1))
+        #expect(try await demo.waitForExit() == .exited(1))
         #expect(try await demoZNodes().isEmpty)
     }
 
@@ -252,7 +252,7 @@ struct OperatorCommandTests {
         await killed.kill()
         #expect(try folders().isSuperset(of: left))
         let next = try demo()
-        #expect(try await next.waitForEnd() == .exited(0))
+        #expect(try await next.waitForExit() == .exited(0))
         #expect(try folders().isDisjoint(with: left))
     }
 }

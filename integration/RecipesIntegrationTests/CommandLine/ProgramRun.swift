@@ -23,7 +23,7 @@ struct ProgramRun: CustomStringConvertible {
                 lines.append(line)
             }
         }
-        status = try await process.waitForEnd()
+        status = try await process.waitForExit()
     }
 
     /// Starts the program; the lines of its standard error are among the others, with a mark in front.

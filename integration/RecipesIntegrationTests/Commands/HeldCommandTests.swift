@@ -52,7 +52,7 @@ struct HeldCommandTests {
             try await server.start()
             try await process.line { $0.contains("connected again") }
             try process.terminate()
-            #expect(try await process.waitForEnd() == .exited(0))
+            #expect(try await process.waitForExit() == .exited(0))
         }
     }
 
@@ -64,7 +64,7 @@ struct HeldCommandTests {
         #expect(line.contains("/waiting: a window is open"))
         try first.terminate()
         try await second.line { $0 == "second" }
-        #expect(try await second.waitForEnd() == .exited(0))
+        #expect(try await second.waitForExit() == .exited(0))
     }
 
     // MARK: The program is killed
@@ -90,7 +90,7 @@ struct HeldCommandTests {
         let process = try lock("/guard", script: "echo $PPID; exec sleep 600")
         let id = try #require(Int32(try await process.line { Int32($0) != nil }))
         #expect(kill(id, SIGKILL) == 0)
-        #expect(try await process.waitForEnd() == .exited(125))
+        #expect(try await process.waitForExit() == .exited(125))
     }
 
     // MARK: The program is stopped
@@ -129,7 +129,7 @@ struct HeldCommandTests {
         // It was asked to end before it was killed.
         try await process.line { $0 == "told" }
         try process.resume()
-        #expect(try await process.waitForEnd() == .exited(122))
+        #expect(try await process.waitForExit() == .exited(122))
     }
 
     @Test func `a command that winds down keeps its lock for longer than the session timeout`() async throws {
@@ -141,7 +141,7 @@ struct HeldCommandTests {
         try process.terminate()
         // It was not killed at its deadline: the lock was kept for it.
         try await process.line { $0 == "told" }
-        #expect(try await process.waitForEnd() == .exited(3))
+        #expect(try await process.waitForExit() == .exited(3))
         #expect(try await next.output() == ["next"])
     }
 
@@ -155,13 +155,13 @@ struct HeldCommandTests {
         // Supervisors send it more than once.
         for _ in 0..<2 { #expect(kill(process.id, signal) == 0) }
         try await process.line { $0 == "told" }
-        #expect(try await process.waitForEnd() == .exited(3))
+        #expect(try await process.waitForExit() == .exited(3))
         #expect(try await next.output() == ["next"])
         try await withHolder(of: "/signal") {
             let waiting = try lock("/signal", script: "echo ran")
             try await $0.waitForQueue(2)
             #expect(kill(waiting.id, signal) == 0)
-            #expect(try await waiting.waitForEnd() == .exited(128 + signal))
+            #expect(try await waiting.waitForExit() == .exited(128 + signal))
         }
     }
 
@@ -175,7 +175,7 @@ struct HeldCommandTests {
         #expect(kill(process.id, SIGHUP) == 0)
         try await process.line { Int($0) ?? 0 > count + 20 }
         try process.terminate()
-        #expect(try await process.waitForEnd() == .exited(3))
+        #expect(try await process.waitForExit() == .exited(3))
     }
 
     @Test func `a second signal after a while ends the grace`() async throws {
@@ -187,7 +187,7 @@ struct HeldCommandTests {
             try? process.terminate()
             try await Task.sleep(for: .milliseconds(100))
         }
-        #expect(try await process.waitForEnd() == .exited(137))
+        #expect(try await process.waitForExit() == .exited(137))
     }
 
     @Test func `a terminal's stop signal stops the command as well, until the program is continued`() async throws {
@@ -198,7 +198,7 @@ struct HeldCommandTests {
         try process.resume()
         try await wait { state(of: id) != "T" }
         try process.terminate()
-        #expect(try await process.waitForEnd() == .exited(143))
+        #expect(try await process.waitForExit() == .exited(143))
     }
 
     @Test func `signals that a parent ignores or blocks do not keep the command from ending`() async throws {
@@ -210,7 +210,7 @@ struct HeldCommandTests {
                 """)
             try await process.line { $0 == "open" }
             try process.terminate()
-            #expect(try await process.waitForEnd() == .exited(3))
+            #expect(try await process.waitForExit() == .exited(3))
         }
     }
 
@@ -241,7 +241,7 @@ struct HeldCommandTests {
     @Test func `output that cannot be written is a failure, unless its reader has gone`() async throws {
         for arguments in ["schedule next '0 2 * * *'", "--help", "lock --help", "exclusive status /none"] {
             let full = try shell("exec \"$0\" \(arguments) >/dev/full")
-            #expect(try await full.waitForEnd() == .exited(1))
+            #expect(try await full.waitForExit() == .exited(1))
         }
         let gone = try shell(
             """
@@ -260,7 +260,7 @@ struct HeldCommandTests {
         ]
         for (command, status) in statuses {
             let process = try shell("exec \"$0\" lock /statuses -- \(command)")
-            #expect(try await process.waitForEnd() == .exited(status), "\(command)")
+            #expect(try await process.waitForExit() == .exited(status), "\(command)")
         }
     }
 
@@ -287,7 +287,7 @@ struct HeldCommandTests {
     @Test func `what the command leaves behind does not hold up the program`() async throws {
         let process = try lock("/behind", script: "sleep 600 & echo $!; exit 4")
         let id = try #require(Int32(try await process.line { Int32($0) != nil }))
-        #expect(try await process.waitForEnd() == .exited(4))
+        #expect(try await process.waitForExit() == .exited(4))
         #expect(kill(id, SIGKILL) == 0)
     }
 

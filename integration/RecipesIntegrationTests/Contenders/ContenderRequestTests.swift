@@ -32,7 +32,7 @@ struct ContenderRequestTests {
         _ request: ContenderRequest, to name: String, _ scene: LockScene
     ) async throws -> String? {
         try await request.send(
-            to: name, inQueue: LockScene.path, client: scene.other, session: scene.other.liveSession())
+            to: name, inQueue: LockScene.path, client: scene.other, session: scene.other.connectedSession())
     }
 
     @Test func `a holder hears of a request, and what its znode says stays as it is`() async throws {
@@ -68,7 +68,7 @@ struct ContenderRequestTests {
             for _ in 0..<2 {
                 _ = try #require(try await send(request, to: name.string, scene))
                 await heard.next()
-                let session = try await scene.client.liveSession()
+                let session = try await scene.client.connectedSession()
                 let taken = try await ContenderRequest.take(
                     for: name.string, inQueue: LockScene.path, session: session)
                 #expect(taken == [request])

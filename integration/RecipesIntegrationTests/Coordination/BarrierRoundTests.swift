@@ -9,7 +9,7 @@ struct BarrierRoundTests {
     private static let path = "/app/phase"
 
     private func barrier(_ client: ZooKeeperClient, participants: Int = 2) throws -> DistributedDoubleBarrier {
-        try DistributedDoubleBarrier(client: client, path: Self.path, participants: participants)
+        try DistributedDoubleBarrier(client: client, path: Self.path, participantCount: participants)
     }
 
     /// A participant that stays inside until it is let go.
@@ -21,7 +21,8 @@ struct BarrierRoundTests {
         let task: Task<Void, any Error>
 
         init(_ client: ZooKeeperClient, leaveTimeout: Duration? = nil) throws {
-            let barrier = try DistributedDoubleBarrier(client: client, path: BarrierRoundTests.path, participants: 2)
+            let barrier = try DistributedDoubleBarrier(
+                client: client, path: BarrierRoundTests.path, participantCount: 2)
             let (inside, letGo, wasCancelled) = (inside, letGo, wasCancelled)
             task = Task {
                 try await barrier.withBarrier(leaveTimeout: leaveTimeout) {

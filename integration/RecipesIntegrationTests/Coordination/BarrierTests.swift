@@ -13,7 +13,7 @@ struct DistributedBarrierTests {
             try await near.wait()
             #expect(try await far.set(data: [1]))
             #expect(try await far.set() == false)
-            #expect(try await near.isSet)
+            #expect(try await near.isSet())
             let passed = OneShot<Void>()
             let waiter = Task {
                 try await near.wait()
@@ -66,10 +66,10 @@ struct DistributedBarrierTests {
             let barrier = try DistributedBarrier(client: scene.client, path: "/barrier")
             await scene.proxy.dropNextReply(thenCut: true) { $0.operation == .createWithStat }
             try await barrier.set()
-            #expect(try await barrier.isSet)
+            #expect(try await barrier.isSet())
             await scene.proxy.dropNextReply(thenCut: true) { $0.operation == .delete }
             try await barrier.remove()
-            #expect(try await barrier.isSet == false)
+            #expect(try await barrier.isSet() == false)
         }
     }
 }
@@ -85,7 +85,7 @@ struct DoubleBarrierTests {
     }
 
     private func barrier(_ client: ZooKeeperClient, participants: Int = 2) throws -> DistributedDoubleBarrier {
-        try DistributedDoubleBarrier(client: client, path: Self.path, participants: participants)
+        try DistributedDoubleBarrier(client: client, path: Self.path, participantCount: participants)
     }
 
     @Test func `all begin together and end together, round after round`() async throws {
@@ -97,7 +97,8 @@ struct DoubleBarrierTests {
                         let client = index.isMultiple(of: 2) ? scene.client : scene.other
                         group.addTask {
                             round.arrived.add(1, ordering: .sequentiallyConsistent)
-                            let barrier = try DistributedDoubleBarrier(client: client, path: Self.path, participants: 6)
+                            let barrier = try DistributedDoubleBarrier(
+                                client: client, path: Self.path, participantCount: 6)
                             try await barrier.withBarrier {
                                 #expect(round.arrived.load(ordering: .sequentiallyConsistent) == 6)
                                 _ = try await client.exists(at: "/")

@@ -18,7 +18,7 @@ struct SharedCountTests {
                 try await group.waitForAll()
             }
             let counter = try SharedCount(client: scene.client, path: "/app/count", format: .int64)
-            #expect(try await counter.number() == 240)
+            #expect(try await counter.value() == 240)
             #expect(try await scene.other.data(at: "/app/count").data == [0, 0, 0, 0, 0, 0, 0, 240])
             #expect(try await counter.set(5, replacing: 240))
             #expect(try await counter.set(6, replacing: 240) == false)
@@ -33,18 +33,18 @@ struct SharedCountTests {
             let large = try SharedCount(client: scene.client, path: "/large", format: .int64, initial: Int64.max - 1)
             #expect(try await large.add(1) == .max)
             for counter in [small, large] {
-                let before = try await counter.number()
+                let before = try await counter.value()
                 do {
                     try await counter.add(1)
                     Issue.record("no overflow")
                 } catch let error as RecipeError {
                     #expect(error.code == .overflow)
                 }
-                #expect(try await counter.number() == before)
+                #expect(try await counter.value() == before)
             }
             try await scene.other.setData([1, 2, 3], at: "/small")
             do {
-                _ = try await small.number()
+                _ = try await small.value()
                 Issue.record("three bytes are no number")
             } catch let error as RecipeError {
                 #expect(error.code == .unreadable)
@@ -64,11 +64,11 @@ struct SharedCountTests {
                 Issue.record("the outcome was taken for known")
             } catch let error as RecipeError {
                 #expect(error.code == .outcomeUnknown)
-                #expect(error.present?.data == [0, 0, 0, 2])
+                #expect(error.currentValue?.data == [0, 0, 0, 2])
             }
             await scene.proxy.dropNextRequest(thenCut: true) { $0.operation == .setData }
             #expect(try await counter.add(1) == 3)
-            #expect(try await counter.number() == 3)
+            #expect(try await counter.value() == 3)
         }
     }
 
@@ -84,20 +84,20 @@ struct SharedCountTests {
     @Test func `changes are live, or stale since the connection was lost`() async throws {
         try await CacheScene.with { scene in
             let counter = try SharedCount(client: scene.client, path: "/count", format: .int64)
-            _ = try await counter.number()
+            _ = try await counter.value()
             let far = try SharedCount(client: scene.other, path: "/count", format: .int64)
             try await counter.withChanges { changes in
                 var iterator = changes.makeAsyncIterator()
-                while let entry = await iterator.next(), !(entry.isLive && entry.number == 0) {}
+                while let entry = await iterator.next(), !(entry.isLive && entry.value == 0) {}
                 try await far.add(7)
-                while let entry = await iterator.next(), !(entry.isLive && entry.number == 7) {}
+                while let entry = await iterator.next(), !(entry.isLive && entry.value == 7) {}
                 await scene.proxy.refuse()
                 await scene.proxy.cut()
                 let stale = await iterator.next()
-                #expect(stale?.number == 7 && stale?.isLive == false)
+                #expect(stale?.value == 7 && stale?.isLive == false)
                 await scene.proxy.accept()
                 let live = await iterator.next()
-                #expect(live?.number == 7 && live?.isLive == true)
+                #expect(live?.value == 7 && live?.isLive == true)
             }
         }
     }
@@ -105,7 +105,7 @@ struct SharedCountTests {
     @Test func `an addition waits for the server no longer than it may`() async throws {
         try await CacheScene.with { scene in
             let counter = try SharedCount(client: scene.client, path: "/count", format: .int64)
-            _ = try await counter.number()
+            _ = try await counter.value()
             await scene.proxy.hold()
             do {
                 try await counter.add(1, timeout: .milliseconds(200))

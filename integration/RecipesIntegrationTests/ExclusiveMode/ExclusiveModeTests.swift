@@ -12,7 +12,7 @@ struct ExclusiveModeTests {
             try await withProcessors(3, connection: server.connectionString) { processors, mode in
                 let tokens = try await mode.withWindow(reason: "nightly") { window in
                     #expect(window.isValid)
-                    #expect(window.participants == ["processor-0", "processor-1", "processor-2"])
+                    #expect(window.processors == ["processor-0", "processor-1", "processor-2"])
                     let before = processors.map { $0.processed.load(ordering: .sequentiallyConsistent) }
                     let status = try await mode.status()
                     #expect(status.window?.reason == "nightly")
@@ -31,7 +31,7 @@ struct ExclusiveModeTests {
                     #expect(permit.fencingToken > tokens)
                     permit.leave()
                 }
-                #expect(try await mode.windows().map(\.outcome) == [.completed])
+                #expect(try await mode.recentWindows().map(\.outcome) == [.completed])
                 #expect(try await mode.status().window == nil)
             }
         }
@@ -43,7 +43,7 @@ struct ExclusiveModeTests {
             try await withProcessors(2, connection: server.connectionString, sessionTimeout: timeout) {
                 processors, mode in
                 let stuck = try await processors[1].gate.enter()
-                let token = try await mode.withWindow(reason: "forced", drain: .proceed(after: .milliseconds(200))) {
+                let token = try await mode.withWindow(reason: "forced", drain: .evict(after: .milliseconds(200))) {
                     window in
                     #expect(window.evicted == ["processor-1"])
                     #expect(!stuck.isValid)
@@ -52,7 +52,7 @@ struct ExclusiveModeTests {
                 #expect(stuck.fencingToken < token)
                 stuck.leave()
                 for processor in processors { await processor.awaitState(\.isOpen) }
-                #expect(try await mode.windows().last?.evicted == ["processor-1"])
+                #expect(try await mode.recentWindows().last?.evicted == ["processor-1"])
             }
         }
     }

@@ -53,7 +53,7 @@ struct ProcessTests {
             connect: connection)
         let words = try await command.line { $0.hasPrefix("/program ") }.split(separator: " ")
         let token = try #require(Int64(words[1]))
-        #expect(try await command.waitForEnd() == .exited(7))
+        #expect(try await command.waitForExit() == .exited(7))
         let passing = try await scene.processors[0].passing(after: token)
         #expect(passing.token > token)
 
@@ -76,15 +76,15 @@ struct ProcessTests {
         try await watcher.line { $0.contains(#""state":"paused""#) && $0.contains("nightly") }
 
         let other = try program("exclusive", "run", "/busy", "--fail-if-busy", "--", "true", connect: connection)
-        #expect(try await other.waitForEnd() == .exited(120))
+        #expect(try await other.waitForExit() == .exited(120))
         let status = try await program("exclusive", "status", "/busy", connect: connection).output()
         #expect(status.first == "/busy: a window is open.")
 
         try holder.terminate()
-        #expect(try await holder.waitForEnd() == .exited(143))
+        #expect(try await holder.waitForExit() == .exited(143))
         try await scene.processors[0].passing(after: token)
         try watcher.interrupt()
-        #expect(try await watcher.waitForEnd() == .exited(0))
+        #expect(try await watcher.waitForExit() == .exited(0))
     }
 
     @Test func `a processor that does not pause is named, and given up after a time`() async throws {
@@ -92,7 +92,7 @@ struct ProcessTests {
         try await scene.processors[0].freeze {
             let run = try program(
                 "exclusive", "run", "/stuck", "--abort-after", "0.2", "--", "true", connect: connection)
-            #expect(try await run.waitForEnd() == .exited(121))
+            #expect(try await run.waitForExit() == .exited(121))
         }
     }
 
@@ -104,7 +104,7 @@ struct ProcessTests {
             try await lost.line { $0 == "open" }
             try await client.delete("/lost/signal")
             try await lost.line { $0 == "told" }
-            #expect(try await lost.waitForEnd() == .exited(122))
+            #expect(try await lost.waitForExit() == .exited(122))
         }
         let killed = try program(
             "exclusive", "run", "/killed-runner", "--", "/bin/sh", "-c", "echo open; sleep 600", connect: connection)
@@ -119,7 +119,7 @@ struct ProcessTests {
             "demo", "--json", "--processors", "2", "--windows", "1", "--task-duration", "200ms", "--session-timeout",
             "1")
         let output = try await demo.output()
-        #expect(try await demo.waitForEnd() == .exited(0))
+        #expect(try await demo.waitForExit() == .exited(0))
         #expect(output.count == 1)
         #expect(output[0].contains(#""eventsInsideWindows":0,"#))
         #expect(output[0].contains(#""promiseHeld":true"#))
@@ -133,7 +133,7 @@ struct ProcessTests {
     ])
     func `arguments that cannot be are refused`(arguments: [String]) async throws {
         let refused = try TestProcess(TestProcess.path(ofProduct: "zkrecipes"), arguments: arguments)
-        #expect(try await refused.waitForEnd() == .exited(64))
+        #expect(try await refused.waitForExit() == .exited(64))
     }
 }
 
@@ -190,6 +190,6 @@ struct ProcessServerTests {
             #expect(root != nil)
         }
         try server.interrupt()
-        #expect(try await server.waitForEnd() == .exited(0))
+        #expect(try await server.waitForExit() == .exited(0))
     }
 }

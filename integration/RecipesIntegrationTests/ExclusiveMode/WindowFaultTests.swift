@@ -20,7 +20,7 @@ struct WindowFaultTests {
                 try Task.checkCancellation()
             }
             await one.awaitOpen(after: token)
-            #expect(try await op.mode.windows().map(\.outcome) == [.completed])
+            #expect(try await op.mode.recentWindows().map(\.outcome) == [.completed])
         }
     }
 
@@ -45,7 +45,7 @@ struct WindowFaultTests {
             await op.proxy.release()
             let error = await #expect(throws: RecipeError.self) { try await lost.value }
             #expect(error?.code == .lost)
-            #expect(error?.reason == .deadlinePassed)
+            #expect(error?.lossReason == .deadlinePassed)
             try await scene.awaitSignal(stands: false)
             #expect(one.gate.state == .paused || one.gate.state == .recovering || one.gate.state.isOpen)
             _ = token
@@ -73,7 +73,7 @@ struct WindowFaultTests {
             await ended.wait()
             #expect(error?.code == .lost)
             // What it hears of first.
-            #expect(error?.reason == .sessionEnded || error?.reason == .znodeDeleted)
+            #expect(error?.lossReason == .sessionEnded || error?.lossReason == .znodeDeleted)
             #expect(try await op.mode.status().window == nil)
         }
     }
@@ -97,7 +97,7 @@ struct WindowFaultTests {
                 }
             }
             #expect(error?.code == .lost)
-            #expect(error?.reason == .znodeDeleted)
+            #expect(error?.lossReason == .znodeDeleted)
             await one.awaitOpen(after: token)
             #expect(try await scene.admin.exists(at: scene.signal) == nil)
             #expect(try await scene.locks().map(\.kind) == [.read])
@@ -125,7 +125,7 @@ struct WindowFaultTests {
             #expect(try await scene.admin.exists(at: scene.signal) == nil)
             await one.awaitOpen(after: token)
             #expect(!one.history.contains(.recovering))
-            #expect(try await op.mode.windows().map(\.outcome) == [.failed])
+            #expect(try await op.mode.recentWindows().map(\.outcome) == [.failed])
         }
     }
 
@@ -171,7 +171,7 @@ struct WindowFaultTests {
                 await op.proxy.dropNextReply(thenCut: true) { $0.operation == .multi }
             }
             await one.awaitOpen(after: token)
-            #expect(try await op.mode.windows().map(\.outcome) == [.completed])
+            #expect(try await op.mode.recentWindows().map(\.outcome) == [.completed])
             #expect(try await scene.admin.exists(at: scene.signal) == nil)
         }
     }
@@ -186,7 +186,7 @@ struct WindowFaultTests {
             }
             await one.awaitOpen(after: token)
             #expect(!one.history.contains(.recovering))
-            #expect(try await op.mode.windows().map(\.outcome) == [.completed])
+            #expect(try await op.mode.recentWindows().map(\.outcome) == [.completed])
         }
     }
 

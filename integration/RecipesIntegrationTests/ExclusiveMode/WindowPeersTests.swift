@@ -31,7 +31,7 @@ struct WindowPeersTests {
             let op = try await scene.windowOperator()
             let permit = try await one.gate.enter()
             await one.proxy.hold()
-            try await op.window(drain: .proceed(after: .milliseconds(100))) { window in
+            try await op.window(drain: .evict(after: .milliseconds(100))) { window in
                 #expect(window.evicted == ["one"])
                 #expect(!permit.isValid)
                 #expect(permit.fencingToken < window.fencingToken)
@@ -39,7 +39,7 @@ struct WindowPeersTests {
             permit.leave()
             await one.proxy.release()
             await one.awaitOpen(after: scene.journal.allBodies[0].token)
-            let record = try #require(try await op.mode.windows().last)
+            let record = try #require(try await op.mode.recentWindows().last)
             #expect(record.evicted == ["one"])
             #expect(record.outcome == .completed)
         }
@@ -63,7 +63,7 @@ struct WindowPeersTests {
                 #expect(locks.count == 1)
                 #expect(window.isValid)
             }
-            #expect(try await two.mode.windows().map(\.owner) == ["billing"])
+            #expect(try await two.mode.recentWindows().map(\.owner) == ["billing"])
             try await two.mode.withWindow(reason: "second", timeout: .seconds(10)) { _ in }
         }
     }
@@ -88,17 +88,17 @@ struct WindowPeersTests {
             let base = "\(scene.path)/locks/_c_6e1b2f38-9d7a-4c55-8a10-0123456789ab-__READ__"
             let foreign = try await scene.admin.create(base, data: Array("10.0.0.7".utf8), mode: .ephemeralSequential)
             let name = String(foreign.path.split(separator: "/").last ?? "")
-            #expect(try await scene.windowOperator().mode.status().processors.map(\.name).contains(name))
+            #expect(try await scene.windowOperator().mode.status().processors.map(\.id).contains(name))
             let op = try await scene.windowOperator()
             let error = await #expect(throws: RecipeError.self) {
                 try await op.window(drain: .abort(after: .milliseconds(300))) { _ in }
             }
             #expect(error?.participants == [name])
             await one.awaitState(\.isOpen)
-            let window = Task { try await op.window { $0.participants } }
+            let window = Task { try await op.window { $0.processors } }
             await one.awaitState { $0 == .paused }
             try await scene.locks { $0.filter { $0.kind == .read }.count == 1 }
-            #expect(try await op.mode.status().notPaused.map(\.name) == [name])
+            #expect(try await op.mode.status().notPaused.map(\.id) == [name])
             try await scene.admin.delete(foreign.path)
             #expect(try await window.value == [name, "one"].sorted())
         }
@@ -122,7 +122,7 @@ struct WindowPeersTests {
         try await ExclusiveScene.with { scene in
             let op = try await scene.windowOperator()
             for number in 0..<23 { try await op.window("window \(number)") { _ in } }
-            let records = try await op.mode.windows()
+            let records = try await op.mode.recentWindows()
             #expect(records.map(\.reason) == (3..<23).map { "window \($0)" })
             #expect(records.map(\.token) == records.map(\.token).sorted())
         }

@@ -82,7 +82,7 @@ struct GroupMembershipTests {
                 #expect(error.occupant?.stat.ephemeralOwner == scene.other.session?.id)
                 #expect(error.description.contains("host a"))
             }
-            #expect(first.membership.node.state.isStanding)
+            #expect(first.membership.node.state.isPresent)
             #expect(try await scene.client.data(at: "\(Self.path)/one").data == Array("host a".utf8))
             try await first.end()
         }
@@ -127,7 +127,7 @@ struct GroupMembershipTests {
     @Test func `a membership and an observer run as long as their operations`() async throws {
         try await CacheScene.with { scene in
             try await withGroupMembership(client: scene.client, path: Self.path, id: "one", data: [1]) { membership in
-                #expect(membership.node.state.isStanding)
+                #expect(membership.node.state.isPresent)
                 try await withGroupObserver(client: scene.other, path: Self.path) { observer in
                     for await members in observer.changes where members.isLive && members.count == 1 {
                         #expect(members["one"]?.data == [1])

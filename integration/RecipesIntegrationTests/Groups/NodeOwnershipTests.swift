@@ -29,7 +29,7 @@ struct NodeOwnershipTests {
             #expect(error?.description.contains("same client") == true)
             // Never written, never deleted.
             #expect(try await scene.other.exists(at: "\(Self.path)/one") == stat)
-            #expect(first.node.state.isStanding)
+            #expect(first.node.state.isPresent)
             firstRun.cancel()
             try await firstRun.value
             #expect(try await scene.other.exists(at: "\(Self.path)/one") == nil)
@@ -72,7 +72,7 @@ struct NodeOwnershipTests {
             await second.state { if case .occupied = $0 { true } else { false } }
             let old = first.state.znode?.stat.czxid
             try await scene.server.expireSession(of: scene.client)
-            await first.state { $0.isStanding && $0.znode?.stat.czxid != old }
+            await first.state { $0.isPresent && $0.znode?.stat.czxid != old }
             await second.state { $0.znode != nil && $0.znode?.stat.czxid != old }
             #expect(try await scene.other.data(at: path).data == [1])
             for run in [secondRun, firstRun] {
@@ -142,7 +142,7 @@ struct NodeOwnershipTests {
                 try await scene.other.delete(path)
             }
             #expect(ContinuousClock.now - start > .milliseconds(150))
-            await node.state { $0.isStanding }
+            await node.state { $0.isPresent }
             run.cancel()
             try await run.value
         }

@@ -76,11 +76,11 @@ struct NodeRefusalTests {
             // It is asked again, and each refusal is reported.
             await #expect(throws: ZooKeeperError.self) { try await node.waitUntilExists() }
             node.setData([1])
-            await node.state { $0.isStanding }
+            await node.state { $0.isPresent }
             node.setData([2])
             await node.state { if case .refused = $0 { true } else { false } }
-            try await scene.other.setACL([.open], at: Self.path)
-            await node.state { $0.isStanding && $0.znode?.data == [2] }
+            try await scene.other.setACL([.openUnsafe], at: Self.path)
+            await node.state { $0.isPresent && $0.znode?.data == [2] }
             task.cancel()
             try await task.value
         }
@@ -149,7 +149,7 @@ struct NodeRefusalTests {
             await refusal { try await membership.waitUntilJoined() }
             run.cancel()
             try await run.value
-            let barrier = try DistributedDoubleBarrier(client: client, path: parent, participants: 1)
+            let barrier = try DistributedDoubleBarrier(client: client, path: parent, participantCount: 1)
             await refusal { try await barrier.withBarrier { _ = Issue.record("passed") } }
             await refusal { try await barrier.withBarrier(timeout: .seconds(60)) {} }
             let gate = try DistributedBarrier(client: client, path: "\(parent)/gate")
@@ -170,7 +170,7 @@ struct NodeRefusalTests {
                 try? await gracefulShutdown()
                 // Whatever reacts to the shutdown has had its turn.
                 let stat = await Task { try? await client.exists(at: NodeRefusalTests.path) }.value
-                hasStood.set(stat != nil && node.state.isStanding)
+                hasStood.set(stat != nil && node.state.isPresent)
             }
         }
     }

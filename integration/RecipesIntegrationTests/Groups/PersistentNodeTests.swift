@@ -16,7 +16,7 @@ struct PersistentNodeTests {
                 let (data, stat) = try await scene.other.data(at: Self.path)
                 #expect(data == [1])
                 #expect(stat.ephemeralOwner == scene.client.session?.id)
-                #expect(node.state.isStanding)
+                #expect(node.state.isPresent)
             }
             #expect(try await scene.other.exists(at: Self.path) == nil)
             try await scene.settle()
@@ -24,7 +24,7 @@ struct PersistentNodeTests {
         }
     }
 
-    @Test func `other data is written into the standing znode, in one flight of two requests`() async throws {
+    @Test func `other data is written into the standing znode, in one round trip of two requests`() async throws {
         try await CacheScene.with { scene in
             try await withPersistentNode(client: scene.client, path: Self.path, data: [1]) { node in
                 let czxid = node.state.znode?.stat.czxid
@@ -43,7 +43,7 @@ struct PersistentNodeTests {
             try await withPersistentNode(client: scene.client, path: Self.path, data: [1]) { node in
                 for number in UInt8(10)..<20 {
                     let version = try await scene.other.setData([number], at: Self.path).dataVersion
-                    await node.state { $0.isStanding && $0.znode?.stat.dataVersion == version + 1 }
+                    await node.state { $0.isPresent && $0.znode?.stat.dataVersion == version + 1 }
                     #expect(node.state.znode?.data == [1])
                 }
                 #expect(try await scene.server.counters().watchCount == 1)
@@ -58,7 +58,7 @@ struct PersistentNodeTests {
                 // The client loses its session without the server's knowing: it looks expired from here alone.
                 let first = try #require(node.state.znode?.stat)
                 try await scene.server.expireSession(of: scene.client)
-                await node.state { $0.isStanding && $0.znode?.stat.czxid != first.czxid }
+                await node.state { $0.isPresent && $0.znode?.stat.czxid != first.czxid }
                 #expect(node.state.znode?.stat.ephemeralOwner == scene.client.session?.id)
                 #expect(scene.client.session?.epoch == 2)
             }
@@ -171,7 +171,7 @@ struct PersistentNodeTests {
             let task = Task { try await node.run() }
             let refused = await node.state { if case .refused = $0 { true } else { false } }
             #expect(refused == .refused(ZooKeeperError(.noAuth, path: "/closed/one", serverCode: -102)))
-            try await scene.other.setACL([.open], at: "/closed")
+            try await scene.other.setACL([.openUnsafe], at: "/closed")
             try await node.waitUntilExists()
             task.cancel()
             try await task.value

@@ -115,7 +115,7 @@ extension HazardTests {
         let proxy = try FaultProxy(to: TestServer.current)
         var configuration = try ZooKeeperClientConfiguration(
             connectionString: proxy.connectionString, sessionTimeout: .seconds(30))
-        configuration.retry.deadline = .seconds(1)
+        configuration.retry.timeout = .seconds(1)
         try await withZooKeeperClient(configuration: configuration) { client in
             _ = try await client.exists(at: "/")
             // Creates, finds the parent missing, and is never answered again.

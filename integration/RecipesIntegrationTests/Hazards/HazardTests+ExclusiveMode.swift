@@ -59,7 +59,7 @@ extension HazardTests {
                 }
                 permit.leave()
                 for processor in processors { await processor.awaitState(\.isOpen) }
-                #expect(try await mode.windows().map(\.outcome) == [.aborted])
+                #expect(try await mode.recentWindows().map(\.outcome) == [.aborted])
             }
         }
     }
@@ -72,7 +72,7 @@ extension HazardTests {
             let gone = Task { try await scene.awaitDeletion(of: node) }
             await one.proxy.hold()
             let standing = try await op.window { window in
-                #expect(window.slowest == "one")
+                #expect(window.slowestProcessor == "one")
                 return try await scene.admin.exists(at: node)
             }
             #expect(standing == nil)
@@ -126,7 +126,7 @@ extension HazardTests {
             try await withProcessors(20, connection: server.connectionString) { processors, mode in
                 let before = try await server.counters().packetsReceived
                 let token = try await mode.withWindow(reason: "herd") { window in
-                    #expect(window.participants.count == 20)
+                    #expect(window.processors.count == 20)
                     return window.fencingToken
                 }
                 for processor in processors {
@@ -153,7 +153,7 @@ extension HazardTests {
             permit.leave()
             // With the znode of before, or with a new one if it had paused by then.
             await one.awaitState(\.isOpen)
-            #expect(try await op.mode.windows().map(\.outcome) == [.aborted])
+            #expect(try await op.mode.recentWindows().map(\.outcome) == [.aborted])
         }
     }
 
@@ -173,7 +173,7 @@ extension HazardTests {
             }
             #expect(inside.count == 2)
             try await worker.window { window in
-                #expect(window.participants == ["one", "second"])
+                #expect(window.processors == ["one", "second"])
                 #expect(second.tryEnter() == nil)
             }
             for await state in second.states where state.isOpen { break }

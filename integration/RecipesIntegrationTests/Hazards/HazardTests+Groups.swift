@@ -12,7 +12,7 @@ extension HazardTests {
                 for _ in 0..<3 {
                     let czxid = node.state.znode?.stat.czxid
                     try await scene.other.delete(path)
-                    await node.state { $0.isStanding && $0.znode?.stat.czxid != czxid }
+                    await node.state { $0.isPresent && $0.znode?.stat.czxid != czxid }
                 }
                 for round in 0..<5 {
                     // The client reports every lost connection; the node only one that is still lost when it looks.
@@ -20,7 +20,7 @@ extension HazardTests {
                     if round < 2 { try await scene.server.restart() } else { await scene.proxy.cut() }
                     while await states.next()?.isConnected == true {}
                     await scene.client.state { $0.isConnected }
-                    await node.state(where: \.isStanding)
+                    await node.state(where: \.isPresent)
                     #expect(try await scene.other.children(of: "/app/nodes").names == ["one"])
                 }
             }
@@ -53,7 +53,7 @@ extension HazardTests {
     {
         let path = "/app/double"
         try await CacheScene.with { scene in
-            let near = try DistributedDoubleBarrier(client: scene.client, path: path, participants: 2)
+            let near = try DistributedDoubleBarrier(client: scene.client, path: path, participantCount: 2)
             let began = OneShot<Void>()
             let task = Task {
                 try await near.withBarrier { _ = began.set(()) }
@@ -68,7 +68,7 @@ extension HazardTests {
             try await scene.members(1, at: path)
             _ = try await scene.client.exists(at: "/")
             #expect(began.value == nil)
-            let far = try DistributedDoubleBarrier(client: scene.other, path: path, participants: 2)
+            let far = try DistributedDoubleBarrier(client: scene.other, path: path, participantCount: 2)
             try await far.withBarrier { try await began.wait() }
             try await task.value
         }

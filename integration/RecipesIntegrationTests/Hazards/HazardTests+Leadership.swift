@@ -61,8 +61,8 @@ extension HazardTests {
         struct Broken: Error {}
         try await LeaderScene.with { scene in
             var configuration = LeaderConfiguration()
-            configuration.firstPause = .milliseconds(20)
-            configuration.longestPause = .milliseconds(160)
+            configuration.initialRetryDelay = .milliseconds(20)
+            configuration.maximumRetryDelay = .milliseconds(160)
             let one = try scene.near("one", configuration) { _ in throw Broken() }
             var pauses: [Duration] = []
             for await state in one.selector.states {
@@ -89,9 +89,9 @@ extension HazardTests {
             }
             let last = try await one.leads(term: 21)
             first.resign()
-            let late = await #expect(throws: RecipeError.self) { try await first.guarded([.check("/")]) }
+            let late = await #expect(throws: RecipeError.self) { try await first.transaction([.check("/")]) }
             #expect(late != nil)
-            _ = try await last.guarded([.check("/")])
+            _ = try await last.transaction([.check("/")])
             #expect(last.isValid && one.selector.term === last)
             try await one.stop()
         }
@@ -120,10 +120,10 @@ extension HazardTests {
     @Test func `H41 without the right to stand a participant says so, and leads once it has it`() async throws {
         try await LeaderScene.with { scene in
             try await scene.other.create("/app")
-            try await scene.other.create(LeaderScene.path, acl: [.readOnly, .administered])
+            try await scene.other.create(LeaderScene.path, acl: [.readUnsafe, .administered])
             var configuration = LeaderConfiguration()
-            configuration.firstPause = .milliseconds(20)
-            configuration.longestPause = .milliseconds(100)
+            configuration.initialRetryDelay = .milliseconds(20)
+            configuration.maximumRetryDelay = .milliseconds(100)
             let one = try scene.near("one", configuration)
             var seen: ElectionFailure?
             for await state in one.selector.states {
@@ -131,7 +131,7 @@ extension HazardTests {
                 if seen != nil { break }
             }
             #expect(seen?.isUnauthorized == true && seen?.reason.contains("noAuth") == true)
-            try await scene.other.setACL([.open], at: LeaderScene.path)
+            try await scene.other.setACL([.openUnsafe], at: LeaderScene.path)
             try await one.leads()
             try await one.stop()
         }
@@ -144,7 +144,7 @@ extension HazardTests {
             var seen: [LeaderState] = []
             for await state in latch.states {
                 seen.append(state)
-                if state.isLeading { try await latch.close(.notifying) }
+                if state.isLeading { try await latch.close(.notifyLeader) }
             }
             #expect(seen.last == .stopped)
             #expect(seen.count { $0.isLeading } == 1)

@@ -83,7 +83,8 @@ extension HazardTests {
             #expect(try await lease.waitUntilLost() == .znodeDeleted)
             #expect(!lease.isValid)
             #expect(
-                await holder.lockError() == RecipeError(.lost, in: .lock, path: LockScene.path, reason: .znodeDeleted))
+                await holder.lockError()
+                    == RecipeError(.lost, in: .lock, path: LockScene.path, lossReason: .znodeDeleted))
         }
     }
 

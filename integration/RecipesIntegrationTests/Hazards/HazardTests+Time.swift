@@ -42,7 +42,8 @@ extension HazardTests {
             try await holder.cancelled.wait()
             await scene.proxy.release(.both)
             #expect(
-                await holder.lockError() == RecipeError(.lost, in: .lock, path: LockScene.path, reason: .deadlinePassed)
+                await holder.lockError()
+                    == RecipeError(.lost, in: .lock, path: LockScene.path, lossReason: .deadlinePassed)
             )
             try await scene.contenders { $0.isEmpty }
         }
@@ -66,7 +67,7 @@ extension HazardTests {
             try await scene.awaitSignal(stands: true)
             let begin = ContinuousClock.now
             try clock.shift(by: seconds)
-            #expect(try await waiting.waitForEnd() == .exited(121))
+            #expect(try await waiting.waitForExit() == .exited(121))
             #expect(ContinuousClock.now - begin > .milliseconds(700))
             permit.leave()
             // A window: valid as long as its session is proved, which takes a write in each third of its timeout.
@@ -77,7 +78,7 @@ extension HazardTests {
             for _ in 0..<6 { try await proxy.nextRequest { $0.operation == .multi } }
             #expect(try await scene.admin.exists(at: scene.signal) != nil)
             try open.terminate()
-            #expect(try await open.waitForEnd() == .exited(143))
+            #expect(try await open.waitForExit() == .exited(143))
             await proxy.close()
         }
     }

@@ -19,7 +19,7 @@ struct WallClock {
         let compiler = try TestProcess(
             "/usr/bin/env",
             arguments: ["clang", "-shared", "-fPIC", "-O1", "-o", "\(folder.path)/wall_clock.so", source])
-        #expect(try await compiler.waitForEnd() == .exited(0))
+        #expect(try await compiler.waitForExit() == .exited(0))
         try shift(by: 1_000_000_000)
         let date = try TestProcess("/bin/date", arguments: ["+%s"], environment: environment)
         let shifted = try #require(Int(try await date.line { !$0.isEmpty }))

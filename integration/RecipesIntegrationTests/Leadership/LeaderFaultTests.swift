@@ -60,7 +60,7 @@ struct LeaderFaultTests {
             // Whatever it hears of first: that its candidate is gone, that its session is, or nothing until its deadline.
             #expect([.znodeDeleted, .sessionEnded, .deadlinePassed].contains(try await term.waitUntilLost()))
             #expect(!term.isValid)
-            let error = await #expect(throws: RecipeError.self) { try await term.guarded([.check("/")]) }
+            let error = await #expect(throws: RecipeError.self) { try await term.transaction([.check("/")]) }
             #expect(error?.code == .lost || error?.code == .notLeading)
             try await scene.candidates { $0.count == 2 && !$0.contains { $0.prefix == old.prefix } }
             try await next.stop()
@@ -160,13 +160,13 @@ struct LeaderFaultTests {
     {
         try await LeaderScene.with { scene in
             try await scene.other.create("/app")
-            try await scene.other.create(LeaderScene.epochPath, acl: [.readOnly, .administered])
+            try await scene.other.create(LeaderScene.epochPath, acl: [.readUnsafe, .administered])
             var configuration = LeaderConfiguration()
-            configuration.firstPause = .milliseconds(20)
-            configuration.longestPause = .milliseconds(100)
+            configuration.initialRetryDelay = .milliseconds(20)
+            configuration.maximumRetryDelay = .milliseconds(100)
             let one = try scene.near("one", configuration)
             await one.state { $0.failure?.isUnauthorized == true }
-            try await scene.other.setACL([.open], at: LeaderScene.epochPath)
+            try await scene.other.setACL([.openUnsafe], at: LeaderScene.epochPath)
             try await one.leads()
             try await one.stop()
         }

@@ -46,7 +46,7 @@ struct LeaderLatchTests {
             let one = try latch(scene.client, "one")
             try await one.latch.waitUntilLeader()
             let states = one.latch.states
-            try await one.latch.close(tells ? .notifying : .silent)
+            try await one.latch.close(tells ? .notifyLeader : .silent)
             var seen: [LeaderState] = []
             for await state in states { seen.append(state) }
             #expect(seen.first?.isLeading == true)
@@ -203,7 +203,7 @@ struct LeaderLatchTests {
         _ client: ZooKeeperClient, _ id: String, _ notes: Notes, goOn: OneShot<Void>? = nil,
         grace: Duration = .seconds(10)
     ) throws -> (service: LeaderGatedService, task: Task<Void, any Error>) {
-        let service = try LeaderGatedService(client: client, path: LeaderScene.path, id: id, grace: grace) { _ in
+        let service = try LeaderGatedService(client: client, path: LeaderScene.path, id: id, gracePeriod: grace) { _ in
             Worker(name: id, notes: notes, goOn: goOn)
         }
         return (service, Task { try await service.run() })

@@ -49,10 +49,10 @@ struct LeaderProcessTests {
             // It is told, stands again behind the other, and leads when that one goes.
             try await frozen.line { $0 == "waiting behind 1" }
             try other.terminate()
-            #expect(try await other.waitForEnd() == .exited(0))
+            #expect(try await other.waitForExit() == .exited(0))
             let third = try await act(of: frozen, over: second)
             try frozen.terminate()
-            #expect(try await frozen.waitForEnd() == .exited(0))
+            #expect(try await frozen.waitForExit() == .exited(0))
 
             #expect(first < second && second < third)
             let all = try await (acts(of: frozen) + acts(of: other)).sorted { $0.time < $1.time }
@@ -81,17 +81,17 @@ struct LeaderProcessTests {
             let second = try await act(of: two, over: first)
             try two.terminate()
             let third = try await act(of: three, over: second)
-            #expect(try await two.waitForEnd() == .exited(0))
+            #expect(try await two.waitForExit() == .exited(0))
             try await watcher.line { $0 == "three" }
             try watcher.interrupt()
             #expect(try await watcher.output() == ["one", "two", "three"])
             #expect(first < second && second < third)
             try three.terminate()
-            #expect(try await three.waitForEnd() == .exited(0))
+            #expect(try await three.waitForExit() == .exited(0))
             for refused in [["run", "/", "--id", "x"], ["run", "/app", "--id", ""], ["status", "app"]] {
                 let process = try TestProcess(
                     TestProcess.path(ofProduct: "zkrecipes"), arguments: ["leader"] + refused)
-                #expect(try await process.waitForEnd() == .exited(64))
+                #expect(try await process.waitForExit() == .exited(64))
             }
         }
     }

@@ -88,7 +88,7 @@ struct LeaderSelectorTests {
             #expect(error?.code == .invalidArgument)
             #expect(error?.message?.hasPrefix("id is empty") == true)
             var configuration = LeaderConfiguration()
-            configuration.longestPause = .zero
+            configuration.maximumRetryDelay = .zero
             #expect(throws: RecipeError.self) { try scene.near("near", configuration) }
             #expect(throws: RecipeError.self) { try Contestant(client: scene.client, path: "/", id: "near") }
             #expect(throws: ZooKeeperError.self) { try Contestant(client: scene.client, path: "app", id: "near") }
@@ -180,7 +180,7 @@ struct LeaderSelectorTests {
                     try await task.value
                     Issue.record("the operation was not cancelled")
                 } catch let error as RecipeError {
-                    #expect(isLost && error.code == .lost && error.reason == .znodeDeleted)
+                    #expect(isLost && error.code == .lost && error.lossReason == .znodeDeleted)
                 } catch {
                     #expect(!isLost && error is CancellationError)
                 }
@@ -194,15 +194,15 @@ struct LeaderSelectorTests {
             let one = try scene.near("one")
             let term = try await one.leads()
             let grant: any Grant = term
-            let results = try await grant.guarded([.create("/work"), .setData([1], at: "/work")])
+            let results = try await grant.transaction([.create("/work"), .setData([1], at: "/work")])
             #expect(results.count == 2 && results[1].stat?.dataVersion == 1)
             let failed = await #expect(throws: ZooKeeperError.self) {
-                try await term.guarded([.setData([2], at: "/work"), .create("/work")])
+                try await term.transaction([.setData([2], at: "/work"), .create("/work")])
             }
             #expect(failed?.code == .nodeExists && failed?.failedOperation == 1)
             try await one.stop()
             let over = await #expect(throws: RecipeError.self) {
-                try await term.guarded([.setData([3], at: "/work")])
+                try await term.transaction([.setData([3], at: "/work")])
             }
             #expect(over?.code == .notLeading)
             #expect(try await scene.other.data(at: "/work").data == [1])

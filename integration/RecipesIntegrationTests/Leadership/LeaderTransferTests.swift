@@ -202,7 +202,7 @@ struct LeaderTransferTests {
             let other = try scene.far("other")
             await other.waits()
             #expect(term.isValid)
-            preferred.selector.ready()
+            preferred.selector.setReady(true)
             let next = try await preferred.leads()
             #expect(next.fencingToken > term.fencingToken)
             await leader.waits()

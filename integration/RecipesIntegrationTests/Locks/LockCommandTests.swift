@@ -31,10 +31,10 @@ struct LockCommandTests {
         #expect(second > first)
         try frozen.resume()
         try await frozen.line { $0 == "told" }
-        #expect(try await frozen.waitForEnd() == .exited(122))
+        #expect(try await frozen.waitForExit() == .exited(122))
         try other.terminate()
         try await other.line { $0 == "told" }
-        #expect(try await other.waitForEnd() == .exited(0))
+        #expect(try await other.waitForExit() == .exited(0))
     }
 
     @Test func `a killed holder's command is killed, and who waits gets the mutex`() async throws {
@@ -45,7 +45,7 @@ struct LockCommandTests {
         // The output ends when nobody is left who could write to it.
         #expect(try await killed.output() == ["\(first)"])
         #expect(try await token(of: other) > first)
-        #expect(try await other.waitForEnd() == .exited(0))
+        #expect(try await other.waitForExit() == .exited(0))
     }
 
     @Test func `a holder killed during the grace takes the command with it that ignores its end`() async throws {
@@ -69,7 +69,7 @@ struct LockCommandTests {
             let queue = try await mutex.queue()
             #expect(queue.map(\.participantID) == ["/bin/sh"])
             try await client.delete(queue[0].path)
-            #expect(try await stubborn.waitForEnd() == .exited(122))
+            #expect(try await stubborn.waitForExit() == .exited(122))
             #expect(try await mutex.queue().isEmpty)
         }
     }
@@ -78,7 +78,7 @@ struct LockCommandTests {
         try await withZooKeeperClient(configuration: .init(connectionString: connection)) { client in
             let command = try lock("/status", script: "echo $ZK_LOCK_PATH $ZK_FENCING_TOKEN; exit 7")
             let words = try await command.line { $0.hasPrefix("/status ") }.split(separator: " ")
-            #expect(try await command.waitForEnd() == .exited(7))
+            #expect(try await command.waitForExit() == .exited(7))
             let mutex = try DistributedMutex(client: client, path: "/status")
             #expect(try await mutex.queue().isEmpty)
             let lease = try await mutex.tryAcquire()
@@ -86,13 +86,13 @@ struct LockCommandTests {
             for patience in ["0", "0.2"] {
                 let late = try lock("/status", "--wait", patience, script: "echo ran")
                 #expect(try await late.output().isEmpty)
-                #expect(try await late.waitForEnd() == .exited(121))
+                #expect(try await late.waitForExit() == .exited(121))
             }
             #expect(try await mutex.queue().count == 1)
             await lease.release()
             let inTime = try lock("/status", "--wait", "20", script: "echo ran")
             #expect(try await inTime.output() == ["ran"])
-            #expect(try await inTime.waitForEnd() == .exited(0))
+            #expect(try await inTime.waitForExit() == .exited(0))
         }
     }
 
@@ -104,7 +104,7 @@ struct LockCommandTests {
         for arguments in wrong {
             let process = try TestProcess(
                 TestProcess.path(ofProduct: "zkrecipes"), arguments: ["lock"] + arguments)
-            #expect(try await process.waitForEnd() == .exited(64))
+            #expect(try await process.waitForExit() == .exited(64))
         }
     }
 }

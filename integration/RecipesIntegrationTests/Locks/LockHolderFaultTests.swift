@@ -82,7 +82,8 @@ struct LockHolderFaultTests {
             let lease = try await holder.lease
             scene.client.triggerGracefulShutdown()
             #expect(
-                await holder.lockError() == RecipeError(.lost, in: .lock, path: LockScene.path, reason: .clientStopped))
+                await holder.lockError()
+                    == RecipeError(.lost, in: .lock, path: LockScene.path, lossReason: .clientStopped))
             #expect(!lease.isValid)
             try await scene.contenders { $0.isEmpty }
         }
@@ -96,7 +97,7 @@ struct LockHolderFaultTests {
             try await scene.other.setACL([world], at: LockScene.path)
             try await holder.finish()
             #expect(lease.state == .releasing)
-            try await scene.other.setACL([.open], at: LockScene.path)
+            try await scene.other.setACL([.openUnsafe], at: LockScene.path)
             try await scene.contenders { $0.isEmpty }
             for await state in lease.states where state == .released { break }
         }

@@ -89,7 +89,7 @@ struct LockSharingTests {
                     #expect(try await lease.waitUntilLost() == .znodeDeleted)
                 }
             }
-            #expect(error == RecipeError(.lost, in: .lock, path: LockScene.path, reason: .znodeDeleted))
+            #expect(error == RecipeError(.lost, in: .lock, path: LockScene.path, lossReason: .znodeDeleted))
         }
     }
 }

@@ -98,7 +98,7 @@ struct LockWaiterFaultTests {
     @Test func `without the right to create a child the attempt fails at once`() async throws {
         try await LockScene.with { scene in
             try await scene.other.create("/app")
-            try await scene.other.create(LockScene.path, acl: [.readOnly])
+            try await scene.other.create(LockScene.path, acl: [.readUnsafe])
             let error = await #expect(throws: ZooKeeperError.self) {
                 try await scene.lock.withWriteLock { _ in }
             }

@@ -34,12 +34,12 @@ struct MultiLockTests {
                 await #expect(throws: RecipeError(.notAvailable, in: .lock, path: "/b")) {
                     try await far.second.tryWithReadLock { _ in }
                 }
-                let results = try await leases.guarded([.create("/written")])
+                let results = try await leases.transaction([.create("/written")])
                 #expect(results.map(\.path) == ["/written"])
             }
             let leases = try await far.multi.tryAcquire()
             #expect(await leases.release().values.allSatisfy { $0 == .deleted })
-            await #expect(throws: RecipeError.self) { try await leases.guarded([.check("/")]) }
+            await #expect(throws: RecipeError.self) { try await leases.transaction([.check("/")]) }
         }
     }
 
@@ -81,7 +81,7 @@ struct MultiLockTests {
             let task = Task { try await near.multi.acquire() }
             while try await far.second.queue().count < 2 {}
             try await scene.other.delete(try await far.first.queue()[0].path)
-            await #expect(throws: RecipeError(.lost, in: .lock, path: "/a", reason: .znodeDeleted)) {
+            await #expect(throws: RecipeError(.lost, in: .lock, path: "/a", lossReason: .znodeDeleted)) {
                 try await task.value
             }
             #expect(try await far.second.queue().count == 1)
@@ -103,7 +103,7 @@ struct MultiLockTests {
             try await scene.other.delete(try await far.second.queue()[0].path)
             #expect(try await leases.waitUntilLost() == .znodeDeleted)
             #expect(!leases.isValid && leases.validUntil == nil)
-            await #expect(throws: RecipeError(.lost, in: .lock, path: "/b", reason: .znodeDeleted)) {
+            await #expect(throws: RecipeError(.lost, in: .lock, path: "/b", lossReason: .znodeDeleted)) {
                 try await task.value
             }
             #expect(cancelled.value != nil)

@@ -34,7 +34,7 @@ enum MutexForm: String, CaseIterable, Sendable {
         #expect(!lease.isValid && lease.validUntil == nil)
         switch self {
         case .body:
-            #expect(await holder.lockError() == RecipeError(.lost, in: .lock, path: LockScene.path, reason: reason))
+            #expect(await holder.lockError() == RecipeError(.lost, in: .lock, path: LockScene.path, lossReason: reason))
             #expect(holder.isCancelled)
         case .handle:
             // Told a moment after `lost`; and nothing gives the lock up in between, as the end of a body does.
@@ -43,7 +43,7 @@ enum MutexForm: String, CaseIterable, Sendable {
                 break
             }
             #expect(!holder.isCancelled)
-            await #expect(throws: RecipeError.self) { try await lease.guarded([.check("/")]) }
+            await #expect(throws: RecipeError.self) { try await lease.transaction([.check("/")]) }
             try await holder.finish()
         }
     }

@@ -288,13 +288,13 @@ struct GuardedTests {
     @Test func `a guarded transaction gives the results of its operations`() async throws {
         try await LockScene.with { scene in
             let lease = try await scene.mutex.acquire()
-            let results = try await lease.guarded([
+            let results = try await lease.transaction([
                 .create("/written", data: [1], mode: .persistentSequential), .setData([2], at: LockScene.path),
             ])
             #expect(results.count == 2 && results[0].path?.hasPrefix("/written") == true)
             #expect(results[1].stat?.dataLength == 1)
             await lease.release()
-            let error = await #expect(throws: RecipeError.self) { try await lease.guarded([.check("/")]) }
+            let error = await #expect(throws: RecipeError.self) { try await lease.transaction([.check("/")]) }
             #expect(error?.code == .released)
         }
     }
@@ -303,7 +303,7 @@ struct GuardedTests {
         try await LockScene.with { scene in
             try await scene.mutex.withLock { lease in
                 let error = await #expect(throws: ZooKeeperError.self) {
-                    try await lease.guarded([.check("/"), .check("/nowhere")])
+                    try await lease.transaction([.check("/"), .check("/nowhere")])
                 }
                 #expect(error?.code == .noNode && error?.failedOperation == 1 && error?.path == "/nowhere")
             }
@@ -317,10 +317,10 @@ struct GuardedTests {
             await scene.proxy.hold(.toClient)
             try await scene.other.delete(scene.path(scene.contenders()[0]))
             #expect(lease.isValid)
-            let write = Task { try await lease.guarded([.create("/written")]) }
+            let write = Task { try await lease.transaction([.create("/written")]) }
             try await scene.proxy.nextRequest { $0.operation == .multi }
             await scene.proxy.release(.both)
-            await #expect(throws: RecipeError(.lost, in: .lock, path: LockScene.path, reason: .znodeDeleted)) {
+            await #expect(throws: RecipeError(.lost, in: .lock, path: LockScene.path, lossReason: .znodeDeleted)) {
                 try await write.value
             }
             #expect(try await scene.other.exists(at: "/written") == nil)
@@ -333,7 +333,7 @@ struct GuardedTests {
             try await scene.mutex.withLock { lease in
                 await scene.proxy.dropNextReply(thenCut: true) { $0.operation == .multi }
                 let error = await #expect(throws: ZooKeeperError.self) {
-                    try await lease.guarded([.create("/written")])
+                    try await lease.transaction([.create("/written")])
                 }
                 #expect(error?.isOutcomeUnknown == true)
             }

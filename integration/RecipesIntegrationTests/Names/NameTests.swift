@@ -221,12 +221,12 @@ struct NameTests {
 
     @Test func `the command refuses what cannot be before it does anything`() async throws {
         for arguments in [
-            ["--partitions", "a,\u{1f600}", "--node", "web1"], ["--partitions", "a", "--node", "\u{1f600}"],
+            ["--partitions", "a,\u{1f600}", "--id", "web1"], ["--partitions", "a", "--id", "\u{1f600}"],
         ] {
             let process = try TestProcess(
                 TestProcess.path(ofProduct: "zkrecipes"),
                 arguments: ["partitions", "run", "/g", "--connect", "127.0.0.1:1"] + arguments)
-            #expect(try await process.waitForEnd() == .exited(64))
+            #expect(try await process.waitForExit() == .exited(64))
         }
     }
 }

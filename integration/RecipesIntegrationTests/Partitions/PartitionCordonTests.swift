@@ -31,7 +31,7 @@ struct PartitionCordonTests {
     private func settle(_ nodes: [GroupNode], cordoned: Set<String>) async {
         for node in nodes {
             await node.state { state in
-                state.isSettled && Set(state.nodes.filter(\.isCordonedByOperator).map(\.name)) == cordoned
+                state.isSettled && Set(state.nodes.filter(\.isCordonedByOperator).map(\.id)) == cordoned
             }
         }
     }
@@ -54,7 +54,7 @@ struct PartitionCordonTests {
             let again = try scene.node("web2", .list(Self.partitions))
             let all = [nodes[0], again, nodes[2]]
             await settle(all, cordoned: ["web2"])
-            #expect(again.group.state.moves.began == 0 && again.group.state.standing.isEmpty)
+            #expect(again.group.state.moves.gained == 0 && again.group.state.queued.isEmpty)
             // It cannot take the operator's mark off itself.
             again.group.cordon()
             again.group.uncordon()
@@ -122,10 +122,10 @@ struct PartitionCordonTests {
                 let process = try TestProcess(
                     TestProcess.path(ofProduct: "zkrecipes"),
                     arguments: ["partitions"] + arguments + ["--connect", address])
-                #expect(try await process.waitForEnd() == .exited(0))
+                #expect(try await process.waitForExit() == .exited(0))
                 return try await process.output()
             }
-            #expect(try await run("cordon", Self.path, "web3", "--note", "a disk fails") == ["web3 is cordoned"])
+            #expect(try await run("cordon", Self.path, "web3", "--reason", "a disk fails") == ["web3 is cordoned"])
             let absent = try await run("cordon", Self.path, "web9")
             #expect(absent == ["web9 is cordoned; it is not in the group now"])
             await settle(nodes, cordoned: ["web3"])
@@ -139,7 +139,7 @@ struct PartitionCordonTests {
                 let process = try TestProcess(
                     TestProcess.path(ofProduct: "zkrecipes"),
                     arguments: ["partitions", "cordon"] + refused + ["--connect", address])
-                let status = try await process.waitForEnd()
+                let status = try await process.waitForExit()
                 #expect(status == .exited(1) || status == .exited(64))
             }
             return nodes

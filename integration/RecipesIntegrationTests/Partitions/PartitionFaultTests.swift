@@ -59,12 +59,12 @@ struct PartitionFaultTests {
     {
         try await withGroup { scene, _, nodes in
             let (owners, before) = (nodes.owners, nodes.tokens)
-            let began = nodes[0].group.state.moves.began
+            let began = nodes[0].group.state.moves.gained
             let terms = nodes[0].group.state.owned.compactMap { nodes[0].group.term(of: $0) }
             try await scene.server.expireSession(of: nodes[0].client)
             for term in terms { _ = try await term.waitUntilLost() }
             await nodes[0].client.state { $0.isConnected }
-            await nodes[0].state { $0.moves.began >= began + terms.count && $0.isSettled }
+            await nodes[0].state { $0.moves.gained >= began + terms.count && $0.isSettled }
             await nodes.settle(Self.partitions)
             #expect(nodes.owners == owners)
             #expect(terms.allSatisfy { !$0.isValid })
@@ -101,7 +101,7 @@ struct PartitionFaultTests {
             }
             let waiting = try await LeaderSelector.participants(client: far.client, path: queue)[1]
             #expect(waiting.id == "near")
-            try await far.client.delete("\(queue)/\(waiting.candidate)")
+            try await far.client.delete("\(queue)/\(waiting.znode)")
             isWarm.set(())
             await [near, far].settle(partitions)
             #expect([near, far].owners == ["hot": ["near"]])

@@ -29,7 +29,7 @@ final class PartitionFleet {
     func start(_ node: String) throws -> TestProcess {
         let process = try TestProcess(
             TestProcess.path(ofProduct: "zkrecipes"),
-            arguments: ["partitions", "run", settings.path, "--node", node] + settings.source + [
+            arguments: ["partitions", "run", settings.path, "--id", node] + settings.source + [
                 "--act-every", "0.005", "--settle-time", "0", "--departure-delay", "\(settings.absenceTimeout)",
                 "--session-timeout", "\(settings.sessionTimeout)", "--connect", settings.connectionString,
             ])
@@ -54,7 +54,7 @@ final class PartitionFleet {
     func end(_ node: String) async throws {
         let process = try process(of: node)
         try process.terminate()
-        #expect(try await process.waitForEnd() == .exited(0))
+        #expect(try await process.waitForExit() == .exited(0))
     }
 
     /// Has all nodes leave, and gives what all of them printed: each line was written before its process did anything else.

@@ -28,7 +28,7 @@ struct PartitionGroupTests {
             #expect(status.partitions.map(\.owner) == plan.placements.map(\.owner))
             let tokens = nodes.tokens
             #expect(status.partitions.allSatisfy { $0.token == tokens[$0.partition] && $0.token != nil })
-            #expect(status.balance == plan.balance && status.nodes.map(\.name) == ["web1", "web2", "web3"])
+            #expect(status.balance == plan.balance && status.nodes.map(\.id) == ["web1", "web2", "web3"])
             try await nodes.stop()
             #expect(scene.violations().isEmpty)
             #expect(try await scene.status().partitions.allSatisfy { $0.owner == nil })
@@ -51,12 +51,12 @@ struct PartitionGroupTests {
             await nodes.settle(partitions)
             let during = nodes.tokens
             #expect(Set(during.filter { before[$0.key] != $0.value }.keys) == its && !its.isEmpty)
-            #expect(nodes[0].group.state.away == ["web1"])
+            #expect(nodes[0].group.state.absent == ["web1"])
             nodes.append(try scene.node("web1", .list(partitions)))
             await nodes.settle(partitions)
             #expect(nodes.owners == owners)
             #expect(Set(nodes.tokens.filter { during[$0.key] != $0.value }.keys) == its)
-            #expect(nodes[3].group.state.moves.began == its.count)
+            #expect(nodes[3].group.state.moves.gained == its.count)
             try await nodes.stop()
             #expect(scene.violations().isEmpty)
         }
@@ -77,7 +77,7 @@ struct PartitionGroupTests {
                     try await isWarm.wait()
                 })
             try await isWarming.wait()
-            #expect(term.isValid && second.group.state.wanted == ["hot"])
+            #expect(term.isValid && second.group.state.pending == ["hot"])
             isWarm.set(())
             await [first, second].settle(partitions)
             let next = try #require(second.group.term(of: "hot"))
@@ -196,9 +196,9 @@ struct PartitionGroupTests {
                 })
             await first.state { $0.owned == ["a"] }
             breaks.set(())
-            await second.state { $0.owned == ["a"] && $0.moves.began == 2 }
+            await second.state { $0.owned == ["a"] && $0.moves.gained == 2 }
             // After its pause it asks again.
-            await first.state { $0.owned == ["a"] && $0.moves.began == 2 }
+            await first.state { $0.owned == ["a"] && $0.moves.gained == 2 }
             let twin = try scene.node("web1", .list(partitions), session: .seconds(4))
             let error = await #expect(throws: RecipeError.self) { try await twin.running.value }
             #expect(error?.code == .duplicate)
@@ -214,7 +214,7 @@ struct PartitionGroupTests {
             let other = try scene.node("web2", .list(partitions))
             await [other].settle(partitions)
             let client = try ZooKeeperClient(configuration: .init(connectionString: scene.server.connectionString))
-            var configuration = PartitionConfiguration()
+            var configuration = PartitionGroup.Configuration()
             configuration.rebalanceDelay = .zero
             let notes = Notes()
             let node = try PartitionGroup(
@@ -267,7 +267,7 @@ struct PartitionGroupTests {
         let client = try ZooKeeperClient(configuration: .init(connectionString: "127.0.0.1:1"))
         func make(
             _ path: String = "/app", _ node: PartitionNode = "a", _ partitions: PartitionSource = ["b"],
-            _ configuration: PartitionConfiguration = .init()
+            _ configuration: PartitionGroup.Configuration = .init()
         ) throws {
             _ = try PartitionGroup(
                 client: client, path: path, node: node, partitions: partitions, configuration: configuration
@@ -284,14 +284,14 @@ struct PartitionGroupTests {
         for own in ["/app", "/app/members", "/app/partitions", "/app/cordons"] {
             #expect(throws: RecipeError.self) { try make("/app", "a", .children(of: own)) }
         }
-        var configuration = PartitionConfiguration()
+        var configuration = PartitionGroup.Configuration()
         configuration.maximumMovesPerMinute = 0
         #expect(throws: RecipeError.self) { try make("/app", "a", ["b"], configuration) }
         configuration.maximumMovesPerMinute = 1
         configuration.watchBudget = 0
         #expect(throws: RecipeError.self) { try make("/app", "a", ["b"], configuration) }
         configuration.watchBudget = 1
-        configuration.terms.longestPause = .zero
+        configuration.leadership.maximumRetryDelay = .zero
         #expect(throws: RecipeError.self) { try make("/app", "a", ["b"], configuration) }
     }
 }

@@ -77,10 +77,10 @@ struct PartitionProcessTests {
             #expect(lines.contains { $0.hasPrefix("web2 ") } && !lines.contains { $0.hasPrefix("web1 ") })
             let rows = lines.filter { $0.hasPrefix("p") }
             #expect(rows.count == 9 && rows.allSatisfy { $0.contains("by hash and weight, of 2 nodes") })
-            for refused in [["run", "/app", "--node", "a"], ["run", "/", "--node", "a", "--partitions", "b"]] {
+            for refused in [["run", "/app", "--id", "a"], ["run", "/", "--id", "a", "--partitions", "b"]] {
                 let process = try TestProcess(
                     TestProcess.path(ofProduct: "zkrecipes"), arguments: ["partitions"] + refused)
-                #expect(try await process.waitForEnd() == .exited(64))
+                #expect(try await process.waitForExit() == .exited(64))
             }
         }
         #expect(violations.isEmpty)

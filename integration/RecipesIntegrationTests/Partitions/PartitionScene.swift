@@ -27,14 +27,14 @@ struct PartitionScene: Sendable {
         session: Duration = .seconds(6),
         warmUp: (@Sendable (Partition) async throws -> Void)? = nil,
         worker: (@Sendable (Partition, Term) async throws -> Void)? = nil,
-        change: (inout PartitionConfiguration) -> Void = { _ in }
+        change: (inout PartitionGroup.Configuration) -> Void = { _ in }
     ) throws -> GroupNode {
         let client = try ZooKeeperClient(
             configuration: .init(connectionString: address ?? server.connectionString, sessionTimeout: session))
-        var configuration = PartitionConfiguration()
+        var configuration = PartitionGroup.Configuration()
         configuration.rebalanceDelay = .zero
         change(&configuration)
-        let (log, name) = (log, node.name)
+        let (log, name) = (log, node.id)
         let group = try PartitionGroup(
             client: client, path: Self.path, node: node, partitions: partitions, configuration: configuration,
             warmUp: warmUp
@@ -82,7 +82,7 @@ struct GroupNode: Sendable {
         running = Task { try await group.run() }
     }
 
-    var name: String { group.name }
+    var name: String { group.id }
 
     /// Leaves in order.
     func stop() async throws {
@@ -108,7 +108,7 @@ extension [GroupNode] {
         let (names, ids) = (Set(map(\.name)), Set(partitions.map(\.id)))
         for node in self {
             await node.state { state in
-                state.isSettled && Set(state.nodes.map(\.name)) == names
+                state.isSettled && Set(state.nodes.map(\.id)) == names
                     && Set(state.plan?.placements.map(\.partition.id) ?? []) == ids
             }
         }
@@ -116,8 +116,8 @@ extension [GroupNode] {
         for node in self {
             let state = node.group.state
             print(
-                "\(node.name): settled \(state.isSettled), knows \(state.nodes.map(\.name)), owns \(state.owned), wants",
-                state.wanted, node.group.membership.node.state)
+                "\(node.name): settled \(state.isSettled), knows \(state.nodes.map(\.id)), owns \(state.owned), wants",
+                state.pending, node.group.membership.node.state)
         }
     }
 

@@ -36,7 +36,8 @@ struct BarrierCountTests {
         private let task: Task<Void, any Error>
 
         init(_ client: ZooKeeperClient) throws {
-            let barrier = try DistributedDoubleBarrier(client: client, path: BarrierCountTests.path, participants: 2)
+            let barrier = try DistributedDoubleBarrier(
+                client: client, path: BarrierCountTests.path, participantCount: 2)
             let (inside, letGo) = (inside, letGo)
             task = Task {
                 try await barrier.withBarrier {

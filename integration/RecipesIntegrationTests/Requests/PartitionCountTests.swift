@@ -40,7 +40,7 @@ struct PartitionCountTests {
         func comeHome() async {
             isWarm.set(())
             await home.state { $0.owned == ["hot"] && $0.isSettled }
-            await next.state { $0.owned.isEmpty && $0.isSettled && $0.standing == ["hot"] }
+            await next.state { $0.owned.isEmpty && $0.isSettled && $0.queued == ["hot"] }
         }
     }
 
@@ -74,7 +74,7 @@ struct PartitionCountTests {
     private static func node(
         _ name: String, _ client: ZooKeeperClient, warmUp: @escaping @Sendable () async throws -> Void
     ) throws -> Node {
-        var configuration = PartitionConfiguration()
+        var configuration = PartitionGroup.Configuration()
         configuration.rebalanceDelay = .zero
         let group = try PartitionGroup(
             client: client, path: path, node: PartitionNode(name), partitions: .list([hot]),
@@ -130,7 +130,7 @@ struct PartitionCountTests {
             #expect(try await pair.asked.all(0, watchesHeld: false) == [])
             try pair.home.group.setPartitions([Self.hot, other])
             // Beside them it watches the owner's znode and its own.
-            await pair.home.state { $0.standing == ["hot", "other"] && $0.isSettled }
+            await pair.home.state { $0.queued == ["hot", "other"] && $0.isSettled }
             #expect(try await pair.asked.all(2, watchesHeld: false) == ["create", "list"])
         }
     }

@@ -142,7 +142,7 @@ struct RequestCountTests {
         try await AskedRequests.with { scene, asked in
             let value = try SharedValue(client: scene.client, path: "/value", initial: [1])
             let counter = try SharedCount(client: scene.client, path: "/counter", format: .int64)
-            _ = try await (value.value(), counter.number())
+            _ = try await (value.value(), counter.value())
             try await asked.forget()
             let known = try await value.value()
             #expect(try await asked.all(2) == ["sync", "read"])
@@ -154,7 +154,7 @@ struct RequestCountTests {
             #expect(try await counter.set(5, replacing: 1))
             #expect(try await asked.all(9) == Array(repeating: ["sync", "read", "write"], count: 3).flatMap(\.self))
             #expect(try await counter.set(6, replacing: 1) == false)
-            _ = try await counter.number()
+            _ = try await counter.value()
             #expect(try await asked.all(4) == ["sync", "read", "sync", "read"])
         }
     }

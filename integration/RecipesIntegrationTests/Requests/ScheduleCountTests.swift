@@ -19,7 +19,7 @@ struct ScheduleCountTests {
             _ client: ZooKeeperClient, _ path: String, _ schedule: Schedule, exclusive: ExclusiveMode? = nil,
             isHeld: Bool = true, body: @escaping @Sendable (ScheduledRun) async throws -> Void = { _ in }
         ) throws {
-            var configuration = ScheduledTaskConfiguration()
+            var configuration = ScheduledTask.Configuration()
             configuration.exclusive = exclusive
             configuration.maximumRecords = 3
             let (steps, released) = (steps, released)
@@ -90,7 +90,7 @@ struct ScheduleCountTests {
             if strike - .now > .milliseconds(2500) { return node }
             try await node.stop()
         }
-        throw TestKitError(.noAnswer, "nobody leads within ten seconds")
+        throw TestKitError(.noResponse, "nobody leads within ten seconds")
     }
 
     @Test func `the run of a period, step by step, and a checkpoint`() async throws {
@@ -112,7 +112,7 @@ struct ScheduleCountTests {
             #expect(try await asked.all(0, watchesHeld: false).isEmpty)
             try await run.checkpoint("half")
             #expect(try await asked.all(1, watchesHeld: false) == ["multi"])
-            try await run.guarded([.setData([1], at: "\(node.task.path)/clock")])
+            try await run.transaction([.setData([1], at: "\(node.task.path)/clock")])
             #expect(try await asked.all(1, watchesHeld: false) == ["multi"])
             end.set(())
             await node.stands(at: .ended)
@@ -202,7 +202,7 @@ struct ScheduleCountTests {
             #expect(claimed == ["write", "multi"])
             node.letGo()
             await node.stands(at: .started)
-            // The window in one flight; then, as it comes, a read for the processor, two to watch what is held, the beginning.
+            // The window in one round trip; then, as it comes, a read for the processor, two to watch what is held, the beginning.
             let opened = try await asked.all(9, butIn: "\(node.task.path)/leader")
             #expect(opened.prefix(5) == ["multi", "read", "list", "list", "read"])
             #expect(opened.dropFirst(5).sorted() == ["multi", "read", "read", "read"])

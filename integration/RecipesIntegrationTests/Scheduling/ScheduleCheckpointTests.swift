@@ -18,7 +18,7 @@ struct ScheduleCheckpointTests {
         try TestProcess(
             TestProcess.path(ofProduct: "zkrecipes"),
             arguments: [
-                "schedule", "run", ScheduleScene.path, "--node", name, "--cron", "0 0 29 2 *", "--takeover", "resume",
+                "schedule", "run", ScheduleScene.path, "--id", name, "--cron", "0 0 29 2 *", "--takeover", "resume",
                 "--session-timeout", "2", "--connect", server.connectionString, "--", "/bin/sh", "-c", Self.script,
             ],
             // One of an outer run is not the command's.
@@ -34,11 +34,11 @@ struct ScheduleCheckpointTests {
             try await first.line { $0 == "got none" }
             _ = try await scene.run { $0.checkpoint == "page-17" }
             if isKilled { await first.kill() } else { try first.terminate() }
-            _ = try await first.waitForEnd()
+            _ = try await first.waitForExit()
             let second = try node("second", on: scene.server)
             try await second.line { $0 == (isKilled ? "got page-17" : "got page-18") }
             try second.terminate()
-            #expect(try await second.waitForEnd() == .exited(0))
+            #expect(try await second.waitForExit() == .exited(0))
         }
     }
 }

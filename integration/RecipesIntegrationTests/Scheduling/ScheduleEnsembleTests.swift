@@ -13,7 +13,7 @@ struct ScheduleEnsembleTests {
         try TestProcess(
             TestProcess.path(ofProduct: "zkrecipes"),
             arguments: [
-                "schedule", "run", path, "--node", name, "--cron", "0 0 29 2 *", "--rehearse", "\(seconds)",
+                "schedule", "run", path, "--id", name, "--cron", "0 0 29 2 *", "--rehearse", "\(seconds)",
                 "--session-timeout", "4", "--connect", ensemble.connectionString, "--delivery", "at-least-once",
                 "--takeover", "resume",
             ])
@@ -45,11 +45,11 @@ struct ScheduleEnsembleTests {
                 }
                 let runs = try await history.runs()
                 #expect(runs.map(\.state) == [.completed])
-                #expect(runs.map(\.attempt) == [2] && runs.map(\.node) == ["other"])
-                #expect(runs.first?.previous.map(\.node) == ["runner"])
+                #expect(runs.map(\.attempt) == [2] && runs.map(\.participantID) == ["other"])
+                #expect(runs.first?.previousAttempts.map(\.participantID) == ["runner"])
                 _ = await runner.kill()
                 try other.terminate()
-                #expect(try await other.waitForEnd() == .exited(0))
+                #expect(try await other.waitForExit() == .exited(0))
             }
         }
     }

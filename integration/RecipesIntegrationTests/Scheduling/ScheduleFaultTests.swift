@@ -22,8 +22,8 @@ struct ScheduleFaultTests {
         }
     }
 
-    private func configuration(_ takeover: TakeoverPolicy) -> ScheduledTaskConfiguration {
-        var configuration = ScheduledTaskConfiguration()
+    private func configuration(_ takeover: TakeoverPolicy) -> ScheduledTask.Configuration {
+        var configuration = ScheduledTask.Configuration()
         configuration.takeover = takeover
         return configuration
     }
@@ -42,17 +42,19 @@ struct ScheduleFaultTests {
             switch policy {
             case .rerun, .resume:
                 let run = try await scene.run { $0.state == .completed }
-                #expect(run.node == "far" && run.attempt == 2 && run.previous.map(\.node) == ["near"])
-                #expect(run.previous[0].reason == "near began it and did not end it")
+                #expect(
+                    run.participantID == "far" && run.attempt == 2
+                        && run.previousAttempts.map(\.participantID) == ["near"])
+                #expect(run.previousAttempts[0].reason == "near began it and did not end it")
                 #expect(notes.all.contains("begins 2 \(policy == .resume ? "half" : "-")"))
-                #expect(try #require(run.token) > #require(run.previous[0].token))
+                #expect(try #require(run.token) > #require(run.previousAttempts[0].token))
             case .skip:
                 let run = try await scene.run { $0.state == .abandoned }
-                #expect(run.node == "near" && run.explanation == "near began it and did not end it")
+                #expect(run.participantID == "near" && run.message == "near began it and did not end it")
             case .askOperator:
                 let run = try await scene.run { $0.state == .awaitingOperator }
                 await second.state { $0 == .awaitingOperator(period: run.period) }
-                try await scene.control().answer(run.period, .resume)
+                try await scene.control().decide(run.period, .resume)
                 try await scene.run { $0.state == .completed && $0.attempt == 2 }
                 #expect(notes.all.contains("begins 2 half"))
             }
@@ -88,10 +90,10 @@ struct ScheduleFaultTests {
             try await first.stop()
             let run = try await scene.run { !$0.state.isOpen || $0.state == .interrupted }
             #expect(run.state == .interrupted)
-            #expect(run.explanation == "near was stopped, or lost the leadership")
+            #expect(run.message == "near was stopped, or lost the leadership")
             let second = try scene.far(.never, .atMostOnce, body: Self.stuckOnce(notes))
             let left = try await scene.run { $0.state == .abandoned }
-            #expect(left.attempt == 1 && left.explanation == run.explanation)
+            #expect(left.attempt == 1 && left.message == run.message)
             try await second.stop()
             #expect(notes.all == ["begins 1 -", "checkpoint", "cancelled, valid"])
         }
@@ -114,7 +116,7 @@ struct ScheduleFaultTests {
             end.set(())
             await scene.proxy.accept()
             let run = try await scene.run { $0.state == .completed }
-            #expect(run.attempt == 1 && run.node == "near")
+            #expect(run.attempt == 1 && run.participantID == "near")
             try await node.stop()
         }
     }
@@ -130,7 +132,7 @@ struct ScheduleFaultTests {
             await notes.count(2)
             await scene.proxy.hold(.both)
             let run = try await scene.run { $0.state == .completed }
-            #expect(run.node == "far" && run.attempt == 2)
+            #expect(run.participantID == "far" && run.attempt == 2)
             await notes.count(4)
             #expect(notes.all.contains("cancelled, invalid"))
             await scene.proxy.release(.both)
@@ -177,7 +179,7 @@ struct ScheduleFaultTests {
             let run = try await kept.wait()
             try await scene.server.expireSession(of: scene.client)
             let record = try await scene.run { $0.state == .completed }
-            #expect(record.node == "far" && record.attempt == 2 && record.checkpoint == nil)
+            #expect(record.participantID == "far" && record.attempt == 2 && record.checkpoint == nil)
             _ = try await run.waitUntilLost()
             #expect(!run.isValid && run.validUntil == nil)
             _ = try await ended.wait()
@@ -194,7 +196,7 @@ struct ScheduleFaultTests {
             let gates = ["p1", "p2"].map { mode.gate(id: $0) }
             let runners = gates.map { gate in Task { try await gate.run() } }
             for gate in gates { for await state in gate.states where state.isOpen { break } }
-            var configuration = ScheduledTaskConfiguration()
+            var configuration = ScheduledTask.Configuration()
             configuration.exclusive = try ExclusiveMode(client: scene.client, path: "/app/batch")
             let notes = Notes()
             let node = try scene.near(.never, .atLeastOnce, configuration) { run in
@@ -205,10 +207,10 @@ struct ScheduleFaultTests {
             try await scene.control().runNow()
             let run = try await scene.run { $0.state == .completed && $0.window?.resumed != nil }
             let window = try #require(run.window)
-            #expect(window.processors == 2 && window.evicted.isEmpty && ["p1", "p2"].contains(window.slowest))
+            #expect(window.processors == 2 && window.evicted.isEmpty && ["p1", "p2"].contains(window.slowestProcessor))
             #expect(window.token == run.token && notes.all == ["shut shut", "\(window.token) \(window.token)"])
-            #expect(try #require(window.resumed) >= window.drained)
-            let records = try await mode.windows()
+            #expect(try #require(window.resumed) >= window.drainDuration)
+            let records = try await mode.recentWindows()
             #expect(records.map(\.reason) == ["settle \(run.period)"] && records.map(\.outcome) == [.completed])
             for gate in gates { for await state in gate.states where state.isOpen { break } }
             try await node.stop()

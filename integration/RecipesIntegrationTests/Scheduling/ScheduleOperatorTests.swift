@@ -27,7 +27,7 @@ struct ScheduleOperatorTests {
         let program = try TestProcess(
             "/bin/sh",
             arguments: ["-c", "exec \"$0\" schedule \"$@\" 2>&1", TestProcess.path(ofProduct: "zkrecipes")] + arguments)
-        return Said(lines: try await program.output(), status: try await program.waitForEnd())
+        return Said(lines: try await program.output(), status: try await program.waitForExit())
     }
 
     /// What is wanted, as an operator is told after a command.
@@ -38,7 +38,7 @@ struct ScheduleOperatorTests {
     }
 
     private func node(_ name: String, _ options: [String], script: String) throws -> TestProcess {
-        let arguments = ["schedule", "run", ScheduleScene.path, "--node", name, "--session-timeout", "2"]
+        let arguments = ["schedule", "run", ScheduleScene.path, "--id", name, "--session-timeout", "2"]
         let connection = ["--connect", TestServer.current.connectionString]
         return try TestProcess(
             TestProcess.path(ofProduct: "zkrecipes"),
@@ -47,7 +47,7 @@ struct ScheduleOperatorTests {
 
     private func end(_ node: TestProcess) async throws {
         try node.terminate()
-        #expect(try await node.waitForEnd() == .exited(0))
+        #expect(try await node.waitForExit() == .exited(0))
     }
 
     /// Makes a task that nobody runs any more.
@@ -62,7 +62,7 @@ struct ScheduleOperatorTests {
             try await leaveTask(scene)
             #expect(try await wanted("resume") == ["no operator commands are pending"])
             let pause = "paused by bob: until noon, \\ or so"
-            #expect(try await wanted("pause", "--note", "until noon, \\ or so") == [pause])
+            #expect(try await wanted("pause", "--reason", "until noon, \\ or so") == [pause])
             #expect(try await wanted("now") == [pause, "run now, requested by bob"])
             let skip = "skip next, requested by bob"
             #expect(try await wanted("skip") == [pause, "run now, requested by bob", skip])
@@ -74,8 +74,8 @@ struct ScheduleOperatorTests {
             #expect(try await wanted("now").count == 5)
             #expect(try await wanted("resume").first == "run now, requested by bob")
             let wishes = try await scene.control().commands()
-            #expect(wishes.pause == nil && wishes.requests == ["bob", "bob"] && wishes.skips == ["bob"])
-            #expect(wishes.backfill?.by == "bob")
+            #expect(wishes.pause == nil && wishes.runRequests == ["bob", "bob"] && wishes.skipRequests == ["bob"])
+            #expect(wishes.backfill?.requestedBy == "bob")
         }
     }
 
@@ -85,7 +85,7 @@ struct ScheduleOperatorTests {
             try await one.line { $0.hasPrefix("waiting for ") }
             _ = try await wanted("now")
             let now = try await scene.run { $0.kind == .requested && $0.state == .completed }
-            #expect(now.remark == "asked for by bob" && now.node == "one")
+            #expect(now.note == "asked for by bob" && now.participantID == "one")
             try await one.line { $0 == "ran \(now.period) 1 \(now.token?.description ?? "")" }
 
             _ = try await wanted("backfill", "--from", "2020-01-01T00:00:00Z", "--through", "2024-12-31T00:00:00Z")
@@ -97,7 +97,7 @@ struct ScheduleOperatorTests {
             #expect(filled.map(\.start) == leapDays)
             for run in filled { try await one.line { $0 == "ran \(run.period) 1 \(run.token?.description ?? "")" } }
 
-            let paused = try await wanted("pause", "--note", "until noon")
+            let paused = try await wanted("pause", "--reason", "until noon")
             #expect(paused == ["paused by bob: until noon"])
             try await one.line { $0 == "paused: until noon" }
             #expect(try await wanted("now") == paused + ["run now, requested by bob"])
@@ -109,7 +109,7 @@ struct ScheduleOperatorTests {
             for (run, line) in zip(filled + [now], history.lines) {
                 let token = try #require(run.token)
                 #expect(line.hasPrefix("\(run.period)  completed  one  attempt 1  token \(token)  "))
-                #expect(line.hasSuffix(run.remark ?? " ms"))
+                #expect(line.hasSuffix(run.note ?? " ms"))
             }
             try await end(one)
         }
@@ -120,7 +120,7 @@ struct ScheduleOperatorTests {
             try await leaveTask(scene)
             #expect(try await wanted("skip") == ["skip next, requested by bob"])
             let one = try node("one", ["--every", "1"], script: "echo ran $ZK_PERIOD")
-            let skipped = try await scene.run { $0.explanation == "bob asked to leave it out" }
+            let skipped = try await scene.run { $0.message == "bob asked to leave it out" }
             #expect(skipped.state == .skipped)
             let run = try await scene.run { $0.state == .completed }
             #expect(run.start > skipped.start)
@@ -154,8 +154,8 @@ struct ScheduleOperatorTests {
             _ = try await wanted("answer", "--period", period, "--decision", "rerun")
             try await two.line { $0 == "begun 2" }
             let run = try await scene.run { $0.state == .completed }
-            #expect(run.previous.map(\.node) == ["one"] && run.node == "two")
-            #expect(run.previous[0].reason.hasSuffix("an operator decided to rerun"))
+            #expect(run.previousAttempts.map(\.participantID) == ["one"] && run.participantID == "two")
+            #expect(run.previousAttempts[0].reason.hasSuffix("an operator decided to rerun"))
             #expect(try await scene.control().commands() == OperatorCommands())
             try await end(two)
         }
@@ -164,7 +164,7 @@ struct ScheduleOperatorTests {
     // MARK: Wrong input
 
     @Test(arguments: [
-        ["pause", "--note", "x"], ["resume"], ["now"], ["skip"], ["history"],
+        ["pause", "--reason", "x"], ["resume"], ["now"], ["skip"], ["history"],
         ["backfill", "--from", "2026-03-07T12:00:00Z", "--through", "2026-03-08T12:00:00Z"],
         ["answer", "--period", "2026-03-08", "--decision", "skip"],
     ])
@@ -176,10 +176,10 @@ struct ScheduleOperatorTests {
 
     /// Words of a command line, and what the error has to name.
     static let wrong: [(words: [String], names: [String])] = [
-        (["pause", "app", "--note", "x"], ["PATH", "app"]),
-        (["pause", "/", "--note", "x"], ["PATH \"/\" is the root"]),
-        (["pause", "/app"], ["--note"]),
-        (["pause", "/app", "--note", ""], ["--note is empty"]),
+        (["pause", "app", "--reason", "x"], ["PATH", "app"]),
+        (["pause", "/", "--reason", "x"], ["PATH \"/\" is the root"]),
+        (["pause", "/app"], ["--reason"]),
+        (["pause", "/app", "--reason", ""], ["--reason is empty"]),
         (["skip", "/app", "/batch"], ["/batch"]),
         (["history", "/app/"], ["PATH", "/app/"]),
         (["backfill", "/app", "--from", "yesterday", "--through", "2026-03-07T12:00:00Z"], ["--from", "yesterday"]),
@@ -198,38 +198,38 @@ struct ScheduleOperatorTests {
         (["answer", "/app", "--period", "x", "--decision", "maybe"], ["--decision", "maybe", "rerun"]),
         (["answer", "/app", "--period", "a/b", "--decision", "skip"], ["--period", "a/b"]),
         (["answer", "/app", "--period", "", "--decision", "skip"], ["--period is empty"]),
-        (["run", "/app", "--node", "n", "--", "true"], ["--cron", "--every"]),
-        (["run", "/app", "--node", "n", "--every", "1", "--cron", "* * * * *", "--", "true"], ["--cron", "--every"]),
-        (["run", "/app", "--node", "n", "--every", "0", "--", "true"], ["--every is 0"]),
-        (["run", "/app", "--node", "n", "--every", "1.5", "--", "true"], ["--every", "1.5"]),
+        (["run", "/app", "--id", "n", "--", "true"], ["--cron", "--every"]),
+        (["run", "/app", "--id", "n", "--every", "1", "--cron", "* * * * *", "--", "true"], ["--cron", "--every"]),
+        (["run", "/app", "--id", "n", "--every", "0", "--", "true"], ["--every is 0"]),
+        (["run", "/app", "--id", "n", "--every", "1.5", "--", "true"], ["--every", "1.5"]),
         (
-            ["run", "/app", "--node", "n", "--every", "9223372036854775807", "--", "true"],
+            ["run", "/app", "--id", "n", "--every", "9223372036854775807", "--", "true"],
             ["--every is 9223372036854775807", "from 1s to 18250d"]
         ),
-        (["run", "/app", "--node", "n", "--cron", "61 * * * *", "--", "true"], ["61"]),
-        (["run", "/app", "--node", "n", "--cron", "0 2 * * *", "--tz", "Mars/Base", "--", "true"], ["Mars/Base"]),
-        (["run", "/app", "--node", "", "--every", "1", "--", "true"], ["--node is empty"]),
-        (["run", "/app", "--node", "n", "--every", "1"], ["there is no command"]),
-        (["run", "/app", "--node", "n", "--every", "1", "--missed", "all:x", "--", "true"], ["--missed", "all:x"]),
-        (["run", "/app", "--node", "n", "--every", "1", "--missed", "all:9", "--", "true"], ["--missed", "all:9"]),
+        (["run", "/app", "--id", "n", "--cron", "61 * * * *", "--", "true"], ["61"]),
+        (["run", "/app", "--id", "n", "--cron", "0 2 * * *", "--tz", "Mars/Base", "--", "true"], ["Mars/Base"]),
+        (["run", "/app", "--id", "", "--every", "1", "--", "true"], ["--id is empty"]),
+        (["run", "/app", "--id", "n", "--every", "1"], ["there is no command"]),
+        (["run", "/app", "--id", "n", "--every", "1", "--missed", "all:x", "--", "true"], ["--missed", "all:x"]),
+        (["run", "/app", "--id", "n", "--every", "1", "--missed", "all:9", "--", "true"], ["--missed", "all:9"]),
         (
-            ["run", "/app", "--node", "n", "--every", "1", "--missed-after", "0", "--", "true"],
+            ["run", "/app", "--id", "n", "--every", "1", "--missed-after", "0", "--", "true"],
             ["--missed-after", "from 1ms"]
         ),
         (
-            ["run", "/app", "--node", "n", "--every", "1", "--skew-limit", "0", "--", "true"],
+            ["run", "/app", "--id", "n", "--every", "1", "--skew-limit", "0", "--", "true"],
             ["--skew-limit", "from 1ms"]
         ),
-        (["run", "/app", "--node", "n", "--every", "1", "--keep-runs", "0", "--", "true"], ["--keep-runs is 0"]),
-        (["run", "/app", "--node", "n", "--every", "1", "--grace", "-1", "--", "true"], ["--grace"]),
-        (["run", "/app", "--node", "n", "--every", "1", "--overlap", "both", "--", "true"], ["both", "queue-one"]),
+        (["run", "/app", "--id", "n", "--every", "1", "--keep-runs", "0", "--", "true"], ["--keep-runs is 0"]),
+        (["run", "/app", "--id", "n", "--every", "1", "--grace", "-1", "--", "true"], ["--grace"]),
+        (["run", "/app", "--id", "n", "--every", "1", "--overlap", "both", "--", "true"], ["both", "queue-one"]),
         (
-            ["run", "/app", "--node", "n", "--every", "1", "--exclusive", "orders", "--", "true"],
+            ["run", "/app", "--id", "n", "--every", "1", "--exclusive", "orders", "--", "true"],
             ["--exclusive", "orders"]
         ),
         (
             [
-                "run", "/app", "--node", "n", "--every", "1", "--delivery", "at-most-once", "--takeover", "resume",
+                "run", "/app", "--id", "n", "--every", "1", "--delivery", "at-most-once", "--takeover", "resume",
                 "--", "true",
             ], ["--takeover is resume", "at-most-once"]
         ),

@@ -14,7 +14,7 @@ struct SchedulePolicyTests {
         try await ScheduleScene.with { scene in
             let notes = Notes()
             let end = OneShot<Void>()
-            var configuration = ScheduledTaskConfiguration()
+            var configuration = ScheduledTask.Configuration()
             configuration.overlap = .queueOne
             configuration.missed = .none
             let node = try scene.near(.everySecond, .atLeastOnce, configuration) { run in
@@ -27,14 +27,14 @@ struct SchedulePolicyTests {
             // Two have begun since: the one before the last makes room.
             let skipped = try await scene.run { $0.state == .skipped && $0.period > long }
             let queued = try #require(try Schedule.everySecond.next(after: skipped.start))
-            #expect(skipped.explanation == "the run of \(long) was still on, and \(queued.id) is queued")
+            #expect(skipped.message == "the run of \(long) was still on, and \(queued.id) is queued")
             #expect(skipped.attempt == 0)
             end.set(())
             await notes.count(4)
             let next = notes.all[2]
             #expect(notes.all.prefix(4) == [long, "\(long) ends", next, "\(next) ends"] && next >= queued.id)
             let run = try await scene.run { $0.period == next && $0.state == .completed }
-            #expect(run.attempt == 1 && run.explanation == nil)
+            #expect(run.attempt == 1 && run.message == nil)
             #expect(try await scene.history().run(long)?.state == .completed)
             let between = try await scene.history().runs().filter { long < $0.period && $0.period < next }
             #expect(between.allSatisfy { $0.state == .skipped })
@@ -45,7 +45,7 @@ struct SchedulePolicyTests {
     @Test func `a period that begins cancels the run that an operator asked for, and awaits it`() async throws {
         try await ScheduleScene.with { scene in
             let notes = Notes()
-            var configuration = ScheduledTaskConfiguration()
+            var configuration = ScheduledTask.Configuration()
             configuration.overlap = .cancelOther
             let node = try scene.near(.everySecond, .atLeastOnce, configuration) { run in
                 notes.add(run.period.id)
@@ -67,7 +67,7 @@ struct SchedulePolicyTests {
             } while ended.last.map { !notes.all.contains($0.period) } ?? true
             let cancelled = try #require(ended.last)
             #expect(cancelled.state == .abandoned && cancelled.attempt == 1)
-            let words = try #require(cancelled.explanation).split(separator: " ")
+            let words = try #require(cancelled.message).split(separator: " ")
             try #require(words.count == 3 && words[0] == "cancelled:" && words[2] == "began")
             let run = try await scene.run { $0.start > cancelled.start && $0.state == .completed }
             #expect(run.period >= words[1] && run.attempt == 1 && run.kind == .scheduled)
@@ -113,7 +113,7 @@ struct SchedulePolicyTests {
         _ missed: MissedPolicy, decided: Int, _ scene: ScheduleScene, _ outage: Outage
     ) async throws -> (records: [RunRecord], ran: [String]) {
         let notes = Notes()
-        var configuration = ScheduledTaskConfiguration()
+        var configuration = ScheduledTask.Configuration()
         configuration.missed = missed
         let node = try scene.near(outage.schedule, .atLeastOnce, configuration) { notes.add($0.period.id) }
         let runs = try await scene.runs { runs in
@@ -139,9 +139,9 @@ struct SchedulePolicyTests {
             let outage = try await Outage(scene)
             let (records, ran) = try await records(.none, decided: 2, scene, outage)
             #expect(ran.isEmpty && records.map(\.period) == outage.missed[2...].map(\.id))
-            #expect(records.allSatisfy { $0.state == .skipped && $0.node == "near" })
+            #expect(records.allSatisfy { $0.state == .skipped && $0.participantID == "near" })
             let first = outage.missed[0].id
-            #expect(records.map(\.explanation) == ["missed, as were those from \(first) on", "missed"])
+            #expect(records.map(\.message) == ["missed, as were those from \(first) on", "missed"])
         }
     }
 
@@ -153,7 +153,7 @@ struct SchedulePolicyTests {
             #expect(records.map(\.state) == [.skipped, .completed])
             let first = outage.missed[0].id
             let why = ["missed, as were those from \(first) on", "missed, and caught up"]
-            #expect(records.map(\.explanation) == why)
+            #expect(records.map(\.message) == why)
         }
     }
 
@@ -165,8 +165,8 @@ struct SchedulePolicyTests {
             let (records, ran) = try await records(.all(within: .seconds(3 * 3600)), decided: 4, scene, outage)
             #expect(ran == outage.missed[1...].map(\.id) && records.map(\.period) == outage.missed.map(\.id))
             #expect(records.map(\.state) == [.skipped, .completed, .completed, .completed])
-            #expect(records[0].explanation == "missed")
-            #expect(records.dropFirst().allSatisfy { $0.explanation == "missed, and caught up" && $0.attempt == 1 })
+            #expect(records[0].message == "missed")
+            #expect(records.dropFirst().allSatisfy { $0.message == "missed, and caught up" && $0.attempt == 1 })
             let tokens = records.compactMap(\.token)
             #expect(tokens.count == 3 && tokens == tokens.sorted())
         }

@@ -17,7 +17,7 @@ struct ScheduleProcessTests {
         _ name: String, on server: TestServer, _ arguments: [String], seconds: Double = 600
     ) throws -> TestProcess {
         let common = [
-            "schedule", "run", path, "--node", name, "--cron", "0 0 29 2 *", "--rehearse", "\(seconds)",
+            "schedule", "run", path, "--id", name, "--cron", "0 0 29 2 *", "--rehearse", "\(seconds)",
             "--session-timeout", "2", "--connect", server.connectionString,
         ]
         return try TestProcess(TestProcess.path(ofProduct: "zkrecipes"), arguments: common + arguments)
@@ -38,7 +38,7 @@ struct ScheduleProcessTests {
             try await scene.control().runNow()
             try await body(scene, runner, other)
             try? other.terminate()
-            #expect(try await other.waitForEnd() == .exited(0))
+            #expect(try await other.waitForExit() == .exited(0))
             _ = await runner.kill()
         }
     }
@@ -74,16 +74,16 @@ struct ScheduleProcessTests {
             if policy == .skip {
                 let run = try await scene.run { !$0.state.isOpen }
                 #expect(run.state == .abandoned && run.attempt == 1)
-                #expect(run.explanation == "runner began it and did not end it")
+                #expect(run.message == "runner began it and did not end it")
             } else {
                 if policy == .askOperator {
                     let run = try await scene.run { $0.state == .awaitingOperator }
-                    try await scene.control().answer(run.period, .resume)
+                    try await scene.control().decide(run.period, .resume)
                 }
                 let run = try await scene.run { !$0.state.isOpen }
-                #expect(run.state == .completed && run.attempt == 2 && run.node == "other")
-                #expect(run.previous.map(\.node) == ["runner"])
-                #expect(run.previous[0].reason.hasPrefix("runner began it and did not end it"))
+                #expect(run.state == .completed && run.attempt == 2 && run.participantID == "other")
+                #expect(run.previousAttempts.map(\.participantID) == ["runner"])
+                #expect(run.previousAttempts[0].reason.hasPrefix("runner began it and did not end it"))
                 let checkpoint = policy == .rerun ? "-" : "half"
                 try await other.line { $0.hasPrefix("begin ") && $0.hasSuffix(" \(checkpoint)") }
             }
@@ -114,16 +114,16 @@ struct ScheduleProcessTests {
             switch (step, delivery) {
             case (.claimed, _):
                 // It was never begun: that is safe to do in both.
-                #expect(run.state == .completed && run.attempt == 2 && run.node == "other")
-                #expect(run.previous[0].reason == "runner claimed it and did not begin it")
+                #expect(run.state == .completed && run.attempt == 2 && run.participantID == "other")
+                #expect(run.previousAttempts[0].reason == "runner claimed it and did not begin it")
             case (.started, .atLeastOnce), (.ended, .atLeastOnce):
-                #expect(run.state == .completed && run.attempt == 2 && run.node == "other")
-                #expect(run.previous[0].reason == "runner began it and did not end it")
+                #expect(run.state == .completed && run.attempt == 2 && run.participantID == "other")
+                #expect(run.previousAttempts[0].reason == "runner began it and did not end it")
             case (.started, .atMostOnce), (.ended, .atMostOnce):
                 #expect(run.state == .abandoned && run.attempt == 1)
-                #expect(run.explanation == "runner began it and did not end it")
+                #expect(run.message == "runner began it and did not end it")
             case (.recorded, _):
-                #expect(run.state == .completed && run.attempt == 1 && run.node == "runner")
+                #expect(run.state == .completed && run.attempt == 1 && run.participantID == "runner")
             }
         }
     }
@@ -134,20 +134,20 @@ struct ScheduleProcessTests {
             let node = try TestProcess(
                 TestProcess.path(ofProduct: "zkrecipes"),
                 arguments: arguments + [
-                    "--node", "one", "--pause-on-failure", "--", "/bin/sh", "-c",
+                    "--id", "one", "--pause-on-failure", "--", "/bin/sh", "-c",
                     "echo ran $ZK_PERIOD $ZK_ATTEMPT; exit 3",
                 ])
             let line = try await node.line { $0.hasPrefix("ran ") }
             let run = try await scene.run { $0.state == .failed }
             #expect(line == "ran \(run.period) 1")
-            #expect(run.explanation == "the command ended with exit status 3")
+            #expect(run.message == "the command ended with exit status 3")
             try await node.line { $0.hasPrefix("paused: ") }
             let history = try await program(
                 "schedule", "history", path, "--connect", scene.server.connectionString
             ).output()
             #expect(history.contains { $0.hasPrefix("\(run.period)  failed  one  attempt 1  token ") })
             try node.terminate()
-            #expect(try await node.waitForEnd() == .exited(0))
+            #expect(try await node.waitForExit() == .exited(0))
         }
     }
 }

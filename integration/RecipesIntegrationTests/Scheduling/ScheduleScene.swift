@@ -32,7 +32,7 @@ struct ScheduleScene: Sendable {
     /// Lets a node run on the client behind the proxy.
     func near(
         _ schedule: Schedule, _ delivery: TaskDelivery = .atLeastOnce,
-        _ configuration: ScheduledTaskConfiguration = .init(), ahead: Duration = .zero,
+        _ configuration: ScheduledTask.Configuration = .init(), ahead: Duration = .zero,
         body: @escaping @Sendable (ScheduledRun) async throws -> Void
     ) throws -> TaskNode {
         try TaskNode(client, "near", schedule, delivery, configuration, ahead: ahead, body)
@@ -41,7 +41,7 @@ struct ScheduleScene: Sendable {
     /// Lets a node run on the other client.
     func far(
         _ schedule: Schedule, _ delivery: TaskDelivery = .atLeastOnce,
-        _ configuration: ScheduledTaskConfiguration = .init(), ahead: Duration = .zero,
+        _ configuration: ScheduledTask.Configuration = .init(), ahead: Duration = .zero,
         body: @escaping @Sendable (ScheduledRun) async throws -> Void
     ) throws -> TaskNode {
         try TaskNode(other, "far", schedule, delivery, configuration, ahead: ahead, body)
@@ -78,7 +78,7 @@ struct ScheduleScene: Sendable {
     /// Deletes the candidate that stands in front, as an administrator might.
     func deleteLeader() async throws {
         let leader = try #require(try await LeaderSelector.leader(client: other, path: "\(Self.path)/leader"))
-        try await other.delete("\(Self.path)/leader/\(leader.candidate)")
+        try await other.delete("\(Self.path)/leader/\(leader.znode)")
     }
 }
 
@@ -90,7 +90,7 @@ struct TaskNode: Sendable {
     /// - Parameter ahead: The time by which the node's wall clock is ahead.
     init(
         _ client: ZooKeeperClient, _ node: String, _ schedule: Schedule, _ delivery: TaskDelivery,
-        _ configuration: ScheduledTaskConfiguration, ahead: Duration = .zero,
+        _ configuration: ScheduledTask.Configuration, ahead: Duration = .zero,
         _ body: @escaping @Sendable (ScheduledRun) async throws -> Void
     ) throws {
         let task = try ScheduledTask(

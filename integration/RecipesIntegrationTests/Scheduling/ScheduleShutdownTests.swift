@@ -17,10 +17,10 @@ struct ScheduleShutdownTests {
         let task: ScheduledTask
 
         init(
-            _ scene: ScheduleScene, _ schedule: Schedule, _ policy: ScheduledTaskConfiguration.ShutdownPolicy,
+            _ scene: ScheduleScene, _ schedule: Schedule, _ policy: ScheduledTask.Configuration.ShutdownPolicy,
             body: @escaping @Sendable (ScheduledRun) async throws -> Void
         ) throws {
-            var configuration = ScheduledTaskConfiguration()
+            var configuration = ScheduledTask.Configuration()
             configuration.onGracefulShutdown = policy
             // Which does not count.
             configuration.leadership.onGracefulShutdown = policy == .finishRun ? .cancelTerm : .finishTerm
@@ -54,16 +54,16 @@ struct ScheduleShutdownTests {
             // It still has the schedule, and says of periods that begin that a run is on.
             try await scene.control().runNow()
             let known = try await scene.history().runs().count
-            try await scene.runs { $0.count { $0.state == .skipped && $0.node == "near" } > known }
+            try await scene.runs { $0.count { $0.state == .skipped && $0.participantID == "near" } > known }
             #expect(notes.all.count == 1 && node.task.state == .running(period: notes.all[0], attempt: 1))
             end.set(())
             try await node.running.value
             #expect(node.task.state == .stopped)
             let run = try #require(try await scene.history().run(notes.all[0]))
-            #expect(run.state == .completed && run.attempt == 1 && run.node == "near" && run.explanation == nil)
+            #expect(run.state == .completed && run.attempt == 1 && run.participantID == "near" && run.message == nil)
             // What was wanted meanwhile the next leader does.
             let requested = try await scene.run { $0.kind == .requested && $0.state == .completed }
-            #expect(requested.node == "far" && requested.attempt == 1)
+            #expect(requested.participantID == "far" && requested.attempt == 1)
             #expect(notes.all[1] == "ends, valid" && notes.all[2...].allSatisfy { $0.hasPrefix("far ") })
             #expect(try await scene.history().nodes().map(\.id) == ["far"])
             try await other.stop()
@@ -108,8 +108,8 @@ struct ScheduleShutdownTests {
         }
     }
 
-    @Test(arguments: [ScheduledTaskConfiguration.ShutdownPolicy.cancelRun, .finishRun])
-    func `a node that runs nothing leaves at once`(_ policy: ScheduledTaskConfiguration.ShutdownPolicy) async throws {
+    @Test(arguments: [ScheduledTask.Configuration.ShutdownPolicy.cancelRun, .finishRun])
+    func `a node that runs nothing leaves at once`(_ policy: ScheduledTask.Configuration.ShutdownPolicy) async throws {
         try await ScheduleScene.with { scene in
             let leader = try Node(scene, .never, policy) { _ in }
             await leader.leads()
@@ -141,7 +141,7 @@ struct ScheduleShutdownTests {
             try await node.running.value
             #expect(notes.all == ["begins", "cancelled, valid"])
             #expect(try await scene.history().runs().map(\.state) == [.interrupted])
-            #expect(ScheduledTaskConfiguration().onGracefulShutdown == .cancelRun)
+            #expect(ScheduledTask.Configuration().onGracefulShutdown == .cancelRun)
         }
     }
 }

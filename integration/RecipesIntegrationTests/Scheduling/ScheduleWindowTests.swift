@@ -31,8 +31,8 @@ struct ScheduleWindowTests {
             return try ExclusiveMode(client: client, path: path, configuration: configuration)
         }
 
-        static func configuration(_ client: ZooKeeperClient) throws -> ScheduledTaskConfiguration {
-            var configuration = ScheduledTaskConfiguration()
+        static func configuration(_ client: ZooKeeperClient) throws -> ScheduledTask.Configuration {
+            var configuration = ScheduledTask.Configuration()
             configuration.exclusive = try mode(client)
             configuration.takeover = .resume
             return configuration
@@ -108,16 +108,16 @@ struct ScheduleWindowTests {
         #expect(begun.state == .started && begun.attempt == 1 && begun.checkpoint == "half")
         mayEnd.set(())
         let left = try await scene.run { $0.state != .started }
-        #expect(left.state == .interrupted && left.attempt == 1 && left.node == "near" && left.endedAt != nil)
-        #expect(left.explanation?.hasPrefix("lost at \"\(Batch.path)\"") == true, "\(left.explanation ?? "")")
+        #expect(left.state == .interrupted && left.attempt == 1 && left.participantID == "near" && left.endedAt != nil)
+        #expect(left.message?.hasPrefix("lost at \"\(Batch.path)\"") == true, "\(left.message ?? "")")
         await batch.isOpen()
         #expect(node.task.state != .standby(position: nil))
 
         try await scene.control().resume()
         let run = try await scene.run { $0.state == .completed && $0.window?.resumed != nil }
-        #expect(run.period == left.period && run.attempt == 2 && run.node == "near" && run.term == left.term)
-        #expect(run.previous.map(\.reason) == [left.explanation])
-        #expect(try #require(run.token) > #require(left.token) && run.previous[0].token == left.token)
+        #expect(run.period == left.period && run.attempt == 2 && run.participantID == "near" && run.term == left.term)
+        #expect(run.previousAttempts.map(\.reason) == [left.message])
+        #expect(try #require(run.token) > #require(left.token) && run.previousAttempts[0].token == left.token)
         #expect(run.window?.token == run.token && run.window?.processors == 2)
         let said = ["begins 1, -, shut shut", "half", "cancelled, invalid", "ends", "begins 2, half, shut shut"]
         #expect(batch.notes.all == said)
@@ -142,14 +142,14 @@ struct ScheduleWindowTests {
             let begun = try #require(try await scene.history().runs().last)
             try await scene.server.expireSession(of: scene.client)
             let run = try await scene.run { $0.state == .completed && $0.window?.resumed != nil }
-            #expect(run.node == "far" && run.attempt == 2)
-            #expect(run.previous.map(\.reason) == ["near began it and did not end it"])
-            #expect(try #require(run.token) > #require(begun.token) && run.previous[0].token == begun.token)
+            #expect(run.participantID == "far" && run.attempt == 2)
+            #expect(run.previousAttempts.map(\.reason) == ["near began it and did not end it"])
+            #expect(try #require(run.token) > #require(begun.token) && run.previousAttempts[0].token == begun.token)
             #expect(try #require(run.window).token > #require(begun.window).token)
             await batch.notes.count(5)
             #expect(batch.notes.all.contains("cancelled, invalid"))
             #expect(batch.notes.all.contains("begins 2, half, shut shut"))
-            let windows = try await Batch.mode(scene.other).windows()
+            let windows = try await Batch.mode(scene.other).recentWindows()
             #expect(windows.last?.outcome == .completed && windows.last?.reason == "settle \(run.period)")
             await batch.isOpen()
             try await first.stop()

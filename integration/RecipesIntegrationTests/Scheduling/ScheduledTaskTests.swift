@@ -23,7 +23,9 @@ struct ScheduledTaskTests {
             }
             #expect(Set(notes.all).count == notes.all.count)
             for run in runs {
-                #expect(run.node == "near" && run.attempt == 1 && run.kind == .scheduled && run.previous.isEmpty)
+                #expect(
+                    run.participantID == "near" && run.attempt == 1 && run.kind == .scheduled
+                        && run.previousAttempts.isEmpty)
                 let times = [run.start] + [run.claimedAt, run.startedAt, run.endedAt].compactMap(\.self)
                 #expect(times.count == 4 && times == times.sorted())
                 #expect(notes.all.contains("near \(run.period) \(run.token?.description ?? "")"))
@@ -32,7 +34,7 @@ struct ScheduledTaskTests {
             #expect(tokens == tokens.sorted() && Set(tokens).count == runs.count)
             #expect(try await scene.history().nodes().map(\.id) == ["near", "far"])
             try await first.stop()
-            try await scene.run { $0.node == "far" && $0.state == .completed }
+            try await scene.run { $0.participantID == "far" && $0.state == .completed }
             try await second.stop()
             #expect(first.task.state == .stopped)
             #expect(Set(notes.all.map { $0.split(separator: " ")[1] }).count == notes.all.count)
@@ -41,7 +43,7 @@ struct ScheduledTaskTests {
 
     @Test func `records are pruned, and survive the server`() async throws {
         try await ScheduleScene.with { scene in
-            var configuration = ScheduledTaskConfiguration()
+            var configuration = ScheduledTask.Configuration()
             configuration.maximumRecords = 2
             let node = try scene.near(.everySecond, .atLeastOnce, configuration) { _ in }
             let first = try await scene.run { $0.state == .completed }
@@ -60,9 +62,13 @@ struct ScheduledTaskTests {
             await node.leads()
             try await scene.control().pause(reason: "migration")
             await node.state {
-                if case .paused(let pause) = $0 { pause.reason == "migration" && pause.by == "ada" } else { false }
+                if case .paused(let pause) = $0 {
+                    pause.reason == "migration" && pause.requestedBy == "ada"
+                } else {
+                    false
+                }
             }
-            let skipped = try await scene.run { $0.explanation == "paused by ada: migration" }
+            let skipped = try await scene.run { $0.message == "paused by ada: migration" }
             #expect(skipped.state == .skipped)
             try await scene.control().resume()
             try await scene.run { $0.state == .completed && $0.start > skipped.start }
@@ -75,10 +81,10 @@ struct ScheduledTaskTests {
             let notes = Notes()
             let node = try scene.near(.never) { notes.add($0.period.id) }
             await node.leads()
-            await #expect(throws: RecipeError.self) { try await scene.control().answer("2026-01-01", .skip) }
+            await #expect(throws: RecipeError.self) { try await scene.control().decide("2026-01-01", .skip) }
             try await scene.control().runNow()
             let run = try await scene.run { $0.state == .completed }
-            #expect(run.kind == .requested && run.remark == "asked for by ada" && notes.all == [run.period])
+            #expect(run.kind == .requested && run.note == "asked for by ada" && notes.all == [run.period])
             #expect(try await scene.control().commands() == OperatorCommands())
             try await node.stop()
         }
@@ -91,13 +97,13 @@ struct ScheduledTaskTests {
             try await node.stop()
             try await scene.control().skipNext()
             let next = try scene.near(.everySecond) { _ in }
-            let skipped = try await scene.run { $0.explanation == "ada asked to leave it out" }
+            let skipped = try await scene.run { $0.message == "ada asked to leave it out" }
             #expect(skipped.state == .skipped)
             let run = try await scene.run { $0.state == .completed }
             #expect(run.start > skipped.start)
             // Before it there is at most what nobody was there for, since the task was made.
             let before = try await scene.history().runs().filter { $0.start < skipped.start }
-            #expect(before.allSatisfy { $0.state == .skipped && $0.explanation?.hasPrefix("missed") == true })
+            #expect(before.allSatisfy { $0.state == .skipped && $0.message?.hasPrefix("missed") == true })
             try await next.stop()
         }
     }
@@ -114,7 +120,7 @@ struct ScheduledTaskTests {
             await notes.count(3)
             #expect(notes.all == ["2024-03-09", "2024-03-10", "2024-03-11"])
             let runs = try await scene.runs { $0.count { $0.state == .completed } == 3 }
-            #expect(runs[1].remark?.contains("there is no 02:30 on 2024-03-10") == true)
+            #expect(runs[1].note?.contains("there is no 02:30 on 2024-03-10") == true)
             #expect(runs.allSatisfy { $0.kind == .backfill })
             try await node.stop()
         }
@@ -122,13 +128,13 @@ struct ScheduledTaskTests {
 
     @Test func `a run that fails pauses the task, when it is to`() async throws {
         try await ScheduleScene.with { scene in
-            var configuration = ScheduledTaskConfiguration()
+            var configuration = ScheduledTask.Configuration()
             configuration.pauseOnFailure = true
             let node = try scene.near(.everySecond, .atLeastOnce, configuration) { _ in throw Broken() }
             let run = try await scene.run { $0.state == .failed }
-            #expect(run.explanation == "out of stamps")
+            #expect(run.message == "out of stamps")
             let pause = try await #require(scene.control().commands().pause)
-            #expect(pause.reason.hasSuffix("failed: out of stamps") && pause.by == "near")
+            #expect(pause.reason.hasSuffix("failed: out of stamps") && pause.requestedBy == "near")
             #expect(try await scene.history().runs().count { $0.state == .failed } == 1)
             try await node.stop()
         }
@@ -139,7 +145,7 @@ struct ScheduledTaskTests {
             let end = OneShot<Void>()
             let node = try scene.near(.everySecond) { _ in try await end.wait() }
             let run = try await scene.run { $0.state == .started }
-            let skipped = try await scene.run { $0.explanation == "the run of \(run.period) was still on" }
+            let skipped = try await scene.run { $0.message == "the run of \(run.period) was still on" }
             #expect(skipped.state == .skipped && skipped.start > run.start)
             end.set(())
             try await scene.run { $0.period == run.period && $0.state == .completed }
@@ -150,7 +156,7 @@ struct ScheduledTaskTests {
     @Test func `a run is cancelled and awaited when the next period begins`() async throws {
         try await ScheduleScene.with { scene in
             let notes = Notes()
-            var configuration = ScheduledTaskConfiguration()
+            var configuration = ScheduledTask.Configuration()
             configuration.overlap = .cancelOther
             let node = try scene.near(.everySecond, .atLeastOnce, configuration) { run in
                 notes.add("begins")
@@ -159,7 +165,7 @@ struct ScheduledTaskTests {
                 throw CancellationError()
             }
             let run = try await scene.run { $0.state == .abandoned }
-            #expect(run.explanation?.hasPrefix("cancelled: ") == true)
+            #expect(run.message?.hasPrefix("cancelled: ") == true)
             await notes.count(4)
             try await node.stop()
             #expect(notes.all.prefix(4) == ["begins", "ends", "begins", "ends"])
@@ -169,11 +175,11 @@ struct ScheduledTaskTests {
     @Test func `a node whose clock is wrong does not take the schedule, and says so`() async throws {
         try await ScheduleScene.with { scene in
             let wrong = try scene.near(.everySecond, ahead: .seconds(-3600)) { _ in }
-            let state = await wrong.state { if case .refused = $0 { true } else { false } }
-            guard case .refused(let skew) = state else { return }
+            let state = await wrong.state { if case .clockSkew = $0 { true } else { false } }
+            guard case .clockSkew(let skew) = state else { return }
             #expect(skew.ahead < .seconds(-3500) && skew.ahead > .seconds(-3700))
             let right = try scene.far(.everySecond) { _ in }
-            try await scene.run { $0.state == .completed && $0.node == "far" }
+            try await scene.run { $0.state == .completed && $0.participantID == "far" }
             #expect(try await scene.history().nodes().map(\.id) == ["far"])
             try await right.stop()
             try await wrong.stop()
@@ -198,14 +204,14 @@ struct ScheduledTaskTests {
             await notes.count(3)
             #expect(notes.all == ["near begins", "near ends", "far begins"])
             let runs = try await scene.history().runs()
-            #expect(runs.map(\.node) == ["near", "far"] && runs.map(\.state) == [.abandoned, .started])
+            #expect(runs.map(\.participantID) == ["near", "far"] && runs.map(\.state) == [.abandoned, .started])
             try await second.stop()
         }
     }
 
     @Test func `policies that contradict each other are refused when the task is made`() async throws {
         try await ScheduleScene.with { scene in
-            var configuration = ScheduledTaskConfiguration()
+            var configuration = ScheduledTask.Configuration()
             configuration.takeover = .resume
             let error = #expect(throws: RecipeError.self) {
                 _ = try scene.near(.never, .atMostOnce, configuration) { _ in }

@@ -58,7 +58,7 @@ struct BridgeSessionTests {
                 do {
                     try await server.expireSession(id: granted.id, password: granted.password)
                     isEnded = true
-                } catch let error as TestKitError where error.code == .noAnswer {
+                } catch let error as TestKitError where error.code == .noResponse {
                     continue
                 } catch let error as TestKitError where error.code == .sessionNotFound {
                     isEnded = true

@@ -27,7 +27,7 @@ struct ClientOperationsTests {
     @Test func `each create mode makes what it says`() async throws {
         try await ClientScene.with { scene in
             let client = scene.client
-            let session = try await client.liveSession()
+            let session = try await client.connectedSession()
             #expect(try await client.create("/persistent").stat.ephemeralOwner == nil)
             #expect(try await client.create("/ephemeral", mode: .ephemeral).stat.ephemeralOwner == session.id)
             #expect(try await client.create("/s-", mode: .persistentSequential).path == "/s-0000000002")
@@ -170,13 +170,13 @@ struct ClientOperationsTests {
             #expect(acl.map(\.scheme) == ["digest"])
             #expect(stat.aclVersion == 0)
             #expect(await zooKeeperError { try await scene.other.data(at: "/mine") }?.code == .noAuth)
-            #expect(await zooKeeperError { try await scene.other.setACL([.open], at: "/mine") }?.code == .noAuth)
-            let old = await zooKeeperError { try await scene.client.setACL([.open], at: "/mine", version: 3) }
+            #expect(await zooKeeperError { try await scene.other.setACL([.openUnsafe], at: "/mine") }?.code == .noAuth)
+            let old = await zooKeeperError { try await scene.client.setACL([.openUnsafe], at: "/mine", version: 3) }
             #expect(old?.code == .badVersion)
             // Credentials are presented again on the next connection.
             await scene.proxy.cut()
             #expect(try await scene.client.data(at: "/mine").data == [1])
-            try await scene.client.setACL([.readOnly], at: "/mine", version: 0)
+            try await scene.client.setACL([.readUnsafe], at: "/mine", version: 0)
             #expect(try await scene.other.data(at: "/mine").data == [1])
         }
     }

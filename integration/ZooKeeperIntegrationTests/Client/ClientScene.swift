@@ -32,7 +32,7 @@ struct ClientScene: Sendable {
 
     /// An own ephemeral znode that is held and whose session has been proved.
     func hold(_ path: String) async throws -> HeldNode {
-        let session = try await client.liveSession()
+        let session = try await client.connectedSession()
         let node = try await session.send(.create(path: path, data: [], mode: .ephemeral)).created
         let hold = session.hold(node.path, czxid: node.stat.czxid)
         while !hold.isValid { _ = try await session.send(.multi([.check(path)])) }

@@ -8,7 +8,7 @@ import ZooKeeperTestKit
 struct ClientSessionTests {
     @Test func `states begin with the current one, and tell an expiry with the epochs around it`() async throws {
         try await ClientScene.with { scene in
-            let session = try await scene.client.liveSession()
+            let session = try await scene.client.connectedSession()
             try await scene.client.create("/own", mode: .ephemeral)
             var states = scene.client.states.makeAsyncIterator()
             #expect(await states.next()?.session?.epoch == 1)
@@ -74,8 +74,8 @@ struct ClientSessionTests {
     }
 
     @Test func `a request's own deadline ends it while the server is down`() async throws {
-        try await ClientScene.with(configure: { $0.retry.deadline = .seconds(2) }) { scene in
-            _ = try await scene.client.liveSession()
+        try await ClientScene.with(configure: { $0.retry.timeout = .seconds(2) }) { scene in
+            _ = try await scene.client.connectedSession()
             await scene.server.stop()
             let clock = ContinuousClock()
             for _ in 0..<3 {
@@ -146,7 +146,7 @@ struct ClientSessionTests {
                 ServerAddress(host: "127.0.0.1", port: stranger.port),
             ] {
                 var configuration = ZooKeeperClientConfiguration(servers: [address], sessionTimeout: .seconds(2))
-                configuration.retry.deadline = .seconds(1)
+                configuration.retry.timeout = .seconds(1)
                 try await withZooKeeperClient(configuration: configuration) { client in
                     let error = await zooKeeperError { try await client.data(at: "/") }
                     #expect(error?.code == .operationTimeout)
@@ -166,7 +166,7 @@ struct ClientSessionTests {
             try server.pause()
             var configuration = try ZooKeeperClientConfiguration(
                 connectionString: server.connectionString, sessionTimeout: .seconds(2))
-            configuration.retry.deadline = .seconds(1)
+            configuration.retry.timeout = .seconds(1)
             try await withZooKeeperClient(configuration: configuration) { client in
                 #expect(await zooKeeperError { try await client.data(at: "/") }?.code == .operationTimeout)
                 try server.resume()

@@ -17,7 +17,7 @@ struct ClientValidityTests {
 
     @Test func `reads do not move the deadline, writes do`() async throws {
         try await ClientScene.with(sessionTimeout: .seconds(20)) { scene in
-            let session = try await scene.client.liveSession()
+            let session = try await scene.client.connectedSession()
             try await scene.client.create("/a")
             let first = session.validUntil
             for _ in 0..<100 { _ = try await scene.client.data(at: "/a") }
@@ -55,7 +55,7 @@ struct ClientValidityTests {
             let others = try ZooKeeperClientConfiguration(connectionString: leader.connectionString)
             try await withZooKeeperClient(configuration: others) { other in
                 try await withZooKeeperClient(configuration: settings) { client in
-                    let session = try await client.liveSession()
+                    let session = try await client.connectedSession()
                     let node = try await session.send(.create(path: "/own", data: [], mode: .ephemeral)).created
                     let hold = session.hold(node.path, czxid: node.stat.czxid)
                     while !hold.isValid { _ = try await session.send(.multi([.check("/own")])) }
@@ -75,7 +75,7 @@ struct ClientValidityTests {
 
     @Test func `an idle session sends one read in 0.3 T and no ping; one that holds a sync and a proof`() async throws {
         try await ClientScene.with(sessionTimeout: .seconds(4)) { scene in
-            _ = try await scene.client.liveSession()
+            _ = try await scene.client.connectedSession()
             // A thread that is late by T/30 lets the C client send its ping; it is not late again and again.
             var idle: [ProxiedRequest.Operation] = []
             for _ in 0..<5 where idle.isEmpty || idle.contains(.ping) {

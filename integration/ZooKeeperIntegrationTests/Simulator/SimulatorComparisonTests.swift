@@ -107,7 +107,7 @@ struct SimulatorComparisonTests {
             }
             simulation.run(until: simulation.now + .seconds(100_000)) { driver.isRunning }
             guard let result = outcome.value else {
-                throw TestKitError(.noAnswer, simulation.breakdown ?? "the simulated sequence did not end")
+                throw TestKitError(.noResponse, simulation.breakdown ?? "the simulated sequence did not end")
             }
             return try result.get()
         }

@@ -9,7 +9,7 @@ struct TestProcessTests {
         var lines: [String] = []
         for try await line in process.lines { lines.append(line) }
         #expect(lines == ["one", "two", "three"])
-        #expect(try await process.waitForEnd() == .exited(7))
+        #expect(try await process.waitForExit() == .exited(7))
         #expect(try await process.line { $0.hasPrefix("t") } == "two")
     }
 
@@ -30,7 +30,7 @@ struct TestProcessTests {
         try await process.line { $0 == "got one" }
         try process.send(line: "two")
         try await process.line { $0 == "got two" }
-        #expect(try await process.waitForEnd() == .exited(0))
+        #expect(try await process.waitForExit() == .exited(0))
         #expect(throws: TestKitError.self) { try process.send(line: "three") }
         let deaf = try TestProcess("/bin/sleep", arguments: ["600"])
         #expect(throws: TestKitError.self) { try deaf.send(line: "one") }
@@ -52,7 +52,7 @@ struct TestProcessTests {
 
     @Test func `waiting for an end can be cancelled`() async throws {
         let process = try TestProcess("/bin/sleep", arguments: ["600"])
-        let waiter = Task { try await process.waitForEnd() }
+        let waiter = Task { try await process.waitForExit() }
         waiter.cancel()
         await #expect(throws: CancellationError.self) { try await waiter.value }
         await process.kill()

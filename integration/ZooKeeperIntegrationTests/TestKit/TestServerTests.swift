@@ -105,7 +105,7 @@ struct TestServerTests {
                 try await hang()
             }
         }
-        #expect(error?.code == .ended)
+        #expect(error?.code == .exited)
         #expect(error?.message.contains("signal 9") == true, "\(String(describing: error))")
         // The calling task goes on.
         try Task.checkCancellation()
@@ -118,7 +118,7 @@ struct TestServerTests {
                 try await hang()
             }
         }
-        #expect(error?.code == .ended)
+        #expect(error?.code == .exited)
         #expect(error?.message.contains("server 2") == true, "\(String(describing: error))")
     }
 
@@ -147,11 +147,11 @@ struct TestServerTests {
         let address = try await server.line { !$0.isEmpty }
         let port = try #require(address.split(separator: ":").last)
         let other = try TestProcess(program, arguments: ["server", "--port", String(port)])
-        #expect(try await other.waitForEnd() == .exited(1))
+        #expect(try await other.waitForExit() == .exited(1))
         for try await line in other.lines { Issue.record("it said \(line)") }
 
         for process in try children(of: server.id) where try name(of: process) == "java" { kill(process, SIGKILL) }
-        #expect(try await server.waitForEnd() == .exited(1))
+        #expect(try await server.waitForExit() == .exited(1))
     }
 
     /// The children of a process, whichever of its threads made them.

@@ -1,7 +1,7 @@
 internal import ZooKeeper
 
 /// The time limit of an acquisition.
-enum Patience: Sendable {
+enum AcquisitionTimeout: Sendable {
     /// Does not wait for other participants.
     case none
     case atMost(Duration)
@@ -24,10 +24,10 @@ enum Patience: Sendable {
 
     /// Returns the time by which every step must be completed; `nil` for no limit.
     ///
-    /// An acquisition that does not wait for other participants has the client's retry deadline.
+    /// An acquisition that does not wait for other participants has the client's retry timeout.
     func deadline(_ client: ZooKeeperClient) -> MonotonicInstant? {
         switch self {
-        case .none: client.clock.now + client.configuration.retry.deadline
+        case .none: client.clock.now + client.configuration.retry.timeout
         case .atMost(let duration): client.clock.now + min(duration, Self.longest)
         case .unlimited: nil
         }

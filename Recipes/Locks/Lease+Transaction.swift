@@ -14,8 +14,8 @@ extension Lease: Grant {
     ///   the transaction may have been executed.
     /// - Complexity: 1 request.
     @discardableResult
-    public func guarded(_ operations: [TransactionOperation]) async throws -> [TransactionResult] {
-        guard isValid, let results = try await place.holding.guarded(operations) else {
+    public func transaction(_ operations: [TransactionOperation]) async throws -> [TransactionResult] {
+        guard isValid, let results = try await place.holding.transaction(operations) else {
             throw notHeldError
         }
         return results

@@ -1,13 +1,13 @@
 internal import Synchronization
 internal import ZooKeeper
 
-extension LiveSession {
+extension SessionHandle {
     /// Sends requests in this order, pipelined, and calls a closure with all results.
     ///
     /// The closure is called on the thread that delivers the last result, and must not block.
     func post(_ requests: [SessionRequest], completion: @escaping @Sendable ([SessionResult]) -> Void) {
         guard !requests.isEmpty else { return completion([]) }
-        let results = FlightResults(count: requests.count)
+        let results = BatchResults(count: requests.count)
         let batch = RequestBatch()
         for (index, request) in requests.enumerated() {
             post(request, batch: batch) { result in
@@ -18,7 +18,7 @@ extension LiveSession {
 }
 
 /// Collects the results of one batch.
-private final class FlightResults: Sendable {
+private final class BatchResults: Sendable {
     private let results: Mutex<[SessionResult?]>
 
     init(count: Int) {

@@ -4,7 +4,7 @@ internal import ZooKeeperTransport
 /// One session of a client, from the time when it is granted to its end; recipes are built on it.
 ///
 /// A request is sent in this session or not at all. Its results cannot be confused with those of a later session.
-package final class LiveSession: Sendable {
+package final class SessionHandle: Sendable {
     package let id: SessionID
     package let epoch: Int
     private let core: ClientCore
@@ -60,8 +60,8 @@ package final class LiveSession: Sendable {
     /// - Returns: One result per request.
     /// - Throws: `CancellationError` if the task is cancelled. Requests that were sent before may still be executed.
     /// - Complexity: One request for each element, in 1 round trip.
-    package func flight(_ requests: SessionRequest...) async throws -> [SessionResult] {
-        try await flight(requests)
+    package func sendAll(_ requests: SessionRequest...) async throws -> [SessionResult] {
+        try await sendAll(requests)
     }
 
     /// Sends requests as one batch: all of them are answered on one connection, or fail.
@@ -72,7 +72,7 @@ package final class LiveSession: Sendable {
     /// - Returns: One result per request.
     /// - Throws: `CancellationError` if the task is cancelled.
     /// - Complexity: One request for each element, in 1 round trip.
-    package func flight(
+    package func sendAll(
         _ requests: [SessionRequest], batch: RequestBatch? = nil, whileClosing: Bool = false
     ) async throws -> [SessionResult] {
         let pending = core.submit(requests, epoch: epoch, batch: batch, whileClosing: whileClosing)
@@ -87,7 +87,7 @@ package final class LiveSession: Sendable {
     /// - Throws: ``ZooKeeperError``, or `CancellationError`.
     /// - Complexity: 1 request in 1 round trip.
     package func send(_ request: SessionRequest) async throws -> SessionReply {
-        try await flight(request)[0].get()
+        try await sendAll(request)[0].get()
     }
 
     /// Sends one request in this session, and calls a closure with its result before anything else is delivered.
