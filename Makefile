@@ -10,7 +10,8 @@ report := .build/ci
 traits := --traits Tracing,Configuration
 
 .PHONY: bootstrap bootstrap-tests demo build-demo install pictures test test-unit test-integration build-tests simulate \
-	simulate-today build-simulate mutants mutants-today newcomer traits sanitize sanitize-thread sanitize-address lint docs bench clean
+	simulate-today build-simulate mutants mutants-today newcomer traits sanitize sanitize-thread sanitize-address lint docs \
+	bench bench-peers build-bench clean
 
 # Installs the C client's headers and the ZooKeeper server if they are missing.
 bootstrap:
@@ -135,8 +136,16 @@ docs: bootstrap
 	swift package generate-documentation --target ZooKeeperScheduling --warnings-as-errors
 	swift package generate-documentation --target ZooKeeperTestKit --warnings-as-errors
 
-bench: bootstrap
-	swift run -c release --package-path Benchmarks RecipeBenchmarks $(ARGS)
+# Compares this package with the last run; bench-peers compares it with Curator, kazoo and the C client. ARGS="--help" lists
+# the options.
+bench: bootstrap build-bench
+	Benchmarks/run $(ARGS)
+
+bench-peers: bootstrap-tests build-bench
+	Benchmarks/run --peers $(ARGS)
+
+build-bench:
+	swift build -c release --package-path Benchmarks --product zkbench
 
 clean:
 	swift package clean

@@ -4,7 +4,7 @@ import PackageDescription
 
 // A package of its own, so that users of the library never resolve what only measurements need.
 let package = Package(
-    name: "recipe-benchmarks",
+    name: "zkbench",
     platforms: [.macOS(.v15)],
     dependencies: [
         .package(name: "swift-zookeeper", path: ".."),
@@ -14,10 +14,11 @@ let package = Package(
     ],
     targets: [
         .executableTarget(
-            name: "RecipeBenchmarks",
+            name: "zkbench",
             dependencies: [
                 .product(name: "ZooKeeper", package: "swift-zookeeper"),
                 .product(name: "ZooKeeperRecipes", package: "swift-zookeeper"),
+                .product(name: "ZooKeeperScheduling", package: "swift-zookeeper"),
                 .product(name: "ZooKeeperTestKit", package: "swift-zookeeper"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
