@@ -9,6 +9,8 @@ struct Board: @unchecked Sendable {
 
     /// The path by which another process can open the board while this process has it.
     let path: String
+    /// The number of processors, in all processes.
+    let processors: Int
     private let cells: UnsafeMutablePointer<Atomic<Int>>
 
     /// Creates a board without any content.
@@ -29,6 +31,7 @@ struct Board: @unchecked Sendable {
 
     private init(file: Int32, bytes: Int) throws {
         path = "/proc/\(getpid())/fd/\(file)"
+        processors = bytes / (Self.cellsPerLine * 8) - 1
         guard ftruncate(file, bytes) == 0,
             let memory = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0), memory != MAP_FAILED
         else { throw BenchError("the board of \(bytes) bytes has no memory") }

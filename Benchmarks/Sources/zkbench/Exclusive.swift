@@ -82,9 +82,13 @@ enum Exclusive {
         }
     }
 
-    /// Passes events through a gate: 256, then a pause of 1 ms or, if it is tight, a yield.
+    /// Passes events through a gate: 256, then a sleep or, if it is tight, a yield.
+    ///
+    /// The sleep takes at least 1 ms. With more than 50 processors it is longer, because the wake-ups alone would use all
+    /// cores.
     private static func process(_ gate: EventGate, _ board: Board, _ number: Int, isTight: Bool) async throws {
         let (count, resumed) = (board.events(number), board.resumed(number))
+        let sleep = Duration.microseconds(max(1_000, 20 * board.processors))
         var token: FencingToken?
         var events = 0
         while board.stop.value == 0 {
@@ -99,7 +103,7 @@ enum Exclusive {
             count.pointee.store(events, ordering: .relaxed)
             permit.leave()
             guard events % 256 == 0 else { continue }
-            if isTight { await Task.yield() } else { try await Task.sleep(for: .milliseconds(1)) }
+            if isTight { await Task.yield() } else { try await Task.sleep(for: sleep) }
         }
     }
 }

@@ -15,6 +15,8 @@ struct processor {
 
 static _Atomic int is_stopped, is_running, violations;
 static int is_tight;
+/* Between 256 events. With more than 50 processors, wake-ups every 1 ms would use all cores. */
+static int64_t sleep_time;
 
 static void signal_changed(struct cache *cache, int version) {
     struct processor *processor = (struct processor *)cache;
@@ -49,7 +51,7 @@ static void *process(void *argument) {
             is_first = 0;
         }
         atomic_store_explicit(&processor->events, ++events, memory_order_relaxed);
-        if (!is_tight && events % 256 == 0) nap(1000000);
+        if (!is_tight && events % 256 == 0) nap(sleep_time);
     }
     release(&processor->lock);
     return NULL;
@@ -75,6 +77,7 @@ void exclusive(int processors, long rounds, const char *pace) {
     zhandle_t *session = connect_session((int)at_least(session_ms, 30000));
     struct lock write;
     is_tight = !strcmp(pace, "tight");
+    sleep_time = at_least(1000000, 20000L * processors);
     make_path(base, sizeof base, "exclusive");
     make_node(session, base);
     snprintf(lock_path, sizeof lock_path, "%s/lock", base);

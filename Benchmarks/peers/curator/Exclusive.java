@@ -17,10 +17,11 @@ final class Exclusive {
         volatile long resumedAt;
         private volatile boolean isPaused;
         private final InterProcessMutex lock;
-        private final boolean isTight;
+        /** Between 256 events. With more than 50 processors, wake-ups every 1 ms would use all cores. */
+        private final long sleep;
 
-        Processor(CuratorFramework client, String base, boolean isTight) throws Exception {
-            this.isTight = isTight;
+        Processor(CuratorFramework client, String base, long sleep) throws Exception {
+            this.sleep = sleep;
             lock = new InterProcessReadWriteLock(client, base + "/lock").readLock();
             Caches.start("curatorcache", client, base + "/signal", version -> signalled(version >= 0));
         }
@@ -61,7 +62,7 @@ final class Exclusive {
                     isFirst = false;
                 }
                 events.lazySet(++count);
-                if (!isTight && count % 256 == 0) Thread.sleep(1);
+                if (sleep > 0 && count % 256 == 0) Thread.sleep(sleep);
             }
             lock.release();
         }
@@ -79,7 +80,8 @@ final class Exclusive {
         operator.create().creatingParentsIfNeeded().forPath(base + "/lock");
         CuratorFramework[] clients = Bench.clients(count);
         Processor[] processors = new Processor[count];
-        for (int i = 0; i < count; i++) (processors[i] = new Processor(clients[i], base, pace.equals("tight"))).start();
+        long sleep = pace.equals("tight") ? 0 : Math.max(1, count / 50);
+        for (int i = 0; i < count; i++) (processors[i] = new Processor(clients[i], base, sleep)).start();
         for (Processor processor : processors) while (processor.resumedAt == 0) Thread.sleep(1);
         InterProcessMutex lock = new InterProcessReadWriteLock(operator, base + "/lock").writeLock();
         Thread.sleep(500);
