@@ -7,9 +7,12 @@ enum Leaks {
     /// Fails if an operation leaves more than 20 bytes per repetition, and more than 1 MiB in all.
     static func run(_ bench: Bench, _ arguments: LineArguments) async throws {
         let count = try arguments.count(0)
+        let only = arguments.isEmpty(1) ? nil : try arguments.text(1)
         var leaking: [String] = []
         try await bench.withClients(1, session: bench.longSession) { clients in
-            for (name, operation) in try operations(clients[0], bench.freshPath("leaks")) {
+            let path = bench.freshPath("leaks")
+            try await clients[0].create(path)
+            for (name, operation) in try operations(clients[0], path) where only ?? name == name {
                 for _ in 0..<min(1_000, count) { try await operation() }
                 let (before, start) = (ProcessStatus().resident, now())
                 for _ in 0..<count { try await operation() }
@@ -45,7 +48,11 @@ enum Leaks {
             ("window", { _ = try await mode.withWindow(reason: "leaks") { _ in } }),
             ("window-with-gate", { try await windowWithGate(mode) }),
             ("leadership-term", { try await term(client, path + "/latch") }),
-            ("node-cache", { try await withNodeCache(client: client, path: path + "/mutex") { _ = $0.current } }),
+            ("node-cache", { try await withNodeCache(client: client, path: path) { _ = $0.current } }),
+            (
+                "node-cache-absent",
+                { try await withNodeCache(client: client, path: path + "/absent") { _ = $0.current } }
+            ),
         ]
     }
 

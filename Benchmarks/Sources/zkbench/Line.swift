@@ -25,7 +25,7 @@ struct Line: Sendable {
         Line(name: "partition-moves", usage: "PARTITIONS ROUNDS", run: PartitionMoves.run),
         Line(name: "partitions", usage: "PARTITIONS NODES [ID-LENGTH]", run: Partitions.run),
         Line(name: "partition-plan", usage: "PARTITIONS NODES", run: Partitions.plan),
-        Line(name: "leaks", usage: "COUNT", run: Leaks.run),
+        Line(name: "leaks", usage: "COUNT [OPERATION]", run: Leaks.run),
     ]
 
     /// Lines that other lines run in processes of their own.
@@ -83,6 +83,9 @@ struct LineArguments: Sendable {
         guard position < words.count else { throw ValidationError("\(line.name) takes the arguments \(line.usage)") }
         return words[position]
     }
+
+    /// Whether there is no argument at a position.
+    func isEmpty(_ position: Int) -> Bool { position >= words.count }
 
     /// Whether the word is one of the arguments.
     func has(_ word: String) -> Bool { words.contains(word) }
