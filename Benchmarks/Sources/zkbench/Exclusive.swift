@@ -66,7 +66,7 @@ enum Exclusive {
         try await bench.withClients(numbers.count, session: bench.longSession) { clients in
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for (client, number) in zip(clients, numbers) {
-                    let gate = try ExclusiveMode(client: client, path: base).gate(name: "processor-\(number)")
+                    let gate = try ExclusiveMode(client: client, path: base).gate(id: "processor-\(number)")
                     group.addTask { try await gate.run() }
                     group.addTask { try await process(gate, board, number, isTight: isTight) }
                 }

@@ -10,7 +10,7 @@ enum Gate {
     static func run(_ bench: Bench, _ arguments: LineArguments) async throws {
         let (threads, events) = (try arguments.count(0), try arguments.count(1, default: 2_000_000))
         try await bench.withClients(1, session: bench.longSession) { clients in
-            let gate = try ExclusiveMode(client: clients[0], path: bench.freshPath("gate")).gate(name: "bench")
+            let gate = try ExclusiveMode(client: clients[0], path: bench.freshPath("gate")).gate(id: "bench")
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await gate.run() }
                 for await state in gate.states where state.isOpen { break }
@@ -52,7 +52,7 @@ enum Gate {
     /// Returns the time per event with work that does not suspend, on one task.
     private static func timeInline(_ gate: EventGate, _ events: Int) async throws -> Double {
         let start = now()
-        for _ in 0..<events { try await gate.withPermit { (permit: EventPermit) in _ = permit.fencingToken } }
+        for _ in 0..<events { try await gate.withSynchronousPermit { permit in _ = permit.fencingToken } }
         return Double(now() - start) / Double(events)
     }
 

@@ -58,7 +58,7 @@ enum Leaks {
 
     /// A gate that opens, is closed by a window, and stops.
     private static func windowWithGate(_ mode: ExclusiveMode) async throws {
-        let gate = mode.gate(name: "leaks")
+        let gate = mode.gate(id: "leaks")
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await gate.run() }
             for await state in gate.states where state.isOpen { break }

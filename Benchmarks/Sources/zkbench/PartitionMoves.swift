@@ -56,7 +56,7 @@ struct GroupNode: Sendable {
         _ client: ZooKeeperClient, _ path: String, _ id: String, _ partitions: [Partition],
         startupDelay: Duration = .zero
     ) throws {
-        var configuration = PartitionConfiguration()
+        var configuration = PartitionGroup.Configuration()
         configuration.rebalanceDelay = .zero
         configuration.startupDelay = startupDelay
         let group = try PartitionGroup(

@@ -93,7 +93,7 @@ private final class TaskNode: Sendable {
         self.id = id
         let (starts, started) = AsyncStream.makeStream(of: Int64.self)
         self.starts = starts
-        var configuration = ScheduledTaskConfiguration()
+        var configuration = ScheduledTask.Configuration()
         configuration.missed = .none
         let task = try ScheduledTask(
             client: client, path: path, id: id, name: "bench", schedule: .every(.seconds(86_400)),
