@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -21,9 +22,7 @@
 typedef struct {
     char *const *arguments;
     char *const *environment;
-    const int *inherited;
-    int inheritedCount;
-    int checkpointNumber;
+    CommandDescriptors descriptors;
     int64_t grace;
     CommandDeadline deadline;
 } Launch;
@@ -121,23 +120,31 @@ static void closeBetween(int first, int last) {
     for (int number = first; number <= last && number < limit; number++) close(number);
 }
 
-// Closes all descriptors from 3 on, except the channel, the checkpoint pipe and those that the command inherits.
-static void closeForeign(const Launch *launch, int channel, int checkpoint) {
-    int kept[] = {channel < checkpoint ? channel : checkpoint, channel < checkpoint ? checkpoint : channel};
-    int first = 3, index = 0;
-    for (int own = 0; own <= 2; own++) {
-        int limit = own < 2 ? kept[own] : INT32_MAX;
-        for (; index < launch->inheritedCount && launch->inherited[index] < limit; index++) {
-            closeBetween(first, launch->inherited[index] - 1);
-            first = launch->inherited[index] + 1;
-        }
-        if (limit < 0) continue;
-        closeBetween(first, own < 2 ? limit - 1 : limit);
-        if (own < 2) first = limit + 1;
+// Returns the lowest descriptor, not below `first`, that the guard keeps until it has started the command; INT32_MAX for
+// none.
+static int nextKept(int first, const CommandDescriptors *descriptors, int channel, int lines) {
+    int own[] = {channel, lines, descriptors->validity}, next = INT32_MAX;
+    for (int index = 0; index < 3; index++) {
+        if (own[index] >= first && own[index] < next) next = own[index];
     }
+    for (int index = 0; index < descriptors->inheritedCount; index++) {
+        int number = descriptors->inherited[index];
+        if (number >= first && number < next) next = number;
+    }
+    return next;
 }
 
-static _Noreturn void becomeCommand(const Launch *launch, pid_t guard, int channel, int checkpoint) {
+// Closes all descriptors from 3 on, except the guard's own and those that the command receives.
+static void closeForeign(const CommandDescriptors *descriptors, int channel, int lines) {
+    int first = 3, next;
+    while ((next = nextKept(first, descriptors, channel, lines)) < INT32_MAX) {
+        closeBetween(first, next - 1);
+        first = next + 1;
+    }
+    closeBetween(first, INT32_MAX);
+}
+
+static _Noreturn void becomeCommand(const Launch *launch, pid_t guard, int channel, int lines) {
     setsid();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != guard) _exit(128 + SIGKILL);
@@ -146,7 +153,8 @@ static _Noreturn void becomeCommand(const Launch *launch, pid_t guard, int chann
         int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
         if (nothing >= 0) dup2(nothing, STDIN_FILENO);
     }
-    if (checkpoint >= 0) dup2(checkpoint, launch->checkpointNumber);
+    if (lines >= 0) dup2(lines, launch->descriptors.linesNumber);
+    if (launch->descriptors.validity >= 0) dup2(launch->descriptors.validity, launch->descriptors.validityNumber);
     // The command inherits the signal handling of the program's start, except for the signals that this file depends
     // on.
     signal(SIGTERM, SIG_DFL);
@@ -231,6 +239,12 @@ static int guardCommand(pid_t command, int channel, int64_t grace, CommandDeadli
         }
         pid_t group = hasEnded ? 0 : command;
         if (order.kind == CommandOrderDeadline) deadline = order.deadline;
+        if (order.kind == CommandOrderSignal) {
+            if (order.deadline.kill > 0) deadline = order.deadline;
+            // A signal that resumes the command must not arrive after the deadline.
+            bool isInTime = now() < earlier(deadline.terminate, deadline.kill);
+            if (phase == running && !hasEnded && isInTime) kill(command, (int)order.number);
+        }
         if (order.kind == CommandOrderKill) phase = killing;
         if (order.kind == CommandOrderStop) signalDescendants(group, SIGSTOP);
         if (order.kind == CommandOrderContinue) signalDescendants(group, SIGCONT);
@@ -241,10 +255,18 @@ static int guardCommand(pid_t command, int channel, int64_t grace, CommandDeadli
             // A stopped process could not handle SIGTERM.
             signalDescendants(group, SIGCONT);
         }
+        if (order.kind == CommandOrderTerminatePaused && phase == running) {
+            // A command that is stopped must not continue, not even to handle SIGTERM.
+            Process process;
+            bool isStopped = !hasEnded && readProcess(command, &process) && process.state == 'T';
+            phase = isStopped ? killing : ending;
+            graceEnd = now() + grace;
+            if (!isStopped) signalDescendants(group, SIGTERM);
+        }
     }
 }
 
-static _Noreturn void becomeGuard(const Launch *launch, int channel, int checkpoint) {
+static _Noreturn void becomeGuard(const Launch *launch, int channel, int lines) {
     // Leaves the terminal and the program's process group, so that their signals do not reach the guard.
     setsid();
     prctl(PR_SET_NAME, "command-guard");
@@ -252,13 +274,13 @@ static _Noreturn void becomeGuard(const Launch *launch, int channel, int checkpo
     // SIGCHLD must not be ignored; otherwise, the end of a child would not be reported.
     struct sigaction action = {.sa_handler = wake};
     sigaction(SIGCHLD, &action, NULL);
-    closeForeign(launch, channel, checkpoint);
+    closeForeign(&launch->descriptors, channel, lines);
     pid_t guard = getpid();
     char order;
     // The program has already died.
     if (recv(channel, &order, 1, MSG_DONTWAIT | MSG_PEEK) == 0) _exit(0);
     pid_t command = fork();
-    if (command == 0) becomeCommand(launch, guard, channel, checkpoint);
+    if (command == 0) becomeCommand(launch, guard, channel, lines);
     if (command < 0) {
         report(channel, CommandReportRefused, errno);
         report(channel, CommandReportEnded, 126 << 8);
@@ -267,6 +289,9 @@ static _Noreturn void becomeGuard(const Launch *launch, int channel, int checkpo
     // Closes the command's output, so that its readers do not wait for the guard.
     closeBetween(0, channel - 1);
     closeBetween(channel + 1, INT32_MAX);
+    // The guard must not wait for a page from the disk at the deadline. This fails without the right to lock so much
+    // memory. Only pages in use are locked, because most of the program's are not.
+    mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
     report(channel, CommandReportStarted, command);
     report(channel, CommandReportEnded, guardCommand(command, channel, launch->grace, launch->deadline));
     _exit(0);
@@ -313,17 +338,43 @@ static int moved(int descriptor) {
     return copy;
 }
 
-int startGuardedCommand(char *const *arguments, char *const *variables, const int *inherited, int inheritedCount,
-                        int checkpointNumber, int64_t grace, CommandDeadline deadline, GuardedCommand *command) {
+int createCommandValidity(CommandValidity **memory) {
+    int file = memfd_create("validity", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (file < 0 || (file = moved(file)) < 0) return -1;
+    *memory = MAP_FAILED;
+    if (ftruncate(file, sizeof(CommandValidity)) == 0) {
+        *memory = mmap(NULL, sizeof(CommandValidity), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    }
+    if (*memory == MAP_FAILED) {
+        close(file);
+        return -1;
+    }
+    int seals = F_SEAL_GROW | F_SEAL_SHRINK;
+#ifdef F_SEAL_FUTURE_WRITE
+    seals |= F_SEAL_FUTURE_WRITE;
+#endif
+    fcntl(file, F_ADD_SEALS, seals);
+    return file;
+}
+
+void publishCommandValidity(CommandValidity *memory, int64_t validUntil, int64_t token) {
+    __atomic_store_n(&memory->token, token, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&memory->validUntil, validUntil, __ATOMIC_SEQ_CST);
+}
+
+void destroyCommandValidity(CommandValidity *memory) { munmap(memory, sizeof(CommandValidity)); }
+
+int startGuardedCommand(char *const *arguments, char *const *variables, CommandDescriptors descriptors, int64_t grace,
+                        CommandDeadline deadline, GuardedCommand *command) {
     int channel[2] = {-1, -1}, pipes[2] = {-1, -1}, code = 0;
     char **environment = changedEnvironment(variables);
     if (environment == NULL) return ENOMEM;
-    const Launch launch = {arguments, environment, inherited, inheritedCount, checkpointNumber, grace, deadline};
+    const Launch launch = {arguments, environment, descriptors, grace, deadline};
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) != 0) {
         code = errno;
         goto failed;
     }
-    if (checkpointNumber > 0 && pipe2(pipes, O_CLOEXEC) != 0) {
+    if (descriptors.linesNumber > 0 && pipe2(pipes, O_CLOEXEC) != 0) {
         code = errno;
         goto failed;
     }
@@ -344,7 +395,7 @@ int startGuardedCommand(char *const *arguments, char *const *variables, const in
     close(channel[1]);
     closeIfOpen(pipes[1]);
     free(environment);
-    *command = (GuardedCommand){.guard = guard, .channel = channel[0], .checkpoints = pipes[0]};
+    *command = (GuardedCommand){.guard = guard, .channel = channel[0], .lines = pipes[0]};
     return 0;
 
 failed:

@@ -85,7 +85,7 @@ struct HeldCommandTests {
         for _ in 0..<100 {
             let process = try GuardedProcess(
                 words: ["/bin/sh", "-c", "exit 3"], variables: [:], grace: .seconds(600), deadline: deadline,
-                takesCheckpoints: false, mayContinue: { true })
+                lines: .none, token: FencingToken(rawValue: 7), mayContinue: { true })
             let sender = Task {
                 while !Task.isCancelled {
                     process.send(.deadline(deadline))
@@ -136,6 +136,52 @@ struct HeldCommandTests {
     @Test func `variables are set, and removed where there is no value`() async throws {
         let text = "echo \"$ZK_FENCING_TOKEN $A ${HOME-none}\" >$ZK_CHECKPOINT_FILE"
         #expect(try await run("/bin/sh", "-c", text, variables: ["A": "b=c", "HOME": nil]) == ["7 b=c none"])
+    }
+
+    @Test func `a command can read its validity at any time, and cannot change it`() async throws {
+        let fields = "od -An -t d8 -v /dev/fd/$ZKRECIPES_VALIDITY_FD"
+        let text = """
+            echo "$(\(fields)) $ZK_VALID_UNTIL_MONOTONIC" >$ZK_CHECKPOINT_FILE
+            """
+        let numbers = try await run("/bin/sh", "-c", text)[0].split(separator: " ").compactMap { Int64($0) }
+        let now = SystemMonotonicClock().now.nanoseconds
+        try #require(numbers.count == 3)
+        #expect(numbers[0] - now > 590_000_000_000 && numbers[0] - now <= 600_000_000_000)
+        #expect(numbers[1] == 7)
+        #expect(numbers[2] <= numbers[0])
+        let writing = "printf x 1<>/dev/fd/$ZKRECIPES_VALIDITY_FD 2>/dev/null || echo refused >$ZK_CHECKPOINT_FILE"
+        #expect(try await run("/bin/sh", "-c", writing) == ["refused"])
+    }
+
+    @Test func `the end of the validity is a time in UTC`() async throws {
+        let text = "date -ud \"$ZK_VALID_UNTIL\" +%s >$ZK_CHECKPOINT_FILE"
+        let line = try #require(try await run("/bin/sh", "-c", text).first)
+        let left = try #require(Int(line)) - time(nil)
+        #expect(left >= 595 && left <= 600)
+    }
+
+    @Test func `a signal reaches a command that handles it, unless its deadline has passed`() async throws {
+        let far = SystemMonotonicClock().now + .seconds(600)
+        let deadline = GuardedProcess.Deadline(terminate: far, kill: far)
+        let process = try GuardedProcess(
+            words: [
+                "/bin/sh", "-c", "sleep 0.1; trap 'echo told >&$ZKRECIPES_ACK_FD' USR1; while :; do sleep 0.01; done",
+            ],
+            variables: [:], grace: .zero, deadline: deadline, lines: .acknowledgements,
+            token: FencingToken(rawValue: 7), mayContinue: { true })
+        let (lines, input) = AsyncStream.makeStream(of: String.self)
+        let end = Task { try await onOwnThread { try process.awaitEnd { input.yield($0) } } }
+        while !process.isPrepared(for: SIGUSR1) { try await Task.sleep(for: .milliseconds(1)) }
+        #expect(!process.isPrepared(for: SIGUSR2))
+        process.send(.signal(SIGUSR1, nil))
+        var iterator = lines.makeAsyncIterator()
+        #expect(await iterator.next() == "told")
+        let past = SystemMonotonicClock().now
+        process.send(.signal(SIGUSR1, GuardedProcess.Deadline(terminate: past, kill: past)))
+        let result = try await end.value
+        #expect(result.ending == .signalled(SIGKILL) && result.isAtDeadline)
+        input.finish()
+        #expect(await iterator.next() == nil)
     }
 
     @Test func `a command that cannot be started is told from one that fails`() async throws {

@@ -21,8 +21,8 @@ typedef struct {
     pid_t guard;
     // The socket for sending orders, one CommandOrder each, and receiving reports. Closing it kills the command.
     int channel;
-    // The non-blocking descriptor for reading checkpoints; -1 for none.
-    int checkpoints;
+    // The non-blocking descriptor for reading the lines that the command writes; -1 for none.
+    int lines;
 } GuardedCommand;
 
 enum {
@@ -33,6 +33,11 @@ enum {
     CommandOrderContinue = 'C',
     // Sets the deadline.
     CommandOrderDeadline = 'D',
+    // Sets the deadline, if there is one in the order, and sends a signal to the command alone unless the deadline has
+    // passed.
+    CommandOrderSignal = 'G',
+    // As CommandOrderTerminate, for a command that has paused: a stopped command is not continued, but killed.
+    CommandOrderTerminatePaused = 'P',
 };
 
 // The instants at which the guard ends the command, in nanoseconds of CLOCK_BOOTTIME, which also counts during a
@@ -47,6 +52,8 @@ typedef struct {
 typedef struct {
     int64_t kind;
     CommandDeadline deadline;
+    // The number of the signal.
+    int64_t number;
 } CommandOrder;
 
 enum {
@@ -65,15 +72,42 @@ typedef struct {
     int32_t value;
 } CommandReport;
 
+// The descriptors of a command from 3 on.
+typedef struct {
+    // Those that it inherits, in ascending order.
+    const int *inherited;
+    int inheritedCount;
+    // The number, 3 to 9, to which it writes lines, such as checkpoints; 0 for none.
+    int linesNumber;
+    // The descriptor of createCommandValidity; -1 for none.
+    int validity;
+    // The number, 3 to 9, from which it reads the validity.
+    int validityNumber;
+} CommandDescriptors;
+
+// The validity of a command's grant, which the command reads as a file.
+typedef struct {
+    // The end of the validity in nanoseconds of CLOCK_BOOTTIME; 0 while the grant is not valid.
+    int64_t validUntil;
+    int64_t token;
+} CommandValidity;
+
+// Creates memory that the caller writes and a command can only read. Returns its descriptor; -1 on failure.
+int createCommandValidity(CommandValidity **memory);
+
+// Writes the validity.
+void publishCommandValidity(CommandValidity *memory, int64_t validUntil, int64_t token);
+
+void destroyCommandValidity(CommandValidity *memory);
+
 // Starts a command. Returns 0 or the error number.
 //
 // arguments: The command's name and its arguments; the last pointer is NULL.
 // variables: Changes of the environment: "NAME=value" sets a variable, "NAME" removes it; the last pointer is NULL.
-// inherited: The descriptors from 3 on that the command inherits, in ascending order.
-// checkpointNumber: The descriptor, 3 to 9, to which the command writes checkpoints; 0 for none.
+// descriptors: The descriptors that the command receives.
 // grace: The time from SIGTERM to SIGKILL in nanoseconds.
 // deadline: The first deadline.
-int startGuardedCommand(char *const *arguments, char *const *variables, const int *inherited, int inheritedCount,
-                        int checkpointNumber, int64_t grace, CommandDeadline deadline, GuardedCommand *command);
+int startGuardedCommand(char *const *arguments, char *const *variables, CommandDescriptors descriptors, int64_t grace,
+                        CommandDeadline deadline, GuardedCommand *command);
 
 #endif

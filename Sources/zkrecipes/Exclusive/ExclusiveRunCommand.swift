@@ -10,7 +10,8 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
         abstract: "Runs a command while all processors are paused.",
         usage: "zkrecipes exclusive run BASE [options] -- COMMAND [ARGUMENT...]",
         discussion: """
-            The command receives the fencing token of its window in ZK_FENCING_TOKEN and BASE in ZK_EXCLUSIVE_BASE.
+            The command receives the fencing token of its window in ZK_FENCING_TOKEN and BASE in ZK_EXCLUSIVE_BASE. \
+            \(HeldCommand.variablesHelp(holding: "window"))
 
             \(HelpText.example("zkrecipes exclusive run /orders --abort-after 2m --grace 1m -- ./nightly.sh"))
 
@@ -83,7 +84,10 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
                         if window.processors.isEmpty {
                             Output.report("there are no processors at \(base): nothing is paused for the command")
                         }
-                        try await windowed.run(under: window, variables: ["ZK_EXCLUSIVE_BASE": base])
+                        let variables = [
+                            "ZK_EXCLUSIVE_BASE": base, "ZK_SESSION_ID": client.state.session?.id.description,
+                        ]
+                        try await windowed.run(under: window, variables: variables)
                     }
                     if failIfBusy {
                         try await mode.tryWithWindow(reason: reason, drain: drain, operation)

@@ -9,7 +9,8 @@ struct LockCommand: AsyncParsableCommand {
         abstract: "Runs a command while holding a mutex.",
         usage: "zkrecipes lock PATH [options] -- COMMAND [ARGUMENT...]",
         discussion: """
-            The command receives its fencing token in ZK_FENCING_TOKEN and PATH in ZK_LOCK_PATH.
+            The command receives its fencing token in ZK_FENCING_TOKEN and PATH in ZK_LOCK_PATH. \
+            \(HeldCommand.variablesHelp(holding: "mutex"))
 
             \(HelpText.example("zkrecipes lock /locks/invoices --wait 30s --grace 1m -- ./send-invoices.sh"))
 
@@ -50,14 +51,15 @@ struct LockCommand: AsyncParsableCommand {
     func run() async throws {
         let (path, owner, wait) = (path, owner ?? command[0], wait?.duration)
         let held = HeldCommand(words: command, grace: grace.duration)
-        let body: @Sendable (Lease) async throws -> Void = { lease in
-            try await held.run(under: lease, variables: ["ZK_LOCK_PATH": path])
-        }
         let status: Int32
         do {
             try HeldCommand.requireExecutable(command[0])
             try await runProgram(with: connection) { client in
                 let mutex = try DistributedMutex(client: client, path: path, id: owner)
+                let body: @Sendable (Lease) async throws -> Void = { lease in
+                    let variables = ["ZK_LOCK_PATH": path, "ZK_SESSION_ID": client.state.session?.id.description]
+                    try await held.run(under: lease, variables: variables)
+                }
                 switch wait {
                 case nil: try await mutex.withLock(body)
                 case .zero?: try await mutex.tryWithLock(body)

@@ -13,7 +13,8 @@ struct ScheduleRunCommand: AsyncParsableCommand {
             Prints the state of this node, one line per change.
 
             The command receives its fencing token in ZK_FENCING_TOKEN, the ID of the period in ZK_PERIOD and the \
-            number of the attempt in ZK_ATTEMPT. If it does not exit with 0, the run has failed; this program continues.
+            number of the attempt in ZK_ATTEMPT. If it does not exit with 0, the run has failed; this program continues. \
+            \(HeldCommand.variablesHelp(holding: "leadership"))
 
             Each line that the command writes to the file ZK_CHECKPOINT_FILE, of up to 100000 bytes, replaces the \
             run's checkpoint. With --takeover resume, the next attempt receives the last checkpoint in ZK_CHECKPOINT. \
@@ -95,7 +96,7 @@ struct ScheduleRunCommand: AsyncParsableCommand {
                 guard let holdAt else { return }
                 Output.line("step \(step.rawValue) \(record.period) \(record.attempt)")
                 if step == holdAt, record.attempt == 1 { _ = try? await OneShot<Void>().wait() }
-            }, body: { run in try await command.perform(run) })
+            }, body: { run in try await command.perform(run, client) })
         let states = task.states
         let printer = Task { for await state in states { Output.line("\(state)") } }
         defer { printer.cancel() }
@@ -103,10 +104,11 @@ struct ScheduleRunCommand: AsyncParsableCommand {
         await printer.value
     }
 
-    private func perform(_ run: ScheduledRun) async throws {
+    private func perform(_ run: ScheduledRun, _ client: ZooKeeperClient) async throws {
         if let rehearse { return try await rehearsal(run, for: rehearse.duration) }
         let variables = [
             "ZK_PERIOD": run.period.id, "ZK_ATTEMPT": String(run.attempt), "ZK_CHECKPOINT": run.lastCheckpoint,
+            "ZK_SESSION_ID": client.state.session?.id.description,
         ]
         let held = HeldCommand(words: command, grace: grace.duration)
         try await held.run(under: run, variables: variables) { try await run.checkpoint($0) }

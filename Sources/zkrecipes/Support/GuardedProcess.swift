@@ -4,6 +4,7 @@ import Glibc
 import Synchronization
 import SystemSupport
 import ZooKeeper
+import ZooKeeperRecipes
 
 /// A command that a guard process has started; the guard kills the command if this process dies.
 ///
@@ -13,11 +14,24 @@ final class GuardedProcess: SignalledProcess {
     enum Order: Sendable {
         /// Sends SIGTERM to the command and its descendants, and SIGKILL after the grace.
         case terminate
+        /// As ``terminate``, for a command that has paused: a stopped command is not continued, but killed.
+        case terminatePaused
         case kill
         case stop
         case proceed
         /// Sets the instant until which the command may run.
         case deadline(Deadline)
+        /// Sends a signal to the command alone, unless the deadline has passed; first sets a new deadline if there is one.
+        case signal(Int32, Deadline?)
+    }
+
+    /// What the lines mean that the command writes.
+    enum Lines: Sendable {
+        case none
+        /// Checkpoints, which the command writes to the file ZK_CHECKPOINT_FILE.
+        case checkpoints
+        /// Acknowledgements, which the command writes to the descriptor ZKRECIPES_ACK_FD.
+        case acknowledgements
     }
 
     /// The instants at which the guard ends a command, unless it receives a later deadline.
@@ -27,6 +41,10 @@ final class GuardedProcess: SignalledProcess {
         /// The instant of SIGKILL, which also ends a grace that would last longer.
         var kill: MonotonicInstant
 
+        /// The deadline of a command that needs no grant, because it has paused.
+        static let never = Deadline(
+            terminate: MonotonicInstant(nanoseconds: .max / 4), kill: MonotonicInstant(nanoseconds: .max / 4))
+
         fileprivate var code: CommandDeadline {
             CommandDeadline(terminate: terminate.nanoseconds, kill: kill.nanoseconds)
         }
@@ -34,10 +52,13 @@ final class GuardedProcess: SignalledProcess {
 
     private let name: String
     private let guardID: pid_t
-    private let checkpoints: Int32
+    private let lines: Int32
     /// The socket for sending orders and receiving reports; `nil` after the command has ended.
     private let channel: Mutex<Int32?>
     private let mayContinue: @Sendable () -> Bool
+    /// The memory from which the command reads its validity; `nil` if there is none.
+    private let validity: ValidityMemory?
+    private let commandID = Atomic<Int32>(0)
 
     /// Starts a command.
     ///
@@ -46,36 +67,49 @@ final class GuardedProcess: SignalledProcess {
     ///   - variables: Changes of the environment; a `nil` value removes a variable.
     ///   - grace: The time from SIGTERM to SIGKILL.
     ///   - deadline: The first deadline, at which the guard ends the command even if this program is stopped.
-    ///   - takesCheckpoints: Whether the command can write to ZK_CHECKPOINT_FILE.
+    ///   - lines: What the lines mean that the command can write.
+    ///   - token: The first token in the memory from which the command reads its validity.
     ///   - mayContinue: Returns whether a command that was stopped together with this program may continue.
     /// - Throws: ``CommandRefusal`` if the guard cannot be started.
     init(
-        words: [String], variables: [String: String?], grace: Duration, deadline: Deadline, takesCheckpoints: Bool,
+        words: [String], variables: [String: String?], grace: Duration, deadline: Deadline, lines: Lines,
+        token: FencingToken,
         mayContinue: @escaping @Sendable () -> Bool
     ) throws(CommandRefusal) {
         name = words.first ?? ""
         self.mayContinue = mayContinue
         let inherited = ProgramDescriptors.inherited
         // One digit, because some shells cannot refer to descriptors with more.
-        let number = takesCheckpoints ? (3...9).first { !inherited.contains($0) } ?? 0 : 0
+        var numbers = (3...9).filter { !inherited.contains($0) }[...]
+        let linesNumber = lines == .none ? 0 : numbers.popFirst() ?? 0
+        let memory = numbers.popFirst().flatMap { ValidityMemory(number: $0) }
+        memory?.publish(deadline.kill, token)
         var variables = variables
-        variables["ZK_CHECKPOINT_FILE"] = .some(number > 0 ? "/dev/fd/\(number)" : nil)
+        variables["ZK_CHECKPOINT_FILE"] = .some(nil)
+        variables["ZKRECIPES_ACK_FD"] = .some(nil)
+        if linesNumber > 0, lines == .checkpoints { variables["ZK_CHECKPOINT_FILE"] = "/dev/fd/\(linesNumber)" }
+        if linesNumber > 0, lines == .acknowledgements { variables["ZKRECIPES_ACK_FD"] = "\(linesNumber)" }
+        variables["ZKRECIPES_VALIDITY_FD"] = .some(memory.map { "\($0.number)" })
         let changes = variables.map { name, value in value.map { "\(name)=\($0)" } ?? name }
         var command = GuardedCommand()
-        let code = withArguments(words) { arguments in
-            withCStrings(changes) { changes in
-                startGuardedCommand(
-                    arguments, changes, inherited, Int32(inherited.count), number, grace.nanoseconds, deadline.code,
-                    &command)
+        let code = inherited.withUnsafeBufferPointer { inherited in
+            let descriptors = CommandDescriptors(
+                inherited: inherited.baseAddress, inheritedCount: Int32(inherited.count), linesNumber: linesNumber,
+                validity: memory?.descriptor ?? -1, validityNumber: memory?.number ?? 0)
+            return withArguments(words) { arguments in
+                withCStrings(changes) { changes in
+                    startGuardedCommand(arguments, changes, descriptors, grace.nanoseconds, deadline.code, &command)
+                }
             }
         }
+        validity = memory
         guard code == 0 else { throw CommandRefusal(name: name, code: code) }
-        (guardID, checkpoints) = (command.guard, command.checkpoints)
+        (guardID, self.lines) = (command.guard, command.lines)
         channel = Mutex(command.channel)
     }
 
     deinit {
-        if checkpoints >= 0 { close(checkpoints) }
+        if lines >= 0 { close(lines) }
         channel.withLock { if let descriptor = $0 { _ = close(descriptor) } }
     }
 
@@ -85,35 +119,64 @@ final class GuardedProcess: SignalledProcess {
 
     func kill() { send(.kill) }
 
+    /// The process ID of the command; 0 before it has started.
+    var id: Int32 { commandID.load(ordering: .acquiring) }
+
     /// Sends an order to the guard; it has no effect if the command has ended.
-    func send(_ order: Order) {
+    ///
+    /// - Returns: Whether the guard will receive the order.
+    @discardableResult
+    func send(_ order: Order) -> Bool {
         var message = CommandOrder()
         switch order {
         case .terminate: message.kind = Int64(CommandOrderTerminate)
+        case .terminatePaused: message.kind = Int64(CommandOrderTerminatePaused)
         case .kill: message.kind = Int64(CommandOrderKill)
         case .stop: message.kind = Int64(CommandOrderStop)
         case .proceed:
-            guard mayContinue() else { return }
+            guard mayContinue() else { return false }
             message.kind = Int64(CommandOrderContinue)
         case .deadline(let deadline):
             message.kind = Int64(CommandOrderDeadline)
             message.deadline = deadline.code
+        case .signal(let number, let deadline):
+            message.kind = Int64(CommandOrderSignal)
+            message.number = Int64(number)
+            if let deadline { message.deadline = deadline.code }
         }
         let flags = Int32(MSG_NOSIGNAL | MSG_DONTWAIT)
-        channel.withLock {
-            if let descriptor = $0 { _ = Glibc.send(descriptor, &message, MemoryLayout<CommandOrder>.size, flags) }
+        return channel.withLock { channel in
+            guard let channel else { return false }
+            return Glibc.send(channel, &message, MemoryLayout<CommandOrder>.size, flags) > 0
+        }
+    }
+
+    /// Writes the memory from which the command reads its validity.
+    ///
+    /// - Parameter deadline: The end of the validity; `nil` if the grant is not valid.
+    func publish(_ deadline: MonotonicInstant?, _ token: FencingToken) {
+        validity?.publish(deadline, token)
+    }
+
+    /// Whether the command handles, blocks or ignores a signal, which would otherwise end it.
+    func isPrepared(for signal: Int32) -> Bool {
+        guard id > 0, let text = readText("/proc/\(id)/status") else { return false }
+        return text.split(separator: "\n").contains { line in
+            let parts = line.split(whereSeparator: \.isWhitespace)
+            guard parts.count == 2, ["SigBlk:", "SigIgn:", "SigCgt:"].contains(parts[0]) else { return false }
+            return UInt64(parts[1], radix: 16).map { $0 & 1 << UInt64(signal - 1) != 0 } ?? false
         }
     }
 
     /// Waits until the command has ended, and blocks the calling thread.
     ///
-    /// - Parameter line: Called with each line that the command writes to its checkpoint file.
+    /// - Parameter line: Called with each line that the command writes to its checkpoint file or descriptor.
     /// - Returns: How the command ended, and whether the guard ended it at its deadline.
     /// - Throws: ``CommandRefusal`` if the command could not be started; ``GuardLost`` if the guard was killed.
     func awaitEnd(_ line: (String) -> Void) throws -> (ending: CommandEnding, isAtDeadline: Bool) {
         guard let descriptor = channel.withLock({ $0 }) else { throw GuardLost() }
         defer { release() }
-        var reader = LineReader(descriptor: checkpoints)
+        var reader = LineReader(descriptor: lines)
         var command: pid_t?
         var refusal: Int32?
         var isAtDeadline = false
@@ -135,7 +198,9 @@ final class GuardedProcess: SignalledProcess {
                 throw GuardLost()
             }
             switch Int(report.kind) {
-            case CommandReportStarted: command = report.value
+            case CommandReportStarted:
+                command = report.value
+                commandID.store(report.value, ordering: .releasing)
             case CommandReportRefused: refusal = report.value
             case CommandReportDeadline: isAtDeadline = true
             default:
@@ -156,6 +221,43 @@ final class GuardedProcess: SignalledProcess {
         // As the first process of a container, this process inherits the orphaned processes of commands.
         if getpid() == 1 { while waitpid(-1, nil, WNOHANG) > 0 {} }
     }
+}
+
+/// Memory that this program writes, and that a command reads as a file.
+///
+/// It is `Sendable` because it is only written with atomic operations.
+private final class ValidityMemory: @unchecked Sendable {
+    /// The descriptor of this program.
+    let descriptor: Int32
+    /// The descriptor of the command.
+    let number: Int32
+    private let memory: UnsafeMutablePointer<CommandValidity>
+
+    init?(number: Int32) {
+        var memory: UnsafeMutablePointer<CommandValidity>?
+        let descriptor = createCommandValidity(&memory)
+        guard descriptor >= 0, let memory else { return nil }
+        (self.descriptor, self.number, self.memory) = (descriptor, number, memory)
+    }
+
+    deinit {
+        close(descriptor)
+        destroyCommandValidity(memory)
+    }
+
+    func publish(_ deadline: MonotonicInstant?, _ token: FencingToken) {
+        publishCommandValidity(memory, deadline?.nanoseconds ?? 0, token.rawValue)
+    }
+}
+
+/// Returns the text of a small file; `nil` if it cannot be read.
+private func readText(_ path: String) -> String? {
+    let file = open(path, O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else { return nil }
+    defer { close(file) }
+    var bytes = [UInt8](repeating: 0, count: 8192)
+    let count = read(file, &bytes, bytes.count)
+    return count > 0 ? String(decoding: bytes[..<count], as: UTF8.self) : nil
 }
 
 /// The error if the guard of a command was killed, and the command with it.

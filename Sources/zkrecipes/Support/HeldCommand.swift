@@ -1,5 +1,6 @@
 import ArgumentParser
 import CommandLineSupport
+import FoundationEssentials
 import Glibc
 import Synchronization
 import SystemSupport
@@ -75,6 +76,9 @@ final class HeldCommand: Sendable {
     /// The command's exit status; `nil` before it has ended.
     var status: Int32? { ended.withLock { $0 } }
 
+    /// Records the end of the command, or that there has been none since its last start.
+    func record(_ ending: CommandEnding?) { ended.withLock { $0 = ending?.status } }
+
     /// Reports immediately that the command was ended because the servers did not confirm the grant in time.
     ///
     /// The report is immediate because, without a server, the program ends up to one session timeout later. Any other
@@ -110,8 +114,10 @@ final class HeldCommand: Sendable {
 
     /// Returns the part of a help text about how commands are started and ended.
     ///
-    /// - Parameter held: What the program holds while the command runs, such as `mutex`.
-    static func help(holding held: String) -> String {
+    /// - Parameters:
+    ///   - held: What the program holds while the command runs, such as `mutex`.
+    ///   - next: What happens next if the program loses it; `nil` if another holder receives the same.
+    static func help(holding held: String, before next: String? = nil) -> String {
         """
         If the \(held) is lost, or if this program receives SIGTERM, the command and its descendants receive SIGTERM \
         and SIGCONT, and SIGKILL after --grace. A further signal ends the grace if it arrives 1s or more after the \
@@ -122,11 +128,11 @@ final class HeldCommand: Sendable {
         itself, its background processes continue, without the \(held). A process that runs as another user cannot be \
         signalled.
 
-        If only this program is stopped (SIGSTOP) or frozen, the command has ended before the next holder starts: the \
-        guard, a separate process, sends SIGTERM about a twentieth of the session timeout before the \(held) could be \
-        given to another holder, and SIGKILL at that instant, even if --grace would last longer. If the guard or the \
-        whole machine is stopped as well, the command is ended when they continue. A write that is already on its way \
-        may still arrive: a store that checks ZK_FENCING_TOKEN refuses it.
+        If only this program is stopped (SIGSTOP) or frozen, the command has ended before \
+        \(next ?? "the next holder starts"): the guard, a separate process, sends SIGTERM about a twentieth of the \
+        session timeout before the \(held)'s validity ends, and SIGKILL at that instant, even if --grace would last \
+        longer. If the guard or the whole machine is stopped as well, the command is ended when they continue. A write \
+        that is already on its way may still arrive: a store that checks ZK_FENCING_TOKEN refuses it.
 
         The command runs in a process session of its own, without a terminal: /dev/tty cannot be opened, and standard \
         input is empty if it would be a terminal.
@@ -142,6 +148,31 @@ final class HeldCommand: Sendable {
           128+N   signal N ended the command, or ended the wait for it
           other   the exit status of the command; 0 if it succeeded
         """
+
+    /// The part of a help text about the variables that all commands receive.
+    static func variablesHelp(holding held: String) -> String {
+        """
+        It also receives ZK_SESSION_ID, and the end of the \(held)'s validity at its start: ZK_VALID_UNTIL, as ISO 8601 \
+        in UTC, and ZK_VALID_UNTIL_MONOTONIC, in nanoseconds of CLOCK_BOOTTIME. Heartbeats extend the validity. The \
+        current one can be read at any time from the descriptor ZKRECIPES_VALIDITY_FD with pread, or from \
+        /dev/fd/$ZKRECIPES_VALIDITY_FD: bytes 0 to 7 are its end in nanoseconds of CLOCK_BOOTTIME, or 0 if the \
+        \(held) is not valid; bytes 8 to 15 are the fencing token. Both numbers have the machine's byte order.
+        """
+    }
+
+    /// Returns the variables that describe a grant.
+    ///
+    /// - Parameter deadline: The end of the grant's validity.
+    static func variables(of grant: some Grant, until deadline: MonotonicInstant) -> [String: String?] {
+        // Not later than the deadline: the text has milliseconds.
+        let left = max(.zero, deadline - SystemMonotonicClock().now - .milliseconds(1))
+        let date = Date(timeIntervalSinceNow: left / .seconds(1))
+        return [
+            "ZK_FENCING_TOKEN": grant.fencingToken.description,
+            "ZK_VALID_UNTIL": date.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true)),
+            "ZK_VALID_UNTIL_MONOTONIC": "\(deadline.nanoseconds)",
+        ]
+    }
 
     /// Checks that the command line contains a command.
     ///
@@ -178,7 +209,7 @@ final class HeldCommand: Sendable {
     /// Runs the command until it ends; if the task is cancelled, terminates the command.
     ///
     /// - Parameters:
-    ///   - grant: The grant that the command needs. Its token is passed to the command as ZK_FENCING_TOKEN.
+    ///   - grant: The grant that the command needs. Its token and validity are passed to the command.
     ///   - variables: Further variables for the command; `nil` removes an inherited one.
     ///   - checkpoint: Called with each line that the command writes to the file ZK_CHECKPOINT_FILE; of the lines that
     ///     arrive during a call, only with the last. If it is `nil`, there is no such file.
@@ -189,14 +220,14 @@ final class HeldCommand: Sendable {
         checkpoint: (@Sendable (String) async throws -> Void)? = nil
     ) async throws {
         try Task.checkCancellation()
-        var variables = variables
-        variables["ZK_FENCING_TOKEN"] = grant.fencingToken.description
         var deadlines = CommandDeadlines(grant, grace: grace)
         let first = deadlines.next()
+        let variables = variables.merging(Self.variables(of: grant, until: first.kill)) { $1 }
         let (lines, input) = AsyncStream.makeStream(of: String.self, bufferingPolicy: .bufferingNewest(1))
         let process = try ProgramSignals.shared.start { () throws(CommandRefusal) in
             try GuardedProcess(
-                words: words, variables: variables, grace: grace, deadline: first, takesCheckpoints: checkpoint != nil,
+                words: words, variables: variables, grace: grace, deadline: first,
+                lines: checkpoint == nil ? .none : .checkpoints, token: grant.fencingToken,
                 mayContinue: { grant.isValid })
         }
         defer { ProgramSignals.shared.forget(process) }
@@ -223,10 +254,11 @@ final class HeldCommand: Sendable {
         }
         sender.cancel()
         await sender.value
+        process.publish(nil, grant.fencingToken)
         input.finish()
         await recorder.value
         let (ending, isAtDeadline) = try result.get()
-        ended.withLock { $0 = ending.status }
+        record(ending)
         if isAtDeadline { await reportDeadline(grant) }
         try Task.checkCancellation()
         if isAtDeadline {
@@ -273,10 +305,13 @@ struct CommandDeadlines: Sendable {
     func send(to process: GuardedProcess) async {
         var deadlines = self
         while grant.validUntil != nil {
-            process.send(.deadline(deadlines.next()))
+            let next = deadlines.next()
+            process.publish(grant.validUntil == nil ? nil : next.kill, grant.fencingToken)
+            process.send(.deadline(next))
             let pause = max(deadlines.longest / 40, .milliseconds(1))
             guard (try? await clock.sleep(until: clock.now + pause)) != nil else { return }
         }
+        process.publish(nil, grant.fencingToken)
         process.send(.deadline(deadlines.next()))
     }
 }
