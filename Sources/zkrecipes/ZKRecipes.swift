@@ -26,8 +26,8 @@ struct ZKRecipes: RootCommand {
                 "0": "success",
                 "1": "failure, such as no connection, or nothing exists at the path",
                 "64": "invalid option, argument or setting",
-                "120-127": "`lock`, `exclusive run` and `schedule run`: see their help",
-                "other": "`lock` and `exclusive run`: the status of the command that they ran",
+                "120-127": "`lock`, `exclusive run`, `exclusive gate` and `schedule run`: see their help",
+                "other": "`lock`, `exclusive run` and `exclusive gate`: the status of their command",
             ]))
             """,
         subcommands: [

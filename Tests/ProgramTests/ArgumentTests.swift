@@ -80,7 +80,32 @@ import ZooKeeperRecipes
         + refused(["demo"], "--rate", oddNumbers + ["0"], "a whole number from 1 to 1000000")
         + refused(["demo"], "--windows", oddNumbers + ["1001"], "a whole number from 0 to 1000")
 
-    @Test(arguments: times + numbers)
+    private static let gate = ["exclusive", "gate", "/b"]
+
+    private static let pauses: [Refusal] =
+        refused(gate, "--grace", oddTimes, "from 0s to 1d", after: ["--", "true"])
+        + refused(
+            gate, "--on-pause", ["", "Restart", "stop", "signal", "signals:USR1,USR2"], "restart, signal:",
+            after: ["--", "true"])
+        + refused(
+            gate, "--on-pause", ["signal:", "signal:USR1", "signal:KILL", "signal:USR1,USR2,HUP"], "two signals",
+            after: ["--", "true"])
+        + [
+            "KILL,USR1", "USR1,STOP", "TERM,USR1", "CONT,USR1", "USR3,USR1", "usr1,USR2", "10,12", ",USR1", "USR1,",
+            "USR1\u{1b},USR2",
+        ].map { Refusal(gate + ["--on-pause", "signal:\($0)", "--", "true"], "cannot be used", "USR1, USR2") }
+        + [
+            Refusal(gate + ["--on-pause", "signal:USR1,SIGUSR1", "--", "true"], "USR1", "use two signals"),
+            Refusal(gate + ["--on-pause", "command:", "--on-resume", "true", "--", "true"], "command:", "./pause.sh"),
+            Refusal(gate + ["--on-pause", "command: \n", "--on-resume", "true", "--", "true"], "command:", "use"),
+            Refusal(gate + ["--on-pause", "command:true", "--", "true"], "command:", "--on-resume"),
+            Refusal(gate + ["--on-pause", "command:true", "--on-resume", " ", "--", "true"], "--on-resume", "empty"),
+            Refusal(gate + ["--on-resume", "true", "--", "true"], "--on-resume", "only for"),
+            Refusal(gate + ["--id", "", "--", "true"], "--id", "web-1"),
+            Refusal(gate, "command", "--"), Refusal(gate + ["--", ""], "command", "--"),
+        ]
+
+    @Test(arguments: times + numbers + pauses)
     private func `a number that cannot be is refused with its bounds`(refusal: Refusal) { check(refusal) }
 
     /// Paths, what is wrong with them, and what would be right.
@@ -94,6 +119,7 @@ import ZooKeeperRecipes
     private func `a path that no znode can have is refused by each command`(path: String, rule: String, right: String) {
         let commands: [[String]] = [
             ["lock", path, "--", "true"], ["exclusive", "run", path, "--", "true"], ["exclusive", "status", path],
+            ["exclusive", "gate", path, "--", "true"],
             ["leader", "run", path, "--id", "a"], ["leader", "status", path], ["partitions", "status", path],
             ["partitions", "run", path, "--id", "a", "--partitions", "b"], ["partitions", "cordon", path, "a"],
             ["partitions", "uncordon", path, "a"], ["partitions", "status", "/g", "--from", path],
@@ -161,6 +187,8 @@ import ZooKeeperRecipes
             ["partitions", "run", "/g", "--id", "n", "--partitions", "a,b", "--weight", "0.5", "--capacity", "0"],
             ["partitions", "cordon", "/g", "web 1"], ["server", "--port", "65535"],
             ["demo", "--windows", "0", "--fault"], ["server", "--tick", "500ms"],
+            ["exclusive", "gate", "/b", "--on-pause", "signal:SIGUSR1,HUP", "--", "true"],
+            ["exclusive", "gate", "/b", "--on-pause", "command:a b", "--on-resume", "c", "--id", "w", "--", "true"],
             ["lock", "/l", "--wait", "1m", "--grace", "500ms", "--session-timeout", "10", "--", "true"],
         ]
         for command in commands { _ = try Self.root(of: command).parseAsRoot(command) }

@@ -4,18 +4,20 @@ import CommandLineSupport
 struct ExclusiveCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "exclusive",
-        abstract: "Runs a command while processors are paused, or prints who has paused.",
+        abstract: "Pauses processors for a command, runs a processor, or prints who has paused.",
         discussion: """
-            \(HelpText.example("zkrecipes exclusive run /orders -- ./nightly.sh", "zkrecipes exclusive status /orders"))
+            \(HelpText.example(
+                "zkrecipes exclusive gate /orders -- ./worker", "zkrecipes exclusive run /orders -- ./nightly.sh",
+                "zkrecipes exclusive status /orders"))
 
             \(HelpText.exitStatus([
                 "0": "success",
                 "1": "failure, such as no connection, or nothing exists at BASE",
                 "64": "invalid option or argument",
-                "other": "`run` only: see `zkrecipes exclusive run --help`",
+                "other": "`run` and `gate` only: see their help",
             ]))
             """,
-        subcommands: [ExclusiveRunCommand.self, ExclusiveStatusCommand.self])
+        subcommands: [ExclusiveGateCommand.self, ExclusiveRunCommand.self, ExclusiveStatusCommand.self])
 
     /// The help for BASE in each subcommand.
     static let baseHelp: ArgumentHelp = "The base znode of the exclusive mode, such as /orders."
