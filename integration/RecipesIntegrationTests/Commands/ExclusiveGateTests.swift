@@ -123,7 +123,7 @@ struct ExclusiveGateTests {
         for _ in 0..<3 {
             let before = token()
             try await window(base) { window in
-                #expect(window.participants.contains("worker"))
+                #expect(window.processors.contains("worker"))
                 #expect(window.fencingToken.rawValue > before)
                 try await worker.expectsRest()
             }
@@ -133,7 +133,7 @@ struct ExclusiveGateTests {
             try await worker.acts()
         }
         try worker.process.terminate()
-        #expect(try await worker.process.waitForEnd() == .exited(0))
+        #expect(try await worker.process.waitForExit() == .exited(0))
         #expect(worker.errors.filter { $0.contains("zkrecipes:") } == [])
     }
 
@@ -154,7 +154,7 @@ struct ExclusiveGateTests {
         // It was not ended, because the window was given up.
         try await worker.acts()
         let first = worker.ids
-        try await window("/silent", drain: .proceed(after: .milliseconds(200))) { _ in
+        try await window("/silent", drain: .evict(after: .milliseconds(200))) { _ in
             for id in first { #expect(isGone(id)) }
             try await worker.expectsRest()
         }
@@ -189,9 +189,9 @@ struct ExclusiveGateTests {
 
     @Test func `a command that ends by itself ends the program and frees its place`() async throws {
         let worker = try Worker("/own-end", script: "echo $$; sleep 0.2; exit 3")
-        #expect(try await worker.process.waitForEnd() == .exited(3))
+        #expect(try await worker.process.waitForExit() == .exited(3))
         #expect(worker.ids.count == 1)
-        try await window("/own-end") { #expect($0.participants.isEmpty) }
+        try await window("/own-end") { #expect($0.processors.isEmpty) }
     }
 
     @Test func `SIGTERM ends the command before the gate is left`() async throws {
@@ -202,7 +202,7 @@ struct ExclusiveGateTests {
         try worker.process.terminate()
         try await Task.sleep(for: .milliseconds(300))
         try await window("/wind-down") { _ in #expect(worker.lines.last == "told") }
-        #expect(try await worker.process.waitForEnd() == .exited(3))
+        #expect(try await worker.process.waitForExit() == .exited(3))
     }
 
     @Test func `a stopped command does not continue when the program is ended during a window`() async throws {
@@ -213,7 +213,7 @@ struct ExclusiveGateTests {
         try await window("/stopped-end") { _ in
             let count = worker.lines.count
             try worker.process.terminate()
-            #expect(try await worker.process.waitForEnd() == .exited(128 + SIGKILL))
+            #expect(try await worker.process.waitForExit() == .exited(128 + SIGKILL))
             #expect(worker.lines.count == count)
         }
     }
