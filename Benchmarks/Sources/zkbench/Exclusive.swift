@@ -35,7 +35,7 @@ enum Exclusive {
                 }
                 try await result.measure(rounds, mode, board, bench)
                 board.stop.value = 1
-                for child in children { try await child.waitForEnd() }
+                for child in children { try await child.waitForExit() }
             }
             var report = Report("exclusive")
             report.add("c", processors)

@@ -26,7 +26,7 @@ enum Failover {
                     start = try await leader.time(of: "CLOSING")
                 }
                 times.record(try await next.time(of: "LEADER") - start)
-                try await leader.process.waitForEnd()
+                try await leader.process.waitForExit()
                 leader = next
             }
             await leader.process.kill()

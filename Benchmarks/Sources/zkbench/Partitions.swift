@@ -94,7 +94,7 @@ enum Partitions {
         for node in nodes {
             for await state in node.group.states where state.nodes.count == nodes.count {
                 // A single node owns all partitions, except those that its session cannot watch.
-                if state.isSettled || state.owned.count + state.refused.count == count { break }
+                if state.isSettled || state.owned.count + state.unwatchable.count == count { break }
             }
         }
     }
