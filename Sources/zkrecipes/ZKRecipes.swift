@@ -32,7 +32,7 @@ struct ZKRecipes: RootCommand {
             """,
         subcommands: [
             DemoCommand.self, ServerCommand.self, ExclusiveCommand.self, LockCommand.self, LeaderCommand.self,
-            PartitionsCommand.self, ScheduleCommand.self,
+            PartitionsCommand.self, ScheduleCommand.self, StatusCommand.self, DoctorCommand.self,
         ]
     )
 

@@ -11,7 +11,7 @@ import SystemSupport
 ///   - password: The password of the session.
 ///   - connectionString: The servers of the ensemble: IPv4 literals with ports. The first server that answers is used.
 /// - Throws: ``TestKitError`` with code `.sessionNotFound` if the session has already ended or the password is wrong,
-///   `.noAnswer` if no server answers, or `.misuse` if the connection string contains no server.
+///   `.noResponse` if no server answers, or `.misuse` if the connection string contains no server.
 /// - Complexity: 2 requests in 2 round trips, on a new connection.
 public func expireSession(id: Int64, password: [UInt8], on connectionString: String) async throws {
     var lastError: any Error = TestKitError(.misuse, "no server in \"\(connectionString)\"")
@@ -37,7 +37,7 @@ extension TestServer {
     /// - Parameters:
     ///   - id: The ID of the session.
     ///   - password: The password of the session.
-    /// - Throws: ``TestKitError`` with code `.sessionNotFound` or `.noAnswer`.
+    /// - Throws: ``TestKitError`` with code `.sessionNotFound` or `.noResponse`.
     /// - Complexity: 2 requests in 2 round trips, on a new connection.
     public func expireSession(id: Int64, password: [UInt8]) async throws {
         try await ZooKeeperTestKit.expireSession(id: id, password: password, on: self.connectionString)
@@ -64,11 +64,14 @@ package struct RawSession: ~Copyable {
     ///   - timeout: The requested session timeout, in milliseconds.
     ///   - host: An IPv4 literal.
     ///   - port: The server's port.
-    /// - Throws: ``TestKitError`` with code `.sessionNotFound` or `.noAnswer`.
+    /// - Throws: ``TestKitError`` with code `.sessionNotFound` or `.noResponse`.
     package init(
         id: Int64 = 0, password: [UInt8] = [], timeout: Int32 = 10_000, host: String, port: Int
     ) throws {
-        let connection = try BlockingConnection(to: host, port: port)
+        let connection: BlockingConnection
+        do { connection = try BlockingConnection(to: host, port: port, timeout: .seconds(5)) } catch {
+            throw TestKitError(.noResponse, error.description)
+        }
         var request = WireWriter()
         request.int32(0)  // protocol version
         request.int64(0)  // last zxid seen: none, so that no server is too far behind
@@ -76,7 +79,7 @@ package struct RawSession: ~Copyable {
         request.int64(id)
         request.buffer(password.isEmpty ? [UInt8](repeating: 0, count: 16) : password)
         request.bool(false)  // not read-only
-        try connection.send(request.frame)
+        try connection.transmit(request.frame)
 
         var reply = WireReader(try Self.receiveFrame(connection)[...])
         guard reply.int32() != nil, let granted = reply.int32(), let session = reply.int64(),
@@ -94,7 +97,7 @@ package struct RawSession: ~Copyable {
 
     /// Closes the session, which no longer exists when this method returns.
     ///
-    /// - Throws: ``TestKitError`` with code `.sessionNotFound` if the server refuses, or `.noAnswer`.
+    /// - Throws: ``TestKitError`` with code `.sessionNotFound` if the server refuses, or `.noResponse`.
     package func close() throws {
         let answer = try self.request(.closeSession, body: [])
         guard answer == 0 else { throw TestKitError(.sessionNotFound, "closing the session failed with \(answer)") }
@@ -102,14 +105,14 @@ package struct RawSession: ~Copyable {
 
     /// Sends a request with an encoded body, and returns the error code of its reply: 0 for success.
     ///
-    /// - Throws: ``TestKitError`` with code `.noAnswer`.
+    /// - Throws: ``TestKitError`` with code `.noResponse`.
     package func request(_ operation: ProxiedRequest.Operation, body: [UInt8]) throws -> Int32 {
         var header = WireWriter()
         header.int32(1)
         header.int32(operation.rawValue)
         var request = WireWriter()
         request.buffer(header.bytes + body)
-        try self.connection.send(request.bytes)
+        try self.connection.transmit(request.bytes)
         while true {
             var reply = WireReader(try Self.receiveFrame(self.connection)[...])
             guard let xid = reply.int32(), reply.int64() != nil, let code = reply.int32() else {
@@ -120,10 +123,26 @@ package struct RawSession: ~Copyable {
     }
 
     private static func receiveFrame(_ connection: borrowing BlockingConnection) throws -> [UInt8] {
-        var header = WireReader(try connection.receive(4)[...])
+        var header = WireReader(try connection.read(4)[...])
         guard let length = header.int32(), (0..<(1 << 24)).contains(length) else {
             throw TestKitError(.noResponse, "this is not a ZooKeeper server")
         }
-        return try connection.receive(Int(length))
+        return try connection.read(Int(length))
+    }
+}
+
+extension BlockingConnection {
+    /// Sends all bytes.
+    ///
+    /// - Throws: ``TestKitError`` with code `.noResponse`.
+    fileprivate func transmit(_ bytes: [UInt8]) throws(TestKitError) {
+        do { try self.send(bytes) } catch { throw TestKitError(.noResponse, error.description) }
+    }
+
+    /// Receives exactly this number of bytes.
+    ///
+    /// - Throws: ``TestKitError`` with code `.noResponse`.
+    fileprivate func read(_ count: Int) throws(TestKitError) -> [UInt8] {
+        do { return try self.receive(count) } catch { throw TestKitError(.noResponse, error.description) }
     }
 }

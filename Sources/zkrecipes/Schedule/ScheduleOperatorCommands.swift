@@ -170,7 +170,8 @@ struct ScheduleHistoryCommand: AsyncParsableCommand {
 }
 
 extension RunRecord {
-    fileprivate var line: String {
+    /// The record in one line, for operators.
+    var line: String {
         var columns = [
             period, state.rawValue, participantID, "attempt \(attempt)", "token \(token?.description ?? "-")",
         ]
@@ -189,7 +190,8 @@ extension RunRecord {
 }
 
 extension OperatorCommands {
-    fileprivate var lines: [String] {
+    /// The pending commands, one in each line.
+    var lines: [String] {
         var lines: [String] = []
         if let pause { lines.append("paused by \(pause.requestedBy): \(pause.reason)") }
         lines += runRequests.map { "run now, requested by \($0)" }

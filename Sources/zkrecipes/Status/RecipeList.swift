@@ -1,0 +1,129 @@
+import CommandLineSupport
+import ZooKeeper
+
+/// The recipes below a znode, as a table and as JSON.
+struct RecipeList: Sendable {
+    var root: String
+    var depth: Int
+    var recipes: [RecipeStatus] = []
+    /// The number of znodes that were listed.
+    var znodes = 0
+    /// The number of znodes that were not listed because of a bound.
+    var skipped = 0
+    /// Whether the deepest znodes have children that were not searched.
+    var isDeeper = false
+    /// The znodes that could not be listed for lack of permission.
+    var refused: [String] = []
+    /// The recipes that could not be read, with the reasons.
+    var failures: [String] = []
+
+    // MARK: Text
+
+    var lines: [String] {
+        let rows = recipes.map { recipe in
+            [
+                recipe.path, recipe.kind.title, recipe.holder ?? "-", String(recipe.waiting),
+                recipe.since.map(Text.date) ?? "-",
+            ]
+        }
+        let table = Text.table([["PATH", "KIND", "HOLDER", "WAITING", "SINCE"]] + rows, rightAligned: [3])
+        let remarks = remarks
+        return (rows.isEmpty ? ["No recipes below \(root)."] : table)
+            + (remarks.isEmpty ? [] : [""] + remarks.map { "Note: \($0)" })
+    }
+
+    /// The reasons why the list may be incomplete.
+    var remarks: [String] {
+        var remarks: [String] = []
+        if skipped > 0 {
+            remarks.append(
+                "the list is cut: \(Text.grouped(znodes)) znodes were read, and at least \(Text.grouped(skipped)) were "
+                    + "not; name a path further down, or raise --max-znodes (at most 1,000 children of one znode are "
+                    + "read)")
+        }
+        if isDeeper { remarks.append("znodes more than \(depth) levels below \(root) were not read; --depth reads more") }
+        if !refused.isEmpty {
+            let shown = refused.prefix(5).map { ZNodeFacts.shortened($0, to: 200) }.joined(separator: ", ")
+            let rest = refused.count > 5 ? ", ..." : ""
+            remarks.append(
+                "no permission to list \(Text.grouped(refused.count)) \(refused.count == 1 ? "znode" : "znodes"): "
+                    + shown + rest)
+        }
+        return remarks + failures
+    }
+
+    // MARK: JSON
+
+    /// One JSON object in one line, with times in milliseconds since 1970.
+    var json: String { Text.json(JSONForm(self)) }
+
+    /// The object of `--json` for a list; the article about production documents the keys.
+    private struct JSONForm: Encodable {
+        struct Recipe: Encodable {
+            var path: String
+            var kind: RecipeKind
+            var layouts: [QueueName.Layout]
+            var holder: String?
+            var holders, waiting, participantCount: Int
+            var since: Int64?
+        }
+
+        var root: String
+        var recipes: [Recipe]
+        var znodes, skipped: Int
+        var isComplete: Bool
+        var refused: [String]
+        var notes: [String]
+
+        init(_ list: RecipeList) {
+            root = list.root
+            recipes = list.recipes.map { recipe in
+                Recipe(
+                    path: recipe.path, kind: recipe.kind, layouts: recipe.layouts, holder: recipe.holder,
+                    holders: recipe.holders, waiting: recipe.waiting, participantCount: recipe.total,
+                    since: recipe.since?.milliseconds)
+            }
+            (znodes, skipped, refused) = (list.znodes, list.skipped, list.refused)
+            notes = list.remarks
+            isComplete = notes.isEmpty
+        }
+    }
+}
+
+extension StatusReader {
+    /// Searches for recipes below a znode and reads the holder of each.
+    func list(below root: String, bounds: RecipeSearchPlan.Bounds) async throws -> RecipeList {
+        var plan = RecipeSearchPlan(root: root, bounds: bounds)
+        while !plan.nextLevel.isEmpty {
+            plan.record(
+                try await inParallel(plan.nextLevel) { path in
+                    switch try await client.listing(of: path) {
+                    case .listed(let names, let stat):
+                        .listed(names: names, isEphemeral: stat.ephemeralOwner != nil)
+                    case .refused: .refused
+                    case .missing: .missing
+                    }
+                })
+        }
+        var list = RecipeList(root: root, depth: bounds.depth)
+        (list.znodes, list.skipped) = (plan.listed, plan.skipped)
+        (list.isDeeper, list.refused) = (plan.isDeeper, plan.refused)
+        var reader = self
+        (reader.limit, reader.isBrief) = (1, true)
+        let brief = reader
+        let results = try await inParallel(plan.found, atMost: 16) { found -> Result<RecipeStatus, ZooKeeperError> in
+            do {
+                return .success(try await brief.status(at: found.path, kind: found.kind, names: found.names))
+            } catch let error as ZooKeeperError where error.code == .noAuth || error.code == .noNode {
+                return .failure(error)
+            }
+        }
+        for (found, result) in zip(plan.found, results) {
+            switch result {
+            case .success(let status): list.recipes.append(status)
+            case .failure(let error): list.failures.append("\(found.path): \(error.explanation)")
+            }
+        }
+        return list
+    }
+}

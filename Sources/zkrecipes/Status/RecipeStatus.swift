@@ -1,0 +1,245 @@
+import CommandLineSupport
+import FoundationEssentials
+import ZooKeeper
+
+/// A participant of a recipe: a holder, a waiting participant or a member.
+struct RecipeParticipant: Sendable {
+    enum State: String, Sendable, Encodable {
+        case holds, leads, waits, member, inside
+    }
+
+    var state: State
+    /// The position in the queue, from 0; the number of the member in a group.
+    var position: Int
+    /// The kind of access, such as `read` or `lease`; `nil` if the recipe has only one.
+    var access: String?
+    /// The name of the znode.
+    var znode: String
+    var facts: ZNodeFacts
+    /// The participant's ID; `nil` if the data could not be read.
+    var id: String?
+    /// The fencing token, if the participant holds something with the token of its znode or of its term.
+    var token: Int64?
+    /// What the participant waits for, in words; `nil` if it does not wait.
+    var waitsFor: String?
+}
+
+/// The stat and the beginning of the data of a znode.
+struct ZNodeFacts: Sendable {
+    enum Content: Sendable, Equatable {
+        case text(String)
+        /// The data are not UTF-8.
+        case binary
+        /// The data are longer than a participant's data should be, and were not read.
+        case tooLong
+        /// The client has no permission to read the data.
+        case refused
+        /// The znode was deleted after its parent was listed.
+        case missing
+    }
+
+    var stat: ZNodeStat?
+    var content: Content
+
+    /// Decodes data that were read.
+    init(stat: ZNodeStat?, data: [UInt8]) {
+        self.stat = stat
+        content = String(validating: data, as: UTF8.self).map { .text($0) } ?? .binary
+    }
+
+    init(stat: ZNodeStat?, _ content: Content) { (self.stat, self.content) = (stat, content) }
+
+    /// The longest data that are read for display, in bytes.
+    static let longestData = 16_384
+
+    /// The data, in words.
+    var description: String {
+        let length = Text.grouped(stat?.dataLength ?? 0)
+        return switch content {
+        case .text(let text): Self.shortened(text, to: 60)
+        case .binary: "\(length) bytes, not UTF-8"
+        case .tooLong: "\(length) bytes"
+        case .refused: "no permission to read"
+        case .missing: "deleted meanwhile"
+        }
+    }
+
+    /// Returns the first characters of a text, and its length if it is longer.
+    static func shortened(_ text: String, to length: Int) -> String {
+        let scalars = text.unicodeScalars
+        guard scalars.count > length else { return text }
+        return String(String.UnicodeScalarView(scalars.prefix(length))) + "... (\(text.utf8.count) bytes)"
+    }
+}
+
+/// The status of one recipe, as text and as JSON.
+struct RecipeStatus: Sendable {
+    var path: String
+    var kind: RecipeKind
+    /// The library families of the names, such as `curator`; empty if the names do not tell.
+    var layouts: [QueueName.Layout] = []
+    /// The participants that were read, in order.
+    var participants: [RecipeParticipant] = []
+    /// The number of all participants.
+    var total = 0
+    /// The number of all participants that hold something or lead, or of members.
+    var holders = 0
+    /// The number of all participants that wait.
+    var waiting = 0
+    /// A holder that has no participant in the list, such as the operator of a window.
+    var namedHolder: String?
+    /// The time since which the recipe is held, since 1970, if it differs from that of the first holder.
+    var heldSince: Duration?
+    /// Further values, such as the limit of a semaphore, in order.
+    var details: [(key: String, value: String)] = []
+    /// The lines of the recipe's own report, such as the windows of an exclusive mode.
+    var report: [String] = []
+    /// Remarks for operators.
+    var notes: [String] = []
+
+    private static let holding: Set<RecipeParticipant.State> = [.holds, .leads, .inside, .member]
+
+    /// The first holder that was read.
+    private var first: RecipeParticipant? { participants.first { Self.holding.contains($0.state) } }
+
+    /// The holder for display: its ID, and the number of the others.
+    var holder: String? {
+        switch kind {
+        case .group, .doubleBarrier, .partitionGroup:
+            return total == 0 ? nil : total == 1 ? "1 member" : "\(Text.grouped(total)) members"
+        default: break
+        }
+        guard let name = namedHolder ?? first.map(Self.name) else { return nil }
+        return holders > 1 ? "\(name) and \(Text.grouped(holders - 1)) more" : name
+    }
+
+    /// The time since which the first holder has its znode, since 1970.
+    var since: Duration? { heldSince ?? first?.facts.stat?.createdAt }
+
+    private static func name(_ participant: RecipeParticipant) -> String {
+        guard let id = participant.id, !id.isEmpty else { return participant.znode }
+        return ZNodeFacts.shortened(id, to: 60)
+    }
+
+    // MARK: Text
+
+    var lines: [String] {
+        var lines = [summary]
+        lines += details.map { "  \($0.key): \(ZNodeFacts.shortened($0.value, to: 200))" }
+        if !report.isEmpty { lines += [""] + report }
+        if !participants.isEmpty { lines += [""] + table }
+        if total > participants.count {
+            lines.append(
+                "\(Text.grouped(participants.count)) of \(Text.grouped(total)) participants are shown; --limit shows more."
+            )
+        }
+        if !notes.isEmpty { lines += [""] + notes.map { "Note: \($0)" } }
+        return lines
+    }
+
+    private var summary: String {
+        var text = "\(path): \(kind.title)"
+        if layouts == [.kazoo] { text += " of kazoo" }
+        switch kind {
+        case .znode: return text
+        case .group, .doubleBarrier, .partitionGroup: return text + ", \(holder ?? "no members")"
+        case .leaderElection, .leaderLatch, .scheduledTask: text += holder.map { ", led by \($0)" } ?? ", no participants"
+        case .mutex, .readWriteLock, .semaphore, .exclusiveMode: text += holder.map { ", held by \($0)" } ?? ", free"
+        }
+        if let since, holder != nil { text += " since \(Text.date(since))" }
+        return text + (waiting == 0 ? "" : waiting == 1 ? "; 1 waits" : "; \(Text.grouped(waiting)) wait")
+    }
+
+    private var table: [String] {
+        let rows = participants.map { participant in
+            let id = participant.id ?? ""
+            let data = participant.facts.description
+            return [
+                String(participant.position), participant.state.rawValue, participant.access ?? "",
+                ZNodeFacts.shortened(id, to: 60), participant.facts.stat.map { Text.date($0.createdAt) } ?? "",
+                participant.token.map(String.init) ?? "", participant.facts.stat?.ephemeralOwner?.description ?? "",
+                participant.waitsFor ?? "", data == ZNodeFacts.shortened(id, to: 60) ? "" : data,
+                ZNodeFacts.shortened(participant.znode, to: 120),
+            ]
+        }
+        let heading = ["#", "STATE", "ACCESS", "ID", "SINCE", "TOKEN", "SESSION", "WAITS FOR", "DATA", "ZNODE"]
+        // Columns without content are left out.
+        let columns = heading.indices.filter { column in rows.contains { !$0[column].isEmpty } }
+        let shown = ([heading] + rows).map { row in columns.map { row[$0] } }
+        let numeric = ["#", "TOKEN"].compactMap { name in shown[0].firstIndex(of: name) }
+        return Text.table(shown, rightAligned: Set(numeric))
+    }
+
+    // MARK: JSON
+
+    /// One JSON object in one line, with times in milliseconds since 1970.
+    var json: String { Text.json(JSONForm(self)) }
+
+    /// The object of `--json` for one recipe; the article about production documents the keys.
+    private struct JSONForm: Encodable {
+        struct Participant: Encodable {
+            var znode: String
+            var state: RecipeParticipant.State
+            var position: Int
+            var access, id, session, waitsFor, data: String?
+            var since, token, czxid: Int64?
+            var dataLength: Int?
+            /// Why `data` is missing: `binary`, `too-long`, `refused` or `missing`.
+            var problem: String?
+        }
+
+        var path: String
+        var kind: RecipeKind
+        var layouts: [QueueName.Layout]
+        var holder: String?
+        var since: Int64?
+        var holders, waiting, participantCount: Int
+        var participants: [Participant]
+        var details: [String: String]
+        var notes: [String]
+
+        init(_ status: RecipeStatus) {
+            path = status.path
+            kind = status.kind
+            layouts = status.layouts
+            holder = status.namedHolder ?? status.first.map(RecipeStatus.name)
+            since = status.since?.milliseconds
+            (holders, waiting, participantCount) = (status.holders, status.waiting, status.total)
+            participants = status.participants.map(Self.participant)
+            details = Dictionary(status.details.map { ($0.key, $0.value) }) { first, _ in first }
+            notes = status.notes
+        }
+
+        private static func participant(_ participant: RecipeParticipant) -> Participant {
+            let facts = participant.facts
+            var form = Participant(
+                znode: participant.znode, state: participant.state, position: participant.position,
+                access: participant.access, id: participant.id.map { ZNodeFacts.shortened($0, to: 1024) },
+                session: facts.stat?.ephemeralOwner?.description, waitsFor: participant.waitsFor,
+                since: facts.stat?.createdAt.milliseconds, token: participant.token,
+                czxid: facts.stat?.czxid.rawValue, dataLength: facts.stat?.dataLength)
+            switch facts.content {
+            case .text(let text): form.data = ZNodeFacts.shortened(text, to: 1024)
+            case .binary: form.problem = "binary"
+            case .tooLong: form.problem = "too-long"
+            case .refused: form.problem = "refused"
+            case .missing: form.problem = "missing"
+            }
+            return form
+        }
+    }
+}
+
+extension ZNodeStat {
+    /// The time when the znode was created, since 1970.
+    var createdAt: Duration { ctime }
+    /// The time when the data was last written, since 1970.
+    var writtenAt: Duration { mtime }
+}
+
+extension Text {
+    /// Returns a time in UTC, such as `2026-03-07T12:00:00Z`.
+    static func date(_ sinceEpoch: Duration) -> String {
+        Date(timeIntervalSince1970: sinceEpoch / .seconds(1)).formatted(.iso8601)
+    }
+}
