@@ -52,7 +52,7 @@ extension Trait where Self == ZooKeeperTrait {
     /// Returns a trait that gives the tests of a suite an ensemble: `TestEnsemble.current`.
     ///
     /// - Parameters:
-    ///   - members: The number of servers: 1, 3 or 5.
+    ///   - members: The number of servers, from 1 to 5.
     ///   - proxiedQuorum: Whether the servers reach one another through proxies, so that they can be partitioned.
     ///   - distinctAddresses: Whether each member has its own loopback address.
     ///   - configuration: The configuration of each member.

@@ -15,7 +15,7 @@ enum Program {
 struct ZKRecipes: RootCommand {
     static let configuration = CommandConfiguration(
         commandName: "zkrecipes",
-        abstract: "Runs commands under locks, windows and schedules that are coordinated by ZooKeeper.",
+        abstract: "Runs commands under locks, windows and schedules in ZooKeeper, and prints the state of recipes.",
         discussion: """
             Durations are written as 10s, 500ms, 2m, 1h or 1d; a bare number is in seconds. Text from znodes is \
             printed with control characters escaped, such as \\n and \\u{1b}.
@@ -25,6 +25,7 @@ struct ZKRecipes: RootCommand {
             \(HelpText.exitStatus([
                 "0": "success",
                 "1": "failure, such as no connection, or nothing exists at the path",
+                "2": "`doctor`: at least one error; 1 stands for warnings",
                 "64": "invalid option, argument or setting",
                 "120-127": "`lock`, `exclusive run`, `exclusive gate` and `schedule run`: see their help",
                 "other": "`lock`, `exclusive run` and `exclusive gate`: the status of their command",

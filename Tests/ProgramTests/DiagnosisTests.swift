@@ -39,7 +39,8 @@ import ZooKeeper
         measured.commits = Samples([.milliseconds(5)])
         measured.host.longestStall = .milliseconds(3)
         measured.servers = (1...3).map { server("127.0.0.\($0):2181") }
-        measured.members = EnsembleMembers("server.1=a:1:2:participant\nserver.2=b:1:2\nserver.3=c:1:2:participant;2181")
+        measured.members = EnsembleMembers(
+            "server.1=a:1:2:participant\nserver.2=b:1:2\nserver.3=c:1:2:participant;2181")
         return measured
     }
 
@@ -89,7 +90,9 @@ import ZooKeeper
         #expect(rules { $0.skew = skew(.seconds(-2), roundTrip: .seconds(8)) }.isEmpty)
     }
 
-    @Test(arguments: [(1, ["warning single-server"]), (2, ["warning even-voters"]), (3, []), (4, ["warning even-voters"])])
+    @Test(arguments: [
+        (1, ["warning single-server"]), (2, ["warning even-voters"]), (3, []), (4, ["warning even-voters"]),
+    ])
     func `the number of voters is checked`(voters: Int, expected: [String]) {
         let text = (1...voters).map { "server.\($0)=h:1:2:participant" }.joined(separator: "\n")
         let found = rules { measured in
@@ -143,7 +146,9 @@ import ZooKeeper
     @Test func `a server that does not answer is an error if no other one may fail`() {
         let down = ServerReport(
             address: "127.0.0.3:2181",
-            answers: ["srvr": .failed("refused"), "mntr": .failed("refused"), "conf": .failed("x"), "ruok": .failed("x")])
+            answers: [
+                "srvr": .failed("refused"), "mntr": .failed("refused"), "conf": .failed("x"), "ruok": .failed("x"),
+            ])
         #expect(rules { $0.servers[2] = down } == ["error server-down"])
         let five = (1...5).map { "server.\($0)=h:1:2:participant" }.joined(separator: "\n")
         #expect(

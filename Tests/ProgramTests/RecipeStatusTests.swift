@@ -173,7 +173,8 @@ import ZooKeeper
     }
 
     @Test func `data that are no text, too long or refused are named`() {
-        let stat = ZNodeStat(czxid: ZXID(rawValue: 1), mzxid: ZXID(rawValue: 1), pzxid: ZXID(rawValue: 1), dataLength: 2)
+        let stat = ZNodeStat(
+            czxid: ZXID(rawValue: 1), mzxid: ZXID(rawValue: 1), pzxid: ZXID(rawValue: 1), dataLength: 2)
         #expect(ZNodeFacts(stat: stat, data: [0xff, 0xfe]).description == "2 bytes, not UTF-8")
         #expect(ZNodeFacts(stat: stat, .refused).description == "no permission to read")
         #expect(ZNodeFacts(stat: stat, .tooLong).description == "2 bytes")

@@ -4,7 +4,7 @@
 /// process, however it ends. If one of them ends by itself, the task of `body` is cancelled.
 ///
 /// - Parameters:
-///   - members: The number of servers: 1, 3 or 5.
+///   - members: The number of servers, from 1 to 5.
 ///   - proxiedQuorum: Whether the servers reach one another through proxies. They can then be partitioned while clients
 ///     still reach them: see ``TestEnsemble/link(from:to:)``.
 ///   - distinctAddresses: Whether each member has its own loopback address: 127.0.0.1, 127.0.0.2 and so on.
@@ -65,8 +65,8 @@ package struct EnsemblePlan: Sendable {
 
     /// Starts the ensemble, and retries with other ports if another process has taken one of its ports.
     package func start() async throws -> TestEnsemble {
-        guard [1, 3, 5].contains(self.members) else {
-            throw TestKitError(.misuse, "an ensemble has 1, 3 or 5 members, not \(self.members)")
+        guard (1...5).contains(self.members) else {
+            throw TestKitError(.misuse, "an ensemble has 1 to 5 members, not \(self.members)")
         }
         var attempt = 1
         while true {

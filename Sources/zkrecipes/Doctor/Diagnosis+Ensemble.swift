@@ -196,7 +196,8 @@ extension Diagnosis {
         return [
             Finding(
                 severity: .note, rule: "four-letter-words",
-                what: "\(servers.map(\.address).joined(separator: ", ")): the commands \(words.joined(separator: ", ")) "
+                what:
+                    "\(servers.map(\.address).joined(separator: ", ")): the commands \(words.joined(separator: ", ")) "
                     + "are not allowed",
                 why: "the checks of ticks, limits, watches, followers and load that need them were left out",
                 remedy: "set 4lw.commands.whitelist=\(ServerReport.words.joined(separator: ",")) on the servers")
@@ -211,7 +212,8 @@ extension Diagnosis {
             case .missing:
                 [
                     Finding(
-                        severity: .warning, rule: "path-missing", subject: report.path, what: "the znode does not exist",
+                        severity: .warning, rule: "path-missing", subject: report.path,
+                        what: "the znode does not exist",
                         why: "its ACL and its children could not be checked",
                         remedy: "check the path and the chroot of --connect")
                 ]

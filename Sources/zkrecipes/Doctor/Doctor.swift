@@ -89,12 +89,15 @@ struct Doctor: Sendable {
                 let sent = Self.wallClock()
                 let began = client.clock.now
                 let stat = try await client.create(path, mode: .ephemeral).stat
-                let skew = MeasuredSkew(sent: sent, roundTrip: client.clock.now - began, stamped: stat.createdAt)
+                let skew = MeasuredSkew(
+                    sent: sent, roundTrip: client.clock.now - began,
+                    stamped: .milliseconds(stat.ctime.millisecondsSince1970))
                 if measured.skew.map({ skew.error < $0.error }) ?? true { measured.skew = skew }
                 try await client.delete(path)
             }
         } catch let error as ZooKeeperError where Self.refusals.contains(error.code) {
-            measured.skipped.append("the clock skew: no znode can be created below \(writablePath): \(error.explanation)")
+            measured.skipped.append(
+                "the clock skew: no znode can be created below \(writablePath): \(error.explanation)")
         }
     }
 
@@ -144,7 +147,7 @@ private struct Rounds: Sendable {
     ///
     /// These are the requests of a heartbeat. The transaction is committed by a majority like every other write.
     mutating func run(_ client: ZooKeeperClient) async throws {
-        let session = try await client.liveSession()
+        let session = try await client.connectedSession()
         try await time(\.reads, client) { _ = try await session.send(.exists(path: "/")) }
         try await time(\.syncs, client) { _ = try await session.send(.sync(path: "/")) }
         try await time(\.commits, client) { _ = try await session.send(.multi([.check("/")])) }

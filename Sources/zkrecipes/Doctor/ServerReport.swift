@@ -59,7 +59,9 @@ struct ServerReport: Sendable {
 
     /// Whether the server answers, but serves no clients, because it has no connection to a majority.
     var isNotServing: Bool {
-        answers.values.contains { if case .text(let text) = $0 { text.contains("not currently serving") } else { false } }
+        answers.values.contains {
+            if case .text(let text) = $0 { text.contains("not currently serving") } else { false }
+        }
     }
 
     // MARK: Values
@@ -90,10 +92,8 @@ struct ServerReport: Sendable {
     var tickTime: Duration? { milliseconds("tickTime") }
     var minSessionTimeout: Duration? { milliseconds("minSessionTimeout") }
     var maxSessionTimeout: Duration? { milliseconds("maxSessionTimeout") }
-    /// The largest packet that the server accepts, if it reports it.
-    var maximumPacketSize: Int? {
-        (conf["jute.maxbuffer"] ?? mntr["zk_jute_maxbuffer"] ?? mntr["zk_jute_max_buffer_size"]).flatMap { Int($0) }
-    }
+    /// The largest packet that the server accepts, if it reports it; ZooKeeper 3.8 does not.
+    var maximumPacketSize: Int? { (conf["jute.maxbuffer"] ?? mntr["zk_jute_maxbuffer"]).flatMap { Int($0) } }
 
     private func milliseconds(_ name: String) -> Duration? {
         conf[name].flatMap { Int64($0) }.map { .milliseconds($0) }

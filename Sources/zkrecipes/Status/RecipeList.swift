@@ -1,5 +1,6 @@
 import CommandLineSupport
 import ZooKeeper
+import ZooKeeperScheduling
 
 /// The recipes below a znode, as a table and as JSON.
 struct RecipeList: Sendable {
@@ -23,7 +24,7 @@ struct RecipeList: Sendable {
         let rows = recipes.map { recipe in
             [
                 recipe.path, recipe.kind.title, recipe.holder ?? "-", String(recipe.waiting),
-                recipe.since.map(Text.date) ?? "-",
+                recipe.since?.secondsText ?? "-",
             ]
         }
         let table = Text.table([["PATH", "KIND", "HOLDER", "WAITING", "SINCE"]] + rows, rightAligned: [3])
@@ -41,7 +42,10 @@ struct RecipeList: Sendable {
                     + "not; name a path further down, or raise --max-znodes (at most 1,000 children of one znode are "
                     + "read)")
         }
-        if isDeeper { remarks.append("znodes more than \(depth) levels below \(root) were not read; --depth reads more") }
+        if isDeeper {
+            let levels = depth == 1 ? "1 level" : "\(depth) levels"
+            remarks.append("znodes more than \(levels) below \(root) were not read; --depth reads more")
+        }
         if !refused.isEmpty {
             let shown = refused.prefix(5).map { ZNodeFacts.shortened($0, to: 200) }.joined(separator: ", ")
             let rest = refused.count > 5 ? ", ..." : ""
@@ -79,9 +83,9 @@ struct RecipeList: Sendable {
             root = list.root
             recipes = list.recipes.map { recipe in
                 Recipe(
-                    path: recipe.path, kind: recipe.kind, layouts: recipe.layouts, holder: recipe.holder,
+                    path: recipe.path, kind: recipe.kind, layouts: recipe.layouts, holder: recipe.holderName,
                     holders: recipe.holders, waiting: recipe.waiting, participantCount: recipe.total,
-                    since: recipe.since?.milliseconds)
+                    since: recipe.since?.millisecondsSince1970)
             }
             (znodes, skipped, refused) = (list.znodes, list.skipped, list.refused)
             notes = list.remarks

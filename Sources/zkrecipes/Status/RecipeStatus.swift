@@ -1,6 +1,6 @@
 import CommandLineSupport
-import FoundationEssentials
 import ZooKeeper
+import ZooKeeperScheduling
 
 /// A participant of a recipe: a holder, a waiting participant or a member.
 struct RecipeParticipant: Sendable {
@@ -88,8 +88,8 @@ struct RecipeStatus: Sendable {
     var waiting = 0
     /// A holder that has no participant in the list, such as the operator of a window.
     var namedHolder: String?
-    /// The time since which the recipe is held, since 1970, if it differs from that of the first holder.
-    var heldSince: Duration?
+    /// The time since which the recipe is held, if it differs from that of the first holder.
+    var heldSince: Timestamp?
     /// Further values, such as the limit of a semaphore, in order.
     var details: [(key: String, value: String)] = []
     /// The lines of the recipe's own report, such as the windows of an exclusive mode.
@@ -109,12 +109,20 @@ struct RecipeStatus: Sendable {
             return total == 0 ? nil : total == 1 ? "1 member" : "\(Text.grouped(total)) members"
         default: break
         }
-        guard let name = namedHolder ?? first.map(Self.name) else { return nil }
+        guard let name = holderName else { return nil }
         return holders > 1 ? "\(name) and \(Text.grouped(holders - 1)) more" : name
     }
 
-    /// The time since which the first holder has its znode, since 1970.
-    var since: Duration? { heldSince ?? first?.facts.stat?.createdAt }
+    /// The name of the first holder; `nil` for recipes that have members only.
+    var holderName: String? {
+        switch kind {
+        case .group, .doubleBarrier, .partitionGroup, .znode: nil
+        default: namedHolder ?? first.map(Self.name)
+        }
+    }
+
+    /// The time since which the first holder has its znode.
+    var since: Timestamp? { heldSince ?? first?.facts.stat?.ctime }
 
     private static func name(_ participant: RecipeParticipant) -> String {
         guard let id = participant.id, !id.isEmpty else { return participant.znode }
@@ -143,10 +151,11 @@ struct RecipeStatus: Sendable {
         switch kind {
         case .znode: return text
         case .group, .doubleBarrier, .partitionGroup: return text + ", \(holder ?? "no members")"
-        case .leaderElection, .leaderLatch, .scheduledTask: text += holder.map { ", led by \($0)" } ?? ", no participants"
+        case .leaderElection, .leaderLatch, .scheduledTask:
+            text += holder.map { ", led by \($0)" } ?? ", no participants"
         case .mutex, .readWriteLock, .semaphore, .exclusiveMode: text += holder.map { ", held by \($0)" } ?? ", free"
         }
-        if let since, holder != nil { text += " since \(Text.date(since))" }
+        if let since, holder != nil { text += " since \(since.secondsText)" }
         return text + (waiting == 0 ? "" : waiting == 1 ? "; 1 waits" : "; \(Text.grouped(waiting)) wait")
     }
 
@@ -156,7 +165,7 @@ struct RecipeStatus: Sendable {
             let data = participant.facts.description
             return [
                 String(participant.position), participant.state.rawValue, participant.access ?? "",
-                ZNodeFacts.shortened(id, to: 60), participant.facts.stat.map { Text.date($0.createdAt) } ?? "",
+                ZNodeFacts.shortened(id, to: 60), participant.facts.stat.map { $0.ctime.secondsText } ?? "",
                 participant.token.map(String.init) ?? "", participant.facts.stat?.ephemeralOwner?.description ?? "",
                 participant.waitsFor ?? "", data == ZNodeFacts.shortened(id, to: 60) ? "" : data,
                 ZNodeFacts.shortened(participant.znode, to: 120),
@@ -202,8 +211,8 @@ struct RecipeStatus: Sendable {
             path = status.path
             kind = status.kind
             layouts = status.layouts
-            holder = status.namedHolder ?? status.first.map(RecipeStatus.name)
-            since = status.since?.milliseconds
+            holder = status.holderName
+            since = status.since?.millisecondsSince1970
             (holders, waiting, participantCount) = (status.holders, status.waiting, status.total)
             participants = status.participants.map(Self.participant)
             details = Dictionary(status.details.map { ($0.key, $0.value) }) { first, _ in first }
@@ -216,7 +225,7 @@ struct RecipeStatus: Sendable {
                 znode: participant.znode, state: participant.state, position: participant.position,
                 access: participant.access, id: participant.id.map { ZNodeFacts.shortened($0, to: 1024) },
                 session: facts.stat?.ephemeralOwner?.description, waitsFor: participant.waitsFor,
-                since: facts.stat?.createdAt.milliseconds, token: participant.token,
+                since: facts.stat?.ctime.millisecondsSince1970, token: participant.token,
                 czxid: facts.stat?.czxid.rawValue, dataLength: facts.stat?.dataLength)
             switch facts.content {
             case .text(let text): form.data = ZNodeFacts.shortened(text, to: 1024)
@@ -227,19 +236,5 @@ struct RecipeStatus: Sendable {
             }
             return form
         }
-    }
-}
-
-extension ZNodeStat {
-    /// The time when the znode was created, since 1970.
-    var createdAt: Duration { ctime }
-    /// The time when the data was last written, since 1970.
-    var writtenAt: Duration { mtime }
-}
-
-extension Text {
-    /// Returns a time in UTC, such as `2026-03-07T12:00:00Z`.
-    static func date(_ sinceEpoch: Duration) -> String {
-        Date(timeIntervalSince1970: sinceEpoch / .seconds(1)).formatted(.iso8601)
     }
 }

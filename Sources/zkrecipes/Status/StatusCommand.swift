@@ -10,7 +10,8 @@ struct StatusCommand: AsyncParsableCommand {
         discussion: """
             Only reads: it joins nothing and writes nothing. It recognizes the recipes of this package, of Curator and of \
             kazoo by the names of their znodes: locks, semaphores, elections, groups, barriers, exclusive modes, \
-            partition groups and scheduled tasks.
+            partition groups and scheduled tasks. Elections of kazoo and of Curator's LeaderSelector have the names of a \
+            mutex. A znode without children can be a barrier or a counter.
 
             For a recipe, it prints the holder, then the queue in order: since when (by the servers' clock) the \
             participant has its znode, the fencing token, the session that owns the znode, what the participant waits \

@@ -112,7 +112,9 @@ struct StatusReader: Sendable {
                     + "until an operator deletes it")
         }
         let refused = status.participants.count { $0.facts.content == .refused }
-        if refused > 0 { notes.append("\(refused) participants could not be read for lack of permission") }
+        if refused > 0 {
+            notes.append("no permission to read the data of \(refused) participant\(refused == 1 ? "" : "s")")
+        }
         return notes
     }
 
@@ -126,7 +128,7 @@ struct StatusReader: Sendable {
         let isInOffice = status.participants.first.map { fields["candidate"]?.hasBytes(of: $0.znode) ?? false }
         if isInOffice == true {
             status.participants[0].token = stat.mzxid.rawValue
-            status.heldSince = stat.writtenAt
+            status.heldSince = stat.mtime
             if let previous = fields["previous"] { status.details.append(("previous leader", previous)) }
         } else {
             status.details.append(("last leader", leader))
@@ -211,10 +213,12 @@ struct StatusReader: Sendable {
     private func group(at path: String, names: [String]) async throws -> RecipeStatus {
         var status = RecipeStatus(path: path, kind: .group)
         let areKazoo = names.allSatisfy(BarrierName.isKazoo)
-        if areKazoo, names.allSatisfy(BarrierName.isUUID),
-            case .text(let text) = try await client.facts(at: path).content, let limit = Int(text)
-        {
-            return try await kazooSemaphore(at: path, leases: names, limit: limit)
+        if areKazoo, names.allSatisfy(BarrierName.isUUID) {
+            // The znode of a kazoo semaphore contains its limit. Only the names of kazoo's parties have further parts.
+            if let limit = try await client.facts(at: path).content.text.flatMap({ Int($0) }) {
+                return try await kazooSemaphore(at: path, leases: names, limit: limit)
+            }
+            return try await doubleBarrier(at: path, names: names)
         }
         if areKazoo { status.layouts = [.kazoo] }
         let found = try await client.facts(ofChildren: names.prefix(limit), of: path)
@@ -227,7 +231,7 @@ struct StatusReader: Sendable {
         status.notes += Self.notes(onMembers: status.participants)
         if !names.isEmpty, names.allSatisfy(BarrierName.isUUID) {
             status.notes.append(
-                "a double barrier of Curator or kazoo that waits for more participants has the same names")
+                "a double barrier of Curator that waits for more participants has the same names")
         }
         return status
     }
@@ -282,8 +286,8 @@ struct StatusReader: Sendable {
         let facts = try await client.facts(at: path)
         if let stat = facts.stat {
             status.details += [
-                ("data", facts.description), ("created", Text.date(stat.createdAt)),
-                ("written", Text.date(stat.writtenAt)), ("czxid", String(stat.czxid.rawValue)),
+                ("data", facts.description), ("created", stat.ctime.secondsText),
+                ("written", stat.mtime.secondsText), ("czxid", String(stat.czxid.rawValue)),
             ]
             if let owner = stat.ephemeralOwner { status.details.append(("session", owner.description)) }
         }
@@ -307,7 +311,7 @@ extension StatusReader {
         if signal.stat != nil {
             let fields = KeyValueData(Array((signal.content.text ?? "").utf8))
             status.namedHolder = fields["owner"].map { ZNodeFacts.shortened($0, to: 60) } ?? "an unknown operator"
-            status.heldSince = signal.stat?.createdAt
+            status.heldSince = signal.stat?.ctime
             status.holders = 1
             status.details.append(("token", signal.stat.map { String($0.czxid.rawValue) } ?? ""))
             status.details.append(("session", signal.stat?.ephemeralOwner?.description ?? "none"))

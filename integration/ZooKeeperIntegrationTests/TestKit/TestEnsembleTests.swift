@@ -35,8 +35,8 @@ struct TestEnsembleTests {
         }
     }
 
-    @Test func `an ensemble of two is refused`() async throws {
-        let error = await #expect(throws: TestKitError.self) { try await withTestEnsemble(members: 2) { _ in } }
+    @Test func `an ensemble of six is refused`() async throws {
+        let error = await #expect(throws: TestKitError.self) { try await withTestEnsemble(members: 6) { _ in } }
         #expect(error?.code == .misuse)
     }
 
