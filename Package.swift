@@ -109,7 +109,7 @@ let package = Package(
             dependencies: ["ZooKeeperTestKit"],
             swiftSettings: settings
         ),
-        // Threads, and what a process is started with, for the test kit and the command line.
+        // Threads, plain TCP connections, and what a process is started with, for the test kit and the command line.
         .target(name: "SystemSupport", swiftSettings: settings),
         // What happens between fork and exec, for the commands that zkrecipes runs.
         .target(name: "CommandGuard"),

@@ -128,7 +128,7 @@ extension Diagnosis {
                     : "the server does not answer: \(server.failure ?? "")",
                 why: isLast
                     ? "\(voters - down.count) of \(voters) voting servers are left; the next failure stops the ensemble"
-                    : "fewer failures are tolerated, and clients try this server first half of the time",
+                    : "fewer failures are tolerated, and clients lose time when they try this server",
                 remedy: isNotServing
                     ? "look at its log: it has no connection to a majority, or is still starting"
                     : "start the server, or remove it from --connect")

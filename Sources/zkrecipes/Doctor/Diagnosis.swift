@@ -44,7 +44,7 @@ struct Diagnosis: Sendable {
         let needed = max(
             measured.roundTrip / Self.roundTripPart, measured.host.longestStall * Self.stallMargin / Self.outagePart,
             measured.servers.compactMap(\.minSessionTimeout).max() ?? .zero,
-            // A shorter timeout is lost in every garbage collection of a server.
+            // A garbage collection of a server can take about a second.
             .seconds(2))
         return .seconds(Int((needed / .seconds(1)).rounded(.up)))
     }

@@ -10,7 +10,8 @@ struct DoctorCommand: AsyncParsableCommand {
             Measures round trips to the connected server, to the leader and to a majority, the stalls of this host, and \
             the steps of its clock. It reads the configuration and the load of each server in --connect with the \
             commands srvr, mntr, conf and ruok, where 4lw.commands.whitelist allows them. For each PATH, it checks the \
-            ACL and the number of children. It writes nothing, except an ephemeral znode below --path.
+            ACL and the number of children. The commits that it measures are transactions that only check a znode. It \
+            writes nothing, except an ephemeral znode below --path.
 
             Each finding is an error, a warning or a note, with the reason and the remedy. The measurements show the \
             time of the run only: repeat it while the host and the servers are busy.
