@@ -200,11 +200,11 @@ import ZooKeeper
         func found(_ acl: [ACL], children: Int = 0, _ problem: PathReport.Problem? = nil) -> [String] {
             rules { $0.paths = [PathReport(path: "/a", problem: problem, acl: acl, children: children)] }
         }
-        #expect(found([.readOnly, ACL(permissions: .all, scheme: "digest", id: "a:b")]).isEmpty)
-        #expect(found([.open]) == ["warning open-acl"])
+        #expect(found([.readUnsafe, ACL(permissions: .all, scheme: "digest", id: "a:b")]).isEmpty)
+        #expect(found([.openUnsafe]) == ["warning open-acl"])
         #expect(found([ACL(permissions: [.read, .create], scheme: "world", id: "anyone")]) == ["warning open-acl"])
-        #expect(found([.readOnly], children: 10_000).isEmpty)
-        #expect(found([.readOnly], children: 10_001) == ["warning many-children"])
+        #expect(found([.readUnsafe], children: 10_000).isEmpty)
+        #expect(found([.readUnsafe], children: 10_001) == ["warning many-children"])
         #expect(found([], .missing) == ["warning path-missing"])
         #expect(found([], .refused) == ["note path-refused"])
     }

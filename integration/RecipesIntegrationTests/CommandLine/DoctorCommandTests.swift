@@ -109,7 +109,7 @@ struct DoctorCommandTests {
         try await withTestServer { server in
             try await withZooKeeperClient(configuration: .init(connectionString: server.connectionString)) { client in
                 try await client.create("/open")
-                try await client.create("/closed", acl: [.readOnly])
+                try await client.create("/closed", acl: [.readUnsafe])
                 try await client.create(
                     "/secret", acl: [ACL(permissions: .all, scheme: "digest", id: "ada:AAAAAAAAAAAAAAAAAAAAAAAAAAA=")])
                 let found = try await checkup(

@@ -81,7 +81,7 @@ struct StatusCommandTests {
         let token = participants(object).first?["token"] as? Int64
         #expect(line.hasSuffix("with token \(token ?? 0)"), "\(line)")
         try leader.terminate()
-        try await leader.waitForEnd()
+        try await leader.waitForExit()
     }
 
     @Test func `a semaphore shows its leases, its limit and the waiting participants`() async throws {
@@ -129,7 +129,7 @@ struct StatusCommandTests {
             break
         }
         try node.terminate()
-        try await node.waitForEnd()
+        try await node.waitForExit()
     }
 
     @Test func `kazoo's recipes are recognized`() async throws {
@@ -302,7 +302,7 @@ struct StatusCommandTests {
             try await watch.line { $0.hasPrefix("/watched: mutex, held by late") }
         }
         try watch.terminate()
-        #expect(try await watch.waitForEnd() == .exited(0))
+        #expect(try await watch.waitForExit() == .exited(0))
         for try await line in watch.lines { #expect(!line.unicodeScalars.contains("\u{1b}")) }
     }
 
