@@ -116,12 +116,7 @@ package final class Contender: Sendable {
     /// - Complexity: 2 requests in 1 round trip if no participant is ahead.
     package func acquire(until deadline: MonotonicInstant? = nil) async throws -> Grant {
         try Task.checkCancellation()
-        let timer = deadline.map { deadline in
-            Task { [client] in
-                try await client.clock.sleep(until: deadline)
-                giveUp(.timedOut)
-            }
-        }
+        let timer = deadline.map { client.clock.schedule(at: $0) { self.giveUp(.timedOut) } }
         defer { timer?.cancel() }
         let end: End = await withTaskCancellationHandler {
             receive(.start, step: nil)

@@ -33,10 +33,7 @@ extension ZooKeeperClient {
         guard answer.value == nil, isConnected else { return }
         let end = OneShot<Void>()
         answer.observe { end.set(()) }
-        let timer = Task {
-            try await clock.sleep(until: clock.now + timeout)
-            end.set(())
-        }
+        let timer = clock.schedule(at: clock.now + timeout) { end.set(()) }
         await end.valueIgnoringCancellation()
         timer.cancel()
     }

@@ -41,12 +41,33 @@ package protocol MonotonicClock: Sendable {
     var now: MonotonicInstant { get }
     /// Waits until a deadline; throws `CancellationError` if the task is cancelled.
     func sleep(until deadline: MonotonicInstant) async throws
+    /// Calls a closure at an instant, unless the returned call is cancelled before; the closure must not block.
+    func schedule(at instant: MonotonicInstant, _ call: @escaping @Sendable () -> Void) -> ScheduledCall
     /// The executor for tasks that must run in time even if the cooperative pool is busy; `nil` if there is none.
     var upkeepExecutor: (any TaskExecutor)? { get }
 }
 
+/// A call that a clock makes at an instant, until it is cancelled.
+package struct ScheduledCall: Sendable {
+    private let end: @Sendable () -> Void
+
+    package init(cancel: @escaping @Sendable () -> Void) {
+        end = cancel
+    }
+
+    package func cancel() { end() }
+}
+
 extension MonotonicClock {
     package var upkeepExecutor: (any TaskExecutor)? { nil }
+
+    package func schedule(at instant: MonotonicInstant, _ call: @escaping @Sendable () -> Void) -> ScheduledCall {
+        let task = Task {
+            try await sleep(until: instant)
+            call()
+        }
+        return ScheduledCall { task.cancel() }
+    }
 }
 
 extension MonotonicClock {
@@ -72,6 +93,12 @@ package struct SystemMonotonicClock: MonotonicClock {
     }
 
     package var upkeepExecutor: (any TaskExecutor)? { UpkeepThread.shared }
+
+    /// Calls the closure on the timer thread of the process, without a task.
+    package func schedule(at instant: MonotonicInstant, _ call: @escaping @Sendable () -> Void) -> ScheduledCall {
+        let timer = UpkeepThread.shared.schedule(at: instant, call)
+        return ScheduledCall { timer.cancel() }
+    }
 
     /// Waits on the timer thread of the process.
     ///
