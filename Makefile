@@ -62,10 +62,11 @@ build-tests: bootstrap
 	$(stable) swift build --build-tests $(traits)
 
 # The simulations compute without a pause, in a process of their own: in one with the other tests these would wait for a thread
-# beyond their time limits.
+# beyond their time limits. The program's tests start commands with deadlines, which must not compete with a thousand tests.
 test-unit: build-tests
 	@mkdir -p $(report) && rm -f $(report)/unit.log
-	for part in '--skip IntegrationTests --skip SimulationTests' '--filter ^SimulationTests\.'; do \
+	for part in '--skip IntegrationTests --skip SimulationTests --skip ProgramTests' '--filter ^ProgramTests\.' \
+		'--filter ^SimulationTests\.'; do \
 		swift test $(traits) --skip-build --parallel $$part 2>&1 | tee -a $(report)/unit.log \
 			| grep --line-buffered -aE '✘|Suite .* passed after|Test run with|error:|Fatal error' \
 			|| { echo "test-unit: failed; the log is $(report)/unit.log" >&2; exit 1; }; \
