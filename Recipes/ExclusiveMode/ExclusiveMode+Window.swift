@@ -29,8 +29,8 @@ extension ExclusiveMode {
     ///   `.noAuth` or `.clientStopped`. `CancellationError`. The error of `operation`. In every case all znodes of the
     ///   window are deleted. Without a connection they are deleted on the next connection, at the latest when the
     ///   session ends.
-    /// - Complexity: 5 requests in 1 round trip, and 2 to watch the window's own znodes if it lasts 20 ms. In a second
-    ///   round trip, 1 for each of up to 2 processors. Of more processors, a list, and another one after each round trip
+    /// - Complexity: 5 requests in 1 round trip, and 2 to watch the window's own znodes. In a second round trip,
+    ///   1 for each of up to 2 processors. Of more processors, a list, and another one after each round trip
     ///   in which some have paused; after 100 ms, 1 for each that has not paused, and later 1 for each report of a
     ///   processor that still drains. At the end, 1 request, and 1 if there were lists. Each wait for another window
     ///   takes 6 more. After windows that crashed, up to 5 more, and 2 for each of these windows, in 4 round trips.
@@ -279,9 +279,8 @@ struct WindowAttempt {
                 WindowRequest(
                     facts: facts, owner: owner, reason: reason,
                     holding: Holding([
-                        session.hold(
-                            mode.signalPath, czxid: found.stat.czxid, seenBy: batch, watchingAfter: .milliseconds(20)),
-                        session.hold(write, czxid: found.stat.czxid, seenBy: batch, watchingAfter: .milliseconds(20)),
+                        session.hold(mode.signalPath, czxid: found.stat.czxid, seenBy: batch),
+                        session.hold(write, czxid: found.stat.czxid, seenBy: batch),
                     ]),
                     reservation: reservation, batch: batch, signal: signal, requestedAt: found.stat.ctime,
                     records: WindowRecord.list(records.data), recordsVersion: records.stat.dataVersion))
