@@ -165,8 +165,8 @@ public final class EventGate: Service, Sendable {
     /// - Returns: The result of `operation`.
     /// - Throws: `CancellationError`; ``RecipeError`` with code `.timedOut`, `.stopped`, `.alreadyHeld`, or `.lost` if
     ///   the operation ended with an error after the permit was lost; the error of `operation`.
-    /// - Complexity: Sends no requests. The task costs about half a microsecond more than
-    ///   ``withSynchronousPermit(timeout:_:)``, and about 2 µs if the operation suspends.
+    /// - Complexity: Sends no requests. It starts a task, which
+    ///   ``withSynchronousPermit(timeout:_:)`` does not; an operation that suspends costs a few microseconds.
     public func withPermit<Result: Sendable>(
         timeout: Duration? = nil, _ operation: @escaping @Sendable (EventPermit) async throws -> Result
     ) async throws -> Result {

@@ -71,9 +71,9 @@ public struct EventPermit: Grant {
     /// - Complexity: An atomic exchange and an atomic read; sends no request.
     @inline(__always)
     public func leave() {
-        // A mistake of the program that nothing can repair. A `preconditionFailure` would not print its message in
-        // release builds.
         guard stripe.leave(place) else {
+            // A mistake of the program: going on would let a window open beside an event. `preconditionFailure` prints
+            // no message in release builds.
             fatalError("an EventPermit was released twice: leave() is called once, and not at all in closure forms")
         }
     }

@@ -57,15 +57,15 @@ final class GateCore: Sendable {
         shared.withLock { $0.grant }.flatMap { $0.token == token ? $0.hold : nil }
     }
 
-    func isValid(_ token: FencingToken) -> Bool { hold(for: token)?.isValid ?? false }
-
     var lossReason: LossReason? { shared.withLock { $0.grant?.hold.lossReason } }
 
     // MARK: Operations inside
 
     /// Whether an operation under a token must be cancelled from the start.
     func isTooLate(_ token: FencingToken) -> Bool {
-        shared.withLock { $0.admission.cancelled == token } || !isValid(token)
+        let (isCancelled, grant) = shared.withLock { ($0.admission.cancelled == token, $0.grant) }
+        guard !isCancelled, let grant, grant.token == token else { return true }
+        return !grant.hold.isValid
     }
 
     /// Records how to cancel an operation; if it is already too late, cancels it immediately.

@@ -95,7 +95,9 @@ final class StragglerWatches: Sendable {
 
     private func listOnce() {
         guard state.withLock({ $0.isListing }) else { return }
-        watch("", at: directory, .children) { [self] number, watch in
+        watch(directory, .children) { watches, _ in
+            watches.listOnce()
+        } ask: { [self] number, watch in
             let looks = currentLooks()
             session.post(.children(path: watch.path, watch: watch.sink), batch: looks.batch) { [self] result in
                 if case .failure = result { drop(number) }
@@ -112,7 +114,9 @@ final class StragglerWatches: Sendable {
     /// Reads a contender's data, and watches it.
     func look(at node: String) {
         state.withLock { $0.isListing = false }
-        watch(node, at: ZNodePath.child(node, of: directory), .data) { [self] number, watch in
+        watch(ZNodePath.child(node, of: directory), .data) { watches, event in
+            watches.handle(event, on: node)
+        } ask: { [self] number, watch in
             let looks = currentLooks()
             session.post(.data(path: watch.path, watch: watch.sink), batch: looks.batch) { [self] result in
                 if case .failure = result { drop(number) }
@@ -132,7 +136,9 @@ final class StragglerWatches: Sendable {
     /// Servers do not notify about the deletion of such a znode (CVE-2024-23944). The watch on its directory detects
     /// it.
     private func lookInDirectory(for node: String) {
-        watch(node, at: directory, .children) { [self] number, watch in
+        watch(directory, .children) { watches, event in
+            watches.handle(event, on: node)
+        } ask: { [self] number, watch in
             let looks = currentLooks()
             session.post(.children(path: watch.path, watch: watch.sink), batch: looks.batch) { [self] result in
                 if case .failure = result { drop(number) }
@@ -183,13 +189,23 @@ final class StragglerWatches: Sendable {
         for watch in watches { watch.giveUp() }
     }
 
-    private func watch(_ node: String, at path: String, _ kind: WatchedKind, ask: (Int, OneShotWatch) -> Void) {
+    /// Sets a watch with a read.
+    ///
+    /// - Parameters:
+    ///   - handler: Called with the event, unless that is the end of the session.
+    ///   - ask: Sends the read, with the number of the watch for ``drop(_:)``.
+    private func watch(
+        _ path: String, _ kind: WatchedKind, handler: @escaping @Sendable (StragglerWatches, WatchEvent) -> Void,
+        ask: (Int, OneShotWatch) -> Void
+    ) {
         let new: (Int, OneShotWatch)? = state.withLock { state in
             guard !state.isOver else { return nil }
             state.lastNumber += 1
             let number = state.lastNumber
             let watch = OneShotWatch(client, path: path, kind: kind) { [weak self] event in
-                self?.fired(number, event, on: node)
+                guard let self else { return }
+                self.state.withLock { _ = $0.watches.removeValue(forKey: number) }
+                if event.kind != .sessionEnded { handler(self, event) }
             }
             state.watches[number] = watch
             return (number, watch)
@@ -202,13 +218,10 @@ final class StragglerWatches: Sendable {
         state.withLock { $0.watches.removeValue(forKey: number) }?.giveUp()
     }
 
-    private func fired(_ number: Int, _ event: WatchEvent, on node: String) {
-        state.withLock { _ = $0.watches.removeValue(forKey: number) }
-        if node.isEmpty {
-            if event.kind != .sessionEnded { listOnce() }
-        } else if event.kind == .deleted {
+    private func handle(_ event: WatchEvent, on node: String) {
+        if event.kind == .deleted {
             tell(.gone(node))
-        } else if event.kind != .sessionEnded {
+        } else {
             look(at: node)
         }
     }

@@ -47,12 +47,7 @@ extension DistributedReadWriteLock {
         let listing = OneShot<SessionResult?>()
         place.session.post(.children(path: path)) { listing.set($0) }
         let loss = place.loss.observe { _ in listing.set(nil) }
-        let timer = deadline.map { deadline in
-            Task { [clock = client.clock] in
-                try await clock.sleep(until: deadline)
-                listing.set(nil)
-            }
-        }
+        let timer = deadline.map { client.clock.schedule(at: $0) { listing.set(nil) } }
         defer {
             timer?.cancel()
             loss.cancel()

@@ -4,6 +4,7 @@ import Synchronization
 /// Counters in memory that the processes of one run share.
 ///
 /// Each processor has a cache line of its own.
+// Safe to share: its memory is only accessed with atomic operations, and mapped until the process ends.
 struct Board: @unchecked Sendable {
     private static let cellsPerLine = 8
 

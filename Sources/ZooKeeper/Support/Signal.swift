@@ -151,6 +151,7 @@ package final class OneShot<Value: Sendable>: Sendable {
 ///
 /// It exists until the last closure that may signal it has been released.
 @safe private final class Semaphore: Sendable {
+    // Never replaced, and freed in deinit; the system allows all threads to use it at once.
     private nonisolated(unsafe) let semaphore = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
 
     init() { unsafe sem_init(semaphore, 0, 0) }

@@ -224,8 +224,7 @@ final class GuardedProcess: SignalledProcess {
 }
 
 /// Memory that this program writes, and that a command reads as a file.
-///
-/// It is `Sendable` because it is only written with atomic operations.
+// Safe to share: the memory is only written with atomic operations, and unmapped in deinit.
 private final class ValidityMemory: @unchecked Sendable {
     /// The descriptor of this program.
     let descriptor: Int32

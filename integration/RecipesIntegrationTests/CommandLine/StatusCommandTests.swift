@@ -88,8 +88,9 @@ struct StatusCommandTests {
         try await withClient { client in
             let semaphore = try DistributedSemaphore(client: client, path: "/one/semaphore", limit: 2, id: "a")
             try await semaphore.withLease(count: 2) { _ in
-                let waiting = Task { try await semaphore.withLease { _ in } }
-                while try await semaphore.queue().count < 3 { try await Task.sleep(for: .milliseconds(20)) }
+                let (positions, queued) = AsyncStream.makeStream(of: Int.self)
+                let waiting = Task { try await semaphore.withLease(onQueued: { queued.yield($0) }) { _ in } }
+                for await _ in positions { break }
                 let object = try await object("/one/semaphore")
                 #expect(object["kind"] as? String == "semaphore")
                 #expect(object["holders"] as? Int == 2)
