@@ -357,7 +357,12 @@ private struct Operator: Sendable {
         if waits {
             try await mode.withWindow(reason: "simulated", drain: drain, operation)
         } else {
-            try await mode.tryWithWindow(reason: "simulated", drain: drain, operation)
+            // Only this form has a time limit: that of the client's retries, for an ensemble that does not answer.
+            do {
+                try await mode.tryWithWindow(reason: "simulated", drain: drain, operation)
+            } catch let error as RecipeError where error.code == .timedOut {
+                participant.note("\(error)")
+            }
         }
     }
 }
