@@ -160,7 +160,8 @@ extension SubtreeStateMachine.Scope {
             throw ZooKeeperError(
                 .invalidConfiguration, path: root,
                 message:
-                    "\(limits.maximumConcurrentReads) reads in flight, an interval of \(limits.interval), a depth of \(depth)"
+                    "maximumConcurrentReads is \(limits.maximumConcurrentReads), pollInterval \(limits.interval) and depth "
+                    + "\(depth); the first two must be over 0, and the depth must not be negative"
             )
         }
         self.init(

@@ -53,7 +53,9 @@ final class SubtreeFollower<Entry: Sendable>: Sendable {
     }
 
     func run() async throws {
-        guard runOnce.begin() else { throw ZooKeeperError(.invalidArgument, message: "a cache runs once") }
+        guard runOnce.begin() else {
+            throw ZooKeeperError(.invalidArgument, message: "a cache can run only once, and this one was run before")
+        }
         defer { end() }
         try await cancelWhenGracefulShutdown { try await self.follow() }
     }

@@ -55,7 +55,8 @@ public final class DistributedDoubleBarrier: Sendable {
     public init(client: ZooKeeperClient, path: String, participantCount: Int) throws(ZooKeeperError) {
         self.path = try ZNodePath(path).string
         guard participantCount > 0 else {
-            throw ZooKeeperError(.invalidArgument, path: path, message: "\(participantCount) participants; at least 1")
+            throw ZooKeeperError(
+                .invalidArgument, path: path, message: "participantCount is \(participantCount); it must be at least 1")
         }
         self.participantCount = participantCount
         self.client = client
@@ -184,7 +185,7 @@ public final class DistributedDoubleBarrier: Sendable {
         ZooKeeperError(
             first.ephemeralOwner == own.ephemeralOwner && own.czxid != first.czxid ? .noNode : .sessionExpired,
             path: path,
-            message: "the participant's znode was gone when its round began; it can enter again")
+            message: "the participant's znode did not exist when its round started; enter again to join a later round")
     }
 
     /// Waits until a watch has fired, or the participant's znode was created again.

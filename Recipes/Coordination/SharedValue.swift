@@ -118,7 +118,7 @@ public final class SharedValue: Sendable {
     private func unknownOutcome(_ present: VersionedValue?) -> RecipeError {
         RecipeError(
             .outcomeUnknown, in: .sharedValue, path: path, currentValue: present,
-            message: "the answer was lost, and what is there now does not tell whether it was written")
+            message: "the answer was lost, and the current value does not show whether it was written")
     }
 
     /// Replaces the value by one that is computed from it, and retries until no other process has written in between.

@@ -134,7 +134,7 @@ public final class FencedNode: FencedWriter {
                     throw FencingError(
                         .outcomeUnknown, target: path, token: token,
                         highest: present.flatMap { FencedText($0.data) }?.registers.highest,
-                        message: "the answer was lost, and what is there now does not tell whether it was written")
+                        message: "the answer was lost, and the current value does not show whether it was written")
                 }
             } catch let error as ZooKeeperError where error.code == .noNode && found == nil {
                 try await client.recipeSteps { try await client.createParents(of: path) }

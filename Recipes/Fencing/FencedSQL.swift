@@ -83,7 +83,8 @@ public final class FencedSQL: Sendable {
     ) throws(FencingError) -> FencedStatement {
         guard !columns.isEmpty, !keys.isEmpty, Set(columns + keys).count == columns.count + keys.count else {
             throw FencingError(
-                .invalidIdentifier, target: table, message: "columns to set and columns to find by, none of them twice")
+                .invalidIdentifier, target: table,
+                message: "setting: and where: must each name a column, and no column may be named twice")
         }
         guard kind == .exclusive || exclusiveColumn != nil else {
             throw FencingError(
@@ -175,7 +176,7 @@ extension FencedSQL.Dialect {
         guard (1...(mayHaveSchema ? 2 : 1)).contains(parts.count), parts.allSatisfy(Self.isName) else {
             throw FencingError(
                 .invalidIdentifier, target: name,
-                message: "letters, digits and underscores, at most 63, not beginning with a digit")
+                message: "a name has at most 63 letters, digits and underscores, and does not start with a digit")
         }
         let mark = kind == .mySQL ? "`" : "\""
         return parts.map { "\(mark)\($0)\(mark)" }.joined(separator: ".")

@@ -14,7 +14,9 @@ extension Election {
         let deadline = client.clock.now + timeout
         guard let term else { throw RecipeError(.notLeading, in: .election, path: path) }
         guard !id.hasBytes(of: self.id) else {
-            throw RecipeError(.invalidArgument, in: .election, path: path, message: "id is the leader's own, \"\(id)\"")
+            throw RecipeError(
+                .invalidArgument, in: .election, path: path,
+                message: "id is \"\(id)\", the leader's own; name another participant")
         }
         let participants = try await client.recipeSteps(until: deadline) { [client, path] in
             try await LeaderSelector.participants(client: client, path: path)
@@ -77,7 +79,7 @@ extension Election {
             guard let before else { return mine }
             _ = try await client.clock.run(until: deadline) { try await before.wait() }
             guard before.value != nil else {
-                throw RecipeError(.timedOut, in: .election, path: path, message: "another transfer is under way")
+                throw RecipeError(.timedOut, in: .election, path: path, message: "another transfer did not end in time")
             }
         }
     }

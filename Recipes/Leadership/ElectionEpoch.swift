@@ -63,7 +63,7 @@ extension Election {
             do {
                 let reply = try await session.send(.multi([.check(grant.held.path), .setData(epoch.bytes, at: path)]))
                 guard case .multi(let results) = reply, let stat = results.last?.stat else {
-                    throw ZooKeeperError(.server, path: path, message: "the server did not say when it wrote")
+                    throw ZooKeeperError(.server, path: path, message: "the server's answer to the write has no stat")
                 }
                 return FencingToken(rawValue: stat.mzxid.rawValue)
             } catch let error as ZooKeeperError where error.code == .noNode && error.failedOperation == 1 {

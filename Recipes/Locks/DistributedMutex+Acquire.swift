@@ -20,7 +20,7 @@ extension DistributedMutex {
             throw RecipeError(
                 .alreadyHeld, in: .lock, path: path,
                 message: "this task, or the task that started it, holds the mutex and would wait for itself; "
-                    + "take it again by its lease, or ask for it in a Task.detached that the body does not wait for")
+                    + "use Lease.withLock(_:) or Lease.share(), or a Task.detached that the body does not wait for")
         }
         let data = lockData.bytes
         let contender = Contender(

@@ -22,8 +22,8 @@ extension DistributedReadWriteLock {
         if kind == .write, outer.kind == .read {
             throw RecipeError(
                 .upgradeNotAllowed, in: .lock, path: path,
-                message: "this task, or the task that started it, holds the read lock and would wait for itself; take "
-                    + "the write lock from the start, or ask for it in a Task.detached that the body does not wait for")
+                message: "this task, or the task that started it, holds the read lock and would wait for itself; "
+                    + "acquire the write lock from the start, or in a Task.detached that the body does not wait for")
         }
         guard outer.enter() else { throw outer.lostError }
         return outer

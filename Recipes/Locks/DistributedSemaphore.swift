@@ -54,7 +54,8 @@ public final class DistributedSemaphore: Sendable {
         _ = try ZNodePath(path)
         guard path != "/", (0...Int(Int32.max)).contains(limit ?? 0) else {
             throw ZooKeeperError(
-                .invalidArgument, path: path, message: "a semaphore has a path of its own and a limit from 0 to 2^31-1")
+                .invalidArgument, path: path,
+                message: "the path must not be the root, and the limit must be from 0 to 2^31-1")
         }
         self.client = client
         self.path = path
@@ -171,7 +172,8 @@ public final class DistributedSemaphore: Sendable {
     /// - Complexity: 1 request; a few more if no process has used the semaphore yet.
     public func setLimit(_ limit: Int) async throws {
         guard (0...Int(Int32.max)).contains(limit) else {
-            throw ZooKeeperError(.invalidArgument, path: path, message: "a limit is from 0 to 2^31-1")
+            throw ZooKeeperError(
+                .invalidArgument, path: path, message: "limit is \(limit); it must be from 0 to 2^31-1")
         }
         while true {
             do {
@@ -207,7 +209,8 @@ public final class DistributedSemaphore: Sendable {
     func readLimit(_ bytes: [UInt8]) throws(RecipeError) -> Int {
         guard let limit = SemaphoreRoom.limit(bytes) else {
             throw RecipeError(
-                .unreadable, in: .lock, path: limitPath, message: "\(bytes.count) bytes where four were expected")
+                .unreadable, in: .lock, path: limitPath,
+                message: "the limit must be stored in 4 bytes; the znode has \(bytes.count)")
         }
         return limit
     }

@@ -21,7 +21,7 @@ public final class Lease: Sendable {
     deinit {
         guard stage.load(ordering: .acquiring) == .held else { return }
         place.client.logger.warning(
-            "A lock was not released by who acquired it: it is released now, because nothing refers to it any more",
+            "A lease was deallocated without having been released; the lock is released now",
             metadata: ["zookeeper.path": "\(place.key.path)"])
         place.beginToLeave()
     }

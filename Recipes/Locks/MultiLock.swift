@@ -49,12 +49,15 @@ public final class MultiLock: Sendable {
     /// - Throws: `ZooKeeperError` with code `.invalidArgument`.
     public init(_ parts: [Part]) throws(ZooKeeperError) {
         guard let client = parts.first?.client, parts.allSatisfy({ $0.client === client }) else {
-            throw ZooKeeperError(.invalidArgument, message: "one or several locks of one client make a multi-lock")
+            throw ZooKeeperError(
+                .invalidArgument,
+                message: "parts must contain at least one lock, and all locks must use the same client")
         }
         let sorted = parts.sorted { ZNodeName($0.key.path) < ZNodeName($1.key.path) }
         for (part, next) in zip(sorted, sorted.dropFirst()) where part.key == next.key {
             throw ZooKeeperError(
-                .invalidArgument, path: part.key.path, message: "a lock that is there twice would wait for itself")
+                .invalidArgument, path: part.key.path,
+                message: "parts contains this lock twice, and it would wait for itself; pass it once")
         }
         self.parts = sorted
         self.client = client

@@ -83,7 +83,8 @@ public struct ScheduledRun: Grant {
         guard note.utf8.count <= 100_000 else {
             throw RecipeError(
                 .invalidArgument, in: .scheduledTask, path: scheduler.path,
-                message: "a checkpoint of \(note.utf8.count) bytes; keep it elsewhere and note where")
+                message: "the checkpoint has \(note.utf8.count) bytes, and the maximum is 100,000; store the data "
+                    + "elsewhere, and its location in the checkpoint")
         }
         guard isOn else { throw RecipeError(.notRunning, in: .scheduledTask, path: scheduler.path) }
         try await scheduler.checkpoint(note, period: period.id, attempt: attempt, window: window)

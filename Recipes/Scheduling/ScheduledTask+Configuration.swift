@@ -140,13 +140,12 @@ extension ScheduledTask {
             let beginsAgain = takeover == .rerun || takeover == .resume
             try check(
                 !(delivery == .atMostOnce && beginsAgain),
-                "takeover is .\(takeover?.rawValue ?? ""), which begins a run twice, and delivery is .atMostOnce: choose "
+                "takeover is .\(takeover?.rawValue ?? ""), which starts a run again, and delivery is .atMostOnce; use "
                     + ".skip or .askOperator, or .atLeastOnce")
             if case .all(let span) = missed.kind {
                 try check(
                     span >= missedAfter,
-                    "missed periods within \(span) are run, and one is missed after \(missedAfter): the former is at least "
-                        + "as long")
+                    "missed is .all(within: \(span)), which must be at least missedAfter, \(missedAfter)")
             }
             let longest = Duration.seconds(36_525 * 86_400)
             for (name, value) in [

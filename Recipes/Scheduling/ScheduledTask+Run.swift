@@ -17,7 +17,7 @@ extension ScheduledTask {
     ///   1 for each ``ScheduledTask/Configuration/clockInterval``. Taking over costs the requests of a `LeaderSelector`,
     ///   then 5, and 1 for each record with up to 64 in flight.
     public func run() async throws {
-        try runOnce.begin("a node's part of a task", in: .scheduledTask, path: path)
+        try runOnce.begin("a scheduled task", in: .scheduledTask, path: path)
         defer { broadcast.finish(.stopped) }
         while !Task.isCancelled, !Task.isShuttingDownGracefully {
             if try await mayStand() { try await stand() }

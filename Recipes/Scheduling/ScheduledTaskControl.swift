@@ -95,7 +95,7 @@ public struct ScheduledTaskControl: Sendable {
             let (from, through) = (from.secondsText, through.secondsText)
             throw RecipeError(
                 .invalidArgument, in: .scheduledTask, path: path,
-                message: "the range ends at \(through), before it begins at \(from)")
+                message: "the range ends at \(through), before it starts at \(from)")
         }
         try await update { $0.backfill = OperatorCommands.Backfill(from: from, through: through, requestedBy: self.id) }
     }
@@ -115,7 +115,7 @@ public struct ScheduledTaskControl: Sendable {
             if record == nil { _ = try await commands() }
             throw RecipeError(
                 .notAwaitingDecision, in: .scheduledTask, path: path,
-                message: "\(period) is \(record?.state.rawValue ?? "unknown"), and waits for no decision")
+                message: "the run of \(period) is \(record?.state.rawValue ?? "unknown")")
         }
         try await update { $0.decisions[period] = decision }
     }
@@ -155,7 +155,7 @@ public struct ScheduledTaskControl: Sendable {
         } catch let error as ZooKeeperError where error.code == .noNode {
             throw RecipeError(
                 .notFound, in: .scheduledTask, path: path,
-                message: "nothing has led there yet: run the task once before, or mind the path")
+                message: "no node has led this task yet; start a node first, or check the path")
         }
     }
 }

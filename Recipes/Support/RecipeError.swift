@@ -191,7 +191,9 @@ extension RunOnce {
     /// - Throws: ``RecipeError`` with code `.invalidArgument` if the recipe has run before.
     package func begin(_ part: String, in recipe: RecipeError.Recipe, path: String) throws(RecipeError) {
         guard begin() else {
-            throw RecipeError(.invalidArgument, in: recipe, path: path, message: "\(part) is run once")
+            throw RecipeError(
+                .invalidArgument, in: recipe, path: path,
+                message: "\(part) can run only once, and this one was run before")
         }
     }
 }

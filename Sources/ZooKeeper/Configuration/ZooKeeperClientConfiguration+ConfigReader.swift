@@ -66,7 +66,9 @@ private struct ConfigurationKeys {
         case (.some, .some): throw error("servers", "is set and so is connectionString; set only one of them")
         }
         guard let chroot = config.string(forKey: "chroot"), chroot != "/" else { return ensemble }
-        guard ensemble.chroot == nil else { throw error("chroot", "is there and in the connection string as well") }
+        guard ensemble.chroot == nil else {
+            throw error("chroot", "is set, and the connection string has a chroot as well; set only one of them")
+        }
         do throws(ZooKeeperError) {
             ensemble.chroot = try ZNodePath(chroot)
         } catch {
