@@ -62,10 +62,10 @@ public struct PartitionPlacement: Sendable, CustomStringConvertible {
     public var description: String {
         guard let home else {
             return rule == .noNode
-                ? "no owner: there is no node, or all are cordoned"
-                : "no owner: all nodes are full (\(plan.nodes.count))"
+                ? "no node: the group is empty, or all nodes are cordoned"
+                : "no node: all \(plan.nodes.count) are full"
         }
-        var text = isHomeAway ? "\(owner ?? "no node") in the place of \(home), which is waited for" : home
+        var text = isHomeAway ? "\(owner ?? "no node") while \(home) is absent" : home
         switch rule {
         case .preferred(let place): text += ": preferred node \(place + 1) of \(partition.preferred.count)"
         default: text += ": by hash and weight, of \(plan.nodes.count) nodes"
@@ -74,7 +74,7 @@ public struct PartitionPlacement: Sendable, CustomStringConvertible {
         let cordoned = missing.filter(plan.cordoned.contains)
         let absent = missing.filter { !plan.cordoned.contains($0) }
         if !cordoned.isEmpty { text += "; cordoned: \(cordoned.joined(separator: ", "))" }
-        if !absent.isEmpty { text += "; not there: \(absent.joined(separator: ", "))" }
+        if !absent.isEmpty { text += "; absent: \(absent.joined(separator: ", "))" }
         let full = fullNodes
         if !full.isEmpty { text += "; full: \(full.joined(separator: ", "))" }
         return text + "; next: \(next ?? "none")"

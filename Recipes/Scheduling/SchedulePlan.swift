@@ -90,10 +90,11 @@ struct SchedulePlan: Sendable {
         }
         if record.state == .claimed {
             return .claim(
-                again(record, "\(record.participantID) claimed it and did not begin it", situation), isOnTime: false,
+                again(record, "\(record.participantID) claimed the run and did not start it", situation),
+                isOnTime: false,
                 nil)
         }
-        let reason = record.message ?? "\(record.participantID) began it and did not end it"
+        let reason = record.message ?? "\(record.participantID) started the run and did not complete it"
         switch configuration.takeover(delivery) {
         case .rerun: return .claim(again(record, reason, situation), isOnTime: false, nil)
         case .resume: return .claim(again(record, reason, situation, resumes: true), isOnTime: false, nil)
@@ -128,7 +129,7 @@ struct SchedulePlan: Sendable {
         wishes.runRequests.removeFirst()
         let period = Schedule.Period(
             id: situation.now.millisecondsText + "-now", start: situation.now, end: nil,
-            note: by.isEmpty ? nil : "asked for by \(by)")
+            note: by.isEmpty ? nil : "requested by \(by)")
         return .claim(first(period, .requested, situation), isOnTime: false, wishes)
     }
 

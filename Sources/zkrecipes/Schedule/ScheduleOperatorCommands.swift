@@ -146,7 +146,7 @@ struct ScheduleAnswerCommand: ScheduleWishCommand {
 
 struct ScheduleHistoryCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "history", abstract: "Prints the records of a task's runs, newest last.",
+        commandName: "history", abstract: "Prints the records of a task's runs, by the start of their periods.",
         discussion: """
             Prints one line per run: period, state, node, attempt, fencing token, duration, and remarks.
 

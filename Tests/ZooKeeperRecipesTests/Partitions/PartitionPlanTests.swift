@@ -150,7 +150,7 @@ import ZooKeeper
         #expect(plan.balance.values.allSatisfy { $0 == 100 })
         let left = plan.placements.filter { $0.owner == nil }
         #expect(left.count == 200 && left.allSatisfy { $0.rule == .noRoom && $0.next == nil })
-        #expect(left[0].description == "no owner: all nodes are full (8)")
+        #expect(left[0].description == "no node: all 8 are full")
     }
 
     @Test func `the order in which partitions are given to full nodes makes no difference`() {
@@ -180,7 +180,7 @@ import ZooKeeper
         #expect(cordoned.balance["web4"] == nil)
         let none = PartitionPlan(partitions: ["a"], nodes: [PartitionNode("web1", isCordoned: true)])
         #expect(none["a"]?.owner == nil && none["a"]?.rule == .noNode)
-        #expect(none.explain("a") == "no owner: there is no node, or all are cordoned")
+        #expect(none.explain("a") == "no node: the group is empty, or all nodes are cordoned")
     }
 
     @Test(arguments: [nil, 140] as [Int?])
@@ -200,7 +200,7 @@ import ZooKeeper
         let plan = PartitionPlan(partitions: ["a"], nodes: ["web1"], absent: ["web1"])
         #expect(plan["a"]?.home == "web1" && plan["a"]?.owner == nil && plan["a"]?.next == nil)
         #expect(PartitionPlan(partitions: [], nodes: ["web1"]).placements.isEmpty)
-        #expect(PartitionPlan(partitions: ["a"], nodes: []).explain("a")?.hasPrefix("no owner") == true)
+        #expect(PartitionPlan(partitions: ["a"], nodes: []).explain("a")?.hasPrefix("no node") == true)
         #expect(PartitionPlan(partitions: ["a"], nodes: []).explain("b") == nil)
     }
 
@@ -209,7 +209,7 @@ import ZooKeeper
         let full = [PartitionNode("web1", capacity: 0), "web2", "web3"]
         #expect(
             PartitionPlan(partitions: [partition], nodes: full).explain("a")
-                == "web2: preferred node 3 of 3; not there: web9; full: web1; next: web3")
+                == "web2: preferred node 3 of 3; absent: web9; full: web1; next: web3")
         // Who is cordoned, by itself or by an operator, is there.
         var byOperator = PartitionNode("web1")
         byOperator.isCordonedByOperator = true
@@ -224,6 +224,6 @@ import ZooKeeper
             partitions: ["a"], nodes: ["web1", PartitionNode("web2", weight: 1e-9)], absent: ["web1"])
         #expect(
             away.explain("a")
-                == "web2 in the place of web1, which is waited for: by hash and weight, of 2 nodes; next: none")
+                == "web2 while web1 is absent: by hash and weight, of 2 nodes; next: none")
     }
 }

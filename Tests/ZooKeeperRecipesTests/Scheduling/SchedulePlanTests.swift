@@ -46,7 +46,7 @@ import ZooKeeper
             let claim = try #require(model.step())
             #expect(claim.attempt == 2 && claim.participantID == "n2" && claim.term.rawValue == 2)
             #expect(claim.previousAttempts.map(\.participantID) == ["n1"])
-            #expect(claim.previousAttempts[0].reason == "n1 claimed it and did not begin it")
+            #expect(claim.previousAttempts[0].reason == "n1 claimed the run and did not start it")
         }
     }
 
@@ -60,7 +60,7 @@ import ZooKeeper
             #expect(claim.attempt == 2)
             #expect(claim.checkpoint == (policy == .resume ? "row 17" : nil))
             #expect(claim.startedAt == nil)
-            #expect(claim.previousAttempts[0].reason == "n1 began it and did not end it")
+            #expect(claim.previousAttempts[0].reason == "n1 started the run and did not complete it")
         }
     }
 
@@ -71,7 +71,7 @@ import ZooKeeper
         model.settle()
         let record = try #require(model.records[day])
         #expect(record.state == .abandoned && record.attempt == 1)
-        #expect(record.message == "n1 began it and did not end it")
+        #expect(record.message == "n1 started the run and did not complete it")
     }
 
     @Test func `an operator who is asked decides, and the schedule stands still until then`() throws {

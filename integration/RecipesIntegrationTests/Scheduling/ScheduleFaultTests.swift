@@ -45,12 +45,12 @@ struct ScheduleFaultTests {
                 #expect(
                     run.participantID == "far" && run.attempt == 2
                         && run.previousAttempts.map(\.participantID) == ["near"])
-                #expect(run.previousAttempts[0].reason == "near began it and did not end it")
+                #expect(run.previousAttempts[0].reason == "near started the run and did not complete it")
                 #expect(notes.all.contains("begins 2 \(policy == .resume ? "half" : "-")"))
                 #expect(try #require(run.token) > #require(run.previousAttempts[0].token))
             case .skip:
                 let run = try await scene.run { $0.state == .abandoned }
-                #expect(run.participantID == "near" && run.message == "near began it and did not end it")
+                #expect(run.participantID == "near" && run.message == "near started the run and did not complete it")
             case .askOperator:
                 let run = try await scene.run { $0.state == .awaitingOperator }
                 await second.state { $0 == .awaitingOperator(period: run.period) }

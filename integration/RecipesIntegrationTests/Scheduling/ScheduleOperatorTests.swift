@@ -85,7 +85,7 @@ struct ScheduleOperatorTests {
             try await one.line { $0.hasPrefix("waiting for ") }
             _ = try await wanted("now")
             let now = try await scene.run { $0.kind == .requested && $0.state == .completed }
-            #expect(now.note == "asked for by bob" && now.participantID == "one")
+            #expect(now.note == "requested by bob" && now.participantID == "one")
             try await one.line { $0 == "ran \(now.period) 1 \(now.token?.description ?? "")" }
 
             _ = try await wanted("backfill", "--from", "2020-01-01T00:00:00Z", "--through", "2024-12-31T00:00:00Z")
@@ -150,7 +150,7 @@ struct ScheduleOperatorTests {
             try await two.line { $0 == "awaiting an operator's decision about \(period)" }
             let history = try await say(["history", ScheduleScene.path])
             #expect(history.text.hasPrefix("\(period)  awaitingOperator  one  attempt 1  "), "\(history)")
-            #expect(history.text.contains("one began it and did not end it"), "\(history)")
+            #expect(history.text.contains("one started the run and did not complete it"), "\(history)")
             _ = try await wanted("answer", "--period", period, "--decision", "rerun")
             try await two.line { $0 == "begun 2" }
             let run = try await scene.run { $0.state == .completed }

@@ -74,7 +74,7 @@ struct ScheduleProcessTests {
             if policy == .skip {
                 let run = try await scene.run { !$0.state.isOpen }
                 #expect(run.state == .abandoned && run.attempt == 1)
-                #expect(run.message == "runner began it and did not end it")
+                #expect(run.message == "runner started the run and did not complete it")
             } else {
                 if policy == .askOperator {
                     let run = try await scene.run { $0.state == .awaitingOperator }
@@ -83,7 +83,7 @@ struct ScheduleProcessTests {
                 let run = try await scene.run { !$0.state.isOpen }
                 #expect(run.state == .completed && run.attempt == 2 && run.participantID == "other")
                 #expect(run.previousAttempts.map(\.participantID) == ["runner"])
-                #expect(run.previousAttempts[0].reason.hasPrefix("runner began it and did not end it"))
+                #expect(run.previousAttempts[0].reason.hasPrefix("runner started the run and did not complete it"))
                 let checkpoint = policy == .rerun ? "-" : "half"
                 try await other.line { $0.hasPrefix("begin ") && $0.hasSuffix(" \(checkpoint)") }
             }
@@ -115,13 +115,13 @@ struct ScheduleProcessTests {
             case (.claimed, _):
                 // It was never begun: that is safe to do in both.
                 #expect(run.state == .completed && run.attempt == 2 && run.participantID == "other")
-                #expect(run.previousAttempts[0].reason == "runner claimed it and did not begin it")
+                #expect(run.previousAttempts[0].reason == "runner claimed the run and did not start it")
             case (.started, .atLeastOnce), (.ended, .atLeastOnce):
                 #expect(run.state == .completed && run.attempt == 2 && run.participantID == "other")
-                #expect(run.previousAttempts[0].reason == "runner began it and did not end it")
+                #expect(run.previousAttempts[0].reason == "runner started the run and did not complete it")
             case (.started, .atMostOnce), (.ended, .atMostOnce):
                 #expect(run.state == .abandoned && run.attempt == 1)
-                #expect(run.message == "runner began it and did not end it")
+                #expect(run.message == "runner started the run and did not complete it")
             case (.recorded, _):
                 #expect(run.state == .completed && run.attempt == 1 && run.participantID == "runner")
             }

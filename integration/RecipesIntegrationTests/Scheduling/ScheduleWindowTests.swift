@@ -143,7 +143,7 @@ struct ScheduleWindowTests {
             try await scene.server.expireSession(of: scene.client)
             let run = try await scene.run { $0.state == .completed && $0.window?.resumed != nil }
             #expect(run.participantID == "far" && run.attempt == 2)
-            #expect(run.previousAttempts.map(\.reason) == ["near began it and did not end it"])
+            #expect(run.previousAttempts.map(\.reason) == ["near started the run and did not complete it"])
             #expect(try #require(run.token) > #require(begun.token) && run.previousAttempts[0].token == begun.token)
             #expect(try #require(run.window).token > #require(begun.window).token)
             await batch.notes.count(5)

@@ -84,7 +84,7 @@ struct ScheduledTaskTests {
             await #expect(throws: RecipeError.self) { try await scene.control().decide("2026-01-01", .skip) }
             try await scene.control().runNow()
             let run = try await scene.run { $0.state == .completed }
-            #expect(run.kind == .requested && run.note == "asked for by ada" && notes.all == [run.period])
+            #expect(run.kind == .requested && run.note == "requested by ada" && notes.all == [run.period])
             #expect(try await scene.control().commands() == OperatorCommands())
             try await node.stop()
         }
