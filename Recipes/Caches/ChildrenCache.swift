@@ -75,8 +75,8 @@ public final class ChildrenCache: Service, Sendable {
     /// Creates a cache, which knows nothing until it runs.
     ///
     /// - Parameters:
-    ///   - path: The path of the znode whose children are cached. The znode does not have to exist.
     ///   - client: The client that reads the znodes.
+    ///   - path: The path of the znode whose children are cached. The znode does not have to exist.
     ///   - configuration: The settings of the cache.
     ///   - logger: The logger for failed reads.
     /// - Throws: `ZooKeeperError` with code `.invalidPath`, or `.invalidConfiguration` if the interval or the number of
@@ -124,8 +124,8 @@ public final class ChildrenCache: Service, Sendable {
 /// Runs a cache of a znode's children for the duration of an operation.
 ///
 /// - Parameters:
-///   - path: The path of the znode. The znode does not have to exist.
 ///   - client: A client that is running.
+///   - path: The path of the znode. The znode does not have to exist.
 ///   - configuration: The settings of the cache.
 ///   - logger: The logger for failed reads.
 ///   - operation: The operation that uses the cache, whose content is unknown at first. When it returns or throws, the

@@ -121,8 +121,8 @@ public final class NodeCache: Service, Sendable {
     /// Creates a cache, which knows nothing until it runs.
     ///
     /// - Parameters:
-    ///   - path: The path of the znode. The znode does not have to exist.
     ///   - client: The client that reads the znode.
+    ///   - path: The path of the znode. The znode does not have to exist.
     ///   - logger: The logger for failed reads.
     /// - Throws: `ZooKeeperError` with code `.invalidPath`.
     public init(client: ZooKeeperClient, path: String, logger: Logger = .current) throws(ZooKeeperError) {
@@ -161,8 +161,8 @@ public final class NodeCache: Service, Sendable {
 /// Runs a cache for the duration of an operation.
 ///
 /// - Parameters:
-///   - path: The path of the znode. The znode does not have to exist.
 ///   - client: A client that is running.
+///   - path: The path of the znode. The znode does not have to exist.
 ///   - logger: The logger for failed reads.
 ///   - operation: The operation that uses the cache, whose content is unknown at first. When it returns or throws, the
 ///     cache stops.

@@ -72,8 +72,8 @@ public final class TreeCache: Service, Sendable {
     /// Creates a cache, which knows nothing until it runs.
     ///
     /// - Parameters:
-    ///   - path: The path of the root of the tree. The root does not have to exist.
     ///   - client: The client that reads the znodes.
+    ///   - path: The path of the root of the tree. The root does not have to exist.
     ///   - configuration: The settings of the cache.
     ///   - logger: The logger for failed reads.
     /// - Throws: `ZooKeeperError` with code `.invalidPath`, or `.invalidConfiguration` if the depth is negative, or the
@@ -118,8 +118,8 @@ public final class TreeCache: Service, Sendable {
 /// Runs a cache of a znode and all znodes below it for the duration of an operation.
 ///
 /// - Parameters:
-///   - path: The path of the root of the tree. The root does not have to exist.
 ///   - client: A client that is running.
+///   - path: The path of the root of the tree. The root does not have to exist.
 ///   - configuration: The settings of the cache.
 ///   - logger: The logger for failed reads.
 ///   - operation: The operation that uses the cache, whose content is unknown at first. When it returns or throws, the

@@ -60,10 +60,10 @@ public final class GroupMembership: Service, Sendable {
     /// Creates a membership, which creates nothing until it runs.
     ///
     /// - Parameters:
+    ///   - client: The client whose session owns the znode.
     ///   - path: The path of the group. It is created with its parents if it does not exist.
     ///   - id: The ID of this member, which is the name of its znode. No two members may have the same ID.
     ///   - data: The data of this member that other members read.
-    ///   - client: The client whose session owns the znode.
     ///   - configuration: The configuration, or `nil` for the defaults.
     ///   - logger: The logger for problems of the membership.
     /// - Throws: `ZooKeeperError` with code `.invalidPath` if the path is invalid or the ID cannot be the name of a
@@ -228,8 +228,8 @@ public final class GroupObserver: Service, Sendable {
     /// Creates an observer, which knows nothing until it runs.
     ///
     /// - Parameters:
-    ///   - path: The path of the group. The znode does not have to exist.
     ///   - client: The client that reads the members.
+    ///   - path: The path of the group. The znode does not have to exist.
     ///   - configuration: The configuration of the cache that follows the members.
     ///   - logger: The logger for failed reads.
     /// - Throws: `ZooKeeperError` with code `.invalidPath`, or `.invalidConfiguration` if the configuration is invalid.

@@ -61,9 +61,9 @@ public final class PersistentNode: Service, Sendable {
     /// Creates a node, which creates no znode until it runs.
     ///
     /// - Parameters:
+    ///   - client: The client whose sessions own the znode.
     ///   - path: The path of the znode. Its parents are created if they do not exist.
     ///   - data: The data of the znode.
-    ///   - client: The client whose sessions own the znode.
     ///   - acl: The access control list of the znode, or `nil` for the client's list. The client must be allowed to
     ///     read and write the znode.
     ///   - isOwn: A closure that decides whether another client's ephemeral znode was created by a previous process of
@@ -246,9 +246,9 @@ extension PersistentNode {
 /// cancellation or to the graceful shutdown of a service group.
 ///
 /// - Parameters:
+///   - client: A client that is running.
 ///   - path: The path of the znode. Its parents are created if they do not exist.
 ///   - data: The data of the znode.
-///   - client: A client that is running.
 ///   - logger: The logger for problems of the node.
 ///   - operation: The operation, which starts when the znode exists. When it returns or throws, the znode is deleted.
 /// - Returns: The result of `operation`.

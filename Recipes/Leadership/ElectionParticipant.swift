@@ -46,8 +46,8 @@ extension LeaderSelector {
     ///
     /// It also works for the election of a ``LeaderLatch``.
     /// - Parameters:
-    ///   - path: The directory of the election. It does not have to exist.
     ///   - client: The client that reads the queue.
+    ///   - path: The directory of the election. It does not have to exist.
     /// - Returns: The participants in the order of the queue, the leader first.
     /// - Throws: `ZooKeeperError`, such as `.noAuth` if a candidate znode cannot be read; `CancellationError`.
     /// - Complexity: One listing, then one read for each participant, in batches of 64. Each batch takes 1 round trip.
@@ -74,8 +74,8 @@ extension LeaderSelector {
     /// Returns the participant at the front of an election's queue, for clients that do not take part.
     ///
     /// - Parameters:
-    ///   - path: The directory of the election. It does not have to exist.
     ///   - client: The client that reads the queue.
+    ///   - path: The directory of the election. It does not have to exist.
     /// - Returns: The participant, or `nil` if there are no participants.
     /// - Throws: `ZooKeeperError`, such as `.noAuth` if the candidate znode cannot be read; `CancellationError`.
     /// - Complexity: 2 requests in 2 round trips; 3 while a transfer is in progress.

@@ -14,8 +14,8 @@ extension LeaderSelector {
     /// when the task is cancelled or the client stops. It throws `ZooKeeperError` if the ensemble refuses a read, for
     /// example with code `.noAuth`.
     /// - Parameters:
-    ///   - path: The directory of the election. It does not have to exist.
     ///   - client: The client that reads the queue.
+    ///   - path: The directory of the election. It does not have to exist.
     /// - Complexity: For each change, 3 requests in 3 round trips: one listing and two reads of the leader's znode.
     public static func leaderChanges(client: ZooKeeperClient, path: String) -> LeaderChanges {
         LeaderChanges(path: path, client: client)

@@ -14,7 +14,7 @@ extension PartitionGroup {
     ///
     /// The cordon is a persistent znode, `PATH/cordons/<node>`, which outlives restarts of the node and the operator's
     /// session. The node does not have to be running; a cordoned node that starts owns nothing from the beginning. A
-    /// cordoned node keeps partitions that no other node can take. If the node is cordoned already, the new note
+    /// cordoned node keeps partitions that no other node can take. If the node is cordoned already, the new reason
     /// replaces the old one. The node's own cordon (``PartitionGroup/cordon()``) is independent: a node takes
     /// partitions only if neither is set.
     ///

@@ -31,7 +31,7 @@ public struct PartitionStatus: Sendable {
 
     /// The members of the group, sorted by participant ID.
     public var nodes: [PartitionNode]
-    /// The notes of the operators' cordons by participant ID, including nodes that are not in the group.
+    /// The reasons of the operators' cordons by participant ID, including nodes that are not in the group.
     public var cordons: [ZNodeName: String]
     /// The partitions, sorted by ID.
     public var partitions: [Entry]
@@ -62,10 +62,10 @@ extension PartitionGroup {
     /// not available, the method waits until it is, or until the task is cancelled.
     ///
     /// - Parameters:
+    ///   - client: The client that sends the requests.
     ///   - path: The path of the group.
     ///   - partitions: The partitions, to determine the node that should own each of them. `nil` means all partitions
     ///     that have ever been owned, without preferred nodes. Children of a znode include their preferred nodes.
-    ///   - client: The client that sends the requests.
     /// - Throws: `ZooKeeperError`, such as `.noAuth`; `CancellationError`.
     /// - Complexity: 2 listings, and a read for each node and each cordon. If `partitions` is not a list, 1 listing
     ///   more, and for children of a znode a read for each of them. Then 1 listing and 2 reads for each partition, with

@@ -67,14 +67,14 @@ public final class ScheduledTask: Service, Sendable {
     /// No request is sent before ``run()`` is called.
     ///
     /// - Parameters:
-    ///   - name: The name of the task in log messages and exclusive windows.
-    ///   - schedule: The times at which the task runs. It must be the same on every node.
     ///   - client: The client whose session holds this node's candidate. It must be running; until then, the task
     ///     waits.
     ///   - path: The path of the znode that contains all znodes of the task. It is created as needed. Each task needs
     ///     its own.
     ///   - id: This node's participant ID, which appears in records and in the election. Nodes with the same ID
     ///     cannot be told apart.
+    ///   - name: The name of the task in log messages and exclusive windows.
+    ///   - schedule: The times at which the task runs. It must be the same on every node.
     ///   - delivery: Whether a run that had started when its node died may be started again.
     ///   - configuration: The policies and limits of the task. It must be the same on every node.
     ///   - logger: The logger for the events of this node.

@@ -18,8 +18,8 @@ public struct ScheduledTaskHistory: Sendable {
     /// No request is sent.
     ///
     /// - Parameters:
-    ///   - path: The path of the task.
     ///   - client: The client that sends the requests.
+    ///   - path: The path of the task.
     /// - Throws: `ZooKeeperError` with code `.invalidPath`.
     public init(client: ZooKeeperClient, path: String) throws(ZooKeeperError) {
         self.path = try ZNodePath(path).string
