@@ -64,7 +64,7 @@ public struct LeaderConfiguration: Sendable, Hashable {
     /// With a longer delay, a participant that often joins and leaves moves the leadership less often. Default: 30 s.
     public var takeoverDelay: Duration = .seconds(30)
 
-    /// Whether the participant is ready from the start; otherwise it becomes ready when `ready()` is called.
+    /// Whether the participant is ready from the start; otherwise it becomes ready when `setReady(true)` is called.
     ///
     /// Default: `true`.
     public var isReadyAtStart = true

@@ -137,7 +137,7 @@ public final class TestProcess: Sendable, CustomStringConvertible {
     /// Earlier lines count as well.
     /// - Parameter matches: A closure that decides whether a line matches.
     /// - Returns: The first line that matches.
-    /// - Throws: ``TestKitError`` with code `.noAnswer` if the output ends without such a line; `CancellationError`.
+    /// - Throws: ``TestKitError`` with code `.noResponse` if the output ends without such a line; `CancellationError`.
     @discardableResult
     public func line(where matches: @escaping @Sendable (String) -> Bool) async throws -> String {
         let found = try await self.output.first { output -> String?? in

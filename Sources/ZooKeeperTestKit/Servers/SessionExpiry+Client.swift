@@ -11,7 +11,7 @@ public import ZooKeeper
 ///
 /// - Parameter client: The client whose session ends. At least one of its servers has an IPv4 address.
 /// - Throws: ``TestKitError`` with code `.sessionNotFound` if the client has no session or its session has already ended,
-///   or `.noAnswer` if none of its servers has an IPv4 address or answers.
+///   or `.noResponse` if none of its servers has an IPv4 address or answers.
 /// - Complexity: 2 requests in 2 round trips, on a new connection. Repeated up to 9 times if the client reconnects first.
 public func expireSession(of client: ZooKeeperClient) async throws {
     let servers = client.servers
@@ -38,7 +38,7 @@ extension TestServer {
     ///
     /// - Parameter client: The client whose session ends.
     /// - Throws: ``TestKitError`` with code `.sessionNotFound` if the client has no session or its session has already
-    ///   ended, or `.noAnswer` if the server does not answer.
+    ///   ended, or `.noResponse` if the server does not answer.
     /// - Complexity: 2 requests in 2 round trips, on a new connection. Repeated up to 9 times if the client reconnects
     ///   first.
     public func expireSession(of client: ZooKeeperClient) async throws {
@@ -50,7 +50,7 @@ extension TestEnsemble {
     /// Ends a client's session on the server; see ``TestServer/expireSession(of:)``.
     ///
     /// - Parameter client: The client whose session ends.
-    /// - Throws: ``TestKitError`` with code `.sessionNotFound` or `.noAnswer`.
+    /// - Throws: ``TestKitError`` with code `.sessionNotFound` or `.noResponse`.
     /// - Complexity: As ``TestServer/expireSession(of:)``.
     public func expireSession(of client: ZooKeeperClient) async throws {
         try await endSession(of: client) { try await self.expireSession(id: $0, password: $1) }

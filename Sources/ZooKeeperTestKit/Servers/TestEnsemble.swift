@@ -43,7 +43,7 @@ public final class TestEnsemble: Sendable, CustomStringConvertible {
     /// ticks. If two members claim to lead, this method returns the one with the higher epoch.
     ///
     /// - Returns: The member that leads.
-    /// - Throws: ``TestKitError`` with code `.noAnswer` if no member leads within
+    /// - Throws: ``TestKitError`` with code `.noResponse` if no member leads within
     ///   ``TestServerConfiguration/startTimeout``; `CancellationError`.
     /// - Complexity: 1 four-letter-word command to each member, every 20 ms until there is a leader.
     public func leader() async throws -> TestServer {
@@ -88,7 +88,7 @@ public final class TestEnsemble: Sendable, CustomStringConvertible {
     /// - Parameters:
     ///   - id: The ID of the session.
     ///   - password: The password of the session.
-    /// - Throws: ``TestKitError`` with code `.sessionNotFound` or `.noAnswer`.
+    /// - Throws: ``TestKitError`` with code `.sessionNotFound` or `.noResponse`.
     /// - Complexity: 2 requests in 2 round trips, on a new connection.
     public func expireSession(id: Int64, password: [UInt8]) async throws {
         try await ZooKeeperTestKit.expireSession(id: id, password: password, on: self.connectionString)

@@ -238,7 +238,7 @@ extension TestServer {
 
     /// Returns the counters of the server (`mntr`).
     ///
-    /// - Throws: ``TestKitError`` with code `.noAnswer`.
+    /// - Throws: ``TestKitError`` with code `.noResponse`.
     /// - Complexity: 1 four-letter-word command.
     public func counters() async throws -> TestServerCounters {
         TestServerCounters(try await fourLetterWord("mntr", host: self.address, port: self.port))
@@ -248,7 +248,7 @@ extension TestServer {
     ///
     /// The connection that sends the command is included.
     ///
-    /// - Throws: ``TestKitError`` with code `.noAnswer`.
+    /// - Throws: ``TestKitError`` with code `.noResponse`.
     /// - Complexity: 1 four-letter-word command.
     public func connections() async throws -> [String] {
         try await fourLetterWord("cons", host: self.address, port: self.port)
@@ -313,7 +313,7 @@ extension TestServer {
 
 /// Runs `body`, and cancels it if one of the servers that it uses ends by itself.
 ///
-/// - Throws: ``TestKitError`` with code `.ended` if a server has ended by itself; otherwise the error of `body`.
+/// - Throws: ``TestKitError`` with code `.exited` if a server has ended by itself; otherwise the error of `body`.
 func whileServing<Result>(_ servers: [TestServer], _ body: () async throws -> Result) async throws -> Result {
     var result: Swift.Result<Result, any Error> = .failure(CancellationError())
     // The closure does not have to be Sendable, because this task does nothing between the closure's start and its end.

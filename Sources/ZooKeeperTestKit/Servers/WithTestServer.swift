@@ -10,7 +10,7 @@
 ///   - body: The operation that uses the server.
 /// - Returns: The result of `body`.
 /// - Throws: ``TestKitError`` with one of these codes: `.missingJava` or `.missingJars`, whose message names the
-///   package to install; `.startFailed`, for example if ``TestServerConfiguration/port`` is in use; `.ended` if the
+///   package to install; `.startFailed`, for example if ``TestServerConfiguration/port`` is in use; `.exited` if the
 ///   server's process ended by itself. Otherwise the error of `body`.
 public func withTestServer<Result>(
     configuration: TestServerConfiguration = .init(),
