@@ -106,10 +106,9 @@ extension ExclusiveMode {
         _ attempt: WindowAttempt, until deadline: MonotonicInstant?
     ) async throws -> WindowAttempt.Outcome {
         let client = client
-        guard let deadline else { return try await client.recipeSteps { try await attempt.request() } }
-        let result = await outcome(
-            of: { try await client.recipeSteps { try await attempt.request() } },
-            cancelledBy: { try await client.clock.sleep(until: deadline) })
+        let result = await client.clock.outcome(
+            of: { try await client.recipeSteps { try await attempt.request() } }, cancelledAt: deadline
+        ).result
         if case .failure(let error) = result, error is CancellationError, !Task.isCancelled { throw timedOut }
         return try result.get()
     }

@@ -67,10 +67,7 @@ extension DistributedSemaphore {
     private func withDeadline<Value: Sendable>(
         _ deadline: MonotonicInstant?, _ operation: @escaping @Sendable () async throws -> Value
     ) async -> Result<Value, any Error> {
-        let clock = client.clock
-        let result = await outcome(of: operation) {
-            if let deadline { try await clock.sleep(until: deadline) } else { try await OneShot<Void>().wait() }
-        }
+        let result = await client.clock.outcome(of: operation, cancelledAt: deadline).result
         // Cancelled, and not by the caller.
         if case .failure(let error) = result, error is CancellationError, !Task.isCancelled {
             return .failure(RecipeError(.timedOut, in: .lock, path: path))

@@ -17,7 +17,6 @@ protocol ScopedHold: Sendable {
     var hasHeldOn: Bool { get }
     /// The error to throw if the lock was lost.
     var lostError: RecipeError { get }
-    func waitUntilLost() async throws -> LossReason
     func end() async
 }
 
@@ -57,9 +56,12 @@ enum LockBody {
         _ body: @escaping @Sendable (Held) async throws -> Value, _ held: Held
     ) async -> Result<Value, any Error> {
         let places = LockContext.places + held.places
-        let result = await outcome(
-            of: { try await LockContext.$places.withValue(places) { try await body(held) } },
-            cancelledBy: { _ = try await held.waitUntilLost() })
+        let canceller = Canceller()
+        let observations = held.places.map { $0.loss.observe { _ in canceller.cancelInTask() } }
+        defer { for observation in observations { observation.cancel() } }
+        let result = await canceller.outcome {
+            try await LockContext.$places.withValue(places) { try await body(held) }
+        }
         // The last statements of the body may have run after the deadline, even if that was not noticed at the time.
         guard held.hasHeldOn else { return .failure(held.lostError) }
         return result

@@ -56,7 +56,7 @@ struct ConfigReaderTests {
             ([:], "key connectionString is missing"),
             (["connectionString": "zk1"], "has no port"),
             (["connectionString": "zk1:1", "chroot": "app"], "key chroot is \"app\", with no slash"),
-            (["connectionString": "zk1:1/a", "chroot": "/b"], "key chroot is there"),
+            (["connectionString": "zk1:1/a", "chroot": "/b"], "key chroot is set"),
             (["connectionString": "zk1:1", "sessionTimeoutSeconds": "soon"], "key sessionTimeoutSeconds is \"soon\""),
             (["connectionString": "zk1:1", "sessionTimeoutSeconds": 0], "sessionTimeout is 0.0 seconds"),
             (["connectionString": "zk1:1", "sessionTimeoutSeconds": 1e300], "key sessionTimeoutSeconds is 1e+300"),

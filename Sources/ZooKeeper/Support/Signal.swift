@@ -44,7 +44,8 @@ package final class OneShot<Value: Sendable>: Sendable {
             guard state.value == nil else { return nil }
             state.value = value
             defer { (state.waiters, state.observers) = ([:], []) }
-            return (state.waiters.orderedValues, state.observers.map(\.call))
+            // A key path of a generic type would be created anew for each call.
+            return (state.waiters.orderedValues, state.observers.map { $0.call })
         }
         guard let (waiters, observers) = first else { return false }
         for observer in observers { observer(value) }
@@ -176,6 +177,8 @@ package final class WakeUp: Sendable {
     private struct State {
         var isSignalled = false
         var nextID = 0
+        /// The last wait that was cancelled or whose deadline has passed.
+        var lastEnded = 0
         var waiter: (id: Int, continuation: CheckedContinuation<Void, Never>)?
     }
 
@@ -197,21 +200,12 @@ package final class WakeUp: Sendable {
     /// If the task is cancelled, it returns early and without a signal. Only one loop may wait at a time: a second one
     /// wakes the first.
     package func wait(until deadline: MonotonicInstant?, clock: some MonotonicClock) async {
-        guard let deadline else {
-            await next()
-            return
-        }
-        await race({ await self.next() }, { _ = try? await clock.sleep(until: deadline) })
-    }
-
-    /// Waits for a signal.
-    ///
-    /// A wait that is cancelled, which includes each wait that ends at its deadline, must not affect the next one.
-    private func next() async {
         let id = state.withLock { state in
             state.nextID += 1
             return state.nextID
         }
+        let timer = deadline.map { clock.schedule(at: $0) { self.endWait(id) } }
+        defer { timer?.cancel() }
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let (mayGoOn, earlier) = register(continuation, id: id)
@@ -219,13 +213,19 @@ package final class WakeUp: Sendable {
                 if mayGoOn { continuation.resume() }
             }
         } onCancel: {
-            let waiter = state.withLock { state in
-                guard state.waiter?.id == id else { return CheckedContinuation<Void, Never>?.none }
-                defer { state.waiter = nil }
-                return state.waiter?.continuation
-            }
-            waiter?.resume()
+            endWait(id)
         }
+    }
+
+    /// Ends a wait without a signal, so that the next wait is not affected.
+    private func endWait(_ id: Int) {
+        let waiter = state.withLock { state in
+            state.lastEnded = max(state.lastEnded, id)
+            guard state.waiter?.id == id else { return CheckedContinuation<Void, Never>?.none }
+            defer { state.waiter = nil }
+            return state.waiter?.continuation
+        }
+        waiter?.resume()
     }
 
     private func register(
@@ -237,7 +237,7 @@ package final class WakeUp: Sendable {
                 state.isSignalled = false
                 return (true, nil)
             }
-            if Task.isCancelled { return (true, nil) }
+            if state.lastEnded >= id { return (true, nil) }
             defer { state.waiter = (id, continuation) }
             return (false, state.waiter?.continuation)
         }

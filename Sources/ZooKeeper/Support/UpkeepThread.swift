@@ -59,6 +59,8 @@ package final class UpkeepThread: TaskExecutor {
         var cancelled = 0
         var isStarted = false
         var timer = BootTimer()
+        /// The instant at which the timer wakes the thread; `nil` if it is not set.
+        var wakeUp: MonotonicInstant?
     }
 
     private let state = Mutex(State())
@@ -69,7 +71,7 @@ package final class UpkeepThread: TaskExecutor {
         let job = UnownedJob(job)
         state.withLock { state in
             state.jobs.append(job)
-            wake(&state)
+            wake(&state, at: .distantPast)
         }
     }
 
@@ -79,7 +81,7 @@ package final class UpkeepThread: TaskExecutor {
             state.lastNumber += 1
             let entry = Entry(instant, number: state.lastNumber, call)
             state.timers.insert(entry)
-            if state.timers.min === entry { wake(&state) }
+            wake(&state, at: instant)
             return Timer(entry: entry, thread: self)
         }
     }
@@ -100,14 +102,21 @@ package final class UpkeepThread: TaskExecutor {
 
     // MARK: The thread
 
-    private func wake(_ state: inout State) {
-        state.timer.set(0)
+    /// Sets the timer to an instant, unless it is set to an earlier one: a thread that is awake sets it before it sleeps.
+    private func wake(_ state: inout State, at instant: MonotonicInstant) {
+        guard state.wakeUp.map({ instant < $0 }) ?? true else { return }
+        set(&state, instant)
         guard !state.isStarted else { return }
         state.isStarted = true
         var thread = pthread_t()
         let code = unsafe pthread_create(&thread, nil, { _ in unsafe UpkeepThread.shared.run() }, nil)
         precondition(code == 0, "the system has no thread left for the upkeep of the ZooKeeper clients")
         pthread_detach(thread)
+    }
+
+    private func set(_ state: inout State, _ instant: MonotonicInstant?) {
+        state.wakeUp = instant
+        state.timer.set(instant?.nanoseconds)
     }
 
     private func run() -> UnsafeMutableRawPointer? {
@@ -129,7 +138,7 @@ package final class UpkeepThread: TaskExecutor {
         }
         defer { state.jobs = [] }
         // Under the lock, so that a later deadline never replaces a wake-up.
-        if state.jobs.isEmpty, due.isEmpty { state.timer.set(state.timers.min?.instant.nanoseconds) }
+        if state.jobs.isEmpty, due.isEmpty { set(&state, state.timers.min?.instant) }
         return (state.jobs, due)
     }
 }

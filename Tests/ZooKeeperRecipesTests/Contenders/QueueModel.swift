@@ -189,13 +189,13 @@ struct QueueModel {
     /// The grant itself: nobody else may be in whom it conflicts with.
     private mutating func grant(_ own: ContenderStateMachine.Own, _ index: Int) {
         grants += 1
-        if let (chosen, name) = successor {
-            if nodes[name] != nil, chosen != index { violations.append("\(index) before \(chosen), who was chosen") }
-            successor = nil
-        }
         guard nodes[own.name.string]?.session == clients[index].session, !clients[index].isSessionOver else {
             // Lost between the check and the grant; the lease tells.
             return rejoin(index)
+        }
+        if let (chosen, name) = successor {
+            if nodes[name] != nil, chosen != index { violations.append("\(index) before \(chosen), who was chosen") }
+            successor = nil
         }
         clients[index].granted = own
         for (other, client) in clients.enumerated() where other != index && client.granted != nil {

@@ -106,7 +106,7 @@ import ZooKeeper
         let error = try #require(throws: RecipeError.self) {
             try configuration.validate(.atMostOnce, path: "/t")
         }
-        #expect(error.message?.contains("choose .skip or .askOperator, or .atLeastOnce") == true)
+        #expect(error.message?.contains("use .skip or .askOperator, or .atLeastOnce") == true)
         configuration.takeover = .resume
         #expect(throws: RecipeError.self) { try configuration.validate(.atMostOnce, path: "/t") }
         try configuration.validate(.atLeastOnce, path: "/t")
