@@ -113,8 +113,8 @@ public final class ChildrenCache: Service, Sendable {
     /// Follows the children until it is cancelled or shut down gracefully, and then removes its watches from the
     /// server.
     ///
-    /// - Throws: `ZooKeeperError` with code `.clientStopped` if the client stops first, or `.invalidArgument` if the
-    ///   cache was run before.
+    /// - Throws: `ZooKeeperError` with code `.clientStopped` if the client stops first; ``RecipeError`` with code
+    ///   `.invalidArgument` if the cache was run before.
     /// - Complexity: 1 listing and 1 request for each child at first, then 1 request for each change.
     public func run() async throws {
         try await follower.run()

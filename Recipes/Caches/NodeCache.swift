@@ -149,8 +149,8 @@ public final class NodeCache: Service, Sendable {
 
     /// Follows the znode until it is cancelled or shut down gracefully, and then removes its watch from the server.
     ///
-    /// - Throws: `ZooKeeperError` with code `.clientStopped` if the client stops first, or `.invalidArgument` if the
-    ///   cache was run before.
+    /// - Throws: `ZooKeeperError` with code `.clientStopped` if the client stops first; ``RecipeError`` with code
+    ///   `.invalidArgument` if the cache was run before.
     /// - Complexity: 1 or 2 requests for each connection, then 1 request for each change, or 2 if the znode appears or
     ///   disappears between reads.
     public func run() async throws {

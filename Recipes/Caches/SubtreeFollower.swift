@@ -53,9 +53,7 @@ final class SubtreeFollower<Entry: Sendable>: Sendable {
     }
 
     func run() async throws {
-        guard runOnce.begin() else {
-            throw ZooKeeperError(.invalidArgument, message: "a cache can run only once, and this one was run before")
-        }
+        try runOnce.begin("a cache", in: .cache, path: scope.root)
         defer { end() }
         try await cancelWhenGracefulShutdown { try await self.follow() }
     }

@@ -107,8 +107,8 @@ public final class TreeCache: Service, Sendable {
 
     /// Follows the tree until it is cancelled or shut down gracefully, and then removes its watches from the server.
     ///
-    /// - Throws: `ZooKeeperError` with code `.clientStopped` if the client stops first, or `.invalidArgument` if the
-    ///   cache was run before.
+    /// - Throws: `ZooKeeperError` with code `.clientStopped` if the client stops first; ``RecipeError`` with code
+    ///   `.invalidArgument` if the cache was run before.
     /// - Complexity: 2 requests for each znode at first, or 1 for an ephemeral znode, then 1 request for each change.
     public func run() async throws {
         try await follower.run()

@@ -51,12 +51,13 @@ public final class DistributedDoubleBarrier: Sendable {
     ///     wait.
     ///   - path: The path of the barrier's directory. The directory and its parents are created as needed.
     ///   - participantCount: The number of participants that must enter, at least 1; the same for all participants.
-    /// - Throws: `ZooKeeperError` with code `.invalidPath` or `.invalidArgument`.
-    public init(client: ZooKeeperClient, path: String, participantCount: Int) throws(ZooKeeperError) {
+    /// - Throws: `ZooKeeperError` with code `.invalidPath`; ``RecipeError`` with code `.invalidArgument`.
+    public init(client: ZooKeeperClient, path: String, participantCount: Int) throws {
         self.path = try ZNodePath(path).string
         guard participantCount > 0 else {
-            throw ZooKeeperError(
-                .invalidArgument, path: path, message: "participantCount is \(participantCount); it must be at least 1")
+            throw RecipeError(
+                .invalidArgument, in: .barrier, path: path,
+                message: "participantCount is \(participantCount); it must be at least 1")
         }
         self.participantCount = participantCount
         self.client = client

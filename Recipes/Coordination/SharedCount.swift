@@ -99,13 +99,15 @@ public final class SharedCount: Sendable {
     ///   - path: The path of the znode. The znode and its parents are created as needed.
     ///   - format: The encoding of the number, the same for all processes that use the counter.
     ///   - initial: The number that is written if this counter creates the znode. Default: 0.
-    /// - Throws: `ZooKeeperError` with code `.invalidPath`, or `.invalidArgument` if the initial number does not fit
-    ///   the format.
+    /// - Throws: `ZooKeeperError` with code `.invalidPath`; ``RecipeError`` with code `.invalidArgument` if the initial
+    ///   number does not fit the format.
     public init(
         client: ZooKeeperClient, path: String, format: Format, initial: Int64 = 0
-    ) throws(ZooKeeperError) {
+    ) throws {
         guard let data = format.encode(initial) else {
-            throw ZooKeeperError(.invalidArgument, path: path, message: "\(initial) does not fit \(format)")
+            throw RecipeError(
+                .invalidArgument, in: .sharedValue, path: path,
+                message: "initial is \(initial), which does not fit \(format)")
         }
         self.format = format
         shared = try SharedValue(client: client, path: path, initial: data)

@@ -110,6 +110,15 @@ final class EventStripe: Sendable {
         return wasInside
     }
 
+    /// Whether the event that took a place has not left it.
+    func isInside(_ place: EventPlace) -> Bool {
+        if place.index < Self.placeCount {
+            places[place.index].state.load(ordering: .relaxed) == place.state
+        } else {
+            overflow.withLock { $0.places[place.index - Self.placeCount].state == place.state }
+        }
+    }
+
     private func enterOverflow() -> EventPlace {
         overflow.withLock { overflow in
             let index = overflow.free.popLast() ?? overflow.places.count

@@ -20,12 +20,13 @@ public struct EventPermit: Grant {
         self.place = place
     }
 
-    private var hold: HeldNode? { stripe.core.hold(for: fencingToken) }
+    /// The znode that the permit depends on; `nil` after the release.
+    private var hold: HeldNode? { stripe.isInside(place) ? stripe.core.hold(for: fencingToken) : nil }
 
     /// Whether it is certain that no window is open while the event is processed.
     ///
     /// The value is read from memory. It turns false, even without a notification, before the ensemble can evict this
-    /// processor.
+    /// processor, and after ``leave()``.
     ///
     /// - Complexity: A lock, one clock read and a comparison; no request is sent.
     public var isValid: Bool { hold?.isValid ?? false }

@@ -79,15 +79,16 @@ public struct ExclusiveMode: Sendable {
     ///   - client: The client whose session owns the znodes. If it is not running, every operation waits for it.
     ///   - path: The base path. It is created with its parents if it does not exist.
     ///   - configuration: The settings, which all participants should share. Default: the default values.
-    /// - Throws: `ZooKeeperError` with code `.invalidPath`, `.invalidArgument` for the root, or
+    /// - Throws: ``RecipeError`` with code `.invalidArgument` for the root; `ZooKeeperError` with code `.invalidPath`, or
     ///   `.invalidConfiguration`, whose message names the setting.
     public init(
         client: ZooKeeperClient, path: String, configuration: Configuration = Configuration()
-    ) throws(ZooKeeperError) {
+    ) throws {
         base = try ZNodePath(path)
         guard base.string != "/" else {
-            throw ZooKeeperError(
-                .invalidArgument, path: path, message: "path is the root; name a znode of its own, such as /orders")
+            throw RecipeError(
+                .invalidArgument, in: .exclusiveMode, path: path,
+                message: "path is the root; name a znode of its own, such as /orders")
         }
         try configuration.validate(sessionTimeout: client.configuration.sessionTimeout)
         self.client = client
@@ -98,8 +99,9 @@ public struct ExclusiveMode: Sendable {
 
     /// Creates a gate for a processor of this process; run it as a service, or use ``withGate(id:_:)``.
     ///
-    /// - Parameter id: The name of the processor in ``status()`` and in the records of windows; `nil` uses the host name
-    ///   and process ID. Default: `nil`.
+    /// - Parameter id: The ID of the processor in ``status()``; `nil` uses the host name and process ID. Windows read it
+    ///   from the names of znodes: its first 100 characters, with underscores for all but letters, digits, `-`, `.`, `_`
+    ///   and `:`. Default: `nil`.
     /// - Returns: The gate, which is closed until it runs.
     public func gate(id: String? = nil) -> EventGate {
         EventGate(mode: self, id: id ?? ProcessIdentity.current.description)

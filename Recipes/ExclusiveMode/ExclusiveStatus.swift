@@ -5,7 +5,7 @@ public struct ExclusiveStatus: Sendable, Hashable {
     /// A window that is requested or open.
     public struct Window: Sendable, Hashable {
         /// The ID of the participant that requested it.
-        public var owner: String
+        public var participantID: String
         /// The purpose of the window.
         public var reason: String
         /// The time of the request, by the ensemble's clock.
@@ -71,7 +71,7 @@ public struct ExclusiveStatus: Sendable, Hashable {
 extension ExclusiveStatus.Window {
     init(_ text: SignalRecord, _ stat: ZNodeStat) {
         self.init(
-            owner: text.owner, reason: text.reason, requestedAt: stat.ctime,
+            participantID: text.owner, reason: text.reason, requestedAt: stat.ctime,
             token: FencingToken(rawValue: stat.czxid.rawValue))
     }
 }

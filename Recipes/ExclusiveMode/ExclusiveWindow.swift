@@ -7,7 +7,8 @@ public struct ExclusiveWindow: Grant {
     /// It is greater than the tokens of all processors that paused for this window, and less than those of the
     /// processors after it.
     public let fencingToken: FencingToken
-    /// The IDs of the processors that took part and are paused, sorted.
+    /// The IDs of the processors that took part and are paused, sorted, as in the names of znodes:
+    /// see ``ExclusiveMode/gate(id:)``.
     public let processors: [String]
     /// The IDs of the processors that were evicted because they did not pause.
     ///
@@ -64,6 +65,7 @@ public struct ExclusiveWindow: Grant {
     /// - Throws: ``RecipeError`` with code `.lost`, in which case nothing was executed; otherwise as
     ///   ``Grant/transaction(_:)``.
     /// - Complexity: 1 request.
+    @discardableResult
     public func transaction(_ operations: [TransactionOperation]) async throws -> [TransactionResult] {
         if let results = try await holding.transaction(operations) { return results }
         throw RecipeError(.lost, in: .exclusiveMode, path: path)

@@ -16,7 +16,8 @@ struct UnfinishedWindow: Sendable {
     /// - Parameter time: The time when the crash was detected, by the ensemble's clock.
     func record(noticed time: Timestamp) -> WindowRecord {
         WindowRecord(
-            id: text.id, token: FencingToken(rawValue: stat.czxid.rawValue), owner: text.owner, reason: text.reason,
+            id: text.id, token: FencingToken(rawValue: stat.czxid.rawValue), participantID: text.owner,
+            reason: text.reason,
             requestedAt: stat.ctime, drainDuration: nil, duration: max(time - stat.ctime, .zero), outcome: .crashed,
             slowestProcessor: nil,
             evicted: [])

@@ -23,7 +23,7 @@ public struct WindowRecord: Sendable, Hashable {
         ///
         /// This record exists in addition to the window's own record if the window ended too early. The next window
         /// waits instead.
-        case evicting = "forcing"
+        case evicting
     }
 
     /// The ID of the window.
@@ -31,7 +31,7 @@ public struct WindowRecord: Sendable, Hashable {
     /// The fencing token of the window.
     public var token: FencingToken
     /// The ID of the participant that opened the window.
-    public var owner: String
+    public var participantID: String
     /// The purpose of the window.
     public var reason: String
     /// The time of the request, by the ensemble's clock.
@@ -71,13 +71,13 @@ extension WindowRecord {
 
     private var line: String {
         var fields = [
-            ("id", id), ("token", String(token.rawValue)), ("owner", owner), ("reason", reason),
+            ("id", id), ("token", String(token.rawValue)), ("owner", participantID), ("reason", reason),
             ("requested", String(requestedAt.millisecondsSince1970)), ("ended", duration.inMilliseconds),
             ("outcome", outcome.rawValue),
         ]
         if let drainDuration { fields.append(("drained", drainDuration.inMilliseconds)) }
         if let slowestProcessor { fields.append(("slowest", slowestProcessor)) }
-        fields += evicted.map { ("forced", $0) }
+        fields += evicted.map { ("evicted", $0) }
         return fields.map { "\($0.0)=\(Self.flat($0.1))" }.joined(separator: "\t") + "\n"
     }
 
@@ -94,10 +94,11 @@ extension WindowRecord {
             let duration = Duration(milliseconds: value("ended"))
         else { return nil }
         self.init(
-            id: id, token: FencingToken(rawValue: token), owner: value("owner") ?? "", reason: value("reason") ?? "",
+            id: id, token: FencingToken(rawValue: token), participantID: value("owner") ?? "",
+            reason: value("reason") ?? "",
             requestedAt: Timestamp(millisecondsSince1970: value("requested").flatMap { Int64($0) } ?? 0),
             drainDuration: Duration(milliseconds: value("drained")), duration: duration, outcome: outcome,
-            slowestProcessor: value("slowest"), evicted: fields.filter { $0.key == "forced" }.map { $0.value })
+            slowestProcessor: value("slowest"), evicted: fields.filter { $0.key == "evicted" }.map { $0.value })
     }
 
     /// Replaces tabs and line breaks, which would end a field, with spaces, and shortens the text, which is for

@@ -33,7 +33,7 @@ extension WindowRun {
     /// Returns the record of the window in its current state.
     func record(_ outcome: WindowRecord.Outcome, drained: Duration?, tracker: DrainTracker?) -> WindowRecord {
         WindowRecord(
-            id: request.id, token: request.token, owner: request.owner, reason: request.reason,
+            id: request.id, token: request.token, participantID: request.owner, reason: request.reason,
             requestedAt: request.requestedAt, drainDuration: drained, duration: clock.now - request.facts.requested,
             outcome: outcome,
             slowestProcessor: tracker?.slowest, evicted: tracker?.evicted.sorted() ?? [])

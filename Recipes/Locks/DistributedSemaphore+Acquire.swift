@@ -4,7 +4,8 @@ extension DistributedSemaphore {
     /// Acquires leases and returns the held lock, which the caller must leave.
     func place(_ count: Int, _ timeout: AcquisitionTimeout, _ onQueued: OnQueued?) async throws -> HeldLock {
         guard (1...1000).contains(count) else {
-            throw ZooKeeperError(.invalidArgument, path: path, message: "count is \(count); it must be from 1 to 1000")
+            throw RecipeError(
+                .invalidArgument, in: .lock, path: path, message: "count is \(count); it must be from 1 to 1000")
         }
         try Task.checkCancellation()
         let deadline = timeout.deadline(client)

@@ -47,14 +47,14 @@ public final class DistributedSemaphore: Sendable {
     ///     no limit: acquisitions fail with `.notFound` until one is stored. Default: `nil`.
     ///   - id: The participant's ID, shown to operators and other processes. Default: empty.
     ///   - data: Application data for other processes to read. Default: empty.
-    /// - Throws: `ZooKeeperError` with code `.invalidPath` or `.invalidArgument`.
+    /// - Throws: `ZooKeeperError` with code `.invalidPath`; ``RecipeError`` with code `.invalidArgument`.
     public init(
         client: ZooKeeperClient, path: String, limit: Int? = nil, id: String = "", data: [UInt8] = []
-    ) throws(ZooKeeperError) {
+    ) throws {
         _ = try ZNodePath(path)
         guard path != "/", (0...Int(Int32.max)).contains(limit ?? 0) else {
-            throw ZooKeeperError(
-                .invalidArgument, path: path,
+            throw RecipeError(
+                .invalidArgument, in: .lock, path: path,
                 message: "the path must not be the root, and the limit must be from 0 to 2^31-1")
         }
         self.client = client
@@ -80,8 +80,8 @@ public final class DistributedSemaphore: Sendable {
     ///     cancelled.
     /// - Returns: The value that the body returned.
     /// - Throws: The error of the body; ``RecipeError`` with code `.lost`, `.timedOut`, `.unreadable`,
-    ///   `.queueNumbersExhausted` or, if no limit is stored or given, `.notFound`; `ZooKeeperError` with code
-    ///   `.invalidArgument`, `.noAuth` or `.clientStopped`; `CancellationError`. No lease is held afterwards.
+    ///   `.invalidArgument`, `.queueNumbersExhausted` or, if no limit is stored or given, `.notFound`; `ZooKeeperError`
+    ///   with code `.noAuth` or `.clientStopped`; `CancellationError`. No lease is held afterwards.
     /// - Complexity: If no participant is ahead and leases are free, 7 requests to acquire one lease: 6 in 4 round
     ///   trips, and 1 in the background. Each further lease takes 1 more request in the same round trips. Releasing
     ///   takes 1 request.
@@ -167,13 +167,13 @@ public final class DistributedSemaphore: Sendable {
     /// Waiting participants are notified immediately. No holder loses a lease.
     ///
     /// - Parameter limit: The new limit, from 0, which grants no lease, to 2³¹-1.
-    /// - Throws: `ZooKeeperError` with code `.invalidArgument` or `.noAuth`, or with an unknown outcome, in which case
-    ///   the call can be repeated; `CancellationError`.
+    /// - Throws: ``RecipeError`` with code `.invalidArgument`; `ZooKeeperError` with code `.noAuth`, or with an unknown
+    ///   outcome, in which case the call can be repeated; `CancellationError`.
     /// - Complexity: 1 request; a few more if no process has used the semaphore yet.
     public func setLimit(_ limit: Int) async throws {
         guard (0...Int(Int32.max)).contains(limit) else {
-            throw ZooKeeperError(
-                .invalidArgument, path: path, message: "limit is \(limit); it must be from 0 to 2^31-1")
+            throw RecipeError(
+                .invalidArgument, in: .lock, path: path, message: "limit is \(limit); it must be from 0 to 2^31-1")
         }
         while true {
             do {

@@ -1,4 +1,4 @@
-public import ZooKeeper
+internal import ZooKeeper
 
 /// Several locks that are acquired and held together.
 ///
@@ -46,17 +46,17 @@ public final class MultiLock: Sendable {
     ///
     /// - Parameter parts: The locks, at least one, in any order. All must belong to one client and have different
     ///   paths.
-    /// - Throws: `ZooKeeperError` with code `.invalidArgument`.
-    public init(_ parts: [Part]) throws(ZooKeeperError) {
+    /// - Throws: ``RecipeError`` with code `.invalidArgument`.
+    public init(_ parts: [Part]) throws(RecipeError) {
         guard let client = parts.first?.client, parts.allSatisfy({ $0.client === client }) else {
-            throw ZooKeeperError(
-                .invalidArgument,
+            throw RecipeError(
+                .invalidArgument, in: .lock, path: parts.first?.key.path ?? "",
                 message: "parts must contain at least one lock, and all locks must use the same client")
         }
         let sorted = parts.sorted { ZNodeName($0.key.path) < ZNodeName($1.key.path) }
         for (part, next) in zip(sorted, sorted.dropFirst()) where part.key == next.key {
-            throw ZooKeeperError(
-                .invalidArgument, path: part.key.path,
+            throw RecipeError(
+                .invalidArgument, in: .lock, path: part.key.path,
                 message: "parts contains this lock twice, and it would wait for itself; pass it once")
         }
         self.parts = sorted

@@ -107,6 +107,8 @@ public struct RecipeError: Error, Sendable, Hashable, CustomStringConvertible {
         case group
         /// A partition group.
         case partitionGroup = "partition group"
+        /// A cache of a znode, of its children or of a subtree.
+        case cache
         /// A barrier or a double barrier.
         case barrier
         /// A shared value or a shared counter.

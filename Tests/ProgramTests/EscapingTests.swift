@@ -37,11 +37,11 @@ import ZooKeeper
 
     private static let status = ExclusiveStatus(
         window: .init(
-            owner: hostile, reason: hostile, requestedAt: Timestamp(millisecondsSince1970: 1000),
+            participantID: hostile, reason: hostile, requestedAt: Timestamp(millisecondsSince1970: 1000),
             token: FencingToken(rawValue: 1)),
         crashedWindows: [
             .init(
-                owner: hostile, reason: hostile, requestedAt: Timestamp(millisecondsSince1970: 1000),
+                participantID: hostile, reason: hostile, requestedAt: Timestamp(millisecondsSince1970: 1000),
                 token: FencingToken(rawValue: 1))
         ],
         processors: [.init(id: hostile, host: hostile, pid: 1, activity: .running)], recentWindows: [])

@@ -9,7 +9,7 @@ import ZooKeeper
         _ activity: ExclusiveStatus.Processor.Activity, isWindowWanted: Bool, isAfterCrash: Bool = false
     ) -> StatusReport {
         let window = ExclusiveStatus.Window(
-            owner: "operator", reason: "test", requestedAt: Timestamp(millisecondsSince1970: 0),
+            participantID: "operator", reason: "test", requestedAt: Timestamp(millisecondsSince1970: 0),
             token: FencingToken(rawValue: 1))
         let processor = ExclusiveStatus.Processor(id: "one", host: "host", pid: 7, activity: activity)
         return StatusReport(
@@ -43,7 +43,7 @@ import ZooKeeper
     @Test func `a window that evicts processors is shown as waiting for them, not as one that has ended`() {
         var report = report(.paused, isWindowWanted: true)
         var record = WindowRecord(
-            id: "1", token: FencingToken(rawValue: 1), owner: "operator", reason: "test",
+            id: "1", token: FencingToken(rawValue: 1), participantID: "operator", reason: "test",
             requestedAt: Timestamp(millisecondsSince1970: 60_000),
             drainDuration: .seconds(30), duration: .seconds(1), outcome: .evicting, slowestProcessor: nil,
             evicted: ["two"])
@@ -55,7 +55,7 @@ import ZooKeeper
         record.token = FencingToken(rawValue: 0)
         report.status.recentWindows = [record]
         #expect(report.lines[0].contains("a window is open"))
-        #expect(report.lines.contains { $0.contains("forcing") && $0.contains("two") })
+        #expect(report.lines.contains { $0.contains("evicting") && $0.contains("two") })
     }
 
     @Test func `a gate that opened again is shown with what was inside then`() {

@@ -217,7 +217,7 @@ package final class ScenarioWorld {
             case .exclusiveMode: [.notAvailable, .notPaused, .lost, .stopped].contains(error.code)
             case .barrier, .sharedValue: error.code == .timedOut
             case .election: error.code != .invalidArgument
-            case .group, .partitionGroup, .scheduledTask: false
+            case .cache, .group, .partitionGroup, .scheduledTask: false
             }
         case let error as ZooKeeperError:
             return error.isOutcomeUnknown

@@ -22,7 +22,7 @@ struct ZooKeeperClientConfigurationTests {
         configuration.retry = RetryPolicy(
             timeout: .nanoseconds(1), initialDelay: .nanoseconds(1), maximumDelay: .nanoseconds(1))
         try configuration.validate()
-        configuration.sessionTimeout = .milliseconds(Int64(Int32.max))
+        configuration.sessionTimeout = .milliseconds(Int64(Int32.max / 2))
         configuration.validityMargin = 0.65
         configuration.maximumRequestsInFlight = 4096
         configuration.retry.timeout = .seconds(Int64.max)
@@ -39,7 +39,7 @@ struct ZooKeeperClientConfigurationTests {
         ("sessionTimeout is 0.0 seconds", { $0.sessionTimeout = .zero }),
         ("sessionTimeout is -1.0 seconds", { $0.sessionTimeout = .seconds(-1) }),
         ("sessionTimeout is 0.0999 seconds", { $0.sessionTimeout = .microseconds(99_900) }),
-        ("sessionTimeout is 2147483.648 seconds", { $0.sessionTimeout = .milliseconds(Int64(Int32.max) + 1) }),
+        ("sessionTimeout is 1073741.824 seconds", { $0.sessionTimeout = .milliseconds(Int64(Int32.max / 2) + 1) }),
         ("sessionTimeout is", { $0.sessionTimeout = .seconds(Int64.max) }),
         ("validityMargin is 1.0", { $0.validityMargin = 1 }),
         ("validityMargin is 0.7", { $0.validityMargin = 0.7 }),

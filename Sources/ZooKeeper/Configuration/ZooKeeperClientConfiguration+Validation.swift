@@ -4,6 +4,8 @@ extension ZooKeeperClientConfiguration {
     static let possibleRequestsInFlight = 1...4096
     /// The shortest session timeout, in milliseconds.
     static let shortestSessionTimeout: Int64 = 100
+    /// The longest session timeout, in milliseconds: the C client multiplies it by two in 32 bits.
+    static let longestSessionTimeout = Int64(Int32.max / 2)
     static let widestMargin = 0.65
     static let possiblePacketSizes = 1025...Int(Int32.max)
 
@@ -34,10 +36,10 @@ extension ZooKeeperClientConfiguration {
 
     private func validateTimes() throws(ZooKeeperError) {
         try require(
-            (Self.shortestSessionTimeout...Int64(Int32.max)).contains(sessionTimeout.milliseconds), "sessionTimeout",
+            (Self.shortestSessionTimeout...Self.longestSessionTimeout).contains(sessionTimeout.milliseconds), "sessionTimeout",
             "\(sessionTimeout)",
             "from \(Self.shortestSessionTimeout) ms, since a connection must be established within 0.7 of it, "
-                + "to \(Int32.max) ms, such as .seconds(10)")
+                + "to \(Self.longestSessionTimeout) ms, such as .seconds(10)")
         try require(
             (0...Self.widestMargin).contains(validityMargin), "validityMargin", "\(validityMargin)",
             "from 0 to \(Self.widestMargin), such as 0.05: with more, grants would end between two heartbeats")

@@ -16,6 +16,12 @@ struct ExclusiveStatusCommand: AsyncParsableCommand {
 
             \(HelpText.example("zkrecipes exclusive status /orders --watch"))
 
+            With --json, one object: base, window, crashedWindows, processors, notPaused and recentWindows. A window \
+            has participantID, reason, requestedAt and token; one that has ended also has outcome, duration, \
+            drainDuration, slowestProcessor and evicted. A processor has id, host, pid, state, and inside and oldest if \
+            it has reported them. Times are in milliseconds, requestedAt since 1970. Later versions add keys, and \
+            change none.
+
             \(HelpText.exitStatus([
                 "0": "printed, or --watch was ended by a signal",
                 "1": "no exclusive mode exists at BASE, or there is no connection",

@@ -10,7 +10,7 @@ struct StatusReport {
 
     // MARK: Text
 
-    var lines: [String] { window + crashed + [""] + processors + [""] + lastWindows }
+    var lines: [String] { window + crashed + [""] + processors + [""] + recentWindows }
 
     private var window: [String] {
         guard let window = status.window else { return ["\(base): no window is requested or open."] }
@@ -41,7 +41,7 @@ struct StatusReport {
     }
 
     private func line(_ window: ExclusiveStatus.Window) -> String {
-        "  by \(window.owner) since \(window.requestedAt.secondsText), token \(window.token): \(window.reason)"
+        "  by \(window.participantID) since \(window.requestedAt.secondsText), token \(window.token): \(window.reason)"
     }
 
     private var processors: [String] {
@@ -52,14 +52,14 @@ struct StatusReport {
         return Text.table([["PROCESSOR", "HOST", "PID", "STATE"]] + rows, rightAligned: [2])
     }
 
-    private var lastWindows: [String] {
+    private var recentWindows: [String] {
         let ended = status.recentWindows.filter { $0 != evicting }
         guard !ended.isEmpty else { return ["No window has ended yet."] }
         let rows = ended.suffix(10).map { record in
             [
                 record.requestedAt.secondsText, record.outcome.rawValue, record.drainDuration.map(Text.time) ?? "-",
                 Text.time(record.duration), record.slowestProcessor ?? "", record.evicted.joined(separator: ", "),
-                record.owner,
+                record.participantID,
                 record.reason,
             ]
         }
@@ -92,13 +92,13 @@ struct StatusReport {
 
     private struct JSONForm: Encodable {
         struct Window: Encodable {
-            var owner, reason: String
-            var requested: Int64
+            var participantID, reason: String
+            var requestedAt: Int64
             var token: Int64
         }
 
         struct Processor: Encodable {
-            var name, host: String
+            var id, host: String
             var pid: Int32
             /// The state: `running`, `draining`, `reopened`, `recovering` or `paused`.
             ///
@@ -110,11 +110,11 @@ struct StatusReport {
         }
 
         struct Record: Encodable {
-            var owner, reason, outcome: String
-            var requested, ended, token: Int64
-            var drained: Int64?
-            var slowest: String?
-            var forced: [String]
+            var participantID, reason, outcome: String
+            var requestedAt, duration, token: Int64
+            var drainDuration: Int64?
+            var slowestProcessor: String?
+            var evicted: [String]
         }
 
         var base: String
@@ -122,7 +122,7 @@ struct StatusReport {
         var crashedWindows: [Window]
         var processors: [Processor]
         var notPaused: [String]
-        var lastWindows: [Record]
+        var recentWindows: [Record]
 
         init(_ base: String, _ status: ExclusiveStatus) {
             self.base = base
@@ -130,23 +130,25 @@ struct StatusReport {
             crashedWindows = status.crashedWindows.map(Self.window)
             processors = status.processors.map(Self.processor)
             notPaused = status.notPaused.map(\.id)
-            lastWindows = status.recentWindows.map {
+            recentWindows = status.recentWindows.map {
                 Record(
-                    owner: $0.owner, reason: $0.reason, outcome: $0.outcome.rawValue,
-                    requested: $0.requestedAt.millisecondsSince1970, ended: $0.duration.milliseconds,
+                    participantID: $0.participantID, reason: $0.reason, outcome: $0.outcome.rawValue,
+                    requestedAt: $0.requestedAt.millisecondsSince1970, duration: $0.duration.milliseconds,
                     token: $0.token.rawValue,
-                    drained: $0.drainDuration?.milliseconds, slowest: $0.slowestProcessor, forced: $0.evicted)
+                    drainDuration: $0.drainDuration?.milliseconds, slowestProcessor: $0.slowestProcessor,
+                    evicted: $0.evicted)
             }
         }
 
         private static func window(_ window: ExclusiveStatus.Window) -> Window {
             Window(
-                owner: window.owner, reason: window.reason, requested: window.requestedAt.millisecondsSince1970,
+                participantID: window.participantID, reason: window.reason,
+                requestedAt: window.requestedAt.millisecondsSince1970,
                 token: window.token.rawValue)
         }
 
         private static func processor(_ processor: ExclusiveStatus.Processor) -> Processor {
-            var form = Processor(name: processor.id, host: processor.host, pid: processor.pid, state: "")
+            var form = Processor(id: processor.id, host: processor.host, pid: processor.pid, state: "")
             switch processor.activity {
             case .running: form.state = "running"
             case .paused: form.state = "paused"

@@ -23,6 +23,20 @@ import Testing
         #expect(message.contains("released twice"))
     }
 
+    @Test func `a permit that was released is no longer valid, also while its place is taken anew`() async throws {
+        let scene = try GateScene()
+        scene.prove(until: 4)
+        _ = scene.openGate(1)
+        let permits = (0..<20).compactMap { _ in scene.gate.tryEnter() }
+        #expect(permits.count == 20 && permits.allSatisfy(\.isValid))
+        for permit in permits { permit.leave() }
+        let others = (0..<20).compactMap { _ in scene.gate.tryEnter() }
+        #expect(permits.allSatisfy { !$0.isValid && $0.validUntil == nil })
+        #expect(others.allSatisfy(\.isValid))
+        await #expect(throws: RecipeError.self) { _ = try await permits[0].transaction([.check("/")]) }
+        for permit in others { permit.leave() }
+    }
+
     @Test func `closures release their permits, also with an error and beside many others`() async throws {
         let scene = try GateScene()
         scene.prove(until: 4)

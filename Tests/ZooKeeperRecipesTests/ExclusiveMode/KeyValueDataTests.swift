@@ -78,7 +78,7 @@ import Testing
 @Suite struct WindowRecordTests {
     private func record(_ id: String, text: String = "text") -> WindowRecord {
         WindowRecord(
-            id: id, token: FencingToken(rawValue: 1 << 40), owner: text, reason: text,
+            id: id, token: FencingToken(rawValue: 1 << 40), participantID: text, reason: text,
             requestedAt: Timestamp(millisecondsSince1970: 1_700_000_000_123), drainDuration: .milliseconds(17),
             duration: .seconds(3),
             outcome: .completed, slowestProcessor: text, evicted: [text, "another"])

@@ -68,7 +68,7 @@ import Testing
 
         static func eviction(by id: String, of processor: String, for duration: Duration) -> WindowRecord {
             WindowRecord(
-                id: id, token: FencingToken(rawValue: 1), owner: id, reason: "",
+                id: id, token: FencingToken(rawValue: 1), participantID: id, reason: "",
                 requestedAt: Timestamp(millisecondsSince1970: 0),
                 drainDuration: .seconds(1) + duration, duration: .seconds(1), outcome: .evicting, slowestProcessor: nil,
                 evicted: [processor])

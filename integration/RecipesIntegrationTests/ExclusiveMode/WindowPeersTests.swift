@@ -50,7 +50,7 @@ struct WindowPeersTests {
             let (one, two) = (try await scene.windowOperator(), try await scene.windowOperator())
             try await one.mode.withWindow(id: "billing", reason: "first") { window in
                 let status = try await two.mode.status()
-                #expect(status.window?.owner == "billing")
+                #expect(status.window?.participantID == "billing")
                 let late = await #expect(throws: RecipeError.self) {
                     try await two.mode.withWindow(reason: "second", timeout: .milliseconds(200)) { _ in }
                 }
@@ -63,7 +63,7 @@ struct WindowPeersTests {
                 #expect(locks.count == 1)
                 #expect(window.isValid)
             }
-            #expect(try await two.mode.recentWindows().map(\.owner) == ["billing"])
+            #expect(try await two.mode.recentWindows().map(\.participantID) == ["billing"])
             try await two.mode.withWindow(reason: "second", timeout: .seconds(10)) { _ in }
         }
     }
@@ -111,7 +111,7 @@ struct WindowPeersTests {
             try await scene.admin.create(scene.signal, data: Array("10.0.0.7".utf8), mode: .ephemeral)
             try await scene.locks(where: \.isEmpty)
             await one.awaitState { $0 == .paused }
-            #expect(try await scene.windowOperator().mode.status().window?.owner == "unknown")
+            #expect(try await scene.windowOperator().mode.status().window?.participantID == "unknown")
             try await scene.admin.delete(scene.signal)
             await one.awaitOpen(after: token)
             #expect(!one.history.contains(.recovering))

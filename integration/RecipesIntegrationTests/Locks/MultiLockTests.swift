@@ -119,7 +119,7 @@ struct MultiLockTests {
                 [.mutex(near.first), .write(far.second)],
             ]
             for parts in impossible {
-                let error = #expect(throws: ZooKeeperError.self) { try MultiLock(parts) }
+                let error = #expect(throws: RecipeError.self) { try MultiLock(parts) }
                 #expect(error?.code == .invalidArgument)
             }
         }
