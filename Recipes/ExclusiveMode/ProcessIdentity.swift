@@ -2,13 +2,13 @@ internal import Glibc
 internal import ZooKeeper
 
 /// The host and process that a znode belongs to, for display.
-struct ProcessIdentity: Sendable, CustomStringConvertible {
+package struct ProcessIdentity: Sendable, CustomStringConvertible {
     var host: String
     var pid: Int32
 
-    var description: String { "\(host)-\(pid)" }
+    package var description: String { "\(host)-\(pid)" }
 
-    static let current = ProcessIdentity(host: hostName(), pid: getpid())
+    package static let current = ProcessIdentity(host: hostName(), pid: getpid())
 
     private static func hostName() -> String {
         var buffer = [CChar](repeating: 0, count: 256)
@@ -16,7 +16,6 @@ struct ProcessIdentity: Sendable, CustomStringConvertible {
         let bytes = buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
         return String(decoding: bytes, as: UTF8.self)
     }
-
 }
 
 /// The unique name of a member znode, `<display name>-<tag>`.

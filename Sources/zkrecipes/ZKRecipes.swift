@@ -27,13 +27,13 @@ struct ZKRecipes: RootCommand {
                 "1": "failure, such as no connection, or nothing exists at the path",
                 "2": "`doctor`: at least one error; 1 stands for warnings",
                 "64": "invalid option, argument or setting",
-                "120-127": "`lock`, `exclusive run`, `exclusive gate` and `schedule run`: see their help",
-                "other": "`lock`, `exclusive run` and `exclusive gate`: the status of their command",
+                "120-127": "`lock`, `lead`, `exclusive run`, `exclusive gate`, `schedule run`: see their help",
+                "other": "`lock`, `lead`, `exclusive run`, `exclusive gate`: their command's status",
             ]))
             """,
         subcommands: [
-            DemoCommand.self, ServerCommand.self, ExclusiveCommand.self, LockCommand.self, LeaderCommand.self,
-            PartitionsCommand.self, ScheduleCommand.self, StatusCommand.self, DoctorCommand.self,
+            DemoCommand.self, ServerCommand.self, ExclusiveCommand.self, LockCommand.self, LeadCommand.self,
+            LeaderCommand.self, PartitionsCommand.self, ScheduleCommand.self, StatusCommand.self, DoctorCommand.self,
         ]
     )
 

@@ -38,6 +38,7 @@ import ZooKeeperRecipes
     /// The commands, with everything that they need but the option.
     private static let lock = ["lock", "/l"]
     private static let leader = ["leader", "run", "/l", "--id", "a"]
+    private static let lead = ["lead", "/l"]
     private static let group = ["partitions", "run", "/g", "--id", "n", "--partitions", "p"]
     private static let window = ["exclusive", "run", "/b"]
 
@@ -55,6 +56,11 @@ import ZooKeeperRecipes
         + refused(lock, "--grace", oddTimes, "from 0s to 1d", after: ["--", "true"])
         + refused(lock, "--session-timeout", oddTimes + ["0"], "from 100ms to 1h", after: ["--", "true"])
         + refused(lock, "--connect-timeout", oddTimes + ["0"], "from 1ms to 1d", after: ["--", "true"])
+        + refused(lead, "--wait", oddTimes + ["0"], "from 1ms to 1d", after: ["--", "true"])
+        + refused(lead, "--grace", oddTimes, "from 0s to 1d", after: ["--", "true"])
+        + refused(lead, "--takeover-delay", oddTimes, "from 0s to 1d", after: ["--", "true"])
+        + refused(group, "--restart-delay", oddTimes + ["0"], "from 1ms to 1d", after: ["--", "true"])
+        + refused(group, "--grace", oddTimes, "from 0s to 1d", after: ["--", "true"])
         + refused(window, "--abort-after", oddTimes, "from 0s to 1d", after: ["--", "true"])
         + refused(window, "--evict-after", oddTimes, "from 0s to 1d", after: ["--", "true"])
         + refused(window, "--grace", oddTimes, "from 0s to 1d", after: ["--", "true"])
@@ -71,6 +77,10 @@ import ZooKeeperRecipes
 
     private static let numbers: [Refusal] =
         refused(leader, "--priority", oddNumbers, "a whole number from 0 to 1000000")
+        + refused(lead, "--priority", oddNumbers, "a whole number from 0 to 1000000", after: ["--", "true"])
+        + refused(
+            lock, "--semaphore", oddNumbers + ["0", "2147483648"], "a whole number from 1 to 2147483647",
+            after: ["--", "true"])
         + refused(group, "--capacity", oddNumbers, "a whole number from 0 to 1000000")
         + refused(group, "--weight", ["-1", "0", "nan", "inf", "1e300", ""], "a number from 0.001 to 1000000")
         + refused(["server"], "--port", oddNumbers + ["0", "65536"], "a whole number from 1 to 65535")
@@ -118,7 +128,10 @@ import ZooKeeperRecipes
     @Test(arguments: oddPaths)
     private func `a path that no znode can have is refused by each command`(path: String, rule: String, right: String) {
         let commands: [[String]] = [
-            ["lock", path, "--", "true"], ["exclusive", "run", path, "--", "true"], ["exclusive", "status", path],
+            ["lock", path, "--", "true"], ["lock", path, "--read", "--", "true"],
+            ["lock", path, "--semaphore", "3", "--", "true"], ["lead", path, "--", "true"],
+            ["partitions", "run", path, "--id", "a", "--partitions", "b", "--", "true"],
+            ["exclusive", "run", path, "--", "true"], ["exclusive", "status", path],
             ["exclusive", "gate", path, "--", "true"],
             ["leader", "run", path, "--id", "a"], ["leader", "status", path], ["partitions", "status", path],
             ["partitions", "run", path, "--id", "a", "--partitions", "b"], ["partitions", "cordon", path, "a"],
@@ -137,6 +150,7 @@ import ZooKeeperRecipes
     @Test(arguments: oddNames)
     private func `a name that no znode can have is refused`(name: String, rule: String) {
         check(Refusal(["leader", "run", "/l", "--id", name], Text.quoted(name), rule))
+        check(Refusal(["lead", "/l", "--id", name, "--", "true"], Text.quoted(name), rule))
         check(Refusal(["partitions", "run", "/g", "--partitions", "p", "--id", name], Text.quoted(name), rule))
         check(
             Refusal(["partitions", "run", "/g", "--id", "n", "--partitions", "p," + name], Text.quoted(name), rule))
@@ -166,7 +180,15 @@ import ZooKeeperRecipes
 
     @Test(arguments: [
         (["lock", "/l", "--log-level", "loud", "--", "true"], "loud", "warning"), (["lock", "/l"], "command", "--"),
-        (["lock", "/l", "--", ""], "command", "--"),
+        (["lock", "/l", "--", ""], "command", "--"), (["lead", "/l"], "command", "--"),
+        (["lead", "/l", "--", ""], "command", "--"),
+        (["lock", "/l", "--read", "--write", "--", "true"], "--write", "exclude each other"),
+        (["lock", "/l", "--read", "--semaphore", "2", "--", "true"], "--semaphore", "use one of them, or none"),
+        (["partitions", "run", "/g", "--id", "n", "--partitions", "p", "--", ""], "command", "--"),
+        (
+            ["partitions", "run", "/g", "--id", "n", "--partitions", "p", "--act-every", "1", "--", "true"],
+            "--act-every", "without a command"
+        ),
         (["partitions", "run", "/g", "--id", "n"], "--partitions", "--from"),
         (
             ["partitions", "run", "/g", "--id", "n", "--partitions", "p", "--from", "/p"], "--partitions",
@@ -185,6 +207,9 @@ import ZooKeeperRecipes
             ["lock", "/l", "--wait", "0.5", "--connect", "[::1]:2181,zk-2.example:2181/app", "--", "true"],
             ["leader", "run", "/l", "--id", "caf\u{e9}-1", "--priority", "3", "--act-every", "0.01"],
             ["partitions", "run", "/g", "--id", "n", "--partitions", "a,b", "--weight", "0.5", "--capacity", "0"],
+            ["lead", "/l", "--priority", "3", "--takeover-delay", "0", "--wait", "1m", "--restart", "--", "true"],
+            ["lock", "/l", "--write", "--", "true"], ["lock", "/l", "--semaphore", "2147483647", "--", "true"],
+            ["partitions", "run", "/g", "--id", "n", "--partitions", "a", "--restart-delay", "10ms", "--", "true"],
             ["partitions", "cordon", "/g", "web 1"], ["server", "--port", "65535"],
             ["demo", "--windows", "0", "--fault"], ["server", "--tick", "500ms"],
             ["exclusive", "gate", "/b", "--on-pause", "signal:SIGUSR1,HUP", "--", "true"],
@@ -221,6 +246,30 @@ import ZooKeeperRecipes
         #expect(!ZKRecipes.isRefusal(RecipeError(.notFound, in: .partitionGroup, path: "/g")))
         #expect(!ZKRecipes.isRefusal(ZooKeeperError(.noAuth)))
         #expect(!ZKRecipes.isRefusal(ZooKeeperError(.invalidArgument, serverCode: -8)))
+    }
+
+    private static let foreign: [(LockKind, [String], String?)] = [
+        (.mutex, ["_c_ab-lock-0000000001"], nil), (.mutex, [], nil), (.mutex, ["a", "b"], nil),
+        (.mutex, ["_c_ab-__READ__0000000001"], "use --read or --write"), (.mutex, ["leases", "locks"], "--semaphore"),
+        (.read, ["_c_ab-__WRIT__0000000001"], nil), (.write, ["_c_ab-lock-0000000001"], "use neither"),
+        (.semaphore(limit: 1), ["leases"], nil), (.semaphore(limit: 1), ["_c_ab-__WRIT__0000000001"], "--read"),
+        (.mutex, ["members", "signal"], nil),
+    ]
+
+    @Test(arguments: foreign)
+    private func `a lock of another kind is refused`(kind: LockKind, names: [String], remedy: String?) {
+        let problem = kind.problem(ofChildren: names)
+        if let remedy { #expect(problem?.contains(remedy) == true) } else { #expect(problem == nil) }
+    }
+
+    @Test func `the delays between starts double, and a stable command resets them`() {
+        var delays = RestartDelays(first: .seconds(1))
+        let times = (0..<8).map { _ in delays.next(after: .zero) }
+        #expect(times == [1, 2, 4, 8, 16, 32, 60, 60].map { .seconds($0) })
+        #expect(delays.next(after: .seconds(10)) == .seconds(1))
+        #expect(delays.next(after: .seconds(9)) == .seconds(2))
+        var long = RestartDelays(first: .seconds(100))
+        #expect([long.next(after: .zero), long.next(after: .zero)] == [.seconds(100), .seconds(100)])
     }
 
     /// Every command that does something.

@@ -81,19 +81,9 @@ struct ExclusiveGateCommand: AsyncParsableCommand {
         let gated = GatedCommand(
             words: command, grace: grace.duration, method: try onPause.method(resumedBy: onResume),
             variables: ["ZK_EXCLUSIVE_BASE": base])
-        let status: Int32
-        do {
-            try HeldCommand.requireExecutable(command[0])
-            try await runProgram(with: connection) { client in
-                let mode = try ExclusiveMode(client: client, path: base)
-                try await mode.withGate(id: id) { gate in try await gated.run(behind: gate, of: client) }
-            }
-            status = 0
-        } catch  where ZKRecipes.isRefusal(error) {
-            throw error
-        } catch {
-            status = gated.held.exitStatus(of: error, otherwise: nil)
+        try await gated.held.runProgram(with: connection) { client in
+            let mode = try ExclusiveMode(client: client, path: base)
+            try await mode.withGate(id: id) { gate in try await gated.run(behind: gate, of: client) }
         }
-        if status != 0 { throw ExitCode(status) }
     }
 }

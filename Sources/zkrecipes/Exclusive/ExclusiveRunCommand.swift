@@ -72,38 +72,27 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
     func run() async throws {
         let (base, reason, drain) = (base, reason ?? command[0], drain)
         let windowed = HeldCommand(words: command, grace: grace.duration)
-        let status: Int32
-        do {
-            try HeldCommand.requireExecutable(command[0])
-            try await runProgram(with: connection) { client in
-                let mode = try ExclusiveMode(client: client, path: base)
-                let hasOpened = OneShot<Void>()
-                try await alongside({ await Self.reportWait(for: mode, at: base, until: hasOpened) }) {
-                    let operation: @Sendable (ExclusiveWindow) async throws -> Void = { window in
-                        hasOpened.set(())
-                        if window.processors.isEmpty {
-                            Output.report("there are no processors at \(base): nothing is paused for the command")
-                        }
-                        let variables = [
-                            "ZK_EXCLUSIVE_BASE": base, "ZK_SESSION_ID": client.state.session?.id.description,
-                        ]
-                        try await windowed.run(under: window, variables: variables)
+        try await windowed.runProgram(with: connection, codes: Self.codes) { client in
+            let mode = try ExclusiveMode(client: client, path: base)
+            let hasOpened = OneShot<Void>()
+            try await alongside({ await Self.reportWait(for: mode, at: base, until: hasOpened) }) {
+                let operation: @Sendable (ExclusiveWindow) async throws -> Void = { window in
+                    hasOpened.set(())
+                    if window.processors.isEmpty {
+                        Output.report("there are no processors at \(base): nothing is paused for the command")
                     }
-                    if failIfBusy {
-                        try await mode.tryWithWindow(reason: reason, drain: drain, operation)
-                    } else {
-                        try await mode.withWindow(reason: reason, drain: drain, operation)
-                    }
+                    let variables = [
+                        "ZK_EXCLUSIVE_BASE": base, "ZK_SESSION_ID": client.state.session?.id.description,
+                    ]
+                    try await windowed.run(under: window, variables: variables)
+                }
+                if failIfBusy {
+                    try await mode.tryWithWindow(reason: reason, drain: drain, operation)
+                } else {
+                    try await mode.withWindow(reason: reason, drain: drain, operation)
                 }
             }
-            status = 0
-        } catch  where ZKRecipes.isRefusal(error) {
-            throw error
-        } catch {
-            status = windowed.exitStatus(
-                of: error, otherwise: (error as? RecipeError).flatMap { Self.codes[$0.code] })
         }
-        if status != 0 { throw ExitCode(status) }
     }
 
     /// Reports on standard error what the window waits for, after five seconds and whenever that changes.

@@ -6,6 +6,8 @@ struct LeaderCommand: AsyncParsableCommand {
         commandName: "leader",
         abstract: "Joins a leader election, or prints its participants.",
         discussion: """
+            To run a command while a node leads, use `zkrecipes lead`.
+
             \(HelpText.example("zkrecipes leader run /app/leader --id web-1", "zkrecipes leader status /app/leader"))
 
             \(HelpText.exitStatus([

@@ -12,6 +12,8 @@ struct LeaderRunCommand: AsyncParsableCommand {
             term and its fencing token; failed, with the reason; stopped. SIGTERM ends the term and deletes the \
             candidate. \(HelpText.signals)
 
+            It runs no command: `zkrecipes lead` does, while this node leads.
+
             \(HelpText.example("zkrecipes leader run /app/leader --id web-1 --act-every 1s"))
 
             \(HelpText.statusUntilSignal)
@@ -30,16 +32,7 @@ struct LeaderRunCommand: AsyncParsableCommand {
         in: .milliseconds(1)...DurationArgument.oneDay)
     var actEvery: DurationArgument?
 
-    @Option(
-        parsing: .unconditional,
-        help: "If above 0, request the leadership from leaders of a lower priority. (default: 0)",
-        transform: number(0...1_000_000))
-    var priority = 0
-
-    @Option(
-        "The time in the queue before this participant requests the leadership.",
-        in: .seconds(0)...DurationArgument.oneDay)
-    var takeoverDelay = DurationArgument.seconds(30)
+    @OptionGroup var priorities: LeaderPriorityOptions
 
     func run() async throws {
         let command = self
@@ -51,11 +44,10 @@ struct LeaderRunCommand: AsyncParsableCommand {
     }
 
     private func stand(_ client: ZooKeeperClient) async throws {
-        var configuration = LeaderConfiguration()
-        configuration.priority = priority
-        configuration.takeoverDelay = takeoverDelay.duration
         let pause = actEvery?.duration
-        let selector = try LeaderSelector(client: client, path: path, id: id, configuration: configuration) { term in
+        let selector = try LeaderSelector(
+            client: client, path: path, id: id, configuration: priorities.configuration()
+        ) { term in
             while true {
                 guard let pause else { return try await OneShot<Void>().wait() }
                 let (isValid, now) = (term.isValid, SystemMonotonicClock().now.nanoseconds)

@@ -6,29 +6,40 @@ import ZooKeeperRecipes
 struct LockCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "lock",
-        abstract: "Runs a command while holding a mutex.",
+        abstract: "Runs a command while holding a mutex, a read or write lock, or a lease of a semaphore.",
         usage: "zkrecipes lock PATH [options] -- COMMAND [ARGUMENT...]",
         discussion: """
+            The lock is a mutex, unless an option selects another kind. Different kinds do not exclude each other, so \
+            all programs must use the same kind at a path. This program exits with 64 if the participants at PATH use \
+            another kind.
+
             The command receives its fencing token in ZK_FENCING_TOKEN and PATH in ZK_LOCK_PATH. \
-            \(HeldCommand.variablesHelp(holding: "mutex"))
+            \(HeldCommand.variablesHelp(holding: "lock"))
 
-            \(HelpText.example("zkrecipes lock /locks/invoices --wait 30s --grace 1m -- ./send-invoices.sh"))
+            \(HelpText.example(
+                "zkrecipes lock /locks/invoices --wait 30s --grace 1m -- ./send-invoices.sh",
+                "zkrecipes lock /locks/catalogue --read -- ./export.sh",
+                "zkrecipes lock /limits/exports --semaphore 3 -- ./export.sh"))
 
-            \(HeldCommand.help(holding: "mutex"))
+            \(HeldCommand.help(holding: "lock"))
 
             \(HelpText.exitStatus([
-                "121": "the mutex was not acquired in time (with --wait)",
-                "122": "the mutex was lost",
+                "121": "the lock was not acquired in time (with --wait)",
+                "122": "the lock was lost",
             ]))
             \(HeldCommand.statusHelp)
             """)
 
     @Argument(
-        help: "The znode of the mutex, such as /locks/invoices; it can be a Curator InterProcessMutex.",
+        help: """
+            The znode of the lock, such as /locks/invoices; Curator's InterProcessMutex, InterProcessReadWriteLock and \
+            InterProcessSemaphoreV2 can share it.
+            """,
         transform: { try parsePath($0, name: "PATH", example: "/locks/invoices") })
     var path: String
 
     @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var kinds: LockKindOptions
 
     @Option(
         "Give up after waiting for this time; 0s does not join the queue. (default: wait without limit)",
@@ -49,30 +60,15 @@ struct LockCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let (path, owner, wait) = (path, owner ?? command[0], wait?.duration)
+        let (path, owner, wait, kind) = (path, owner ?? command[0], wait?.duration, kinds.kind)
         let held = HeldCommand(words: command, grace: grace.duration)
-        let status: Int32
-        do {
-            try HeldCommand.requireExecutable(command[0])
-            try await runProgram(with: connection) { client in
-                let mutex = try DistributedMutex(client: client, path: path, id: owner)
-                let body: @Sendable (Lease) async throws -> Void = { lease in
-                    let variables = ["ZK_LOCK_PATH": path, "ZK_SESSION_ID": client.state.session?.id.description]
-                    try await held.run(under: lease, variables: variables)
-                }
-                switch wait {
-                case nil: try await mutex.withLock(body)
-                case .zero?: try await mutex.tryWithLock(body)
-                case let limit?: try await mutex.withLock(timeout: limit, body)
-                }
+        try await held.runProgram(with: connection, codes: Self.codes) { client in
+            try await kind.check(path, client)
+            try await kind.withLock(client, path: path, id: owner, wait: wait) { lease in
+                let variables = ["ZK_LOCK_PATH": path, "ZK_SESSION_ID": client.state.session?.id.description]
+                try await held.run(under: lease, variables: variables)
             }
-            status = 0
-        } catch  where ZKRecipes.isRefusal(error) {
-            throw error
-        } catch {
-            status = held.exitStatus(of: error, otherwise: (error as? RecipeError).flatMap { Self.codes[$0.code] })
         }
-        if status != 0 { throw ExitCode(status) }
     }
 
     private static let codes: [RecipeError.Code: Int32] = [.timedOut: 121, .notAvailable: 121, .lost: 122]

@@ -9,13 +9,14 @@ struct PartitionsCommand: AsyncParsableCommand {
         abstract: "Distributes partitions among nodes, or prints their owners.",
         discussion: """
             \(HelpText.example(
-                "zkrecipes partitions run /app/shards --id web-1 --partitions a,b,c",
+                "zkrecipes partitions run /app/shards --id web-1 --partitions a,b,c -- ./worker.sh",
                 "zkrecipes partitions status /app/shards"))
 
             \(HelpText.exitStatus([
                 "0": "success, or a signal ended the program",
                 "1": "failure, such as no connection, or there is no group at PATH",
                 "64": "invalid option or argument",
+                "126, 127": "`partitions run`: see its help",
             ]))
             """,
         subcommands: [

@@ -6,15 +6,39 @@ import ZooKeeperRecipes
 struct PartitionsRunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run",
-        abstract: "Joins a partition group until a signal, and prints every partition it gains or loses.",
+        abstract: "Joins a partition group until a signal, and runs a command for each partition it owns.",
+        usage: "zkrecipes partitions run PATH --id ID [options] [-- COMMAND [ARGUMENT...]]",
         discussion: """
-            Prints `began PARTITION TOKEN TIME` when the node gains a partition and `ended PARTITION TOKEN TIME` when \
-            it loses one. The time is the monotonic time in nanoseconds, which also counts while a process is \
-            stopped. SIGTERM releases all partitions in order. \(HelpText.signals)
+            The command starts once for each partition that the node gains, and all of them run at the same time. \
+            Before the node releases a partition, the command of that partition is ended. A command that ends by \
+            itself, whatever its exit status, is started again after --restart-delay. The delay doubles with each \
+            further end up to 1m, and is reset once the command has run for 10s. The node keeps the partition during \
+            the delay.
 
-            \(HelpText.example("zkrecipes partitions run /app/shards --id web-1 --partitions a,b,c"))
+            The command receives the name of the partition in ZK_PARTITION, its fencing token in ZK_FENCING_TOKEN, \
+            PATH in ZK_PARTITION_GROUP, --id in ZK_NODE_ID, and the number of the term in ZK_TERM, which counts the \
+            terms of this partition on this node from 1. \(HeldCommand.variablesHelp(holding: "partition"))
 
-            \(HelpText.statusUntilSignal)
+            Standard output is that of the commands. This program reports gained and released partitions on standard \
+            error.
+
+            Without a command, it prints `began PARTITION TOKEN TIME` when the node gains a partition and `ended \
+            PARTITION TOKEN TIME` when it loses one. The time is the monotonic time in nanoseconds, which also counts \
+            while a process is stopped. SIGTERM releases all partitions.
+
+            \(HelpText.example(
+                "zkrecipes partitions run /app/shards --id web-1 --partitions a,b,c -- ./worker.sh",
+                "zkrecipes partitions run /app/shards --id web-1 --partitions a,b,c"))
+
+            \(HeldCommand.help(holding: "partition", before: "the next owner's command starts"))
+
+            \(HelpText.exitStatus([
+                "0": "a signal ended the program, or the reader of its output has exited",
+                "1": "failure, such as no connection or an output that cannot be written",
+                "64": "invalid option or argument",
+                "126": "the command cannot be run",
+                "127": "the command does not exist",
+            ]))
             """)
 
     @Argument(help: PartitionsCommand.pathHelp, transform: PartitionsCommand.parse)
@@ -53,16 +77,38 @@ struct PartitionsRunCommand: AsyncParsableCommand {
         in: .milliseconds(1)...DurationArgument.oneDay)
     var actEvery: DurationArgument?
 
+    @Option(
+        "The delay before a command that has ended by itself is started again.",
+        in: .milliseconds(1)...DurationArgument.oneDay)
+    var restartDelay = DurationArgument.seconds(1)
+
+    @Option("The time from SIGTERM to SIGKILL.", in: .seconds(0)...DurationArgument.oneDay)
+    var grace = DurationArgument.seconds(10)
+
+    @Argument(parsing: .postTerminator, help: "The command and its arguments, after --.")
+    var command: [String] = []
+
     func validate() throws {
+        if command.first != nil {
+            try HeldCommand.validate(
+                words: command, usage: "zkrecipes partitions run PATH --id ID [options] -- COMMAND [ARGUMENT...]")
+            guard actEvery == nil else {
+                throw ValidationError("--act-every is only for a node without a command: remove it, or the command")
+            }
+        }
         guard partitions.source != nil else {
             throw ValidationError("there are no partitions: use --partitions or --from")
         }
     }
 
     func run() async throws {
-        let command = self
+        let node = self
         do {
-            try await runProgram(with: connection) { client in try await command.takePart(client) }
+            if let name = command.first { try HeldCommand.requireExecutable(name) }
+            try await runProgram(with: connection) { client in try await node.takePart(client) }
+        } catch let refusal as CommandRefusal {
+            Output.report("\(refusal)")
+            throw ExitCode(refusal.status)
         } catch is CancellationError {
             // A signal is the normal end.
         }
@@ -73,11 +119,24 @@ struct PartitionsRunCommand: AsyncParsableCommand {
         var configuration = PartitionGroup.Configuration()
         configuration.absenceTimeout = departureDelay.duration
         configuration.rebalanceDelay = settleTime.duration
-        let pause = actEvery?.duration
         let group = try PartitionGroup(
             client: client, path: path, node: PartitionNode(id, weight: weight, capacity: capacity),
-            partitions: source, configuration: configuration
-        ) { partition, term in
+            partitions: source, configuration: configuration, worker: worker(client))
+        if let from = partitions.from, try await client.exists(at: from) == nil {
+            Output.report("\(from) does not exist: there are no partitions until it is created")
+        }
+        try await group.run()
+    }
+
+    /// Returns the work on a partition: the command, or printing.
+    private func worker(_ client: ZooKeeperClient) -> PartitionGroup.Worker {
+        if !command.isEmpty {
+            let command = PartitionCommand(
+                words: command, grace: grace.duration, restartDelay: restartDelay.duration, path: path, id: id)
+            return { partition, term in try await command.run(for: partition, in: term, of: client) }
+        }
+        let pause = actEvery?.duration
+        return { partition, term in
             Self.tell("began", partition, term)
             defer { Self.tell("ended", partition, term) }
             while true {
@@ -86,10 +145,6 @@ struct PartitionsRunCommand: AsyncParsableCommand {
                 try await Task.sleep(for: pause)
             }
         }
-        if let from = partitions.from, try await client.exists(at: from) == nil {
-            Output.report("\(from) does not exist: there are no partitions until it is created")
-        }
-        try await group.run()
     }
 
     private static func tell(_ deed: String, _ partition: Partition, _ term: Term, _ validity: String = "") {

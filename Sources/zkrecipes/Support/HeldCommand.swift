@@ -184,6 +184,28 @@ final class HeldCommand: Sendable {
         }
     }
 
+    /// Runs an operation with a connected client, and exits with the status of the command that it runs.
+    ///
+    /// - Parameters:
+    ///   - options: The options for the connection.
+    ///   - codes: The exit statuses for errors of the recipe. Other errors end the program with 125.
+    ///   - operation: Acquires a grant and runs this command under it.
+    /// - Throws: `ExitCode` if the command did not succeed; an error about an invalid argument.
+    func runProgram(
+        with options: ConnectionOptions, codes: [RecipeError.Code: Int32] = [:],
+        _ operation: @escaping @Sendable (ZooKeeperClient) async throws -> Void
+    ) async throws {
+        do {
+            try Self.requireExecutable(words[0])
+            try await CommandLineSupport.runProgram(with: options, operation: operation)
+        } catch  where ZKRecipes.isRefusal(error) {
+            throw error
+        } catch {
+            let status = exitStatus(of: error, otherwise: (error as? RecipeError).flatMap { codes[$0.code] })
+            if status != 0 { throw ExitCode(status) }
+        }
+    }
+
     /// Checks that a command exists and can be run, before processors pause or other participants wait for it.
     ///
     /// Searches the directories of `PATH`, as `execvp` does.
@@ -208,6 +230,8 @@ final class HeldCommand: Sendable {
 
     /// Runs the command until it ends; if the task is cancelled, terminates the command.
     ///
+    /// A command may be run again, but not twice at the same time.
+    ///
     /// - Parameters:
     ///   - grant: The grant that the command needs. Its token and validity are passed to the command.
     ///   - variables: Further variables for the command; `nil` removes an inherited one.
@@ -220,6 +244,8 @@ final class HeldCommand: Sendable {
         checkpoint: (@Sendable (String) async throws -> Void)? = nil
     ) async throws {
         try Task.checkCancellation()
+        record(nil)
+        hasReportedDeadline.store(false, ordering: .releasing)
         var deadlines = CommandDeadlines(grant, grace: grace)
         let first = deadlines.next()
         let variables = variables.merging(Self.variables(of: grant, until: first.kill)) { $1 }
