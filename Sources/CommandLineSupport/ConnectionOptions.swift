@@ -12,6 +12,14 @@ package struct ConnectionOptions: ParsableArguments {
             valueName: "servers"))
     package var connect: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "A file with credentials, which only its owner can read: one per line, such as digest:user:password.",
+            discussion: "Default: the environment variable ZOOKEEPER_AUTH_FILE, else none. # starts a comment line.",
+            valueName: "file"),
+        completion: .file())
+    package var authFile: String?
+
     @Option("Request this session timeout; servers bound it.", in: .milliseconds(100)...(.hours(1)))
     package var sessionTimeout = DurationArgument.seconds(10)
 
@@ -28,19 +36,38 @@ package struct ConnectionOptions: ParsableArguments {
     package init() {}
 
     package func validate() throws {
-        try endpoint.validate(source: connect == nil ? "ZOOKEEPER_CONNECT" : "--connect")
+        try endpoint().validate(source: connect == nil ? "ZOOKEEPER_CONNECT" : "--connect")
     }
 
-    /// The ensemble of `--connect`, else of the environment variable, else of the default address.
-    package var endpoint: Endpoint {
-        let inherited = inheritedEnvironment()["ZOOKEEPER_CONNECT"].flatMap { $0.isEmpty ? nil : $0 }
-        return Endpoint(
-            connectionString: connect ?? inherited ?? "127.0.0.1:2181",
-            sessionTimeout: sessionTimeout.duration, connectTimeout: connectTimeout.duration)
+    /// Returns the ensemble of `--connect`, else of the environment variable, else of the default address, with the
+    /// credentials to present to it.
+    ///
+    /// - Throws: `ValidationError` if the file with the credentials cannot be used.
+    package func endpoint() throws -> Endpoint {
+        Endpoint(
+            connectionString: connect ?? Self.inherited("ZOOKEEPER_CONNECT") ?? "127.0.0.1:2181",
+            sessionTimeout: sessionTimeout.duration, connectTimeout: connectTimeout.duration,
+            credentials: try credentials())
     }
 
-    package func clientConfiguration() throws(ZooKeeperError) -> ZooKeeperClientConfiguration {
-        try endpoint.clientConfiguration()
+    private func credentials() throws -> [AuthCredential] {
+        let variable = "ZOOKEEPER_AUTH_FILE"
+        guard let path = authFile ?? Self.inherited(variable) else { return [] }
+        do throws(CredentialFileError) {
+            return try CredentialFile.read(path)
+        } catch {
+            let source = authFile == nil ? variable : "--auth-file"
+            throw ValidationError("\(source) \(Text.quoted(path)) \(error.problem)")
+        }
+    }
+
+    /// Returns the value of an environment variable, unless it is empty.
+    private static func inherited(_ name: String) -> String? {
+        inheritedEnvironment()[name].flatMap { $0.isEmpty ? nil : $0 }
+    }
+
+    package func clientConfiguration() throws -> ZooKeeperClientConfiguration {
+        try endpoint().clientConfiguration()
     }
 }
 
@@ -50,11 +77,17 @@ package struct Endpoint: Sendable {
     package var sessionTimeout: Duration
     /// The time after which the program gives up if there is no connection.
     package var connectTimeout: Duration
+    /// The credentials that the client presents on every connection.
+    package var credentials: [AuthCredential]
 
-    package init(connectionString: String, sessionTimeout: Duration, connectTimeout: Duration) {
+    package init(
+        connectionString: String, sessionTimeout: Duration, connectTimeout: Duration,
+        credentials: [AuthCredential] = []
+    ) {
         self.connectionString = connectionString
         self.sessionTimeout = sessionTimeout
         self.connectTimeout = connectTimeout
+        self.credentials = credentials
     }
 
     /// Checks the connection string.
@@ -68,8 +101,10 @@ package struct Endpoint: Sendable {
     }
 
     package func clientConfiguration() throws(ZooKeeperError) -> ZooKeeperClientConfiguration {
-        try ZooKeeperClientConfiguration(
+        var configuration = try ZooKeeperClientConfiguration(
             connectionString: connectionString, sessionTimeout: sessionTimeout)
+        configuration.auth = credentials
+        return configuration
     }
 
     /// Waits until a client is connected, and reports the wait on standard error after one second.

@@ -39,7 +39,7 @@ package func runProgram<Result: Sendable>(
     operation: @escaping @Sendable (ZooKeeperClient) async throws -> Result
 ) async throws -> Result {
     programLogLevel.withLock { $0 = options.logLevel }
-    return try await runProgram(at: options.endpoint) { client in
+    return try await runProgram(at: options.endpoint()) { client in
         try await alongside({ await reportOutages(of: client) }) { try await operation(client) }
     }
 }

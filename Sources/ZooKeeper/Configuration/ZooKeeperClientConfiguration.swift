@@ -160,6 +160,14 @@ public struct AuthCredential: Sendable, Hashable {
     var transport: TransportCredential { TransportCredential(scheme: scheme, credential: credential) }
 }
 
+extension AuthCredential: CustomStringConvertible, CustomReflectable {
+    /// The scheme, without the credential, so that logs contain no secrets.
+    public var description: String { "\(scheme):<hidden>" }
+
+    /// A mirror without the credential, for `dump` and debuggers.
+    public var customMirror: Mirror { Mirror(self, children: ["scheme": scheme]) }
+}
+
 /// The policy for repeating a request that is safe to repeat: growing delays with jitter, and one timeout for all
 /// attempts.
 ///
