@@ -1,5 +1,4 @@
 package import ArgumentParser
-package import Logging
 import SystemSupport
 package import ZooKeeper
 
@@ -26,12 +25,7 @@ package struct ConnectionOptions: ParsableArguments {
     @Option("Give up if there is no connection after this time.", in: .milliseconds(1)...DurationArgument.oneDay)
     package var connectTimeout = DurationArgument.seconds(15)
 
-    @Option(
-        help: ArgumentHelp(
-            "Log messages of this level and above to standard error. (default: warning)",
-            discussion: "trace, debug, info, notice, warning, error or critical.", valueName: "level"),
-        transform: parseWords)
-    package var logLevel = Logger.Level.warning
+    @OptionGroup package var log: LogOptions
 
     package init() {}
 
@@ -116,7 +110,7 @@ package struct Endpoint: Sendable {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 guard (try? await Task.sleep(for: .seconds(1))) != nil else { return }
-                Output.report(
+                Output.notice(
                     "waiting for a connection to \(connectionString), up to \(Text.seconds(limit)) (--connect-timeout)")
             }
             defer { group.cancelAll() }

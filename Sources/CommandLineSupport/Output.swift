@@ -1,4 +1,5 @@
 import Glibc
+import Logging
 import Synchronization
 
 /// Unbuffered output of the program: a line is written when the call returns.
@@ -31,13 +32,38 @@ package enum Output {
     /// Writes one line to standard error, escaped.
     package static func note(_ text: String) { write(Text.escaped(text) + "\n", to: STDERR_FILENO) }
 
-    /// Writes a message about this program to standard error, escaped and with the program's name in front.
-    package static func report(_ text: String) { note("\(programName): \(text)") }
+    /// Writes a message about an error to standard error, escaped and with the program's name in front.
+    package static func report(_ text: String) { write(message: text, .error) { note("\(programName): \(text)") } }
 
-    /// Writes a message of several lines to standard error in one piece, with the program's name in front.
+    /// Writes a message of several lines about an error to standard error in one piece, with the program's name in
+    /// front.
     ///
     /// Each line is escaped.
-    package static func report(lines text: String) { note(lines: "\(programName): \(text)") }
+    package static func report(lines text: String) {
+        write(message: text, .error) { note(lines: "\(programName): \(text)") }
+    }
+
+    /// Writes a message about the progress of this program to standard error, unless `--quiet` is set.
+    ///
+    /// It is escaped, and has the program's name in front.
+    package static func notice(_ text: String) { write(message: text, .notice) { note("\(programName): \(text)") } }
+
+    /// Writes a message of several lines about the progress of this program to standard error in one piece.
+    ///
+    /// Each line is escaped. Nothing is written if `--quiet` is set.
+    package static func notice(lines text: String) {
+        write(message: text, .notice) { note(lines: "\(programName): \(text)") }
+    }
+
+    /// Writes a message of the given format, unless it is a notice of a quiet program.
+    private static func write(message: String, _ level: Logger.Level, asText write: () -> Void) {
+        let settings = LogSettings.current.withLock { $0 }
+        guard level >= .error || !settings.isQuiet else { return }
+        switch settings.format {
+        case .text: write()
+        case .json: LogRecord(level: level, message: message).write()
+        }
+    }
 
     /// The name in front of all messages, which is the same for both programs: `zkrecipes` starts the other one.
     package static let programName = "zkrecipes"

@@ -38,7 +38,7 @@ package func runProgram<Result: Sendable>(
     with options: ConnectionOptions,
     operation: @escaping @Sendable (ZooKeeperClient) async throws -> Result
 ) async throws -> Result {
-    programLogLevel.withLock { $0 = options.logLevel }
+    options.log.apply()
     return try await runProgram(at: options.endpoint()) { client in
         try await alongside({ await reportOutages(of: client) }) { try await operation(client) }
     }
@@ -50,14 +50,14 @@ private func reportOutages(of client: ZooKeeperClient) async {
     var isReported = false
     for await state in client.states where !state.isClosed {
         if state.isConnected {
-            if isReported { Output.report("connected again") }
+            if isReported { Output.notice("connected again") }
             isReported = false
         } else if !isReported {
             let isBack: Void? = try? await clock.run(until: clock.now + .seconds(2)) {
                 for await state in client.states where state.isConnected || state.isClosed { break }
             }
             guard isBack == nil, !Task.isCancelled else { continue }
-            Output.report("the connection is lost, and no server answers; trying again")
+            Output.notice("the connection is lost, and no server answers; trying again")
             isReported = true
         }
     }
@@ -127,23 +127,4 @@ package func within<Result: Sendable>(
         throw Overdue(description: "not \(what) within \(Text.seconds(limit))")
     }
     return result
-}
-
-/// The lowest level that is logged.
-private let programLogLevel = Mutex(Logger.Level.warning)
-
-extension Logger {
-    /// The program's logger, which writes to standard error, so that standard output contains only results.
-    ///
-    /// It logs warnings and above, unless `--log-level` sets another level.
-    package static var program: Logger {
-        var logger = Logger(label: "zkrecipes") { StreamLogHandler(label: $0, stream: LogLines()) }
-        logger.logLevel = programLogLevel.withLock { $0 }
-        return logger
-    }
-}
-
-/// Writes log lines to standard error, escaped.
-private struct LogLines: TextOutputStream {
-    func write(_ text: String) { Output.note(text.hasSuffix("\n") ? String(text.dropLast()) : text) }
 }

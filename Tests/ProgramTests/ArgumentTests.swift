@@ -180,6 +180,8 @@ import ZooKeeperRecipes
 
     @Test(arguments: [
         (["lock", "/l", "--log-level", "loud", "--", "true"], "loud", "warning"), (["lock", "/l"], "command", "--"),
+        (["lock", "/l", "--log-format", "xml", "--", "true"], "xml", "text, json"),
+        (["lead", "/l", "--log-format", "", "--", "true"], "--log-format", "text, json"),
         (["lock", "/l", "--", ""], "command", "--"), (["lead", "/l"], "command", "--"),
         (["lead", "/l", "--", ""], "command", "--"),
         (["lock", "/l", "--read", "--write", "--", "true"], "--write", "exclude each other"),
@@ -208,7 +210,8 @@ import ZooKeeperRecipes
             ["leader", "run", "/l", "--id", "caf\u{e9}-1", "--priority", "3", "--act-every", "0.01"],
             ["partitions", "run", "/g", "--id", "n", "--partitions", "a,b", "--weight", "0.5", "--capacity", "0"],
             ["lead", "/l", "--priority", "3", "--takeover-delay", "0", "--wait", "1m", "--restart", "--", "true"],
-            ["lock", "/l", "--write", "--", "true"], ["lock", "/l", "--semaphore", "2147483647", "--", "true"],
+            ["lock", "/l", "--write", "--log-format", "json", "--quiet", "--", "true"],
+            ["lock", "/l", "--semaphore", "2147483647", "--", "true"],
             ["partitions", "run", "/g", "--id", "n", "--partitions", "a", "--restart-delay", "10ms", "--", "true"],
             ["partitions", "cordon", "/g", "web 1"], ["server", "--port", "65535"],
             ["demo", "--windows", "0", "--fault"], ["server", "--tick", "500ms"],

@@ -79,7 +79,7 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
                 let operation: @Sendable (ExclusiveWindow) async throws -> Void = { window in
                     hasOpened.set(())
                     if window.processors.isEmpty {
-                        Output.report("there are no processors at \(base): nothing is paused for the command")
+                        Output.notice("there are no processors at \(base): nothing is paused for the command")
                     }
                     let variables = [
                         "ZK_EXCLUSIVE_BASE": base, "ZK_SESSION_ID": client.state.session?.id.description,
@@ -103,7 +103,7 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
         while let _: Void = try? await unless(hasOpened, { try await Task.sleep(for: .seconds(5)) }) {
             guard let status = try? await mode.status(), hasOpened.value == nil else { continue }
             let lines = Array(StatusReport(base: base, status: status).lines.prefix(2))
-            if lines != last { Output.report(lines: "waiting; " + lines.joined(separator: "\n")) }
+            if lines != last { Output.notice(lines: "waiting; " + lines.joined(separator: "\n")) }
             last = lines
         }
     }

@@ -44,7 +44,7 @@ final class GatedCommand: Sendable {
             case .lost(let reason):
                 try Task.checkCancellation()
                 let why = reason.map { "the gate was lost: \($0)" } ?? "no server confirmed the gate in time"
-                Output.report("the command was ended, because \(why); it starts again when the gate is open")
+                Output.notice("the command was ended, because \(why); it starts again when the gate is open")
             }
         }
     }

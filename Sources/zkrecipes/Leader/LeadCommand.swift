@@ -133,7 +133,7 @@ struct LeadCommand: AsyncParsableCommand {
     private static func report(_ states: AsyncStream<LeaderState>) async {
         for await state in states where ProgramSignals.shared.endSignal.value == nil {
             switch state {
-            case .leading, .waiting(position: (1...)?): Output.report("\(state)")
+            case .leading, .waiting(position: (1...)?): Output.notice("\(state)")
             default: continue
             }
         }

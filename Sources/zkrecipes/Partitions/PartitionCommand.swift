@@ -24,8 +24,8 @@ struct PartitionCommand: Sendable {
         let clock = SystemMonotonicClock()
         let held = HeldCommand(words: words, grace: grace)
         var delays = RestartDelays(first: restartDelay)
-        Output.report("partition \(partition): gained, with token \(term.fencingToken)")
-        defer { Output.report("partition \(partition): released") }
+        Output.notice("partition \(partition): gained, with token \(term.fencingToken)")
+        defer { Output.notice("partition \(partition): released") }
         while true {
             let start = clock.now
             let end: any Error

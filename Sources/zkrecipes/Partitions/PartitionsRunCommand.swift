@@ -123,7 +123,7 @@ struct PartitionsRunCommand: AsyncParsableCommand {
             client: client, path: path, node: PartitionNode(id, weight: weight, capacity: capacity),
             partitions: source, configuration: configuration, worker: worker(client))
         if let from = partitions.from, try await client.exists(at: from) == nil {
-            Output.report("\(from) does not exist: there are no partitions until it is created")
+            Output.notice("\(from) does not exist: there are no partitions until it is created")
         }
         try await group.run()
     }
