@@ -5,7 +5,7 @@
 FROM swift:6.3.1-bookworm AS build
 WORKDIR /package
 # Before the sources, so that a change of them does not install the packages again.
-COPY .ci/bootstrap .ci/
+COPY .ci/bootstrap .ci/install-help .ci/
 RUN .ci/bootstrap --build
 COPY Package.swift Makefile ./
 COPY Sources Sources

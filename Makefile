@@ -30,7 +30,8 @@ build-demo: bootstrap
 	swift build $(optimized) --product zkrecipes-dev
 
 # Installs the command line, stripped and with the Swift libraries inside; `.ci/bootstrap --runtime` installs what else it needs
-# on another machine. PROGRAMS="zkrecipes zkrecipes-dev" adds the commands that start servers.
+# on another machine. PROGRAMS="zkrecipes zkrecipes-dev" adds the commands that start servers. Manual pages and
+# completions for bash, zsh and fish are installed as well.
 static := -c release --static-swift-stdlib --scratch-path .build/static
 PREFIX ?= /usr/local
 PROGRAMS ?= zkrecipes
@@ -39,6 +40,7 @@ install:
 	for program in $(PROGRAMS); do \
 		swift build $(static) --product $$program; \
 		install -D -s -m 755 -t $(DESTDIR)$(PREFIX)/bin .build/static/release/$$program; \
+		.ci/install-help .build/static/release/$$program .build/static $(DESTDIR)$(PREFIX)/share; \
 	done
 
 # Records a pause on a real server, and draws the pictures of README.md and of the articles.
