@@ -1,5 +1,6 @@
 import CommandLineSupport
 import Glibc
+import Synchronization
 import SystemSupport
 import ZooKeeper
 import ZooKeeperRecipes
@@ -66,11 +67,11 @@ private struct GatedRun {
     enum Event: Sendable {
         /// An input of the state machine that needs no more.
         case input(PauseStateMachine.Input)
+        case gateChanged
         case entered(EventPermit)
-        case line(String)
         /// The request with this number has not been answered for a while.
         case unanswered(Int)
-        /// A shell command has answered the request with this number.
+        /// The command, or a shell command for it, has answered the request with this number.
         case answered(Int, (any Error)?)
         case cancelled
         case ended(End)
@@ -86,6 +87,7 @@ private struct GatedRun {
     let process: GuardedProcess
     let place: GatedPlace
     let input: AsyncStream<Event>.Continuation
+    let changes: PendingChange
     var machine = PauseStateMachine()
     var isEnding = false
     /// The task that sends deadlines to the guard while there is a permit.
@@ -106,7 +108,9 @@ private struct GatedRun {
         variables.merge(HeldCommand.variables(of: permit, until: first.kill)) { $1 }
         variables["ZK_SESSION_ID"] = .some(session?.description)
         let isAcknowledged = if case .signals = command.method { true } else { false }
+        // Each request has at most a few events, and changes of the gate have one at a time.
         let (events, input) = AsyncStream.makeStream(of: Event.self)
+        let changes = PendingChange()
         let process = try ProgramSignals.shared.start { [variables] () throws(CommandRefusal) in
             try GuardedProcess(
                 words: command.words, variables: variables, grace: command.grace, deadline: first,
@@ -115,14 +119,16 @@ private struct GatedRun {
         }
         defer { ProgramSignals.shared.forget(process) }
         let states = gate.states
-        let follower = Task { for await _ in states { input.yield(.input(.gateChanged)) } }
+        let follower = Task { for await _ in states where changes.begin() { input.yield(.gateChanged) } }
         defer { follower.cancel() }
         detachThread {
-            input.yield(.ended(Result { try process.awaitEnd { input.yield(.line($0)) } }))
+            let end = Result { try process.awaitEnd({ _ in }, acknowledged: { input.yield(.answered($0, nil)) }) }
+            input.yield(.ended(end))
         }
         // A task of its own, because it must not end at a cancellation before the command has ended.
         let loop = Task { [deadlines] in
-            var run = GatedRun(command: command, gate: gate, process: process, place: place, input: input)
+            var run = GatedRun(
+                command: command, gate: gate, process: process, place: place, input: input, changes: changes)
             run.send(deadlines)
             let end = await run.follow(events)
             return (end: end, isPaused: run.machine.state == .pausing && command.method == .restart)
@@ -149,7 +155,9 @@ private struct GatedRun {
             case .entered(let permit):
                 place.take(permit)
                 await handle(.entered)
-            case .line(let line): await handle(line)
+            case .gateChanged:
+                changes.end()
+                await handle(.gateChanged)
             case .answered(let number, let error) where number == requests: await handleAnswer(error)
             case .unanswered(let number) where number == requests: reportUnanswered()
             case .input(let input): await handle(input)
@@ -171,13 +179,6 @@ private struct GatedRun {
                 input.yield(.input(.retry))
             }
         case nil: break
-        }
-    }
-
-    private mutating func handle(_ line: String) async {
-        switch (line.trimming, machine.state) {
-        case ("paused", .pausing), ("resumed", .resuming): await handle(.acknowledged)
-        default: break
         }
     }
 
@@ -213,10 +214,11 @@ private struct GatedRun {
         switch command.method {
         case .restart: process.send(.terminate)
         case .signals(let number, _):
-            let process = process
+            let (process, request) = (process, requests)
             start { _ in
                 // A command that has just started could not handle the signal, and would be ended by it.
                 while !process.isPrepared(for: number) { try await Task.sleep(for: .milliseconds(20)) }
+                process.expectAcknowledgement("paused", of: request)
                 process.send(.signal(number, nil))
             }
         case .shell(let text, _): runShell(text)
@@ -237,7 +239,9 @@ private struct GatedRun {
         if place.takeStop() { process.send(.proceed) }
         switch command.method {
         case .restart: break
-        case .signals(_, let number): process.send(.signal(number, first))
+        case .signals(_, let number):
+            process.expectAcknowledgement("resumed", of: requests)
+            process.send(.signal(number, first))
         case .shell(_, let text):
             if isSent { runShell(text) } else { await handle(.failed) }
         }
@@ -328,11 +332,13 @@ private struct GatedRun {
     }
 }
 
-extension String {
-    /// The text without white space around it.
-    fileprivate var trimming: Substring {
-        let start = drop { $0.isWhitespace }
-        return start.prefix(
-            upTo: start.lastIndex { !$0.isWhitespace }.map { start.index(after: $0) } ?? start.startIndex)
-    }
+/// Whether a change of the gate waits to be handled, so that further changes need no event of their own.
+private final class PendingChange: Sendable {
+    private let isPending = Atomic(false)
+
+    /// Records a change, and returns whether it needs an event.
+    func begin() -> Bool { !isPending.exchange(true, ordering: .acquiringAndReleasing) }
+
+    /// Records that the event is about to be handled.
+    func end() { isPending.store(false, ordering: .releasing) }
 }

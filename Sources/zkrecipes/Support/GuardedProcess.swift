@@ -53,6 +53,9 @@ final class GuardedProcess: SignalledProcess {
     private let name: String
     private let guardID: pid_t
     private let lines: Int32
+    private let linesMeaning: Lines
+    /// The state of the answers that the command writes; it is locked while they are taken out of the pipe.
+    private let acknowledgements = Mutex(AcknowledgementReader())
     /// The socket for sending orders and receiving reports; `nil` after the command has ended.
     private let channel: Mutex<Int32?>
     private let mayContinue: @Sendable () -> Bool
@@ -77,6 +80,7 @@ final class GuardedProcess: SignalledProcess {
         mayContinue: @escaping @Sendable () -> Bool
     ) throws(CommandRefusal) {
         name = words.first ?? ""
+        linesMeaning = lines
         self.mayContinue = mayContinue
         let inherited = ProgramDescriptors.inherited
         // One digit, because some shells cannot refer to descriptors with more.
@@ -168,12 +172,27 @@ final class GuardedProcess: SignalledProcess {
         }
     }
 
+    /// Expects an acknowledgement that the command writes from now on.
+    ///
+    /// - Parameters:
+    ///   - word: The line that is the acknowledgement.
+    ///   - request: The number of the request, which is higher than that of the request before.
+    func expectAcknowledgement(_ word: String, of request: Int) {
+        acknowledgements.withLock { reader in
+            reader.expect(word, to: request, unread: unreadCount(lines))
+        }
+    }
+
     /// Waits until the command has ended, and blocks the calling thread.
     ///
-    /// - Parameter line: Called with each line that the command writes to its checkpoint file or descriptor.
+    /// - Parameters:
+    ///   - line: Called with each line that the command writes to its checkpoint file.
+    ///   - acknowledged: Called with the number of each request that the command acknowledges.
     /// - Returns: How the command ended, and whether the guard ended it at its deadline.
     /// - Throws: ``CommandRefusal`` if the command could not be started; ``GuardLost`` if the guard was killed.
-    func awaitEnd(_ line: (String) -> Void) throws -> (ending: CommandEnding, isAtDeadline: Bool) {
+    func awaitEnd(
+        _ line: (String) -> Void, acknowledged: (Int) -> Void = { _ in }
+    ) throws -> (ending: CommandEnding, isAtDeadline: Bool) {
         guard let descriptor = channel.withLock({ $0 }) else { throw GuardLost() }
         defer { release() }
         var reader = LineReader(descriptor: lines)
@@ -186,7 +205,14 @@ final class GuardedProcess: SignalledProcess {
                 pollfd(fd: reader.descriptor, events: Int16(POLLIN), revents: 0),
             ]
             guard poll(&polled, 2, -1) > 0 else { continue }
-            if polled[1].revents != 0 { reader.read(line) }
+            // At most one buffer, because a command that always writes must not keep this thread from the reports.
+            if polled[1].revents != 0 {
+                if linesMeaning == .acknowledgements {
+                    if let request = takeAcknowledgement(&reader) { acknowledged(request) }
+                } else {
+                    reader.readLines(line)
+                }
+            }
             guard polled[0].revents != 0 else { continue }
             var report = CommandReport()
             let count = recv(descriptor, &report, MemoryLayout<CommandReport>.size, 0)
@@ -205,11 +231,15 @@ final class GuardedProcess: SignalledProcess {
             case CommandReportDeadline: isAtDeadline = true
             default:
                 if let refusal { throw CommandRefusal(name: name, code: refusal) }
-                reader.finish(line)
+                if linesMeaning == .checkpoints { reader.finish(line) }
                 let signal = report.value & 0x7f
                 return (signal == 0 ? .exited((report.value >> 8) & 0xff) : .signalled(signal), isAtDeadline)
             }
         }
+    }
+
+    private func takeAcknowledgement(_ reader: inout LineReader) -> Int? {
+        acknowledgements.withLock { $0.receive(reader.read()) }
     }
 
     private func release() {
@@ -288,27 +318,51 @@ private struct LineReader {
 
     init(descriptor: Int32) { self.descriptor = descriptor }
 
-    /// Reads all available input.
-    mutating func read(_ line: (String) -> Void) {
+    /// Reads available input of at most one buffer.
+    mutating func read() -> ArraySlice<UInt8> {
         var buffer = [UInt8](repeating: 0, count: 65_536)
         while descriptor >= 0 {
             let count = Glibc.read(descriptor, &buffer, buffer.count)
             if count < 0, errno == EINTR { continue }
-            if count < 0, errno == EAGAIN { return }
+            if count < 0, errno == EAGAIN { break }
             guard count > 0 else {
                 descriptor = -1
-                return
+                break
             }
-            rest += buffer[..<count]
-            var lines = rest.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-            rest = Array(lines.removeLast().prefix(Self.limit))
-            for complete in lines { line(String(decoding: complete, as: UTF8.self)) }
+            return buffer[..<count]
         }
+        return []
     }
 
-    /// Reads the remaining input, including a last line without a newline.
+    /// Reads available input of at most one buffer, and reports its complete lines.
+    ///
+    /// - Returns: The number of bytes.
+    @discardableResult
+    mutating func readLines(_ line: (String) -> Void) -> Int {
+        let bytes = read()
+        rest += bytes
+        var lines = rest.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        rest = Array(lines.removeLast().prefix(Self.limit))
+        for complete in lines { line(String(decoding: complete, as: UTF8.self)) }
+        return bytes.count
+    }
+
+    /// Reads the input that is available now, including a last line without a newline.
+    ///
+    /// What other processes write meanwhile is not waited for.
     mutating func finish(_ line: (String) -> Void) {
-        read(line)
+        var left = unreadCount(descriptor)
+        while left > 0, descriptor >= 0 {
+            let count = readLines(line)
+            guard count > 0 else { break }
+            left -= count
+        }
         if !rest.isEmpty { line(String(decoding: rest, as: UTF8.self)) }
     }
+}
+
+/// Returns the number of bytes in a pipe; 0 if it is none.
+private func unreadCount(_ descriptor: Int32) -> Int {
+    var count: Int32 = 0
+    return ioctl(descriptor, UInt(FIONREAD), &count) == 0 ? Int(count) : 0
 }
