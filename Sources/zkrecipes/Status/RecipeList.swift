@@ -4,6 +4,9 @@ import ZooKeeperScheduling
 
 /// The recipes below a znode, as a table and as JSON.
 struct RecipeList: Sendable {
+    /// The greatest value of `--depth`.
+    static let maximumDepth = 100
+
     var root: String
     var depth: Int
     var recipes: [RecipeStatus] = []
@@ -11,6 +14,8 @@ struct RecipeList: Sendable {
     var znodes = 0
     /// The number of znodes that were not listed because of a bound.
     var skipped = 0
+    /// The part of them that a higher bound of all znodes would not include.
+    var skippedChildren = 0
     /// Whether the deepest znodes have children that were not searched.
     var isDeeper = false
     /// The znodes that could not be listed for lack of permission.
@@ -37,14 +42,17 @@ struct RecipeList: Sendable {
     var remarks: [String] {
         var remarks: [String] = []
         if skipped > 0 {
+            var advice = "name a path further down"
+            if skipped > skippedChildren { advice += ", or raise --max-znodes" }
+            if skippedChildren > 0 { advice += "; of the children of one znode, at most 1,000 are read" }
             remarks.append(
                 "the list is cut: \(Text.grouped(znodes)) znodes were read, and at least \(Text.grouped(skipped)) were "
-                    + "not; name a path further down, or raise --max-znodes (at most 1,000 children of one znode are "
-                    + "read)")
+                    + "not; \(advice)")
         }
         if isDeeper {
             let levels = depth == 1 ? "1 level" : "\(depth) levels"
-            remarks.append("znodes more than \(levels) below \(root) were not read; --depth reads more")
+            let advice = depth < Self.maximumDepth ? "--depth reads more" : "name a path further down"
+            remarks.append("znodes more than \(levels) below \(root) were not read; \(advice)")
         }
         if !refused.isEmpty {
             let shown = refused.prefix(5).map { ZNodeFacts.shortened($0, to: 200) }.joined(separator: ", ")
@@ -110,7 +118,7 @@ extension StatusReader {
                 })
         }
         var list = RecipeList(root: root, depth: bounds.depth)
-        (list.znodes, list.skipped) = (plan.listed, plan.skipped)
+        (list.znodes, list.skipped, list.skippedChildren) = (plan.listed, plan.skipped, plan.skippedChildren)
         (list.isDeeper, list.refused) = (plan.isDeeper, plan.refused)
         var reader = self
         (reader.limit, reader.isBrief) = (1, true)

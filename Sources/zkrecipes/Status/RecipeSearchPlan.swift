@@ -40,8 +40,12 @@ struct RecipeSearchPlan: Sendable {
     private(set) var refused: [String] = []
     /// The number of znodes that were listed.
     private(set) var listed = 0
+    /// The number of znodes that were not listed because of the bound of all znodes.
+    private(set) var skippedZNodes = 0
+    /// The number of znodes that were not listed because of the bound of the children of one znode.
+    private(set) var skippedChildren = 0
     /// The number of znodes that were not listed because of a bound.
-    private(set) var skipped = 0
+    var skipped: Int { skippedZNodes + skippedChildren }
     /// The deepest znodes have children that were not searched.
     private(set) var isDeeper = false
 
@@ -72,7 +76,7 @@ struct RecipeSearchPlan: Sendable {
         level += 1
         let room = max(0, bounds.znodes - listed)
         if nextLevel.count > room {
-            skipped += nextLevel.count - room
+            skippedZNodes += nextLevel.count - room
             nextLevel = Array(nextLevel.prefix(room))
         }
     }
@@ -92,7 +96,7 @@ struct RecipeSearchPlan: Sendable {
             if children.count == names.count { undecided.append((path, names)) }
             // The last level is listed only to find out whether the children are those of a group.
             let most = level < bounds.depth ? bounds.children : min(bounds.children, 16)
-            if level < bounds.depth { skipped += max(0, children.count - most) }
+            if level < bounds.depth { skippedChildren += max(0, children.count - most) }
             nextLevel += children.prefix(most).map { ZNodePath.child($0, of: path) }
         }
     }

@@ -117,12 +117,14 @@ struct RecipeStatus: Sendable {
     var holderName: String? {
         switch kind {
         case .group, .doubleBarrier, .partitionGroup, .znode: nil
+        // Only a window holds it: processors hold their own locks while there is none.
+        case .exclusiveMode: namedHolder
         default: namedHolder ?? first.map(Self.name)
         }
     }
 
     /// The time since which the first holder has its znode.
-    var since: Timestamp? { heldSince ?? first?.facts.stat?.ctime }
+    var since: Timestamp? { kind == .exclusiveMode ? heldSince : heldSince ?? first?.facts.stat?.ctime }
 
     private static func name(_ participant: RecipeParticipant) -> String {
         guard let id = participant.id, !id.isEmpty else { return participant.znode }
@@ -153,7 +155,8 @@ struct RecipeStatus: Sendable {
         case .group, .doubleBarrier, .partitionGroup: return text + ", \(holder ?? "no members")"
         case .leaderElection, .leaderLatch, .scheduledTask:
             text += holder.map { ", led by \($0)" } ?? ", no participants"
-        case .mutex, .readWriteLock, .semaphore, .exclusiveMode: text += holder.map { ", held by \($0)" } ?? ", free"
+        case .exclusiveMode: text += holder.map { ", held by \($0)" } ?? ", no window"
+        case .mutex, .readWriteLock, .semaphore: text += holder.map { ", held by \($0)" } ?? ", free"
         }
         if let since, holder != nil { text += " since \(since.secondsText)" }
         return text + (waiting == 0 ? "" : waiting == 1 ? "; 1 waits" : "; \(Text.grouped(waiting)) wait")
