@@ -56,6 +56,23 @@ package func parseName(_ argument: String) throws -> String {
     throw ValidationError("the name \(Text.quoted(argument)) \(problem); use a name such as web-1")
 }
 
+/// Parses a participant's ID that is only displayed: a text in one line.
+package func parseLabel(_ argument: String) throws -> String {
+    let problem: String
+    if argument.isEmpty {
+        problem = "is empty"
+    } else if let scalar = argument.unicodeScalars.first(where: isControl) {
+        problem = "contains a control character (U+\(String(scalar.value, radix: 16)))"
+    } else {
+        return argument
+    }
+    throw ValidationError("the name \(Text.quoted(argument)) \(problem); use a name such as web-1")
+}
+
+private func isControl(_ scalar: Unicode.Scalar) -> Bool {
+    [.control, .lineSeparator, .paragraphSeparator].contains(scalar.properties.generalCategory)
+}
+
 /// Returns what is wrong with the name of a participant or a partition, or `nil` if the name is valid.
 package func problem(ofName name: String) -> String? {
     if let space = name.unicodeScalars.first(where: \.properties.isWhitespace) {

@@ -30,6 +30,10 @@ struct ScheduleOptions: ParsableArguments {
 
     func validate() throws {
         let given = [cron != nil, every != nil, withLeadership].count { $0 }
+        guard given > 0 else {
+            throw ValidationError(
+                "--cron, --every or --with-leadership is required: use for example --cron '0 2 * * *'")
+        }
         guard given == 1 else {
             throw ValidationError("--cron, --every and --with-leadership exclude each other: use exactly one of them")
         }
@@ -38,7 +42,7 @@ struct ScheduleOptions: ParsableArguments {
 
     func schedule() throws -> Schedule {
         do {
-            if let cron { return try Schedule.cron(cron, in: zone) }
+            if let cron { return try cronSchedule(cron, named: "--cron", in: zone) }
             if let every { return try interval(every) }
             return .onLeadership
         } catch let error as ScheduleError {
@@ -55,6 +59,14 @@ struct ScheduleOptions: ParsableArguments {
         }
         return schedule
     }
+}
+
+/// Parses a cron expression.
+///
+/// - Parameter name: The name of the argument, for the error message.
+func cronSchedule(_ expression: String, named name: String, in zone: String) throws -> Schedule {
+    do { _ = try LocalClock(zone: zone) } catch { throw ValidationError("--tz: \(error)") }
+    do { return try Schedule.cron(expression, in: zone) } catch { throw ValidationError("\(name): \(error)") }
 }
 
 /// The options for missed, failed and overlapping runs.
