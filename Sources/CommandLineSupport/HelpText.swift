@@ -18,10 +18,18 @@ package enum HelpText {
         was started, as with nohup or in the background of a shell script; SIGTERM always works.
         """
 
-    /// The exit statuses of programs that run until a signal.
-    package static let statusUntilSignal = exitStatus([
-        "0": "a signal ended the program, or the reader of its output has exited",
-        "1": "failure, such as no connection or an output that cannot be written",
-        "64": "invalid option or argument",
-    ])
+    /// What a program that runs until a signal does if its output is not written.
+    package static let unwrittenOutput = """
+        If an output cannot be written, the program reports that once and continues; it ends with status 1. If the \
+        reader of the output has stopped reading, the program does not wait for it: it drops lines when 1 MiB of output \
+        is waiting, and ends 1s after it has done everything else.
+        """
+
+    /// The exit statuses of programs that run until a signal, and what they do if their output is not written.
+    package static let statusUntilSignal =
+        exitStatus([
+            "0": "a signal ended the program, or the reader of its output has exited",
+            "1": "failure, such as no connection or an output that was not written",
+            "64": "invalid option or argument",
+        ]) + "\n\n" + unwrittenOutput
 }

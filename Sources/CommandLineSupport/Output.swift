@@ -1,21 +1,60 @@
+import ArgumentParser
 import Glibc
 import Logging
 import Synchronization
 
-/// Unbuffered output of the program: a line is written when the call returns.
+/// The output of the program, which a thread of its own writes: no task waits for a reader unless it asks for that.
 package enum Output {
     /// The error number of the first failed write to standard output.
     private static let failure = Mutex<Int32?>(nil)
+    /// Whether the first dropped result has been reported.
+    private static let hasReportedDrop = Atomic(false)
+    private static let queue = OutputQueue(results: STDOUT_FILENO, messages: STDERR_FILENO) { stream, code in
+        if stream == .results { handleFailure(code) }
+    }
 
-    /// Writes one line to standard output, escaped.
+    /// Writes one line to standard output, escaped, without waiting for it.
     ///
     /// If the reader has closed the pipe, the program is requested to end. Any other failure is reported once; the
-    /// program continues, and its exit status is a failure: see ``status(_:)``.
+    /// program continues, and its exit status is a failure. The same is true if the reader does not read and 1 MiB of
+    /// output waits for it: the line is then dropped.
     package static func line(_ text: String) { writeResult(Text.escaped(text) + "\n") }
 
     /// Writes text to standard output, as ``line(_:)`` does.
     package static func writeResult(_ text: String) {
-        guard let code = write(text, to: STDOUT_FILENO) else { return }
+        guard !queue.append(text, to: .results), !queue.isEnding else { return }
+        guard !hasReportedDrop.exchange(true, ordering: .relaxed) else { return }
+        report("the reader of standard output does not read it: lines are dropped until it does")
+    }
+
+    /// Clears the terminal.
+    package static func clearScreen() { writeResult("\u{1b}[H\u{1b}[2J") }
+
+    /// Writes lines to standard output, each escaped.
+    ///
+    /// Instead of dropping lines, it waits for a reader that is slow, unless the task is cancelled. It writes no more
+    /// lines once the output cannot be written.
+    package static func results(_ lines: some Sequence<String>) async {
+        for text in lines {
+            guard isWritable else { return }
+            await queue.waitForRoom()
+            line(text)
+        }
+    }
+
+    /// Waits until all results have been written, or until the task is cancelled.
+    ///
+    /// - Throws: `ExitCode` if they could not be written, which has been reported.
+    package static func requireWritten() async throws {
+        await queue.waitUntilWritten()
+        guard failure.withLock({ $0 }) == nil else { throw ExitCode.failure }
+    }
+
+    /// Whether standard output can be written, as far as the program knows.
+    private static var isWritable: Bool { failure.withLock { $0 } == nil && !queue.isWithoutReader }
+
+    /// Handles a failed write to standard output, on the writing thread.
+    private static func handleFailure(_ code: Int32) {
         guard code != EPIPE else { return ProgramSignals.shared.requestEndWithoutReader() }
         let isFirst = failure.withLock { failure in
             defer { failure = failure ?? code }
@@ -24,13 +63,20 @@ package enum Output {
         if isFirst { report("cannot write to standard output: \(String(cString: strerror(code)))") }
     }
 
-    /// Returns the exit status: a failure instead of a success if some output could not be written.
-    package static func status(_ status: Int32) -> Int32 {
-        status == 0 && failure.withLock { $0 } != nil ? EXIT_FAILURE : status
+    /// Waits for no reader any more, because a signal ends the program: see ``finish(with:)``.
+    static func end() { queue.end() }
+
+    /// Waits until all output has been written; after a signal for at most one second.
+    ///
+    /// - Returns: The exit status: a failure instead of a success if some output was not written.
+    static func finish(with status: Int32) async -> Int32 {
+        let isComplete = await queue.finish()
+        guard status == 0 else { return status }
+        return isComplete && !queue.hasDropped && failure.withLock { $0 } == nil ? EXIT_SUCCESS : EXIT_FAILURE
     }
 
     /// Writes one line to standard error, escaped.
-    package static func note(_ text: String) { write(Text.escaped(text) + "\n", to: STDERR_FILENO) }
+    package static func note(_ text: String) { queue.append(Text.escaped(text) + "\n", to: .messages) }
 
     /// Writes a message about an error to standard error, escaped and with the program's name in front.
     package static func report(_ text: String) { write(message: text, .error) { note("\(programName): \(text)") } }
@@ -71,10 +117,10 @@ package enum Output {
     /// Writes several lines to standard error in one piece, each escaped.
     package static func note(lines text: String) {
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-        write(lines.map { Text.escaped(String($0)) + "\n" }.joined(), to: STDERR_FILENO)
+        queue.append(lines.map { Text.escaped(String($0)) + "\n" }.joined(), to: .messages)
     }
 
-    /// Writes text to a descriptor.
+    /// Writes text to a file, and blocks the calling thread until it is written.
     ///
     /// - Returns: The error number, or `nil` if everything was written.
     @discardableResult
@@ -85,10 +131,6 @@ package enum Output {
             switch count < 0 ? errno : 0 {
             case 0: rest = rest.dropFirst(count)
             case EINTR: continue
-            case EAGAIN:
-                // A process that shares the descriptor has made it non-blocking.
-                var polled = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-                poll(&polled, 1, -1)
             case let code: return code
             }
         }

@@ -70,6 +70,7 @@ package final class ProgramSignals: Sendable {
         }
         guard isHandled else { return Self.actByDefault(number) }
         endSignal.set(number)
+        Output.end()
         for process in impatient { process.kill() }
     }
 
@@ -77,6 +78,7 @@ package final class ProgramSignals: Sendable {
     package func requestEndWithoutReader() {
         guard state.withLock({ $0.isHandled }) else { exit(EXIT_SUCCESS) }
         endSignal.set(SIGPIPE)
+        Output.end()
     }
 
     /// Stops the commands and the program, until the program is continued.

@@ -17,7 +17,7 @@ extension RootCommand {
         ProgramDescriptors.prepare()
         ProgramSignals.prepare()
         // Detached, because this thread only handles signals and never runs a task.
-        Task.detached { await Glibc.exit(status()) }
+        Task.detached { await Glibc.exit(Output.finish(with: status())) }
         ProgramSignals.shared.handle()
     }
 
@@ -40,16 +40,21 @@ extension RootCommand {
     /// - Returns: The exit status.
     private static func status() async -> Int32 {
         var command: any ParsableCommand
-        do { command = try await asyncParseAsRoot() } catch { return Output.status(statusAfterParsing(error)) }
+        do {
+            if let error = unknownCommand(in: CommandLine.arguments.dropFirst()) { throw error }
+            command = try await asyncParseAsRoot()
+        } catch {
+            return statusAfterParsing(error)
+        }
         do {
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {
                 try command.run()
             }
-            return Output.status(EXIT_SUCCESS)
+            return EXIT_SUCCESS
         } catch {
-            return Output.status(status(after: error))
+            return status(after: error)
         }
     }
 

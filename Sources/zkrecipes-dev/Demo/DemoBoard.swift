@@ -88,10 +88,14 @@ final class DemoBoard: Sendable {
     /// - Parameter counts: Returns the number of events that each processor has logged.
     func draw(counts: @escaping @Sendable () -> [String: Int]) async {
         guard isLive else { return }
-        Output.write("\u{1b}[?25l", to: 1)
-        while (try? await Task.sleep(for: .milliseconds(100))) != nil { redraw(counts()) }
+        Output.writeResult("\u{1b}[?25l")
+        while (try? await Task.sleep(for: .milliseconds(100))) != nil {
+            redraw(counts())
+            // A terminal that has stopped its output receives no frames in between.
+            try? await Output.requireWritten()
+        }
         redraw(counts())
-        Output.write("\u{1b}[?25h", to: 1)
+        Output.writeResult("\u{1b}[?25h")
     }
 
     private func redraw(_ counts: [String: Int]) {
@@ -107,7 +111,7 @@ final class DemoBoard: Sendable {
             (state.pending, state.drawn) = ([], block.count)
             return text
         }
-        Output.write(text, to: 1)
+        Output.writeResult(text)
     }
 }
 

@@ -141,7 +141,7 @@ struct DemoCommand: AsyncParsableCommand {
             evidence: evidence, findings: DemoFindings(evidence), steady: run.steadyTraffic, plan: plan,
             failure: failure.map { ZKRecipesDev.explanation(of: $0) })
         if let record { try writeFile(report.recording, to: record) }
-        if json { Output.line(report.json) } else { for line in report.lines { Output.line(line) } }
+        await Output.results(json ? [report.json] : report.lines)
         if !report.isSuccess, !(failure is CancellationError) { folder.keep() }
         return report.isSuccess
     }

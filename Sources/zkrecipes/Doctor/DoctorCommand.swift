@@ -66,11 +66,7 @@ struct DoctorCommand: AsyncParsableCommand {
             ).measure()
         }
         let report = DoctorReport(diagnosis: Diagnosis(measured))
-        if json {
-            Output.line(report.json)
-        } else {
-            for line in report.lines { Output.line(line) }
-        }
+        await Output.results(json ? [report.json] : report.lines)
         if report.diagnosis.exitStatus != 0 { throw ExitCode(report.diagnosis.exitStatus) }
     }
 }

@@ -17,7 +17,8 @@ struct ExclusiveGateCommand: AsyncParsableCommand {
 
             signal:USR1,USR2: the first signal asks the command to pause. It acknowledges that by writing the line \
             `paused` to the descriptor ZKRECIPES_ACK_FD. The second signal asks it to resume, which it acknowledges \
-            with the line `resumed`. Each signal is sent only after the answer to the one before, only to the process \
+            with the line `resumed`. A line that was written before the signal is no acknowledgement, and other lines \
+            have no effect. Each signal is sent only after the answer to the one before, only to the process \
             of the command, and not before that process handles it. The signals can be USR1, USR2, HUP, INT, QUIT, \
             ALRM, WINCH and URG.
 
@@ -51,7 +52,9 @@ struct ExclusiveGateCommand: AsyncParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Option(help: "The name of the processor, which status shows. (default: host name and process ID)")
+    @Option(
+        help: "The name of the processor, which status shows. (default: host name and process ID)",
+        transform: parseLabel)
     var id: String?
 
     @Option(
@@ -72,7 +75,6 @@ struct ExclusiveGateCommand: AsyncParsableCommand {
 
     func validate() throws {
         try HeldCommand.validate(words: command, usage: "zkrecipes exclusive gate BASE -- COMMAND [ARGUMENT...]")
-        if let id, id.isEmpty { throw ValidationError("--id is empty: use a name such as web-1") }
         _ = try onPause.method(resumedBy: onResume)
     }
 

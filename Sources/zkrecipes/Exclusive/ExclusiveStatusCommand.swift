@@ -24,7 +24,7 @@ struct ExclusiveStatusCommand: AsyncParsableCommand {
 
             \(HelpText.exitStatus([
                 "0": "printed, or --watch was ended by a signal",
-                "1": "no exclusive mode exists at BASE, or there is no connection",
+                "1": "no exclusive mode at BASE, no connection, or an output that was not written",
                 "64": "invalid option or argument",
             ]))
             With --watch, SIGTERM ends the program. \(HelpText.signals)
@@ -51,21 +51,24 @@ struct ExclusiveStatusCommand: AsyncParsableCommand {
                     guard !status.isEmpty else {
                         throw try await NothingThere("no processors, windows or records", at: command.base, client)
                     }
-                    return command.show(status)
+                    return await command.show(status)
                 }
                 let changes = StatusChanges(client: client, mode: mode)
-                try await changes.follow { command.show(try await mode.status()) }
+                try await changes.follow {
+                    await command.show(try await mode.status())
+                    try await Output.requireWritten()
+                }
             }
         } catch is CancellationError where watch {
             // A signal is the normal end of watching.
         }
     }
 
-    private func show(_ status: ExclusiveStatus) {
+    private func show(_ status: ExclusiveStatus) async {
         let report = StatusReport(base: base, status: status)
-        if json { return Output.line(report.json) }
-        if watch, Output.isTerminal { Output.write("\u{1b}[H\u{1b}[2J", to: 1) }
-        for line in report.lines { Output.line(line) }
+        if json { return await Output.results([report.json]) }
+        if watch, Output.isTerminal { Output.clearScreen() }
+        await Output.results(report.lines)
     }
 }
 

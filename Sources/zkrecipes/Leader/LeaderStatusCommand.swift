@@ -38,11 +38,12 @@ struct LeaderStatusCommand: AsyncParsableCommand {
                     guard !all.isEmpty else {
                         throw try await NothingThere("no candidates", at: command.path, client)
                     }
-                    for participant in all { Output.line(participant.id) }
+                    await Output.results(all.map(\.id))
                     return
                 }
                 for try await leader in LeaderSelector.leaderChanges(client: client, path: command.path) {
                     Output.line(leader?.id ?? "")
+                    try await Output.requireWritten()
                 }
             }
         } catch is CancellationError where watch {

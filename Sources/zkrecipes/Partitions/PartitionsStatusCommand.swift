@@ -35,7 +35,7 @@ struct PartitionsStatusCommand: AsyncParsableCommand {
             guard !status.isEmpty else {
                 throw try await NothingThere("no nodes, cordons or owned partitions", at: command.path, client)
             }
-            for line in Self.report(status) { Output.line(line) }
+            await Output.results(Self.report(status))
         }
     }
 

@@ -74,36 +74,29 @@ struct ScheduleNextCommand: AsyncParsableCommand {
         _ = try question()
     }
 
-    func run() async throws {
-        try forEachLine { Output.line($0) }
-    }
+    func run() async throws { await Output.results(try sequence()) }
 
     /// The lines that the command prints.
-    func lines() throws -> [String] {
-        var lines: [String] = []
-        try forEachLine { lines.append($0) }
-        return lines
-    }
+    func lines() throws -> [String] { try Array(sequence()) }
 
-    /// Calls a closure with each line as soon as it is computed.
-    private func forEachLine(_ body: (String) -> Void) throws {
-        var (schedule, clock, last) = try question()
-        for _ in 0..<count {
-            guard let period = schedule.next(after: last) else { return }
-            let columns = [period.id, clock.text(period.start), period.start.secondsText]
-            body((columns + [period.note].compactMap(\.self)).joined(separator: "  "))
+    /// The lines, of which each is computed when it is needed.
+    private func sequence() throws -> some Sequence<String> {
+        let (schedule, clock, start) = try question()
+        let periods = Swift.sequence(state: start) { last -> Schedule.Period? in
+            guard let period = schedule.next(after: last) else { return nil }
             last = period.start
+            return period
+        }
+        return periods.prefix(count).lazy.map { period in
+            let columns = [period.id, clock.text(period.start), period.start.secondsText]
+            return (columns + [period.note].compactMap(\.self)).joined(separator: "  ")
         }
     }
 
     /// The schedule, its zone, and the instant after which the first period begins.
     private func question() throws -> (schedule: Schedule, clock: LocalClock, start: Timestamp) {
-        let (schedule, clock): (Schedule, LocalClock)
-        do {
-            (schedule, clock) = (try Schedule.cron(expression, in: zone), try LocalClock(zone: zone))
-        } catch {
-            throw ValidationError("\(error)")
-        }
+        let schedule = try cronSchedule(expression, named: "the expression", in: zone)
+        let clock = try LocalClock(zone: zone)
         do { return (schedule, clock, try start(clock)) } catch { throw ValidationError("--from: \(error)") }
     }
 

@@ -42,7 +42,7 @@ extension ScheduleWishCommand {
             try await wish(control)
             return try await control.commands()
         }
-        for line in wishes.lines { Output.line(line) }
+        await Output.results(wishes.lines)
     }
 }
 
@@ -165,7 +165,7 @@ struct ScheduleHistoryCommand: AsyncParsableCommand {
             if runs.isEmpty { _ = try await ScheduledTaskControl(client: client, path: path, id: "").commands() }
             return runs
         }
-        for run in runs { Output.line(run.line) }
+        await Output.results(runs.map(\.line))
     }
 }
 

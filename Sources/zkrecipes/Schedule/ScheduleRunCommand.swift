@@ -29,11 +29,13 @@ struct ScheduleRunCommand: AsyncParsableCommand {
 
             \(HelpText.exitStatus([
                 "0": "a signal ended the program, or the reader of its output has exited",
-                "1": "failure, such as no connection or an output that cannot be written",
+                "1": "failure, such as no connection or an output that was not written",
                 "64": "invalid option or argument",
                 "126": "the command cannot be run",
                 "127": "the command does not exist",
             ]))
+
+            \(HelpText.unwrittenOutput)
             """)
 
     @Argument(help: ScheduleCommand.pathHelp, transform: { try parsePath($0, name: "PATH", example: "/app/report") })
@@ -43,7 +45,7 @@ struct ScheduleRunCommand: AsyncParsableCommand {
     @OptionGroup var when: ScheduleOptions
     @OptionGroup var policies: SchedulePolicyOptions
 
-    @Option(help: "The ID of this node in the records.")
+    @Option(help: "The ID of this node in the records.", transform: parseLabel)
     var id: String
 
     @Option(
@@ -64,7 +66,6 @@ struct ScheduleRunCommand: AsyncParsableCommand {
     var command: [String] = []
 
     func validate() throws {
-        guard !id.isEmpty else { throw ValidationError("--id is empty: use an ID such as web-1") }
         _ = try policies.configuration()
         if rehearse == nil {
             try HeldCommand.validate(

@@ -26,7 +26,7 @@ struct StatusCommand: AsyncParsableCommand {
 
             \(HelpText.exitStatus([
                 "0": "printed, or --watch was ended by a signal",
-                "1": "nothing exists at PATH, no recipe is below it, or no connection",
+                "1": "nothing at PATH, no recipe below it, no connection, unwritten output",
                 "64": "invalid option or argument",
             ]))
             With --watch, SIGTERM ends the program. \(HelpText.signals)
@@ -42,7 +42,9 @@ struct StatusCommand: AsyncParsableCommand {
     @Option(help: "Show at most this many participants of a recipe. (default: 50)", transform: number(1...100_000))
     var limit = 50
 
-    @Option(help: "Search for recipes at most this many levels below PATH. (default: 5)", transform: number(1...100))
+    @Option(
+        help: "Search for recipes at most this many levels below PATH. (default: 5)",
+        transform: number(1...RecipeList.maximumDepth))
     var depth = 5
 
     @Option(
@@ -68,14 +70,16 @@ struct StatusCommand: AsyncParsableCommand {
         let command = self
         do {
             try await runProgram(with: connection) { client in
-                repeat {
+                while true {
                     do {
                         try await command.print(client)
                     } catch let error as NothingThere where command.watch {
-                        command.show([error.description], json: Text.json(["nothing": error.description]))
+                        await command.show([error.description], json: Text.json(["nothing": error.description]))
                     }
-                    if command.watch { try await Task.sleep(for: command.interval.duration) }
-                } while command.watch
+                    guard command.watch else { return }
+                    try await Output.requireWritten()
+                    try await Task.sleep(for: command.interval.duration)
+                }
             }
         } catch is CancellationError where watch {
             // A signal is the normal end of watching.
@@ -94,19 +98,19 @@ struct StatusCommand: AsyncParsableCommand {
                 guard !list.recipes.isEmpty || !list.remarks.isEmpty else {
                     throw try await NothingThere("no recipe below it", at: path, client)
                 }
-                show(list.lines, json: list.json)
+                await show(list.lines, json: list.json)
                 if list.recipes.isEmpty, !watch { throw ExitCode.failure }
                 return
             }
             let status = try await reader.status(at: path, kind: kind, names: names)
-            show(status.lines, json: status.json)
+            await show(status.lines, json: status.json)
         }
     }
 
-    private func show(_ lines: [String], json object: String) {
-        if json { return Output.line(object) }
-        if watch, Output.isTerminal { Output.write("\u{1b}[H\u{1b}[2J", to: 1) }
-        for line in lines { Output.line(line) }
+    private func show(_ lines: [String], json object: String) async {
+        if json { return await Output.results([object]) }
+        if watch, Output.isTerminal { Output.clearScreen() }
+        await Output.results(lines)
         if watch, !Output.isTerminal { Output.line("") }
     }
 }
