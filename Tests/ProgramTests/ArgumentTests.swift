@@ -157,6 +157,33 @@ import ZooKeeperRecipes
         check(Refusal(["partitions", "status", "/g", "--partitions", name + ",p"], Text.quoted(name), rule))
     }
 
+    @Test(arguments: [("", "is empty"), ("a\nowner=b", "U+a"), ("a\u{1b}[2J", "U+1b"), ("a\u{2028}", "U+2028")])
+    private func `an ID that is no text of one line is refused`(id: String, rule: String) {
+        check(Refusal(["exclusive", "gate", "/b", "--id", id, "--", "true"], "--id", Text.quoted(id), rule))
+        check(
+            Refusal(
+                ["schedule", "run", "/t", "--id", id, "--every", "1m", "--", "true"], "--id", Text.quoted(id), rule))
+    }
+
+    @Test(arguments: [
+        (["statsu", "/"], "zkrecipes has no command \"statsu\": did you mean \"status\"?"),
+        (["exclusive", "gat", "/b"], "zkrecipes exclusive has no command \"gat\": did you mean \"gate\"?"),
+        (["frobnicate"], "use one of demo, server, exclusive, lock,"),
+        (["lock\u{1b}x"], "no command \"lock\\u{1b}x\""),
+    ])
+    private func `an unknown command is named, with the nearest name`(arguments: [String], message: String) throws {
+        let error = try #require(ZKRecipes.unknownCommand(in: arguments))
+        #expect(error.message.contains(message), "\(error.message)")
+    }
+
+    @Test(arguments: [
+        [], ["--help"], ["help", "statsu"], ["status", "statsu"], ["exclusive"], ["exclusive", "--version"],
+        ["lock", "/l", "--", "statsu"], ["demo", "x"], ["exclusive", "gate", "/b"],
+    ])
+    private func `the names of commands and their arguments are no unknown commands`(arguments: [String]) {
+        #expect(ZKRecipes.unknownCommand(in: arguments) == nil)
+    }
+
     @Test(arguments: ["a/b", "", "..", "a\u{1f600}"])
     private func `an operator cannot cordon what can be no node`(name: String) {
         check(Refusal(["partitions", "cordon", "/g", name], Text.quoted(name), "name"))

@@ -145,6 +145,24 @@ import ZooKeeper
         #expect(plan.listed == 11)
         #expect(plan.skipped == 40)
         #expect(search(["/": names], children: 20).skipped == 30)
+        #expect(search(["/": names], children: 20).skippedChildren == 30)
+        #expect(plan.skippedChildren == 0)
+    }
+
+    @Test(arguments: [(40, 0, true, false), (30, 30, false, true), (40, 30, true, true)])
+    func `a list that is cut advises what helps`(skipped: Int, children: Int, raisesLimit: Bool, tellsBound: Bool) {
+        var list = RecipeList(root: "/", depth: 5)
+        (list.skipped, list.skippedChildren) = (skipped, children)
+        let remark = list.remarks.joined()
+        #expect(remark.contains("name a path further down"))
+        #expect(remark.contains("raise --max-znodes") == raisesLimit)
+        #expect(remark.contains("at most 1,000 are read") == tellsBound)
+    }
+
+    @Test func `a list at the greatest depth does not advise a greater one`() {
+        var list = RecipeList(root: "/", depth: RecipeList.maximumDepth)
+        list.isDeeper = true
+        #expect(list.remarks.count == 1 && !list.remarks[0].contains("--depth"))
     }
 
     @Test func `a znode that cannot be listed is reported, and the search continues`() {
@@ -170,6 +188,23 @@ import ZooKeeper
         #expect(status.lines[0].hasSuffix("; 2,999 wait"))
         #expect(status.lines.contains { $0.hasPrefix("1 of 3,000 participants are shown") })
         #expect(!status.json.unicodeScalars.contains("\u{1b}") && status.json.count < 3000)
+    }
+
+    @Test func `a processor does not hold an exclusive mode`() {
+        let stat = ZNodeStat(czxid: ZXID(rawValue: 1), mzxid: ZXID(rawValue: 1), pzxid: ZXID(rawValue: 1))
+        var status = RecipeStatus(path: "/orders", kind: .exclusiveMode)
+        status.participants = [.member, .holds].enumerated().map { position, state in
+            RecipeParticipant(
+                state: state, position: position, znode: "a__READ__000000000\(position)",
+                facts: ZNodeFacts(stat: stat, data: []), id: "web-\(position)")
+        }
+        status.total = 2
+        #expect(status.holder == nil && status.holderName == nil && status.since == nil)
+        #expect(status.lines[0] == "/orders: exclusive mode, no window")
+        #expect(!status.json.contains("\"holder\""))
+        status.namedHolder = "batch"
+        status.holders = 1
+        #expect(status.lines[0] == "/orders: exclusive mode, held by batch")
     }
 
     @Test func `data that are no text, too long or refused are named`() {

@@ -113,6 +113,18 @@ import Testing
         }
     }
 
+    @Test func `a schedule that is missing or given twice, and the argument that is wrong, are named`() {
+        let run = ["schedule", "run", "/t", "--id", "n", "--", "true"]
+        func refusal(_ options: String...) -> String { message(run[..<5] + options + run[5...]) }
+        let missing = refusal()
+        #expect(missing.contains("--cron, --every or --with-leadership is required"), "\(missing)")
+        #expect(!missing.contains("exclude"))
+        #expect(refusal("--every", "1m", "--with-leadership").contains("exclude each other"))
+        #expect(refusal("--cron", "61 * * * *").contains("--cron: \"61\""), "\(refusal("--cron", "61 * * * *"))")
+        #expect(refusal("--cron", "1 * * * *", "--tz", "Nowhere").contains("--tz: \"Nowhere\""))
+        #expect(message(["schedule", "next", "61 * * * *"]).contains("the expression: \"61\""))
+    }
+
     @Test(arguments: [
         ["0 0 * *"], ["0 0 * * *", "--tz", "Nowhere"], ["0 0 * * *", "--from", "soon"], ["0 0 * * *", "--count", "0"],
     ])

@@ -57,6 +57,12 @@ struct OperatorCommandTests {
         }
     }
 
+    @Test func `an unknown command is named, with the nearest name`() async throws {
+        let said = try await ProgramRun(["statsu", "/"])
+        #expect(said.status == .exited(64) && said.lines.isEmpty, "\(said)")
+        #expect(said.errors.first?.contains("no command \"statsu\": did you mean \"status\"?") == true, "\(said)")
+    }
+
     @Test func `a completion script is printed`() async throws {
         let said = try await ProgramRun(["--generate-completion-script", "bash"])
         #expect(said.status == .exited(0) && said.errors.isEmpty && said.lines.count > 20)

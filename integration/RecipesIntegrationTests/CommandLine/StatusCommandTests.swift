@@ -118,6 +118,18 @@ struct StatusCommandTests {
         }
     }
 
+    @Test func `an exclusive mode without a window has no holder`() async throws {
+        try await withClient { client in
+            try await create("/one/idle/locks/_c_\(Self.uuid)-__READ__0000000001", "name=web-1", with: client)
+            try await create("/one/idle/members/web-1-0b0c2a34", "name=web-1", with: client)
+            let said = try await run("/one/idle")
+            #expect(said.lines[0] == "/one/idle: exclusive mode, no window", "\(said)")
+            let object = try await object("/one/idle")
+            #expect(object["holder"] == nil && object["since"] == nil && object["holders"] as? Int == 0)
+            #expect(participants(object).map { $0["state"] as? String } == ["member"])
+        }
+    }
+
     @Test func `a scheduled task shows its leader, its runs and pending commands`() async throws {
         let node = try ProgramRun.start(
             ["schedule", "run", "/one/task", "--id", "s1", "--with-leadership", "--", "/bin/true"],

@@ -172,6 +172,34 @@ struct ExclusiveGateTests {
         #expect(!isGone(worker.ids[0]))
     }
 
+    @Test func `acknowledgements without a request have no effect, however many there are`() async throws {
+        let worker = try Worker(
+            "/flood", "--on-pause", "signal:USR1,USR2", "--grace", "1s",
+            script: """
+                trap : USR1; echo $$
+                yes "paused
+                resumed
+                other" >&$ZKRECIPES_ACK_FD
+                """)
+        try await worker.wait { worker.ids.count == 1 }
+        try await Task.sleep(for: .seconds(2))
+        let memory = try #require(residentMemory(of: worker.process.id))
+        try await Task.sleep(for: .seconds(2))
+        let later = try #require(residentMemory(of: worker.process.id))
+        #expect(later < memory + 5000)
+        try worker.process.terminate()
+        let start = ContinuousClock.now
+        _ = try await worker.process.waitForExit()
+        #expect(.now - start < .seconds(10))
+    }
+
+    /// The resident memory of a process in KiB.
+    private func residentMemory(of id: Int32) -> Int? {
+        guard let text = try? readBytes("/proc/\(id)/status") else { return nil }
+        let line = String(decoding: text, as: UTF8.self).split(separator: "\n").first { $0.hasPrefix("VmRSS:") }
+        return line?.split(separator: " ").dropLast().last.flatMap { Int($0.split(separator: "\t").last ?? "") }
+    }
+
     @Test func `a pause that fails is repeated`() async throws {
         let worker = try Worker(
             "/repeated", "--on-pause", "command:echo try; test $(grep -c try $FILE) -gt 1", "--on-resume", "true",

@@ -208,7 +208,7 @@ struct ScheduleOperatorTests {
         ),
         (["run", "/app", "--id", "n", "--cron", "61 * * * *", "--", "true"], ["61"]),
         (["run", "/app", "--id", "n", "--cron", "0 2 * * *", "--tz", "Mars/Base", "--", "true"], ["Mars/Base"]),
-        (["run", "/app", "--id", "", "--every", "1", "--", "true"], ["--id is empty"]),
+        (["run", "/app", "--id", "", "--every", "1", "--", "true"], ["--id", "is empty"]),
         (["run", "/app", "--id", "n", "--every", "1"], ["there is no command"]),
         (["run", "/app", "--id", "n", "--every", "1", "--missed", "all:x", "--", "true"], ["--missed", "all:x"]),
         (["run", "/app", "--id", "n", "--every", "1", "--missed", "all:9", "--", "true"], ["--missed", "all:9"]),
