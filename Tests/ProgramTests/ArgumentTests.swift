@@ -67,8 +67,8 @@ import ZooKeeperRecipes
         + refused(leader, "--act-every", oddTimes + ["0"], "from 1ms to 1d")
         + refused(leader, "--takeover-delay", oddTimes, "from 0s to 1d")
         + refused(group, "--act-every", oddTimes + ["0"], "from 1ms to 1d")
-        + refused(group, "--departure-delay", oddTimes, "from 0s to 1d")
-        + refused(group, "--settle-time", oddTimes, "from 0s to 1d")
+        + refused(group, "--absence-timeout", oddTimes, "from 0s to 1d")
+        + refused(group, "--rebalance-delay", oddTimes, "from 0s to 1d")
         + refused(["server"], "--tick", oddTimes + ["0"], "from 50ms to 1m")
         + refused(["demo"], "--task-duration", oddTimes + ["0"], "from 50ms to 1h")
         + refused(["demo"], "--session-timeout", oddTimes + ["0"], "from 1s to 10m")
@@ -232,7 +232,7 @@ import ZooKeeperRecipes
 
     @Test func `what is usual is taken`() throws {
         let commands: [[String]] = [
-            ["lock", "/my locks/a", "--wait", "0", "--owner", "the nightly job", "--", "true"],
+            ["lock", "/my locks/a", "--wait", "0", "--id", "the nightly job", "--", "true"],
             ["lock", "/l", "--wait", "0.5", "--connect", "[::1]:2181,zk-2.example:2181/app", "--", "true"],
             ["leader", "run", "/l", "--id", "caf\u{e9}-1", "--priority", "3", "--act-every", "0.01"],
             ["partitions", "run", "/g", "--id", "n", "--partitions", "a,b", "--weight", "0.5", "--capacity", "0"],

@@ -50,7 +50,7 @@ import Testing
         #expect(message.contains("from 1s to 18250d"), "\(message)")
     }
 
-    @Test(arguments: ["--missed-after", "--skew-limit", "--grace"])
+    @Test(arguments: ["--missed-after", "--maximum-clock-skew", "--grace"])
     func `a duration beyond its bounds is refused with what would be right`(_ option: String) {
         for value in ["-1", "inf", "nan", "1e300", "86401", "x", "\u{661}", "0x10"] {
             let message = message([

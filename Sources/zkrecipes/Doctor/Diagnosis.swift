@@ -114,7 +114,8 @@ struct Diagnosis: Sendable {
                     what: "the clock of this host is \(Text.time(skew.ahead.magnitude)) "
                         + (skew.ahead < .zero ? "behind" : "ahead of") + " the leader's, within "
                         + Text.time(skew.error),
-                    why: "scheduled tasks refuse to run on a node whose clock differs by more than 10 s (--skew-limit)",
+                    why:
+                        "scheduled tasks refuse to run on a node whose clock differs by more than 10 s (--maximum-clock-skew)",
                     remedy: "synchronize the clocks of this host and of the servers"))
         }
         return findings

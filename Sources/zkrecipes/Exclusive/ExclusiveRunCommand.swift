@@ -30,6 +30,11 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
 
+    @Option(
+        help: "The ID of the participant, which status shows. (default: the host name and process ID)",
+        transform: parseLabel)
+    var id: String?
+
     @Option(help: "The purpose of the window, which status shows. (default: the command's name)")
     var reason: String?
 
@@ -70,7 +75,7 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let (base, reason, drain) = (base, reason ?? command[0], drain)
+        let (base, id, reason, drain) = (base, id, reason ?? command[0], drain)
         let windowed = HeldCommand(words: command, grace: grace.duration)
         try await windowed.runProgram(with: connection, codes: Self.codes) { client in
             let mode = try ExclusiveMode(client: client, path: base)
@@ -87,9 +92,9 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
                     try await windowed.run(under: window, variables: variables)
                 }
                 if failIfBusy {
-                    try await mode.tryWithWindow(reason: reason, drain: drain, operation)
+                    try await mode.tryWithWindow(id: id, reason: reason, drain: drain, operation)
                 } else {
-                    try await mode.withWindow(reason: reason, drain: drain, operation)
+                    try await mode.withWindow(id: id, reason: reason, drain: drain, operation)
                 }
             }
         }

@@ -46,8 +46,10 @@ struct LockCommand: AsyncParsableCommand {
         in: .seconds(0)...DurationArgument.oneDay)
     var wait: DurationArgument?
 
-    @Option(help: "The name of the holder, which others see in the queue. (default: the command's name)")
-    var owner: String?
+    @Option(
+        help: "The ID of the holder, which others see in the queue. (default: the command's name)",
+        transform: parseLabel)
+    var id: String?
 
     @Option("The time from SIGTERM to SIGKILL.", in: .seconds(0)...DurationArgument.oneDay)
     var grace = DurationArgument.seconds(10)
@@ -60,11 +62,11 @@ struct LockCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let (path, owner, wait, kind) = (path, owner ?? command[0], wait?.duration, kinds.kind)
+        let (path, id, wait, kind) = (path, id ?? command[0], wait?.duration, kinds.kind)
         let held = HeldCommand(words: command, grace: grace.duration)
         try await held.runProgram(with: connection, codes: Self.codes) { client in
             try await kind.check(path, client)
-            try await kind.withLock(client, path: path, id: owner, wait: wait) { lease in
+            try await kind.withLock(client, path: path, id: id, wait: wait) { lease in
                 let variables = ["ZK_LOCK_PATH": path, "ZK_SESSION_ID": client.state.session?.id.description]
                 try await held.run(under: lease, variables: variables)
             }

@@ -65,12 +65,12 @@ struct PartitionsRunCommand: AsyncParsableCommand {
     @Option(
         "The time to wait for a node that has left before its partitions move.",
         in: .seconds(0)...DurationArgument.oneDay)
-    var departureDelay = DurationArgument.seconds(60)
+    var absenceTimeout = DurationArgument.seconds(60)
 
     @Option(
         "The time that this node must be up before it requests partitions of other nodes.",
         in: .seconds(0)...DurationArgument.oneDay)
-    var settleTime = DurationArgument.seconds(5)
+    var rebalanceDelay = DurationArgument.seconds(5)
 
     @Option(
         "Print a line for each owned partition at this interval: act PARTITION TOKEN, valid or invalid, and the time.",
@@ -117,8 +117,8 @@ struct PartitionsRunCommand: AsyncParsableCommand {
     private func takePart(_ client: ZooKeeperClient) async throws {
         guard let source = partitions.source else { return }
         var configuration = PartitionGroup.Configuration()
-        configuration.absenceTimeout = departureDelay.duration
-        configuration.rebalanceDelay = settleTime.duration
+        configuration.absenceTimeout = absenceTimeout.duration
+        configuration.rebalanceDelay = rebalanceDelay.duration
         let group = try PartitionGroup(
             client: client, path: path, node: PartitionNode(id, weight: weight, capacity: capacity),
             partitions: source, configuration: configuration, worker: worker(client))

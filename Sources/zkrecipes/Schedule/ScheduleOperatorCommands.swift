@@ -17,7 +17,7 @@ struct ScheduleTarget: ParsableArguments {
 struct ScheduleWishOptions: ParsableArguments {
     @OptionGroup var target: ScheduleTarget
 
-    @Option(name: .customLong("by"), help: "The operator, for the records.")
+    @Option(name: .customLong("id"), help: "The ID of the operator, for the records.")
     var operatorName = NSUserName()
 }
 

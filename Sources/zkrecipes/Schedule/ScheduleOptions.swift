@@ -105,10 +105,10 @@ struct SchedulePolicyOptions: ParsableArguments {
     @Option(
         "The maximum difference between the clocks of this host and the ensemble.",
         in: .milliseconds(1)...DurationArgument.oneDay)
-    var skewLimit = DurationArgument.seconds(10)
+    var maximumClockSkew = DurationArgument.seconds(10)
 
     @Option(parsing: .unconditional, help: "The number of records to keep.")
-    var keepRuns = 100
+    var maximumRecords = 100
 
     func configuration() throws -> ScheduledTask.Configuration {
         try checkLimits()
@@ -118,13 +118,15 @@ struct SchedulePolicyOptions: ParsableArguments {
         configuration.missedAfter = missedAfter.duration
         configuration.overlap = overlap
         configuration.pauseOnFailure = pauseOnFailure
-        configuration.maximumClockSkew = skewLimit.duration
-        configuration.maximumRecords = keepRuns
+        configuration.maximumClockSkew = maximumClockSkew.duration
+        configuration.maximumRecords = maximumRecords
         return configuration
     }
 
     private func checkLimits() throws {
-        guard keepRuns > 0 else { throw ValidationError("--keep-runs is \(keepRuns); it must be at least 1") }
+        guard maximumRecords > 0 else {
+            throw ValidationError("--maximum-records is \(maximumRecords); it must be at least 1")
+        }
         if delivery == .atMostOnce, let takeover, takeover == .rerun || takeover == .resume {
             throw ValidationError(
                 "--takeover is \(takeover.rawValue), which can start a run twice, but --delivery is at-most-once: use "

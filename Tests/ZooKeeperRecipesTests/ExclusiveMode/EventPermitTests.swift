@@ -28,11 +28,11 @@ import Testing
         scene.prove(until: 4)
         _ = scene.openGate(1)
         let permits = (0..<20).compactMap { _ in scene.gate.tryEnter() }
-        #expect(permits.count == 20 && permits.allSatisfy(\.isValid))
+        #expect(permits.count == 20 && permits.allSatisfy { $0.isValid })
         for permit in permits { permit.leave() }
         let others = (0..<20).compactMap { _ in scene.gate.tryEnter() }
         #expect(permits.allSatisfy { !$0.isValid && $0.validUntil == nil })
-        #expect(others.allSatisfy(\.isValid))
+        #expect(others.allSatisfy { $0.isValid })
         await #expect(throws: RecipeError.self) { _ = try await permits[0].transaction([.check("/")]) }
         for permit in others { permit.leave() }
     }

@@ -35,7 +35,7 @@ struct UnreadOutputTests {
             """
             \(Self.stuck)
             exec "$0" partitions run \(path) --id a --partitions p,q --act-every 1ms --log-level debug \(redirect) \
-                --settle-time 0s
+                --rebalance-delay 0s
             """)
         try await withClient { client in
             while await (try? PartitionGroup.status(client: client, path: path))?.owners != 2 {

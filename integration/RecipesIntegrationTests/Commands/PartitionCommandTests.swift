@@ -19,7 +19,7 @@ struct PartitionCommandTests {
 
     private func node(_ id: String, _ path: String, _ options: String..., script: String) throws -> TestProcess {
         try ProgramRun.start(
-            ["partitions", "run", path, "--id", id, "--settle-time", "0"] + options
+            ["partitions", "run", path, "--id", id, "--rebalance-delay", "0"] + options
                 + ["--connect", connection, "--", "/bin/sh", "-c", script])
     }
 

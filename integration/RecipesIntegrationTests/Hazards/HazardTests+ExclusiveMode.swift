@@ -107,7 +107,7 @@ extension HazardTests {
                     try await second.window(waits: false) { _ in Issue.record("two windows") }
                 }
                 #expect(error?.code == .notAvailable)
-                let owner = try await first.mode.status().window?.owner
+                let owner = try await first.mode.status().window?.participantID
                 #expect(error?.participants.first == owner)
                 let waiting = Task { try await second.window("second") { $0.fencingToken } }
                 try await second.proxy.nextRequest { $0.operation == .exists && $0.path == scene.signal }

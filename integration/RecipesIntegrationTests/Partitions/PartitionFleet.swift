@@ -30,7 +30,7 @@ final class PartitionFleet {
         let process = try TestProcess(
             TestProcess.path(ofProduct: "zkrecipes"),
             arguments: ["partitions", "run", settings.path, "--id", node] + settings.source + [
-                "--act-every", "0.005", "--settle-time", "0", "--departure-delay", "\(settings.absenceTimeout)",
+                "--act-every", "0.005", "--rebalance-delay", "0", "--absence-timeout", "\(settings.absenceTimeout)",
                 "--session-timeout", "\(settings.sessionTimeout)", "--connect", settings.connectionString,
             ])
         lives.append((node, process))

@@ -32,7 +32,7 @@ struct ScheduleOperatorTests {
 
     /// What is wanted, as an operator is told after a command.
     private func wanted(_ command: String, _ options: String...) async throws -> [String] {
-        let said = try await say([command, ScheduleScene.path, "--by", "bob"] + options)
+        let said = try await say([command, ScheduleScene.path, "--id", "bob"] + options)
         #expect(said.status == .exited(0), "\(said)")
         return said.lines
     }
@@ -217,10 +217,10 @@ struct ScheduleOperatorTests {
             ["--missed-after", "from 1ms"]
         ),
         (
-            ["run", "/app", "--id", "n", "--every", "1", "--skew-limit", "0", "--", "true"],
-            ["--skew-limit", "from 1ms"]
+            ["run", "/app", "--id", "n", "--every", "1", "--maximum-clock-skew", "0", "--", "true"],
+            ["--maximum-clock-skew", "from 1ms"]
         ),
-        (["run", "/app", "--id", "n", "--every", "1", "--keep-runs", "0", "--", "true"], ["--keep-runs is 0"]),
+        (["run", "/app", "--id", "n", "--every", "1", "--maximum-records", "0", "--", "true"], ["--maximum-records is 0"]),
         (["run", "/app", "--id", "n", "--every", "1", "--grace", "-1", "--", "true"], ["--grace"]),
         (["run", "/app", "--id", "n", "--every", "1", "--overlap", "both", "--", "true"], ["both", "queue-one"]),
         (
