@@ -34,7 +34,7 @@ import ZooKeeper
             // In the order of the bytes, the same for everybody.
             #expect(paths.map { Array($0.utf8) } == Self.both.reversed().map { Array("/locks/\($0)".utf8) })
         }
-        #expect(throws: ZooKeeperError.self) { try MultiLock([.mutex(locks[0]), .mutex(locks[0])]) }
+        #expect(throws: RecipeError.self) { try MultiLock([.mutex(locks[0]), .mutex(locks[0])]) }
     }
 
     @Test func `a contender knows its own names by their bytes`() {

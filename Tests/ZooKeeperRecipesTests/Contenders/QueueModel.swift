@@ -176,7 +176,7 @@ struct QueueModel {
             moves += 1
             offers.remove(move.offer)
             nodes[move.to] = Node(czxid: zxid, owner: index, session: clients[index].session)
-            if successor.map({ nodes[$0.name] == nil }) ?? true { successor = (index, move.to) }
+            if isNext(move) { successor = (index, move.to) }
             remove(move.from)
         }
         if isLost, let holder = ContenderName(move.holder) {
@@ -184,6 +184,12 @@ struct QueueModel {
         } else if isExecuted {
             tell(index) { $0.receiveOwnGone(move.from) }
         }
+    }
+
+    /// Whether whoever moved is the next one: another one may have moved beside the holder, or its predecessor, before.
+    private func isNext(_ move: ContenderStateMachine.Move) -> Bool {
+        let number = ContenderName(move.to)?.number
+        return !nodes.keys.contains { ![move.to, move.holder].contains($0) && ContenderName($0)?.number == number }
     }
 
     /// The grant itself: nobody else may be in whom it conflicts with.
