@@ -171,13 +171,16 @@ struct HeldCommandTests {
             ],
             variables: [:], grace: .zero, deadline: deadline, lines: .acknowledgements,
             token: FencingToken(rawValue: 7), mayContinue: { true })
-        let (lines, input) = AsyncStream.makeStream(of: String.self)
-        let end = Task { try await onOwnThread { try process.awaitEnd { input.yield($0) } } }
+        let (answers, input) = AsyncStream.makeStream(of: Int.self)
+        let end = Task {
+            try await onOwnThread { try process.awaitEnd({ _ in }, acknowledged: { input.yield($0) }) }
+        }
         while !process.isPrepared(for: SIGUSR1) { try await Task.sleep(for: .milliseconds(1)) }
         #expect(!process.isPrepared(for: SIGUSR2))
+        process.expectAcknowledgement("told", of: 1)
         process.send(.signal(SIGUSR1, nil))
-        var iterator = lines.makeAsyncIterator()
-        #expect(await iterator.next() == "told")
+        var iterator = answers.makeAsyncIterator()
+        #expect(await iterator.next() == 1)
         let past = SystemMonotonicClock().now
         process.send(.signal(SIGUSR1, GuardedProcess.Deadline(terminate: past, kill: past)))
         let result = try await end.value
