@@ -36,7 +36,8 @@ extension ZooKeeperClientConfiguration {
 
     private func validateTimes() throws(ZooKeeperError) {
         try require(
-            (Self.shortestSessionTimeout...Self.longestSessionTimeout).contains(sessionTimeout.milliseconds), "sessionTimeout",
+            (Self.shortestSessionTimeout...Self.longestSessionTimeout).contains(sessionTimeout.milliseconds),
+            "sessionTimeout",
             "\(sessionTimeout)",
             "from \(Self.shortestSessionTimeout) ms, since a connection must be established within 0.7 of it, "
                 + "to \(Self.longestSessionTimeout) ms, such as .seconds(10)")

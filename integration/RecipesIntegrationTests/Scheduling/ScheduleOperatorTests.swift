@@ -220,7 +220,10 @@ struct ScheduleOperatorTests {
             ["run", "/app", "--id", "n", "--every", "1", "--maximum-clock-skew", "0", "--", "true"],
             ["--maximum-clock-skew", "from 1ms"]
         ),
-        (["run", "/app", "--id", "n", "--every", "1", "--maximum-records", "0", "--", "true"], ["--maximum-records is 0"]),
+        (
+            ["run", "/app", "--id", "n", "--every", "1", "--maximum-records", "0", "--", "true"],
+            ["--maximum-records is 0"]
+        ),
         (["run", "/app", "--id", "n", "--every", "1", "--grace", "-1", "--", "true"], ["--grace"]),
         (["run", "/app", "--id", "n", "--every", "1", "--overlap", "both", "--", "true"], ["both", "queue-one"]),
         (
