@@ -302,7 +302,7 @@ struct ChildrenCacheTests {
             for await update in cache.updates { #expect(update.changes.count == 1) }
             try await scene.settle()
             #expect(try await scene.server.counters().watchCount == 0)
-            await #expect(throws: ZooKeeperError.self) { try await cache.run() }
+            await #expect(throws: RecipeError.self) { try await cache.run() }
         }
     }
 

@@ -190,7 +190,7 @@ struct NodeCacheTests {
             for await entry in cache.changes { #expect(!entry.isLive && entry.data == [1]) }
             try await scene.settle()
             #expect(try await scene.server.counters().watchCount == 0)
-            await #expect(throws: ZooKeeperError.self) { try await cache.run() }
+            await #expect(throws: RecipeError.self) { try await cache.run() }
         }
     }
 
