@@ -143,7 +143,7 @@ struct ProcessServerTests {
     @Test func `nothing moves when the server is killed and started again`() async throws {
         try await withTestServer { server in
             let scene = try await ProcessScene(
-                ["one", "two"], on: server.connectionString, base: "/restart", sessionTimeout: 6)
+                ["one", "two"], on: server.connectionString, base: "/restart", sessionTimeout: 12)
             let configuration = try ZooKeeperClientConfiguration(connectionString: server.connectionString)
             try await withZooKeeperClient(configuration: configuration) { client in
                 let readers = try await client.children(of: "/restart/locks").names.sorted()

@@ -187,7 +187,8 @@ extension HazardTests {
     @Test func `S10 a million events send nothing but heartbeats`() async throws {
         try await ExclusiveScene.with { scene in
             let one = try await scene.processor(timeout: .seconds(6))
-            // The member and the watch on the own znode are asked for with the first opening.
+            // The member is registered with the first opening, and the own znode is watched up to a second after it.
+            try await one.proxy.nextRequest { $0.operation == .getData && $0.path?.contains("__READ__") == true }
             _ = try await one.client.exists(at: "/marker")
             try await one.proxy.nextRequest { $0.path == "/marker" }
             one.proxy.clearRequests()
