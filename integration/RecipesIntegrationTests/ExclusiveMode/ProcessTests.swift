@@ -60,7 +60,7 @@ struct ProcessTests {
         let status = try await program("exclusive", "status", "/program", "--json", "--connect", connection).output()
         #expect(status.count == 1)
         #expect(status[0].contains(#""outcome":"failed""#))
-        #expect(status[0].contains(#""name":"one""#))
+        #expect(status[0].contains(#""id":"one""#))
         #expect(status[0].contains(#""state":"running""#))
         #expect(status[0].contains(#""token":\#(token)"#))
     }
