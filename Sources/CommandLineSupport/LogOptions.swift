@@ -106,7 +106,7 @@ struct LogRecord: Encodable {
     }
 
     /// Writes the object to standard error.
-    func write() { Output.write(Text.json(self) + "\n", to: 2) }
+    func write() { Output.writeMessage(Text.json(self) + "\n") }
 
     struct MetadataValue: Encodable {
         var value: Logger.MetadataValue

@@ -76,7 +76,10 @@ package enum Output {
     }
 
     /// Writes one line to standard error, escaped.
-    package static func note(_ text: String) { queue.append(Text.escaped(text) + "\n", to: .messages) }
+    package static func note(_ text: String) { writeMessage(Text.escaped(text) + "\n") }
+
+    /// Writes text to standard error as it is, without waiting for it.
+    static func writeMessage(_ text: String) { queue.append(text, to: .messages) }
 
     /// Writes a message about an error to standard error, escaped and with the program's name in front.
     package static func report(_ text: String) { write(message: text, .error) { note("\(programName): \(text)") } }
@@ -117,7 +120,7 @@ package enum Output {
     /// Writes several lines to standard error in one piece, each escaped.
     package static func note(lines text: String) {
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-        queue.append(lines.map { Text.escaped(String($0)) + "\n" }.joined(), to: .messages)
+        writeMessage(lines.map { Text.escaped(String($0)) + "\n" }.joined())
     }
 
     /// Writes text to a file, and blocks the calling thread until it is written.

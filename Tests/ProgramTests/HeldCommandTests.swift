@@ -167,7 +167,8 @@ struct HeldCommandTests {
         let deadline = GuardedProcess.Deadline(terminate: far, kill: far)
         let process = try GuardedProcess(
             words: [
-                "/bin/sh", "-c", "sleep 0.1; trap 'echo told >&$ZKRECIPES_ACK_FD' USR1; while :; do sleep 0.01; done",
+                "/bin/sh", "-c",
+                "trap 'echo told >&$ZKRECIPES_ACK_FD' USR1; while :; do echo ready >&$ZKRECIPES_ACK_FD; sleep 0.01; done",
             ],
             variables: [:], grace: .zero, deadline: deadline, lines: .acknowledgements,
             token: FencingToken(rawValue: 7), mayContinue: { true })
@@ -175,12 +176,18 @@ struct HeldCommandTests {
         let end = Task {
             try await onOwnThread { try process.awaitEnd({ _ in }, acknowledged: { input.yield($0) }) }
         }
-        while !process.isPrepared(for: SIGUSR1) { try await Task.sleep(for: .milliseconds(1)) }
-        #expect(!process.isPrepared(for: SIGUSR2))
-        process.expectAcknowledgement("told", of: 1)
-        process.send(.signal(SIGUSR1, nil))
         var iterator = answers.makeAsyncIterator()
-        #expect(await iterator.next() == 1)
+        var requests = 0
+        // The first line may be read before the guard's report of the process.
+        repeat {
+            requests += 1
+            process.expectAcknowledgement("ready", of: requests)
+            #expect(await iterator.next() == requests)
+        } while !process.isPrepared(for: SIGUSR1)
+        #expect(!process.isPrepared(for: SIGUSR2))
+        process.expectAcknowledgement("told", of: requests + 1)
+        process.send(.signal(SIGUSR1, nil))
+        #expect(await iterator.next() == requests + 1)
         let past = SystemMonotonicClock().now
         process.send(.signal(SIGUSR1, GuardedProcess.Deadline(terminate: past, kill: past)))
         let result = try await end.value

@@ -71,23 +71,23 @@ import Testing
     @Test func `a signal during the wait at the end ends it`() async {
         let queue = queue(Pipe(isFull: true), Pipe())
         queue.append("result", to: .results)
-        async let isComplete = queue.finish()
-        try? await Task.sleep(for: .milliseconds(20))
+        // It runs on this thread until it waits.
+        let isComplete = Task.immediate { await queue.finish() }
         queue.end()
-        #expect(await !isComplete)
+        #expect(await !isComplete.value)
     }
 
     @Test func `a slow reader loses nothing, without a signal`() async {
         let (results, line) = (Pipe(isFull: true), String(repeating: "x", count: 99) + "\n")
         let queue = queue(results, Pipe(), limit: 1000)
-        let writer = Task {
+        // It runs on this thread until it waits, because the pipe and the queue are full.
+        let writer = Task.immediate {
             for _ in 0..<2000 {
                 await queue.waitForRoom()
                 #expect(queue.append(line, to: .results))
             }
             return await queue.finish()
         }
-        try? await Task.sleep(for: .milliseconds(100))
         #expect(results.take(65_536) == [UInt8](repeating: 0, count: 65_536))
         let text = results.text(200_000)
         #expect(text == String(repeating: line, count: 2000))

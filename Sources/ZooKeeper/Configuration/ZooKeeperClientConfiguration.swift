@@ -14,7 +14,7 @@ public struct ZooKeeperClientConfiguration: Sendable {
     ///
     /// `nil` uses the root of the ensemble. The client does not create this znode. Default: `nil`.
     public var chroot: ZNodePath?
-    /// The session timeout to request, at least 100 ms; the server adjusts it to its own limits.
+    /// The session timeout to request, from 100 ms to 1,073,741,823 ms; the server adjusts it to its own limits.
     ///
     /// After a crash of this process, other clients notice it after about this time. Everything held stays valid
     /// between heartbeats while a round trip takes less than 1/12 of the timeout (1/20 if ``validityMargin`` is above
