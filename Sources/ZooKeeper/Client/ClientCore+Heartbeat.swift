@@ -111,10 +111,12 @@ extension ClientCore {
         send(.multi(paths.map { .check($0) }), of: beat) { [self] in end(beat, $0, checks: checks) }
     }
 
+    /// Sends a request of a heartbeat before all that wait for their turn: the session's validity must not depend on how
+    /// many requests the program has queued.
     private func send(
         _ request: SessionRequest, of beat: Beat, completion: @escaping @Sendable (SessionResult) -> Void
     ) {
-        post(request, epoch: beat.session.epoch, whileClosing: true, completion: completion)
+        post(request, epoch: beat.session.epoch, whileClosing: true, first: true, completion: completion)
     }
 
     private func end(_ beat: Beat, _ result: SessionResult, checks: [HeldNode]) {

@@ -47,16 +47,21 @@ extension ClientCore {
 
     /// Queues one request, and calls a closure with its result on the delivering thread, in the order of answers and
     /// events.
+    ///
+    /// - Parameters:
+    ///   - first: Whether the request is sent before those that already wait.
     func post(
         _ request: SessionRequest, epoch: Int, batch: RequestBatch? = nil, whileClosing: Bool = false,
-        completion: @escaping @Sendable (SessionResult) -> Void
+        first: Bool = false, completion: @escaping @Sendable (SessionResult) -> Void
     ) {
         let pending = PendingRequest(
             request, epoch: epoch, created: clock.now, batch: batch, observer: completion)
-        submit([pending], whileClosing: whileClosing)
+        submit([pending], whileClosing: whileClosing, first: first)
     }
 
-    private func submit(_ pending: [PendingRequest], deadline: MonotonicInstant? = nil, whileClosing: Bool) {
+    private func submit(
+        _ pending: [PendingRequest], deadline: MonotonicInstant? = nil, whileClosing: Bool, first: Bool = false
+    ) {
         var outgoing: [Outgoing] = []
         outgoing.reserveCapacity(pending.count)
         for request in pending {
@@ -65,7 +70,8 @@ extension ClientCore {
                 outgoing.append(
                     Outgoing(
                         pending: request, encoded: encoded, watchKey: encoded.watchKey,
-                        isSentWhileClosing: whileClosing || (request.epoch != nil && request.request.givesUp)))
+                        isSentWhileClosing: whileClosing || (request.epoch != nil && request.request.givesUp),
+                        isSentFirst: first))
             } catch {
                 finish(request, .failure(error))
             }

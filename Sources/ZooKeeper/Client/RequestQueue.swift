@@ -8,6 +8,8 @@ struct Outgoing: Sendable {
     var watchKey: WatchTable.Key?
     /// Whether a closing client sends it as well.
     var isSentWhileClosing = false
+    /// Whether it is sent before the requests that already wait: a heartbeat does not wait behind them.
+    var isSentFirst = false
 }
 
 /// The requests that wait for a connection or their turn, in order, and the number of those that are unanswered.
@@ -56,7 +58,7 @@ struct RequestQueue {
             if case .whatEnds = admission, !one.isSentWhileClosing {
                 refused.append(one)
             } else {
-                waiting.append(one)
+                if one.isSentFirst { waiting.prepend(one) } else { waiting.append(one) }
                 if let deadline { addDeadline(deadline, for: one.pending) }
             }
         }

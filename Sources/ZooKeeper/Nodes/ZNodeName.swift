@@ -33,7 +33,7 @@ public struct ZNodeName: Sendable, Hashable, Comparable, ExpressibleByStringLite
 
     /// Whether two names have the same bytes.
     public static func == (left: ZNodeName, right: ZNodeName) -> Bool {
-        left.wrappedValue.utf8.elementsEqual(right.wrappedValue.utf8)
+        left.wrappedValue.hasBytes(of: right.wrappedValue)
     }
 
     /// Whether the bytes of a name precede those of another name.
@@ -153,7 +153,7 @@ extension Sequence<String> {
 
     /// Returns whether the sequence contains a name, compared by bytes.
     package func containsBytes(of name: String) -> Bool {
-        contains { $0.utf8.elementsEqual(name.utf8) }
+        contains { $0.hasBytes(of: name) }
     }
 }
 

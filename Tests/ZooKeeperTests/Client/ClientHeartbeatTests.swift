@@ -21,6 +21,28 @@ struct ClientHeartbeatTests {
         }
     }
 
+    @Test func `a heartbeat is sent before the requests that wait for their turn`() async throws {
+        try await ScriptedClient.run({ $0.maximumRequestsInFlight = 1 }) { scripted in
+            let connection = try await scripted.connected()
+            let hold = try await scripted.held("/own", on: connection)
+            let reads = (0..<3).map { number in
+                scripted.client.core.submit([.data(path: "/read\(number)")], whenAnswered: nil)
+            }
+            let first = await connection.next(where: { $0.isRead(of: "/read0") })
+            scripted.clock.advance(by: .seconds(3))
+            await scripted.waitForOutbox(3)
+            let before = hold.validUntil
+            first.answer(-101)
+            await connection.next().answer(0)
+            await connection.next(where: \.isMulti).answer(0, .multi([TransportOperationResult(code: 0)]))
+            #expect(hold.validUntil > before)
+            for number in 1...2 {
+                await connection.next(where: { $0.isRead(of: "/read\(number)") }).answer(-101)
+            }
+            withExtendedLifetime(reads) {}
+        }
+    }
+
     @Test func `a sync goes to the chroot, as the proof does`() async throws {
         try await ScriptedClient.run({ $0.chroot = try? ZNodePath("/app") }) { scripted in
             let connection = try await scripted.transport.connection(1)

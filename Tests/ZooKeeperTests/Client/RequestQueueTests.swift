@@ -61,6 +61,14 @@ struct RequestQueueTests {
         #expect(queue.inFlight == 3)
     }
 
+    @Test mutating func `a request that is sent first does not wait behind others`() {
+        var beat = request("/beat")
+        beat.isSentFirst = true
+        #expect(submit(request("/a"), request("/b")) == [])
+        #expect(submit(beat) == [])
+        #expect(paths(send().map(\.pending)) == ["/beat", "/a", "/b"])
+    }
+
     @Test mutating func `a request that was refused at once stalls the queue until the connection has said something`()
     {
         _ = submit(request("/a"), request("/b"), request("/c"), request("/d"))

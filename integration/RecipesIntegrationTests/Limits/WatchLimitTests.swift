@@ -6,7 +6,7 @@ import ZooKeeperTestKit
 /// Caches, locks and elections of one client whose watches have to fit into a server's small `jute.maxbuffer`.
 @Suite(.serialized, .timeLimit(.minutes(3)))
 struct WatchLimitTests {
-    private static let limit = 100_000
+    private static let limit = 20_000
 
     /// - Parameter maximumPacketSize: What the client behind the proxy is told.
     private static func with(
@@ -53,11 +53,11 @@ struct WatchLimitTests {
 
     @Test func `a cache with more children than can be watched reconnects once, and is live again`() async throws {
         try await Self.with(maximumPacketSize: Self.limit - 1) { scene in
-            try await Self.fill("/g", 1500, nameLength: 80, scene.other)
+            try await Self.fill("/g", 300, nameLength: 80, scene.other)
             try await withChildrenCache(client: scene.client, path: "/g") { cache in
-                await cache.entry { $0.isLive && $0.snapshot?.count == 1500 }
+                await cache.entry { $0.isLive && $0.snapshot?.count == 300 }
                 let watched = cache.current.snapshot?.filter(\.isWatched) ?? []
-                #expect(watched.count > 300 && watched.count < 1150)
+                #expect(watched.count > 60 && watched.count < 230)
                 let connections = scene.proxy.counters.connections
                 for round in 1...3 {
                     try await scene.reconnect()
@@ -73,11 +73,11 @@ struct WatchLimitTests {
         async throws
     {
         try await Self.with { scene in
-            for path in ["/one", "/two"] { try await Self.fill(path, 1500, nameLength: 90, scene.other) }
+            for path in ["/one", "/two"] { try await Self.fill(path, 300, nameLength: 90, scene.other) }
             try await withChildrenCache(client: scene.client, path: "/one") { one in
                 try await withChildrenCache(client: scene.client, path: "/two") { two in
                     for cache in [one, two] {
-                        await cache.entry { $0.isLive && $0.snapshot?.count == 1500 }
+                        await cache.entry { $0.isLive && $0.snapshot?.count == 300 }
                         #expect(cache.current.snapshot?.contains { $0.isWatched } == true, "both get some of it")
                     }
                     try await Self.useRecipes(scene)

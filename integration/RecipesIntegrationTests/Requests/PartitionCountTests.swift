@@ -86,10 +86,10 @@ struct PartitionCountTests {
     @Test func `a move home, by the home`() async throws {
         try await with(homeIsNear: true) { pair in
             await pair.comeHome()
-            let all = try await pair.asked.all(12, watchesHeld: false)
+            let all = try await pair.asked.all(11, watchesHeld: false)
             // The epoch; the request, beside a read of the owner's znode; then as whoever comes by a transfer.
             #expect(all.starts(with: ["read", "multi"]) && all.suffix(2) == ["read", "multi"], "\(all)")
-            #expect((12...17).contains(all.count) && all.count { $0 == "multi" } == 3, "\(all)")
+            #expect((11...17).contains(all.count) && all.count { $0 == "multi" } == 3, "\(all)")
         }
     }
 
