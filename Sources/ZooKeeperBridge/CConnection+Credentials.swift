@@ -10,6 +10,27 @@ extension CConnection {
         var awaiting: [(credential: TransportCredential, request: PendingRequest)] = []
         /// The number of credentials that the library has accepted and the server has not answered.
         var unanswered = 0
+        /// The requests to perform when all credentials are answered, in order: a transaction that came before that,
+        /// and all that were submitted after it.
+        var deferred: [@Sendable () -> Void] = []
+        /// Whether deferred requests are being performed.
+        var isPerforming = false
+
+        /// Whether a request must wait.
+        ///
+        /// The library does not allow transactions while a credential is unanswered. A refusal would look like a lost
+        /// connection, and no event would tell the client that the next attempt can succeed.
+        func defers(_ request: TransportRequest) -> Bool {
+            if isPerforming || !deferred.isEmpty { return true }
+            guard case .multi = request else { return false }
+            return unanswered > 0
+        }
+
+        /// Removes and returns the next deferred request to perform.
+        mutating func next() -> (@Sendable () -> Void)? {
+            isPerforming = unanswered == 0 && !deferred.isEmpty
+            return isPerforming ? deferred.removeFirst() : nil
+        }
     }
 
     /// Records the credentials for every connection, before there is a handle to pass them to.
@@ -63,6 +84,7 @@ extension CConnection {
     fileprivate func credentialWasAnswered(_ request: PendingRequest, code: ReplyCode) {
         credentials.withLock { $0.unanswered = max($0.unanswered - 1, 0) }
         request.finish(TransportReply(code: code))
+        while let perform = credentials.withLock({ $0.next() }) { perform() }
     }
 }
 

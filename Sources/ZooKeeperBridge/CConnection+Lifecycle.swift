@@ -104,12 +104,17 @@ extension CConnection {
                 CLibrary.keepingSession { unsafe isKept = zkb_close_keeping_session(handle.pointer) == 1 }
             }
         }
-        credentials.withLock { $0 = Credentials() }
+        let deferred = credentials.withLock { credentials in
+            defer { credentials = Credentials() }
+            return credentials.deferred
+        }
         let (rest, code) = state.withLock { state in
             state.handle = nil
             return (state.registry.removeAll(), state.finalCode)
         }
         for request in rest { request.complete(TransportReply(code: code)) }
+        // There is no handle any more, so each is refused.
+        for perform in deferred { perform() }
         if handle != nil {
             unsafe Unmanaged.passUnretained(self).release()
         }

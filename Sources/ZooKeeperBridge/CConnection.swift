@@ -29,6 +29,15 @@ final class CConnection: TransportConnection {
     }
 
     func submit(_ request: TransportRequest, completion: @escaping @Sendable (TransportReply) -> Void) {
+        let isDeferred = credentials.withLock { credentials in
+            guard credentials.defers(request) else { return false }
+            credentials.deferred.append { self.perform(request, completion: completion) }
+            return true
+        }
+        if !isDeferred { perform(request, completion: completion) }
+    }
+
+    private func perform(_ request: TransportRequest, completion: @escaping @Sendable (TransportReply) -> Void) {
         let results: TransactionResults?
         if case .multi(let operations) = request {
             results = TransactionResults(for: operations)
