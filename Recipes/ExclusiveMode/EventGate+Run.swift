@@ -51,6 +51,8 @@ struct GateLoop {
     /// The path of the read znode that exists or may exist.
     var node: String?
     var memberEpoch = 0
+    /// Whether the server has refused to create the member znode, so that there is none to delete.
+    var isMemberRefused = false
     /// The state to write into the read znode when the gate opens, if the gate has reported that it was draining or
     /// recovering.
     var openReport: ProcessorRecord.State?

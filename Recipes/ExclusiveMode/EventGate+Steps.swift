@@ -42,7 +42,7 @@ extension GateLoop {
 
     /// Deletes the member znode: a gate that has ended is no longer a processor, even if its client continues to run.
     func leaveMembers() async {
-        guard let session, !session.isGone else { return }
+        guard let session, !session.isGone, !isMemberRefused else { return }
         await session.cleanUpWhileConnected(.node(path: memberPath))
     }
 
@@ -58,6 +58,7 @@ extension GateLoop {
             }
             result = again?[0] ?? result
         }
+        isMemberRefused = if case .failure(let error) = result { error.code == .noAuth } else { false }
         if case .success = result { memberEpoch = session.epoch }
     }
 
@@ -298,8 +299,17 @@ extension GateLoop {
         if results?[0].isGone != true {
             // The answer was lost with its connection: the deletion is repeated until its outcome is certain, before
             // anything else.
-            let deletion = session.cleanUp(.node(path: node))
-            _ = await unlessAbandoned { try await deletion.wait() }
+            let (answered, stopping) = (OneShot<Void>(), gate.stopping)
+            let deletion = session.cleanUp(.node(path: node), answered: answered)
+            _ = await unlessAbandoned {
+                try await race(
+                    { try await deletion.wait() },
+                    {
+                        // A gate that stops does not wait for a permission that it no longer has.
+                        try await answered.wait()
+                        try await stopping.wait()
+                    })
+            }
         }
         self.node = nil
         if session.hasEnded { return .sessionEnded }

@@ -80,12 +80,16 @@ extension WindowRun {
 
     /// Deletes the window's remaining znodes, retrying until they are gone or the session has ended.
     ///
+    /// If the server refuses the deletion, this method returns, and the attempts continue.
+    ///
     /// - Parameter last: The znode to delete afterwards, if no record can be written.
     private func removeZNodes(finally last: String? = nil) async {
         let prefix = ContenderName.prefix(uuid: request.id)
         let job = CleanUp.prefixWith(
             prefix, parent: mode.locksPath, also: mode.signalPath, data: request.signal, finally: last)
-        _ = try? await request.session.cleanUp(job).wait()
+        let answered = OneShot<Void>()
+        request.session.cleanUp(job, answered: answered)
+        _ = try? await answered.wait()
     }
 }
 

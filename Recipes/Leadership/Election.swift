@@ -146,7 +146,7 @@ extension Contender.Grant {
                 answered.set(())
             }
         } else {
-            session.cleanUp(cleanUp).observe { answered.set(()) }
+            session.cleanUp(cleanUp, answered: answered)
         }
         await client.waitWhileConnected(for: answered, atMost: .seconds(2))
     }

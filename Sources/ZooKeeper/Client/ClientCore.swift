@@ -89,9 +89,7 @@ final class ClientCore: Sendable {
             ))
     }
 
-    func cleanUp(_ job: CleanUp, session: SessionHandle, after: OneShot<Void>?, done: OneShot<Void>) {
-        janitor.add(Janitor.Job(work: job, session: session, after: after, done: done))
-    }
+    func cleanUp(_ job: Janitor.Job) { janitor.add(job) }
 
     /// Returns a logger whose metadata identifies the session.
     func logger(for session: Session?) -> Logger {

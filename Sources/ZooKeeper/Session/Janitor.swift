@@ -27,7 +27,15 @@ struct Janitor: Sendable {
         var session: SessionHandle
         /// The signal to wait for before the job starts.
         var after: OneShot<Void>?
+        /// Fires when the znodes are gone or the session has ended.
         var done: OneShot<Void>
+        /// Fires with `done`, or when the server refuses a deletion, which is repeated nevertheless.
+        var answered: OneShot<Void>
+
+        func finish() {
+            done.set(())
+            answered.set(())
+        }
     }
 
     private let jobs: AsyncStream<Job>
@@ -45,7 +53,7 @@ struct Janitor: Sendable {
 
     /// Adds a job; if the client has stopped, its session has ended and there is nothing to do.
     func add(_ job: Job) {
-        if case .terminated = continuation.yield(job) { job.done.set(()) }
+        if case .terminated = continuation.yield(job) { job.finish() }
     }
 
     func finish() {
@@ -62,7 +70,7 @@ struct Janitor: Sendable {
     }
 
     private func perform(_ job: Job) async {
-        defer { job.done.set(()) }
+        defer { job.finish() }
         _ = try? await job.after?.wait()
         var backoff = Backoff(.quick, seed: randomness.next())
         var hasWarned = false
@@ -72,6 +80,7 @@ struct Janitor: Sendable {
             } catch let error as ZooKeeperError where error.isAboutZNode && !error.isOutcomeUnknown {
                 if !hasWarned { warn(error.path ?? job.work.path, error) }
                 hasWarned = true
+                job.answered.set(())
             } catch {}
             try? await clock.sleep(until: clock.now + backoff.pause())
         }

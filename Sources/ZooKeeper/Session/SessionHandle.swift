@@ -164,19 +164,21 @@ package final class SessionHandle: Sendable {
     ///
     /// Clean-ups of the same znode with a shared name run one after the other.
     ///
+    /// - Parameter answered: A signal that fires on completion, or earlier if the server refuses a deletion, for example
+    ///   for lack of permission. A wait that has to end at some time waits for this signal.
     /// - Returns: A signal that fires on completion.
     @discardableResult
-    package func cleanUp(_ job: CleanUp) -> OneShot<Void> {
+    package func cleanUp(_ job: CleanUp, answered: OneShot<Void> = OneShot()) -> OneShot<Void> {
         let done = OneShot<Void>()
         guard case .owned(let path, _) = job else {
-            core.cleanUp(job, session: self, after: nil, done: done)
+            core.cleanUp(Janitor.Job(work: job, session: self, done: done, answered: answered))
             return done
         }
         let before = owned.withLock { owned in
             defer { owned[path] = done }
             return owned[path]
         }
-        core.cleanUp(job, session: self, after: before, done: done)
+        core.cleanUp(Janitor.Job(work: job, session: self, after: before, done: done, answered: answered))
         done.observe { [self] in
             owned.withLock { if $0[path] === done { $0[path] = nil } }
         }
@@ -192,17 +194,18 @@ package final class SessionHandle: Sendable {
 
     /// Deletes znodes of this session, and waits for completion while there is a connection.
     ///
-    /// If the connection is lost, the method returns, and the deletion continues in the background. A cancellation of
-    /// the calling task does not end the wait.
+    /// If the connection is lost or the server refuses the deletion, the method returns, and the deletion continues in
+    /// the background. A cancellation of the calling task does not end the wait.
     ///
-    /// - Parameter held: A held znode that is released on completion.
+    /// - Parameter held: A held znode that is released when the method returns for another reason than a lost connection.
     package func cleanUpWhileConnected(_ job: CleanUp, releasing held: HeldNode? = nil) async {
-        let done = cleanUp(job)
-        held?.release(after: done)
+        let answered = OneShot<Void>()
+        cleanUp(job, answered: answered)
+        held?.release(after: answered)
         let core = core
         await Task {
             await race(
-                { _ = try? await done.wait() },
+                { _ = try? await answered.wait() },
                 { for await state in core.states.follow() where !state.isConnected { return } })
         }.value
     }
