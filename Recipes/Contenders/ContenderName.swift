@@ -23,12 +23,9 @@ package struct ContenderName: Sendable, Hashable, CustomStringConvertible {
     ///
     /// - Returns: `nil` if the name is not that of a participant.
     package init?(_ string: String) {
-        let bytes = string.utf8
-        guard let digits = Self.digits(atEndOf: bytes) else { return nil }
-        guard let kind = Kind.allCases.first(where: { bytes.dropLast(digits.count).hasSuffix($0.rawValue.utf8) }) else {
-            return nil
-        }
-        guard let number = Int32(Substring(digits)) else { return nil }
+        // One pass over the bytes: each participant parses all names of its queue whenever its predecessor goes.
+        var bytes = string
+        guard let (kind, number) = bytes.withUTF8(Self.parse) else { return nil }
         self.string = string
         self.kind = kind
         self.number = number
@@ -36,17 +33,27 @@ package struct ContenderName: Sendable, Hashable, CustomStringConvertible {
 
     package var description: String { string }
 
-    /// Returns the last ten digits, with a preceding minus sign unless it is the hyphen of `lock-` or `latch-`.
-    private static func digits(atEndOf bytes: String.UTF8View) -> Substring.UTF8View? {
-        let digits = bytes.suffix(10)
-        guard digits.count == 10, digits.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else {
-            return nil
+    /// Returns the kind and the number in the last ten digits, which a minus sign may precede.
+    ///
+    /// The hyphen of `lock-` and `latch-` is no sign.
+    private static func parse(_ bytes: UnsafeBufferPointer<UInt8>) -> (Kind, Int32)? {
+        let start = bytes.count - 10
+        guard start > 0 else { return nil }
+        var magnitude: Int64 = 0
+        for byte in bytes[start...] {
+            guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) else { return nil }
+            magnitude = 10 * magnitude + Int64(byte - UInt8(ascii: "0"))
         }
-        let signed = bytes.suffix(11)
-        guard signed.first == UInt8(ascii: "-"), signed.count == 11 else { return digits }
-        let isHyphenOfKind = [Kind.lock, .latch].contains { bytes.dropLast(10).hasSuffix($0.rawValue.utf8) }
-        let isHyphenBeforeSign = [Kind.lock, .latch].contains { bytes.dropLast(11).hasSuffix($0.rawValue.utf8) }
-        return isHyphenOfKind && !isHyphenBeforeSign ? digits : signed
+        if let kind = kind(atEndOf: bytes[..<start]) { return Int32(exactly: magnitude).map { (kind, $0) } }
+        guard bytes[start - 1] == UInt8(ascii: "-"), let kind = kind(atEndOf: bytes[..<(start - 1)]) else { return nil }
+        return Int32(exactly: -magnitude).map { (kind, $0) }
+    }
+
+    private static func kind(atEndOf bytes: Slice<UnsafeBufferPointer<UInt8>>) -> Kind? {
+        Kind.allCases.first { kind in
+            let word = kind.rawValue.utf8
+            return bytes.count >= word.count && bytes.suffix(word.count).elementsEqual(word)
+        }
     }
 }
 
@@ -83,8 +90,8 @@ extension ContenderName {
         String(Substring(string.utf8.dropLast((number < 0 ? 11 : 10) + kind.rawValue.utf8.count)))
     }
 
-    /// Returns whether the name belongs to the participant with this UUID.
-    package func isOwn(uuid: String) -> Bool { string.hasBytePrefix(Self.prefix(uuid: uuid)) }
+    /// Returns whether the name belongs to the participant with this ``prefix(uuid:)``.
+    package func isOwn(prefix: String) -> Bool { string.hasBytePrefix(prefix) }
 
     /// Returns a random UUID in lower case.
     package static func makeUUID(using generator: inout some RandomNumberGenerator) -> String {
@@ -132,12 +139,5 @@ extension ContenderName {
         guard number == other.number else { return number < other.number }
         guard let mine = czxids[string], let others = czxids[other.string] else { return false }
         return mine < others
-    }
-}
-
-extension Collection<UInt8> {
-    /// Returns whether the bytes end with the given bytes.
-    fileprivate func hasSuffix(_ suffix: some Collection<UInt8>) -> Bool {
-        count >= suffix.count && self.suffix(suffix.count).elementsEqual(suffix)
     }
 }

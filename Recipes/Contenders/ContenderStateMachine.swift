@@ -274,33 +274,41 @@ extension ContenderStateMachine {
 
     /// Determines which participant ahead blocks this one; this is the decision of the queue.
     private mutating func findPlace(of own: Own, in contenders: [ContenderName]) -> Action {
-        let mine = contenders.filter { $0.isOwn(uuid: uuid) }
+        let (mine, strangers) = split(contenders)
         guard mine.contains(own.name) else { return mine.isEmpty ? join([]) : inspect(mine.map(\.string)) }
         let others = mine.filter { $0 != own.name && !discarded.contains($0.string) }
         if others.contains(where: { $0.number < own.name.number }) { return inspect(mine.map(\.string)) }
         if !others.isEmpty { return list(own, discarding: others.map(\.string)) }
-        guard let predecessor = nearestConflict(before: own, in: contenders) else {
+        guard let predecessor = nearestConflict(before: own, in: strangers) else {
             state = .holding(own)
             return .hold(own)
         }
-        inFront = contenders.count {
-            $0.number <= own.name.number && !$0.isOwn(uuid: uuid) && !laterTies.contains($0.string)
-        }
+        inFront = strangers.count { $0.number <= own.name.number && !laterTies.contains($0.string) }
         return waits ? watch(own, predecessor) : finish(.notAvailable, own: own)
+    }
+
+    /// Separates the participant's own names from those of others.
+    private func split(_ contenders: [ContenderName]) -> (mine: [ContenderName], strangers: [ContenderName]) {
+        let prefix = prefix
+        var (mine, strangers): ([ContenderName], [ContenderName]) = ([], [])
+        for contender in contenders {
+            if contender.isOwn(prefix: prefix) { mine.append(contender) } else { strangers.append(contender) }
+        }
+        return (mine, strangers)
     }
 
     /// Returns the nearest participant ahead that conflicts.
     ///
     /// At the end of the server's counter, participants can have the same sequence number. Each of these counts as
     /// ahead unless it is known to be younger.
-    private func nearestConflict(before own: Own, in contenders: [ContenderName]) -> ContenderName? {
-        contenders
+    private func nearestConflict(before own: Own, in strangers: [ContenderName]) -> ContenderName? {
+        strangers.lazy
             .filter { other in
-                guard policy.conflicts(with: other.kind), !other.isOwn(uuid: uuid) else { return false }
+                guard policy.conflicts(with: other.kind) else { return false }
                 guard other.number == own.name.number else { return other.number < own.name.number }
                 return !laterTies.contains(other.string)
             }
-            .max { ($0.number, $0.string) < ($1.number, $1.string) }
+            .max { $0.number == $1.number ? $0.string < $1.string : $0.number < $1.number }
     }
 
     private mutating func watched(
@@ -439,6 +447,6 @@ extension ContenderStateMachine {
     }
 
     private func mine(in names: [String]) -> [ContenderName] {
-        names.compactMap(ContenderName.init).filter { $0.isOwn(uuid: uuid) }
+        split(names.compactMap(ContenderName.init)).mine
     }
 }
