@@ -19,6 +19,13 @@ package struct ConnectionOptions: ParsableArguments {
         completion: .file())
     package var authFile: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Who may use the znodes that the command creates: open for everybody, creator for the own identity.",
+            discussion: "Default: the environment variable ZOOKEEPER_ACL, else open. creator needs credentials.",
+            valueName: "access"))
+    package var acl: ZNodeAccess?
+
     @Option("Request this session timeout; servers bound it.", in: .milliseconds(100)...(.hours(1)))
     package var sessionTimeout = DurationArgument.seconds(10)
 
@@ -41,7 +48,21 @@ package struct ConnectionOptions: ParsableArguments {
         Endpoint(
             connectionString: connect ?? Self.inherited("ZOOKEEPER_CONNECT") ?? "127.0.0.1:2181",
             sessionTimeout: sessionTimeout.duration, connectTimeout: connectTimeout.duration,
-            credentials: try credentials())
+            credentials: try credentials(), acl: try access().acl)
+    }
+
+    private func access() throws -> ZNodeAccess {
+        let variable = "ZOOKEEPER_ACL"
+        let inherited = acl == nil ? Self.inherited(variable) : nil
+        guard let access = acl ?? inherited.map(ZNodeAccess.init(argument:)) ?? .open else {
+            throw ValidationError("\(variable) is \(Text.quoted(inherited ?? "")): use open or creator")
+        }
+        guard try access == .open || !credentials().isEmpty else {
+            throw ValidationError(
+                "\(acl == nil ? variable : "--acl") is creator, and there are no credentials: name them with --auth-file"
+            )
+        }
+        return access
     }
 
     private func credentials() throws -> [AuthCredential] {
@@ -65,6 +86,13 @@ package struct ConnectionOptions: ParsableArguments {
     }
 }
 
+/// Who may use the znodes that a command creates.
+package enum ZNodeAccess: String, ExpressibleByArgument, CaseIterable, Sendable {
+    case open, creator
+
+    var acl: [ACL] { self == .open ? [.openUnsafe] : [.creatorAll] }
+}
+
 /// An ensemble and the timeouts for connecting to it.
 package struct Endpoint: Sendable {
     package var connectionString: String
@@ -73,15 +101,18 @@ package struct Endpoint: Sendable {
     package var connectTimeout: Duration
     /// The credentials that the client presents on every connection.
     package var credentials: [AuthCredential]
+    /// The ACL of the znodes that the client creates.
+    package var acl: [ACL]
 
     package init(
         connectionString: String, sessionTimeout: Duration, connectTimeout: Duration,
-        credentials: [AuthCredential] = []
+        credentials: [AuthCredential] = [], acl: [ACL] = [.openUnsafe]
     ) {
         self.connectionString = connectionString
         self.sessionTimeout = sessionTimeout
         self.connectTimeout = connectTimeout
         self.credentials = credentials
+        self.acl = acl
     }
 
     /// Checks the connection string.
@@ -98,6 +129,7 @@ package struct Endpoint: Sendable {
         var configuration = try ZooKeeperClientConfiguration(
             connectionString: connectionString, sessionTimeout: sessionTimeout)
         configuration.auth = credentials
+        configuration.acl = acl
         return configuration
     }
 
