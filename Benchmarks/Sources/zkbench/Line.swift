@@ -25,6 +25,8 @@ struct Line: Sendable {
         Line(name: "partition-moves", usage: "PARTITIONS ROUNDS", run: PartitionMoves.run),
         Line(name: "partitions", usage: "PARTITIONS NODES [ID-LENGTH]", run: Partitions.run),
         Line(name: "partition-plan", usage: "PARTITIONS NODES", run: Partitions.plan),
+        Line(name: "children-cache", usage: "CHILDREN", run: NodeCaches.children),
+        Line(name: "tails", usage: "windows|hand-offs|fail-overs COUNT [CONTENDERS]", run: Tails.run),
         Line(name: "leaks", usage: "COUNT [OPERATION]", run: Leaks.run),
     ]
 

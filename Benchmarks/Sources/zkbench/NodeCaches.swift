@@ -33,6 +33,48 @@ enum NodeCaches {
         report.print()
     }
 
+    /// A cache of many children: its first content, its memory, and changes of single children.
+    static func children(_ bench: Bench, _ arguments: LineArguments) async throws {
+        let count = try arguments.count(0)
+        try await bench.withClients(2, session: bench.longSession) { clients in
+            let (writer, path) = (clients[1], bench.freshPath("children"))
+            try await writer.create(path)
+            for start in stride(from: 0, to: count, by: 500) {
+                try await writer.transaction(
+                    (start..<min(start + 500, count)).map { .create("\(path)/child-\($0)", data: [48]) })
+            }
+            let memory = ProcessStatus().resident
+            let (packets, start) = (try bench.packets(), now())
+            try await withChildrenCache(client: clients[0], path: path) { cache in
+                for await entry in cache.changes where entry.snapshot?.count == count { break }
+                var report = Report("children-cache")
+                report.add("children", count)
+                report.add("load_ms", Double(now() - start) / 1e6)
+                report.add("req_load", try bench.packets(since: packets))
+                report.add("memory_mb", Double(ProcessStatus().resident - memory) / 1e6)
+                report.add("watched", cache.current.snapshot?.count(where: \.isWatched) ?? 0)
+                report.add(try await changes(of: cache, writer, min(count, 200)))
+                report.print()
+            }
+        }
+    }
+
+    /// Returns the time from the write of a watched child until the cache has it.
+    private static func changes(
+        of cache: ChildrenCache, _ writer: ZooKeeperClient, _ count: Int
+    ) async throws -> Latencies {
+        let watched = (cache.current.snapshot?.filter(\.isWatched) ?? []).prefix(count).map(\.path)
+        var latencies = Latencies()
+        for path in watched {
+            let start = now()
+            let version = try await writer.setData([49], at: path).dataVersion
+            for await entry in cache.changes
+            where (entry.snapshot?[path: path]?.stat?.dataVersion ?? -1) >= version { break }
+            latencies.record(now() - start)
+        }
+        return latencies
+    }
+
     private struct Result {
         var (latencies, writes) = (Latencies(), Latencies())
         var (requests, missed, seconds) = (0, 0, 0.0)
