@@ -67,21 +67,18 @@ struct ExclusiveGateCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("With --on-pause command: the shell command that resumes.", valueName: "command"))
     var onResume: String?
 
-    @Option("The time from SIGTERM to SIGKILL.", in: .seconds(0)...DurationArgument.oneDay)
-    var grace = DurationArgument.seconds(10)
-
-    @Argument(parsing: .postTerminator, help: "The command and its arguments, after --.")
-    var command: [String] = []
+    @OptionGroup var commandLine: CommandOptions
 
     func validate() throws {
-        try HeldCommand.validate(words: command, usage: "zkrecipes exclusive gate BASE -- COMMAND [ARGUMENT...]")
+        try commandLine.requireCommand(usage: "zkrecipes exclusive gate BASE -- COMMAND [ARGUMENT...]")
         _ = try onPause.method(resumedBy: onResume)
     }
 
     func run() async throws {
         let (base, id) = (base, id)
         let gated = GatedCommand(
-            words: command, grace: grace.duration, method: try onPause.method(resumedBy: onResume),
+            words: commandLine.command, grace: commandLine.grace.duration,
+            method: try onPause.method(resumedBy: onResume),
             variables: ["ZK_EXCLUSIVE_BASE": base])
         try await gated.held.runProgram(with: connection) { client in
             let mode = try ExclusiveMode(client: client, path: base)

@@ -54,15 +54,10 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
     @Flag(help: "Fail if another window is requested or open, instead of waiting for its end.")
     var failIfBusy = false
 
-    @Option("The time from SIGTERM to SIGKILL.", in: .seconds(0)...DurationArgument.oneDay)
-    var grace = DurationArgument.seconds(10)
-
-    @Argument(parsing: .postTerminator, help: "The command and its arguments, after --.")
-    var command: [String] = []
+    @OptionGroup var commandLine: CommandOptions
 
     func validate() throws {
-        try HeldCommand.validate(
-            words: command, usage: "zkrecipes exclusive run BASE -- COMMAND [ARGUMENT...]")
+        try commandLine.requireCommand(usage: "zkrecipes exclusive run BASE -- COMMAND [ARGUMENT...]")
         guard (wait ? 1 : 0) + (abortAfter == nil ? 0 : 1) + (evictAfter == nil ? 0 : 1) <= 1 else {
             throw ValidationError("--wait, --abort-after and --evict-after exclude each other: use one of them")
         }
@@ -75,8 +70,8 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let (base, id, reason, drain) = (base, id, reason ?? command[0], drain)
-        let windowed = HeldCommand(words: command, grace: grace.duration)
+        let (base, id, reason, drain) = (base, id, reason ?? commandLine.command[0], drain)
+        let windowed = commandLine.held
         try await windowed.runProgram(with: connection, codes: Self.codes) { client in
             let mode = try ExclusiveMode(client: client, path: base)
             let hasOpened = OneShot<Void>()

@@ -54,19 +54,15 @@ struct LeadCommand: AsyncParsableCommand {
     @Flag(help: "Rejoin the election when the command has ended by itself, and run it again in the next term.")
     var restart = false
 
-    @Option("The time from SIGTERM to SIGKILL.", in: .seconds(0)...DurationArgument.oneDay)
-    var grace = DurationArgument.seconds(10)
-
-    @Argument(parsing: .postTerminator, help: "The command and its arguments, after --.")
-    var command: [String] = []
+    @OptionGroup var commandLine: CommandOptions
 
     func validate() throws {
-        try HeldCommand.validate(words: command, usage: "zkrecipes lead PATH -- COMMAND [ARGUMENT...]")
+        try commandLine.requireCommand(usage: "zkrecipes lead PATH -- COMMAND [ARGUMENT...]")
     }
 
     func run() async throws {
         let command = self
-        let held = HeldCommand(words: self.command, grace: grace.duration)
+        let held = commandLine.held
         try await held.runProgram(with: connection, codes: [.timedOut: 121]) { client in
             try await command.lead(with: held, client)
         }

@@ -51,19 +51,15 @@ struct LockCommand: AsyncParsableCommand {
         transform: parseLabel)
     var id: String?
 
-    @Option("The time from SIGTERM to SIGKILL.", in: .seconds(0)...DurationArgument.oneDay)
-    var grace = DurationArgument.seconds(10)
-
-    @Argument(parsing: .postTerminator, help: "The command and its arguments, after --.")
-    var command: [String] = []
+    @OptionGroup var commandLine: CommandOptions
 
     func validate() throws {
-        try HeldCommand.validate(words: command, usage: "zkrecipes lock PATH -- COMMAND [ARGUMENT...]")
+        try commandLine.requireCommand(usage: "zkrecipes lock PATH -- COMMAND [ARGUMENT...]")
     }
 
     func run() async throws {
-        let (path, id, wait, kind) = (path, id ?? command[0], wait?.duration, kinds.kind)
-        let held = HeldCommand(words: command, grace: grace.duration)
+        let (path, id, wait, kind) = (path, id ?? commandLine.command[0], wait?.duration, kinds.kind)
+        let held = commandLine.held
         try await held.runProgram(with: connection, codes: Self.codes) { client in
             try await kind.check(path, client)
             try await kind.withLock(client, path: path, id: id, wait: wait) { lease in

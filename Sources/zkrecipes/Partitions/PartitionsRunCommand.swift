@@ -82,16 +82,12 @@ struct PartitionsRunCommand: AsyncParsableCommand {
         in: .milliseconds(1)...DurationArgument.oneDay)
     var restartDelay = DurationArgument.seconds(1)
 
-    @Option("The time from SIGTERM to SIGKILL.", in: .seconds(0)...DurationArgument.oneDay)
-    var grace = DurationArgument.seconds(10)
-
-    @Argument(parsing: .postTerminator, help: "The command and its arguments, after --.")
-    var command: [String] = []
+    @OptionGroup var commandLine: CommandOptions
 
     func validate() throws {
-        if command.first != nil {
-            try HeldCommand.validate(
-                words: command, usage: "zkrecipes partitions run PATH --id ID [options] -- COMMAND [ARGUMENT...]")
+        if commandLine.command.first != nil {
+            try commandLine.requireCommand(
+                usage: "zkrecipes partitions run PATH --id ID [options] -- COMMAND [ARGUMENT...]")
             guard actEvery == nil else {
                 throw ValidationError("--act-every is only for a node without a command: remove it, or the command")
             }
@@ -104,7 +100,7 @@ struct PartitionsRunCommand: AsyncParsableCommand {
     func run() async throws {
         let node = self
         do {
-            if let name = command.first { try HeldCommand.requireExecutable(name) }
+            if let name = commandLine.command.first { try HeldCommand.requireExecutable(name) }
             try await runProgram(with: connection) { client in try await node.takePart(client) }
         } catch let refusal as CommandRefusal {
             Output.report("\(refusal)")
@@ -130,9 +126,10 @@ struct PartitionsRunCommand: AsyncParsableCommand {
 
     /// Returns the work on a partition: the command, or printing.
     private func worker(_ client: ZooKeeperClient) -> PartitionGroup.Worker {
-        if !command.isEmpty {
+        if !commandLine.command.isEmpty {
             let command = PartitionCommand(
-                words: command, grace: grace.duration, restartDelay: restartDelay.duration, path: path, id: id)
+                words: commandLine.command, grace: commandLine.grace.duration, restartDelay: restartDelay.duration,
+                path: path, id: id)
             return { partition, term in try await command.run(for: partition, in: term, of: client) }
         }
         let pause = actEvery?.duration

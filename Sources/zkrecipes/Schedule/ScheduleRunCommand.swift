@@ -59,24 +59,20 @@ struct ScheduleRunCommand: AsyncParsableCommand {
         visibility: .private)
     var rehearse: DurationArgument?
 
-    @Option("The time from SIGTERM to SIGKILL.", in: .seconds(0)...DurationArgument.oneDay)
-    var grace = DurationArgument.seconds(10)
-
-    @Argument(parsing: .postTerminator, help: "The command and its arguments, after --.")
-    var command: [String] = []
+    @OptionGroup var commandLine: CommandOptions
 
     func validate() throws {
         _ = try policies.configuration()
         if rehearse == nil {
-            try HeldCommand.validate(
-                words: command, usage: "zkrecipes schedule run PATH --id ID [options] -- COMMAND [ARGUMENT...]")
+            try commandLine.requireCommand(
+                usage: "zkrecipes schedule run PATH --id ID [options] -- COMMAND [ARGUMENT...]")
         }
     }
 
     func run() async throws {
         let command = self
         do {
-            if rehearse == nil { try HeldCommand.requireExecutable(self.command[0]) }
+            if rehearse == nil { try HeldCommand.requireExecutable(commandLine.command[0]) }
             try await runProgram(with: connection) { client in try await command.take(part: client) }
         } catch let refusal as CommandRefusal {
             Output.report("\(refusal)")
@@ -111,8 +107,7 @@ struct ScheduleRunCommand: AsyncParsableCommand {
             "ZK_PERIOD": run.period.id, "ZK_ATTEMPT": String(run.attempt), "ZK_CHECKPOINT": run.lastCheckpoint,
             "ZK_SESSION_ID": client.state.session?.id.description,
         ]
-        let held = HeldCommand(words: command, grace: grace.duration)
-        try await held.run(under: run, variables: variables) { try await run.checkpoint($0) }
+        try await commandLine.held.run(under: run, variables: variables) { try await run.checkpoint($0) }
     }
 
     /// Records a checkpoint and acts for a time instead of running a command, and prints each step.

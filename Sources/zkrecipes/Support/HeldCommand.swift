@@ -30,6 +30,27 @@ enum CommandEnding: Error, Hashable, CustomStringConvertible {
     }
 }
 
+/// The command that a program runs while it holds a grant, and the time that it has to end.
+struct CommandOptions: ParsableArguments {
+    @Option("The time from SIGTERM to SIGKILL.", in: .seconds(0)...DurationArgument.oneDay)
+    var grace = DurationArgument.seconds(10)
+
+    @Argument(parsing: .postTerminator, help: "The command and its arguments, after --.")
+    var command: [String] = []
+
+    var held: HeldCommand { HeldCommand(words: command, grace: grace.duration) }
+
+    /// Checks that the command line contains a command.
+    ///
+    /// - Parameter usage: The correct usage, for the error message.
+    /// - Throws: `ValidationError` if there is no command.
+    func requireCommand(usage: String) throws {
+        guard let name = command.first, !name.isEmpty else {
+            throw ValidationError("there is no command after --: use \(usage)")
+        }
+    }
+}
+
 /// The error if a command could not be started.
 struct CommandRefusal: Error, CustomStringConvertible {
     var name: String
@@ -172,16 +193,6 @@ final class HeldCommand: Sendable {
             "ZK_VALID_UNTIL": date.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true)),
             "ZK_VALID_UNTIL_MONOTONIC": "\(deadline.nanoseconds)",
         ]
-    }
-
-    /// Checks that the command line contains a command.
-    ///
-    /// - Parameter usage: The correct usage, for the error message.
-    /// - Throws: `ValidationError` if there is no command.
-    static func validate(words: [String], usage: String) throws {
-        guard let name = words.first, !name.isEmpty else {
-            throw ValidationError("there is no command after --: use \(usage)")
-        }
     }
 
     /// Runs an operation with a connected client, and exits with the status of the command that it runs.
