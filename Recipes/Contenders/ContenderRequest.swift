@@ -14,6 +14,10 @@ package struct ContenderRequest: Sendable, Hashable {
         case transfer
         /// Hand the lock or the leadership over to the sender.
         case takeover
+        /// Resign, or hand the leadership over to a candidate; an operator sends it.
+        case resign
+        /// Evict a processor that has not paused; an operator sends it to a window.
+        case evict
     }
 
     package var kind: Kind
@@ -97,6 +101,25 @@ extension ContenderRequest {
                 continue
             } catch let error as ZooKeeperError where error.isOutcomeUnknown || error.code == .connectionLoss {
                 try await client.clock.sleep(until: client.clock.now + backoff.pause())
+            }
+        }
+    }
+
+    /// Creates the request in the client's current session, or in the next one if that ends meanwhile.
+    ///
+    /// - Returns: The path and the session of the request; `nil` if there is no such candidate.
+    /// - Throws: `ZooKeeperError`; `CancellationError`, in which case the request may exist.
+    /// - Complexity: 2 requests in 2 round trips.
+    package func send(
+        to candidate: String, inQueue queue: String, client: ZooKeeperClient
+    ) async throws -> (path: String, session: SessionHandle)? {
+        while true {
+            let session = try await client.connectedSession()
+            do {
+                return try await send(to: candidate, inQueue: queue, client: client, session: session)
+                    .map { ($0, session) }
+            } catch let error as ZooKeeperError where error.code == .sessionExpired {
+                continue
             }
         }
     }

@@ -50,3 +50,14 @@ extension ZooKeeperClient {
         watcher.cancel()
     }
 }
+
+extension ZooKeeperClient {
+    /// Waits until a znode does not exist.
+    package func awaitDeletion(of path: String) async throws {
+        while true {
+            let (stat, watch) = try await watchExistence(at: path, share: nil)
+            guard stat != nil else { return watch.cancel() }
+            _ = try await watch.event()
+        }
+    }
+}

@@ -47,13 +47,16 @@ extension Election {
         }
     }
 
-    /// Hands over to a preferred participant while this participant leads.
+    /// Handles requests while this participant leads: an operator's first, then those of preferred participants.
     func answer(in term: Term) async throws {
         let session = term.held.session
         let requests = try await ContenderRequest.take(for: term.candidate.string, inQueue: path, session: session)
+        for request in requests where request.kind == .resign {
+            if try await resign(asRequestedBy: request, in: term) { return }
+        }
         if let hooks {
             for request in requests where request.kind == .takeover {
-                guard let candidate = request.details["candidate"].flatMap({ ContenderName($0) }) else { continue }
+                guard let candidate = request.candidate else { continue }
                 hooks.onTakeover(request.requesterID, candidate)
             }
             return
@@ -65,18 +68,46 @@ extension Election {
         }
         // The first request with the highest priority comes first.
         for (_, request) in wanted.sorted(by: { $0.priority > $1.priority }) {
-            guard let candidate = request.details["candidate"].flatMap({ ContenderName($0) }) else { continue }
-            do {
-                // A disconnected participant reconnects before its session expires, or not at all.
-                let timeout = max(.seconds(5), session.timeout)
-                try await handOver(to: candidate, in: term, until: client.clock.now + timeout)
-                logger.info(
-                    "Hands over to a preferred participant",
-                    metadata: ["zookeeper.leader": "\(EscapedText.escaped(request.requesterID))"])
-                return
-            } catch let error as RecipeError {
-                logger.info("A preferred participant did not take over", metadata: ["zookeeper.reason": "\(error)"])
-            }
+            if try await handOver(asRequestedBy: request, in: term) { return }
         }
     }
+
+    /// Resigns, or hands over to the candidate that an operator's request names.
+    ///
+    /// - Returns: Whether the term ends.
+    private func resign(asRequestedBy request: ContenderRequest, in term: Term) async throws -> Bool {
+        logger.notice(
+            "An operator requests the end of the term",
+            metadata: [
+                "zookeeper.operator": "\(EscapedText.escaped(request.requesterID))",
+                "zookeeper.reason": "\(EscapedText.escaped(request.reason))",
+            ])
+        guard request.details["candidate"] == nil else { return try await handOver(asRequestedBy: request, in: term) }
+        term.resign()
+        return true
+    }
+
+    /// Hands over to the candidate that a request names.
+    ///
+    /// - Returns: Whether the candidate took over, so that the term ends.
+    private func handOver(asRequestedBy request: ContenderRequest, in term: Term) async throws -> Bool {
+        guard let candidate = request.candidate else { return false }
+        do {
+            // A disconnected participant reconnects before its session expires, or not at all.
+            let timeout = max(.seconds(5), term.held.session.timeout)
+            try await handOver(to: candidate, in: term, until: client.clock.now + timeout)
+            logger.info(
+                "Hands over to another participant",
+                metadata: ["zookeeper.requester": "\(EscapedText.escaped(request.requesterID))"])
+            return true
+        } catch let error as RecipeError {
+            logger.info("A participant did not take over", metadata: ["zookeeper.reason": "\(error)"])
+            return false
+        }
+    }
+}
+
+extension ContenderRequest {
+    /// The candidate that takes over; `nil` if the request names none.
+    fileprivate var candidate: ContenderName? { details["candidate"].flatMap { ContenderName($0) } }
 }

@@ -80,17 +80,11 @@ extension ReleaseRequest {
     func send(to entry: LockQueueEntry, client: ZooKeeperClient) async throws -> Bool {
         let (queue, name) = entry.path.asChild
         let request = ContenderRequest(.release, requesterID: requesterID, reason: reason)
-        while true {
-            let session = try await client.connectedSession()
-            do {
-                guard let path = try await request.send(to: name, inQueue: queue, client: client, session: session)
-                else { return false }
-                Self.withdraw(path, whenGone: entry.path, session: session)
-                return true
-            } catch let error as ZooKeeperError where error.code == .sessionExpired {
-                continue
-            }
+        guard let (path, session) = try await request.send(to: name, inQueue: queue, client: client) else {
+            return false
         }
+        Self.withdraw(path, whenGone: entry.path, session: session)
+        return true
     }
 
     /// Deletes the request once the holder's znode is gone, so that an unhandled request does not remain.

@@ -13,7 +13,8 @@ public struct RecipeError: Error, Sendable, Hashable, CustomStringConvertible {
         enum Kind: Hashable {
             case lost, timedOut, notAvailable, released, stopped, alreadyHeld, upgradeNotAllowed, notReadWrite
             case queueNumbersExhausted, invalidArgument, unreadable, outcomeUnknown, overflow, duplicate, notPaused
-            case notLeading, unknownParticipant, transferRefused, notFound, notRunning, notAwaitingDecision, conflict
+            case notLeading, unknownParticipant, transferRefused, notAnswered, notFound, notRunning
+            case notAwaitingDecision, conflict
         }
 
         let kind: Kind
@@ -63,12 +64,16 @@ public struct RecipeError: Error, Sendable, Hashable, CustomStringConvertible {
         ///
         /// ``RecipeError/participants`` contains the IDs of the processors that did not pause.
         public static let notPaused = Code(kind: .notPaused)
-        /// This participant is not the leader, or its term is already ending.
+        /// The participant is not the leader, or its term is already ending.
         public static let notLeading = Code(kind: .notLeading)
         /// No participant with this ID waits in the queue.
         public static let unknownParticipant = Code(kind: .unknownParticipant)
         /// The participant did not accept the transfer of leadership; the leader is unchanged.
         public static let transferRefused = Code(kind: .transferRefused)
+        /// A participant did not do in time what an operator requested.
+        ///
+        /// It may do so later, unless it has not read the request, which is then withdrawn. The message tells which.
+        public static let notAnswered = Code(kind: .notAnswered)
         /// There is no group, scheduled task or limit of a semaphore at the path.
         public static let notFound = Code(kind: .notFound)
         /// The run has already ended.
