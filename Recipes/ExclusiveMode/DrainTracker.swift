@@ -11,6 +11,8 @@ struct DrainTracker: Sendable {
         var sessionTimeout: Duration?
         var inside: Int?
         var oldest: Duration?
+
+        fileprivate func isNamed(in names: Set<String>) -> Bool { isKnown && names.contains(name) }
     }
 
     /// The contenders that the window waits for, by znode name.
@@ -75,16 +77,24 @@ struct DrainTracker: Sendable {
         paused.insert(straggler.name)
     }
 
-    /// Evicts all participants that have not paused.
+    /// Returns whether a participant that has not paused is to be evicted by an operator.
     ///
+    /// What its znode contains must be known: the name, and how long its session may continue.
+    func canEvict(_ names: Set<String>) -> Bool { waiting.values.contains { $0.isNamed(in: names) } }
+
+    /// Evicts participants that have not paused.
+    ///
+    /// - Parameters:
+    ///   - names: The IDs of the participants to evict; `nil` evicts all. Default: `nil`.
+    ///   - assumed: The session timeout of a participant whose znode does not contain it.
     /// - Returns: Their read znodes, and the longest time for which their sessions may continue.
-    mutating func evict(assumed: Duration) -> (nodes: [String], wait: Duration) {
-        let nodes = waiting.keys.sorted().strings
-        let wait = waiting.values.map { $0.sessionTimeout ?? assumed }.max() ?? .zero
-        evicted.formUnion(waiting.values.map(\.name))
-        waiting = [:]
+    mutating func evict(_ names: Set<String>? = nil, assumed: Duration) -> (nodes: [String], wait: Duration) {
+        let evicted = waiting.filter { entry in names.map { entry.value.isNamed(in: $0) } ?? true }
+        let wait = evicted.values.map { $0.sessionTimeout ?? assumed }.max() ?? .zero
+        self.evicted.formUnion(evicted.values.map(\.name))
+        for node in evicted.keys { waiting[node] = nil }
         forgetSlowest()
-        return (nodes, wait)
+        return (evicted.keys.sorted().strings, wait)
     }
 
     /// Clears ``slowest``, because the window waited for something other than a processor that paused.

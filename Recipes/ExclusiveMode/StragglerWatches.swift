@@ -1,3 +1,4 @@
+internal import Logging
 internal import Synchronization
 internal import ZooKeeper
 
@@ -18,6 +19,8 @@ final class StragglerWatches: Sendable {
         case listed(Set<ZNodeName>)
         /// The directory could not be listed or watched.
         case notListed
+        /// An operator requests the eviction of a processor.
+        case evictionRequested(String)
     }
 
     private struct State {
@@ -177,6 +180,35 @@ final class StragglerWatches: Sendable {
             }
         }
         return looks
+    }
+
+    /// Takes the requests of operators to the window, which a write to its own znode announces.
+    func takeRequests(logger: Logger) {
+        let own = ZNodePath.name(of: own)
+        Task { [client, session, directory, weak self] in
+            var backoff = client.makeBackoff(.quick)
+            while !session.hasEnded {
+                do {
+                    let requests = try await ContenderRequest.take(for: own, inQueue: directory, session: session)
+                    for request in requests where request.kind == .evict {
+                        guard let processor = request.details["processor"] else { continue }
+                        logger.notice(
+                            "An operator requests the eviction of a processor",
+                            metadata: [
+                                "zookeeper.processor": "\(EscapedText.escaped(processor))",
+                                "zookeeper.operator": "\(EscapedText.escaped(request.requesterID))",
+                                "zookeeper.reason": "\(EscapedText.escaped(request.reason))",
+                            ])
+                        self?.tell(.evictionRequested(processor))
+                    }
+                    return
+                } catch let error as ZooKeeperError where error.isTransientInSession {
+                    try? await client.clock.sleep(until: client.clock.now + backoff.pause())
+                } catch {
+                    return logger.debug("A request was not read", metadata: ["zookeeper.reason": "\(error)"])
+                }
+            }
+        }
     }
 
     /// Removes all watches; requests that are still in progress set none.

@@ -72,6 +72,7 @@ struct WindowRun: Sendable {
         let watches = StragglerWatches(of: request, in: mode, wakeUp: wakeUp)
         defer { watches.end() }
         request.holding.onLoss { [weak wakeUp] _ in wakeUp?.signal() }
+        request.writeNode.onWrite { [weak watches, logger = mode.logger] _ in watches?.takeRequests(logger: logger) }
         var steps = WindowSteps(run: self, watches: watches)
         var machine = WindowStateMachine(
             request.facts, drain: drain, configuration: mode.configuration, seed: mode.client.randomness.next())

@@ -12,7 +12,7 @@ struct WindowStateMachine: Sendable {
         case list
         /// Wait until a contender was observed, at most until an instant.
         case awaitSighting(until: MonotonicInstant?)
-        /// Record that the processors that have not paused are evicted, and how long their sessions may continue.
+        /// Record which processors are evicted, and how long their sessions may continue.
         case recordEviction(Duration)
         /// Delete the read znode of a processor.
         case evict(String)
@@ -59,6 +59,8 @@ struct WindowStateMachine: Sendable {
     private var lookAt: MonotonicInstant?
     private var lookBackoff: Backoff
     private var requestBackoff: Backoff
+    /// The processors that an operator requests to evict.
+    private var condemned: Set<String> = []
     private var evicting: [String] = []
     private var evictedFor = Duration.zero
     /// The participants to name if the time limit ends before earlier windows are over, and the time of that.
@@ -118,7 +120,8 @@ struct WindowStateMachine: Sendable {
         case (.evict, _):
             evicting.removeFirst()
             return evictNext(now: now)
-        case (.awaitEvicted, _): return findEarlierWindows()
+        // What the other processors have done during the wait comes first.
+        case (.awaitEvicted, _): return tracker.isDrained ? findEarlierWindows() : go(.awaitSighting(until: now))
         case (.findEarlierWindows, .earlierWindows(let crashed, let records)):
             return awaitEarlierWindows(crashed: crashed, records: records, now: now)
         case (.awaitEarlierWindows, _):
@@ -145,6 +148,7 @@ struct WindowStateMachine: Sendable {
         case .listed(let names):
             for node in tracker.waiting.keys.filter({ !names.contains($0) }).sorted() { tracker.gone(node.string) }
         case .notListed: lookAt = lookAt.map { _ in now }
+        case .evictionRequested(let name): condemned.insert(name)
         case .failed(let node, _):
             refused.append(node)
             lookAgainAt = lookAgainAt ?? now + lookBackoff.pause()
@@ -155,18 +159,27 @@ struct WindowStateMachine: Sendable {
         guard !tracker.isDrained else { return findEarlierWindows() }
         let limit = drain.timeout.map { request.requested + $0 }
         // What the contenders' znodes contain is needed for reports and for evictions.
-        if let at = lookAt, at <= now || (drain.evicts && limit.map { $0 <= now } == true) { return lookAtAll() }
+        let mayEvict = !condemned.isEmpty || (drain.evicts && limit.map { $0 <= now } == true)
+        if let at = lookAt, at <= now || mayEvict { return lookAtAll() }
+        if tracker.canEvict(condemned) { return evict(condemned) }
         // The window waits as long as an evicted processor's session may last, which the processor's znode specifies.
         if let limit, limit <= now, !drain.evicts || tracker.isKnown {
             guard drain.evicts else { return go(.abort(tracker.stragglers)) }
-            (evicting, evictedFor) = tracker.evict(assumed: configuration.assumedSessionTimeout)
-            return go(.recordEviction(evictedFor))
+            return evict(nil)
         }
         if let at = lookAgainAt, at <= now {
             defer { (refused, lookAgainAt) = ([], nil) }
             return go(.look(refused))
         }
         return go(.awaitSighting(until: [limit, lookAgainAt, lookAt].compactMap { $0 }.filter { $0 > now }.min()))
+    }
+
+    /// Evicts processors that have not paused.
+    ///
+    /// - Parameter names: The IDs of the processors; `nil` evicts all.
+    private mutating func evict(_ names: Set<String>?) -> Action {
+        (evicting, evictedFor) = tracker.evict(names, assumed: configuration.assumedSessionTimeout)
+        return go(.recordEviction(evictedFor))
     }
 
     /// Evicts the next processor, or waits for the evicted ones.

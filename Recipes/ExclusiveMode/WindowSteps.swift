@@ -88,12 +88,14 @@ struct WindowSteps {
         _ duration: Duration, _ tracker: DrainTracker
     ) async throws -> WindowStateMachine.Event {
         guard let (records, version) = try await currentRecords() else { return .conflict }
+        let earlier = records.first { $0.id == request.id && $0.outcome == .evicting }
         // The answer to an earlier attempt may have been lost.
-        if !records.contains(where: { $0.id == request.id && $0.outcome == .evicting }) {
+        if earlier.map({ Set($0.evicted) }) != tracker.evicted {
             var record = run.record(.evicting, drained: nil, tracker: tracker)
-            record.drainDuration = record.duration + duration
+            record.drainDuration = record.duration + max(duration, earlier?.evictionTime ?? .zero)
             let write = TransactionOperation.setData(
-                WindowRecord.bytes(records + [record]), at: mode.windowsPath, version: version)
+                WindowRecord.bytes(records.filter { $0 != earlier } + [record]), at: mode.windowsPath,
+                version: version)
             guard try await execute(write, mayFailWith: [.badVersion, .noNode]) else { return .conflict }
         }
         mode.logger.warning(

@@ -188,6 +188,44 @@ import Testing
         #expect(scene.machine.settled == ["own"])
     }
 
+    @Test func `an operator's request evicts one processor, and the window waits for the others`() throws {
+        var scene = Scene(processors: 2)
+        let (first, second) = (Scene.processor(0), Scene.processor(1))
+        scene.after(.done)
+        // Its name and its session timeout are not known yet.
+        #expect(scene.after(.sightings([.evictionRequested("processor")])) == .awaitSighting(until: nil))
+        let seen = scene.after(.sightings([.seen(first, data: Scene.data(timeout: .seconds(4)))]))
+        #expect(seen == .recordEviction(.seconds(4)))
+        #expect(scene.after(.done) == .evict(first))
+        scene.after(.done)
+        #expect(scene.waitsFor == .seconds(4))
+        #expect(try scene.wait() == .awaitSighting(until: scene.now))
+        #expect(scene.after(.sightings([])) == .awaitSighting(until: nil))
+        #expect(scene.after(.sightings([.gone(second)])) == .findEarlierWindows(crashed: false, records: false))
+        #expect(scene.machine.tracker.evicted == ["processor"])
+    }
+
+    @Test func `an operator's request makes a window look at many processors, and one for none changes nothing`() {
+        var scene = Scene(processors: 3)
+        scene.after(.done)
+        #expect(scene.after(.sightings([.evictionRequested("x")])) == .look((0..<3).map(Scene.processor)))
+        scene.after(.done)
+        let seen = (0..<3).map { StragglerWatches.Sighting.seen(Scene.processor($0), data: Scene.data(timeout: .zero)) }
+        #expect(scene.after(.sightings(seen)) == .awaitSighting(until: nil))
+    }
+
+    @Test func `a processor that pauses while another is evicted in front of the limit is not given up`() throws {
+        var scene = Scene(.abort(after: .seconds(3)), processors: 2)
+        scene.after(.done)
+        scene.after(.sightings([.seen(Scene.processor(0), data: Scene.data(timeout: .seconds(4)))]))
+        scene.after(.sightings([.evictionRequested("processor")]))
+        scene.after(.done)
+        scene.after(.done)
+        try scene.wait()
+        let paused = scene.after(.sightings([.gone(Scene.processor(1))]))
+        #expect(paused == .findEarlierWindows(crashed: false, records: false))
+    }
+
     @Test func `a processor that may not be read is evicted for the assumed session timeout`() throws {
         var scene = Scene(.evict(after: .seconds(10)), processors: 1)
         scene.after(.done)
@@ -305,6 +343,7 @@ import Testing
                         case (1, let node?): [.failed(node, Scene.lossOfConnection)]
                         case (3, _): [.notListed]
                         case (4, _): [.listed(Set(names: inside))]
+                        case (5, _): [.evictionRequested("processor")]
                         case (2, let node?) where drain.evicts == false || Bool.random(using: &random): [.gone(node)]
                         default: []
                         }
@@ -324,7 +363,10 @@ import Testing
                     hasCrash = crashed
                     scene.after(.earlierWindows(crashed: owners, records: []))
                 case .recordCrashes, .awaitValidity: scene.after(.done)
-                case .pause, .awaitEvicted, .awaitEarlierWindows: try scene.wait()
+                case .awaitEvicted:
+                    recorded = false
+                    try scene.wait()
+                case .pause, .awaitEarlierWindows: try scene.wait()
                 case .abort, .fail: break
                 case .open: break
                 }
