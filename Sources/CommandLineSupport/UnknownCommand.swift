@@ -18,6 +18,8 @@ extension RootCommand {
                 continue
             }
             let names = commands.filter { $0.configuration.shouldDisplay }.map { $0._commandName }
+            // The word may be an argument of the default command.
+            if command.configuration.defaultSubcommand != nil, nearest(to: word, names) == nil { return nil }
             return ValidationError(
                 "\(path.joined(separator: " ")) has no command \(Text.quoted(word)): \(advice(about: word, names))")
         }
@@ -25,14 +27,16 @@ extension RootCommand {
     }
 }
 
-/// Returns the nearest of some names, or all of them if none is near.
+/// Returns the advice to use the nearest of some names, or one of all if none is near.
 private func advice(about word: String, _ names: [String]) -> String {
+    nearest(to: word, names).map { "did you mean \"\($0)\"?" } ?? "use one of \(names.joined(separator: ", "))"
+}
+
+/// Returns the name that differs from a word in one or two letters; `nil` if there is none.
+private func nearest(to word: String, _ names: [String]) -> String? {
     let distances = names.map { editDistance(word, $0) }
-    if let least = distances.min(), least <= 2, let index = distances.firstIndex(of: least), least < names[index].count
-    {
-        return "did you mean \"\(names[index])\"?"
-    }
-    return "use one of \(names.joined(separator: ", "))"
+    guard let least = distances.min(), least <= 2, let index = distances.firstIndex(of: least) else { return nil }
+    return least < names[index].count ? names[index] : nil
 }
 
 /// Returns the number of letters to insert, to remove or to replace that make one word of the other.

@@ -136,7 +136,9 @@ import ZooKeeperRecipes
             ["leader", "run", path, "--id", "a"], ["leader", "status", path], ["partitions", "status", path],
             ["partitions", "run", path, "--id", "a", "--partitions", "b"], ["partitions", "cordon", path, "a"],
             ["partitions", "uncordon", path, "a"], ["partitions", "status", "/g", "--from", path],
-            ["schedule", "history", path], ["schedule", "now", path],
+            ["schedule", "history", path], ["schedule", "now", path], ["lock", "run", path, "--", "true"],
+            ["lock", "evict", path, "--yes"], ["lock", "release-request", path], ["leader", "resign", path],
+            ["leader", "transfer", path, "--to", "a"], ["exclusive", "evict", path, "a", "--yes"],
         ]
         for command in commands { check(Refusal(command, Text.quoted(path), rule, right)) }
     }
@@ -225,6 +227,7 @@ import ZooKeeperRecipes
         ),
         (["exclusive", "run", "/b", "--wait", "--abort-after", "1", "--", "true"], "--wait", "use one of them"),
         (["demo", "--windows", "0"], "--windows", "--fault"),
+        (["schedule", "pause", "/t"], "--reason", "give a reason"), (["leader", "transfer", "/l"], "--to", "--to"),
     ])
     func `arguments that do not fit are refused`(arguments: [String], input: String, rule: String) {
         check(Refusal(arguments, input, rule))

@@ -4,7 +4,7 @@ import CommandLineSupport
 struct ExclusiveCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "exclusive",
-        abstract: "Pauses processors for a command, runs a processor, or prints who has paused.",
+        abstract: "Pauses processors for a command, runs or evicts a processor, or prints who has paused.",
         discussion: """
             \(HelpText.example(
                 "zkrecipes exclusive gate /orders -- ./worker", "zkrecipes exclusive run /orders -- ./nightly.sh",
@@ -17,7 +17,10 @@ struct ExclusiveCommand: AsyncParsableCommand {
                 "other": "`run` and `gate` only: see their help",
             ]))
             """,
-        subcommands: [ExclusiveGateCommand.self, ExclusiveRunCommand.self, ExclusiveStatusCommand.self])
+        subcommands: [
+            ExclusiveGateCommand.self, ExclusiveRunCommand.self, ExclusiveStatusCommand.self,
+            ExclusiveEvictCommand.self,
+        ])
 
     /// The help for BASE in each subcommand.
     static let baseHelp: ArgumentHelp = "The base znode of the exclusive mode, such as /orders."

@@ -7,6 +7,43 @@ struct LockCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "lock",
         abstract: "Runs a command while holding a mutex, a read or write lock, or a lease of a semaphore.",
+        usage: """
+            zkrecipes lock PATH [options] -- COMMAND [ARGUMENT...]
+            zkrecipes lock release-request PATH [options]
+            zkrecipes lock evict PATH [options]
+            """,
+        discussion: """
+            `zkrecipes lock run --help` lists the options for running a command. The other commands are for operators.
+
+            \(HelpText.example(
+                "zkrecipes lock /locks/invoices --wait 30s --grace 1m -- ./send-invoices.sh",
+                "zkrecipes lock release-request /locks/invoices --reason \"maintenance at noon\""))
+
+            \(HelpText.exitStatus([
+                "0": "success",
+                "1": "`release-request`, `evict`: failure, such as no holder",
+                "64": "invalid option or argument",
+                "other": "`run`: see its help",
+            ]))
+            """,
+        subcommands: [LockRunCommand.self, LockReleaseRequestCommand.self, LockEvictCommand.self],
+        defaultSubcommand: LockRunCommand.self)
+
+    /// The help for PATH in each subcommand.
+    static let pathHelp: ArgumentHelp = """
+        The znode of the lock, such as /locks/invoices; Curator's InterProcessMutex, InterProcessReadWriteLock and \
+        InterProcessSemaphoreV2 can share it.
+        """
+
+    static func parse(path: String) throws -> String {
+        try parsePath(path, name: "PATH", example: "/locks/invoices")
+    }
+}
+
+struct LockRunCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run",
+        abstract: "Runs a command while holding the lock; `run` can be left out.",
         usage: "zkrecipes lock PATH [options] -- COMMAND [ARGUMENT...]",
         discussion: """
             The lock is a mutex, unless an option selects another kind. Different kinds do not exclude each other, so \
@@ -30,12 +67,7 @@ struct LockCommand: AsyncParsableCommand {
             \(HeldCommand.statusHelp)
             """)
 
-    @Argument(
-        help: """
-            The znode of the lock, such as /locks/invoices; Curator's InterProcessMutex, InterProcessReadWriteLock and \
-            InterProcessSemaphoreV2 can share it.
-            """,
-        transform: { try parsePath($0, name: "PATH", example: "/locks/invoices") })
+    @Argument(help: LockCommand.pathHelp, transform: LockCommand.parse)
     var path: String
 
     @OptionGroup var connection: ConnectionOptions
@@ -64,8 +96,20 @@ struct LockCommand: AsyncParsableCommand {
             try await kind.check(path, client)
             try await kind.withLock(client, path: path, id: id, wait: wait) { lease in
                 let variables = ["ZK_LOCK_PATH": path, "ZK_SESSION_ID": client.state.session?.id.description]
-                try await held.run(under: lease, variables: variables)
+                try await alongside({ await Self.reportRequests(to: lease, at: path) }) {
+                    try await held.run(under: lease, variables: variables)
+                }
             }
+        }
+    }
+
+    /// Reports the requests to release the lock, which the command's program decides about.
+    private static func reportRequests(to lease: Lease, at path: String) async {
+        for await request in lease.releaseRequests {
+            let (name, reason) = (request.requesterID, request.reason)
+            Output.notice(
+                "\(name.isEmpty ? "another process" : name) requests the release of \(path)"
+                    + (reason.isEmpty ? "" : ": \(reason)"))
         }
     }
 

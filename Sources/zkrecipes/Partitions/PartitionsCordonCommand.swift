@@ -24,21 +24,26 @@ struct PartitionNodeOptions: ParsableArguments {
     }
 
     @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var operation: OperatorOptions
 
     func validate() throws {
         if let problem = PartitionNode.problem(ofName: node) { throw ValidationError("NODE: \(problem)") }
     }
 
     /// Performs an operation on the node and prints the result, and whether the node is in the group.
-    func change(_ operation: @escaping @Sendable (ZooKeeperClient) async throws -> String) async throws {
-        let (path, node) = (path, node)
-        let (deed, isThere) = try await runProgram(with: connection) { client in
-            let deed = try await operation(client)
-            return (
-                deed, try await PartitionGroup.status(client: client, path: path, partitions: []).balance[node] != nil
-            )
+    ///
+    /// - Parameter action: What the operation does, as a verb phrase.
+    func change(
+        _ action: String, _ change: @escaping @Sendable (ZooKeeperClient) async throws -> String
+    ) async throws {
+        let (path, node, operation) = (path, node, operation)
+        try await runProgram(with: connection) { client in
+            guard try await operation.confirm(action) else { return }
+            let deed = try await change(client)
+            let isThere =
+                try await PartitionGroup.status(client: client, path: path, partitions: []).balance[node] != nil
+            Output.line("\(node) \(deed)\(isThere ? "" : "; it is not in the group now")")
         }
-        Output.line("\(node) \(deed)\(isThere ? "" : "; it is not in the group now")")
     }
 }
 
@@ -49,7 +54,7 @@ struct PartitionsCordonCommand: AsyncParsableCommand {
         discussion: """
             The partitions move in order: a node stops its work on one before the next owner starts. The cordon is \
             the znode PATH/cordons/NODE, and it persists when the node restarts. This command does not wait until the \
-            partitions have moved: `zkrecipes partitions status PATH` prints the owners.
+            partitions have moved: `zkrecipes partitions status PATH` prints the owners, and the reason.
 
             \(HelpText.example("zkrecipes partitions cordon /app/shards web-1 --reason \"disk failure\""))
 
@@ -58,12 +63,9 @@ struct PartitionsCordonCommand: AsyncParsableCommand {
 
     @OptionGroup var target: PartitionNodeOptions
 
-    @Option(help: "The reason, which status shows.")
-    var reason = ""
-
     func run() async throws {
-        let (path, node, reason) = (target.path, target.node, reason)
-        try await target.change { client in
+        let (path, node, reason) = (target.path, target.node, target.operation.reason)
+        try await target.change("cordon \(node), so that the partitions of \(path) move to other nodes") { client in
             try await PartitionGroup.cordon(node, client: client, path: path, reason: reason)
             return "is cordoned"
         }
@@ -86,7 +88,7 @@ struct PartitionsUncordonCommand: AsyncParsableCommand {
 
     func run() async throws {
         let (path, node) = (target.path, target.node)
-        try await target.change { client in
+        try await target.change("uncordon \(node), so that partitions of \(path) return to it") { client in
             try await PartitionGroup.uncordon(node, client: client, path: path)
                 ? "is uncordoned" : "was not cordoned by an operator"
         }

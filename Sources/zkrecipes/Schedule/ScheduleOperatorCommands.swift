@@ -1,6 +1,5 @@
 import ArgumentParser
 import CommandLineSupport
-import Foundation
 import ZooKeeper
 import ZooKeeperRecipes
 import ZooKeeperScheduling
@@ -16,14 +15,18 @@ struct ScheduleTarget: ParsableArguments {
 /// The arguments that select a task and the operator.
 struct ScheduleWishOptions: ParsableArguments {
     @OptionGroup var target: ScheduleTarget
+    @OptionGroup var operation: OperatorOptions
 
-    @Option(name: .customLong("id"), help: "The ID of the operator, for the records.")
-    var operatorName = NSUserName()
+    var path: String { target.path }
 }
 
 /// A command that changes the operator commands of a task and prints all that are pending.
 protocol ScheduleWishCommand: AsyncParsableCommand, Sendable {
     var options: ScheduleWishOptions { get }
+    /// The ID of the operator in the records.
+    var requesterID: String { get }
+    /// What the command does, as a verb phrase.
+    var action: String { get }
 
     func wish(_ control: ScheduledTaskControl) async throws
 }
@@ -35,10 +38,14 @@ extension ScheduleWishCommand {
         return "Prints all pending operator commands.\n\n\(example)\n\n\(ScheduleCommand.statusHelp)"
     }
 
+    var requesterID: String { options.operation.signature }
+
     func run() async throws {
-        let (path, name) = (options.target.path, options.operatorName)
         let wishes = try await runProgram(with: options.target.connection) { client in
-            let control = try ScheduledTaskControl(client: client, path: path, id: name)
+            let control = try ScheduledTaskControl(client: client, path: options.path, id: requesterID)
+            // This fails if there is no task at the path.
+            let pending = try await control.commands()
+            guard try await options.operation.confirm(action) else { return pending }
             try await wish(control)
             return try await control.commands()
         }
@@ -52,14 +59,20 @@ struct SchedulePauseCommand: ScheduleWishCommand {
         discussion: discussion("zkrecipes schedule pause /app/report --reason \"migration until noon\""))
 
     @OptionGroup var options: ScheduleWishOptions
-    @Option(help: "The reason.")
-    var reason: String
 
     func validate() throws {
-        guard !reason.isEmpty else { throw ValidationError("--reason is empty: give a reason") }
+        guard !options.operation.reason.isEmpty else {
+            throw ValidationError(
+                "--reason is empty: give a reason, which the records of skipped periods contain")
+        }
     }
 
-    func wish(_ control: ScheduledTaskControl) async throws { try await control.pause(reason: reason) }
+    var requesterID: String { options.operation.operatorID }
+    var action: String { "pause the schedule of \(options.path); a run in progress continues" }
+
+    func wish(_ control: ScheduledTaskControl) async throws {
+        try await control.pause(reason: options.operation.reason)
+    }
 }
 
 struct ScheduleResumeCommand: ScheduleWishCommand {
@@ -68,6 +81,8 @@ struct ScheduleResumeCommand: ScheduleWishCommand {
         discussion: discussion("zkrecipes schedule resume /app/report"))
 
     @OptionGroup var options: ScheduleWishOptions
+
+    var action: String { "resume the schedule of \(options.path)" }
 
     func wish(_ control: ScheduledTaskControl) async throws { try await control.resume() }
 }
@@ -79,6 +94,8 @@ struct ScheduleNowCommand: ScheduleWishCommand {
 
     @OptionGroup var options: ScheduleWishOptions
 
+    var action: String { "run \(options.path) once, as soon as no other run is in progress" }
+
     func wish(_ control: ScheduledTaskControl) async throws { try await control.runNow() }
 }
 
@@ -88,6 +105,8 @@ struct ScheduleSkipCommand: ScheduleWishCommand {
         discussion: discussion("zkrecipes schedule skip /app/report"))
 
     @OptionGroup var options: ScheduleWishOptions
+
+    var action: String { "skip the next period of \(options.path)" }
 
     func wish(_ control: ScheduledTaskControl) async throws { try await control.skipNext() }
 }
@@ -115,6 +134,11 @@ struct ScheduleBackfillCommand: ScheduleWishCommand {
         }
     }
 
+    var action: String {
+        "run the periods of \(options.path) from \(from.secondsText) through \(through.secondsText) that are not "
+            + "completed"
+    }
+
     func wish(_ control: ScheduledTaskControl) async throws {
         try await control.backfill(from: from, through: through)
     }
@@ -140,6 +164,8 @@ struct ScheduleAnswerCommand: ScheduleWishCommand {
                 "--period \"\(period)\" is not the ID of a period; `zkrecipes schedule history` prints the IDs")
         }
     }
+
+    var action: String { "decide \(decision.rawValue) for the run of \(period) at \(options.path)" }
 
     func wish(_ control: ScheduledTaskControl) async throws { try await control.decide(period, decision) }
 }

@@ -36,7 +36,7 @@ enum RecipeKind: String, Sendable, Hashable, CaseIterable, Encodable {
     var ownChildren: Set<String>? {
         switch self {
         case .semaphore: ["locks", "leases"]
-        case .exclusiveMode: ["signal", "locks", "members", "windows"]
+        case .exclusiveMode: ["signal", "locks", "locks-requests", "members", "windows"]
         case .partitionGroup: ["members", "cordons", "partitions"]
         case .scheduledTask: ["leader", "leader-epoch", "leader-requests", "runs", "control", "clock"]
         case .mutex, .readWriteLock, .leaderElection, .leaderLatch, .group, .doubleBarrier, .znode: nil

@@ -20,9 +20,11 @@ extension RecipeError {
                     + "`zkrecipes exclusive status \(path)` shows what they wait for"
             case .notFound where recipe == .scheduledTask:
                 "there is no scheduled task at \(path): check the path, or start a node with `zkrecipes schedule run`"
+            case .notFound where recipe == .exclusiveMode: message.map { "\(path): \(Text.escaped($0))" }
             case .notFound where recipe == .partitionGroup:
                 "there is no partition group at \(path): check the path, or start a node with "
                     + "`zkrecipes partitions run`"
+            case .notAnswered, .notLeading: message.map(Text.escaped)
             case .notAwaitingDecision: "there is nothing to decide at \(path)"
             case .conflict: "other processes keep changing \(path): try again"
             case .duplicate: "another participant at \(path) has the same name: use a different one"
@@ -32,7 +34,7 @@ extension RecipeError {
             default: nil
             }
         guard let text else { return description }
-        let isComplete = [.notAvailable, .notPaused, .notFound].contains(code)
+        let isComplete = [.notAvailable, .notPaused, .notFound, .notAnswered, .notLeading].contains(code)
         guard let message, !isComplete else { return text }
         return "\(text): \(Text.escaped(message))"
     }

@@ -44,7 +44,8 @@ struct OperatorCommandTests {
 
     @Test(arguments: [
         [], ["demo"], ["server"], ["lock"], ["exclusive"], ["exclusive", "run"], ["exclusive", "status"], ["leader"],
-        ["leader", "run"], ["leader", "status"], ["partitions", "run"], ["partitions", "status"],
+        ["leader", "run"], ["leader", "status"], ["leader", "transfer"], ["lock", "run"], ["lock", "evict"],
+        ["lock", "release-request"], ["exclusive", "evict"], ["partitions", "run"], ["partitions", "status"],
         ["partitions", "cordon"],
         ["schedule", "run"], ["schedule", "next"], ["schedule", "history"], ["schedule", "backfill"],
     ])

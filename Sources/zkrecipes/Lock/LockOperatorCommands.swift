@@ -1,0 +1,222 @@
+import ArgumentParser
+import CommandLineSupport
+import ZooKeeper
+import ZooKeeperRecipes
+
+/// A lock whose holders operators ask to release it, or evict.
+private protocol OperatedLock: Sendable {
+    func queue() async throws -> [LockQueueEntry]
+    func requestRelease(from entry: LockQueueEntry, reason: String) async throws -> Bool
+    func evict(_ entry: LockQueueEntry, reason: String) async throws -> Bool
+}
+
+extension DistributedMutex: OperatedLock {}
+extension DistributedReadWriteLock: OperatedLock {}
+extension DistributedSemaphore: OperatedLock {}
+
+/// The arguments that select holders of a lock.
+struct LockHolderOptions: ParsableArguments {
+    @Argument(help: LockCommand.pathHelp, transform: LockCommand.parse)
+    var path: String
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var operation: OperatorOptions
+
+    @Option(help: "The ID of the holder, or the name of its znode, which `zkrecipes status` prints.")
+    var holder: String?
+
+    /// Returns the lock at the path.
+    ///
+    /// - Throws: `ValidationError` if the participants at the path use another recipe.
+    fileprivate func lock(_ client: ZooKeeperClient) async throws -> any OperatedLock {
+        let names = try await client.listing(of: path).names
+        let hasEpoch = try await client.exists(at: path + "-epoch") != nil
+        switch RecipeKind.recognized(byChildren: names, hasEpoch: hasEpoch) {
+        case .mutex, nil: return try DistributedMutex(client: client, path: path, id: operation.operatorID)
+        case .readWriteLock:
+            let parent = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[..<$0]) } ?? ""
+            if path.hasSuffix("/locks"), !parent.isEmpty,
+                RecipeKind.recognized(byChildren: try await client.listing(of: parent).names, hasEpoch: false)
+                    == .exclusiveMode
+            {
+                throw ValidationError(
+                    "PATH \(Text.quoted(path)) belongs to the exclusive mode at \(parent): use "
+                        + "`zkrecipes exclusive evict \(parent)`")
+            }
+            return try DistributedReadWriteLock(client: client, path: path, id: operation.operatorID)
+        case .semaphore: return try DistributedSemaphore(client: client, path: path, id: operation.operatorID)
+        case .leaderElection, .leaderLatch:
+            throw ValidationError(
+                "PATH \(Text.quoted(path)) is a leader election: use `zkrecipes leader resign \(path)`")
+        case .some(let kind):
+            throw ValidationError("PATH \(Text.quoted(path)) is a \(kind.title), not a lock: check the path")
+        }
+    }
+
+    /// Returns the selected holders, at least one.
+    fileprivate func holders(of lock: any OperatedLock, _ client: ZooKeeperClient) async throws -> [LockQueueEntry] {
+        let all = try await lock.queue().filter(\.isHolder)
+        guard !all.isEmpty else { throw try await NothingThere("no holders", at: path, client) }
+        guard let holder else { return all }
+        let selected = all.filter { $0.participantID.hasBytes(of: holder) || $0.znode.hasBytes(of: holder) }
+        guard !selected.isEmpty else {
+            throw ValidationError(
+                "--holder \(Text.quoted(holder)): it does not hold \(path), which is held by "
+                    + all.map(\.title).joined(separator: ", "))
+        }
+        return selected
+    }
+}
+
+extension LockQueueEntry {
+    /// The name of the znode.
+    fileprivate var znode: String {
+        path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[path.utf8.index(after: $0)...]) } ?? path
+    }
+
+    /// The participant's ID, and its znode for participants with the same ID.
+    fileprivate var title: String { "\(participantID.isEmpty ? "a holder without an ID" : participantID) (\(znode))" }
+}
+
+struct LockReleaseRequestCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "release-request",
+        abstract: "Asks the holders of a lock to release it, and waits for that.",
+        discussion: """
+            The program of a holder decides: it finds the request with the operator and the reason in \
+            `Lease.releaseRequests`. `zkrecipes lock` reports the request, and continues. The request is withdrawn when \
+            this command ends. Holders that use another library, such as Curator's, do not read it.
+
+            \(HelpText.example("zkrecipes lock release-request /locks/invoices --reason \"maintenance at noon\""))
+
+            \(HelpText.exitStatus([
+                "0": "all holders that were asked have released the lock",
+                "1": "a holder has not released it in time, or there is none",
+                "64": "invalid option or argument",
+            ]))
+            """)
+
+    @OptionGroup var target: LockHolderOptions
+
+    @Option(
+        "Give up if a holder has not released the lock after this time.",
+        in: .milliseconds(1)...DurationArgument.oneDay)
+    var timeout = DurationArgument.seconds(30)
+
+    func run() async throws {
+        let command = self
+        try await runProgram(with: target.connection) { client in try await command.request(client) }
+    }
+
+    private func request(_ client: ZooKeeperClient) async throws {
+        let lock = try await target.lock(client)
+        let holders = try await target.holders(of: lock, client)
+        let names = holders.map(\.title).joined(separator: ", ")
+        guard try await target.operation.confirm("ask \(names) to release \(target.path)") else { return }
+        for holder in holders { _ = try await lock.requestRelease(from: holder, reason: target.operation.reason) }
+        let end = client.clock.now + timeout.duration
+        var isReleased = true
+        for holder in holders {
+            let hasLeft: Void? = try await client.clock.run(until: end) {
+                try await client.awaitDeletion(of: holder.path)
+            }
+            if hasLeft != nil {
+                Output.line("\(holder.title) has released the lock")
+            } else {
+                isReleased = false
+                Output.report(try await Self.refusal(of: holder, after: timeout, client))
+            }
+        }
+        if !isReleased { throw ExitCode.failure }
+    }
+
+    /// Returns the text about a holder that has not released the lock in time.
+    private static func refusal(
+        of holder: LockQueueEntry, after timeout: DurationArgument, _ client: ZooKeeperClient
+    ) async throws -> String {
+        let directory = ContenderRequest.directory(
+            ofQueue: String(holder.path.dropLast(holder.znode.count + 1)))
+        let isUnread = try await client.listing(of: directory).names.contains { $0.hasPrefix(holder.znode + ".") }
+        return isUnread
+            ? "\(holder.title) has not read the request within \(timeout): its program hangs, or does not use this package"
+            : "\(holder.title) has read the request, but still holds the lock after \(timeout)"
+    }
+}
+
+struct LockEvictCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "evict",
+        abstract: "Takes a lock away from a holder that cannot be asked, and waits until it must have ended.",
+        discussion: """
+            The znode of the holder is deleted, and a placeholder takes its place in the queue in the same transaction. \
+            A connected holder loses the lock at once, one that is frozen or cut off at its deadline. The placeholder \
+            blocks the next participant until that must have happened: for the longest session timeout that the servers \
+            allow, or for --holder-session-timeout. If this program is killed, the servers keep the placeholder for that \
+            time. A signal does not end the wait.
+
+            This client requests a session timeout of one hour, which the servers shorten to their limit. If a server of \
+            --connect does not answer at all, name only the others: the attempt to connect to it takes as long.
+
+            End the process of a holder that uses another library, such as Curator's, before: it does not notice the \
+            eviction. Work that ignores its cancellation continues: a store that checks fencing tokens refuses it.
+
+            Without a terminal, --yes is required.
+
+            \(HelpText.example(
+                "zkrecipes lock evict /locks/invoices --dry-run",
+                "zkrecipes lock evict /locks/invoices --reason \"its host is down\" --yes"))
+
+            \(HelpText.exitStatus([
+                "0": "the holder is evicted, and the next participant can acquire the lock",
+                "1": "there is no holder, or it has left, or there is no connection",
+                "64": "invalid option or argument, or --yes is missing",
+            ]))
+            """)
+
+    @OptionGroup var target: LockHolderOptions
+
+    @Option(
+        "The session timeout of the holder. (default: the longest that the servers allow)",
+        in: .milliseconds(100)...(.hours(1)))
+    var holderSessionTimeout: DurationArgument?
+
+    func validate() throws { try target.operation.requireConfirmation() }
+
+    func run() async throws {
+        let command = self
+        var connection = target.connection
+        // The servers bound it. The placeholder must exist as long as the session of any holder, if this process ends.
+        connection.sessionTimeout = holderSessionTimeout ?? .hours(1)
+        try await runProgram(with: connection) { client in try await command.evict(client) }
+    }
+
+    private func evict(_ client: ZooKeeperClient) async throws {
+        let lock = try await target.lock(client)
+        let holders = try await target.holders(of: lock, client)
+        guard holders.count == 1 else {
+            throw ValidationError(
+                "\(target.path) has \(holders.count) holders: select one with --holder and the name of its znode: "
+                    + holders.map(\.title).joined(separator: ", "))
+        }
+        let holder = holders[0]
+        let wait = try await client.connectedSession().timeout
+        let isConfirmed = try await target.operation.confirm(
+            "evict \(holder.title), session \(holder.session?.description ?? "unknown"), from \(target.path)",
+            [
+                "The next participant can acquire the lock \(Text.seconds(wait)) later.",
+                "A holder of another library, such as Curator's, does not notice this: end its process before.",
+            ])
+        guard isConfirmed else { return }
+        Output.notice("waiting \(Text.seconds(wait)) before the next participant can acquire the lock")
+        let isEvicted = try await withTaskCancellationHandler {
+            try await lock.evict(holder, reason: target.operation.reason)
+        } onCancel: {
+            Output.notice("the wait continues: if it ended now, the holder and the next one could be valid together")
+        }
+        guard isEvicted else {
+            Output.report("\(holder.title) has left in the meantime; nothing was changed")
+            throw ExitCode.failure
+        }
+        Output.line("\(holder.title) is evicted")
+    }
+}

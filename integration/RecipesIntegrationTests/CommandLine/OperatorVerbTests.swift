@@ -1,0 +1,191 @@
+import Testing
+import ZooKeeper
+import ZooKeeperRecipes
+import ZooKeeperTestKit
+import ZooKeeperTestKitTraits
+
+/// The commands with which operators change what other processes do.
+@Suite(.zooKeeperServer, .serialized, .timeLimit(.minutes(4)))
+struct OperatorVerbTests {
+    private var connection: String { TestServer.current.connectionString }
+
+    private func run(_ arguments: String...) async throws -> ProgramRun {
+        try await ProgramRun(arguments, connect: connection)
+    }
+
+    /// Runs a command twice: as a dry run, which changes nothing below a path, and in earnest.
+    private func runTwice(_ arguments: [String], below path: String) async throws -> (dry: ProgramRun, real: ProgramRun)
+    {
+        try await withZooKeeperClient(configuration: .init(connectionString: connection)) { client in
+            let before = try await client.exists(at: path)?.pzxid
+            let split = arguments.firstIndex(of: "--") ?? arguments.endIndex
+            let dry = try await ProgramRun(
+                Array(arguments[..<split] + ["--dry-run"] + arguments[split...]), connect: connection)
+            #expect(dry.status == .exited(0) && dry.lines.first?.hasPrefix("would ") == true, "\(dry)")
+            #expect(try await client.exists(at: path)?.pzxid == before)
+            return (dry, try await ProgramRun(arguments, connect: connection))
+        }
+    }
+
+    private func awaitExistence(of path: String, _ client: ZooKeeperClient) async throws {
+        while true {
+            let (stat, watch) = try await client.watchExistence(at: path)
+            if stat != nil { return watch.cancel() }
+            _ = try await watch.event()
+        }
+    }
+
+    private func start(_ arguments: String...) throws -> TestProcess {
+        try ProgramRun.start(arguments, connect: connection)
+    }
+
+    private func end(_ processes: TestProcess...) async throws {
+        for process in processes {
+            try process.terminate()
+            try await process.waitForExit()
+        }
+    }
+
+    @Test func `a leader resigns, and transfers to the one that is named`() async throws {
+        let one = try start("lead", "/l", "--id", "one", "--", "/bin/sh", "-c", "echo begun $ZK_TERM; sleep 600")
+        try await one.line { $0 == "begun 1" }
+        let two = try start("leader", "run", "/l", "--id", "two")
+        try await two.line { $0.hasPrefix("waiting") && $0.contains("1") }
+        let three = try start("leader", "run", "/l", "--id", "three")
+        try await three.line { $0.hasPrefix("waiting") && $0.contains("2") }
+        let (dry, transferred) = try await runTwice(
+            ["leader", "transfer", "/l", "--to", "three", "--reason", "a test"], below: "/l")
+        #expect(dry.lines.count == 2, "\(dry)")
+        #expect(transferred.status == .exited(0) && transferred.lines == ["three leads"], "\(transferred)")
+        let resigned = try await run("leader", "resign", "/l", "--id", "ada")
+        #expect(resigned.status == .exited(0) && resigned.lines == ["two leads"], "\(resigned)")
+        let unknown = try await run("leader", "transfer", "/l", "--to", "nobody")
+        #expect(unknown.status == .exited(64) && unknown.errors.first?.contains("nobody") == true, "\(unknown)")
+        let empty = try await run("leader", "resign", "/nobody")
+        #expect(empty.status == .exited(1), "\(empty)")
+        try await end(one, two, three)
+    }
+
+    @Test func `a leader that does not react is told after the timeout`() async throws {
+        try await withZooKeeperClient(configuration: .init(connectionString: connection)) { client in
+            try await client.create(
+                "/jvm/_c_00000000-0000-4000-8000-000000000000-lock-", data: Array("jvm".utf8),
+                mode: .ephemeralSequential, parents: true)
+            let said = try await run("leader", "resign", "/jvm", "--timeout", "500ms")
+            #expect(said.status == .exited(1), "\(said)")
+            #expect(said.errors.count == 1 && said.errors[0].contains("jvm has not read the request"), "\(said)")
+        }
+    }
+
+    @Test func `a holder reports a release request, and one that does not release is told`() async throws {
+        let holder = try start(
+            "lock", "/k", "--", "/bin/sh", "-c", "echo begun; sleep 600")
+        try await holder.line { $0 == "begun" }
+        let said = try await run(
+            "lock", "release-request", "/k", "--timeout", "500ms", "--id", "ada", "--reason", "noon")
+        #expect(said.status == .exited(1) && said.errors.first?.contains("has read the request") == true, "\(said)")
+        try await holder.line { $0.contains("ada requests the release of /k: noon") }
+        try await end(holder)
+        let empty = try await run("lock", "release-request", "/k")
+        #expect(empty.status == .exited(1), "\(empty)")
+    }
+
+    @Test func `a lock is released on request`() async throws {
+        try await withZooKeeperClient(configuration: .init(connectionString: connection)) { client in
+            let mutex = try DistributedMutex(client: client, path: "/released", id: "near")
+            let lease = try await mutex.acquire()
+            let asked = Task { () -> ReleaseOutcome? in
+                for await _ in lease.releaseRequests { return await lease.release() }
+                return nil
+            }
+            let (_, said) = try await runTwice(["lock", "release-request", "/released"], below: "/released")
+            #expect(said.status == .exited(0), "\(said)")
+            #expect(said.lines.count == 1 && said.lines[0].hasPrefix("near ("), "\(said)")
+            #expect(await asked.value == .deleted)
+        }
+    }
+
+    @Test func `a frozen holder is evicted, and the lock passes on after its session timeout`() async throws {
+        let frozen = try start(
+            "lock", "/f", "--id", "frozen", "--session-timeout", "2s", "--", "/bin/sh", "-c", "echo begun; sleep 600")
+        try await frozen.line { $0 == "begun" }
+        try frozen.pause()
+        let next = try start("lock", "/f", "--", "/bin/sh", "-c", "echo begun")
+        let refused = try await run("lock", "evict", "/f", "--holder", "nobody", "--yes")
+        #expect(refused.status == .exited(64) && refused.errors.first?.contains("frozen") == true, "\(refused)")
+        let begin = ContinuousClock.now
+        let (dry, said) = try await runTwice(
+            ["lock", "evict", "/f", "--holder-session-timeout", "2s", "--reason", "a test", "--yes"], below: "/f")
+        #expect(dry.lines.contains { $0.contains("2 s later") }, "\(dry)")
+        #expect(said.status == .exited(0) && said.lines.first?.hasSuffix("is evicted") == true, "\(said)")
+        #expect(ContinuousClock.now - begin >= .seconds(2))
+        try await next.line { $0 == "begun" }
+        #expect(try await next.waitForExit() == .exited(0))
+        try frozen.resume()
+        #expect(try await frozen.waitForExit() == .exited(122))
+    }
+
+    @Test func `a killed operator leaves the place taken for a session timeout`() async throws {
+        try await withZooKeeperClient(configuration: .init(connectionString: connection)) { client in
+            let mutex = try DistributedMutex(client: client, path: "/killed", id: "near")
+            let lease = try await mutex.acquire()
+            let killed = try start("lock", "evict", "/killed", "--holder-session-timeout", "2s", "--yes")
+            _ = try await lease.waitUntilLost()
+            let lost = ContinuousClock.now
+            await killed.kill()
+            let next = try await mutex.acquire()
+            #expect(ContinuousClock.now - lost >= .milliseconds(1500))
+            await next.release()
+            await lease.release()
+        }
+    }
+
+    @Test func `an eviction without a terminal needs the option, and other recipes are refused`() async throws {
+        let missing = try await run("lock", "evict", "/f")
+        #expect(missing.status == .exited(64) && missing.errors.first?.contains("--yes") == true, "\(missing)")
+        let window = try await run("exclusive", "evict", "/b", "one")
+        #expect(window.status == .exited(64) && window.errors.first?.contains("--yes") == true, "\(window)")
+        let leader = try start("leader", "run", "/elected", "--id", "one")
+        try await leader.line { $0.hasPrefix("leading") }
+        let elected = try await run("lock", "evict", "/elected", "--yes")
+        #expect(elected.status == .exited(64) && elected.errors.first?.contains("leader resign") == true, "\(elected)")
+        try await end(leader)
+    }
+
+    @Test func `a processor is evicted from the window that waits for it`() async throws {
+        let stubborn = try start(
+            "exclusive", "gate", "/w", "--id", "stubborn", "--session-timeout", "2s", "--grace", "1h", "--", "/bin/sh",
+            "-c", "trap '' TERM; echo begun; while :; do sleep 0.02; done")
+        try await stubborn.line { $0 == "begun" }
+        let early = try await run("exclusive", "evict", "/w", "stubborn", "--yes")
+        #expect(early.status == .exited(1), "\(early)")
+        let window = try start("exclusive", "run", "/w", "--", "/bin/sh", "-c", "echo opened")
+        try await withZooKeeperClient(configuration: .init(connectionString: connection)) { client in
+            try await awaitExistence(of: "/w/signal", client)
+            let (_, said) = try await runTwice(
+                ["exclusive", "evict", "/w", "stubborn", "--reason", "a test", "--yes"], below: "/w/locks")
+            #expect(said.status == .exited(0) && said.lines.first?.hasPrefix("stubborn is evicted") == true, "\(said)")
+        }
+        try await window.line { $0 == "opened" }
+        #expect(try await window.waitForExit() == .exited(0))
+        await stubborn.kill()
+    }
+
+    @Test func `commands for schedules and partitions have a dry run, and record the reason`() async throws {
+        let task = try start("schedule", "run", "/t", "--id", "one", "--every", "1d", "--", "true")
+        try await withZooKeeperClient(configuration: .init(connectionString: connection)) { client in
+            try await awaitExistence(of: "/t/control", client)
+            let (dry, said) = try await runTwice(
+                ["schedule", "skip", "/t", "--id", "ada", "--reason", "a holiday"], below: "/t/control")
+            #expect(dry.lines.last == "no operator commands are pending", "\(dry)")
+            #expect(said.lines == ["skip next, requested by ada: a holiday"], "\(said)")
+            let pause = try await run("schedule", "pause", "/t")
+            #expect(pause.status == .exited(64) && pause.errors.first?.contains("--reason") == true, "\(pause)")
+
+            try await client.create("/g/members/web1", parents: true)
+            let (_, cordon) = try await runTwice(["partitions", "cordon", "/g", "web1"], below: "/g")
+            #expect(cordon.lines == ["web1 is cordoned"], "\(cordon)")
+        }
+        try await end(task)
+    }
+}
