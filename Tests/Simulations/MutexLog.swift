@@ -36,6 +36,9 @@ struct MutexLog: Sendable {
 
     var updatesFencedNode: Bool { state.value.world.profile.isWide }
 
+    /// Whether holders are evicted: not at the end, when everybody has a turn.
+    var evicts: Bool { !state.value.world.isMended }
+
     func nextLine() -> Int {
         state.value.updates.lastLine += 1
         return state.value.updates.lastLine

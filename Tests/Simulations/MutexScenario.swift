@@ -47,6 +47,7 @@ private struct MutexUser: Sendable {
         while !Task.isCancelled {
             do {
                 if participant.chance({ $0.oneIn(6) }) { try await ask(mutex) }
+                if log.evicts, participant.chance({ $0.oneIn(20) }) { try await evict(mutex) }
                 try await takeOnce(mutex, client)
             } catch {
                 participant.judge(error)
@@ -58,6 +59,13 @@ private struct MutexUser: Sendable {
     private func ask(_ mutex: DistributedMutex) async throws {
         guard let entry = try await mutex.queue().first else { return }
         try await mutex.requestRelease(from: entry, reason: "please")
+    }
+
+    /// Takes the mutex away from whoever holds it.
+    private func evict(_ mutex: DistributedMutex) async throws {
+        guard let entry = try await mutex.queue().first else { return }
+        let isEvicted = try await mutex.evict(entry, reason: "a test")
+        participant.note("evicted \(entry.path): \(isEvicted)")
     }
 
     private func takeOnce(_ mutex: DistributedMutex, _ client: ZooKeeperClient) async throws {

@@ -78,7 +78,7 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
             try await alongside({ await Self.reportWait(for: mode, at: base, until: hasOpened) }) {
                 let operation: @Sendable (ExclusiveWindow) async throws -> Void = { window in
                     hasOpened.set(())
-                    if window.processors.isEmpty {
+                    if window.processors.isEmpty, window.evicted.isEmpty {
                         Output.notice("there are no processors at \(base): nothing is paused for the command")
                     }
                     let variables = [
