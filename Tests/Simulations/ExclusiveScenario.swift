@@ -323,6 +323,7 @@ private struct Operator: Sendable {
 
     private func runOnce(_ mode: ExclusiveMode) async throws {
         guard log.phase != .quiet else { return }
+        if log.phase == .any, participant.chance({ $0.oneIn(2) }) { try await requestEviction(mode) }
         let patience = participant.chance { $0.duration(.zero ... .seconds(3)) }
         let waits = participant.chance { $0.pick([true, false]) }
         let policies: [DrainPolicy] = [.wait, .abort(after: patience), .evict(after: patience)]
@@ -336,6 +337,20 @@ private struct Operator: Sendable {
             group.addTask { try await participant.pause(patience...patience) }
             defer { group.cancelAll() }
             try await group.next()
+        }
+    }
+
+    /// Asks another operator's window to evict a processor that it waits for.
+    private func requestEviction(_ mode: ExclusiveMode) async throws {
+        // A JVM processor has no deadline.
+        let gates = try await mode.status().notPaused.map(\.id).filter { $0.hasPrefix("gate") }
+        guard !gates.isEmpty else { return }
+        let gate = participant.chance { $0.pick(gates) }
+        do {
+            let wait = try await mode.requestEviction(of: gate, id: participant.name, timeout: .seconds(2))
+            participant.note("evicted \(gate), which may continue for \(wait)")
+        } catch let error as RecipeError where [.notAnswered, .notFound].contains(error.code) {
+            participant.note("\(gate) is not evicted: \(error)")
         }
     }
 

@@ -36,8 +36,12 @@ struct MutexLog: Sendable {
 
     var updatesFencedNode: Bool { state.value.world.profile.isWide }
 
-    /// Whether holders are evicted: not at the end, when everybody has a turn.
-    var evicts: Bool { !state.value.world.isMended }
+    /// Whether a client may evict holders: not at the end, when everybody has a turn, nor if a holder's session may last
+    /// longer than its own.
+    func allowsEviction(by client: ZooKeeperClient) -> Bool {
+        let world = state.value.world
+        return !world.isMended && client.state.session.map { $0.timeout >= world.profile.sessionTimeout } == true
+    }
 
     func nextLine() -> Int {
         state.value.updates.lastLine += 1

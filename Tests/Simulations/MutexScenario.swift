@@ -47,7 +47,7 @@ private struct MutexUser: Sendable {
         while !Task.isCancelled {
             do {
                 if participant.chance({ $0.oneIn(6) }) { try await ask(mutex) }
-                if log.evicts, participant.chance({ $0.oneIn(20) }) { try await evict(mutex) }
+                if participant.chance({ $0.oneIn(3) }), log.allowsEviction(by: client) { try await evict(mutex) }
                 try await takeOnce(mutex, client)
             } catch {
                 participant.judge(error)
@@ -64,6 +64,7 @@ private struct MutexUser: Sendable {
     /// Takes the mutex away from whoever holds it.
     private func evict(_ mutex: DistributedMutex) async throws {
         guard let entry = try await mutex.queue().first else { return }
+        participant.willDisturb(entry.session)
         let isEvicted = try await mutex.evict(entry, reason: "a test")
         participant.note("evicted \(entry.path): \(isEvicted)")
     }

@@ -43,6 +43,11 @@ struct Participant: Sendable {
         return session
     }
 
+    /// Notes that it is about to delete a znode of another session, which then has nothing left to protect.
+    func willDisturb(_ session: SessionID?) {
+        if let session { world.value.disturbedSessions.insert(session.rawValue) }
+    }
+
     func endHolding(_ session: Int64) {
         world.value.held[session, default: 0] -= 1
     }
