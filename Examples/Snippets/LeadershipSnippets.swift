@@ -37,3 +37,11 @@ func leaderGatedService(client: ZooKeeperClient, logger: Logger) async throws {
     }
     try await ServiceGroup(services: [client, reports], logger: logger).run()
 }
+
+func resignationRequest(client: ZooKeeperClient) async throws {
+    let participants = try await LeaderSelector.participants(client: client, path: "/app/leader")
+    if let leader = participants.first {
+        try await LeaderSelector.requestResignation(
+            client: client, path: "/app/leader", id: "ada", from: leader, reason: "maintenance of its host")
+    }
+}

@@ -38,6 +38,12 @@ func mutexQueue(mutex: DistributedMutex) async throws {
     }
 }
 
+func mutexEviction(mutex: DistributedMutex) async throws {
+    if let holder = try await mutex.queue().first {
+        try await mutex.evict(holder, reason: "its host cannot be reached")
+    }
+}
+
 func mutexAsked(lease: Lease) async {
     for await request in lease.releaseRequests {
         print("\(request.requesterID) asks for the lock: \(request.reason)")
