@@ -142,7 +142,7 @@ private struct Politician: Sendable {
             log.record(.waiting, by: participant)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await selector.run() }
-                group.addTask { await meddle(selector) }
+                group.addTask { await meddle(selector, client) }
                 defer { group.cancelAll() }
                 try await group.next()
             }
@@ -217,8 +217,20 @@ private struct Politician: Sendable {
         }
     }
 
+    /// Asks the leader to resign, or to transfer to any participant, as an operator does.
+    private func requestResignation(_ client: ZooKeeperClient) async throws {
+        let all = try await LeaderSelector.participants(client: client, path: LeaderScenario.path)
+        guard let leader = all.first else { return }
+        let (successor, timeout) = participant.chance {
+            ($0.oneIn(2) ? nil : $0.pick(all), $0.duration(.milliseconds(1) ... .seconds(3)))
+        }
+        let next = try await LeaderSelector.requestResignation(
+            client: client, path: LeaderScenario.path, id: id, from: leader, to: successor, timeout: timeout)
+        participant.note("\(leader.id) has resigned on request; next is \(next?.id ?? "nobody")")
+    }
+
     /// Somebody else in the process has a say, too.
-    private func meddle(_ selector: LeaderSelector) async {
+    private func meddle(_ selector: LeaderSelector, _ client: ZooKeeperClient) async {
         while !Task.isCancelled {
             do {
                 try await participant.pause(.zero ... .seconds(3))
@@ -228,6 +240,7 @@ private struct Politician: Sendable {
                 case 1: await transfer(selector)
                 case 2: selector.setReady(false)
                 case 3: selector.setReady(true)
+                case 4: try await requestResignation(client)
                 default: continue
                 }
             } catch {
