@@ -16,6 +16,7 @@ let strictSettings: [SwiftSetting] = settings + [.strictMemorySafety()]
 
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let metricsTests = Target.Dependency.product(name: "MetricsTestKit", package: "swift-metrics")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let tracing = Target.Dependency.product(
@@ -159,8 +160,7 @@ let package = Package(
         .testTarget(
             name: "ZooKeeperTests",
             dependencies: [
-                "ZooKeeper", "ZooKeeperTransport", logging, metrics, configuration, tracing,
-                .product(name: "MetricsTestKit", package: "swift-metrics"),
+                "ZooKeeper", "ZooKeeperTransport", logging, metrics, configuration, tracing, metricsTests,
                 .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
                 .product(
                     name: "InMemoryTracing", package: "swift-distributed-tracing",
@@ -170,7 +170,10 @@ let package = Package(
         ),
         .testTarget(
             name: "ZooKeeperRecipesTests",
-            dependencies: ["ZooKeeperRecipes", "ZooKeeperScheduling", "ZooKeeper", "ZooKeeperTransport", logging],
+            dependencies: [
+                "ZooKeeperRecipes", "ZooKeeperScheduling", "ZooKeeper", "ZooKeeperTransport", logging, metrics,
+                metricsTests,
+            ],
             swiftSettings: settings
         ),
         // A world in virtual time, and the checkers that judge what was done in it or beside a real server.
@@ -235,7 +238,7 @@ let package = Package(
             name: "RecipesIntegrationTests",
             dependencies: [
                 "ZooKeeper", "ZooKeeperRecipes", "ZooKeeperScheduling", "ZooKeeperSimulator", "ZooKeeperTestKit",
-                "ZooKeeperTestKitTraits", "zkrecipes", "zkrecipes-dev", "ToolkitPeer", logging, lifecycle,
+                "ZooKeeperTestKitTraits", "zkrecipes", "zkrecipes-dev", "ToolkitPeer", logging, lifecycle, metricsTests,
             ],
             path: "integration/RecipesIntegrationTests",
             swiftSettings: settings

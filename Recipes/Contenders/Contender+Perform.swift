@@ -161,6 +161,7 @@ extension Contender {
     private func watch(_ name: String, own: String, step: Int) {
         let (onPlace, inFront) = state.withLock { ($0.onPlace, $0.machine.inFront) }
         onPlace?(own, inFront)
+        client.recipeMetrics.queued(kind, behind: inFront)
         let predecessor = predecessorWatch(path(name), .data, step: step)
         replaceWatches([predecessor])
         post([.data(path: predecessor.path, watch: predecessor.sink)]) { contender, results in
@@ -289,7 +290,8 @@ extension Contender {
         task?.cancel()
         if case .granted(let own) = outcome, let held {
             let job: CleanUp = needsPrefix ? .prefix(own.name.prefix, parent: directory) : .node(path: held.path)
-            end.set(End(outcome: outcome, grant: Grant(held: held, name: own.name, cleanUp: job)))
+            let grant = Grant(held: held, name: own.name, cleanUp: job, requested: requested)
+            end.set(End(outcome: outcome, grant: grant))
             return
         }
         held?.release()

@@ -12,6 +12,8 @@ package final class Contender: Sendable {
         package var name: ContenderName
         /// The znodes to delete at the end.
         package var cleanUp: CleanUp
+        /// The time since when the participant has waited.
+        package var requested: MonotonicInstant
     }
 
     typealias Outcome = ContenderStateMachine.Outcome
@@ -50,6 +52,9 @@ package final class Contender: Sendable {
     /// The recipe that errors refer to.
     private let recipe: RecipeError.Recipe
     let data: [UInt8]
+    /// The kind of the grant in metrics.
+    let kind: GrantKind
+    let requested: MonotonicInstant
     let onWrite: (@Sendable (_ candidate: String, _ data: [UInt8]) -> Void)?
     let end = OneShot<End>()
     let state: Mutex<State>
@@ -61,6 +66,7 @@ package final class Contender: Sendable {
     ///   - directory: The queue's directory, which is created if it does not exist.
     ///   - recipe: The recipe that errors refer to.
     ///   - policy: Decides which participants ahead block this one.
+    ///   - kind: The kind of the grant in metrics; `nil` for that of the policy.
     ///   - data: The data of the participant's znode.
     ///   - waits: Whether to wait for the participants ahead; if `false`, joins only a queue that is free.
     ///   - onWrite: Called on the delivering thread with the name and the data of the participant's znode, after
@@ -68,7 +74,7 @@ package final class Contender: Sendable {
     ///     ``HeldNode/onWrite(_:)`` is called instead.
     package init(
         client: ZooKeeperClient, directory: String, recipe: RecipeError.Recipe = .lock, policy: ContenderPolicy,
-        data: [UInt8], waits: Bool = true,
+        kind: GrantKind? = nil, data: [UInt8], waits: Bool = true,
         onWrite: (@Sendable (_ candidate: String, _ data: [UInt8]) -> Void)? = nil
     ) {
         self.onWrite = onWrite
@@ -76,6 +82,8 @@ package final class Contender: Sendable {
         self.directory = directory
         self.recipe = recipe
         self.data = data
+        self.kind = kind ?? GrantKind(policy.kind)
+        requested = client.clock.now
         let backoff = client.makeBackoff(.quick)
         state = Mutex(State(machine: ContenderStateMachine(policy: policy, waits: waits), backoff: backoff))
     }

@@ -42,6 +42,7 @@ extension GateLoop {
             // check detects it.
             if look?.isAnswered == true { look = startLook() }
         }
+        if mayReopen { mode.client.recipeMetrics.gateDrained(after: clock.now - began) }
         return .drained
     }
 

@@ -62,6 +62,8 @@ struct GateLoop {
     var crash: WindowCrash?
     /// The time when this gate first detected each crashed window.
     var crashesSeen: [ZNodeName: MonotonicInstant] = [:]
+    /// The time since when the gate is closed, and whether a window was the reason, for the metrics.
+    var closed: (since: MonotonicInstant, byWindow: Bool)
     /// The only watch on the signal that is set or may be set.
     var signal: OneShotWatch?
     var backoff: Backoff
@@ -71,6 +73,7 @@ struct GateLoop {
 
     init(gate: EventGate) {
         self.gate = gate
+        closed = (gate.clock.now, false)
         backoff = gate.mode.client.makeBackoff(.slow)
     }
 
@@ -120,9 +123,17 @@ struct GateLoop {
 
     private mutating func stayOpen() async -> GateStateMachine.Event {
         guard let grant else { return .lost(hasSession: true) }
-        if gate.handle(.open(grant.number)).contains(.open) { hasPausedForWindow = false }
+        let hasOpened = gate.handle(.open(grant.number)).contains(.open)
         backoff.reset()
-        return await interruption(of: grant) ?? .stopped
+        guard hasOpened else { return await interruption(of: grant) ?? .stopped }
+        hasPausedForWindow = false
+        let (holding, metrics) = (Holding([grant.hold]), mode.client.recipeMetrics)
+        if closed.byWindow { metrics.paused(for: gate.clock.now - closed.since) }
+        let meter = metrics.granted(.gate, holding, since: closed.since, by: gate.clock)
+        let event = await interruption(of: grant) ?? .stopped
+        meter.end(of: holding)
+        closed = (gate.clock.now, event == .signalled)
+        return event
     }
 
     private mutating func recover() async -> GateStateMachine.Event {

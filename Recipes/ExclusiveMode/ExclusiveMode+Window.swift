@@ -73,6 +73,7 @@ extension ExclusiveMode {
                 message: "the limit of the drain policy is \(limit); it must not be negative")
         }
         try ExclusiveScope.check(self)
+        let began = client.clock.now
         let owner = id ?? ProcessIdentity.current.description
         var ownAttempts: Set<String> = []
         var backoff = client.makeBackoff(.quick)
@@ -94,7 +95,7 @@ extension ExclusiveMode {
                 }
                 try await until(deadline) { try await client.recipeSteps { try await attempt.awaitOtherWindow() } }
             case .requested(let request):
-                return try await WindowRun(mode: self, request: request, drain: drain).run(operation)
+                return try await WindowRun(mode: self, request: request, drain: drain, began: began).run(operation)
             }
         }
     }

@@ -14,6 +14,8 @@ struct WindowRun: Sendable {
     let mode: ExclusiveMode
     let request: WindowRequest
     let drain: DrainPolicy
+    /// The time since when the participant has waited for the window.
+    let began: MonotonicInstant
     /// Signalled when a contender was observed, and when the window is lost.
     let wakeUp = WakeUp()
 
@@ -29,6 +31,9 @@ struct WindowRun: Sendable {
             await finish(.aborted, drained: nil)
             throw error
         }
+        let metrics = mode.client.recipeMetrics
+        metrics.windowDrained(after: drained.duration)
+        let meter = metrics.granted(.window, request.holding, since: began, by: clock)
         let (loss, cancellation) = (OneShot<LossReason>(), OneShot<Void>())
         // Captured weakly: the operation's result may retain the window, and with it the observed znodes.
         request.holding.onLoss { [weak loss, weak cancellation] reason in
@@ -49,6 +54,7 @@ struct WindowRun: Sendable {
         } onCancel: {
             cancellation.set(())
         }
+        meter.end(of: request.holding)
         return try await conclude(result, drained: drained)
     }
 

@@ -19,9 +19,13 @@ extension Election {
         }
     }
 
+    /// The kind of the terms in metrics: only a partition group has hooks.
+    private var grantKind: GrantKind { hooks == nil ? .leader : .partition }
+
     private func makeContender() -> Contender {
         let contender = Contender(
-            client: client, directory: path, recipe: .election, policy: .exclusive(kind), data: Array(id.utf8)
+            client: client, directory: path, recipe: .election, policy: .exclusive(kind), kind: grantKind,
+            data: Array(id.utf8)
         ) { [weak self] candidate, data in
             guard let self else { return }
             noteWrite(data, candidate: candidate, session: shared.withLock { $0.waiting }?.session)
@@ -59,6 +63,8 @@ extension Election {
     /// Runs the closure, cancels it when the term is lost or has to end, and returns when the closure has ended.
     func lead(in term: Term) async -> ElectionStateMachine.TermEnd {
         begin(term)
+        let holding = Holding([term.held])
+        let meter = client.recipeMetrics.granted(grantKind, holding, since: term.requested, by: client.clock)
         let end = await withTaskGroup(of: Step.self) { group -> ElectionStateMachine.TermEnd? in
             group.addTask { [lead] in
                 do {
@@ -94,6 +100,7 @@ extension Election {
             return end
         }
         term.finish()
+        meter.end(of: holding)
         noLongerLeads(term)
         if let reason = term.held.lossReason {
             logger.warning("The leadership was lost", metadata: ["zookeeper.reason": "\(reason)"])

@@ -22,6 +22,8 @@ public final class Term: Grant {
     let path: String
     let held: HeldNode
     let candidate: ContenderName
+    /// The time since when the participant has waited for the term.
+    let requested: MonotonicInstant
     private let clock: any MonotonicClock
     private let hasEnded = Atomic(false)
     /// Set when the leader or its program wants the term to end.
@@ -47,6 +49,7 @@ public final class Term: Grant {
         self.path = path
         held = grant.held
         candidate = grant.name
+        requested = grant.requested
         self.clock = clock
     }
 

@@ -15,7 +15,7 @@ extension DistributedSemaphore {
         var backoff = client.makeBackoff(.quick)
         while true {
             let contender = Contender(
-                client: client, directory: locksPath, policy: .exclusive(.lock), data: lockData.bytes,
+                client: client, directory: locksPath, policy: .exclusive(.lock), kind: .semaphore, data: lockData.bytes,
                 waits: timeout.waits)
             contender.onQueued(onQueued)
             let mutex: Contender.Grant

@@ -41,6 +41,7 @@ final class HeldLock: Sendable {
     /// Fires if a znode is lost before the users have left.
     let loss = OneShot<LossReason>()
     let report: LeaseReport
+    private let meter: GrantMeter
     /// The release requests that other processes have sent to the holder; the newest 64 are kept.
     let requests = Broadcast<ReleaseRequest>(keeping: 64)
     private let state: Mutex<State>
@@ -48,16 +49,18 @@ final class HeldLock: Sendable {
     /// Creates a held lock from the grant of a queue.
     convenience init(_ grant: Contender.Grant, key: Key, client: ZooKeeperClient, data: [UInt8]) {
         self.init(
-            Holding([grant.held]), name: grant.name, cleanUp: [grant.cleanUp], key: key, client: client, data: data)
+            Holding([grant.held]), name: grant.name, cleanUp: [grant.cleanUp], key: key, client: client, data: data,
+            requested: grant.requested)
     }
 
     /// Creates a held lock from znodes that are held.
     ///
     /// - Parameters:
     ///   - cleanUp: The znodes to delete at the end.
+    ///   - requested: The time since when the participant has waited for the lock; `nil` if it has not waited.
     init(
         _ holding: Holding, name: ContenderName?, cleanUp: [CleanUp], key: Key, client: ZooKeeperClient,
-        data: [UInt8]
+        data: [UInt8], requested: MonotonicInstant? = nil
     ) {
         self.data = data
         self.key = key
@@ -66,6 +69,9 @@ final class HeldLock: Sendable {
         session = holding.session
         creation = holding.nodes[0].czxid
         report = LeaseReport(client: client, session: session)
+        meter = client.recipeMetrics.granted(
+            name.map { GrantKind($0.kind) } ?? .semaphore, holding, since: requested ?? client.clock.now,
+            by: client.clock)
         state = Mutex(State(holding: holding, kind: name?.kind, cleanUp: cleanUp))
         attend(to: holding)
         markHandles()
@@ -116,6 +122,7 @@ final class HeldLock: Sendable {
         SharedReadLocks.remove(self)
         requests.finish()
         let answered = OneShot<Void>()
+        meter.end(of: last.holding)
         last.holding.release(after: answered)
         loss.dropObservers()
         delete(last.cleanUp, answered)
@@ -160,6 +167,7 @@ final class HeldLock: Sendable {
         }
         guard let old else { return false }
         attend(to: Holding([held]))
+        meter.observe(Holding([held]))
         markHandles()
         old.release()
         old.session.cleanUp(.node(path: old.path))

@@ -195,7 +195,7 @@ final class SemaphoreAttempt: Sendable {
         if case .prefix = mutex.cleanUp { session.cleanUp(mutex.cleanUp) }
         return HeldLock(
             Holding(held), name: nil, cleanUp: held.map { .node(path: $0.path) },
-            key: HeldLock.Key(client, semaphore.path), client: client, data: data)
+            key: HeldLock.Key(client, semaphore.path), client: client, data: data, requested: mutex.requested)
     }
 
     private func createMissing() async throws {

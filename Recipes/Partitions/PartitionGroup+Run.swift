@@ -57,8 +57,10 @@ struct PartitionGroupLoop: Sendable {
             var isCancelled = false
             while true {
                 let (inputs, hasFailed) = take()
-                let hadRoom = machine.refused.isEmpty
+                let (hadRoom, before) = (machine.refused.isEmpty, machine.moves)
                 for action in machine.handle(inputs, now: clock.now) { perform(action, in: &tasks) }
+                group.client.recipeMetrics.moved(
+                    gained: machine.moves.gained - before.gained, lost: machine.moves.lost - before.lost)
                 if hadRoom, !machine.refused.isEmpty { tellRefused(machine) }
                 // Inputs that arrive together are reported as one state.
                 if group.shared.withLock({ $0.inputs.isEmpty }) { group.broadcast.send(PartitionGroupState(machine)) }

@@ -161,6 +161,9 @@ extension Scheduler {
             return data == record.bytes ? stat : nil
         }
         guard let stat = stats.first else { throw StoreConflict() }
+        if !record.state.isOpen, known?.record.state != record.state {
+            client.recipeMetrics.ended(record.state.rawValue)
+        }
         state.withLock { state in
             var stored = record
             if record.state == .claimed { stored.token = FencingToken(rawValue: stat.mzxid.rawValue) }

@@ -53,6 +53,9 @@ extension Scheduler {
             record.window = window.map(RunRecord.Window.init)
             if let window { record.token = window.fencingToken }
         }
+        if record.kind == .scheduled, record.attempt == 1 {
+            client.recipeMetrics.started(late: began - record.start)
+        }
         await task.atStep(.started, started)
         task.logger.info(
             "Begins \(started.period)",

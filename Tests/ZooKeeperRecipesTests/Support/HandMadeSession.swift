@@ -1,4 +1,5 @@
 import Logging
+import Metrics
 import Synchronization
 import ZooKeeperTransport
 
@@ -35,10 +36,13 @@ private final class NoConnection: TransportConnection {
 
 extension ZooKeeperClient {
     /// A client that never connects.
-    static func withoutServer(clock: any MonotonicClock) throws -> ZooKeeperClient {
+    static func withoutServer(
+        clock: any MonotonicClock, metricsFactory: (any MetricsFactory)? = nil
+    ) throws -> ZooKeeperClient {
         try ZooKeeperClient(
             configuration: .init(connectionString: "127.0.0.1:1"), transport: NoTransport(),
-            resolver: SystemNameResolver(), clock: clock, logger: Logger(label: "test"))
+            resolver: SystemNameResolver(), clock: clock, logger: Logger(label: "test"),
+            metricsFactory: metricsFactory)
     }
 }
 

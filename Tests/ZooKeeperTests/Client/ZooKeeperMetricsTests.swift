@@ -69,7 +69,7 @@ struct ZooKeeperMetricsTests {
             scripted.clock.advance(by: .milliseconds(250))
             write.answer(0, .stat(.test()))
             _ = try await writing.value
-            let timer = try metrics.expectTimer("zookeeper.request.duration", [("operation", "set")])
+            let timer = try metrics.expectTimer("zookeeper.request.duration.seconds", [("operation", "set")])
             #expect(timer.values == [250_000_000])
         }
     }
@@ -93,7 +93,7 @@ struct ZooKeeperMetricsTests {
             _ = try await scripted.held("/own", on: connection)
             scripted.clock.advance(by: .seconds(3))
             await connection.answerBeat()
-            #expect(try metrics.expectGauge("zookeeper.session.validity").values == [0, 6.5])
+            #expect(try metrics.expectGauge("zookeeper.session.validity.seconds").values == [0, 6.5])
         }
     }
 }
