@@ -62,6 +62,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.0"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
         .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
     ],
     targets: [
@@ -116,7 +117,7 @@ let package = Package(
         .target(name: "CommandGuard"),
         .target(
             name: "CommandLineSupport",
-            dependencies: ["SystemSupport", "ZooKeeper", logging, lifecycle, argumentParser],
+            dependencies: ["SystemSupport", "ZooKeeper", logging, metrics, lifecycle, argumentParser],
             swiftSettings: settings
         ),
         // The command line for production links no test code: the commands that start servers are in a program of their own.
@@ -125,6 +126,7 @@ let package = Package(
             dependencies: [
                 "CommandGuard", "CommandLineSupport", "SystemSupport", "ZooKeeper", "ZooKeeperRecipes",
                 "ZooKeeperScheduling", logging, lifecycle, argumentParser,
+                .product(name: "FlyingFox", package: "FlyingFox"), .product(name: "FlyingSocks", package: "FlyingFox"),
             ],
             swiftSettings: settings
         ),
@@ -213,7 +215,7 @@ let package = Package(
             name: "ProgramTests",
             dependencies: [
                 "CommandLineSupport", "SystemSupport", "zkrecipes", "zkrecipes-dev", "ZooKeeper", "ZooKeeperRecipes",
-                "ZooKeeperScheduling", "ZooKeeperTestKit", argumentParser,
+                "ZooKeeperScheduling", "ZooKeeperTestKit", metrics, argumentParser,
             ],
             swiftSettings: settings
         ),
@@ -239,6 +241,7 @@ let package = Package(
             dependencies: [
                 "ZooKeeper", "ZooKeeperRecipes", "ZooKeeperScheduling", "ZooKeeperSimulator", "ZooKeeperTestKit",
                 "ZooKeeperTestKitTraits", "zkrecipes", "zkrecipes-dev", "ToolkitPeer", logging, lifecycle, metricsTests,
+                "SystemSupport",
             ],
             path: "integration/RecipesIntegrationTests",
             swiftSettings: settings

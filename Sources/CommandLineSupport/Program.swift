@@ -1,4 +1,5 @@
 package import Logging
+package import Metrics
 package import ServiceLifecycle
 import Synchronization
 package import ZooKeeper
@@ -34,12 +35,20 @@ package func runProgram<Result: Sendable>(
 }
 
 /// Runs an operation with a connected client, as ``runProgram(after:logger:operation:)`` does.
+///
+/// - Parameters:
+///   - options: The ensemble, the session and the log.
+///   - metricsFactory: Receives the metrics of the client; `nil` discards them. Default: `nil`.
+///   - readiness: Receives the condition that the client is connected.
+///   - operation: Uses the client.
 package func runProgram<Result: Sendable>(
-    with options: ConnectionOptions,
+    with options: ConnectionOptions, metricsFactory: (any MetricsFactory)? = nil,
+    readiness: Readiness = Readiness(),
     operation: @escaping @Sendable (ZooKeeperClient) async throws -> Result
 ) async throws -> Result {
     options.log.apply()
-    return try await runProgram(at: options.endpoint()) { client in
+    return try await runProgram(at: options.endpoint(), metricsFactory: metricsFactory, readiness: readiness) {
+        client in
         try await alongside({ await reportOutages(of: client) }) { try await operation(client) }
     }
 }
@@ -65,9 +74,12 @@ private func reportOutages(of client: ZooKeeperClient) async {
 
 /// Runs an operation with a connected client, as ``runProgram(after:logger:operation:)`` does.
 package func runProgram<Result: Sendable>(
-    at endpoint: Endpoint, operation: @escaping @Sendable (ZooKeeperClient) async throws -> Result
+    at endpoint: Endpoint, metricsFactory: (any MetricsFactory)? = nil, readiness: Readiness = Readiness(),
+    operation: @escaping @Sendable (ZooKeeperClient) async throws -> Result
 ) async throws -> Result {
-    let client = try ZooKeeperClient(configuration: endpoint.clientConfiguration(), logger: .program)
+    let client = try ZooKeeperClient(
+        configuration: endpoint.clientConfiguration(), logger: .program, metricsFactory: metricsFactory)
+    readiness.require { client.isConnected ? nil : "there is no connection to the ensemble: \(client.state)" }
     return try await runProgram(after: [client]) {
         try await endpoint.awaitConnection(of: client)
         return try await operation(client)

@@ -51,6 +51,7 @@ struct ExclusiveGateCommand: AsyncParsableCommand {
     var base: String
 
     @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var monitoring: MonitoringOptions
 
     @Option(
         help: "The name of the processor, which status shows. (default: host name and process ID)",
@@ -80,9 +81,17 @@ struct ExclusiveGateCommand: AsyncParsableCommand {
             words: commandLine.command, grace: commandLine.grace.duration,
             method: try onPause.method(resumedBy: onResume),
             variables: ["ZK_EXCLUSIVE_BASE": base])
-        try await gated.held.runProgram(with: connection) { client in
+        try await gated.held.runProgram(with: connection, monitoring) { client, readiness in
             let mode = try ExclusiveMode(client: client, path: base)
-            try await mode.withGate(id: id) { gate in try await gated.run(behind: gate, of: client) }
+            try await mode.withGate(id: id) { gate in
+                readiness.require { [weak gate] in
+                    switch gate?.state ?? .stopped {
+                    case .open, .draining, .paused, .recovering: nil
+                    case let state: "the gate is not registered: \(state)"
+                    }
+                }
+                try await gated.run(behind: gate, of: client)
+            }
         }
     }
 }

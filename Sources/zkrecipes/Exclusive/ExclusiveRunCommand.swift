@@ -29,6 +29,7 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
     var base: String
 
     @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var monitoring: MonitoringOptions
 
     @Option(
         help: "The ID of the participant, which status shows. (default: the host name and process ID)",
@@ -72,7 +73,7 @@ struct ExclusiveRunCommand: AsyncParsableCommand {
     func run() async throws {
         let (base, id, reason, drain) = (base, id, reason ?? commandLine.command[0], drain)
         let windowed = commandLine.held
-        try await windowed.runProgram(with: connection, codes: Self.codes) { client in
+        try await windowed.runProgram(with: connection, monitoring, codes: Self.codes) { client, _ in
             let mode = try ExclusiveMode(client: client, path: base)
             let hasOpened = OneShot<Void>()
             try await alongside({ await Self.reportWait(for: mode, at: base, until: hasOpened) }) {

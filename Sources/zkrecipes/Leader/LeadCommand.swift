@@ -38,6 +38,7 @@ struct LeadCommand: AsyncParsableCommand {
     var path: String
 
     @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var monitoring: MonitoringOptions
 
     @Option(
         help: "The name of this participant, without white space. (default: the host's name and the process ID)",
@@ -63,13 +64,13 @@ struct LeadCommand: AsyncParsableCommand {
     func run() async throws {
         let command = self
         let held = commandLine.held
-        try await held.runProgram(with: connection, codes: [.timedOut: 121]) { client in
-            try await command.lead(with: held, client)
+        try await held.runProgram(with: connection, monitoring, codes: [.timedOut: 121]) { client, readiness in
+            try await command.lead(with: held, client, readiness)
         }
     }
 
     /// Takes part in the election until the command has ended by itself, and throws its error.
-    private func lead(with held: HeldCommand, _ client: ZooKeeperClient) async throws {
+    private func lead(with held: HeldCommand, _ client: ZooKeeperClient, _ readiness: Readiness) async throws {
         // Whether a term has started; `false` if the time to wait has passed first.
         let start = OneShot<Bool>()
         let end = OneShot<Result<Void, any Error>>()
@@ -84,6 +85,7 @@ struct LeadCommand: AsyncParsableCommand {
             leaving.set(())
         }
         selector.leave(when: leaving)
+        readiness.require(participationOf: selector)
         let states = selector.states
         try await alongside({ await Self.report(states) }) {
             try await alongside({

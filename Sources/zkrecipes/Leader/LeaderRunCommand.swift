@@ -23,6 +23,7 @@ struct LeaderRunCommand: AsyncParsableCommand {
     var path: String
 
     @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var monitoring: MonitoringOptions
 
     @Option(help: "The name of this participant, without white space.", transform: parseName)
     var id: String
@@ -37,13 +38,15 @@ struct LeaderRunCommand: AsyncParsableCommand {
     func run() async throws {
         let command = self
         do {
-            try await runProgram(with: connection) { client in try await command.stand(client) }
+            try await monitoring.runProgram(with: connection) { client, readiness in
+                try await command.stand(client, readiness)
+            }
         } catch is CancellationError {
             // A signal is the normal end.
         }
     }
 
-    private func stand(_ client: ZooKeeperClient) async throws {
+    private func stand(_ client: ZooKeeperClient, _ readiness: Readiness) async throws {
         let pause = actEvery?.duration
         let selector = try LeaderSelector(
             client: client, path: path, id: id, configuration: priorities.configuration()
@@ -55,6 +58,7 @@ struct LeaderRunCommand: AsyncParsableCommand {
                 try await Task.sleep(for: pause)
             }
         }
+        readiness.require(participationOf: selector)
         let states = selector.states
         let printer = Task {
             // A leader that leaves is in the state `waiting` until its candidate is deleted; it will not lead again.
@@ -65,5 +69,14 @@ struct LeaderRunCommand: AsyncParsableCommand {
         defer { printer.cancel() }
         try await selector.run()
         await printer.value
+    }
+}
+
+extension Readiness {
+    /// Adds the condition that a participant is in its election, or about to join it.
+    func require(participationOf selector: LeaderSelector) {
+        require { [weak selector] in
+            selector?.state.failure.map { "this node is not in the election: \($0)" }
+        }
     }
 }

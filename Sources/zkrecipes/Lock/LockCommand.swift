@@ -71,6 +71,7 @@ struct LockRunCommand: AsyncParsableCommand {
     var path: String
 
     @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var monitoring: MonitoringOptions
     @OptionGroup var kinds: LockKindOptions
 
     @Option(
@@ -92,7 +93,7 @@ struct LockRunCommand: AsyncParsableCommand {
     func run() async throws {
         let (path, id, wait, kind) = (path, id ?? commandLine.command[0], wait?.duration, kinds.kind)
         let held = commandLine.held
-        try await held.runProgram(with: connection, codes: Self.codes) { client in
+        try await held.runProgram(with: connection, monitoring, codes: Self.codes) { client, _ in
             try await kind.check(path, client)
             try await kind.withLock(client, path: path, id: id, wait: wait) { lease in
                 let variables = ["ZK_LOCK_PATH": path, "ZK_SESSION_ID": client.state.session?.id.description]

@@ -45,6 +45,7 @@ struct PartitionsRunCommand: AsyncParsableCommand {
     var path: String
 
     @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var monitoring: MonitoringOptions
     @OptionGroup var partitions: PartitionOptions
 
     @Option(
@@ -101,7 +102,9 @@ struct PartitionsRunCommand: AsyncParsableCommand {
         let node = self
         do {
             if let name = commandLine.command.first { try HeldCommand.requireExecutable(name) }
-            try await runProgram(with: connection) { client in try await node.takePart(client) }
+            try await monitoring.runProgram(with: connection) { client, readiness in
+                try await node.takePart(client, readiness)
+            }
         } catch let refusal as CommandRefusal {
             Output.report("\(refusal)")
             throw ExitCode(refusal.status)
@@ -110,7 +113,7 @@ struct PartitionsRunCommand: AsyncParsableCommand {
         }
     }
 
-    private func takePart(_ client: ZooKeeperClient) async throws {
+    private func takePart(_ client: ZooKeeperClient, _ readiness: Readiness) async throws {
         guard let source = partitions.source else { return }
         var configuration = PartitionGroup.Configuration()
         configuration.absenceTimeout = absenceTimeout.duration
@@ -118,6 +121,9 @@ struct PartitionsRunCommand: AsyncParsableCommand {
         let group = try PartitionGroup(
             client: client, path: path, node: PartitionNode(id, weight: weight, capacity: capacity),
             partitions: source, configuration: configuration, worker: worker(client))
+        readiness.require { [weak group] in
+            group?.state.plan == nil ? "this node has not joined the partition group yet" : nil
+        }
         if let from = partitions.from, try await client.exists(at: from) == nil {
             Output.notice("\(from) does not exist: there are no partitions until it is created")
         }

@@ -42,6 +42,7 @@ struct ScheduleRunCommand: AsyncParsableCommand {
     var path: String
 
     @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var monitoring: MonitoringOptions
     @OptionGroup var when: ScheduleOptions
     @OptionGroup var policies: SchedulePolicyOptions
 
@@ -73,7 +74,9 @@ struct ScheduleRunCommand: AsyncParsableCommand {
         let command = self
         do {
             if rehearse == nil { try HeldCommand.requireExecutable(commandLine.command[0]) }
-            try await runProgram(with: connection) { client in try await command.take(part: client) }
+            try await monitoring.runProgram(with: connection) { client, readiness in
+                try await command.take(part: client, readiness)
+            }
         } catch let refusal as CommandRefusal {
             Output.report("\(refusal)")
             throw ExitCode(refusal.status)
@@ -82,7 +85,7 @@ struct ScheduleRunCommand: AsyncParsableCommand {
         }
     }
 
-    private func take(part client: ZooKeeperClient) async throws {
+    private func take(part client: ZooKeeperClient, _ readiness: Readiness) async throws {
         var configuration = try policies.configuration()
         configuration.exclusive = try policies.exclusive.map { try ExclusiveMode(client: client, path: $0) }
         let (holdAt, command) = (holdAt, self)
@@ -94,6 +97,13 @@ struct ScheduleRunCommand: AsyncParsableCommand {
                 Output.line("step \(step.rawValue) \(record.period) \(record.attempt)")
                 if step == holdAt, record.attempt == 1 { _ = try? await OneShot<Void>().wait() }
             }, body: { run in try await command.perform(run, client) })
+        readiness.require { [weak task] in
+            switch task?.state {
+            case .failed(let failure)?: "this node is not in the election: \(failure)"
+            case .clockSkew(let skew)?: "this node does not take the schedule: the wall clock is \(skew)"
+            default: nil
+            }
+        }
         let states = task.states
         let printer = Task { for await state in states { Output.line("\(state)") } }
         defer { printer.cancel() }

@@ -199,16 +199,17 @@ final class HeldCommand: Sendable {
     ///
     /// - Parameters:
     ///   - options: The options for the connection.
+    ///   - monitoring: The option for metrics and probes.
     ///   - codes: The exit statuses for errors of the recipe. Other errors end the program with 125.
-    ///   - operation: Acquires a grant and runs this command under it.
+    ///   - operation: Acquires a grant and runs this command under it. It may add conditions to the readiness.
     /// - Throws: `ExitCode` if the command did not succeed; an error about an invalid argument.
     func runProgram(
-        with options: ConnectionOptions, codes: [RecipeError.Code: Int32] = [:],
-        _ operation: @escaping @Sendable (ZooKeeperClient) async throws -> Void
+        with options: ConnectionOptions, _ monitoring: MonitoringOptions, codes: [RecipeError.Code: Int32] = [:],
+        _ operation: @escaping @Sendable (ZooKeeperClient, Readiness) async throws -> Void
     ) async throws {
         do {
             try Self.requireExecutable(words[0])
-            try await CommandLineSupport.runProgram(with: options, operation: operation)
+            try await monitoring.runProgram(with: options, operation: operation)
         } catch  where ZKRecipes.isRefusal(error) {
             throw error
         } catch {
