@@ -80,9 +80,13 @@ package func runProgram<Result: Sendable>(
     let client = try ZooKeeperClient(
         configuration: endpoint.clientConfiguration(), logger: .program, metricsFactory: metricsFactory)
     readiness.require { client.isConnected ? nil : "there is no connection to the ensemble: \(client.state)" }
-    return try await runProgram(after: [client]) {
+    let manager = ServiceManager.inherited
+    // The watchdog comes first, so that it ends last.
+    let services: [(any Service)?] = [manager?.watchdog(for: client), client]
+    return try await runProgram(after: services.compactMap(\.self)) {
         try await endpoint.awaitConnection(of: client)
-        return try await operation(client)
+        guard let manager else { return try await operation(client) }
+        return try await manager.reporting(client) { try await operation(client) }
     }
 }
 

@@ -13,9 +13,10 @@ package protocol RootCommand: AsyncParsableCommand {
 extension RootCommand {
     /// Runs the program.
     package static func start() -> Never {
-        // In this order and first, because these calls concern all descriptors and all threads.
+        // In this order and first, because these calls concern all descriptors, all threads and the environment.
         ProgramDescriptors.prepare()
         ProgramSignals.prepare()
+        ServiceManager.prepare()
         // Detached, because this thread only handles signals and never runs a task.
         Task.detached { await Glibc.exit(Output.finish(with: status())) }
         ProgramSignals.shared.handle()

@@ -50,6 +50,15 @@ extension ZooKeeperClient {
     /// bytes.
     package var watchRoom: Int { configuration.maximumPacketSize - WatchTable.packetOverhead }
 
+    /// Waits until the loop that sends heartbeats has made a turn, which shows that the upkeep of the session is alive.
+    ///
+    /// - Throws: `CancellationError`.
+    package func awaitUpkeep() async throws {
+        let turn = OneShot<Void>()
+        core.call(after: .zero) { turn.set(()) }
+        try await turn.wait()
+    }
+
     /// Whether the client is currently connected.
     package var isConnected: Bool { core.state.withLock { $0.isConnected } }
 }

@@ -1,3 +1,4 @@
+import Glibc
 import SystemSupport
 import Testing
 import ZooKeeper
@@ -5,7 +6,7 @@ import ZooKeeperRecipes
 import ZooKeeperTestKit
 import ZooKeeperTestKitTraits
 
-/// What monitoring sees of commands.
+/// What monitoring and a service manager see of commands.
 @Suite(.zooKeeperServer, .serialized, .timeLimit(.minutes(3)))
 struct MonitoringTests {
     private var connection: String { TestServer.current.connectionString }
@@ -77,5 +78,77 @@ struct MonitoringTests {
         #expect(second.errors == ["zkrecipes: cannot serve --metrics 127.0.0.1:\(port): Address already in use"])
         try process.terminate()
         _ = try await process.waitForExit()
+    }
+
+    @Test func `a service manager receives the state and signs of life, and the command no variables of it`()
+        async throws
+    {
+        let path = "/tmp/zkrecipes-notify-\(getpid())"
+        let manager = try NotifySocket(path)
+        let process = try ProgramRun.start(
+            [
+                "lock", "/monitoring/notify", "--", "/bin/sh", "-c",
+                "env | grep -c -E 'NOTIFY|WATCHDOG'; exec sleep 600",
+            ],
+            connect: connection, environment: ["NOTIFY_SOCKET": path, "WATCHDOG_USEC": "200000"])
+        try await process.line { $0 == "0" }
+        try await manager.message { $0 == "READY=1" }
+        try await manager.message { $0.hasPrefix("STATUS=connected (session 0x") }
+        for _ in 0..<3 { try await manager.message { $0 == "WATCHDOG=1" } }
+        // A frozen program sends no sign of life.
+        try process.pause()
+        manager.forget()
+        try await Task.sleep(for: .milliseconds(500))
+        #expect(manager.next() == nil)
+        try process.resume()
+        try await manager.message { $0 == "WATCHDOG=1" }
+        try process.terminate()
+        try await manager.message { $0.hasPrefix("STOPPING=1") }
+        _ = try await process.waitForExit()
+    }
+}
+
+/// The socket of a service manager.
+private final class NotifySocket: Sendable {
+    private let descriptor: Int32
+    private let path: String
+
+    init(_ path: String) throws {
+        self.path = path
+        descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+        let code = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        try #require(code == 0)
+    }
+
+    deinit {
+        close(descriptor)
+        unlink(path)
+    }
+
+    /// A message that has arrived.
+    func next() -> String? {
+        var bytes = [UInt8](repeating: 0, count: 1000)
+        let count = recv(descriptor, &bytes, bytes.count, Int32(MSG_DONTWAIT))
+        return count < 0 ? nil : String(decoding: bytes[..<count], as: UTF8.self)
+    }
+
+    func forget() { while next() != nil {} }
+
+    /// Waits for a message; messages before it are dropped.
+    func message(where matches: (String) -> Bool) async throws {
+        while true {
+            if let message = next() {
+                if matches(message) { return }
+            } else {
+                try await Task.sleep(for: .milliseconds(5))
+            }
+        }
     }
 }
