@@ -52,7 +52,8 @@ extension ExclusiveMode {
         guard let (signal, _) = try await client.dataIfExists(at: signalPath) else { return nil }
         let id = SignalRecord(signal).id
         let names = try await client.children(of: locksPath).names
-        return names.first { ContenderName($0)?.kind == .write && ContenderName($0)?.isOwn(uuid: id) == true }
+        let prefix = ContenderName.prefix(uuid: id)
+        return names.first { name in ContenderName(name).map { $0.kind == .write && $0.isOwn(prefix: prefix) } ?? false }
             .map { (id, $0) }
     }
 
