@@ -53,8 +53,8 @@ extension ExclusiveMode {
         let id = SignalRecord(signal).id
         let names = try await client.children(of: locksPath).names
         let prefix = ContenderName.prefix(uuid: id)
-        return names.first { name in ContenderName(name).map { $0.kind == .write && $0.isOwn(prefix: prefix) } ?? false }
-            .map { (id, $0) }
+        let own = names.lazy.compactMap(ContenderName.init).first { $0.kind == .write && $0.isOwn(prefix: prefix) }
+        return own.map { (id, $0.string) }
     }
 
     /// Waits until the window has recorded the eviction of a processor, and returns how long that may continue.

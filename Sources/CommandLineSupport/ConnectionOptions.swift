@@ -21,7 +21,7 @@ package struct ConnectionOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Who may use the znodes that the command creates: open for everybody, creator for the own identity.",
+            "The access to znodes that the command creates: open for each client, creator for its own identity.",
             discussion: "Default: the environment variable ZOOKEEPER_ACL, else open. creator needs credentials.",
             valueName: "access"))
     package var acl: ZNodeAccess?
@@ -86,7 +86,7 @@ package struct ConnectionOptions: ParsableArguments {
     }
 }
 
-/// Who may use the znodes that a command creates.
+/// The access to the znodes that a command creates.
 package enum ZNodeAccess: String, ExpressibleByArgument, CaseIterable, Sendable {
     case open, creator
 
