@@ -68,7 +68,7 @@ import ZooKeeperTransport
         server.stop()
     }
 
-    @Test func `rule 12: a transaction waits neither for a connection nor for a credential`() async throws {
+    @Test func `rule 12: a transaction waits for the answer to a credential, and not for a connection`() async throws {
         let server = try #require(
             FakeServer { connection in
                 connection.grantSession()
@@ -78,12 +78,16 @@ import ZooKeeperTransport
         let session = BridgeSession(to: [server.name])
         try await session.connect()
         session.post(1, .addAuth(TransportCredential(scheme: "digest", credential: [1])))
-        #expect(answerAtOnce(session, multi) == ReplyCode.connectionLoss)
+        session.post(2, multi)
+        // What follows it waits as well, so that the order stays.
+        session.post(3, .exists(path: "/a", watch: false))
+        #expect(session.replies.isEmpty)
         server.stop()
         _ = await session.event { if case .disconnected = $0 { true } else { false } }
         #expect(answerAtOnce(session, multi) == ReplyCode.connectionLoss)
         await session.connection.close(.endSession)
-        #expect(session.replies.map(\.number) == [1])
+        #expect(session.replies.map(\.number) == [1, 2, 3])
+        #expect(session.replies[1].reply.code == .connectionLoss)
     }
 
     @Test func `a path with a zero byte is refused, not cut`() async throws {
