@@ -107,7 +107,7 @@ struct OperatorVerbTests {
 
     @Test func `a frozen holder is evicted, and the lock passes on after its session timeout`() async throws {
         let frozen = try start(
-            "lock", "/f", "--id", "frozen", "--session-timeout", "2s", "--", "/bin/sh", "-c", "echo begun; sleep 600")
+            "lock", "/f", "--id", "frozen", "--session-timeout", "10s", "--", "/bin/sh", "-c", "echo begun; sleep 600")
         try await frozen.line { $0 == "begun" }
         try frozen.pause()
         let next = try start("lock", "/f", "--", "/bin/sh", "-c", "echo begun")
@@ -115,10 +115,10 @@ struct OperatorVerbTests {
         #expect(refused.status == .exited(64) && refused.errors.first?.contains("frozen") == true, "\(refused)")
         let begin = ContinuousClock.now
         let (dry, said) = try await runTwice(
-            ["lock", "evict", "/f", "--holder-session-timeout", "2s", "--reason", "a test", "--yes"], below: "/f")
-        #expect(dry.lines.contains { $0.contains("2 s later") }, "\(dry)")
+            ["lock", "evict", "/f", "--holder-session-timeout", "10s", "--reason", "a test", "--yes"], below: "/f")
+        #expect(dry.lines.contains { $0.contains("10 s later") }, "\(dry)")
         #expect(said.status == .exited(0) && said.lines.first?.hasSuffix("is evicted") == true, "\(said)")
-        #expect(ContinuousClock.now - begin >= .seconds(2))
+        #expect(ContinuousClock.now - begin >= .seconds(10))
         try await next.line { $0 == "begun" }
         #expect(try await next.waitForExit() == .exited(0))
         try frozen.resume()
@@ -154,7 +154,7 @@ struct OperatorVerbTests {
 
     @Test func `a processor is evicted from the window that waits for it`() async throws {
         let stubborn = try start(
-            "exclusive", "gate", "/w", "--id", "stubborn", "--session-timeout", "2s", "--grace", "1h", "--", "/bin/sh",
+            "exclusive", "gate", "/w", "--id", "stubborn", "--session-timeout", "6s", "--grace", "1h", "--", "/bin/sh",
             "-c", "trap '' TERM; echo begun; while :; do sleep 0.02; done")
         try await stubborn.line { $0 == "begun" }
         let early = try await run("exclusive", "evict", "/w", "stubborn", "--yes")

@@ -31,8 +31,9 @@ struct ResignationRequestTests {
         try await LeaderScene.with { scene in
             let leader = try scene.near("leader")
             let term = try await leader.leads()
-            let (second, third) = (try scene.far("second"), try scene.far("third"))
+            let second = try scene.far("second")
             await second.waits()
+            let third = try scene.far("third")
             await third.waits()
             #expect(try await request(scene)?.id == "second")
             #expect(!term.isValid)
@@ -47,8 +48,9 @@ struct ResignationRequestTests {
         try await LeaderScene.with { scene in
             let leader = try scene.near("leader")
             try await leader.leads()
-            let (second, third) = (try scene.far("second"), try scene.far("third"))
+            let second = try scene.far("second")
             await second.waits()
+            let third = try scene.far("third")
             await third.waits()
             #expect(try await request(scene, to: "third")?.id == "third")
             try await third.leads()
