@@ -80,24 +80,21 @@ enum Tails {
 
     /// The hand-offs of a mutex, from the call of `release()` to the end of the next contender's `acquire()`.
     private static func handOffs(_ clients: [ZooKeeperClient], _ path: String, _ count: Int) async throws -> [Span] {
-        let spans = Mutex<(all: [Span], released: Int64)>(([], 0))
+        let log = HandOffLog()
         try await withThrowingTaskGroup(of: Void.self) { group in
             for client in clients.dropFirst() {
                 let mutex = try DistributedMutex(client: client, path: path)
                 group.addTask {
-                    while !spans.withLock({ $0.all.count >= count + count / 20 }) {
+                    while log.spans.count < count + count / 20 {
                         let lease = try await mutex.acquire()
-                        spans.withLock { spans in
-                            if spans.released > 0 { spans.all.append(Span(start: spans.released, end: now())) }
-                            spans.released = now()
-                        }
+                        log.turn()
                         await lease.release()
                     }
                 }
             }
             try await group.waitForAll()
         }
-        return spans.withLock { Array($0.all[(count / 20)..<(count + count / 20)]) }
+        return Array(log.spans[(count / 20)..<(count + count / 20)])
     }
 
     /// Leaders that resign, from the call of `resign()` to the start of the next leader's term.
@@ -123,6 +120,21 @@ enum Tails {
             while let _ = await group.nextResult() {}
         }
         return spans
+    }
+}
+
+/// The hand-offs of a mutex, recorded by its holders.
+private final class HandOffLog: Sendable {
+    private let state = Mutex<(spans: [Span], released: Int64)>(([], 0))
+
+    var spans: [Span] { state.withLock { $0.spans } }
+
+    /// Records the end of a hand-off, and the start of the next one.
+    func turn() {
+        state.withLock { state in
+            if state.released > 0 { state.spans.append(Span(start: state.released, end: now())) }
+            state.released = now()
+        }
     }
 }
 
