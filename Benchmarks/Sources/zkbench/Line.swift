@@ -26,7 +26,7 @@ struct Line: Sendable {
         Line(name: "partitions", usage: "PARTITIONS NODES [ID-LENGTH]", run: Partitions.run),
         Line(name: "partition-plan", usage: "PARTITIONS NODES", run: Partitions.plan),
         Line(name: "children-cache", usage: "CHILDREN", run: NodeCaches.children),
-        Line(name: "tails", usage: "windows|hand-offs|fail-overs COUNT [CONTENDERS]", run: Tails.run),
+        Line(name: "tails", usage: "windows|hand-offs COUNT [CONTENDERS]", run: Tails.run),
         Line(name: "leaks", usage: "COUNT [OPERATION]", run: Leaks.run),
     ]
 

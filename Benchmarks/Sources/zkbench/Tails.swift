@@ -12,22 +12,19 @@ enum Tails {
     private static let factor = 10.0
 
     static func run(_ bench: Bench, _ arguments: LineArguments) async throws {
-        let kind = try arguments.word(0, of: ["windows", "hand-offs", "fail-overs"])
+        let kind = try arguments.word(0, of: ["windows", "hand-offs"])
         let count = try arguments.count(1)
-        let contenders = try arguments.count(2, default: kind == "fail-overs" ? 2 : 10)
+        let contenders = try arguments.count(2, default: 10)
         let (host, server) = (Meter(), Meter())
         host.startSleeping()
         defer { host.stop() }
         var spans: [Span] = []
         try await bench.withClients(contenders + 2, session: bench.longSession) { clients in
-            let (probe, others) = (clients[0], Array(clients[1...]))
+            let (probe, others, path) = (clients[0], Array(clients[1...]), bench.freshPath("tails"))
             let reading = Task { try await server.read(probe) }
             spans =
-                switch kind {
-                case "windows": try await windows(others, bench.freshPath("tails"), count)
-                case "hand-offs": try await handOffs(others, bench.freshPath("tails"), count)
-                default: try await failOvers(others, bench.freshPath("tails"), count)
-                }
+                kind == "windows"
+                ? try await windows(others, path, count) : try await handOffs(others, path, count)
             reading.cancel()
             _ = await reading.result
         }
@@ -95,31 +92,6 @@ enum Tails {
             try await group.waitForAll()
         }
         return Array(log.spans[(count / 20)..<(count + count / 20)])
-    }
-
-    /// Leaders that resign, from the call of `resign()` to the start of the next leader's term.
-    private static func failOvers(_ clients: [ZooKeeperClient], _ path: String, _ count: Int) async throws -> [Span] {
-        var spans: [Span] = []
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            let latches = try clients.prefix(2).enumerated().map { number, client in
-                try LeaderLatch(client: client, path: path, id: "candidate-\(number)", logger: .errorsOnly)
-            }
-            for latch in latches { group.addTask { try await latch.run() } }
-            _ = try await latches[0].waitUntilLeader()
-            for turn in -count / 20..<count {
-                let (leader, next) = turn.isMultiple(of: 2) ? (latches[0], latches[1]) : (latches[1], latches[0])
-                while try await leader.participants().count < 2 { try await Task.sleep(for: .milliseconds(1)) }
-                guard leader.state.isLeading else { throw BenchError("another candidate leads than the one expected") }
-                let start = now()
-                async let resigned: Void = leader.resign()
-                _ = try await next.waitUntilLeader()
-                if turn >= 0 { spans.append(Span(start: start, end: now())) }
-                try await resigned
-            }
-            group.cancelAll()
-            while let _ = await group.nextResult() {}
-        }
-        return spans
     }
 }
 
