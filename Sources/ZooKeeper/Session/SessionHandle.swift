@@ -197,7 +197,7 @@ package final class SessionHandle: Sendable {
     /// If the connection is lost or the server refuses the deletion, the method returns, and the deletion continues in
     /// the background. A cancellation of the calling task does not end the wait.
     ///
-    /// - Parameter held: A held znode that is released when the method returns for another reason than a lost connection.
+    /// - Parameter held: A held znode, for whose release a closing client waits until the deletion is answered.
     package func cleanUpWhileConnected(_ job: CleanUp, releasing held: HeldNode? = nil) async {
         let answered = OneShot<Void>()
         cleanUp(job, answered: answered)

@@ -60,16 +60,29 @@ struct LeaderScene: Sendable {
     /// Waits until the candidates satisfy a condition.
     @discardableResult
     func candidates(where matches: ([ContenderName]) -> Bool) async throws -> [ContenderName] {
+        func candidates(_ names: [String]) -> [ContenderName] {
+            names.compactMap(ContenderName.init).sorted { $0.number < $1.number }
+        }
+        return candidates(try await names(in: Self.path) { matches(candidates($0 ?? [])) } ?? [])
+    }
+
+    /// Waits until the directory of requests exists, and the requests in it satisfy a condition.
+    @discardableResult
+    func requests(where matches: ([String]) -> Bool) async throws -> [String] {
+        try await names(in: Self.path + "-requests") { $0.map(matches) ?? false } ?? []
+    }
+
+    /// Waits until the names of a directory, which are `nil` while it does not exist, satisfy a condition.
+    private func names(in directory: String, where matches: ([String]?) -> Bool) async throws -> [String]? {
         while true {
-            let (stat, created) = try await other.watchExistence(at: Self.path)
+            let (stat, created) = try await other.watchExistence(at: directory)
             guard stat != nil else {
-                if matches([]) { return [] }
+                if matches(nil) { return nil }
                 _ = try await created.event()
                 continue
             }
-            let (names, _, watch) = try await other.watchChildren(of: Self.path)
-            let candidates = names.compactMap(ContenderName.init).sorted { $0.number < $1.number }
-            if matches(candidates) { return candidates }
+            let (names, _, watch) = try await other.watchChildren(of: directory)
+            if matches(names) { return names }
             _ = try await watch.event()
         }
     }

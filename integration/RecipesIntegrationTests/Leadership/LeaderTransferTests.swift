@@ -241,16 +241,7 @@ struct LeaderTransferTests {
 extension LeaderScene {
     /// Waits until somebody asks something of somebody; gives the request's path.
     fileprivate func request() async throws -> String {
-        let directory = Self.path + "-requests"
-        while true {
-            let (stat, created) = try await other.watchExistence(at: directory)
-            guard stat != nil else {
-                _ = try await created.event()
-                continue
-            }
-            let (names, _, watch) = try await other.watchChildren(of: directory)
-            if let name = names.first { return "\(directory)/\(name)" }
-            _ = try await watch.event()
-        }
+        let names = try await requests { !$0.isEmpty }
+        return "\(Self.path)-requests/\(names[0])"
     }
 }

@@ -156,21 +156,6 @@ struct ResignationRequestTests {
 }
 
 extension LeaderScene {
-    /// Waits until the requests satisfy a condition.
-    fileprivate func requests(where matches: ([String]) -> Bool) async throws {
-        let path = LeaderScene.path + "-requests"
-        while true {
-            let (stat, created) = try await other.watchExistence(at: path)
-            guard stat != nil else {
-                _ = try await created.event()
-                continue
-            }
-            let (names, _, watch) = try await other.watchChildren(of: path)
-            if matches(names) { return }
-            _ = try await watch.event()
-        }
-    }
-
     /// Waits until nobody is asked for anything.
     fileprivate func noRequests() async throws { try await requests(where: \.isEmpty) }
 }
