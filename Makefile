@@ -11,7 +11,7 @@ traits := --traits Tracing,Configuration
 
 .PHONY: bootstrap bootstrap-tests demo build-demo install pictures test test-unit test-integration build-tests simulate \
 	simulate-today build-simulate mutants mutants-today newcomer traits sanitize sanitize-thread sanitize-address lint docs \
-	bench bench-peers bench-scale build-bench clean
+	bench bench-peers bench-scale bench-footprint build-bench clean
 
 # Installs the C client's headers and the ZooKeeper server if they are missing.
 bootstrap:
@@ -150,6 +150,10 @@ bench-peers: bootstrap-tests build-bench
 # How times and requests of this package grow with the number of participants and items; takes half an hour.
 bench-scale: bootstrap build-bench
 	Benchmarks/run --scale $(ARGS)
+
+# The first program of README.md: the time of a cold build, the size, and the time from its start to its first event.
+bench-footprint: bootstrap
+	Benchmarks/footprint $(ARGS)
 
 build-bench:
 	swift build -c release --package-path Benchmarks --product zkbench
