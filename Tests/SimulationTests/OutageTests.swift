@@ -1,3 +1,4 @@
+import Synchronization
 import Testing
 import ZooKeeper
 import ZooKeeperRecipes
@@ -219,55 +220,61 @@ import ZooKeeperSimulator
 
     private struct Holder: Sendable, CustomTestStringConvertible {
         var name: String
-        /// Holds something until it is cancelled.
-        var run: @Sendable (ZooKeeperClient) async throws -> Void
+        /// Holds something, and calls a closure each time it does, until it is cancelled.
+        var run: @Sendable (ZooKeeperClient, _ hold: @escaping @Sendable () async throws -> Void) async throws -> Void
         var testDescription: String { name }
     }
 
     private static func untilCancelled() async throws { try await OneShot<Void>().wait() }
 
-    private static let holders = [
-        Holder(name: "DistributedMutex.withLock") {
-            try await DistributedMutex(client: $0, path: "/locks/one").withLock { _ in try await untilCancelled() }
+    private static let calls = [
+        Holder(name: "DistributedMutex.withLock") { client, hold in
+            try await DistributedMutex(client: client, path: "/locks/one").withLock { _ in try await hold() }
         },
-        Holder(name: "ExclusiveMode.run") {
-            try await ExclusiveMode(client: $0, path: "/base").withWindow(reason: "test") { _ in
-                try await untilCancelled()
+        Holder(name: "ExclusiveMode.run") { client, hold in
+            try await ExclusiveMode(client: client, path: "/base").withWindow(reason: "test") { _ in try await hold() }
+        },
+    ]
+
+    private static let services = [
+        Holder(name: "EventGate") { client, hold in
+            let gate = try ExclusiveMode(client: client, path: "/base").gate(id: "one")
+            try await race({ try await gate.run() }) {
+                while true {
+                    // A permit that is lost ends its operation with an error; the next event waits for the gate.
+                    do { try await gate.withPermit { _ in try await hold() } } catch { try Task.checkCancellation() }
+                }
             }
         },
-        Holder(name: "EventGate") {
-            let gate = try ExclusiveMode(client: $0, path: "/base").gate(id: "one")
-            try await race({ try await gate.run() }, { try await gate.withPermit { _ in try await untilCancelled() } })
+        Holder(name: "LeaderSelector") { client, hold in
+            try await LeaderSelector(client: client, path: "/leader", id: "one") { _ in try await hold() }.run()
         },
-        Holder(name: "LeaderSelector") {
-            try await LeaderSelector(client: $0, path: "/leader", id: "one") { _ in try await untilCancelled() }.run()
-        },
-        Holder(name: "PartitionGroup") {
+        Holder(name: "PartitionGroup") { client, hold in
             try await PartitionGroup(
-                client: $0, path: "/group", node: PartitionNode("one"),
+                client: client, path: "/group", node: PartitionNode("one"),
                 partitions: .list([Partition("a"), Partition("b")])
-            ) { _, _ in try await untilCancelled() }.run()
+            ) { _, _ in try await hold() }.run()
         },
-        Holder(name: "GroupMembership") {
-            try await GroupMembership(client: $0, path: "/members", id: "one").run()
-        },
-        Holder(name: "ScheduledTask, while it runs") { client in
+        Holder(name: "ScheduledTask, while it runs") { client, hold in
             let start = client.clock.now
             try await ScheduledTask(
                 client: client, path: "/task", id: "one", name: "task", schedule: .every(.seconds(2)),
                 delivery: .atMostOnce, configuration: ScheduledTask.Configuration(), logger: client.logger,
                 wallClock: { Timestamp(millisecondsSince1970: 1_750_000_000_000) + (client.clock.now - start) },
-                body: { _ in try await untilCancelled() }
+                body: { _ in try await hold() }
             ).run()
         },
     ]
 
-    @Test(arguments: holders) private func `what is told to end ends, also when no server comes back`(
-        holder: Holder
-    ) async throws {
+    private static let membership = Holder(name: "GroupMembership") { client, _ in
+        try await GroupMembership(client: client, path: "/members", id: "one").run()
+    }
+
+    @Test(arguments: calls + services + [membership])
+    private func `what is told to end ends, also when no server comes back`(holder: Holder) async throws {
         let ended = try await onSimulationThread { () -> MonotonicInstant in
             let (simulation, ensemble, process, client) = try Self.makeScene(sessionTimeout: .seconds(4))
-            process.start { try? await client.running { try await holder.run($0) } }
+            process.start { try? await client.running { try await holder.run($0) { try await Self.untilCancelled() } } }
             simulation.at(Self.stops) { ensemble.stop(0) }
             simulation.at(Self.stops + .seconds(3)) { process.cancel() }
             simulation.run(until: Self.stops + .seconds(600)) { process.isRunning }
@@ -276,5 +283,61 @@ import ZooKeeperSimulator
         }
         // The session timeout, and a few tries of requests that are given up after 2 s each.
         #expect(ended < Self.stops + .seconds(15))
+    }
+
+    // MARK: A long outage
+
+    /// The spans for which something was held.
+    private final class Spans: Sendable {
+        private let spans = Mutex<[Range<MonotonicInstant>]>([])
+
+        var all: [Range<MonotonicInstant>] { spans.withLock { $0 } }
+
+        /// Holds until the task is cancelled.
+        func hold(_ clock: any MonotonicClock) async throws {
+            let begin = clock.now
+            defer { spans.withLock { $0.append(begin..<clock.now) } }
+            try await OutageTests.untilCancelled()
+        }
+    }
+
+    @Test(arguments: services) private func `services end what they hold, and go on after an outage of an hour`(
+        service: Holder
+    ) async throws {
+        let timeout = Duration.seconds(4)
+        let spans = Spans()
+        try await onSimulationThread {
+            let (simulation, ensemble, process, client) = try Self.makeScene(sessionTimeout: timeout)
+            process.start {
+                try? await client.running { client in
+                    try await service.run(client) { try await spans.hold(client.clock) }
+                }
+            }
+            simulation.at(Self.stops) { ensemble.stop(0) }
+            simulation.at(Self.stops + .seconds(3600)) { ensemble.start(0) }
+            simulation.at(Self.stops + .seconds(3660)) { process.cancel() }
+            simulation.run(until: Self.stops + .seconds(3700)) { process.isRunning }
+            try #require(!process.isRunning && simulation.breakdown == nil)
+        }
+        let returned = Self.stops + .seconds(3600)
+        let (before, after) = (
+            spans.all.filter { $0.lowerBound < Self.stops }, spans.all.filter { $0.lowerBound >= returned }
+        )
+        #expect(!before.isEmpty && before.allSatisfy { $0.upperBound < Self.stops + timeout })
+        #expect(!after.isEmpty && after.allSatisfy { $0.lowerBound < returned + .seconds(30) })
+        #expect(before.count + after.count == spans.all.count)
+    }
+
+    @Test func `a member is back after an outage of an hour`() async throws {
+        let ids = try await onSimulationThread { () -> [String] in
+            let (simulation, ensemble, process, client) = try Self.makeScene(sessionTimeout: .seconds(4))
+            process.start { try? await client.running { try await Self.membership.run($0) {} } }
+            simulation.at(Self.stops) { ensemble.stop(0) }
+            simulation.at(Self.stops + .seconds(3600)) { ensemble.start(0) }
+            simulation.run(until: Self.stops + .seconds(3660))
+            defer { simulation.end() }
+            return ensemble.children(of: "/members")
+        }
+        #expect(ids == ["one"])
     }
 }
