@@ -17,6 +17,11 @@ package enum CredentialFile {
 
     /// Reads the credentials of a file that only its owner can read.
     package static func read(_ path: String) throws(CredentialFileError) -> [AuthCredential] {
+        try parse(try content(ofFile: path))
+    }
+
+    /// Reads the content of a file that only its owner can read.
+    package static func content(ofFile path: String) throws(CredentialFileError) -> [UInt8] {
         // Opening a FIFO would otherwise wait for a writer.
         let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
         guard file >= 0 else { throw CredentialFileError("cannot be read: \(String(cString: strerror(errno)))") }
@@ -26,7 +31,7 @@ package enum CredentialFile {
             throw CredentialFileError("cannot be read: \(String(cString: strerror(errno)))")
         }
         try check(info)
-        return try parse(try content(of: file))
+        return try content(of: file)
     }
 
     private static func check(_ info: stat) throws(CredentialFileError) {
@@ -51,7 +56,7 @@ package enum CredentialFile {
             guard count > 0 else { return content }
             content += buffer[..<count]
         }
-        throw CredentialFileError("is larger than \(maximumSize) bytes; name a file with one credential per line")
+        throw CredentialFileError("is larger than \(maximumSize) bytes; name another file")
     }
 
     /// Returns the credentials in the content of a file.

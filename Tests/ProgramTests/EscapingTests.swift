@@ -57,7 +57,7 @@ import ZooKeeper
         let entry = PartitionStatus.Entry(partition: Self.hostile, owner: Self.hostile, reason: Self.hostile)
         let status = PartitionStatus(
             nodes: [PartitionNode(Self.hostile)], cordons: [ZNodeName(Self.hostile): Self.hostile], partitions: [entry])
-        let lines = PartitionsStatusCommand.report(status)
+        let lines = PartitionReport(status).lines
         expectHarmless(lines)
         #expect(lines.count == 5)
     }

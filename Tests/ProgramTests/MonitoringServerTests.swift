@@ -63,7 +63,7 @@ struct MonitoringServerTests {
     @Test func `the operation does not start if the port is in use`() async throws {
         try await serve { port in
             let address = try ListenAddress.parse("127.0.0.1:\(port)")
-            let error = await #expect(throws: MonitoringServer.Refusal.self) {
+            let error = await #expect(throws: ListeningServer.Refusal.self) {
                 try await server.serve(at: address) { Issue.record("the operation must not start") }
             }
             #expect(error?.description == "cannot serve --metrics 127.0.0.1:\(port): Address already in use")

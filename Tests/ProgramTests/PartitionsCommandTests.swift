@@ -56,7 +56,7 @@ import ZooKeeperRecipes
         let names = ["caf\u{e9}", "cafe\u{301}"]
         let status = PartitionStatus(
             nodes: names.map { PartitionNode($0) }, partitions: [.init(partition: "a", owner: names[1])])
-        let lines = PartitionsStatusCommand.report(status)
+        let lines = PartitionReport(status).lines
         #expect(lines.contains { $0.utf8.starts(with: "\(names[0])  ".utf8) && $0.contains("0") })
         #expect(lines.contains { $0.utf8.starts(with: "\(names[1])  ".utf8) && $0.contains("1") })
     }

@@ -60,6 +60,12 @@ public final class Watch: Sendable {
         }
     }
 
+    /// Whether the event was received.
+    package var hasFired: Bool { watch.hasFired }
+
+    /// Calls a closure when the event is received, or immediately if it was received before; it must not block.
+    package func observe(_ call: @escaping @Sendable () -> Void) { watch.event.observe { _ in call() } }
+
     /// Removes the watch; its event becomes ``WatchEvent/Kind/interrupted``.
     ///
     /// If no other watch of this client is set on the same znode, this takes 1 request in the background. If the event

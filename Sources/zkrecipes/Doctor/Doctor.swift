@@ -31,13 +31,15 @@ struct Doctor: Sendable {
 
     // MARK: Servers
 
-    private func servers() async throws -> [ServerReport] {
+    /// Asks all servers at the same time; this needs no session.
+    func servers() async throws -> [ServerReport] {
         try await inParallel(client.configuration.servers, atMost: 16) { server in
             await ServerReport.asked(server, timeout: serverTimeout)
         }
     }
 
-    private func members() async throws -> EnsembleMembers? {
+    /// Reads the members of the ensemble; `nil` if they are unknown.
+    func members() async throws -> EnsembleMembers? {
         do {
             return EnsembleMembers(try await client.ensembleConfiguration().text)
         } catch let error as ZooKeeperError where error.code == .noAuth || error.code == .noNode {

@@ -17,8 +17,8 @@ struct DoctorCommand: AsyncParsableCommand {
             time of the run only: repeat it while the host and the servers are busy.
 
             The keys of --json are stable: errors, warnings, notes, findings (severity, rule, subject, what, why, \
-            remedy), measurements, servers, voters, observers, skipped. Times are in microseconds; unknown values are \
-            left out.
+            remedy), measurements, servers, voters, observers, skipped. Times are in microseconds, but the latency of a \
+            server, which it reports itself, is in milliseconds; unknown values are left out.
 
             \(HelpText.example("zkrecipes doctor /app --connect zk1:2181,zk2:2181,zk3:2181 --duration 30s"))
 

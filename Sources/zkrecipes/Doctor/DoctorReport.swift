@@ -78,6 +78,22 @@ struct DoctorReport: Sendable {
     /// One JSON object in one line, with times in microseconds.
     var json: String { Text.json(JSONForm(diagnosis)) }
 
+    /// A server in the object of `--json`, and in that of the dashboard.
+    struct Server: Encodable, Sendable {
+        var address: String
+        var version, mode, zxid, failure: String?
+        var outstandingRequests, connections, watches, sessions: Int?
+        var latency: ServerReport.Latency?
+        var notAllowed: [String]
+
+        init(_ server: ServerReport) {
+            (address, version, mode) = (server.address, server.version, server.mode)
+            (zxid, failure, notAllowed) = (server.zxid?.description, server.failure, server.notAllowed)
+            (outstandingRequests, connections) = (server.outstandingRequests, server.connections)
+            (watches, sessions, latency) = (server.watches, server.sessions, server.latency)
+        }
+    }
+
     /// The object of `--json`; the article about production documents the keys.
     private struct JSONForm: Encodable {
         struct RoundTrips: Encodable {
@@ -102,13 +118,6 @@ struct DoctorReport: Sendable {
             var lostConnections, failedRequests: Int
         }
 
-        struct Server: Encodable {
-            var address: String
-            var version, mode, zxid, failure: String?
-            var outstandingRequests, connections, watches: Int?
-            var notAllowed: [String]
-        }
-
         var errors, warnings, notes: Int
         var findings: [Finding]
         var measurements: Measured
@@ -130,13 +139,7 @@ struct DoctorReport: Sendable {
                 negotiatedTimeout: measured.negotiatedTimeout.microseconds,
                 fittingTimeout: diagnosis.fittingTimeout.microseconds, lostConnections: measured.lostConnections,
                 failedRequests: measured.failedRequests)
-            servers = measured.servers.map { server in
-                Server(
-                    address: server.address, version: server.version, mode: server.mode,
-                    zxid: server.zxid?.description, failure: server.failure,
-                    outstandingRequests: server.outstandingRequests, connections: server.connections,
-                    watches: server.watches, notAllowed: server.notAllowed)
-            }
+            servers = measured.servers.map(Server.init)
             (voters, observers) = (measured.members?.voters, measured.members?.observers)
             skipped = measured.skipped
         }

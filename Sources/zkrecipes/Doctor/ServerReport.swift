@@ -83,6 +83,19 @@ struct ServerReport: Sendable {
         return ZXID(rawValue: Int64(bitPattern: value))
     }
 
+    /// The latency of requests since the start of the server, in milliseconds.
+    struct Latency: Sendable, Equatable, Encodable {
+        var min, average, max: Double
+    }
+
+    var latency: Latency? {
+        let values = (srvr["Latency min/avg/max"] ?? "").split(separator: "/").compactMap { Double($0) }
+        guard values.count == 3, values.allSatisfy(\.isFinite) else { return nil }
+        return Latency(min: values[0], average: values[1], max: values[2])
+    }
+
+    /// The number of sessions of the whole ensemble.
+    var sessions: Int? { mntr["zk_global_sessions"].flatMap { Int($0) } }
     var outstandingRequests: Int? { (srvr["Outstanding"] ?? mntr["zk_outstanding_requests"]).flatMap { Int($0) } }
     var connections: Int? { (srvr["Connections"] ?? mntr["zk_num_alive_connections"]).flatMap { Int($0) } }
     var watches: Int? { mntr["zk_watch_count"].flatMap { Int($0) } }

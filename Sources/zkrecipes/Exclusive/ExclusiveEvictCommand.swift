@@ -3,7 +3,7 @@ import CommandLineSupport
 import ZooKeeper
 import ZooKeeperRecipes
 
-struct ExclusiveEvictCommand: AsyncParsableCommand {
+struct ExclusiveEvictCommand: OperatorCommand {
     static let configuration = CommandConfiguration(
         commandName: "evict",
         abstract: "Asks the requested window to evict a processor that does not pause.",
@@ -39,14 +39,8 @@ struct ExclusiveEvictCommand: AsyncParsableCommand {
 
     func validate() throws { try operation.requireConfirmation() }
 
-    func run() async throws {
-        let command = self
-        try await runProgram(with: connection) { client in
-            try await command.evict(from: ExclusiveMode(client: client, path: command.base))
-        }
-    }
-
-    private func evict(from mode: ExclusiveMode) async throws {
+    func action(with client: ZooKeeperClient) async throws -> OperatorAction {
+        let mode = try ExclusiveMode(client: client, path: base)
         let status = try await mode.status()
         guard let window = status.window else {
             throw RecipeError(.notFound, in: .exclusiveMode, path: base, message: "no window is requested or open")
@@ -57,12 +51,15 @@ struct ExclusiveEvictCommand: AsyncParsableCommand {
                 "\(Text.quoted(processor)) is no processor of \(base) that has not paused; "
                     + (others.isEmpty ? "all have paused" : "these have not paused: \(others)"))
         }
-        let isConfirmed = try await operation.confirm(
-            "evict \(processor) from the processors of \(base), for the window of \(window.participantID)",
-            ["Its events are cancelled. The window opens after its session timeout at the earliest."])
-        guard isConfirmed else { return }
-        let wait = try await mode.requestEviction(
-            of: processor, id: operation.operatorID, reason: operation.reason, timeout: timeout.duration)
-        Output.line("\(processor) is evicted; the window opens in \(Text.seconds(wait)) at the earliest")
+        return OperatorAction(
+            description:
+                "evict \(processor) from the processors of \(base), for the window of \(window.participantID)",
+            effects: ["Its events are cancelled. The window opens after its session timeout at the earliest."]
+        ) {
+            let wait = try await mode.requestEviction(
+                of: processor, id: operation.operatorID, reason: operation.reason, timeout: timeout.duration)
+            return OperatorAction.Outcome(
+                results: ["\(processor) is evicted; the window opens in \(Text.seconds(wait)) at the earliest"])
+        }
     }
 }

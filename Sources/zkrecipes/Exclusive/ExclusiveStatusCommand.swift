@@ -17,8 +17,9 @@ struct ExclusiveStatusCommand: AsyncParsableCommand {
             \(HelpText.example("zkrecipes exclusive status /orders --watch"))
 
             With --json, one object: base, window, crashedWindows, processors, notPaused and recentWindows. A window \
-            has participantID, reason, requestedAt and token; one that has ended also has outcome, duration, \
-            drainDuration, slowestProcessor and evicted. A processor has id, host, pid, state, and inside and oldest if \
+            has participantID, reason, requestedAt and token; the current one also has phase (draining, recovering, \
+            evicting or open), one that has ended also outcome, duration, drainDuration, slowestProcessor and evicted. A \
+            processor has id, host, pid, state, and inside and oldest if \
             it has reported them. Times are in milliseconds, requestedAt since 1970. Later versions add keys, and \
             change none.
 
@@ -88,30 +89,24 @@ struct StatusChanges {
     ///
     /// - Throws: `CancellationError`, or `ZooKeeperError`.
     func follow(_ body: () async throws -> Void) async throws {
+        let watches = RecipeWatches(client: client)
         while true {
-            let watches = try await watches()
+            // Before the znodes are read, so that no change is missed.
+            try await watches.renew { try await watches.watch(mode) }
             try await body()
-            _ = try await race(among: watches.map { watch in { try await watch.event() } })
+            await watches.wait()
+            try Task.checkCancellation()
         }
     }
+}
 
-    /// Sets watches, which must happen before the znodes are read, so that no change is missed.
-    private func watches() async throws -> [Watch] {
-        var watches = [try await client.watchExistence(at: mode.signalPath).watch]
-        watches.append(try await client.watchExistence(at: mode.windowsPath).watch)
-        for path in [mode.locksPath, mode.membersPath] {
-            do {
-                let (names, _, watch) = try await client.watchChildren(of: path)
-                watches.append(watch)
-                guard path == mode.locksPath else { continue }
-                // Draining processors report that in the data of their read lock's znode.
-                for name in names {
-                    watches.append(try await client.watchExistence(at: ZNodePath.child(name, of: path)).watch)
-                }
-            } catch let error as ZooKeeperError where error.code == .noNode {
-                watches.append(try await client.watchExistence(at: path).watch)
-            }
-        }
-        return watches
+extension RecipeWatches {
+    /// Watches the znodes of an exclusive mode.
+    func watch(_ mode: ExclusiveMode) async throws {
+        try await watch([mode.signalPath, mode.windowsPath])
+        _ = try await children(of: mode.membersPath)
+        // Draining processors report that in the data of their read lock's znode.
+        let locks = try await children(of: mode.locksPath)
+        try await watch(locks.map { ZNodePath.child($0, of: mode.locksPath) })
     }
 }

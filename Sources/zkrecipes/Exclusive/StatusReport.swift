@@ -13,20 +13,49 @@ struct StatusReport {
     var lines: [String] { window + crashed + [""] + processors + [""] + recentWindows }
 
     private var window: [String] {
-        guard let window = status.window else { return ["\(base): no window is requested or open."] }
-        let waiting = status.notPaused.map(\.id)
+        guard let window = status.window, let phase else { return ["\(base): no window is requested or open."] }
         let state =
-            if !waiting.isEmpty {
-                "a window waits for \(waiting.joined(separator: ", "))"
-            } else if !status.crashedWindows.isEmpty {
-                "a window waits, because the previous window crashed"
-            } else if let evicting, let until = evicting.drainDuration {
-                "a window opens at \((evicting.requestedAt + until).secondsText), when the sessions of evicted processors have "
-                    + "ended: \(evicting.evicted.joined(separator: ", "))"
-            } else {
-                "a window is open"
+            switch phase {
+            case .draining(let waiting): "a window waits for \(waiting.joined(separator: ", "))"
+            case .recovering: "a window waits, because the previous window crashed"
+            case .evicting(let evicted, let until):
+                "a window opens at \(until.secondsText), when the sessions of evicted processors have "
+                    + "ended: \(evicted.joined(separator: ", "))"
+            case .open: "a window is open"
             }
         return ["\(base): \(state).", line(window)]
+    }
+
+    /// What a window that is requested or open waits for.
+    enum Phase: Sendable, Equatable {
+        /// These processors have not paused.
+        case draining(notPaused: [String])
+        /// The resume delay of an earlier window, which crashed, is not over.
+        case recovering
+        /// The sessions of evicted processors may not have ended before this time.
+        case evicting([String], until: Timestamp)
+        /// Nothing: the operation runs.
+        case open
+
+        /// The name in JSON.
+        var name: String {
+            switch self {
+            case .draining: "draining"
+            case .recovering: "recovering"
+            case .evicting: "evicting"
+            case .open: "open"
+            }
+        }
+    }
+
+    /// The phase of the current window; `nil` if there is none.
+    var phase: Phase? {
+        guard status.window != nil else { return nil }
+        let waiting = status.notPaused.map(\.id)
+        if !waiting.isEmpty { return .draining(notPaused: waiting) }
+        if !status.crashedWindows.isEmpty { return .recovering }
+        guard let evicting, let until = evicting.drainDuration else { return .open }
+        return .evicting(evicting.evicted, until: evicting.requestedAt + until)
     }
 
     /// The current window's record of the processors that it evicted.
@@ -88,16 +117,21 @@ struct StatusReport {
     // MARK: JSON
 
     /// One JSON object in one line, with times in milliseconds.
-    var json: String { Text.json(JSONForm(base, status)) }
+    var json: String { Text.json(form) }
 
-    private struct JSONForm: Encodable {
-        struct Window: Encodable {
+    /// The values of the JSON object.
+    var form: JSONForm { JSONForm(self) }
+
+    struct JSONForm: Encodable, Sendable {
+        struct Window: Encodable, Sendable {
             var participantID, reason: String
             var requestedAt: Int64
             var token: Int64
+            /// The phase of the current window: `draining`, `recovering`, `evicting` or `open`.
+            var phase: String?
         }
 
-        struct Processor: Encodable {
+        struct Processor: Encodable, Sendable {
             var id, host: String
             var pid: Int32
             /// The state: `running`, `draining`, `reopened`, `recovering` or `paused`.
@@ -107,9 +141,11 @@ struct StatusReport {
             var state: String
             var inside: Int?
             var oldest: Int64?
+            /// The time since which the dashboard has seen this state; only there.
+            var since: Int64?
         }
 
-        struct Record: Encodable {
+        struct Record: Encodable, Sendable {
             var participantID, reason, outcome: String
             var requestedAt, duration, token: Int64
             var drainDuration: Int64?
@@ -124,9 +160,11 @@ struct StatusReport {
         var notPaused: [String]
         var recentWindows: [Record]
 
-        init(_ base: String, _ status: ExclusiveStatus) {
-            self.base = base
+        init(_ report: StatusReport) {
+            let status = report.status
+            base = report.base
             window = status.window.map(Self.window)
+            window?.phase = report.phase?.name
             crashedWindows = status.crashedWindows.map(Self.window)
             processors = status.processors.map(Self.processor)
             notPaused = status.notPaused.map(\.id)

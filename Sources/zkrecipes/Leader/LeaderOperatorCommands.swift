@@ -4,7 +4,7 @@ import ZooKeeper
 import ZooKeeperRecipes
 
 /// The arguments of a request to the leader of an election.
-struct LeaderRequestOptions: ParsableArguments {
+struct LeaderRequestOptions: ParsableArguments, Sendable {
     @Argument(help: LeaderCommand.pathHelp, transform: LeaderCommand.parse)
     var path: String
 
@@ -16,15 +16,10 @@ struct LeaderRequestOptions: ParsableArguments {
         in: .milliseconds(1)...DurationArgument.oneDay)
     var timeout = DurationArgument.seconds(30)
 
-    /// Asks the leader to resign, and prints the next one.
+    /// Returns the action that asks the leader to resign.
     ///
     /// - Parameter successor: The ID of the participant that leads next; `nil` leaves that to the order of the queue.
-    func request(successor: String? = nil) async throws {
-        let options = self
-        try await runProgram(with: connection) { client in try await options.request(successor, client) }
-    }
-
-    private func request(_ successor: String?, _ client: ZooKeeperClient) async throws {
+    func request(successor: String? = nil, _ client: ZooKeeperClient) async throws -> OperatorAction {
         let participants = try await LeaderSelector.participants(client: client, path: path)
         guard let leader = participants.first else {
             throw try await NothingThere("no candidates", at: path, client)
@@ -45,14 +40,15 @@ struct LeaderRequestOptions: ParsableArguments {
         let effect =
             next.map { "\($0.id) leads next, once the work of \(leader.id) has been cancelled and has ended." }
             ?? "No other participant waits: \(leader.id) leads again, in a new term."
-        guard try await operation.confirm(action, [effect]) else { return }
-        let current = try await LeaderSelector.requestResignation(
-            client: client, path: path, id: operation.operatorID, from: leader, to: successor == nil ? nil : next,
-            reason: operation.reason, timeout: timeout.duration)
-        await Output.results([current.map { "\($0.id) leads" } ?? "there is no leader"])
-        if let successor, current?.id.hasBytes(of: successor) != true {
-            Output.report("\(leader.id) has left the election before \(successor) accepted the transfer")
-            throw ExitCode.failure
+        return OperatorAction(description: action, effects: [effect]) { [self, next] in
+            let current = try await LeaderSelector.requestResignation(
+                client: client, path: path, id: operation.operatorID, from: leader, to: successor == nil ? nil : next,
+                reason: operation.reason, timeout: timeout.duration)
+            var outcome = OperatorAction.Outcome(results: [current.map { "\($0.id) leads" } ?? "there is no leader"])
+            if let successor, current?.id.hasBytes(of: successor) != true {
+                outcome.problems = ["\(leader.id) has left the election before \(successor) accepted the transfer"]
+            }
+            return outcome
         }
     }
 
@@ -71,7 +67,7 @@ struct LeaderRequestOptions: ParsableArguments {
         """
 }
 
-struct LeaderResignCommand: AsyncParsableCommand {
+struct LeaderResignCommand: OperatorCommand {
     static let configuration = CommandConfiguration(
         commandName: "resign",
         abstract: "Asks the leader to resign, and waits until its term has ended.",
@@ -83,10 +79,13 @@ struct LeaderResignCommand: AsyncParsableCommand {
 
     @OptionGroup var options: LeaderRequestOptions
 
-    func run() async throws { try await options.request() }
+    var connection: ConnectionOptions { options.connection }
+    var operation: OperatorOptions { options.operation }
+
+    func action(with client: ZooKeeperClient) async throws -> OperatorAction { try await options.request(client) }
 }
 
-struct LeaderTransferCommand: AsyncParsableCommand {
+struct LeaderTransferCommand: OperatorCommand {
     static let configuration = CommandConfiguration(
         commandName: "transfer",
         abstract: "Asks the leader to transfer its leadership to a participant that waits.",
@@ -103,5 +102,10 @@ struct LeaderTransferCommand: AsyncParsableCommand {
     @Option(help: "The ID of the participant that leads next.", transform: parseLabel)
     var to: String
 
-    func run() async throws { try await options.request(successor: to) }
+    var connection: ConnectionOptions { options.connection }
+    var operation: OperatorOptions { options.operation }
+
+    func action(with client: ZooKeeperClient) async throws -> OperatorAction {
+        try await options.request(successor: to, client)
+    }
 }

@@ -78,7 +78,7 @@ extension LockQueueEntry {
     fileprivate var title: String { "\(participantID.isEmpty ? "a holder without an ID" : participantID) (\(znode))" }
 }
 
-struct LockReleaseRequestCommand: AsyncParsableCommand {
+struct LockReleaseRequestCommand: OperatorCommand {
     static let configuration = CommandConfiguration(
         commandName: "release-request",
         abstract: "Asks the holders of a lock to release it, and waits for that.",
@@ -103,31 +103,35 @@ struct LockReleaseRequestCommand: AsyncParsableCommand {
         in: .milliseconds(1)...DurationArgument.oneDay)
     var timeout = DurationArgument.seconds(30)
 
-    func run() async throws {
-        let command = self
-        try await runProgram(with: target.connection) { client in try await command.request(client) }
-    }
+    var connection: ConnectionOptions { target.connection }
+    var operation: OperatorOptions { target.operation }
 
-    private func request(_ client: ZooKeeperClient) async throws {
+    func action(with client: ZooKeeperClient) async throws -> OperatorAction {
         let lock = try await target.lock(client)
         let holders = try await target.holders(of: lock, client)
         let names = holders.map(\.title).joined(separator: ", ")
-        guard try await target.operation.confirm("ask \(names) to release \(target.path)") else { return }
+        return OperatorAction(description: "ask \(names) to release \(target.path)") {
+            try await request(from: holders, of: lock, client)
+        }
+    }
+
+    private func request(
+        from holders: [LockQueueEntry], of lock: any OperatedLock, _ client: ZooKeeperClient
+    ) async throws -> OperatorAction.Outcome {
         for holder in holders { _ = try await lock.requestRelease(from: holder, reason: target.operation.reason) }
         let end = client.clock.now + timeout.duration
-        var isReleased = true
+        var outcome = OperatorAction.Outcome(results: [])
         for holder in holders {
             let hasLeft: Void? = try await client.clock.run(until: end) {
                 try await client.awaitDeletion(of: holder.path)
             }
             if hasLeft != nil {
-                Output.line("\(holder.title) has released the lock")
+                outcome.results.append("\(holder.title) has released the lock")
             } else {
-                isReleased = false
-                Output.report(try await Self.refusal(of: holder, after: timeout, client))
+                outcome.problems.append(try await Self.refusal(of: holder, after: timeout, client))
             }
         }
-        if !isReleased { throw ExitCode.failure }
+        return outcome
     }
 
     /// Returns the text about a holder that has not released the lock in time.
@@ -143,7 +147,7 @@ struct LockReleaseRequestCommand: AsyncParsableCommand {
     }
 }
 
-struct LockEvictCommand: AsyncParsableCommand {
+struct LockEvictCommand: OperatorCommand {
     static let configuration = CommandConfiguration(
         commandName: "evict",
         abstract: "Takes a lock away from a holder that cannot be asked, and waits until it must have ended.",
@@ -182,15 +186,17 @@ struct LockEvictCommand: AsyncParsableCommand {
 
     func validate() throws { try target.operation.requireConfirmation() }
 
-    func run() async throws {
-        let command = self
-        var connection = target.connection
+    var connection: ConnectionOptions { target.connection }
+    var operation: OperatorOptions { target.operation }
+
+    func connection(from options: ConnectionOptions) -> ConnectionOptions {
+        var options = options
         // The servers bound it. The placeholder must exist as long as the session of any holder, if this process ends.
-        connection.sessionTimeout = holderSessionTimeout ?? .hours(1)
-        try await runProgram(with: connection) { client in try await command.evict(client) }
+        options.sessionTimeout = holderSessionTimeout ?? .hours(1)
+        return options
     }
 
-    private func evict(_ client: ZooKeeperClient) async throws {
+    func action(with client: ZooKeeperClient) async throws -> OperatorAction {
         let lock = try await target.lock(client)
         let holders = try await target.holders(of: lock, client)
         guard holders.count == 1 else {
@@ -200,23 +206,25 @@ struct LockEvictCommand: AsyncParsableCommand {
         }
         let holder = holders[0]
         let wait = try await client.connectedSession().timeout
-        let isConfirmed = try await target.operation.confirm(
-            "evict \(holder.title), session \(holder.session?.description ?? "unknown"), from \(target.path)",
-            [
+        return OperatorAction(
+            description:
+                "evict \(holder.title), session \(holder.session?.description ?? "unknown"), from \(target.path)",
+            effects: [
                 "The next participant can acquire the lock \(Text.seconds(wait)) later.",
                 "A holder of another library, such as Curator's, does not notice this: end its process before.",
-            ])
-        guard isConfirmed else { return }
-        Output.notice("waiting \(Text.seconds(wait)) before the next participant can acquire the lock")
-        let isEvicted = try await withTaskCancellationHandler {
-            try await lock.evict(holder, reason: target.operation.reason)
-        } onCancel: {
-            Output.notice("the wait continues: if it ended now, the holder and the next one could be valid together")
+            ]
+        ) {
+            Output.notice("waiting \(Text.seconds(wait)) before the next participant can acquire the lock")
+            let isEvicted = try await withTaskCancellationHandler {
+                try await lock.evict(holder, reason: target.operation.reason)
+            } onCancel: {
+                Output.notice(
+                    "the wait continues: if it ended now, the holder and the next one could be valid together")
+            }
+            return isEvicted
+                ? OperatorAction.Outcome(results: ["\(holder.title) is evicted"])
+                : OperatorAction.Outcome(
+                    results: [], problems: ["\(holder.title) has left in the meantime; nothing was changed"])
         }
-        guard isEvicted else {
-            Output.report("\(holder.title) has left in the meantime; nothing was changed")
-            throw ExitCode.failure
-        }
-        Output.line("\(holder.title) is evicted")
     }
 }

@@ -4,7 +4,7 @@ import ZooKeeper
 import ZooKeeperRecipes
 
 /// The arguments that select a node of a partition group.
-struct PartitionNodeOptions: ParsableArguments {
+struct PartitionNodeOptions: ParsableArguments, Sendable {
     @Argument(help: PartitionsCommand.pathHelp, transform: PartitionsCommand.parse)
     var path: String
 
@@ -30,24 +30,22 @@ struct PartitionNodeOptions: ParsableArguments {
         if let problem = PartitionNode.problem(ofName: node) { throw ValidationError("NODE: \(problem)") }
     }
 
-    /// Performs an operation on the node and prints the result, and whether the node is in the group.
+    /// Returns the action that performs an operation on the node, whose result says whether the node is in the group.
     ///
-    /// - Parameter action: What the operation does, as a verb phrase.
-    func change(
-        _ action: String, _ change: @escaping @Sendable (ZooKeeperClient) async throws -> String
-    ) async throws {
-        let (path, node, operation) = (path, node, operation)
-        try await runProgram(with: connection) { client in
-            guard try await operation.confirm(action) else { return }
-            let deed = try await change(client)
+    /// - Parameter description: What the operation does, as a verb phrase.
+    func action(
+        _ description: String, _ client: ZooKeeperClient, _ change: @escaping @Sendable () async throws -> String
+    ) -> OperatorAction {
+        OperatorAction(description: description) { [path, node] in
+            let deed = try await change()
             let isThere =
                 try await PartitionGroup.status(client: client, path: path, partitions: []).balance[node] != nil
-            Output.line("\(node) \(deed)\(isThere ? "" : "; it is not in the group now")")
+            return OperatorAction.Outcome(results: ["\(node) \(deed)\(isThere ? "" : "; it is not in the group now")"])
         }
     }
 }
 
-struct PartitionsCordonCommand: AsyncParsableCommand {
+struct PartitionsCordonCommand: OperatorCommand {
     static let configuration = CommandConfiguration(
         commandName: "cordon",
         abstract: "Moves all partitions away from a node, until it is uncordoned.",
@@ -63,16 +61,19 @@ struct PartitionsCordonCommand: AsyncParsableCommand {
 
     @OptionGroup var target: PartitionNodeOptions
 
-    func run() async throws {
+    var connection: ConnectionOptions { target.connection }
+    var operation: OperatorOptions { target.operation }
+
+    func action(with client: ZooKeeperClient) async throws -> OperatorAction {
         let (path, node, reason) = (target.path, target.node, target.operation.reason)
-        try await target.change("cordon \(node), so that the partitions of \(path) move to other nodes") { client in
+        return target.action("cordon \(node), so that the partitions of \(path) move to other nodes", client) {
             try await PartitionGroup.cordon(node, client: client, path: path, reason: reason)
             return "is cordoned"
         }
     }
 }
 
-struct PartitionsUncordonCommand: AsyncParsableCommand {
+struct PartitionsUncordonCommand: OperatorCommand {
     static let configuration = CommandConfiguration(
         commandName: "uncordon",
         abstract: "Removes the cordon of a node, so that its partitions return.",
@@ -86,9 +87,12 @@ struct PartitionsUncordonCommand: AsyncParsableCommand {
 
     @OptionGroup var target: PartitionNodeOptions
 
-    func run() async throws {
+    var connection: ConnectionOptions { target.connection }
+    var operation: OperatorOptions { target.operation }
+
+    func action(with client: ZooKeeperClient) async throws -> OperatorAction {
         let (path, node) = (target.path, target.node)
-        try await target.change("uncordon \(node), so that partitions of \(path) return to it") { client in
+        return target.action("uncordon \(node), so that partitions of \(path) return to it", client) {
             try await PartitionGroup.uncordon(node, client: client, path: path)
                 ? "is uncordoned" : "was not cordoned by an operator"
         }

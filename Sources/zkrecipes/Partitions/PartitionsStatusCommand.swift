@@ -35,34 +35,8 @@ struct PartitionsStatusCommand: AsyncParsableCommand {
             guard !status.isEmpty else {
                 throw try await NothingThere("no nodes, cordons or owned partitions", at: command.path, client)
             }
-            await Output.results(Self.report(status))
+            await Output.results(PartitionReport(status).lines)
         }
-    }
-
-    /// Returns the lines of the report: the nodes with the number of their partitions, then the partitions.
-    static func report(_ status: PartitionStatus) -> [String] {
-        let balance = status.balance
-        let known = Dictionary(status.nodes.map { (ZNodeName($0.id), $0) }) { first, _ in first }
-        let nodes = Set(balance.keys).union(status.cordons.keys).sorted().strings.map { name in
-            [name, "\(balance[name] ?? 0)", remarks(on: name, known[name], status.cordons[name])]
-        }
-        let partitions = status.partitions.map { entry in
-            [
-                entry.partition, entry.owner ?? "none", entry.token.map { "\($0)" } ?? "-", "\(entry.terms)",
-                entry.reason,
-            ]
-        }
-        return Text.table([["NODE", "OWNS", ""]] + nodes, rightAligned: [1]) + [""]
-            + Text.table([["PARTITION", "OWNER", "TOKEN", "TERMS", "BELONGS TO"]] + partitions, rightAligned: [2, 3])
-    }
-
-    /// Returns the remarks about a node, such as its weight and its cordon.
-    private static func remarks(on name: String, _ node: PartitionNode?, _ note: String?) -> String {
-        var text = "not a member"
-        if let node { text = String(decoding: node.description.utf8.dropFirst(name.utf8.count + 2), as: UTF8.self) }
-        guard let note else { return text }
-        if node == nil { text += ", cordoned by an operator" }
-        return note.isEmpty ? text : "\(text): \(note)"
     }
 }
 

@@ -21,7 +21,7 @@ struct ScheduleWishOptions: ParsableArguments {
 }
 
 /// A command that changes the operator commands of a task and prints all that are pending.
-protocol ScheduleWishCommand: AsyncParsableCommand, Sendable {
+protocol ScheduleWishCommand: OperatorCommand {
     var options: ScheduleWishOptions { get }
     /// The ID of the operator in the records.
     var requesterID: String { get }
@@ -39,17 +39,17 @@ extension ScheduleWishCommand {
     }
 
     var requesterID: String { options.operation.signature }
+    var connection: ConnectionOptions { options.target.connection }
+    var operation: OperatorOptions { options.operation }
 
-    func run() async throws {
-        let wishes = try await runProgram(with: options.target.connection) { client in
-            let control = try ScheduledTaskControl(client: client, path: options.path, id: requesterID)
-            // This fails if there is no task at the path.
-            let pending = try await control.commands()
-            guard try await options.operation.confirm(action) else { return pending }
+    func action(with client: ZooKeeperClient) async throws -> OperatorAction {
+        let control = try ScheduledTaskControl(client: client, path: options.path, id: requesterID)
+        // This fails if there is no task at the path.
+        let pending = try await control.commands()
+        return OperatorAction(description: action, unchanged: pending.lines) {
             try await wish(control)
-            return try await control.commands()
+            return OperatorAction.Outcome(results: try await control.commands().lines)
         }
-        await Output.results(wishes.lines)
     }
 }
 

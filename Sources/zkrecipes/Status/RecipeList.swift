@@ -23,6 +23,15 @@ struct RecipeList: Sendable {
     /// The recipes that could not be read, with the reasons.
     var failures: [String] = []
 
+    init(root: String, depth: Int) { (self.root, self.depth) = (root, depth) }
+
+    /// Creates the list of a search, without the recipes.
+    init(_ plan: RecipeSearchPlan) {
+        self.init(root: plan.root, depth: plan.bounds.depth)
+        (znodes, skipped, skippedChildren) = (plan.listed, plan.skipped, plan.skippedChildren)
+        (isDeeper, refused) = (plan.isDeeper, plan.refused)
+    }
+
     // MARK: Text
 
     var lines: [String] {
@@ -103,8 +112,8 @@ struct RecipeList: Sendable {
 }
 
 extension StatusReader {
-    /// Searches for recipes below a znode and reads the holder of each.
-    func list(below root: String, bounds: RecipeSearchPlan.Bounds) async throws -> RecipeList {
+    /// Searches for recipes below a znode.
+    func search(below root: String, bounds: RecipeSearchPlan.Bounds) async throws -> RecipeSearchPlan {
         var plan = RecipeSearchPlan(root: root, bounds: bounds)
         while !plan.nextLevel.isEmpty {
             plan.record(
@@ -117,9 +126,13 @@ extension StatusReader {
                     }
                 })
         }
-        var list = RecipeList(root: root, depth: bounds.depth)
-        (list.znodes, list.skipped, list.skippedChildren) = (plan.listed, plan.skipped, plan.skippedChildren)
-        (list.isDeeper, list.refused) = (plan.isDeeper, plan.refused)
+        return plan
+    }
+
+    /// Searches for recipes below a znode and reads the holder of each.
+    func list(below root: String, bounds: RecipeSearchPlan.Bounds) async throws -> RecipeList {
+        let plan = try await search(below: root, bounds: bounds)
+        var list = RecipeList(plan)
         var reader = self
         (reader.limit, reader.isBrief) = (1, true)
         let brief = reader

@@ -185,11 +185,14 @@ struct RecipeStatus: Sendable {
     // MARK: JSON
 
     /// One JSON object in one line, with times in milliseconds since 1970.
-    var json: String { Text.json(JSONForm(self)) }
+    var json: String { Text.json(form) }
+
+    /// The values of the JSON object.
+    var form: JSONForm { JSONForm(self) }
 
     /// The object of `--json` for one recipe; the article about production documents the keys.
-    private struct JSONForm: Encodable {
-        struct Participant: Encodable {
+    struct JSONForm: Encodable, Sendable {
+        struct Participant: Encodable, Sendable {
             var znode: String
             var state: RecipeParticipant.State
             var position: Int

@@ -342,7 +342,7 @@ extension StatusReader {
         guard !isBrief else { return status }
         do {
             let current = try await PartitionGroup.status(client: client, path: path)
-            let lines = PartitionsStatusCommand.report(current)
+            let lines = PartitionReport(current).lines
             status.report = Array(lines.prefix(2 * limit + 3))
             if lines.count > status.report.count {
                 status.notes.append("the report is cut: `zkrecipes partitions status` prints all of it")

@@ -1,9 +1,7 @@
 import ArgumentParser
 import CommandLineSupport
 import FlyingFox
-import FlyingSocks
 import FoundationEssentials
-import Glibc
 import ZooKeeper
 
 /// The option for metrics and probes over HTTP.
@@ -65,71 +63,21 @@ struct MonitoringOptions: ParsableArguments {
     ]
 }
 
-/// An IP address and a port to listen on.
-struct ListenAddress: Sendable {
-    /// The address as it was written.
-    var text: String
-    var socket: any SocketAddress
-
-    static func parse(_ argument: String) throws -> ListenAddress {
-        guard let colon = argument.lastIndex(of: ":"), let port = UInt16(argument[argument.index(after: colon)...]),
-            let address = address(String(argument[..<colon]), port: port)
-        else { throw ValidationError("it must be an IP address and a port, such as 127.0.0.1:9100 or [::1]:9100") }
-        return ListenAddress(text: argument, socket: address)
-    }
-
-    private static func address(_ host: String, port: UInt16) -> (any SocketAddress)? {
-        guard host.hasPrefix("["), host.hasSuffix("]") else { return try? sockaddr_in.inet(ip4: host, port: port) }
-        return try? sockaddr_in6.inet6(ip6: String(host.dropFirst().dropLast()), port: port)
-    }
-}
-
 /// The HTTP server for metrics and probes.
 struct MonitoringServer: HTTPHandler {
-    /// The error if the server cannot listen.
-    struct Refusal: Error, CustomStringConvertible {
-        var description: String
-    }
-
     let metrics: PrometheusMetrics
     let readiness: Readiness
 
-    /// Runs an operation, which starts once the server listens, and serves requests until the operation has ended.
-    ///
-    /// If the server fails later, that is reported, and the operation continues.
-    ///
-    /// - Parameter listens: Called with the address and the port that the server listens on, before the operation.
-    /// - Throws: ``Refusal`` if the server cannot listen; the error of the operation.
+    /// Serves requests while an operation runs: see ``ListeningServer/serve(at:listens:_:)``.
     func serve<Result: Sendable>(
         at address: ListenAddress, listens: @Sendable (String) -> Void = report,
         _ operation: @escaping @Sendable () async throws -> Result
     ) async throws -> Result {
-        let server = HTTPServer(address: address.socket, logger: DisabledLogger.disabled, handler: self)
-        let (listening, failure) = (OneShot<Void>(), OneShot<Refusal>())
-        return try await alongside({
-            do {
-                try await server.run()
-            } catch {
-                guard !Task.isCancelled else { return }
-                let refusal = Refusal(description: "cannot serve --metrics \(address.text): \(Self.reason(of: error))")
-                failure.set(refusal)
-                if listening.value != nil { Output.report("\(refusal)") }
-            }
-        }) {
-            try await race({ try await server.waitUntilListening() }, { throw try await failure.wait() })
-            listening.set(())
-            listens(await server.listeningText ?? address.text)
-            return try await operation()
-        }
+        try await ListeningServer(handler: self, option: "--metrics").serve(at: address, listens: listens, operation)
     }
 
     private static func report(_ address: String) {
         Output.notice("serving /metrics, /live and /ready at http://\(address)")
-    }
-
-    private static func reason(of error: any Error) -> String {
-        if case .failed(_, _, let message)? = error as? SocketError { return message }
-        return "\(error)"
     }
 
     @concurrent
@@ -150,16 +98,5 @@ struct MonitoringServer: HTTPHandler {
         _ status: HTTPStatusCode, _ text: String, _ type: String = "text/plain; charset=utf-8"
     ) -> HTTPResponse {
         HTTPResponse(statusCode: status, headers: [.contentType: type], body: Data(text.utf8))
-    }
-}
-
-extension HTTPServer {
-    /// The address and the port that the server listens on; `nil` if it does not.
-    fileprivate var listeningText: String? {
-        switch listeningAddress {
-        case .ip4(let address, let port): "\(address):\(port)"
-        case .ip6(let address, let port): "[\(address)]:\(port)"
-        case .unix, nil: nil
-        }
     }
 }

@@ -79,13 +79,18 @@ struct OperatorOptions: ParsableArguments {
             guard ["y", "yes"].contains(try await answer.wait().lowercased()) else { throw NotConfirmed() }
         case .perform, .refuse: break
         }
+        record(action)
+        return true
+    }
+
+    /// Records in the log that an operator command is performed.
+    func record(_ action: String) {
         Logger.program.notice(
             "An operator command is performed",
             metadata: [
                 "zookeeper.operator": "\(operatorID)", "zookeeper.reason": "\(reason)",
                 "zookeeper.action": "\(action)",
             ])
-        return true
     }
 
     /// Reads a line from standard input.

@@ -1,0 +1,56 @@
+import ArgumentParser
+import CommandLineSupport
+import Logging
+import ZooKeeper
+
+/// A command with which an operator changes what other processes do: on the command line, or in the dashboard.
+protocol OperatorCommand: AsyncParsableCommand, Sendable {
+    var connection: ConnectionOptions { get }
+    var operation: OperatorOptions { get }
+
+    /// Returns the connection that the command needs.
+    ///
+    /// - Parameter options: The options of the program.
+    func connection(from options: ConnectionOptions) -> ConnectionOptions
+
+    /// Checks the command against the current state of the recipe, without changing anything.
+    func action(with client: ZooKeeperClient) async throws -> OperatorAction
+}
+
+extension OperatorCommand {
+    func connection(from options: ConnectionOptions) -> ConnectionOptions { options }
+
+    func run() async throws {
+        let command = self
+        try await runProgram(with: connection(from: connection)) { client in
+            let action = try await command.action(with: client)
+            guard try await command.operation.confirm(action.description, action.effects) else {
+                return await Output.results(action.unchanged)
+            }
+            let outcome = try await action.perform()
+            await Output.results(outcome.results)
+            for problem in outcome.problems { Output.report(problem) }
+            if !outcome.problems.isEmpty { throw ExitCode.failure }
+        }
+    }
+}
+
+/// What an operator command is about to do.
+struct OperatorAction: Sendable {
+    /// What happened to the participants that the command is about.
+    struct Outcome: Sendable {
+        /// What has been done, one sentence or value in each line.
+        var results: [String]
+        /// What has not been done; empty if the command was successful.
+        var problems: [String] = []
+    }
+
+    /// What the command does, as a verb phrase, such as `pause the schedule of /app/report`.
+    var description: String
+    /// What happens then, one sentence in each line.
+    var effects: [String] = []
+    /// What the command prints if it is not performed.
+    var unchanged: [String] = []
+    /// Performs the command.
+    var perform: @Sendable () async throws -> Outcome
+}
