@@ -128,6 +128,8 @@ let package = Package(
                 "ZooKeeperScheduling", logging, lifecycle, argumentParser,
                 .product(name: "FlyingFox", package: "FlyingFox"), .product(name: "FlyingSocks", package: "FlyingFox"),
             ],
+            exclude: ["Dashboard/README.md"],
+            resources: [.embedInCode("Dashboard/Page")],
             swiftSettings: settings
         ),
         .executableTarget(

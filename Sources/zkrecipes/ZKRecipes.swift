@@ -33,7 +33,8 @@ struct ZKRecipes: RootCommand {
             """,
         subcommands: [
             DemoCommand.self, ServerCommand.self, ExclusiveCommand.self, LockCommand.self, LeadCommand.self,
-            LeaderCommand.self, PartitionsCommand.self, ScheduleCommand.self, StatusCommand.self, DoctorCommand.self,
+            LeaderCommand.self, PartitionsCommand.self, ScheduleCommand.self, StatusCommand.self, DashboardCommand.self,
+            DoctorCommand.self,
         ]
     )
 

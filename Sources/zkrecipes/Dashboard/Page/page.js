@@ -1,0 +1,3 @@
+new EventSource("/events").addEventListener("state", (event) => {
+  document.getElementById("main").textContent = event.data;
+});
