@@ -86,6 +86,20 @@ package struct BlockingConnection: ~Copyable {
         return bytes
     }
 
+    /// Receives the bytes that have arrived, or waits for some.
+    ///
+    /// - Returns: At least one byte; none if the other side has closed the connection; `nil` if nothing arrives within the
+    ///   timeout.
+    package func receive(upTo count: Int) throws(SocketError) -> [UInt8]? {
+        var bytes = [UInt8](repeating: 0, count: count)
+        let received = recv(self.socket, &bytes, count, 0)
+        guard received >= 0 else {
+            if errno == EAGAIN { return nil }
+            throw .system("receive")
+        }
+        return Array(bytes[..<received])
+    }
+
     /// Receives bytes until the other side closes the connection.
     ///
     /// - Parameter maximum: The maximum number of bytes.

@@ -16,7 +16,7 @@ struct DashboardCommand: AsyncParsableCommand {
             Recipes are read once for all pages, and only while a page is open. Up to 32 pages can be open at the same \
             time.
 
-            Whoever reaches the address can read the page: there is neither encryption nor authentication. Use an \
+            Each client that reaches the address can read the page: there is neither encryption nor authentication. Use an \
             address of this host, and a tunnel such as `ssh -L 8080:127.0.0.1:8080 HOST`, or a proxy that checks users.
 
             Nothing can be changed without --allow-changes. With it, the page offers the commands for operators, such as \
@@ -149,7 +149,7 @@ struct DashboardCommand: AsyncParsableCommand {
                 }
                 if !address.isLoopback {
                     Output.notice(
-                        "everybody who reaches \(text) can read the page, and there is no encryption: see --help")
+                        "each client that reaches \(text) can read the page, and there is no encryption: see --help")
                 }
             }
         ) { try await reader.run() }

@@ -12,12 +12,23 @@ struct DashboardReader: Sendable {
     let board: DashboardBoard
     let feed: DashboardFeed
 
+    init(
+        client: ZooKeeperClient, paths: [String], bounds: RecipeSearchPlan.Bounds, requestedTimeout: Duration,
+        board: DashboardBoard, feed: DashboardFeed
+    ) {
+        (self.client, self.paths, self.bounds) = (client, paths, bounds)
+        (self.requestedTimeout, self.board, self.feed) = (requestedTimeout, board, feed)
+    }
+
     /// The number of recipes that are shown.
     static let maximumRecipes = 300
     /// The time for which a lock that nobody uses, and which therefore looks like any other znode, stays in the list.
     static let retention = Duration.seconds(600)
     /// The time for which reading continues after the last page has been closed: a reload is not a new start.
     static let lingering = Duration.seconds(10)
+
+    /// Wakes the check of the ensemble.
+    private let connectionChanged = WakeUp()
 
     private var clock: any MonotonicClock { client.clock }
 
@@ -35,7 +46,10 @@ struct DashboardReader: Sendable {
     }
 
     private func followConnection() async {
-        for await state in client.states { board.set(isConnected: state.isConnected) }
+        for await state in client.states {
+            board.set(isConnected: state.isConnected)
+            connectionChanged.signal()
+        }
     }
 
     /// Publishes the state after changes, at most 5 times a second.
@@ -92,6 +106,8 @@ struct DashboardReader: Sendable {
                     board.set(notes: found.notes)
                 } catch let error as ZooKeeperError where error.isTransient {
                     try await client.waitUntilConnected()
+                } catch let error as ZooKeeperError where error.code != .clientStopped {
+                    board.set(notes: ["the search for recipes failed: \(error.explanation)"])
                 }
                 try await clock.sleep(until: clock.now + max(.seconds(2), (clock.now - began) * 20))
             }
@@ -145,7 +161,7 @@ struct DashboardReader: Sendable {
 
     // MARK: The ensemble
 
-    /// Asks the servers every 15 s, also without a session.
+    /// Asks the servers every 15 s and when the connection changes, also without a session.
     private func checkEnsemble() async {
         let doctor = Doctor(
             client: client, requestedTimeout: requestedTimeout, duration: .zero, pause: .zero, paths: [],
@@ -163,7 +179,7 @@ struct DashboardReader: Sendable {
             )
             guard !Task.isCancelled else { return }
             board.set(EnsembleForm(measured, session: session, at: .now))
-            try? await clock.sleep(until: clock.now + .seconds(15))
+            await connectionChanged.wait(until: clock.now + .seconds(15), clock: clock)
         }
     }
 }

@@ -36,6 +36,10 @@ struct DashboardServer: HTTPHandler {
     func handleRequest(_ request: HTTPRequest) async throws -> HTTPResponse {
         let body = try await request.body(atMost: Self.maximumBody)
         var response = await response(to: request, body)
+        // Such an answer has no body, and the client would take it for the next answer.
+        if request.method == .HEAD {
+            response = HTTPResponse(statusCode: response.statusCode, headers: response.headers)
+        }
         for (name, value) in Self.headers { response.headers[name] = value }
         return response
     }
@@ -65,7 +69,8 @@ struct DashboardServer: HTTPHandler {
     private func events() -> HTTPResponse {
         guard let page = feed.open() else {
             return text(
-                .serviceUnavailable, "\(DashboardFeed.maximumPages) pages are open: close one, then load this one again")
+                .serviceUnavailable, "\(DashboardFeed.maximumPages) pages are open: close one, then load this one again"
+            )
         }
         return HTTPResponse(
             statusCode: .ok, headers: [.contentType: "text/event-stream; charset=utf-8"],
@@ -97,7 +102,9 @@ struct DashboardServer: HTTPHandler {
         }
         guard request.headers[.contentType]?.lowercased().hasPrefix("application/json") == true,
             let values = try? JSONDecoder().decode(DashboardRequest.self, from: body)
-        else { return error(.badRequest, "the body must be a JSON object with path, reason and id, as application/json") }
+        else {
+            return error(.badRequest, "the body must be a JSON object with path, reason and id, as application/json")
+        }
         do {
             return json(.ok, ["done": try await actions.perform(verb, values)])
         } catch let refusal as DashboardRefusal {

@@ -4,6 +4,7 @@ import FlyingFox
 import FlyingSocks
 import FoundationEssentials
 import Glibc
+import Synchronization
 import ZooKeeper
 
 /// An IP address and a port to listen on.
@@ -84,15 +85,20 @@ struct ListeningServer: Sendable {
     }
 }
 
-/// Closes connections of clients that neither read nor send for a long time.
+/// Closes connections of clients that neither read nor send for a long time, and those beyond a limit.
 ///
 /// A client that does not read its answers would otherwise keep its connection as long as it exists.
-struct PatientSocketPool<Base: AsyncSocketPool>: AsyncSocketPool {
+final class PatientSocketPool<Base: AsyncSocketPool>: AsyncSocketPool {
     let base: Base
+    /// The number of connections that wait for their client at the same time.
+    static var maximum: Int { 256 }
     /// The time for which a client may not read its answer.
-    var writeTimeout = Duration.seconds(30)
+    let writeTimeout = Duration.seconds(30)
     /// The time for which a client may send no request, or no further part of one.
-    var readTimeout = Duration.seconds(120)
+    let readTimeout = Duration.seconds(120)
+    private let waiting = Atomic(0)
+
+    init(base: Base) { self.base = base }
 
     func prepare() async throws { try await base.prepare() }
 
@@ -104,6 +110,8 @@ struct PatientSocketPool<Base: AsyncSocketPool>: AsyncSocketPool {
         guard events == .read || events == .write else {
             return try await base.suspendSocket(socket, untilReadyFor: events)
         }
+        defer { waiting.subtract(1, ordering: .relaxed) }
+        guard waiting.add(1, ordering: .relaxed).newValue <= Self.maximum else { throw SocketError.disconnected }
         let clock = SystemMonotonicClock()
         let deadline = clock.now + (events == .write ? writeTimeout : readTimeout)
         let isReady: Void? = try await clock.run(until: deadline) { [base] in
