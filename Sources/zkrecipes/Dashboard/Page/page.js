@@ -1134,7 +1134,7 @@ class ExclusiveCard {
       body: { path: this.path, name: current.id },
     }));
     return {
-      node: make("li", {}, name, text, age, evict),
+      node: make("li", {}, name, " ", text, " ", age, evict),
       update: (item) => {
         current = item;
         setName(name, item.id, 60);
@@ -1743,8 +1743,8 @@ class EnsembleCard {
           const level = { error: "bad", warning: "warn" }[finding.severity] ?? "";
           setBadge(badge, level, levelMarks[level] ?? "i", escaped(finding.severity));
           setText(title, [finding.subject, finding.what].filter(Boolean).map((text) => shortened(text, 300)).join(": "));
-          setText(why, shortened(finding.why ?? "", 600));
-          setText(remedy, shortened(finding.remedy ?? "", 600));
+          setText(why, finding.why ? `Why: ${shortened(finding.why, 600)}` : "");
+          setText(remedy, finding.remedy ? `Remedy: ${shortened(finding.remedy, 600)}` : "");
         },
       };
     });
