@@ -9,9 +9,9 @@ stable := SWIFT_DETERMINISTIC_HASHING=1
 report := .build/ci
 traits := --traits Tracing,Configuration
 
-.PHONY: bootstrap bootstrap-tests demo build-demo install pictures test test-unit test-integration build-tests simulate \
-	simulate-today build-simulate mutants mutants-today newcomer traits sanitize sanitize-thread sanitize-address lint docs \
-	bench bench-peers bench-scale bench-footprint build-bench clean
+.PHONY: bootstrap bootstrap-tests demo build-demo install pictures dashboard-pictures test test-unit test-integration \
+	build-tests simulate simulate-today build-simulate mutants mutants-today newcomer traits sanitize sanitize-thread \
+	sanitize-address lint docs bench bench-peers bench-scale bench-footprint build-bench clean
 
 # Installs the C client's headers and the ZooKeeper server if they are missing.
 bootstrap:
@@ -51,6 +51,11 @@ pictures: build-demo
 		--record .build/pictures/pause.jsonl
 	.ci/draw-pictures pause .build/pictures/pause.jsonl $(pictures)/pause.svg
 	.ci/draw-pictures frozen $(pictures)/frozen-holder.svg
+
+# Takes the pictures of the dashboard in Chromium, from recipes on a real server.
+dashboard-pictures: bootstrap-tests build-tests
+	ZK_DASHBOARD_PICTURES=$(CURDIR)/$(pictures) \
+		swift test $(traits) --skip-build --filter 'DashboardPageTests/.*recipes of each kind'
 
 # Every test, with a line for each suite; the whole logs are in .build/ci. The integration tests run in several processes side
 # by side, a suite after the other in each.

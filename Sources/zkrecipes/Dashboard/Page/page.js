@@ -495,9 +495,11 @@ class History {
     this.rows = new Map();
     this.windows = new Map();
     this.isSorted = true;
+    this.lastTime = Infinity;
   }
 
   record(base, time) {
+    this.lastTime = time;
     for (const row of this.rows.values()) row.isSeen = false;
     for (const processor of base.processors ?? []) {
       const row = this.row(processor, time);
@@ -571,7 +573,7 @@ class History {
 
   /** Records that nothing is known from now on. */
   interrupt(time) {
-    for (const row of this.rows.values()) this.add(row, { kind: "unknown", from: time }, time);
+    for (const row of this.rows.values()) if (row.isPresent) this.add(row, { kind: "unknown", from: time }, time);
   }
 
   prune(time) {
@@ -829,7 +831,11 @@ function compare(before, after) {
 
 function forPairs(before = [], after = [], compareOne) {
   const known = new Map(before.map((item) => [item.path, item]));
-  for (const item of after) if (known.has(item.path)) compareOne(known.get(item.path), item, shortened(item.path));
+  for (const item of after) {
+    const last = known.get(item.path);
+    // A recipe that could not be read has no values.
+    if (last && !last.problem && !item.problem) compareOne(last, item, shortened(item.path));
+  }
 }
 
 function compareExclusive(before, after, path) {
@@ -1029,7 +1035,11 @@ function historyOf(path) {
 }
 
 function recordHistory(state) {
-  for (const base of state.exclusive ?? []) historyOf(base.path).record(base, state.time);
+  for (const base of state.exclusive ?? []) {
+    if (base.problem) historyOf(base.path).interrupt(state.time);
+    else historyOf(base.path).record(base, state.time);
+  }
+  for (const [path, one] of histories) if (one.lastTime < state.time - longestRange) histories.delete(path);
 }
 
 const outcomeLevels = { completed: "good", evicting: "warn" };
@@ -1160,6 +1170,7 @@ class ExclusiveCard {
     this.updateCounts(base);
     this.lateList.update(late, processorKey);
     this.late.hidden = late.length === 0;
+    this.lanes.history = historyOf(this.path);
     this.lanes.setLabel(escaped(base.path).slice(0, 100), this.summary);
     this.lanes.requestDrawing();
     this.updateTables();
@@ -1168,7 +1179,11 @@ class ExclusiveCard {
   updateWindow(base, late) {
     const window = base.window;
     const waiting = base.notPaused ?? [];
-    if (window) {
+    if (base.problem) {
+      setBadge(this.badge, "bad", "!", "not readable");
+      this.factsKey = undefined;
+      this.facts.replaceChildren();
+    } else if (window) {
       const phases = {
         draining: `waits for ${waiting.length === 1 ? shortened(waiting[0], 40) : counted(waiting.length, "processor")}`,
         recovering: "waits: a window crashed", evicting: "waits for evicted sessions", open: "window open",
@@ -1313,6 +1328,7 @@ const queueColumns = [
 ];
 
 function emptyTitle(queue) {
+  if (queue.problem) return "unknown";
   if (isElection(queue)) return "no leader";
   return queue.kind === "group" || queue.kind === "double-barrier" ? "no members" : "free";
 }
@@ -1486,7 +1502,8 @@ class ScheduleCard {
     const runs = schedule.runs ?? [];
     const last = runs.at(-1);
     const running = last && ["started", "claimed"].includes(last.state);
-    if (schedule.pause) setBadge(this.badge, "warn", "‖", "paused");
+    if (schedule.problem) setBadge(this.badge, "bad", "!", "not readable");
+    else if (schedule.pause) setBadge(this.badge, "warn", "‖", "paused");
     else if (schedule.isOverdue) setBadge(this.badge, "bad", "!", "overdue");
     else if (running) setBadge(this.badge, "busy", "▶", "run in progress");
     else if (last && runLevels[last.state] === "bad") setBadge(this.badge, "bad", "!", `last run ${last.state}`);
@@ -1507,11 +1524,11 @@ class ScheduleCard {
   }
 
   updateFacts(schedule) {
-    const key = JSON.stringify([schedule.leader, schedule.nodes, schedule.next]);
+    const key = JSON.stringify([schedule.problem, schedule.leader, schedule.nodes, schedule.next]);
     if (this.factsKey === key) return;
     this.factsKey = key;
     const nodes = schedule.nodes?.length ?? 0;
-    const parts = [schedule.leader ? "led by " : "no leader", schedule.leader ? named(schedule.leader, 40) : ""];
+    const parts = schedule.leader ? ["led by ", named(schedule.leader, 40)] : [schedule.problem ? "" : "no leader"];
     if (nodes > 0) parts.push(` · ${counted(nodes, "node")}`);
     if (schedule.next !== undefined) parts.push(" · next period ", this.next);
     this.facts.replaceChildren(...parts);
@@ -1648,9 +1665,10 @@ class PartitionsCard {
       note(move.to, "gained");
     }
     const unowned = group.unowned ?? 0;
-    if (unowned > 0) setBadge(this.badge, "bad", "!", `${grouped(unowned)} without an owner`);
+    if (group.problem) setBadge(this.badge, "bad", "!", "not readable");
+    else if (unowned > 0) setBadge(this.badge, "bad", "!", `${grouped(unowned)} without an owner`);
     else setBadge(this.badge, "good", "✓", "all owned");
-    setText(this.facts, [
+    setText(this.facts, group.problem ? "" : [
       counted(group.total ?? 0, "partition"), counted(nodes.length, "node"),
       recent.length === 100 ? "100 or more moves in 5 min" : `${counted(recent.length, "move")} in 5 min`,
     ].join(" · "));
@@ -1855,7 +1873,8 @@ function updateCounts(state) {
   const late = bases.reduce((sum, base) =>
     sum + (base.processors ?? []).filter((processor) => kindOf(processor, base, now) === "late").length, 0);
   const windows = bases.filter((base) => base.window).length;
-  const problem = state.connection?.state !== "connected" ? "no connection" : late > 0 ? `${grouped(late)} late` : "";
+  const problem = lostAt !== undefined ? "not connected" : state.connection?.state !== "connected" ? "no connection"
+    : late > 0 ? `${grouped(late)} late` : "";
   document.title = problem === "" ? "zkrecipes dashboard" : `${problem} · zkrecipes dashboard`;
   setCount("exclusive", late > 0 ? `${grouped(late)} late` : windows > 0 ? counted(windows, "window") : bases.length,
     late > 0 ? "bad" : windows > 0 ? "busy" : undefined);
@@ -1882,8 +1901,13 @@ function setCount(name, text, level) {
 /** Without an event for this long, the connection counts as lost, in milliseconds: the ensemble is checked every 15 s. */
 const silenceLimit = 60_000;
 
+/** A server that has just started to read sends states without recipes: the known ones stay for this time. */
+const keptTime = 3000;
+
 let source;
+let received;
 let state;
+let keepUntil = 0;
 let lostAt;
 let lastEvent = performance.now();
 let clockOffset = Date.now() - performance.now();
@@ -1906,13 +1930,23 @@ function connect() {
 }
 
 function receive(text) {
-  let next;
   try {
-    next = JSON.parse(text);
+    received = JSON.parse(text);
   } catch {
     return;
   }
   lastEvent = performance.now();
+  apply(received);
+}
+
+/** Shows a state. */
+function apply(newest) {
+  let next = newest;
+  if (state && newest.isReading === false && performance.now() >= keepUntil) {
+    keepUntil = performance.now() + keptTime;
+    setTimeout(() => apply({ ...received, time: serverNow() }), keptTime + 10);
+  }
+  if (performance.now() < keepUntil) next = withKept(newest, state);
   clockOffset = next.time - performance.now();
   if (lostAt !== undefined) {
     lostAt = undefined;
@@ -1927,12 +1961,24 @@ function receive(text) {
   scheduleAll();
 }
 
+/** Adds the recipes of an earlier state that a state does not contain. */
+function withKept(next, before) {
+  const kept = { ...next };
+  for (const name of ["exclusive", "queues", "schedules", "partitions"]) {
+    const paths = new Set((next[name] ?? []).map((item) => item.path));
+    kept[name] = [...next[name] ?? [], ...(before[name] ?? []).filter((item) => !paths.has(item.path))]
+      .toSorted((one, other) => one.path < other.path ? -1 : 1);
+  }
+  if (next.ensemble?.checkedAt === undefined) kept.ensemble = before.ensemble;
+  return kept;
+}
+
 function lose() {
   if (lostAt !== undefined) return;
   lostAt = serverNow();
   for (const one of histories.values()) one.interrupt(lostAt);
   if (state) reportChange("the connection to the dashboard is lost", { level: "bad", isAnnounced: false });
-  schedule("link", renderLink);
+  scheduleAll();
 }
 
 function scheduleAll() {
@@ -1967,7 +2013,6 @@ function renderLink() {
   setText(box, notice);
   box.hidden = notice === "";
   document.documentElement.toggleAttribute("data-stale", name === "lost" && state !== undefined);
-  if (lostAt !== undefined) document.title = "not connected · zkrecipes dashboard";
   if (!state) return;
   const verbs = name === "connected" && state.changes?.allowed ? state.changes.verbs ?? [] : [];
   updateActions(verbs);
@@ -1986,7 +2031,7 @@ function tick() {
     connect();
   }
   // A processor becomes late without a new state.
-  if (state?.exclusive?.some((base) => base.window)) {
+  if (lostAt === undefined && state?.exclusive?.some((base) => base.window)) {
     sections[0].key = undefined;
     schedule("exclusive", () => sections[0].update(state));
     schedule("counts", () => updateCounts(state));
