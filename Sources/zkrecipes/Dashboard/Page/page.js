@@ -925,8 +925,13 @@ function updateActions(verbs) {
   }
 }
 
-/** Shows a button only while its command makes sense. */
-function setUseful(button, isUseful) {
+/**
+ * Shows a button only while its command makes sense.
+ *
+ * @param subject What the command is about, for screen readers, which read the button without its row.
+ */
+function setUseful(button, isUseful, subject) {
+  if (subject !== undefined) setAttribute(button, "aria-label", `${button.textContent} ${shortened(subject, 40)}`);
   button.isUseless = !isUseful;
   button.hidden = !isUseful || !allowedVerbs.has(button.dataset.verb);
 }
@@ -1147,6 +1152,7 @@ class ExclusiveCard {
       node: make("li", {}, name, " ", text, " ", age, evict),
       update: (item) => {
         current = item;
+      setUseful(evict, true, item.id);
         setName(name, item.id, 60);
         setText(text, `is late${stateText(item, "").replace(/^ ·/u, ":")},`);
         setAge(age, this.base.window?.requestedAt, (age) => `not paused for ${age}`);
@@ -1376,9 +1382,10 @@ class QueueDetails {
         cell.item = item;
         cell.buttons ??= this.makeButtons(cell);
         const isLock = ["mutex", "read-write-lock", "semaphore"].includes(this.queue.kind);
-        setUseful(cell.buttons.release, isLock && item.state === "holds");
-        setUseful(cell.buttons.evict, isLock && item.state === "holds");
-        setUseful(cell.buttons.transfer, isElection(this.queue) && item.state === "waits");
+        const subject = participantName(item);
+        setUseful(cell.buttons.release, isLock && item.state === "holds", subject);
+        setUseful(cell.buttons.evict, isLock && item.state === "holds", subject);
+        setUseful(cell.buttons.transfer, isElection(this.queue) && item.state === "waits", subject);
         cell.toggleAttribute("data-empty", Object.values(cell.buttons).every((button) => button.hidden));
       },
     };
@@ -1459,7 +1466,7 @@ class ScheduleCard {
           setText(cell.remarks, [run.message, run.note].filter(Boolean).map((text) => shortened(text, 200)).join(" · "));
           cell.answer ??= cell.appendChild(this.answerButton(cell));
           cell.run = run;
-          setUseful(cell.answer, run.state === "awaitingOperator");
+          setUseful(cell.answer, run.state === "awaitingOperator", run.period);
         },
       },
       { title: "Node", fill: (cell, run) => setName(cell, run.participantID ?? "", 40) },
@@ -1509,8 +1516,9 @@ class ScheduleCard {
     else if (last && runLevels[last.state] === "bad") setBadge(this.badge, "bad", "!", `last run ${last.state}`);
     else setBadge(this.badge, "good", "✓", "on time");
     this.updateFacts(schedule);
-    setUseful(this.buttons.pause, !schedule.pause);
-    setUseful(this.buttons.resume, Boolean(schedule.pause));
+    for (const button of [this.buttons.now, this.buttons.skip]) setUseful(button, true, schedule.path);
+    setUseful(this.buttons.pause, !schedule.pause, schedule.path);
+    setUseful(this.buttons.resume, Boolean(schedule.pause), schedule.path);
     const problems = [...schedule.problems ?? [], ...schedule.commands ?? []];
     if (schedule.problem) problems.unshift(`could not be read: ${schedule.problem}`);
     if (schedule.pause) {
@@ -1626,8 +1634,8 @@ class PartitionsCard {
           setAttribute(cell.button, "aria-label", `Names of the partitions of ${shortened(node.id, 40)}`);
           cell.item = node;
           cell.buttons ??= this.makeButtons(cell);
-          setUseful(cell.buttons[0], !node.isCordoned);
-          setUseful(cell.buttons[1], node.isCordoned === true);
+          setUseful(cell.buttons[0], !node.isCordoned, node.id);
+          setUseful(cell.buttons[1], node.isCordoned === true, node.id);
         },
       },
     ];
