@@ -164,6 +164,11 @@ struct DashboardPageTests {
                     }
                 }
                 #expect(try await browser.problems() == [])
+                // As markup, the same name would be noticed.
+                try await browser.run(
+                    "document.body.insertAdjacentHTML('beforeend', text('#queues .name').replaceAll('\\\\u{202e}', ''))"
+                )
+                try await browser.wait(until: "pageProblems.some((problem) => problem.startsWith('policy: '))")
             }
         }
     }
