@@ -471,6 +471,8 @@ function drawLegend() {
 const lateAfter = 3000;
 /** The longest time line, in milliseconds. */
 const longestRange = 900_000;
+/** The most changes of a processor that are kept. */
+const mostSegments = 2000;
 let range = 180_000;
 
 const processorKey = (processor) => `${processor.id} ${processor.host} ${processor.pid}`;
@@ -547,6 +549,7 @@ class History {
     } else {
       last.lateFrom = segment.lateFrom;
     }
+    if (row.segments.length > mostSegments) row.segments.splice(0, mostSegments / 4);
   }
 
   recordWindows(base) {
