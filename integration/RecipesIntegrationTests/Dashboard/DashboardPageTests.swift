@@ -49,7 +49,7 @@ struct DashboardPageTests {
         let connection = TestServer.current.connectionString
         let processors = try ["web-1", "web-2"].map { id in
             try ProgramRun.start(
-                ["exclusive", "gate", base, "--id", id, "--session-timeout", "6s", "--", "sleep", "600"],
+                ["exclusive", "gate", base, "--id", id, "--session-timeout", "10s", "--", "sleep", "600"],
                 connect: connection)
         }
         try await withPage(["/window"]) { browser, _ in
@@ -390,7 +390,7 @@ struct DashboardPageTests {
     @Test func `recipes of each kind are shown together`() async throws {
         let folder = inheritedEnvironment()["ZK_DASHBOARD_PICTURES"]
         // The pictures show a time line of a minute.
-        let scale = folder == nil ? 1 : 6
+        let scale = folder == nil ? 0 : 6
         try await DashboardScene.with("/app") { scene in
             try await scene.createQueue("/leader", ["web-1", "web-2", "web-3"])
             try await scene.create("/leader-epoch", "")
@@ -401,7 +401,7 @@ struct DashboardPageTests {
                 try await browser.run("document.querySelector('#range').value = '60'")
                 try await browser.run("document.querySelector('#range').dispatchEvent(new Event('change'))")
                 let mode = try ExclusiveMode(client: scene.client, path: "/app/orders")
-                let gates = Task { try await Self.runGates(mode, slowest: .milliseconds(700 * scale)) }
+                let gates = Task { try await Self.runGates(mode, slowest: .milliseconds(100 + 700 * scale)) }
                 let task = Task { try await Self.runTask(scene.client) }
                 try await browser.wait(until: "text('#exclusive .counts').includes('6 running')")
                 for number in 0..<4 {
