@@ -1052,17 +1052,15 @@ function recordHistory(state) {
 
 const outcomeLevels = { completed: "good", evicting: "warn" };
 
-function processorColumns(card) {
-  return [
-    { title: "Processor", fill: (cell, item) => setName(cell, item.id) },
-    { title: "State", fill: (cell, item) => fillBadge(cell, processorLevel(item.kind), stateTitles[item.kind] ?? item.kind) },
-    { title: "Inside", kind: "number", fill: (cell, item) => setText(cell, item.inside === undefined ? "" : grouped(item.inside)) },
-    { title: "Oldest", kind: "number", fill: (cell, item) => setText(cell, item.oldest === undefined ? "" : durationText(item.oldest)) },
-    { title: "For", kind: "short", fill: (cell, item) => fillAge(cell, item.since) },
-    { title: "Host", fill: (cell, item) => setName(cell, item.host, 60) },
-    { title: "PID", kind: "number", fill: (cell, item) => setText(cell, item.pid ? String(item.pid) : "") },
-  ];
-}
+const processorColumns = [
+  { title: "Processor", fill: (cell, item) => setName(cell, item.id) },
+  { title: "State", fill: (cell, item) => fillBadge(cell, processorLevel(item.kind), stateTitles[item.kind] ?? item.kind) },
+  { title: "Inside", kind: "number", fill: (cell, item) => setText(cell, item.inside === undefined ? "" : grouped(item.inside)) },
+  { title: "Oldest", kind: "number", fill: (cell, item) => setText(cell, item.oldest === undefined ? "" : durationText(item.oldest)) },
+  { title: "For", kind: "short", fill: (cell, item) => fillAge(cell, item.since) },
+  { title: "Host", fill: (cell, item) => setName(cell, item.host, 60) },
+  { title: "PID", kind: "number", fill: (cell, item) => setText(cell, item.pid ? String(item.pid) : "") },
+];
 
 function processorLevel(kind) {
   return { running: "good", reopened: "good", paused: "busy", recovering: "busy", draining: "warn", late: "bad" }[kind];
@@ -1119,7 +1117,7 @@ class ExclusiveCard {
     this.lateList = new KeyedList(this.late, (item) => this.makeLate(item), 8);
     this.lanes = new Lanes(historyOf(this.path));
     this.processors = this.makeDetails("Processors as a table", () => new Table({
-      caption: `Processors of ${shortened(this.path)}`, isCaptionHidden: true, columns: processorColumns(this), limit: 50,
+      caption: `Processors of ${shortened(this.path)}`, isCaptionHidden: true, columns: processorColumns, limit: 50,
     }));
     this.windows = this.makeDetails("Last windows", () => new Table({
       caption: `Last windows of ${shortened(this.path)}`, isCaptionHidden: true, columns: windowColumns, limit: 10,
@@ -1761,7 +1759,6 @@ class EnsembleCard {
     this.facts = make("p", { class: "facts" });
     this.checked = makeAge();
     this.table = new Table({ caption: "Servers", isCaptionHidden: true, columns: serverColumns });
-    this.findingsTitle = make("h4", {}, "Findings");
     this.findings = make("ul", { class: "findings" });
     this.findingList = new KeyedList(this.findings, () => {
       const [badge, title] = [make("span", { class: "badge" }), make("h4")];
@@ -1955,7 +1952,9 @@ function apply(newest) {
   let next = newest;
   if (state && newest.isReading === false && performance.now() >= keepUntil) {
     keepUntil = performance.now() + keptTime;
-    setTimeout(() => apply({ ...received, time: serverNow() }), keptTime + 10);
+    setTimeout(() => {
+      if (lostAt === undefined) apply({ ...received, time: serverNow() });
+    }, keptTime + 10);
   }
   if (performance.now() < keepUntil) next = withKept(newest, state);
   clockOffset = next.time - performance.now();
