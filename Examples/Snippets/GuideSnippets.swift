@@ -79,3 +79,10 @@ func configured() throws -> EventGate {
     let mode = try ExclusiveMode(client: client, path: "/orders", configuration: configuration)
     return mode.gate()
 }
+
+func hold(mode: ExclusiveMode, migrate: () async throws -> Void) async throws {
+    try await mode.hold(reason: "migration of the database", id: "ada")
+    try await mode.waitUntilPaused(timeout: .seconds(60))
+    try await migrate()
+    try await mode.removeHold("ada")
+}

@@ -28,6 +28,7 @@ extension GateLoop {
             case .gone:
                 if reopen(look) { return .signalGone }
                 (look, lookAt) = (nil, nil)
+            case .held: (look, lookAt) = (nil, nil)
             case .changed: (look, lookAt) = (nil, now)
             case .failed(let error):
                 note(error)
@@ -95,6 +96,8 @@ final class SignalLook: Sendable {
     enum Sight {
         /// No signal exists; the watch fires when the next one is created.
         case gone
+        /// No signal exists, but a hold that began during a window that crashed: the gate must not open again.
+        case held
         /// A signal existed; since then it was changed or deleted, or the watch was lost.
         case changed
         case failed(ZooKeeperError)
@@ -103,26 +106,40 @@ final class SignalLook: Sendable {
 
     let watch: OneShotWatch
     private let answer = OneShot<SessionResult>()
+    /// The children of `BASE/windows`, as listed after the check for the signal: each hold that begins later creates a
+    /// signal, or there is another window.
+    private let listing = OneShot<SessionResult>()
 
     /// Sends the check; its answer, and later the watch's event, wake the loop.
     init(_ session: SessionHandle, of mode: ExclusiveMode, wakes loop: WakeUp) {
         watch = OneShotWatch(mode.client, path: mode.signalPath) { _ in loop.signal() }
-        session.post(.exists(path: watch.path, watch: watch.sink)) { [answer] in
-            answer.set($0)
+        let batch = RequestBatch()
+        session.post(.exists(path: watch.path, watch: watch.sink), batch: batch) { [answer] in answer.set($0) }
+        session.post(.children(path: mode.windowsPath), batch: batch) { [listing] in
+            listing.set($0)
             loop.signal()
         }
     }
 
-    var isAnswered: Bool { answer.value != nil }
+    var isAnswered: Bool { answer.value != nil && listing.value != nil }
 
     /// The result of the check; `nil` while there is no answer, and while the signal is unchanged.
     var sight: Sight? {
-        switch answer.value {
-        case .failure(let error) where error.code == .noNode: .gone
+        guard let listing = listing.value else { return nil }
+        return switch answer.value {
+        case .failure(let error) where error.code == .noNode: Self.sight(withoutSignal: listing)
         case .failure(let error) where [.sessionExpired, .clientStopped].contains(error.code): .sessionEnded
         case .failure(let error): .failed(error)
         case .success: watch.event.value.map { $0.kind == .sessionEnded ? .sessionEnded : .changed }
         case nil: nil
+        }
+    }
+
+    private static func sight(withoutSignal listing: SessionResult) -> Sight {
+        switch listing {
+        case .failure(let error) where [.sessionExpired, .clientStopped].contains(error.code): .sessionEnded
+        case .failure(let error) where error.isTransient: .failed(error)
+        default: listing.showsHold ? .held : .gone
         }
     }
 }

@@ -14,11 +14,11 @@ extension EventGate {
     ///   client has ended; ``RecipeError`` with code `.queueNumbersExhausted`, or `.invalidArgument` if the gate was
     ///   run before.
     /// - Complexity: Opening the gate takes 3 requests in 1 round trip, 1 more in a new session, and 1 to watch the
-    ///   read znode if it stays open for a second. Pausing takes 2 in 1 round trip. Draining for longer than 100 ms takes 1 more to check for the end
-    ///   of the window, and up to 2 per second after ``ExclusiveMode/Configuration/drainReportDelay``. Reopening after
-    ///   such a report takes 1. After windows that crashed, opening takes up to 6 more, and 2 for each of these
-    ///   windows. Stopping takes 3 in 2 round trips. While the gate is open, the session sends a heartbeat of a `sync`
-    ///   and a write every 3/10 of the session timeout.
+    ///   read znode if it stays open for a second. Pausing takes 2 in 1 round trip. Draining for longer than 100 ms
+    ///   takes 2 more to check for the end of the window, and up to 3 per second after
+    ///   ``ExclusiveMode/Configuration/drainReportDelay``. Reopening after such a report takes 1. After windows that
+    ///   crashed, opening takes up to 6 more, and 2 for each of these windows. Stopping takes 3 in 2 round trips. While
+    ///   the gate is open, the session sends a heartbeat of a `sync` and a write every 3/10 of the session timeout.
     public func run() async throws {
         try runOnce.begin("a gate", in: .exclusiveMode, path: mode.path)
         let failure = await runOnce.run {

@@ -87,8 +87,11 @@ extension GateLoop {
         case .failure(let error) where error.code == .noNode:
             self.watch(watch)
             gate.close(grant, on: watch)
-            let crashed = await hasWindowCrashed(before: created.stat, records: results[2], session)
-            return .entered(windowCrashed: crashed)
+            switch await aftermath(before: created.stat, records: results[2], session) {
+            case .none: return .entered(windowCrashed: false)
+            case .crash: return .entered(windowCrashed: true)
+            case .hold: return .enteredUnderSignal
+            }
         case .failure(let error):
             watch.giveUp()
             note(error)
@@ -110,35 +113,49 @@ extension GateLoop {
             + .nanoseconds(Int64(mode.client.randomness.next() % UInt64(max(1, longest.nanoseconds / 2))))
     }
 
-    /// Returns whether a window has ended without a record.
+    private enum Aftermath: Sendable {
+        case none
+        /// A window has ended without a record.
+        case crash
+        /// There is a hold: the window crashed during which it began, or somebody has deleted its signal.
+        case hold
+    }
+
+    /// Returns what keeps the gate closed although there is no signal.
     ///
-    /// Such a window was requested before the read znode was created, and there was no signal after the creation. The
-    /// check is repeated if its answer was lost with the connection, because that does not indicate a crash. If the
-    /// outcome cannot be determined, a crash is assumed only after a window that this gate has paused for.
-    private mutating func hasWindowCrashed(
+    /// A window without a record was requested before the read znode was created, and there was no signal after the
+    /// creation. The check is repeated if its answer was lost with the connection, because that does not indicate a
+    /// crash. If the outcome cannot be determined, a crash is assumed only after a window that this gate has paused
+    /// for.
+    private mutating func aftermath(
         before created: ZNodeStat, records: SessionResult, _ session: SessionHandle
-    ) async -> Bool {
+    ) async -> Aftermath {
         let (mode, node, interrupt) = (mode, grant?.hold.path ?? "", grant?.interrupt)
         var records = records
         // A signal also ends the loop: the window waits for the read znode.
         while !session.hasEnded, interrupt?.value == nil {
             do {
                 let (data, stat) = try records.get().data
-                let found = await unlessAbandoned { () async -> Result<[UnfinishedWindow], any Error> in
-                    guard stat.childrenCount > 0 else { return .success([]) }
+                let found = await unlessAbandoned { () async -> Result<WindowLeftovers, any Error> in
+                    guard stat.childrenCount > 0 else { return .success(WindowLeftovers(crashed: [], holds: [])) }
                     do {
                         return .success(
-                            try await mode.crashedWindows(
+                            try await mode.leftovers(
                                 before: created.czxid, of: node, in: session, records: WindowRecord.list(data)))
                     } catch { return .failure(error) }
                 }
-                if let windows = try found?.get() {
-                    remember(windows.isEmpty ? nil : WindowCrash(windows: windows, noticed: created.ctime))
-                    return crash != nil
+                if let left = try found?.get() {
+                    remember(
+                        left.crashed.isEmpty ? nil : WindowCrash(windows: left.crashed, noticed: created.ctime))
+                    if let owner = left.holds.first {
+                        await restoreSignal(of: owner, .touchRecords(data, version: stat.dataVersion), session)
+                        return .hold
+                    }
+                    return crash == nil ? .none : .crash
                 }
             } catch let error as ZooKeeperError where error.isTransient {
             } catch {
-                return hasPausedForWindow
+                return hasPausedForWindow ? .crash : .none
             }
             guard await backOff() != .stopped else { break }
             let again = await unlessAbandoned {
@@ -147,7 +164,24 @@ extension GateLoop {
             records = again?[0] ?? .failure(ZooKeeperError(.connectionLoss))
         }
         // An interrupt keeps the gate closed in any case.
-        return interrupt?.value == nil && hasPausedForWindow
+        return interrupt?.value == nil && hasPausedForWindow ? .crash : .none
+    }
+
+    /// Creates the signal of a hold, for the participants that know only the signal.
+    private mutating func restoreSignal(of owner: String, _ check: HoldChange, _ session: SessionHandle) async {
+        let operations = [check, .createSignal(owner: owner)].flatMap(mode.operations)
+        gate.logger.notice(
+            "The gate stays closed for a hold without a signal, which it creates",
+            metadata: ["zookeeper.owner": "\(EscapedText.escaped(owner))"])
+        let result = await unlessAbandoned { try await session.sendAll(.multi(operations)) }?[0]
+        switch result {
+        case .success: break
+        // Another participant has created a signal, or has changed the holds: the next steps show that.
+        case .failure(let error) where [.nodeExists, .badVersion].contains(error.code): break
+        case .failure, nil:
+            if case .failure(let error) = result { note(error) }
+            _ = await backOff()
+        }
     }
 
     /// Stores a crash, and the time when this gate first detected each window: an interruption does not restart the
@@ -386,7 +420,9 @@ extension GateLoop {
     private mutating func noteSignal(_ data: [UInt8], watch: OneShotWatch) {
         self.watch(watch)
         backoff.reset()
-        if SignalRecord(data).keepsRecords { hasPausedForWindow = true }
+        let signal = SignalRecord(data)
+        // A window may have opened during the hold.
+        if signal.keepsRecords || signal.isHold { hasPausedForWindow = true }
     }
 
     func processor(_ session: SessionHandle) -> ProcessorRecord {
@@ -404,6 +440,12 @@ extension EventGate {
 }
 
 extension SessionResult {
+    /// Whether the children of `BASE/windows` include a hold.
+    var showsHold: Bool {
+        guard case .success(.children(let names, _)) = self else { return false }
+        return names.contains(where: ExclusiveHold.isName)
+    }
+
     /// Whether a znode that was to be deleted certainly does not exist.
     var isGone: Bool {
         switch self {

@@ -50,7 +50,12 @@ extension ExclusiveMode {
     /// Returns the ID of the requested window and its write znode; `nil` if there is none of this package.
     private func requestedWindow() async throws -> (id: String, node: String)? {
         guard let (signal, _) = try await client.dataIfExists(at: signalPath) else { return nil }
-        let id = SignalRecord(signal).id
+        var record = SignalRecord(signal)
+        if record.isHold {
+            guard let (own, _) = try await client.dataIfExists(at: heldWindowPath) else { return nil }
+            record = SignalRecord(own)
+        }
+        let id = record.id
         let names = try await client.children(of: locksPath).names
         let prefix = ContenderName.prefix(uuid: id)
         let own = names.lazy.compactMap(ContenderName.init).first { $0.kind == .write && $0.isOwn(prefix: prefix) }

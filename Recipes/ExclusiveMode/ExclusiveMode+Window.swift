@@ -6,7 +6,8 @@ extension ExclusiveMode {
     ///
     /// The window first waits until no other window is requested or open. Then it asks all processors to pause, and
     /// waits until each has finished its events and acknowledged the pause. It runs the operation, and lets the
-    /// processors resume.
+    /// processors resume. During a hold (``hold(reason:id:)``), the processors have paused already, and stay paused
+    /// when the window ends.
     ///
     /// The operation runs in its own task. If the window is lost, the task is cancelled and awaited. A window is lost
     /// if its session is not confirmed in time, if the session ends, or if another client deletes its znodes. If this
@@ -33,7 +34,8 @@ extension ExclusiveMode {
     ///   1 for each of up to 2 processors. Of more processors, a list, and another one after each round trip
     ///   in which some have paused; after 100 ms, 1 for each that has not paused, and later 1 for each report of a
     ///   processor that still drains. At the end, 1 request, and 1 if there were lists. Each wait for another window
-    ///   takes 6 more. After windows that crashed, up to 5 more, and 2 for each of these windows, in 4 round trips.
+    ///   takes 6 more. After windows that crashed, up to 6 more, and 2 for each of these windows, in 4 round trips.
+    ///   During a hold, up to 7 more in 2 round trips.
     public func withWindow<Result: Sendable>(
         id: String? = nil, reason: String, drain: DrainPolicy = .wait, timeout: Duration? = nil,
         _ operation: @escaping @Sendable (ExclusiveWindow) async throws -> Result
@@ -76,12 +78,14 @@ extension ExclusiveMode {
         let began = client.clock.now
         let owner = id ?? ProcessIdentity.current.description
         var ownAttempts: Set<String> = []
+        var isHeld = false
         var backoff = client.makeBackoff(.quick)
         while true {
             try Task.checkCancellation()
             let session = try await until(deadline) { try await client.connectedSession() }
-            let attempt = WindowAttempt(mode: self, session: session, owner: owner, reason: reason)
+            let attempt = WindowAttempt(mode: self, session: session, owner: owner, reason: reason, isHeld: isHeld)
             switch try await request(attempt, until: deadline) {
+            case .held(let held): isHeld = held
             case .again:
                 ownAttempts.insert(attempt.id)
                 let pauseEnd = client.clock.now + backoff.pause()
@@ -182,7 +186,13 @@ struct WindowRequest: Sendable {
     var records: [WindowRecord]
     var recordsVersion: Int32
 
+    /// Whether the window was requested during a hold.
+    var isHeld: Bool
+    /// Whether there were other children of `BASE/windows`: crashed windows, or holds.
+    var hasOthers: Bool
+
     var id: String { facts.id }
+    /// The window's own signal; during a hold it is a child of the signal of the holds.
     var signalNode: HeldNode { holding.nodes[0] }
     var writeNode: HeldNode { holding.nodes[1] }
     var session: SessionHandle { holding.session }
@@ -195,6 +205,8 @@ struct WindowAttempt {
     enum Outcome {
         case requested(WindowRequest)
         case busy(owner: String, id: String)
+        /// The signal belongs to holds, or does not any more; nothing was created.
+        case held(Bool)
         case again
     }
 
@@ -203,17 +215,25 @@ struct WindowAttempt {
     let reason: String
     let id: String
     private let owner: String
+    /// Whether the window is requested during a hold, so that its signal is a child of that of the holds.
+    ///
+    /// The transaction of the request fails if there is no hold any more. A hold cannot be removed while the window
+    /// needs the signal: the servers refuse to delete a znode with a child.
+    private let isHeld: Bool
+    private let signalPath: String
     /// The data of the signal, which is unique to this attempt.
     let signal: [UInt8]
     private let reservation: HeldNode
 
-    init(mode: ExclusiveMode, session: SessionHandle, owner: String, reason: String) {
+    init(mode: ExclusiveMode, session: SessionHandle, owner: String, reason: String, isHeld: Bool) {
         self.mode = mode
+        self.isHeld = isHeld
+        signalPath = isHeld ? mode.heldWindowPath : mode.signalPath
         self.session = session
         self.owner = owner
         self.reason = reason
         id = ContenderName.makeUUID(using: mode.client.randomness)
-        reservation = session.reserve(mode.signalPath)
+        reservation = session.reserve(signalPath)
         signal = SignalRecord(id: id, owner: owner, reason: reason, sessionTimeout: session.timeout).bytes
     }
 
@@ -226,11 +246,11 @@ struct WindowAttempt {
         let began = mode.client.clock.now
         let requests: [SessionRequest] = [
             .multi([
-                .create(mode.signalPath, data: signal, mode: .ephemeral),
+                .create(signalPath, data: signal, mode: .ephemeral),
                 .create(base, data: Array(owner.utf8), mode: .ephemeralSequential),
                 .create(mode.unfinishedPath(id), data: signal),
             ]),
-            .data(path: mode.signalPath), .children(path: mode.locksPath), .children(path: mode.membersPath),
+            .data(path: signalPath), .children(path: mode.locksPath), .children(path: mode.membersPath),
             .data(path: mode.windowsPath),
         ]
         var isRequested = false
@@ -255,6 +275,9 @@ struct WindowAttempt {
         case .success: break
         case .failure(let error) where error.code == .nodeExists:
             return try otherWindow(results[1])
+        case .failure(let error)
+        where isHeld && error.failedOperation == 0 && [.noNode, .noChildrenForEphemerals].contains(error.code):
+            return .held(false)
         case .failure(let error) where error.code == .noNode:
             try await mode.createStructure()
             return .again
@@ -279,11 +302,12 @@ struct WindowAttempt {
                 WindowRequest(
                     facts: facts, owner: owner, reason: reason,
                     holding: Holding([
-                        session.hold(mode.signalPath, czxid: found.stat.czxid, seenBy: batch),
+                        session.hold(signalPath, czxid: found.stat.czxid, seenBy: batch),
                         session.hold(write, czxid: found.stat.czxid, seenBy: batch),
                     ]),
                     reservation: reservation, batch: batch, signal: signal, requestedAt: found.stat.ctime,
-                    records: WindowRecord.list(records.data), recordsVersion: records.stat.dataVersion))
+                    records: WindowRecord.list(records.data), recordsVersion: records.stat.dataVersion, isHeld: isHeld,
+                    hasOthers: records.stat.childrenCount > 1))
         } catch {
             await undo()
             guard let error = error as? ZooKeeperError else { throw error }
@@ -301,6 +325,7 @@ struct WindowAttempt {
         switch signal {
         case .success(let reply):
             let text = SignalRecord(try reply.data.data)
+            if text.isHold { return .held(true) }
             return .busy(owner: text.owner, id: text.id)
         case .failure(let error) where error.code == .noAuth: return .busy(owner: SignalRecord([]).owner, id: "")
         case .failure: return .again
@@ -311,13 +336,13 @@ struct WindowAttempt {
     private func undo() async {
         let prefix = ContenderName.prefix(uuid: id)
         let job = CleanUp.prefixWith(
-            prefix, parent: mode.locksPath, also: mode.signalPath, data: signal, finally: mode.unfinishedPath(id))
+            prefix, parent: mode.locksPath, also: signalPath, data: signal, finally: mode.unfinishedPath(id))
         await session.cleanUpWhileConnected(job, releasing: reservation)
     }
 
     /// Waits until the signal of the other window is deleted.
     func awaitOtherWindow() async throws {
-        let watched = try await mode.client.watchExistence(at: mode.signalPath, share: nil)
+        let watched = try await mode.client.watchExistence(at: signalPath, share: nil)
         guard watched.stat != nil else {
             watched.watch.cancel()
             return

@@ -15,11 +15,11 @@ public import ZooKeeper
 /// it.
 ///
 /// ```
-/// BASE/signal     ephemeral; exists while a window is requested or open
+/// BASE/signal     exists while a window is requested or open (ephemeral), or while there are holds (persistent)
 /// BASE/locks/     a read-write lock in Curator's layout: a processor that may process holds read, a window write
 /// BASE/members/   one ephemeral znode per processor
 /// BASE/windows    records of the last windows
-/// BASE/windows/*  one persistent znode for each window that has no record yet
+/// BASE/windows/*  one persistent znode for each window that has no record yet, and one for each hold
 /// ```
 public struct ExclusiveMode: Sendable {
     /// The settings that all participants of one base path should share.
@@ -131,6 +131,10 @@ public struct ExclusiveMode: Sendable {
     package var locksPath: String { ZNodePath.child("locks", of: path) }
     package var membersPath: String { ZNodePath.child("members", of: path) }
     package var windowsPath: String { ZNodePath.child("windows", of: path) }
+    /// The signal of a window that was requested during a hold.
+    ///
+    /// It is ephemeral. While it exists, the servers refuse to delete the signal of the holds, its parent.
+    package var heldWindowPath: String { ZNodePath.child("window", of: signalPath) }
 }
 
 extension ExclusiveMode {

@@ -10,6 +10,8 @@ struct SignalRecord: Sendable, Equatable {
     var sessionTimeout: Duration?
     /// Whether the end of the window leaves a record, so that an end without a record is a crash.
     var keepsRecords: Bool
+    /// Whether the signal belongs to holds, and not to a window: it is persistent.
+    var isHold: Bool
 
     init(id: String, owner: String, reason: String, sessionTimeout: Duration) {
         self.id = id
@@ -17,6 +19,18 @@ struct SignalRecord: Sendable, Equatable {
         self.reason = reason
         self.sessionTimeout = sessionTimeout
         keepsRecords = true
+        isHold = false
+    }
+
+    /// Creates the signal of holds.
+    ///
+    /// - Parameter owner: The owner of one of the holds, for older versions, which show the signal as a window.
+    init(holdOf owner: String) {
+        id = ""
+        self.owner = owner
+        reason = "hold"
+        keepsRecords = false
+        isHold = true
     }
 
     /// Parses the data of any signal; a signal of another client library, such as a JVM operator's, leaves no records.
@@ -27,15 +41,17 @@ struct SignalRecord: Sendable, Equatable {
         reason = text["reason"] ?? ""
         sessionTimeout = Duration(milliseconds: text["timeout"])
         keepsRecords = text["records"] == "yes" && !id.isEmpty
+        isHold = text["kind"] == "hold"
     }
 
     var bytes: [UInt8] {
         var text = KeyValueData()
-        text["id"] = id
+        if !isHold { text["id"] = id }
         text["owner"] = owner
         text["reason"] = reason
         text["timeout"] = sessionTimeout?.inMilliseconds
         text["records"] = keepsRecords ? "yes" : "no"
+        if isHold { text["kind"] = "hold" }
         return text.bytes
     }
 }

@@ -1,6 +1,6 @@
 public import ZooKeeper
 
-/// The status of an exclusive mode: the window, and the processors that have paused.
+/// The status of an exclusive mode: the window, the holds, and the processors that have paused.
 public struct ExclusiveStatus: Sendable, Hashable {
     /// A window that is requested or open.
     public struct Window: Sendable, Hashable {
@@ -20,8 +20,8 @@ public struct ExclusiveStatus: Sendable, Hashable {
         public enum Activity: Sendable, Hashable {
             /// The gate may admit events.
             case running
-            /// The gate admits no events and waits for those inside, because a window is requested or the gate is
-            /// stopping.
+            /// The gate admits no events and waits for those inside, because a window is requested, there is a hold, or
+            /// the gate is stopping.
             ///
             /// `inside` is the number of events inside in the last report, and `oldest` the longest time of any of
             /// them. Both are `nil` without a report.
@@ -52,6 +52,8 @@ public struct ExclusiveStatus: Sendable, Hashable {
 
     /// The window that is requested or open; `nil` if there is none.
     public var window: Window?
+    /// The holds, the oldest first: processors stay paused until the last one is removed.
+    public var holds: [ExclusiveHold] = []
     /// The windows that crashed and have no records yet, because no participant has waited the resume delay for them.
     ///
     /// The next participant that processes events or opens a window waits the resume delay first.
@@ -61,9 +63,12 @@ public struct ExclusiveStatus: Sendable, Hashable {
     /// The records of the last windows, the newest last.
     public var recentWindows: [WindowRecord]
 
-    /// The processors that have not paused although a window is requested.
+    /// Whether processors have to pause, for a window or a hold.
+    public var isPauseRequested: Bool { window != nil || !holds.isEmpty }
+
+    /// The processors that have not paused although a window is requested or there is a hold.
     public var notPaused: [Processor] {
-        guard window != nil else { return [] }
+        guard isPauseRequested else { return [] }
         return processors.filter { if case .draining = $0.activity { true } else { false } }
     }
 }
@@ -81,37 +86,42 @@ extension ExclusiveMode {
     ///
     /// The status is not an atomic snapshot: a change made meanwhile may or may not be included.
     ///
-    /// - Returns: The window, the crashed windows, the processors and the records of the last windows.
+    /// - Returns: The window, the holds, the crashed windows, the processors and the records of the last windows.
     /// - Throws: `ZooKeeperError`, such as `.noAuth` or `.clientStopped`; `CancellationError`.
-    /// - Complexity: 4 requests in 1 round trip. In a second round trip, 1 for each read znode and each member znode: 2
-    ///   for a running processor, 1 for a paused one. After a crash, 1 more, and 1 for each window without a record, in
-    ///   2 more round trips.
+    /// - Complexity: 5 requests in 1 round trip. In a second round trip, 1 for each read znode and each member znode: 2
+    ///   for a running processor, 1 for a paused one. After a crash and during a hold, 1 more, and 1 for each window
+    ///   without a record and each hold, in up to 3 more round trips.
     public func status() async throws -> ExclusiveStatus {
         let session = try await client.connectedSession()
         let results = try await session.sendAll(
             .data(path: signalPath), .children(path: locksPath), .children(path: membersPath),
-            .data(path: windowsPath))
+            .data(path: windowsPath), .data(path: heldWindowPath))
         var window: ExclusiveStatus.Window?
-        if let signal = try results[0].replyIfExists()?.data {
-            window = ExclusiveStatus.Window(SignalRecord(signal.data), signal.stat)
+        for result in [results[0], results[4]] {
+            guard let (data, stat) = try result.replyIfExists()?.data else { continue }
+            let signal = SignalRecord(data)
+            if !signal.isHold { window = ExclusiveStatus.Window(signal, stat) }
         }
         let locks = try results[1].replyIfExists()?.children.names ?? []
         let members = try results[2].replyIfExists()?.children.names ?? []
         let stored = try results[3].replyIfExists()?.data
         let records = WindowRecord.list(stored?.data ?? [])
-        let hasUnfinished = (stored?.stat.childrenCount ?? 0) > (window == nil ? 0 : 1)
-        let unfinished = hasUnfinished ? try await unfinishedWindows(session, records: records) : []
-        let windows = unfinished.map { ExclusiveStatus.Window($0.text, $0.stat) }
+        let hasOthers = (stored?.stat.childrenCount ?? 0) > (window == nil ? 0 : 1)
+        let listing = hasOthers ? try await session.sendAll(.children(path: windowsPath))[0].replyIfExists() : nil
+        let others = try listing?.children.names ?? []
+        let windows = try await unfinishedWindows(among: others, in: session, records: records)
+            .map { ExclusiveStatus.Window($0.text, $0.stat) }
+        let holds = try await holds(among: others, in: session)
         return ExclusiveStatus(
-            window: window, crashedWindows: windows.filter { $0.token != window?.token },
+            window: window, holds: holds, crashedWindows: windows.filter { $0.token != window?.token },
             processors: try await processors(
                 readers: locks.filter { ContenderName($0)?.kind == .read }, members: members,
-                isWindowWanted: window != nil, session: session),
+                isPauseRequested: window != nil || !holds.isEmpty, session: session),
             recentWindows: records)
     }
 
     private func processors(
-        readers: [String], members: [String], isWindowWanted: Bool, session: SessionHandle
+        readers: [String], members: [String], isPauseRequested: Bool, session: SessionHandle
     ) async throws -> [ExclusiveStatus.Processor] {
         let requests =
             readers.map { SessionRequest.data(path: ZNodePath.child($0, of: locksPath)) }
@@ -123,7 +133,7 @@ extension ExclusiveMode {
             guard let data = try result.dataUnlessMissing() else { continue }
             let text = ProcessorRecord(data, nodeName: node)
             seen.insert(text.member)
-            processors.append(text.processor(text.activity(isWindowWanted: isWindowWanted)))
+            processors.append(text.processor(text.activity(isPauseRequested: isPauseRequested)))
         }
         for (node, result) in zip(members, results.dropFirst(readers.count)) where !seen.contains(node) {
             guard let data = try result.dataUnlessMissing() else { continue }
@@ -136,10 +146,10 @@ extension ExclusiveMode {
 extension ProcessorRecord {
     /// Returns the activity of a processor with a read znode: the reported one, or otherwise the one that the signal
     /// implies.
-    fileprivate func activity(isWindowWanted: Bool) -> ExclusiveStatus.Processor.Activity {
+    fileprivate func activity(isPauseRequested: Bool) -> ExclusiveStatus.Processor.Activity {
         if isDraining { return .draining(inside: inside, oldest: oldest) }
         // Any earlier report is about an earlier window.
-        if isWindowWanted { return .draining(inside: nil, oldest: nil) }
+        if isPauseRequested { return .draining(inside: nil, oldest: nil) }
         return switch state {
         case .reopened: .reopened(inside: inside, oldest: oldest)
         case .recovering: .recovering

@@ -6,11 +6,11 @@ public enum GateState: Sendable, Hashable, CustomStringConvertible {
     case starting
     /// The gate admits events, with this token.
     case open(FencingToken)
-    /// A window is requested: the gate admits no more events, and those inside finish.
+    /// A window is requested, or a hold began: the gate admits no more events, and those inside finish.
     ///
-    /// If the window ends before they have finished, the gate opens again with the same token.
+    /// If the pause ends before they have finished, the gate opens again with the same token.
     case draining
-    /// A window is requested or open, and this processor has acknowledged the pause.
+    /// A window is requested or open, or there is a hold, and this processor has acknowledged the pause.
     case paused
     /// The last window crashed; the gate waits for the resume delay before it opens.
     case recovering

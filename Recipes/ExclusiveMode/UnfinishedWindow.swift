@@ -24,6 +24,13 @@ struct UnfinishedWindow: Sendable {
     }
 }
 
+/// The children of `BASE/windows` that a participant found: windows that crashed, and holds.
+struct WindowLeftovers: Sendable {
+    var crashed: [UnfinishedWindow]
+    /// The owners of the holds.
+    var holds: [String]
+}
+
 /// The windows that crashed, and the time when that was detected, by the ensemble's clock.
 struct WindowCrash: Sendable {
     var windows: [UnfinishedWindow]
@@ -33,7 +40,7 @@ struct WindowCrash: Sendable {
 extension ExclusiveMode {
     func unfinishedPath(_ id: String) -> String { ZNodePath.child(id, of: windowsPath) }
 
-    /// Returns the windows that have crashed.
+    /// Returns the windows that have crashed, and the owners of the holds.
     ///
     /// These windows have no record. They were requested before a znode of this session was created, and after that
     /// creation their signal did not exist.
@@ -44,29 +51,26 @@ extension ExclusiveMode {
     ///   - session: The session.
     ///   - records: The current records: the znode of a recorded window may exist, if it could not be deleted.
     /// - Complexity: 2 requests in 1 round trip, then 1 for each window without a record in a second round trip.
-    func crashedWindows(
+    func leftovers(
         before czxid: ZXID, of node: String, in session: SessionHandle, records: [WindowRecord]
-    ) async throws -> [UnfinishedWindow] {
+    ) async throws -> WindowLeftovers {
         // A server that is behind does not have the znodes yet.
         let batch = RequestBatch()
         let listing = try await session.sendAll(behindBarrierAt: node, [.children(path: windowsPath)], batch: batch)
         let names = try listing[0].get().children.names
-        return try await unfinishedWindows(among: names, in: session, batch, records: records)
-            .filter { $0.stat.czxid < czxid }
+        let unfinished = try await unfinishedWindows(among: names, in: session, batch, records: records)
+        return WindowLeftovers(
+            crashed: unfinished.filter { $0.stat.czxid < czxid }, holds: ExclusiveHold.owners(among: names))
     }
 
-    /// Returns the windows without a record that a server lists: those that crashed, and the one that is requested or
-    /// open.
-    func unfinishedWindows(_ session: SessionHandle, records: [WindowRecord]) async throws -> [UnfinishedWindow] {
-        let names = try await session.sendAll(.children(path: windowsPath))[0].replyIfExists()?.children.names
-        return try await unfinishedWindows(among: names ?? [], in: session, RequestBatch(), records: records)
-    }
-
-    private func unfinishedWindows(
-        among children: [String], in session: SessionHandle, _ batch: RequestBatch, records: [WindowRecord]
+    /// Returns the windows without a record, among the children of `BASE/windows`: those that crashed, and the one that
+    /// is requested or open.
+    func unfinishedWindows(
+        among children: [String], in session: SessionHandle, _ batch: RequestBatch = RequestBatch(),
+        records: [WindowRecord]
     ) async throws -> [UnfinishedWindow] {
         let ended = Set(records.filter { $0.outcome != .evicting }.map { ZNodeName($0.id) })
-        let names = children.filter { !ended.contains(ZNodeName($0)) }
+        let names = children.filter { !ended.contains(ZNodeName($0)) && !ExclusiveHold.isName($0) }
         let found = try await session.sendAll(names.map { .data(path: unfinishedPath($0)) }, batch: batch)
         return try zip(names, found).compactMap { name, result in
             // A znode without permission to read it does not belong to participants that share their permissions.

@@ -48,11 +48,15 @@ extension WindowRun {
         // If another client has deleted the signal, the next window may have created its own.
         if request.signalNode.lossReason != .znodeDeleted { znodes.append(.delete(request.signalNode.path)) }
         var unfinished: [TransactionOperation] = [.delete(mode.unfinishedPath(request.id))]
+        // A signal of holds remains. A hold that began during this window gets a signal when that of the window ends.
+        var mayHaveHolds = request.hasOthers && !request.isHeld
         for _ in 0..<Self.tries where !request.session.isGone {
             let write = TransactionOperation.setData(
                 WindowRecord.bytes(records.without(evictionsOf: settled) + [record]), at: mode.windowsPath,
                 version: version)
-            let result = try? await request.session.sendAll(.multi(znodes + [write] + unfinished))[0]
+            guard let holds = mayHaveHolds ? await signalOfHolds() : [] else { continue }
+            let result = try? await request.session.sendAll(
+                [.multi(znodes + [write] + unfinished + holds)], whileClosing: true)[0]
             guard case .failure(let error) = result else { return }
             switch (error.code, error.failedOperation.map { $0 - znodes.count }) {
             case (.badVersion, 0):
@@ -60,6 +64,7 @@ extension WindowRun {
                 let newer = try? await request.session.sendAll([.data(path: mode.windowsPath)], whileClosing: true)[0]
                 guard case .success(.data(let data, let stat)) = newer else { continue }
                 (records, version) = (WindowRecord.list(data), stat.dataVersion)
+                mayHaveHolds = stat.childrenCount > 1 && !request.isHeld
             // Deleted by an earlier attempt or by another client; the signal may still exist. The next attempt shows
             // that.
             case (.noNode, let place?) where place < 0:
@@ -70,12 +75,28 @@ extension WindowRun {
             case (.noNode, 1): return await removeZNodes()
             // The znode remains, and its record shows that the window has ended.
             case (.noAuth, 1), (.notEmpty, 1): unfinished = []
+            // Somebody else has created a signal; the gates that resume without one create it.
+            case (_, let place?) where place > unfinished.count: mayHaveHolds = false
             // The transaction may have been executed; if so, the next attempt finds no znodes.
             case _ where error.isOutcomeUnknown: continue
             default: return await removeZNodes(finally: mode.unfinishedPath(request.id))
             }
         }
         await removeZNodes(finally: mode.unfinishedPath(request.id))
+    }
+
+    /// Returns the operations that create the signal of the holds that began during this window; empty if there are
+    /// none, `nil` if that could not be read.
+    ///
+    /// The version of the records, which the transaction checks, was read before: no hold begins or ends in between.
+    private func signalOfHolds() async -> [TransactionOperation]? {
+        let listing = try? await request.session.sendAll([.children(path: mode.windowsPath)], whileClosing: true)[0]
+        switch listing {
+        case .success(.children(let names, _)):
+            return ExclusiveHold.owners(among: names).first.map { mode.operations(for: .createSignal(owner: $0)) } ?? []
+        case .failure(let error) where error.isTransient: return nil
+        default: return []
+        }
     }
 
     /// Deletes the window's remaining znodes, retrying until they are gone or the session has ended.
@@ -86,7 +107,7 @@ extension WindowRun {
     private func removeZNodes(finally last: String? = nil) async {
         let prefix = ContenderName.prefix(uuid: request.id)
         let job = CleanUp.prefixWith(
-            prefix, parent: mode.locksPath, also: mode.signalPath, data: request.signal, finally: last)
+            prefix, parent: mode.locksPath, also: request.signalNode.path, data: request.signal, finally: last)
         let answered = OneShot<Void>()
         request.session.cleanUp(job, answered: answered)
         _ = try? await answered.wait()

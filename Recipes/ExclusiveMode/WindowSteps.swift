@@ -111,8 +111,9 @@ struct WindowSteps {
     ) async throws -> WindowStateMachine.Event {
         var records = request.records
         if searchesCrashed {
-            crashed = try await mode.crashedWindows(
-                before: request.signalNode.czxid, of: request.writeNode.path, in: request.session, records: records)
+            crashed = try await mode.leftovers(
+                before: request.signalNode.czxid, of: request.writeNode.path, in: request.session, records: records
+            ).crashed
         }
         if readsRecords {
             guard let current = try await currentRecords() else { return .conflict }

@@ -78,6 +78,13 @@ struct IdentityTests {
         Subject(testDescription: "window") { client, path, body in
             try await ExclusiveMode(client: client, path: path).withWindow(reason: "test") { _ in try await body() }
         },
+        Subject(testDescription: "hold") { client, path, body in
+            let mode = try ExclusiveMode(client: client, path: path)
+            try await mode.hold(reason: "test", id: "ada")
+            // A window during the hold has a znode below the signal.
+            try await mode.withWindow(reason: "test") { _ in try await body() }
+            try await mode.removeHold("ada")
+        },
         Subject(testDescription: "task", triesAgain: true) { client, path, body in
             let task = try ScheduledTask(
                 client: client, path: path, id: "web1", name: "task", schedule: try .every(.seconds(3600)),
