@@ -39,6 +39,7 @@ import ZooKeeper
         window: .init(
             participantID: hostile, reason: hostile, requestedAt: Timestamp(millisecondsSince1970: 1000),
             token: FencingToken(rawValue: 1)),
+        holds: [.init(participantID: hostile, reason: hostile, since: Timestamp(millisecondsSince1970: 1000))],
         crashedWindows: [
             .init(
                 participantID: hostile, reason: hostile, requestedAt: Timestamp(millisecondsSince1970: 1000),

@@ -46,5 +46,8 @@ import Testing
         #expect(try ZKRecipes.parseAsRoot(["leader", "resign", "/l"]) is LeaderResignCommand)
         #expect(try ZKRecipes.parseAsRoot(["leader", "transfer", "/l", "--to", "b"]) is LeaderTransferCommand)
         #expect(try ZKRecipes.parseAsRoot(["exclusive", "evict", "/b", "p", "--yes"]) is ExclusiveEvictCommand)
+        let hold = ["exclusive", "hold", "/b", "--reason", "r", "--wait", "--timeout", "1s", "--yes"]
+        #expect(try ZKRecipes.parseAsRoot(hold) is ExclusiveHoldCommand)
+        #expect(try ZKRecipes.parseAsRoot(["exclusive", "unhold", "/b", "--yes"]) is ExclusiveUnholdCommand)
     }
 }

@@ -1,3 +1,4 @@
+import ArgumentParser
 import Testing
 import ZooKeeper
 
@@ -28,6 +29,38 @@ import ZooKeeper
         let unwanted = report(draining, isWindowWanted: false)
         #expect(unwanted.lines.contains { $0.contains("draining: 2 inside, the oldest for") })
         #expect(unwanted.json.contains(#""notPaused":[]"#) && unwanted.json.contains(#""oldest":12000"#))
+    }
+
+    @Test func `holds are shown with the processors that have not paused, also during a window`() {
+        var report = report(.draining(inside: 2, oldest: .seconds(12)), isWindowWanted: false)
+        report.status.holds = [
+            ExclusiveHold(participantID: "ada", reason: "a move", since: Timestamp(millisecondsSince1970: 60_000))
+        ]
+        #expect(report.lines[0] == "/orders: a hold waits for one.")
+        #expect(report.lines[2] == "  by ada since 1970-01-01T00:01:00Z: a move")
+        #expect(report.lines.contains { $0.contains("not paused: 2 inside") })
+        #expect(report.json.contains(#""holds":[{"participantID":"ada","reason":"a move","since":60000}]"#))
+        #expect(report.json.contains(#""notPaused":["one"]"#))
+        report.status.processors[0].activity = .paused
+        #expect(report.lines[0] == "/orders: all processors are held.")
+        report.status.window = self.report(.paused, isWindowWanted: true).status.window
+        #expect(report.lines[0] == "/orders: a window is open.")
+        #expect(report.lines[3] == "  by ada since 1970-01-01T00:01:00Z: a move")
+    }
+
+    @Test func `the hold to remove is the only one, or that of the owner who is named`() throws {
+        let holds = ["ada", "bob"].map {
+            ExclusiveHold(participantID: $0, reason: "a move", since: Timestamp(millisecondsSince1970: 60_000))
+        }
+        #expect(try ExclusiveUnholdCommand.select(nil, from: [], of: "/orders") == nil)
+        #expect(try ExclusiveUnholdCommand.select(nil, from: [holds[0]], of: "/orders") == holds[0])
+        #expect(try ExclusiveUnholdCommand.select("bob", from: holds, of: "/orders") == holds[1])
+        for owner in [nil, "eve"] {
+            let error = #expect(throws: ValidationError.self) {
+                try ExclusiveUnholdCommand.select(owner, from: holds, of: "/orders")
+            }
+            for part in ["by ada since", "by bob since"] { #expect(error?.message.contains(part) == true) }
+        }
     }
 
     @Test func `a window that crashed is shown until somebody has waited for it`() {

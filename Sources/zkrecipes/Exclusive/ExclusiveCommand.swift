@@ -4,7 +4,7 @@ import CommandLineSupport
 struct ExclusiveCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "exclusive",
-        abstract: "Pauses processors for a command, runs or evicts a processor, or prints who has paused.",
+        abstract: "Pauses processors for a command or for a hold, runs or evicts one, or prints who has paused.",
         discussion: """
             \(HelpText.example(
                 "zkrecipes exclusive gate /orders -- ./worker", "zkrecipes exclusive run /orders -- ./nightly.sh",
@@ -19,7 +19,7 @@ struct ExclusiveCommand: AsyncParsableCommand {
             """,
         subcommands: [
             ExclusiveGateCommand.self, ExclusiveRunCommand.self, ExclusiveStatusCommand.self,
-            ExclusiveEvictCommand.self,
+            ExclusiveHoldCommand.self, ExclusiveUnholdCommand.self, ExclusiveEvictCommand.self,
         ])
 
     /// The help for BASE in each subcommand.

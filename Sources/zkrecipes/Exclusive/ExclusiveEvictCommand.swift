@@ -43,7 +43,11 @@ struct ExclusiveEvictCommand: OperatorCommand {
         let mode = try ExclusiveMode(client: client, path: base)
         let status = try await mode.status()
         guard let window = status.window else {
-            throw RecipeError(.notFound, in: .exclusiveMode, path: base, message: "no window is requested or open")
+            throw RecipeError(
+                .notFound, in: .exclusiveMode, path: base,
+                message: "no window is requested or open"
+                    + (status.holds.isEmpty
+                        ? "" : "; `zkrecipes exclusive run \(base) --evict-after 0s -- true` evicts during a hold"))
         }
         guard status.notPaused.contains(where: { $0.id.hasBytes(of: processor) }) else {
             let others = status.notPaused.map { Text.escaped($0.id) }.joined(separator: ", ")

@@ -6,7 +6,7 @@ import ZooKeeperRecipes
 struct ExclusiveStatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
-        abstract: "Prints the current window, the state of each processor, and the last windows.",
+        abstract: "Prints the current window, the holds, the state of each processor, and the last windows.",
         discussion: """
             Only reads: it has no effect on processors and windows.
 
@@ -16,12 +16,12 @@ struct ExclusiveStatusCommand: AsyncParsableCommand {
 
             \(HelpText.example("zkrecipes exclusive status /orders --watch"))
 
-            With --json, one object: base, window, crashedWindows, processors, notPaused and recentWindows. A window \
-            has participantID, reason, requestedAt and token; the current one also has phase (draining, recovering, \
-            evicting or open), one that has ended also outcome, duration, drainDuration, slowestProcessor and evicted. A \
-            processor has id, host, pid, state, and inside and oldest if \
-            it has reported them. Times are in milliseconds, requestedAt since 1970. Later versions add keys, and \
-            change none.
+            With --json, one object: base, window, holds, crashedWindows, processors, notPaused and recentWindows. A \
+            window has participantID, reason, requestedAt and token; the current one also has phase (draining, \
+            recovering, evicting or open), one that has ended also outcome, duration, drainDuration, slowestProcessor \
+            and evicted. A hold has participantID, reason and since. A processor has id, host, pid, state, and inside \
+            and oldest if it has reported them. Times are in milliseconds, requestedAt and since from 1970. Later \
+            versions add keys, and change none.
 
             \(HelpText.exitStatus([
                 "0": "printed, or --watch was ended by a signal",
@@ -75,8 +75,8 @@ struct ExclusiveStatusCommand: AsyncParsableCommand {
 
 extension ExclusiveStatus {
     /// Whether the path contains no znodes of an exclusive mode.
-    fileprivate var isEmpty: Bool {
-        window == nil && crashedWindows.isEmpty && processors.isEmpty && recentWindows.isEmpty
+    var isEmpty: Bool {
+        window == nil && holds.isEmpty && crashedWindows.isEmpty && processors.isEmpty && recentWindows.isEmpty
     }
 }
 

@@ -10,10 +10,12 @@ struct StatusReport {
 
     // MARK: Text
 
-    var lines: [String] { window + crashed + [""] + processors + [""] + recentWindows }
+    var lines: [String] { window + holds + crashed + [""] + processors + [""] + recentWindows }
 
     private var window: [String] {
-        guard let window = status.window, let phase else { return ["\(base): no window is requested or open."] }
+        guard let window = status.window, let phase else {
+            return [status.holds.isEmpty ? "\(base): no window is requested or open." : "\(base): \(held)."]
+        }
         let state =
             switch phase {
             case .draining(let waiting): "a window waits for \(waiting.joined(separator: ", "))"
@@ -56,6 +58,17 @@ struct StatusReport {
         if !status.crashedWindows.isEmpty { return .recovering }
         guard let evicting, let until = evicting.drainDuration else { return .open }
         return .evicting(evicting.evicted, until: evicting.requestedAt + until)
+    }
+
+    /// The state during a hold and without a window.
+    private var held: String {
+        let waiting = status.notPaused.map(\.id)
+        return waiting.isEmpty ? "all processors are held" : "a hold waits for \(waiting.joined(separator: ", "))"
+    }
+
+    private var holds: [String] {
+        guard !status.holds.isEmpty else { return [] }
+        return ["Processors stay paused until these holds are removed:"] + status.holds.map { "  " + $0.line }
     }
 
     /// The current window's record of the processors that it evicted.
@@ -102,9 +115,9 @@ struct StatusReport {
         case .paused: "paused"
         case .recovering: "waiting before it resumes, because a window crashed"
         case .reopened(let inside, let oldest): "running again" + Self.text(inside, oldest)
-        // Without a window, the gate is stopping or has not reopened yet.
+        // Without a window or a hold, the gate is stopping or has not reopened yet.
         case .draining(let inside, let oldest):
-            (status.window == nil ? "draining" : "not paused") + Self.text(inside, oldest)
+            (status.isPauseRequested ? "not paused" : "draining") + Self.text(inside, oldest)
         }
     }
 
@@ -131,6 +144,11 @@ struct StatusReport {
             var phase: String?
         }
 
+        struct Hold: Encodable, Sendable {
+            var participantID, reason: String
+            var since: Int64
+        }
+
         struct Processor: Encodable, Sendable {
             var id, host: String
             var pid: Int32
@@ -155,6 +173,7 @@ struct StatusReport {
 
         var base: String
         var window: Window?
+        var holds: [Hold]
         var crashedWindows: [Window]
         var processors: [Processor]
         var notPaused: [String]
@@ -165,6 +184,10 @@ struct StatusReport {
             base = report.base
             window = status.window.map(Self.window)
             window?.phase = report.phase?.name
+            holds = status.holds.map {
+                Hold(
+                    participantID: $0.participantID, reason: $0.reason, since: $0.since.millisecondsSince1970)
+            }
             crashedWindows = status.crashedWindows.map(Self.window)
             processors = status.processors.map(Self.processor)
             notPaused = status.notPaused.map(\.id)

@@ -306,15 +306,30 @@ extension StatusReader {
         let mode = try ExclusiveMode(client: client, path: path)
         let locks = try await client.listing(of: mode.locksPath).names
         try await read(queue: locks, in: mode.locksPath, into: &status)
-        let signal = try await client.facts(at: mode.signalPath)
+        var signal = try await client.facts(at: mode.signalPath)
+        // The signal of holds has a child while a window is requested or open.
+        if signal.stat.map({ $0.childrenCount > 0 }) == true {
+            let window = try await client.facts(at: mode.heldWindowPath)
+            if window.stat != nil { signal = window }
+        }
         status.holders = 0
         if signal.stat != nil {
             let fields = KeyValueData(Array((signal.content.text ?? "").utf8))
             status.namedHolder = fields["owner"].map { ZNodeFacts.shortened($0, to: 60) } ?? "an unknown operator"
             status.heldSince = signal.stat?.ctime
             status.holders = 1
-            status.details.append(("token", signal.stat.map { String($0.czxid.rawValue) } ?? ""))
-            status.details.append(("session", signal.stat?.ephemeralOwner?.description ?? "none"))
+            if fields["kind"] == "hold" {
+                // The signal names the owner of the first hold, which may have been removed since.
+                let hold = try? await mode.holds().first
+                if let hold {
+                    status.namedHolder = ZNodeFacts.shortened(hold.participantID, to: 60)
+                    status.heldSince = hold.since
+                }
+                status.details.append(("hold", hold?.reason ?? "unknown"))
+            } else {
+                status.details.append(("token", signal.stat.map { String($0.czxid.rawValue) } ?? ""))
+                status.details.append(("session", signal.stat?.ephemeralOwner?.description ?? "none"))
+            }
             let readers = locks.compactMap(QueueName.init).count { $0.access == .read }
             if readers > 0 { status.details.append(("processors that have not paused", String(readers))) }
         }

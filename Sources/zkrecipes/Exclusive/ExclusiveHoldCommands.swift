@@ -1,0 +1,192 @@
+import ArgumentParser
+import CommandLineSupport
+import ZooKeeper
+import ZooKeeperRecipes
+import ZooKeeperScheduling
+
+struct ExclusiveHoldCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "hold",
+        abstract: "Keeps all processors paused, until the hold is removed.",
+        discussion: """
+            The hold outlives this command, and restarts of processors and of the ensemble. `zkrecipes exclusive \
+            unhold` removes it. --id names its owner, who has at most one hold: a second call replaces the reason. \
+            Several owners may have a hold at the same time. Processors resume when the last hold is removed.
+
+            Processors pause as for a window, also those that use another library, such as Curator's. A window may \
+            open during a hold. If one is requested or open now, the processors stay paused when it ends.
+
+            This command ends when no further processor can resume. With --wait, it ends when all have paused. It \
+            cannot evict a processor that does not pause: `zkrecipes exclusive run BASE --evict-after 0s -- true` can.
+
+            Without a terminal, --yes is required.
+
+            \(HelpText.example(
+                "zkrecipes exclusive hold /orders --reason \"migration of the database\" --id ada --yes",
+                "zkrecipes exclusive hold /orders --reason \"an incident\" --wait --timeout 1m"))
+
+            \(HelpText.exitStatus([
+                "0": "the hold exists, and with --wait, all processors have paused",
+                "1": "a processor has not paused in time, and the hold remains; nothing exists at BASE, or no connection",
+                "64": "invalid option or argument, or --yes is missing",
+            ]))
+            """)
+
+    @Argument(help: ExclusiveCommand.baseHelp, transform: parsePath)
+    var base: String
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var operation: OperatorOptions
+
+    @Flag(help: "Wait until all processors have paused.")
+    var wait = false
+
+    @Option(
+        "With --wait: give up waiting after this time; the hold remains.",
+        in: .milliseconds(1)...DurationArgument.oneDay)
+    var timeout: DurationArgument?
+
+    func validate() throws {
+        guard !operation.reason.isEmpty else {
+            throw ValidationError("--reason is empty: give a reason, which `zkrecipes exclusive status` prints")
+        }
+        if let problem = ExclusiveHold.problem(ofOwner: operation.operatorID) {
+            throw ValidationError("--id: \(problem)")
+        }
+        guard wait || timeout == nil else {
+            throw ValidationError("--timeout limits the wait for processors: add --wait")
+        }
+        try operation.requireConfirmation()
+    }
+
+    func run() async throws {
+        let command = self
+        try await runProgram(with: connection) { client in
+            try await command.hold(ExclusiveMode(client: client, path: command.base), client)
+        }
+    }
+
+    private func hold(_ mode: ExclusiveMode, _ client: ZooKeeperClient) async throws {
+        let status = try await mode.status()
+        guard !status.isEmpty else {
+            throw try await NothingThere("no processors, windows or records", at: base, client)
+        }
+        let owner = operation.operatorID
+        guard try await operation.confirm("hold \(base) for \(owner)", Self.effects(status)) else { return }
+        let isNew = try await mode.hold(reason: operation.reason, id: owner)
+        Output.line("\(base) is \(isNew ? "held" : "still held") by \(owner): \(operation.reason)")
+        guard wait else { return }
+        do {
+            try await mode.waitUntilPaused(timeout: timeout?.duration)
+        } catch let error as RecipeError where error.code == .notPaused {
+            Output.report(
+                "the hold remains, but these processors have not paused within \(timeout?.description ?? ""): "
+                    + error.participants.joined(separator: ", "))
+            throw ExitCode.failure
+        }
+        Output.line("all processors have paused")
+    }
+
+    private static func effects(_ status: ExclusiveStatus) -> [String] {
+        var lines: [String] = []
+        let running = status.processors.filter { $0.activity != .paused }.map(\.id)
+        if !running.isEmpty { lines.append("These processors pause: \(running.joined(separator: ", ")).") }
+        if let window = status.window {
+            lines.append("The processors stay paused when the window of \(window.participantID) ends.")
+        }
+        return lines + ["They resume after `zkrecipes exclusive unhold`."]
+    }
+}
+
+struct ExclusiveUnholdCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "unhold",
+        abstract: "Removes a hold; if it was the last one, the processors resume.",
+        discussion: """
+            HOLD is the owner of the hold, which `zkrecipes exclusive status` prints. Without it, the only hold is \
+            removed; if there are several, they are listed, and nothing is changed.
+
+            While a window is open, the last hold is not removed: this command waits for the end of the window. If the \
+            command ends before that, the hold remains.
+
+            Without a terminal, --yes is required.
+
+            \(HelpText.example("zkrecipes exclusive unhold /orders ada --yes"))
+
+            \(HelpText.exitStatus([
+                "0": "the hold is removed, or there is none",
+                "1": "the hold remains, because a window is open; nothing exists at BASE, or no connection",
+                "64": "invalid option or argument, no hold has this owner, or --yes is missing",
+            ]))
+            """)
+
+    @Argument(help: ExclusiveCommand.baseHelp, transform: parsePath)
+    var base: String
+
+    @Argument(help: ArgumentHelp("The owner of the hold. (default: the owner of the only hold)", valueName: "hold"))
+    var owner: String?
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var operation: OperatorOptions
+
+    @Option(
+        "Give up if a window has not ended after this time; the hold remains.",
+        in: .milliseconds(1)...DurationArgument.oneDay)
+    var timeout: DurationArgument?
+
+    func validate() throws { try operation.requireConfirmation() }
+
+    func run() async throws {
+        let command = self
+        try await runProgram(with: connection) { client in
+            try await command.unhold(ExclusiveMode(client: client, path: command.base), client)
+        }
+    }
+
+    private func unhold(_ mode: ExclusiveMode, _ client: ZooKeeperClient) async throws {
+        let status = try await mode.status()
+        guard !status.isEmpty else {
+            throw try await NothingThere("no processors, windows or records", at: base, client)
+        }
+        guard let hold = try Self.select(owner, from: status.holds, of: base) else {
+            return Output.line("\(base) is not held")
+        }
+        let others = status.holds.filter { $0 != hold }.map(\.participantID).joined(separator: ", ")
+        let isConfirmed = try await operation.confirm(
+            "remove the hold of \(hold.participantID) from \(base): \(hold.reason)",
+            [others.isEmpty ? "All processors resume." : "The processors stay paused for the holds of \(others)."])
+        guard isConfirmed else { return }
+        if others.isEmpty, let window = status.window {
+            Output.notice("waiting for the end of the window of \(window.participantID)")
+        }
+        do {
+            try await mode.removeHold(hold.participantID, timeout: timeout?.duration)
+        } catch let error as RecipeError where error.code == .timedOut {
+            Output.report(
+                "a window has not ended within \(timeout?.description ?? ""): `zkrecipes exclusive status \(base)` shows "
+                    + "it, and whether the hold remains")
+            throw ExitCode.failure
+        }
+        Output.line(
+            "the hold of \(hold.participantID) is removed; "
+                + (others.isEmpty ? "the processors resume" : "the processors stay paused for the holds of \(others)"))
+    }
+
+    /// Returns the hold to remove; `nil` if there is none.
+    ///
+    /// - Throws: `ValidationError` with all holds, if none of them has this owner, or if there are several.
+    static func select(_ owner: String?, from holds: [ExclusiveHold], of base: String) throws -> ExclusiveHold? {
+        guard !holds.isEmpty else { return nil }
+        let selected = owner.map { owner in holds.filter { $0.participantID.hasBytes(of: owner) } } ?? holds
+        if selected.count == 1 { return selected[0] }
+        let list = holds.map { Text.escaped($0.line) }.joined(separator: "; ")
+        throw ValidationError(
+            owner.map { "\(Text.quoted($0)) has no hold of \(base), which is held \(list)" }
+                ?? "\(base) has \(holds.count) holds, name the owner of one: \(list)")
+    }
+}
+
+extension ExclusiveHold {
+    /// The owner, the time and the reason.
+    var line: String { "by \(participantID) since \(since.secondsText): \(reason)" }
+}
