@@ -4,6 +4,8 @@ import ZooKeeperSimulator
 
 /// Processors and operators of one exclusive mode, through every fault.
 ///
+/// In some worlds operators also hold the processors, two of them at times with the same name.
+///
 /// In some worlds an event of each processor goes on for long in the end, while windows are given up: the processors'
 /// other events must be admitted soon after.
 package struct ExclusiveScenario: Scenario {
@@ -35,6 +37,13 @@ package struct ExclusiveScenario: Scenario {
                 ).main()
             }
         }
+        if world.simulation.chance.oneIn(3) {
+            for number in 1...(1 + world.simulation.chance.below(2)) {
+                world.add("holder\(number)") { participant in
+                    await Holder(participant: participant, log: log, name: "holder\(number)").main()
+                }
+            }
+        }
         if world.profile.isWide, world.simulation.chance.oneIn(3) {
             for kind in world.simulation.chance.pick([[ContenderName.Kind.read], [.write], [.read, .write]]) {
                 world.add(kind == .read ? "jvmgate" : "jvmoper") { participant in
@@ -63,8 +72,8 @@ package struct ExclusiveScenario: Scenario {
 
     /// How long an event may wait without a window.
     ///
-    /// A gate may wait the resume delay for a window that crashed, and then takes a few round trips. Processes whose callbacks
-    /// are slow stay slow.
+    /// A gate may wait the resume delay for a window that crashed, and then takes a few round trips. Processes whose
+    /// callbacks are slow stay slow.
     static func admission(in profile: Profile) -> Duration {
         let callback = profile.library.callback
         return .seconds(4) + (callback.slowOnceIn > 0 ? callback.slow.upperBound * 2 : .zero)
@@ -92,8 +101,14 @@ package struct ExclusiveScenario: Scenario {
     private func leftovers(in world: ScenarioWorld) -> [String] {
         var left = world.ensemble.children(of: "\(Self.path)/locks").sorted()
         left += world.ensemble.children(of: "\(Self.path)/members").sorted()
-        left += world.ensemble.children(of: "\(Self.path)/windows").sorted()
-        if world.ensemble.node("\(Self.path)/signal") != nil { left.append("the signal") }
+        // A holder that was told to end leaves its hold.
+        let windows = world.ensemble.children(of: "\(Self.path)/windows").sorted()
+        let holds = windows.filter { $0.hasPrefix("hold-") }
+        left += windows.filter { !holds.contains($0) }
+        if let signal = world.ensemble.node("\(Self.path)/signal"), holds.isEmpty || !ExclusiveLog.isHold(signal.data) {
+            left.append("the signal")
+        }
+        left += world.ensemble.children(of: "\(Self.path)/signal").map { "the signal's \($0)" }
         return left.map { "left behind: \($0)" }
     }
 }
@@ -121,6 +136,11 @@ struct ExclusiveLog: Sendable {
         var places: [String: Int64] = [:]
         /// Whose signal stands.
         var isCurators = false
+        /// The signals that stand: of a window or of holds, and of a window during a hold.
+        var signals: Set<String> = []
+        var holds: Set<String> = []
+        /// What transactions did wrong.
+        var problems: [String] = []
 
         init(_ world: ScenarioWorld, resumeDelay: Duration) {
             simulation = world.simulation
@@ -130,35 +150,69 @@ struct ExclusiveLog: Sendable {
 
         /// Goes by what was committed, not by how the tree looks, which may be ahead of that.
         func observe(_ change: TreeChange, zxid: Int64) {
-            let signal = "\(ExclusiveScenario.path)/signal"
+            let wasWanted = isWanted
+            apply(change, zxid: zxid)
+            if case .multi(let changes) = change { check(changes) }
+            if wasWanted != isWanted { record(.windowWanted(isWanted)) }
+        }
+
+        /// Whether processors have to pause.
+        private var isWanted: Bool { !signals.isEmpty || !holds.isEmpty }
+
+        private func apply(_ change: TreeChange, zxid: Int64) {
             switch change {
             case .create(let creation):
                 places[creation.path] = zxid
-                guard creation.path == signal else { return }
+                if creation.path.hasPrefix(Self.hold) {
+                    if holds.isEmpty { record(.heldSince(zxid)) }
+                    holds.insert(creation.path)
+                }
+                guard creation.path == Self.signal || creation.path == Self.heldSignal else { return }
+                signals.insert(creation.path)
+                guard !ExclusiveLog.isHold(creation.data) else { return }
                 isCurators = creation.data == CuratorPeer.data
-                note(window: zxid)
+                window = zxid
             case .delete(let path):
                 places[path] = nil
-                if path == signal { note(window: nil) }
+                if holds.remove(path) != nil, holds.isEmpty { record(.heldSince(nil)) }
+                if signals.remove(path) != nil { window = nil }
             case .closeSession(let paths):
                 for path in paths { places[path] = nil }
-                guard paths.contains(signal) else { return }
+                guard !signals.isDisjoint(with: paths) else { return }
+                signals.subtract(paths)
                 // A crashed window of a Curator user leaves no record for processors that start later.
                 if let window, !isCurators { record(.windowCrashed(token: window)) }
-                note(window: nil)
-            case .multi(let changes): for change in changes { observe(change, zxid: zxid) }
+                window = nil
+            case .multi(let changes): for change in changes { apply(change, zxid: zxid) }
             default: break
             }
         }
 
-        private func note(window: Int64?) {
-            self.window = window
-            record(.windowWanted(window != nil))
+        /// Whoever ends a signal in a transaction with the records of windows leaves one for the holds that there are.
+        private func check(_ changes: [TreeChange]) {
+            var (writesRecords, endsSignal) = (false, false)
+            for change in changes {
+                if case .setData(Self.records, _, _) = change { writesRecords = true }
+                if case .delete(Self.signal) = change { endsSignal = true }
+            }
+            if writesRecords, endsSignal, !holds.isEmpty, !signals.contains(Self.signal) {
+                problems.append("a transaction has deleted the signal of a hold")
+            }
         }
+
+        private static let signal = "\(ExclusiveScenario.path)/signal"
+        private static let heldSignal = "\(signal)/window"
+        private static let records = "\(ExclusiveScenario.path)/windows"
+        private static let hold = "\(records)/hold-"
 
         func record(_ action: ExclusiveAction) {
             history.record(action, by: "ensemble", at: simulation.now)
         }
+    }
+
+    /// Whether a signal's data are those of holds.
+    static func isHold(_ data: [UInt8]?) -> Bool {
+        String(decoding: data ?? [], as: UTF8.self).contains("kind=hold")
     }
 
     init(_ world: ScenarioWorld, resumeDelay: Duration) {
@@ -224,11 +278,10 @@ struct ExclusiveLog: Sendable {
 
     func failures() -> [String] {
         // Clocks differ by up to 2 %, and both ends are measured by them.
-        ExclusiveModeChecker(
+        let checker = ExclusiveModeChecker(
             admissionWithin: state.value.admission, resumeDelay: state.value.resumeDelay * 0.95,
-            deletionNoticedWithin: state.value.deletionNoticedWithin, knowsOfCrashes: { !$0.hasPrefix("jvm") }
-        )
-        .violations(in: state.value.history.entries).map(\.description)
+            deletionNoticedWithin: state.value.deletionNoticedWithin, knowsOfCrashes: { !$0.hasPrefix("jvm") })
+        return state.value.problems + checker.violations(in: state.value.history.entries).map(\.description)
     }
 }
 
@@ -379,5 +432,40 @@ private struct Operator: Sendable {
                 participant.note("\(error)")
             }
         }
+    }
+}
+
+/// A process that holds the processors now and then, and removes what an earlier process of its name has left.
+private struct Holder: Sendable {
+    let participant: Participant
+    let log: ExclusiveLog
+    let name: String
+
+    func main() async {
+        await participant.withClient { client in
+            let mode = try ExclusiveMode(client: client, path: ExclusiveScenario.path)
+            while !Task.isCancelled {
+                try await participant.pause(.milliseconds(1)...(log.phase == .any ? .seconds(4) : .milliseconds(300)))
+                do { try await holdOnce(mode) } catch { participant.judge(error) }
+            }
+        }
+    }
+
+    private func holdOnce(_ mode: ExclusiveMode) async throws {
+        if log.phase == .any {
+            let owner = participant.chance { $0.pick([name, "shared"]) }
+            let isNew = try await mode.hold(reason: "simulated", id: owner)
+            participant.note("\(owner) holds, \(isNew ? "anew" : "still")")
+            try await participant.pause(.zero ... .seconds(3))
+        }
+        for owner in [name, "shared"] where log.phase != .any || participant.chance({ $0.oneIn(4) }) == false {
+            do {
+                let hadOne = try await mode.removeHold(owner, timeout: .seconds(5))
+                if hadOne { participant.note("\(owner) holds no more") }
+            } catch let error as RecipeError where error.code == .timedOut {
+                participant.note("a window keeps the hold of \(owner)")
+            }
+        }
+        participant.progress()
     }
 }

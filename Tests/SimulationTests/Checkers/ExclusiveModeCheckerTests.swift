@@ -31,6 +31,10 @@ import ZooKeeperSimulator
             (32, "op", .windowBegan(token: 70)), (32, "op", .window(70)), (33, "a", .event(5)),
             (33, "a", .lateEvent(5, accepted: true)), (34, "op", .window(70, accepted: true)),
             (35, "op", .windowEnded(token: 70)),
+            // An event of a gate that was open when the hold began, and one after the hold.
+            (40, "ensemble", .heldSince(80)), (41, "b", .eventEntered(id: 6, token: 75)), (41, "b", .event(6)),
+            (42, "b", .eventLeft(id: 6)), (43, "ensemble", .heldSince(nil)),
+            (44, "b", .eventEntered(id: 7, token: 85)), (44, "b", .eventLeft(id: 7)),
         ]
         #expect(ExclusiveModeChecker().violations(in: history(good)) == [])
     }
@@ -41,6 +45,12 @@ import ZooKeeperSimulator
             in: [
                 (1, "op", .windowBegan(token: 20)), (2, "op", .window(20)), (3, "a", .eventEntered(id: 1, token: 30)),
                 (3, "a", .event(1)), (4, "op", .window(20)), (5, "op", .windowEnded(token: 20)),
+            ]),
+        Planted(
+            "gate opens during a hold", breaks: ExclusiveModeChecker.hold,
+            in: [
+                (1, "ensemble", .heldSince(20)), (2, "a", .eventEntered(id: 1, token: 30)), (2, "a", .event(1)),
+                (3, "a", .eventLeft(id: 1)), (4, "ensemble", .heldSince(nil)),
             ]),
         Planted(
             "window does not wait for the events in flight", breaks: rules.sharedOverlap,

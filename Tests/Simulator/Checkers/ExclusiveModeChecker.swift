@@ -28,6 +28,8 @@ package enum ExclusiveAction: Sendable, Hashable {
     case windowWanted(Bool)
     /// The session of a window's operator ended before the window; recorded at that instant, with the window's token.
     case windowCrashed(token: Int64)
+    /// There are holds, continuously since this transaction; or none any more. Recorded at that instant.
+    case heldSince(Int64?)
     /// Nothing strikes from here on.
     case settled
     /// What follows is not judged by how soon events are admitted.
@@ -46,7 +48,7 @@ package enum ExclusiveAction: Sendable, Hashable {
 ///
 /// With a bound it also finds an event that asks, while nothing strikes, for longer than that without a window being wanted.
 /// With a resume delay it finds an event of a later place, or a later window's body, that begins sooner than that after a
-/// window has crashed.
+/// window has crashed. It also finds an event that enters during a hold, of a place that is younger than the hold.
 ///
 /// It cannot see an event that enters inside a body and does nothing, nor work that is not recorded as an act. An act
 /// of an event that is past its deadline is only refused by a store that has seen the window's token: a body should write first.
@@ -60,6 +62,9 @@ package struct ExclusiveModeChecker: HistoryChecker {
     /// The rule about waiting.
     package static let admission = "Events are admitted while no window is wanted"
 
+    /// The rule about holds.
+    package static let hold = "No processor resumes during a hold"
+
     /// The rule about crashed windows.
     package static let resumption = "Nothing begins before the resume delay after a crashed window"
 
@@ -72,7 +77,8 @@ package struct ExclusiveModeChecker: HistoryChecker {
     ///   - bound: How long an event may wait at a stretch while no window is wanted; `nil` does not judge that.
     ///   - resumeDelay: How long processors and windows wait at least after a window that crashed.
     ///   - limit: How long an event or a window may be valid after somebody has deleted its znode; `nil` does not judge that.
-    ///   - knowsOfCrashes: Whether the process with this name waits for the resume delay; those built with Curator do not.
+    ///   - knowsOfCrashes: Whether the process with this name waits for the resume delay, and looks for holds without a signal;
+    ///     those built with Curator do not.
     package init(
         admissionWithin bound: Duration? = nil, resumeDelay: Duration = .zero,
         deletionNoticedWithin limit: Duration? = nil, knowsOfCrashes: @escaping (String) -> Bool = { _ in true }
@@ -91,7 +97,29 @@ package struct ExclusiveModeChecker: HistoryChecker {
         var rules = Self.rules
         rules.deletionNoticedWithin = deletionNoticedWithin
         let ledger = GrantLedger(steps, rules: rules, countsRefusedActs: false)
-        return (ledger.judged() + lateEffects(ledger) + lateAdmissions(history) + hastyBeginnings(history)).inOrder()
+        return
+            (ledger.judged() + lateEffects(ledger) + lateAdmissions(history) + hastyBeginnings(history)
+            + resumptions(history)).inOrder()
+    }
+
+    /// Events that entered during a hold although their place is younger: their gate has opened during the hold.
+    private func resumptions(_ history: [HistoryEntry<ExclusiveAction>]) -> [Violation] {
+        var held: (since: Int64, entry: Int)?
+        var found: [Violation] = []
+        for index in chronology(of: history) {
+            let entry = history[index]
+            switch entry.action {
+            case .heldSince(let since): held = since.map { ($0, index) }
+            case .eventEntered(_, let token):
+                guard let held, held.since < token, knowsOfCrashes(entry.process) else { continue }
+                found.append(
+                    Violation(
+                        rule: Self.hold, detail: "\(entry.process) \(entry.action) during a hold since \(held.since)",
+                        entries: [held.entry, index]))
+            default: break
+            }
+        }
+        return found
     }
 
     /// What began too early after a window's crash.
@@ -194,7 +222,7 @@ extension ExclusiveAction {
         case .windowEnded(let token): .ended(.token(token))
         case .disturbed(let token): .disturbed(token: token)
         case .deleted(let token): .deleted(token: token)
-        case .eventAsked, .eventGaveUp, .died, .windowWanted, .windowCrashed, .settled, .ending: .other
+        case .eventAsked, .eventGaveUp, .died, .windowWanted, .windowCrashed, .heldSince, .settled, .ending: .other
         }
     }
 }
