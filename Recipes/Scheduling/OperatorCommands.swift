@@ -54,6 +54,8 @@ public struct OperatorCommands: Sendable, Hashable {
     public var backfill: Backfill?
     /// The decisions about runs that wait for one, by period ID.
     public var decisions: [String: Decision] = [:]
+    /// The operators who decided about runs, by period ID; a decision of an older version has none.
+    public var decisionOperators: [String: String] = [:]
 
     /// Creates a value without commands.
     public init() {}
@@ -64,6 +66,7 @@ public struct OperatorCommands: Sendable, Hashable {
         for (key, value) in text.fields {
             if key == "run" { runRequests.append(value) }
             if key == "skip" { skipRequests.append(value) }
+            if key.hasPrefix("answered-by.") { decisionOperators[String(key.dropFirst("answered-by.".count))] = value }
             if key.hasPrefix("answer."), let answer = Decision(rawValue: value) {
                 decisions[String(key.dropFirst("answer.".count))] = answer
             }
@@ -85,6 +88,7 @@ public struct OperatorCommands: Sendable, Hashable {
         text["backfill.through"] = backfill?.through.millisecondsText
         text["backfill.by"] = backfill?.requestedBy
         for (period, answer) in decisions.sorted(by: { $0.key < $1.key }) { text["answer.\(period)"] = answer.rawValue }
+        for (period, id) in decisionOperators.sorted(by: { $0.key < $1.key }) { text["answered-by.\(period)"] = id }
         return text.bytes
     }
 }

@@ -113,7 +113,8 @@ struct SchedulePlan: Sendable {
         }
         var wishes = situation.wishes
         wishes.decisions[record.period] = nil
-        let reason = "\(record.message ?? ""); an operator decided to \(answer.rawValue)"
+        let id = wishes.decisionOperators.removeValue(forKey: record.period).map { " (\($0))" } ?? ""
+        let reason = "\(record.message ?? ""); an operator decided to \(answer.rawValue)\(id)"
         switch answer {
         case .rerun: return .claim(again(record, reason, situation), isOnTime: false, wishes)
         case .resume: return .claim(again(record, reason, situation, resumes: true), isOnTime: false, wishes)

@@ -102,6 +102,8 @@ public struct ScheduledTaskControl: Sendable {
 
     /// Decides about a run whose node died and that waits for an operator.
     ///
+    /// The record of the run contains the operator's ID.
+    ///
     /// - Parameters:
     ///   - period: The ID of the run's period.
     ///   - decision: The decision.
@@ -117,7 +119,10 @@ public struct ScheduledTaskControl: Sendable {
                 .notAwaitingDecision, in: .scheduledTask, path: path,
                 message: "the run of \(period) is \(record?.state.rawValue ?? "unknown")")
         }
-        try await update { $0.decisions[period] = decision }
+        try await update { commands in
+            commands.decisions[period] = decision
+            commands.decisionOperators[period] = self.id
+        }
     }
 
     /// Changes the pending operator commands, and retries if another client changes them at the same time.

@@ -226,7 +226,9 @@ extension OperatorCommands {
             let (from, through) = (backfill.from.secondsText, backfill.through.secondsText)
             lines.append("backfill from \(from) through \(through), requested by \(backfill.requestedBy)")
         }
-        lines += decisions.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value.rawValue)" }
+        lines += decisions.sorted { $0.key < $1.key }.map { period, decision in
+            "\(period): \(decision.rawValue)" + (decisionOperators[period].map { ", requested by \($0)" } ?? "")
+        }
         return lines.isEmpty ? ["no operator commands are pending"] : lines
     }
 }

@@ -96,6 +96,9 @@ import ZooKeeper
             #expect(OperatorCommands(Array(text.utf8)).backfill == nil)
         }
         var wishes = OperatorCommands()
+        wishes.decisions["2026-03-07"] = .rerun
+        wishes.decisionOperators["2026-03-07"] = "ada: repaired"
+        #expect(OperatorCommands(wishes.bytes) == wishes)
         wishes.backfill = .init(
             from: Timestamp(millisecondsSince1970: .min), through: Timestamp(millisecondsSince1970: .max),
             requestedBy: "ada")

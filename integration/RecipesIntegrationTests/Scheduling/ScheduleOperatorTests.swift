@@ -151,11 +151,12 @@ struct ScheduleOperatorTests {
             let history = try await say(["history", ScheduleScene.path])
             #expect(history.text.hasPrefix("\(period)  awaitingOperator  one  attempt 1  "), "\(history)")
             #expect(history.text.contains("one started the run and did not complete it"), "\(history)")
-            _ = try await wanted("answer", "--period", period, "--decision", "rerun")
+            _ = try await wanted(
+                "answer", "--period", period, "--decision", "rerun", "--reason", "one was replaced")
             try await two.line { $0 == "begun 2" }
             let run = try await scene.run { $0.state == .completed }
             #expect(run.previousAttempts.map(\.participantID) == ["one"] && run.participantID == "two")
-            #expect(run.previousAttempts[0].reason.hasSuffix("an operator decided to rerun"))
+            #expect(run.previousAttempts[0].reason.hasSuffix("an operator decided to rerun (bob: one was replaced)"))
             #expect(try await scene.control().commands() == OperatorCommands())
             try await end(two)
         }
