@@ -13,8 +13,9 @@ package struct ConnectionOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "A file with credentials, which only its owner can read: one per line, such as digest:user:password.",
-            discussion: "Default: the environment variable ZOOKEEPER_AUTH_FILE, else none. # starts a comment line.",
+            "A file with credentials: one per line, such as digest:user:password.",
+            discussion: "Only its owner may read it, or also its group if root owns it. # starts a comment line. "
+                + "Default: the environment variable ZOOKEEPER_AUTH_FILE, else none.",
             valueName: "file"),
         completion: .file())
     package var authFile: String?
@@ -68,7 +69,7 @@ package struct ConnectionOptions: ParsableArguments {
     private func credentials() throws -> [AuthCredential] {
         let variable = "ZOOKEEPER_AUTH_FILE"
         guard let path = authFile ?? Self.inherited(variable) else { return [] }
-        do throws(CredentialFileError) {
+        do throws(SettingFileError) {
             return try CredentialFile.read(path)
         } catch {
             let source = authFile == nil ? variable : "--auth-file"

@@ -33,7 +33,7 @@ import ZooKeeper
 
     @Test(arguments: wrong)
     private func `a line that is no credential is refused without showing it`(text: String, problem: String) throws {
-        let error = try #require(throws: CredentialFileError.self) { try CredentialFile.parse(Array(text.utf8)) }
+        let error = try #require(throws: SettingFileError.self) { try CredentialFile.parse(Array(text.utf8)) }
         #expect(error.problem.contains(problem) && !error.problem.contains("s3"), "\(error.problem)")
     }
 
@@ -55,7 +55,7 @@ import ZooKeeper
     func `a file to which others have access is refused`(mode: mode_t) throws {
         try withName { path in
             try write(Array("digest:a:b".utf8), to: path, mode: mode)
-            let error = try #require(throws: CredentialFileError.self) { try CredentialFile.read(path) }
+            let error = try #require(throws: SettingFileError.self) { try CredentialFile.read(path) }
             #expect(error.problem.contains("use chmod 600"))
         }
     }
@@ -69,7 +69,7 @@ import ZooKeeper
                 return error.problem
             }
         }
-        #expect(problem("/tmp") == "is not a regular file; name a file with credentials")
+        #expect(problem("/tmp") == "is not a regular file; name a file")
         #expect(problem("/dev/null")?.contains("is not a regular file") == true)
         #expect(problem("/no/such/file")?.contains("No such file") == true)
         try withName { path in
@@ -77,7 +77,7 @@ import ZooKeeper
             #expect(problem(path)?.contains("is not a regular file") == true)
         }
         try withName { path in
-            try write([UInt8](repeating: 0x23, count: CredentialFile.maximumSize + 1), to: path, mode: 0o600)
+            try write([UInt8](repeating: 0x23, count: 65_537), to: path, mode: 0o600)
             #expect(problem(path)?.contains("is larger than 65536 bytes") == true)
         }
         try withName { path in

@@ -61,4 +61,25 @@ struct CredentialTests {
             }
         }
     }
+
+    /// A secret of Kubernetes with `fsGroup` belongs to root, and to a group of the process.
+    @Test(.enabled(if: geteuid() == 0, "Only root can run a program as another user."))
+    func `a file of root that the group of the process can read is accepted, unless others can read it`() async throws {
+        try await withFile("digest:app:\(Self.secret)\n") { path in
+            for (mode, group, status) in [(0o440, 65534, 1), (0o640, 65534, 1), (0o444, 65534, 64), (0o400, 65534, 64)]
+                as [(mode_t, gid_t, Int32)]
+            {
+                #expect(chown(path, 0, group) == 0 && chmod(path, mode) == 0)
+                let process = try TestProcess(
+                    "/usr/bin/setpriv",
+                    arguments: [
+                        "--reuid", "65534", "--regid", "65534", "--clear-groups",
+                        TestProcess.path(ofProduct: "zkrecipes"), "status", "/no-such-path", "--auth-file", path,
+                        "--connect", connection,
+                    ])
+                // There is nothing at the path; the file was accepted before.
+                #expect(try await process.waitForExit() == .exited(status), "\(String(mode, radix: 8))")
+            }
+        }
+    }
 }
