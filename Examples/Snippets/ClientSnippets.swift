@@ -30,3 +30,17 @@ func ages(client: ZooKeeperClient) async throws {
         print("written \(Timestamp.now - stat.mtime) ago, at \(stat.mtime)")
     }
 }
+
+func encrypted(configuration: inout ZooKeeperClientConfiguration) {
+    configuration.tls = TLSConfiguration(
+        certificateAuthority: "/etc/app/ca.pem", certificate: "/etc/app/client.pem", privateKey: "/etc/app/client.key")
+}
+
+func encryptedClient() throws -> ZooKeeperClient {
+    var settings = try ZooKeeperClientConfiguration(connectionString: "zk1.example.com:2281,zk2.example.com:2281")
+    settings.tls = TLSConfiguration(
+        certificateAuthority: "/etc/app/zookeeper-ca.pem", certificate: "/etc/app/client.pem",
+        privateKey: "/etc/app/client.key")
+    let client = try ZooKeeperClient(configuration: settings)
+    return client
+}

@@ -9,6 +9,7 @@
 #include <zookeeper/zookeeper.h>
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -55,11 +56,28 @@ static inline int zkb_is_ip_literal(const char *text) {
     return inet_pton(AF_INET, text, address) == 1 || inet_pton(AF_INET6, text, address) == 1;
 }
 
+// The function that creates a handle for encrypted connections; its last text has the files for TLS.
+typedef zhandle_t *(*zkb_init_ssl_fn)(const char *servers, const char *certificates, watcher_fn watcher, int timeout,
+                                      const clientid_t *identity, void *context, int flags);
+
+// Looks up the function at run time. A library that was built without OpenSSL does not have it: NULL.
+static inline zkb_init_ssl_fn zkb_init_ssl(void) {
+    void *program = dlopen(NULL, RTLD_LAZY);
+    if (program == NULL) return NULL;
+    zkb_init_ssl_fn function = (zkb_init_ssl_fn)(uintptr_t)dlsym(program, "zookeeper_init_ssl");
+    dlclose(program);
+    return function;
+}
+
+static inline int zkb_has_tls(void) { return zkb_init_ssl() != NULL; }
+
 // Creates a handle and starts its two threads. They inherit the signal mask that is set here: other threads handle the
 // process's signals. Only faults are not blocked, so that a crash on these threads is reported like any other. The
-// password has 16 bytes, or is NULL for a new session. On failure, the result is NULL and *error is set.
-static inline zhandle_t *zkb_open(const char *servers, watcher_fn watcher, int timeout, int64_t session,
-                                  const char *password, void *context, log_callback_fn log, int *error) {
+// password has 16 bytes, or is NULL for a new session. The certificates are NULL for a connection without encryption;
+// otherwise zkb_has_tls() must be 1. On failure, the result is NULL and *error is set.
+static inline zhandle_t *zkb_open(const char *servers, const char *certificates, watcher_fn watcher, int timeout,
+                                  int64_t session, const char *password, void *context, log_callback_fn log,
+                                  int *error) {
     clientid_t identity;
     memset(&identity, 0, sizeof(identity));
     identity.client_id = session;
@@ -71,9 +89,16 @@ static inline zhandle_t *zkb_open(const char *servers, watcher_fn watcher, int t
     for (unsigned i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) sigdelset(&blocked, faults[i]);
     pthread_sigmask(SIG_SETMASK, &blocked, &before);
     errno = 0;
-    zhandle_t *handle = zookeeper_init2(servers, watcher, timeout, password == NULL ? NULL : &identity, context,
-                                        ZOO_NO_LOG_CLIENTENV, log);
+    const clientid_t *resumed = password == NULL ? NULL : &identity;
+    zhandle_t *handle;
+    if (certificates == NULL) {
+        handle = zookeeper_init2(servers, watcher, timeout, resumed, context, ZOO_NO_LOG_CLIENTENV, log);
+    } else {
+        handle = zkb_init_ssl()(servers, certificates, watcher, timeout, resumed, context, ZOO_NO_LOG_CLIENTENV);
+    }
     *error = errno;
+    // This function has no parameter for the log; a few lines may go to standard error before this call.
+    if (handle != NULL && certificates != NULL) zoo_set_log_callback(handle, log);
     // By default, the library resolves the server list in every iteration of its loop.
     if (handle != NULL) zoo_set_servers_resolution_delay(handle, -1);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

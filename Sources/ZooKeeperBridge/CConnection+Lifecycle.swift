@@ -45,15 +45,20 @@ extension CConnection {
         if let password = endpoint.session?.password, password.count != 16 {
             return failToOpen("a session's password has 16 bytes, not \(password.count)")
         }
+        guard endpoint.tls == nil || CTransport.supportsTLS else {
+            return failToOpen("the ZooKeeper library has no TLS")
+        }
         awaitCredentials(endpoint.credentials)
 
         var error: Int32 = 0
         // The library's own reference, which is released when the handle has been closed.
         let context = unsafe Unmanaged.passRetained(self)
         let pointer = unsafe endpoint.session.withPassword { password in
-            unsafe zkb_open(
-                servers, connectionWatcher, endpoint.sessionTimeout, endpoint.session?.id ?? 0, password,
-                context.toOpaque(), libraryDidLog, &error)
+            unsafe endpoint.tls.withLibraryText { certificates in
+                unsafe zkb_open(
+                    servers, certificates, connectionWatcher, endpoint.sessionTimeout, endpoint.session?.id ?? 0,
+                    password, context.toOpaque(), libraryDidLog, &error)
+            }
         }
         if let pointer = unsafe pointer {
             unsafe adopt(Handle(pointer))
@@ -119,6 +124,21 @@ extension CConnection {
             unsafe Unmanaged.passUnretained(self).release()
         }
         return isKept
+    }
+}
+
+extension TransportTLS? {
+    /// Calls `body` with the files as the library accepts them, separated by commas; one call at a time.
+    ///
+    /// There is always a password. Without one, the library would ask for it on the terminal if the key is encrypted,
+    /// and some versions do not use the certificate. The library separates the text with `strtok`, which is not safe
+    /// for several threads.
+    fileprivate func withLibraryText<Result>(_ body: (UnsafePointer<CChar>?) -> Result) -> Result {
+        guard let self else { return body(nil) }
+        let parts = [self.certificateAuthority, self.certificate, self.privateKey, self.password ?? "none"]
+        return CLibrary.separatingText {
+            unsafe parts.joined(separator: ",").withCString { unsafe body($0) }
+        }
     }
 }
 

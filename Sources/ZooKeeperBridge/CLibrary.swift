@@ -37,6 +37,11 @@ enum CLibrary {
 
     static var logLevel: Int32 { zkb_log_level() }
 
+    private static let separation = Mutex(())
+
+    /// Runs `body`, in which the library separates a text with `strtok`; one call at a time.
+    static func separatingText<Result>(_ body: () -> Result) -> Result { separation.withLock { _ in body() } }
+
     /// Forwards a line of the C library's log.
     ///
     /// Its errors are about connections, whose state the client reports itself; for a program they are debugging

@@ -1,3 +1,4 @@
+import CZooKeeper
 package import Logging
 package import ZooKeeperTransport
 
@@ -13,6 +14,9 @@ package struct CTransport: Transport {
     package init(logger: Logger) {
         CLibrary.prepare(logger: logger)
     }
+
+    /// Whether the C library of this process can encrypt connections.
+    package static var supportsTLS: Bool { zkb_has_tls() == 1 }
 
     package func makeConnection(
         to endpoint: TransportEndpoint,

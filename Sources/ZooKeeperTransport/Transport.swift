@@ -60,17 +60,37 @@ package struct TransportEndpoint: Sendable {
     package var session: TransportSession?
     /// The credentials to present on every connection.
     package var credentials: [TransportCredential]
+    /// The files for an encrypted connection; `nil` connects without encryption.
+    package var tls: TransportTLS?
 
     package init(
         servers: [String],
         sessionTimeout: Int32,
         session: TransportSession? = nil,
-        credentials: [TransportCredential] = []
+        credentials: [TransportCredential] = [],
+        tls: TransportTLS? = nil
     ) {
         self.servers = servers
         self.sessionTimeout = sessionTimeout
         self.session = session
         self.credentials = credentials
+        self.tls = tls
+    }
+}
+
+/// The files for an encrypted connection, without commas and NUL bytes in their paths.
+package struct TransportTLS: Sendable, Equatable {
+    package var certificateAuthority: String
+    package var certificate: String
+    package var privateKey: String
+    /// The password of the private key; `nil` if the key is not encrypted.
+    package var password: String?
+
+    package init(certificateAuthority: String, certificate: String, privateKey: String, password: String? = nil) {
+        self.certificateAuthority = certificateAuthority
+        self.certificate = certificate
+        self.privateKey = privateKey
+        self.password = password
     }
 }
 

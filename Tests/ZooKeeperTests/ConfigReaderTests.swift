@@ -19,7 +19,7 @@ struct ConfigReaderTests {
         #expect(read.validityMargin == expected.validityMargin)
         #expect(read.handleReleaseTimeout == expected.handleReleaseTimeout)
         #expect(read.retry == expected.retry)
-        #expect(read.auth.isEmpty)
+        #expect(read.auth.isEmpty && read.tls == nil)
         #expect(read.acl == expected.acl)
         #expect(read.usesContainerParents == expected.usesContainerParents)
         #expect(read.maximumRequestsInFlight == expected.maximumRequestsInFlight)
@@ -30,7 +30,8 @@ struct ConfigReaderTests {
         let read = try read([
             "servers": ConfigValue(.stringArray(["zk1:2181", "[::1]:2182"]), isSecret: false),
             "chroot": "/app", "sessionTimeoutSeconds": 4.5, "validityMargin": 0.1, "retry.timeoutSeconds": 60,
-            "handleReleaseTimeoutSeconds": 2,
+            "handleReleaseTimeoutSeconds": 2, "tls.certificateAuthority": "/ca.pem", "tls.certificate": "/cert.pem",
+            "tls.privateKey": "/key.pem", "tls.privateKeyPassword": "word",
             "retry.initialDelaySeconds": 0.01, "retry.maximumDelaySeconds": 1.5, "auth.credential": "me:secret",
             "acl": "creatorAll", "usesContainerParents": false, "maximumRequestsInFlight": 16,
             "maximumPacketSize": 4096,
@@ -45,6 +46,11 @@ struct ConfigReaderTests {
                 == RetryPolicy(
                     timeout: .seconds(60), initialDelay: .milliseconds(10), maximumDelay: .milliseconds(1500)))
         #expect(read.auth == [.digest(user: "me", password: "secret")])
+        #expect(
+            read.tls
+                == TLSConfiguration(
+                    certificateAuthority: "/ca.pem", certificate: "/cert.pem", privateKey: "/key.pem",
+                    privateKeyPassword: "word"))
         #expect(read.acl == [.creatorAll])
         #expect(!read.usesContainerParents)
         #expect(read.maximumRequestsInFlight == 16)
@@ -64,6 +70,12 @@ struct ConfigReaderTests {
             (["connectionString": "zk1:1", "usesContainerParents": "maybe"], "true or false"),
             (["connectionString": "zk1:1", "acl": "everything"], "open, readOnly or creatorAll"),
             (["connectionString": "zk1:1", "validityMargin": 1], "validityMargin is 1.0"),
+            (["connectionString": "zk1:1", "tls.certificate": "/c"], "key tls.certificateAuthority is missing"),
+            (
+                ["connectionString": "zk1:1", "tls.certificateAuthority": "/a", "tls.certificate": "/c"],
+                "key tls.privateKey is missing"
+            ),
+            (["connectionString": "zk1:1", "tls.privateKeyPassword": "word"], "set all of tls.certificateAuthority"),
         ] as [([AbsoluteConfigKey: ConfigValue], String)])
     func `what is wrong is named, and no default hides it`(values: [AbsoluteConfigKey: ConfigValue], problem: String) {
         let error = zooKeeperError { _ = try read(values) }

@@ -153,7 +153,8 @@ extension ClientCore {
                 servers: addresses,
                 sessionTimeout: timeout,
                 session: session,
-                credentials: state.credentials.map(\.transport))
+                credentials: state.credentials.map(\.transport),
+                tls: configuration.tls?.transport)
             let connection = transport.makeConnection(to: endpoint) { [weak self] event in
                 self?.receive(event, connectionNumber: number)
             }

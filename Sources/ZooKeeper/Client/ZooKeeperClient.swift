@@ -38,12 +38,14 @@ public final class ZooKeeperClient: Service, Sendable {
     ///   - logger: Receives the log messages of the client. Default: `Logger.current`.
     ///   - metricsFactory: Receives the metrics of the client; `nil` uses the factory that swift-metrics was
     ///     bootstrapped with. Default: `nil`.
-    /// - Throws: ``ZooKeeperError`` with code `.invalidConfiguration`, whose message names the invalid setting.
+    /// - Throws: ``ZooKeeperError`` with code `.invalidConfiguration`, whose message names the invalid setting; also if
+    ///   ``ZooKeeperClientConfiguration/tls`` is set and the C library has no TLS, or a file cannot be used.
     public convenience init(
         configuration: ZooKeeperClientConfiguration,
         logger: Logger = .current,
         metricsFactory: (any MetricsFactory)? = nil
     ) throws(ZooKeeperError) {
+        try configuration.tls?.requireUsable()
         try self.init(
             configuration: configuration, transport: CTransport(logger: logger), resolver: SystemNameResolver(),
             clock: SystemMonotonicClock(), logger: logger, metricsFactory: metricsFactory)

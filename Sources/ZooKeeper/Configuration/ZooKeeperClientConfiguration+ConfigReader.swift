@@ -21,6 +21,11 @@ extension ZooKeeperClientConfiguration {
     /// - `retry.maximumDelaySeconds` (double, default 2): ``RetryPolicy/maximumDelay``.
     /// - `auth.scheme` (string, default `digest`): the scheme of `auth.credential`.
     /// - `auth.credential` (string, secret): the credential in the format of the scheme, such as `user:password`.
+    /// - `tls.certificateAuthority` (string, default none): ``TLSConfiguration/certificateAuthority``. This key, the
+    ///   next and the one after it are set together.
+    /// - `tls.certificate` (string, default none): ``TLSConfiguration/certificate``.
+    /// - `tls.privateKey` (string, default none): ``TLSConfiguration/privateKey``.
+    /// - `tls.privateKeyPassword` (string, secret, default none): ``TLSConfiguration/privateKeyPassword``.
     /// - `acl` (string, default `open`): `open`, `readOnly` or `creatorAll`.
     /// - `usesContainerParents` (bool, default `true`): ``usesContainerParents``.
     /// - `maximumRequestsInFlight` (int, default 1024): ``maximumRequestsInFlight``.
@@ -41,6 +46,7 @@ extension ZooKeeperClientConfiguration {
         if let delay = try keys.duration("retry.initialDelaySeconds") { retry.initialDelay = delay }
         if let delay = try keys.duration("retry.maximumDelaySeconds") { retry.maximumDelay = delay }
         if let credential = keys.credential() { auth = [credential] }
+        tls = try keys.tls()
         if let entry = try keys.acl() { acl = [entry] }
         if let flag = try keys.flag("usesContainerParents") { usesContainerParents = flag }
         if let limit = try keys.integer("maximumRequestsInFlight") { maximumRequestsInFlight = limit }
@@ -81,6 +87,20 @@ private struct ConfigurationKeys {
         guard let credential = config.string(forKey: "auth.credential", isSecret: true) else { return nil }
         let scheme = config.string(forKey: "auth.scheme", default: "digest")
         return AuthCredential(scheme: scheme, credential: Array(credential.utf8))
+    }
+
+    func tls() throws(ZooKeeperError) -> TLSConfiguration? {
+        let names = ["tls.certificateAuthority", "tls.certificate", "tls.privateKey"]
+        let paths = names.map { config.string(forKey: ConfigKey($0)) }
+        let password = config.string(forKey: "tls.privateKeyPassword", isSecret: true)
+        if password == nil, paths.allSatisfy({ $0 == nil }) { return nil }
+        guard let authority = paths[0], let certificate = paths[1], let key = paths[2] else {
+            let missing = zip(names, paths).first { $0.1 == nil }?.0 ?? ""
+            throw error(
+                missing, "is missing, and other keys of tls are set; set all of \(names.joined(separator: ", "))")
+        }
+        return TLSConfiguration(
+            certificateAuthority: authority, certificate: certificate, privateKey: key, privateKeyPassword: password)
     }
 
     func acl() throws(ZooKeeperError) -> ACL? {

@@ -22,6 +22,9 @@ extension ZooKeeperClientConfiguration {
         try require(
             Self.possiblePacketSizes.contains(maximumPacketSize), "maximumPacketSize",
             "\(maximumPacketSize)", "more than 1024 bytes, as the servers' jute.maxbuffer, such as 1048575")
+        if let problem = tls?.passwordProblem {
+            throw ZooKeeperError(.invalidConfiguration, message: "tls.privateKeyPassword \(problem)")
+        }
         try validateRights()
     }
 

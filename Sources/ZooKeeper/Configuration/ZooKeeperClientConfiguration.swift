@@ -40,6 +40,11 @@ public struct ZooKeeperClientConfiguration: Sendable {
     ///
     /// Default: none.
     public var auth: [AuthCredential]
+    /// The certificates for an encrypted connection; `nil` connects without encryption.
+    ///
+    /// A client cannot be created with this setting if the ZooKeeper C library of the process has no TLS, as that of
+    /// Debian 12; see ``TLSConfiguration``. Default: `nil`.
+    public var tls: TLSConfiguration?
     /// The access control list of created znodes, if the request specifies none.
     ///
     /// Default: ``ACL/openUnsafe``, which allows everything to every client.
