@@ -28,7 +28,7 @@ extension RootCommand {
 }
 
 /// Returns the advice to use the nearest of some names, or one of all if none is near.
-private func advice(about word: String, _ names: [String]) -> String {
+func advice(about word: String, _ names: [String]) -> String {
     nearest(to: word, names).map { "did you mean \"\($0)\"?" } ?? "use one of \(names.joined(separator: ", "))"
 }
 

@@ -69,6 +69,14 @@ import ZooKeeper
         #expect(rules { $0.syncs = Samples([.seconds(3)]) } == ["error round-trip"])
     }
 
+    @Test func `an encrypted connection is reported with what the C library does not check`() {
+        #expect(
+            rules {
+                $0.isEncrypted = true
+                $0.servers = []
+            } == ["note tls-host-names"])
+    }
+
     @Test func `a granted session timeout that differs is reported`() {
         #expect(rules { $0.negotiatedTimeout = .seconds(40) } == ["warning negotiated-timeout"])
     }

@@ -124,6 +124,20 @@ struct Diagnosis: Sendable {
     // MARK: The network
 
     private static func network(_ measured: Measurements) -> [Finding] {
+        if measured.isEncrypted {
+            return [
+                Finding(
+                    severity: .note, rule: "tls-host-names",
+                    what: "the connection is encrypted, but the C library does not compare certificates with the names "
+                        + "of servers",
+                    why:
+                        "it accepts a server with any certificate of the authority in --tls-ca, or of an authority that "
+                        + "the system trusts",
+                    remedy:
+                        "use an authority that signs only certificates of ZooKeeper, and set SSL_CERT_FILE to its file "
+                        + "and SSL_CERT_DIR to an empty folder; or use stunnel, which checks names")
+            ]
+        }
         let remote = measured.servers.map(\.address).filter { !isLoopback($0) }
         guard !remote.isEmpty else { return [] }
         return [
@@ -132,7 +146,9 @@ struct Diagnosis: Sendable {
                 what: "the connection is not encrypted, and \(remote.joined(separator: ", ")) "
                     + (remote.count == 1 ? "is" : "are") + " not on this host",
                 why: "the network can read and change the data, the passwords and the sessions",
-                remedy: "use a network that you trust, or a tunnel such as stunnel on this host")
+                remedy:
+                    "use a network that you trust, --tls-ca with a C library that has TLS, or a tunnel such as stunnel "
+                    + "on this host")
         ]
     }
 

@@ -20,7 +20,8 @@ struct Doctor: Sendable {
         (measured.duration, measured.requestedTimeout) = (duration, requestedTimeout)
         measured.negotiatedTimeout = try await client.waitUntilConnected().timeout
         measured.maximumPacketSize = client.configuration.maximumPacketSize
-        measured.servers = try await servers()
+        measured.isEncrypted = client.configuration.tls != nil
+        if !measured.isEncrypted { measured.servers = try await servers() }
         measured.members = try await members()
         measured.paths = try await inParallel(paths, report)
         try await measureClock(into: &measured)
@@ -49,6 +50,11 @@ struct Doctor: Sendable {
 
     private func skipped(_ measured: Measurements) -> [String] {
         var skipped: [String] = []
+        if measured.isEncrypted {
+            skipped.append(
+                "srvr, mntr, conf and ruok of the servers: ports with TLS do not accept them in plain text; run the doctor "
+                    + "on a host that can use the plain client port")
+        }
         let hasModes = measured.servers.contains { $0.mode == "standalone" }
         if measured.members == nil, !hasModes {
             skipped.append("the number of voting servers: no server reports it")

@@ -58,9 +58,10 @@ struct DoctorCommand: AsyncParsableCommand {
 
     func run() async throws {
         let command = self
+        let requested = try connection.endpoint().sessionTimeout
         let measured = try await runProgram(with: connection) { client in
             try await Doctor(
-                client: client, requestedTimeout: command.connection.sessionTimeout.duration,
+                client: client, requestedTimeout: requested,
                 duration: command.duration.duration, pause: command.pause.duration, writablePath: command.path,
                 paths: command.paths, serverTimeout: command.serverTimeout.duration
             ).measure()

@@ -20,7 +20,9 @@ struct Measurements: Sendable {
     var host = HostMeasurements()
     /// The difference of the clocks; `nil` if no znode could be created.
     var skew: MeasuredSkew?
-    /// The servers of the connection string.
+    /// Whether the connection is encrypted by this client itself.
+    var isEncrypted = false
+    /// The servers of the connection string; empty if they were not asked, because their ports accept only TLS.
     var servers: [ServerReport] = []
     /// The members of the ensemble as the servers store them; `nil` if they are unknown.
     var members: EnsembleMembers?

@@ -13,13 +13,7 @@ struct WallClock {
     /// Builds the library, and sees that it works.
     init() async throws {
         folder = try TemporaryFolder()
-        let parts = #filePath.split(separator: "/")
-        let end = try #require(parts.lastIndex(of: "RecipesIntegrationTests"))
-        let source = "/" + parts[..<end].joined(separator: "/") + "/Fixtures/WallClock/wall_clock.c"
-        let compiler = try TestProcess(
-            "/usr/bin/env",
-            arguments: ["clang", "-shared", "-fPIC", "-O1", "-o", "\(folder.path)/wall_clock.so", source])
-        #expect(try await compiler.waitForExit() == .exited(0))
+        try await compileFixture("WallClock/wall_clock.c", to: "\(folder.path)/wall_clock.so")
         try shift(by: 1_000_000_000)
         let date = try TestProcess("/bin/date", arguments: ["+%s"], environment: environment)
         let shifted = try #require(Int(try await date.line { !$0.isEmpty }))
