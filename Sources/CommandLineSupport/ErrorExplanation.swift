@@ -12,6 +12,8 @@ extension ZooKeeperError {
             case .badVersion: "another process has changed \(path) in the meantime: try again"
             case .noAuth:
                 "the ACL of \(path) does not allow this: change the ACL, or use a path that this client may access"
+            case .invalidACL:
+                "the servers do not accept the ACL for \(path): check its schemes and IDs, and for auth the credentials"
             case .authenticationFailed: "a server refused the credentials: check them"
             case .quotaExceeded: "a quota would be exceeded at \(path): raise it, or delete znodes"
             case .throttled: "the servers are overloaded: try again later"

@@ -34,6 +34,7 @@ struct ZKRecipes: RootCommand {
         subcommands: [
             DemoCommand.self, ServerCommand.self, ExclusiveCommand.self, LockCommand.self, LeadCommand.self,
             LeaderCommand.self, PartitionsCommand.self, ScheduleCommand.self, StatusCommand.self, DashboardCommand.self,
+            ACLCommand.self,
             DoctorCommand.self,
         ]
     )

@@ -116,8 +116,8 @@ struct DashboardCommand: AsyncParsableCommand {
     private func token() throws -> AccessToken? {
         guard allowChanges else { return nil }
         guard let tokenFile else { return AccessToken() }
-        do throws(CredentialFileError) {
-            if let token = AccessToken(content: try CredentialFile.content(ofFile: tokenFile)) { return token }
+        do throws(SettingFileError) {
+            if let token = AccessToken(content: try SmallFile.readSecret(tokenFile)) { return token }
         } catch {
             throw ValidationError("--token-file \(Text.quoted(tokenFile)) \(error.problem)")
         }

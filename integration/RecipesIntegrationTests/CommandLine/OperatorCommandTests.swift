@@ -43,7 +43,8 @@ struct OperatorCommandTests {
     // MARK: Help
 
     @Test(arguments: [
-        [], ["demo"], ["server"], ["lock"], ["exclusive"], ["exclusive", "run"], ["exclusive", "status"], ["leader"],
+        [], ["acl"], ["acl", "show"], ["acl", "set"], ["demo"], ["server"], ["lock"], ["exclusive"],
+        ["exclusive", "run"], ["exclusive", "status"], ["leader"],
         ["leader", "run"], ["leader", "status"], ["leader", "transfer"], ["lock", "run"], ["lock", "evict"],
         ["lock", "release-request"], ["exclusive", "evict"], ["partitions", "run"], ["partitions", "status"],
         ["partitions", "cordon"],
