@@ -218,6 +218,7 @@ let package = Package(
             dependencies: [
                 "CommandLineSupport", "SystemSupport", "zkrecipes", "zkrecipes-dev", "ZooKeeper", "ZooKeeperRecipes",
                 "ZooKeeperScheduling", "ZooKeeperTestKit", metrics, argumentParser,
+                .product(name: "FlyingFox", package: "FlyingFox"), .product(name: "FlyingSocks", package: "FlyingFox"),
             ],
             swiftSettings: settings
         ),

@@ -2,7 +2,7 @@ import Glibc
 import ZooKeeper
 
 /// A small file that the user names in a setting.
-enum SmallFile {
+package enum SmallFile {
     /// The largest size in bytes.
     static let maximumSize = 65_536
 
@@ -24,7 +24,7 @@ enum SmallFile {
     }
 
     /// Reads a file with secrets, which other users must not read.
-    static func readSecret(_ path: String) throws(SettingFileError) -> [UInt8] {
+    package static func readSecret(_ path: String) throws(SettingFileError) -> [UInt8] {
         try read(path) { SecretFile.problem(mode: $0.st_mode, owner: $0.st_uid, user: geteuid()) }
     }
 

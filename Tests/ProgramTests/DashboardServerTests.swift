@@ -50,7 +50,7 @@ struct DashboardServerTests {
             let requests = [
                 ("GET /", 200), ("GET /page.css", 200), ("GET /page.js", 200), ("GET /icon.svg", 200), ("GET /x", 404),
                 ("POST /", 405), ("DELETE /events", 405), ("GET /actions/lock-evict", 405),
-                ("POST /actions/lock-evict", 401), ("OPTIONS /", 405), ("GET /../page.js", 200), ("HEAD /", 405),
+                ("POST /actions/lock-evict", 401), ("OPTIONS /", 405), ("GET /../page.js", 200), ("HEAD /", 200),
             ]
             for (request, status) in requests {
                 let answer = try await answer(request, port: port)
@@ -227,7 +227,7 @@ struct DashboardServerTests {
                     .hasPrefix("HTTP/1.1 400 "))
             let unknown = try await post("drop-all", "bearer \(token.text)", "{}")
             #expect(unknown.hasPrefix("HTTP/1.1 404 ") && unknown.contains("lock-evict"), "\(unknown)")
-            let large = String(repeating: " ", count: DashboardServer.maximumBody) + "{}"
+            let large = String(repeating: " ", count: HTTPRequestParser.maximumBody) + "{}"
             #expect(try await post("leader-resign", bearer, large).hasPrefix("HTTP/1.1 413 "))
             let invalid = try await post("leader-resign", bearer, #"{"path":"/a//b","id":"a"}"#)
             #expect(invalid.hasPrefix("HTTP/1.1 422 ") && invalid.contains("use a path such as /a/b"), "\(invalid)")

@@ -102,10 +102,12 @@ final class DashboardActions: Sendable {
     /// - Throws: ``DashboardRefusal``.
     func perform(_ verb: DashboardVerb, _ request: DashboardRequest) async throws -> String {
         let command = try verb.command(for: request)
-        guard inProgress.withLock({ count in
-            defer { count += count < Self.maximum ? 1 : 0 }
-            return count < Self.maximum
-        }) else {
+        guard
+            inProgress.withLock({ count in
+                defer { count += count < Self.maximum ? 1 : 0 }
+                return count < Self.maximum
+            })
+        else {
             throw DashboardRefusal(.busy, "\(Self.maximum) operator commands are in progress: try again later")
         }
         defer { inProgress.withLock { $0 -= 1 } }
@@ -125,7 +127,8 @@ final class DashboardActions: Sendable {
 
     private func perform(_ command: any OperatorCommand) async throws -> OperatorAction.Outcome {
         let endpoint = try command.connection(from: connection).endpoint()
-        return try await withZooKeeperClient(configuration: endpoint.clientConfiguration(), logger: .program) { client in
+        return try await withZooKeeperClient(configuration: endpoint.clientConfiguration(), logger: .program) {
+            client in
             try await endpoint.awaitConnection(of: client)
             let action = try await command.action(with: client)
             command.operation.record(action.description)

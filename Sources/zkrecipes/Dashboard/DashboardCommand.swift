@@ -138,7 +138,8 @@ struct DashboardCommand: AsyncParsableCommand {
             feed: feed, hosts: AllowedHosts(allowHost),
             changes: token.map { ($0, DashboardActions(connection: connection)) })
         // An eviction waits for the longest session timeout that the servers allow.
-        let listening = ListeningServer(handler: server, option: "--listen", handlerTimeout: .seconds(3600))
+        let listening = ListeningServer(
+            handler: server, option: "--listen", limits: .init(answerTime: .seconds(3600)))
         let isSecret = tokenFile == nil
         try await listening.serve(
             at: address,

@@ -10,9 +10,6 @@ struct DashboardServer: HTTPHandler {
     /// The operator commands, and the token that they need; `nil` if changes are not allowed.
     let changes: (token: AccessToken, actions: DashboardActions)?
 
-    /// The largest body of a request, in bytes.
-    static let maximumBody = 65_536
-
     /// The files of the page, by their paths.
     private static let files: [String: (type: String, content: [UInt8])] = [
         "/": ("text/html; charset=utf-8", PackageResources.page_html),
@@ -34,17 +31,12 @@ struct DashboardServer: HTTPHandler {
 
     @concurrent
     func handleRequest(_ request: HTTPRequest) async throws -> HTTPResponse {
-        let body = try await request.body(atMost: Self.maximumBody)
-        var response = await response(to: request, body)
-        // Such an answer has no body, and the client would take it for the next answer.
-        if request.method == .HEAD {
-            response = HTTPResponse(statusCode: response.statusCode, headers: response.headers)
-        }
+        var response = await response(to: request, try await request.bodyData)
         for (name, value) in Self.headers { response.headers[name] = value }
         return response
     }
 
-    private func response(to request: HTTPRequest, _ body: Data?) async -> HTTPResponse {
+    private func response(to request: HTTPRequest, _ body: Data) async -> HTTPResponse {
         guard hosts.allow(request.headers[.host]) else {
             return text(
                 .forbidden,
@@ -79,7 +71,7 @@ struct DashboardServer: HTTPHandler {
 
     // MARK: Operator commands
 
-    private func perform(_ name: String, _ request: HTTPRequest, _ body: Data?) async -> HTTPResponse {
+    private func perform(_ name: String, _ request: HTTPRequest, _ body: Data) async -> HTTPResponse {
         guard let (token, actions) = changes else {
             return error(
                 .forbidden,
@@ -96,9 +88,6 @@ struct DashboardServer: HTTPHandler {
         guard let verb = DashboardVerb(rawValue: name) else {
             let verbs = DashboardVerb.allCases.map(\.rawValue).joined(separator: ", ")
             return error(.notFound, "there is no verb \(Text.quoted(name)); use one of \(verbs)")
-        }
-        guard let body else {
-            return error(.payloadTooLarge, "the body is larger than \(Text.grouped(Self.maximumBody)) bytes")
         }
         guard request.headers[.contentType]?.lowercased().hasPrefix("application/json") == true,
             let values = try? JSONDecoder().decode(DashboardRequest.self, from: body)

@@ -4,7 +4,6 @@ import FlyingFox
 import FlyingSocks
 import FoundationEssentials
 import Glibc
-import Synchronization
 import ZooKeeper
 
 /// An IP address and a port to listen on.
@@ -39,8 +38,7 @@ struct ListeningServer: Sendable {
     let handler: any HTTPHandler
     /// The option with the address, for error messages.
     let option: String
-    /// The time after which the answer to a request is given up.
-    var handlerTimeout = Duration.seconds(15)
+    var limits = HTTPListener.Limits()
 
     /// Runs an operation, which starts once the server listens, and serves requests until the operation has ended.
     ///
@@ -52,93 +50,23 @@ struct ListeningServer: Sendable {
         at address: ListenAddress, listens: @Sendable (String) -> Void,
         _ operation: @escaping @Sendable () async throws -> Result
     ) async throws -> Result {
-        let server = server(at: address.socket)
-        let (listening, failure) = (OneShot<Void>(), OneShot<Refusal>())
+        let listener: HTTPListener
+        do {
+            listener = try HTTPListener(at: address.socket, limits: limits, handler: handler)
+        } catch { throw refusal(at: address, error) }
         return try await alongside({
-            do {
-                try await server.run()
-            } catch {
-                guard !Task.isCancelled else { return }
-                let refusal = Refusal(description: "cannot serve \(option) \(address.text): \(Self.reason(of: error))")
-                failure.set(refusal)
-                if listening.value != nil { Output.report("\(refusal)") }
+            do { try await listener.run() } catch {
+                if !Task.isCancelled { Output.report("\(refusal(at: address, error))") }
             }
         }) {
-            try await race({ try await server.waitUntilListening() }, { throw try await failure.wait() })
-            listening.set(())
-            listens(await server.listeningText ?? address.text)
+            listens(listener.text)
             return try await operation()
         }
     }
 
-    private func server(at address: some SocketAddress) -> HTTPServer {
-        HTTPServer(
-            config: HTTPServer.Configuration(
-                address: address, timeout: handlerTimeout / .seconds(1),
-                pool: PatientSocketPool(base: HTTPServer.defaultPool()), logger: DisabledLogger.disabled),
-            handler: handler)
-    }
-
-    private static func reason(of error: any Error) -> String {
-        if case .failed(_, _, let message)? = error as? SocketError { return message }
-        return "\(error)"
-    }
-}
-
-/// Closes connections of clients that neither read nor send for a long time, and those beyond a limit.
-///
-/// A client that does not read its answers would otherwise keep its connection as long as it exists.
-final class PatientSocketPool<Base: AsyncSocketPool>: AsyncSocketPool {
-    let base: Base
-    /// The number of connections that wait for their client at the same time.
-    static var maximum: Int { 256 }
-    /// The time for which a client may not read its answer.
-    let writeTimeout = Duration.seconds(30)
-    /// The time for which a client may send no request, or no further part of one.
-    let readTimeout = Duration.seconds(120)
-    private let waiting = Atomic(0)
-
-    init(base: Base) { self.base = base }
-
-    func prepare() async throws { try await base.prepare() }
-
-    func run() async throws { try await base.run() }
-
-    @concurrent
-    func suspendSocket(_ socket: Socket, untilReadyFor events: Socket.Events) async throws {
-        // The listening socket waits for both.
-        guard events == .read || events == .write else {
-            return try await base.suspendSocket(socket, untilReadyFor: events)
-        }
-        defer { waiting.subtract(1, ordering: .relaxed) }
-        guard waiting.add(1, ordering: .relaxed).newValue <= Self.maximum else { throw SocketError.disconnected }
-        let clock = SystemMonotonicClock()
-        let deadline = clock.now + (events == .write ? writeTimeout : readTimeout)
-        let isReady: Void? = try await clock.run(until: deadline) { [base] in
-            try await base.suspendSocket(socket, untilReadyFor: events)
-        }
-        guard isReady != nil else { throw SocketError.disconnected }
-    }
-}
-
-extension HTTPRequest {
-    /// Reads the body to its end, so that the connection can be used for the next request.
-    ///
-    /// - Returns: `nil` if the body is longer than the limit.
-    func body(atMost limit: Int) async throws -> Data? {
-        var body = Data()
-        for try await part in bodySequence where body.count <= limit { body.append(part) }
-        return body.count <= limit ? body : nil
-    }
-}
-
-extension HTTPServer {
-    /// The address and the port that the server listens on; `nil` if it does not.
-    fileprivate var listeningText: String? {
-        switch listeningAddress {
-        case .ip4(let address, let port): "\(address):\(port)"
-        case .ip6(let address, let port): "[\(address)]:\(port)"
-        case .unix, nil: nil
-        }
+    private func refusal(at address: ListenAddress, _ error: any Error) -> Refusal {
+        var reason = "\(error)"
+        if case .failed(_, _, let message)? = error as? SocketError { reason = message }
+        return Refusal(description: "cannot serve \(option) \(address.text): \(reason)")
     }
 }
