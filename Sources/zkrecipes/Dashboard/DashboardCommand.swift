@@ -127,13 +127,14 @@ struct DashboardCommand: AsyncParsableCommand {
     private func serve(_ client: ZooKeeperClient, _ token: AccessToken?) async throws {
         let paths = paths.isEmpty ? ["/"] : paths
         let (feed, address) = (DashboardFeed(), try listen ?? ListenAddress.parse("127.0.0.1:8080"))
+        let endpoint = try connection.endpoint()
         let board = DashboardBoard(
             .init(
-                servers: try connection.endpoint().connectionString, paths: paths,
+                servers: endpoint.connectionString, paths: paths,
                 verbs: token.map { _ in DashboardVerb.allCases.map(\.rawValue) }))
         let reader = DashboardReader(
             client: client, paths: paths, bounds: .init(depth: depth, znodes: maxZnodes),
-            requestedTimeout: connection.sessionTimeout.duration, board: board, feed: feed)
+            requestedTimeout: endpoint.sessionTimeout, board: board, feed: feed)
         let server = DashboardServer(
             feed: feed, hosts: AllowedHosts(allowHost),
             changes: token.map { ($0, DashboardActions(connection: connection)) })
