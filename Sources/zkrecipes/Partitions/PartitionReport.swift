@@ -17,7 +17,9 @@ struct PartitionReport: Sendable {
         /// Remarks about the node, such as its weight and its cordon.
         fileprivate var remarks: String {
             var text = "not a member"
-            if let member { text = String(decoding: member.description.utf8.dropFirst(id.utf8.count + 2), as: UTF8.self) }
+            if let member {
+                text = String(decoding: member.description.utf8.dropFirst(id.utf8.count + 2), as: UTF8.self)
+            }
             guard let cordon else { return text }
             if member == nil { text += ", cordoned by an operator" }
             return cordon.isEmpty ? text : "\(text): \(cordon)"
@@ -46,7 +48,8 @@ struct PartitionReport: Sendable {
                 entry.reason,
             ]
         }
-        return Text.table([["NODE", "OWNS", ""]] + nodes.map { [$0.id, "\($0.owned)", $0.remarks] }, rightAligned: [1])
+        return Text.table(
+            [["NODE", "OWNS", ""]] + nodes.map { [$0.id, "\($0.owned)", $0.remarks] }, rightAligned: [1])
             + [""]
             + Text.table([["PARTITION", "OWNER", "TOKEN", "TERMS", "BELONGS TO"]] + partitions, rightAligned: [2, 3])
     }
