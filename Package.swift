@@ -269,7 +269,8 @@ let package = Package(
         .testTarget(
             name: "InteropIntegrationTests",
             dependencies: [
-                "ZooKeeper", "ZooKeeperSimulator", "ZooKeeperTestKit", "ZooKeeperTestKitTraits", "ToolkitPeer",
+                "ZooKeeper", "ZooKeeperRecipes", "ZooKeeperSimulator", "ZooKeeperTestKit", "ZooKeeperTestKitTraits",
+                "ToolkitPeer",
             ],
             path: "integration/InteropTests",
             swiftSettings: settings

@@ -1,4 +1,5 @@
 import Testing
+import ZooKeeperRecipes
 import ZooKeeperSimulator
 
 extension InteropTests {
@@ -29,6 +30,31 @@ extension InteropTests {
             #expect(evidence.failures.isEmpty)
             #expect(evidence.grants.count == windows)
             #expect(evidence.eventCount > 100)
+        }
+
+        @Test func `a hold keeps both makers' processors paused, also around our windows`() async throws {
+            let scene = try InteropScene.current
+            let (ours, theirs) = (try await scene.peer(.toolkit), try await scene.peer(.curator))
+            for peer in [ours, theirs] {
+                try await peer.ask("process processor /held")
+                try await peer.ask("tell processor 10")
+            }
+            try await scene.withClient { client in
+                let mode = try ExclusiveMode(client: client, path: "/held")
+                for _ in 0..<5 {
+                    try await mode.hold(reason: "test", id: "ada")
+                    try await mode.waitUntilPaused(timeout: .seconds(30))
+                    for peer in [ours, theirs] { _ = peer.takeEvidence() }
+                    try await ours.ask("loop window /held 1 5")
+                    try await mode.waitUntilPaused(timeout: .seconds(30))
+                    let evidence = ours.takeEvidence() + theirs.takeEvidence()
+                    #expect(evidence.grants.count == 5 && evidence.eventCount == 0)
+                    #expect(try await mode.removeHold("ada"))
+                    for peer in [ours, theirs] { try await peer.ask("tell processor 3") }
+                }
+            }
+            for peer in [ours, theirs] { try await peer.ask("give processor") }
+            #expect((ours.takeEvidence() + theirs.takeEvidence()).failures.isEmpty)
         }
     }
 }
