@@ -9,7 +9,8 @@ package enum Output {
     private static let failure = Mutex<Int32?>(nil)
     /// Whether the first dropped result has been reported.
     private static let hasReportedDrop = Atomic(false)
-    private static let queue = OutputQueue(results: STDOUT_FILENO, messages: STDERR_FILENO) { stream, code in
+    private static let queue = OutputQueue(results: ProgramDescriptors.results, messages: STDERR_FILENO) {
+        stream, code in
         if stream == .results { handleFailure(code) }
     }
 

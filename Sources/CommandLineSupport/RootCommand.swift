@@ -76,8 +76,10 @@ extension RootCommand {
     ///   - text: The whole text, with usage and hints in lines of their own.
     ///   - message: The part of the text that may contain line breaks of an argument.
     private static func printRefusal(_ text: String, _ message: String) {
-        let whole = text.replacing(message, with: Text.escaped(message), maxReplacements: 1)
-        Output.note(lines: whole)
+        // Messages of the parser have several lines of their own.
+        let hasLineBreaks = CommandLine.arguments.contains { $0.unicodeScalars.contains("\n") }
+        let shown = hasLineBreaks ? Text.escaped(message) : message
+        Output.note(lines: text.replacing(message, with: shown, maxReplacements: 1))
     }
 
     /// The text about an error: what happened and what to do.

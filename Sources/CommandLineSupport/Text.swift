@@ -44,9 +44,13 @@ package enum Text {
         return abs(seconds) < 1 ? "\(fixed(seconds * 1000, 1)) ms" : "\(fixed(seconds, 2)) s"
     }
 
-    /// Returns a duration in seconds, with one decimal if it is not a whole number of seconds.
+    /// Returns a duration in seconds, with one decimal if it is not a whole number of seconds; in milliseconds if it is
+    /// below 100 ms.
     package static func seconds(_ duration: Duration) -> String {
         let seconds = duration / .seconds(1)
+        if duration > .zero, duration < .milliseconds(100) {
+            return "\(fixed(seconds * 1000, duration < .milliseconds(1) ? 3 : 0)) ms"
+        }
         return "\(seconds == seconds.rounded() ? fixed(seconds, 0) : fixed(seconds, 1)) s"
     }
 

@@ -22,6 +22,10 @@ import ZooKeeperRecipes
         #expect(Text.time(.milliseconds(2500)) == "2.50 s")
         #expect(Text.seconds(.seconds(4)) == "4 s")
         #expect(Text.seconds(.milliseconds(1500)) == "1.5 s")
+        #expect(Text.seconds(.milliseconds(500)) == "0.5 s")
+        #expect(Text.seconds(.milliseconds(1)) == "1 ms")
+        #expect(Text.seconds(.microseconds(20)) == "0.020 ms")
+        #expect(Text.seconds(.zero) == "0 s")
     }
 
     @Test func `columns stand below one another`() {

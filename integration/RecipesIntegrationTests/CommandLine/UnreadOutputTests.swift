@@ -90,6 +90,28 @@ struct UnreadOutputTests {
         }
     }
 
+    @Test(arguments: [
+        "--version", "--help", "status /shut", "status / --json", "leader status /shut", "doctor",
+        "schedule next '@daily'",
+    ])
+    func `a result for a closed standard output is a failure`(command: String) async throws {
+        try await withClient { client in
+            for name in ["/shut", "/shut/_c_00000000-0000-4000-8000-000000000000-lock-0000000000"]
+            where try await client.exists(at: name) == nil {
+                try await client.create(name)
+            }
+            let shut = try shell("exec \"$0\" \(command) 2>&1 >&-")
+            try await shut.line { $0.contains("cannot write to standard output: Bad file descriptor") }
+            #expect(try await shut.waitForExit() == .exited(1))
+        }
+    }
+
+    @Test func `a program without results does not need standard output`() async throws {
+        let silent = try shell("exec \"$0\" lock /silent -- sh -c 'echo dropped' 2>&1 >&-")
+        #expect(try await silent.output().isEmpty)
+        #expect(try await silent.waitForExit() == .exited(0))
+    }
+
     @Test func `a program that holds something continues if its output cannot be written`() async throws {
         let leader = try shell("exec \"$0\" leader run /full/leader --id a --act-every 1ms 2>&1 >/dev/full")
         try await leader.line { $0.contains("cannot write to standard output") }
