@@ -71,15 +71,18 @@ extension ContenderRequest {
     ///   - queue: The queue's directory.
     ///   - client: The client that sends the request.
     ///   - session: The session that owns the request.
+    ///   - sending: Called with the path of the request before it is sent, so that a cancelled caller can withdraw it.
     /// - Returns: The path of the request, for ``withdraw(_:session:)``; `nil` if there is no such candidate.
     /// - Throws: `ZooKeeperError`, with code `.sessionExpired` if the session has ended; `CancellationError`, in which
     ///   case the request may exist.
     /// - Complexity: 2 requests in 2 round trips.
     package func send(
-        to candidate: String, inQueue queue: String, client: ZooKeeperClient, session: SessionHandle
+        to candidate: String, inQueue queue: String, client: ZooKeeperClient, session: SessionHandle,
+        sending: (String) -> Void = { _ in }
     ) async throws -> String? {
         let uuid = ContenderName.makeUUID(using: client.randomness)
         let path = "\(Self.directory(ofQueue: queue))/\(candidate).\(uuid)"
+        sending(path)
         let target = "\(queue == "/" ? "" : queue)/\(candidate)"
         var backoff = client.makeBackoff(.quick)
         while true {
@@ -107,17 +110,21 @@ extension ContenderRequest {
 
     /// Creates the request in the client's current session, or in the next one if that ends meanwhile.
     ///
+    /// - Parameter sending: Called with the path and the session of the request before it is sent.
     /// - Returns: The path and the session of the request; `nil` if there is no such candidate.
     /// - Throws: `ZooKeeperError`; `CancellationError`, in which case the request may exist.
     /// - Complexity: 2 requests in 2 round trips.
     package func send(
-        to candidate: String, inQueue queue: String, client: ZooKeeperClient
+        to candidate: String, inQueue queue: String, client: ZooKeeperClient,
+        sending: (String, SessionHandle) -> Void = { _, _ in }
     ) async throws -> (path: String, session: SessionHandle)? {
         while true {
             let session = try await client.connectedSession()
             do {
-                return try await send(to: candidate, inQueue: queue, client: client, session: session)
-                    .map { ($0, session) }
+                return try await send(
+                    to: candidate, inQueue: queue, client: client, session: session,
+                    sending: { sending($0, session) }
+                ).map { ($0, session) }
             } catch let error as ZooKeeperError where error.code == .sessionExpired {
                 continue
             }
@@ -151,25 +158,42 @@ extension ContenderRequest {
         return found.sorted { $0.2 < $1.2 }.map { ($0.path, $0.1) }
     }
 
+    /// The requests that ``take(for:inQueue:session:)`` has read and deleted.
+    package struct Taken: Sendable, Hashable {
+        /// The requests in the order of their creation.
+        package var requests: [ContenderRequest] = []
+        /// Whether none is left; `false` if the connection was lost meanwhile, so that the call has to be repeated.
+        package var isComplete = true
+    }
+
     /// Reads and deletes the requests to a candidate.
     ///
-    /// - Returns: The requests in the order of their creation. Requests of an unknown kind are deleted as well.
+    /// A request that its sender withdraws first is left out: the sender then knows that it was not read. Requests of an
+    /// unknown kind are deleted as well.
+    ///
+    /// - Returns: The requests that were deleted, or that the server does not allow to delete.
     /// - Throws: `ZooKeeperError`, `CancellationError`. Requests that were not read still exist.
     /// - Complexity: 1 request for the list. If it is not empty, 2 more for each entry, in 1 round trip.
     package static func take(
         for candidate: String, inQueue queue: String, session: SessionHandle
-    ) async throws -> [ContenderRequest] {
+    ) async throws -> Taken {
         let directory = directory(ofQueue: queue)
         let listing = try await session.sendAll(.children(path: directory))[0]
-        if case .failure(let error) = listing, error.code == .noNode { return [] }
+        if case .failure(let error) = listing, error.code == .noNode { return Taken() }
         let paths = try listing.get().children.names.filter { $0.hasBytePrefix(candidate + ".") }
             .map { ZNodePath.child($0, of: directory) }
-        guard !paths.isEmpty else { return [] }
+        guard !paths.isEmpty else { return Taken() }
         let results = try await session.sendAll(paths.flatMap { [.data(path: $0), .delete(path: $0)] })
+        var taken = Taken()
         let found = stride(from: 0, to: results.count, by: 2).compactMap { index -> (ContenderRequest, ZXID)? in
+            if case .failure(let error) = results[index + 1], error.code != .noAuth {
+                if error.isTransient || error.isOutcomeUnknown { taken.isComplete = false }
+                return nil
+            }
             guard case .success(.data(let data, let stat)) = results[index] else { return nil }
             return ContenderRequest(data).map { ($0, stat.czxid) }
         }
-        return found.sorted { $0.1 < $1.1 }.map(\.0)
+        taken.requests = found.sorted { $0.1 < $1.1 }.map(\.0)
+        return taken
     }
 }

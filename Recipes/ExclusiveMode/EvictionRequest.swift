@@ -26,25 +26,34 @@ extension ExclusiveMode {
         let deadline = client.clock.now + timeout
         let request = ContenderRequest(.evict, requesterID: id, reason: reason, details: ["processor": processor])
         let (client, mode) = (client, self)
-        let sent = try await client.recipeSteps(until: deadline) {
-            guard let window = try await mode.requestedWindow() else { throw mode.noWindow }
-            guard let sent = try await request.send(to: window.node, inQueue: mode.locksPath, client: client) else {
-                throw mode.noWindow
+        let sent = OperatorRequest(client: client)
+        defer { sent.withdraw() }
+        let window = try await client.recipeSteps(until: deadline) {
+            guard let window = try await mode.requestedWindow(),
+                try await sent.send(request, to: window.node, inQueue: mode.locksPath)
+            else { throw mode.noWindow }
+            return window.id
+        }
+        if let window {
+            let wait = try await client.recipeSteps(until: deadline) {
+                try await mode.evictionTime(of: processor, by: window)
             }
-            return (window.id, sent)
+            if let wait { return wait }
         }
-        guard let (window, request) = sent else { throw mode.notAnswered("the ensemble did not answer", timeout) }
-        defer { ContenderRequest.withdraw(request.path, session: request.session) }
-        let wait = try await client.recipeSteps(until: deadline) {
-            try await mode.evictionTime(of: processor, by: window)
+        switch try await sent.end() {
+        case .withdrawn where window == nil: throw mode.notAnswered("the ensemble did not answer", timeout)
+        case .withdrawn:
+            throw mode.notAnswered(
+                "the window has not read the request: its program hangs, or uses an older version of this package",
+                timeout)
+        case .read:
+            throw mode.notAnswered(
+                "the window has read the request, and has not evicted \(processor), which may have paused or left",
+                timeout)
+        case .unknown:
+            throw mode.notAnswered(
+                "it is not known whether the window has read the request: it may still evict \(processor)", timeout)
         }
-        if let wait { return wait }
-        let isUnread = try await client.exists(at: request.path) != nil || request.session.hasEnded
-        throw mode.notAnswered(
-            isUnread
-                ? "the window has not read the request: its program hangs, or uses an older version of this package"
-                : "the window has read the request, and does not wait for \(processor), which has paused or left",
-            timeout)
     }
 
     /// Returns the ID of the requested window and its write znode; `nil` if there is none of this package.

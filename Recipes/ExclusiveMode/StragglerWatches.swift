@@ -189,8 +189,8 @@ final class StragglerWatches: Sendable {
             var backoff = client.makeBackoff(.quick)
             while !session.hasEnded {
                 do {
-                    let requests = try await ContenderRequest.take(for: own, inQueue: directory, session: session)
-                    for request in requests where request.kind == .evict {
+                    let taken = try await ContenderRequest.take(for: own, inQueue: directory, session: session)
+                    for request in taken.requests where request.kind == .evict {
                         guard let processor = request.details["processor"] else { continue }
                         logger.notice(
                             "An operator requests the eviction of a processor",
@@ -201,7 +201,8 @@ final class StragglerWatches: Sendable {
                             ])
                         self?.tell(.evictionRequested(processor))
                     }
-                    return
+                    if taken.isComplete { return }
+                    try? await client.clock.sleep(until: client.clock.now + backoff.pause())
                 } catch let error as ZooKeeperError where error.isTransientInSession {
                     try? await client.clock.sleep(until: client.clock.now + backoff.pause())
                 } catch {

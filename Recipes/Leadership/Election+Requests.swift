@@ -50,7 +50,9 @@ extension Election {
     /// Handles requests while this participant leads: an operator's first, then those of preferred participants.
     func answer(in term: Term) async throws {
         let session = term.held.session
-        let requests = try await ContenderRequest.take(for: term.candidate.string, inQueue: path, session: session)
+        let taken = try await ContenderRequest.take(for: term.candidate.string, inQueue: path, session: session)
+        let requests = taken.requests
+        if !taken.isComplete { knocks.signal() }
         for request in requests where request.kind == .resign {
             if try await resign(asRequestedBy: request, in: term) { return }
         }

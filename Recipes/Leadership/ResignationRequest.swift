@@ -30,9 +30,10 @@ extension LeaderSelector {
     ///   - timeout: The time until the end of the term, which includes the time that the leader's work needs to end.
     ///     Default: 30 s.
     /// - Returns: The participant at the front of the queue after the term, or `nil` if there is none.
-    /// - Throws: ``RecipeError`` with code `.notLeading` if the leader has left already; `.notAnswered` if its term has
-    ///   not ended in time; `.timedOut` if the ensemble has not answered in time. `ZooKeeperError`, such as `.noAuth`;
-    ///   `CancellationError`, after which the leader may have received the request.
+    /// - Throws: ``RecipeError`` with code `.notLeading` if the leader's term has ended already; `.notAnswered` if it has
+    ///   not ended in time. Its message says whether the leader has read the request; if it has not, the request is
+    ///   withdrawn, and the term continues. `ZooKeeperError`, such as `.noAuth`; `CancellationError`, after which the
+    ///   leader may have received the request.
     /// - Complexity: 2 requests in 2 round trips to send the request, 2 to observe the end of the term, and 2 to read
     ///   the next leader. The leader sends 3.
     @discardableResult
@@ -43,32 +44,50 @@ extension LeaderSelector {
         let deadline = client.clock.now + timeout
         let request = ContenderRequest(
             .resign, requesterID: id, reason: reason, details: successor.map { ["candidate": $0.znode] } ?? [:])
-        let answer = try await client.recipeSteps(until: deadline) {
-            try await request.send(to: leader.znode, inQueue: path, client: client)
+        let sent = OperatorRequest(client: client)
+        defer { sent.withdraw() }
+        let isSent = try await client.recipeSteps(until: deadline) {
+            try await sent.send(request, to: leader.znode, inQueue: path)
         }
-        guard let answer else {
+        if isSent == false {
             throw RecipeError(
-                .timedOut, in: .election, path: path, message: "the ensemble did not answer within \(timeout)")
+                .notLeading, in: .election, path: path, participants: [leader.id],
+                message: "the term of \(leader.id) has ended in the meantime; nothing was requested")
         }
-        guard let sent = answer else {
-            throw RecipeError(
-                .notLeading, in: .election, path: path,
-                message: "\(leader.id) has left the election in the meantime; nothing was requested")
-        }
-        defer { ContenderRequest.withdraw(sent.path, session: sent.session) }
         let candidate = ZNodePath.child(leader.znode, of: path)
-        let hasEnded: Void? = try await client.recipeSteps(until: deadline) {
-            try await client.awaitDeletion(of: candidate)
+        if isSent != nil {
+            let hasEnded: Void? = try await client.recipeSteps(until: deadline) {
+                try await client.awaitDeletion(of: candidate)
+            }
+            if hasEnded != nil { return try await Self.leader(client: client, path: path) }
         }
-        guard hasEnded == nil else { return try await Self.leader(client: client, path: path) }
-        let isUnread = try await client.exists(at: sent.path) != nil || sent.session.hasEnded
+        let outcome = try await sent.end()
+        if outcome == .read, try await client.exists(at: candidate) == nil {
+            return try await Self.leader(client: client, path: path)
+        }
         throw RecipeError(
             .notAnswered, in: .election, path: path, participants: [leader.id],
-            message: isUnread
-                ? "\(leader.id) has not read the request within \(timeout): its program hangs, or does not use this "
-                    + "package; the request is withdrawn"
-                : "\(leader.id) has read the request, but still leads after \(timeout): "
-                    + (successor.map { "\($0.id) did not accept, or the work of the leader has not ended" }
-                        ?? "its work has not ended"))
+            message: refusal(of: leader, successor, after: timeout, outcome, isSent: isSent != nil))
+    }
+
+    /// Returns the text about a leader whose term has not ended in time.
+    private static func refusal(
+        of leader: ElectionParticipant, _ successor: ElectionParticipant?, after timeout: Duration,
+        _ outcome: OperatorRequest.Outcome, isSent: Bool
+    ) -> String {
+        switch outcome {
+        case .withdrawn where !isSent:
+            return "the ensemble did not answer within \(timeout); the request to \(leader.id) is withdrawn"
+        case .withdrawn:
+            return "\(leader.id) has not read the request within \(timeout): its program hangs, or does not use this "
+                + "package; the request is withdrawn"
+        case .read:
+            let reason = successor.map { "\($0.id) did not accept, or the work of the leader has not ended" }
+            return "\(leader.id) has read the request, but still leads after \(timeout): "
+                + (reason ?? "its work has not ended")
+        case .unknown:
+            return "\(leader.id) still led after \(timeout), and it is not known whether it has read the request: its "
+                + "term may still end"
+        }
     }
 }

@@ -121,12 +121,26 @@ extension HeldLock {
             // Restores the holder's data, by which other processes identify the holder.
             return session.post(.setData(path: path, data: data))
         }
+        takeRequests(for: path)
+    }
+
+    /// Takes the requests to one of the lock's znodes, again after a pause if the connection is lost meanwhile.
+    private func takeRequests(for path: String) {
         let (queue, name) = path.asChild
-        Task { [requests, session] in
-            let asked = try? await ContenderRequest.take(for: name, inQueue: queue, session: session)
-            for release in asked ?? [] where release.kind == .release {
+        Task { [requests, session, weak self] in
+            let taken: ContenderRequest.Taken
+            do {
+                taken = try await ContenderRequest.take(for: name, inQueue: queue, session: session)
+            } catch let error as ZooKeeperError where error.isTransientInSession {
+                taken = ContenderRequest.Taken(isComplete: false)
+            } catch {
+                return
+            }
+            for release in taken.requests where release.kind == .release {
                 requests.send(ReleaseRequest(requesterID: release.requesterID, reason: release.reason))
             }
+            guard !taken.isComplete else { return }
+            session.retryLater { [weak self] in self?.takeRequests(for: path) }
         }
     }
 }

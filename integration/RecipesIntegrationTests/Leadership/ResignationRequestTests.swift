@@ -109,6 +109,32 @@ struct ResignationRequestTests {
         }
     }
 
+    @Test func `a request that is withdrawn has no effect, however short the timeout is`() async throws {
+        try await LeaderScene.with { scene in
+            let leader = try scene.near("leader")
+            try await leader.leads()
+            for round in 0..<16 {
+                let all = try await LeaderSelector.participants(client: scene.other, path: LeaderScene.path)
+                let first = try #require(all.first)
+                do {
+                    try await LeaderSelector.requestResignation(
+                        client: scene.other, path: LeaderScene.path, id: "ada", from: first,
+                        timeout: .microseconds(300 * round))
+                } catch let error as RecipeError where error.message?.contains("withdrawn") == true {
+                    #expect(error.code == .notAnswered)
+                    // The same term is still there to be ended.
+                    try await LeaderSelector.requestResignation(
+                        client: scene.other, path: LeaderScene.path, id: "ada", from: first)
+                } catch let error as RecipeError {
+                    #expect(error.code == .notAnswered)
+                }
+                try await scene.candidates { $0.count == 1 && $0[0].string != first.znode }
+            }
+            try await scene.noRequests()
+            try await leader.stop()
+        }
+    }
+
     @Test func `a request of an unknown kind changes nothing and does not remain`() async throws {
         try await LeaderScene.with { scene in
             let leader = try scene.near("leader")
