@@ -20,11 +20,15 @@ extension DistributedMutex {
     ///
     /// - Parameters:
     ///   - entry: A holder in this lock's ``queue()``.
-    ///   - reason: The reason, which the placeholder's entry in ``queue()`` has as its data. Default: empty.
+    ///   - reason: The reason, which the placeholder's entry in ``queue()`` shows. Default: empty.
     /// - Returns: Whether the holder was evicted; `false` if it had left already, in which case nothing was changed.
-    /// - Throws: `ZooKeeperError` with code `.noAuth`, `.clientStopped` or `.sessionExpired`; with the last one, the
-    ///   holder may have been evicted, and the wait is over. `CancellationError`, in which case nothing was changed.
-    /// - Complexity: 6 requests in 3 round trips.
+    /// - Throws: ``RecipeError`` with code `.notAvailable` and the operator in ``RecipeError/participants`` if the entry
+    ///   is a placeholder, or if another operator is evicting the holder, in which case nothing was changed; `.lost` if
+    ///   the holder was evicted, and the wait was cut short because the placeholder was deleted or the session of this
+    ///   client was ended. `ZooKeeperError` with code `.noAuth`, `.clientStopped` or `.sessionExpired`; with the last
+    ///   one, the holder may have been evicted, and the wait is over; with `.connectionLoss`, it was evicted, and the
+    ///   placeholder could not be checked. `CancellationError`, in which case nothing was changed.
+    /// - Complexity: 8 requests in 4 round trips.
     @discardableResult
     public func evict(_ entry: LockQueueEntry, reason: String = "") async throws -> Bool {
         try await LockEviction.run(entry, requesterID: id, reason: reason, client: client)
@@ -39,10 +43,10 @@ extension DistributedReadWriteLock {
     ///
     /// - Parameters:
     ///   - entry: A holder in this lock's ``queue()``.
-    ///   - reason: The reason, which the placeholder's entry in ``queue()`` has as its data. Default: empty.
+    ///   - reason: The reason, which the placeholder's entry in ``queue()`` shows. Default: empty.
     /// - Returns: Whether the holder was evicted; `false` if it had left already.
     /// - Throws: The errors of ``DistributedMutex/evict(_:reason:)``.
-    /// - Complexity: 6 requests in 3 round trips.
+    /// - Complexity: 8 requests in 4 round trips.
     @discardableResult
     public func evict(_ entry: LockQueueEntry, reason: String = "") async throws -> Bool {
         try await LockEviction.run(entry, requesterID: id, reason: reason, client: client)
@@ -56,10 +60,10 @@ extension DistributedSemaphore {
     ///
     /// - Parameters:
     ///   - entry: A lease in this semaphore's ``queue()``.
-    ///   - reason: The reason, which the placeholder's entry in ``queue()`` has as its data. Default: empty.
+    ///   - reason: The reason, which the placeholder's entry in ``queue()`` shows. Default: empty.
     /// - Returns: Whether the holder was evicted; `false` if it had left already.
     /// - Throws: The errors of ``DistributedMutex/evict(_:reason:)``.
-    /// - Complexity: 6 requests in 3 round trips.
+    /// - Complexity: 8 requests in 4 round trips.
     @discardableResult
     public func evict(_ entry: LockQueueEntry, reason: String = "") async throws -> Bool {
         try await LockEviction.run(entry, requesterID: id, reason: reason, client: client)
@@ -78,25 +82,17 @@ struct LockEviction: Sendable {
     static func run(
         _ entry: LockQueueEntry, requesterID: String, reason: String, client: ZooKeeperClient
     ) async throws -> Bool {
+        if entry.eviction != nil { throw isBeingEvicted(at: entry.path, by: entry.participantID, entry.eviction) }
         let session = try await client.connectedSession()
         let uuid = ContenderName.makeUUID(using: client.randomness)
-        let text = "evicts \(entry.participantID)\(reason.isEmpty ? "" : ": \(reason)")"
+        let record = LockQueueEntry.Eviction(
+            participantID: entry.participantID, reason: reason, duration: session.timeout)
         let eviction = LockEviction(
-            entry: entry, placeholder: placeholder(for: entry.path, uuid: uuid),
-            data: LockData(participantID: requesterID, data: Array(text.utf8)).bytes, client: client,
-            session: session)
+            entry: entry, placeholder: EvictionPlaceholder.path(for: entry.path, uuid: uuid),
+            data: record.bytes(operatorID: requesterID), client: client, session: session)
         try Task.checkCancellation()
         // The task is not cancelled: without the placeholder, the next participant may acquire the lock too early.
         return try await Task { try await eviction.run() }.value
-    }
-
-    /// Returns the path of a placeholder with the same kind and number as a holder's znode.
-    static func placeholder(for path: String, uuid: String) -> String {
-        let (directory, name) = path.asChild
-        let end =
-            ContenderName(name).map { String(Substring(name.utf8.dropFirst($0.prefix.utf8.count))) }
-            ?? SemaphoreRoom.word + String(Substring(name.utf8.suffix(10)))
-        return ZNodePath.child(ContenderName.prefix(uuid: uuid) + end, of: directory)
     }
 
     private func run() async throws -> Bool {
@@ -114,9 +110,61 @@ struct LockEviction: Sendable {
         client.logger.notice(
             "Evicted a holder; its place stays taken for a session timeout",
             metadata: ["zookeeper.path": "\(entry.path)"])
-        try await client.clock.sleep(until: client.clock.now + session.timeout)
+        let result: Result<Void, any Error>
+        do { result = .success(try await outlastHolder()) } catch { result = .failure(error) }
         await session.cleanUpWhileConnected(.node(path: placeholder), releasing: reservation)
+        try result.get()
         return true
+    }
+
+    /// Waits for a session timeout, after which the holder cannot be valid, and checks that the placeholder still
+    /// exists.
+    ///
+    /// Its name is unique, and it was created once: if it exists now, it has existed all the time.
+    private func outlastHolder() async throws {
+        let end = client.clock.now + session.timeout
+        // A session that ends earlier has not expired: another process has closed it, and the placeholder is gone.
+        let reason = try await client.clock.run(until: end) { [session] in try await session.waitForEnd() }
+        if reason == .sessionEnded { throw isCutShort(.sessionEnded) }
+        try await client.clock.sleep(until: end)
+        // Without a connection, the placeholder exists for another session timeout at most.
+        let exists = try await client.clock.run(until: end + session.timeout) { try await placeholderExists() }
+        guard let exists else {
+            throw ZooKeeperError(.connectionLoss, path: placeholder, message: "the placeholder could not be checked")
+        }
+        if !exists { throw isCutShort(.znodeDeleted) }
+    }
+
+    /// Returns whether the placeholder exists, or has existed until the session expired, after the wait.
+    private func placeholderExists() async throws -> Bool {
+        var backoff = client.makeBackoff(.quick)
+        while true {
+            do {
+                let found = try await session.sendAll(
+                    behindBarrierAt: placeholder, [.exists(path: placeholder)], whileClosing: true)
+                return try found[0].replyIfExists() != nil
+            } catch let error as ZooKeeperError where error.code == .sessionExpired {
+                return true
+            } catch let error as ZooKeeperError where error.isTransientInSession {
+                try await client.clock.sleep(until: client.clock.now + backoff.pause())
+            }
+        }
+    }
+
+    private func isCutShort(_ reason: LossReason) -> RecipeError {
+        RecipeError(
+            .lost, in: .lock, path: entry.path, lossReason: reason, participants: [entry.participantID],
+            message: "the holder is evicted, but its placeholder did not exist until the end of the wait, so that the "
+                + "holder and the next one may have been valid at the same time")
+    }
+
+    /// Returns the error about an eviction that another operator has begun.
+    private static func isBeingEvicted(
+        at path: String, by operatorID: String, _ eviction: LockQueueEntry.Eviction?
+    ) -> RecipeError {
+        RecipeError(
+            .notAvailable, in: .lock, path: path, participants: [operatorID],
+            message: "\(operatorID) is evicting \(eviction?.participantID ?? ""); wait until that ends")
     }
 
     /// Replaces the holder's znode by the placeholder.
@@ -130,7 +178,10 @@ struct LockEviction: Sendable {
                     behindBarrierAt: entry.path, [.exists(path: placeholder), .exists(path: entry.path)])
                 // The answer to an earlier attempt may have been lost.
                 if try found[0].replyIfExists() != nil { return true }
-                guard let stat = try found[1].replyIfExists()?.stat, isHolder(stat) else { return false }
+                guard let stat = try found[1].replyIfExists()?.stat, isHolder(stat) else {
+                    try await refuseOtherEviction()
+                    return false
+                }
                 _ = try await session.send(
                     .multi([
                         .delete(entry.path, version: stat.dataVersion),
@@ -141,6 +192,24 @@ struct LockEviction: Sendable {
                 try await client.clock.sleep(until: client.clock.now + backoff.pause())
             }
         }
+    }
+
+    /// Checks that no other placeholder has replaced the holder's znode.
+    ///
+    /// - Throws: ``RecipeError`` with code `.notAvailable` if there is one.
+    private func refuseOtherEviction() async throws {
+        let (directory, name) = entry.path.asChild
+        let place = EvictionPlaceholder.place(of: name)
+        guard let listing = try await session.sendAll(.children(path: directory))[0].replyIfExists() else { return }
+        let other = try listing.children.names.first { name in
+            EvictionPlaceholder.isPlaceholder(name) && EvictionPlaceholder.place(of: name).hasBytes(of: place)
+        }
+        guard let other,
+            let reply = try await session.sendAll(.data(path: ZNodePath.child(other, of: directory)))[0].replyIfExists()
+        else { return }
+        let data = try reply.data.data
+        throw Self.isBeingEvicted(
+            at: entry.path, by: KeyValueData(data)["owner"] ?? "", LockQueueEntry.Eviction(data))
     }
 
     private func isHolder(_ stat: ZNodeStat) -> Bool {

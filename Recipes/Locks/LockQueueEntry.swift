@@ -29,6 +29,8 @@ public struct LockQueueEntry: Sendable, Hashable {
     /// The position in the queue, starting at 0.
     public var position: Int
     /// Whether no participant ahead blocks this one: it holds the lock, or is about to be notified that it does.
+    ///
+    /// `false` for the placeholder of an ``eviction``, which holds nothing.
     public var isHolder: Bool
     /// The participant's fencing token.
     ///
@@ -46,6 +48,10 @@ public struct LockQueueEntry: Sendable, Hashable {
     public var session: SessionID?
     /// Whether the znode belongs to the current session of this client.
     public var isOwn: Bool
+    /// The eviction that is in progress if the znode is its placeholder; `nil` for participants.
+    ///
+    /// A placeholder blocks the participants behind it like the evicted holder. It cannot be evicted itself.
+    public var eviction: Eviction?
 }
 
 extension LockQueueEntry {
@@ -103,13 +109,19 @@ extension LockQueueEntry {
             let isHolder =
                 found.kind.policy.map { policy in !kindsInFront.contains { policy.conflicts(with: $0) } } ?? true
             if let policy = found.kind.policy { kindsInFront.insert(policy.kind) }
-            let text = LockData(found.data)
+            let eviction = EvictionPlaceholder.isPlaceholder(found.name) ? Eviction(found.data) : nil
+            let text =
+                eviction.map { eviction in
+                    LockData(
+                        participantID: KeyValueData(found.data)["owner"] ?? "", data: Array(eviction.reason.utf8))
+                } ?? LockData(found.data)
             return LockQueueEntry(
-                path: found.path(in: directory), kind: found.kind, position: position, isHolder: isHolder,
+                path: found.path(in: directory), kind: found.kind, position: position,
+                isHolder: isHolder && eviction == nil,
                 token: (found.stat?.czxid.rawValue).map(FencingToken.init),
                 queuedAt: found.stat?.ctime, participantID: text.participantID, data: text.data,
                 session: found.stat?.ephemeralOwner,
-                isOwn: session != nil && found.stat?.ephemeralOwner == session)
+                isOwn: session != nil && found.stat?.ephemeralOwner == session, eviction: eviction)
         }
     }
 }

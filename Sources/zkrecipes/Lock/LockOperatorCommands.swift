@@ -55,11 +55,19 @@ struct LockHolderOptions: ParsableArguments {
 
     /// Returns the selected holders, at least one.
     fileprivate func holders(of lock: any OperatedLock, _ client: ZooKeeperClient) async throws -> [LockQueueEntry] {
-        let all = try await lock.queue().filter(\.isHolder)
-        guard !all.isEmpty else { throw try await NothingThere("no holders", at: path, client) }
+        let queue = try await lock.queue()
+        let (all, evictions) = (queue.filter(\.isHolder), queue.filter { $0.eviction != nil })
+        guard !all.isEmpty else {
+            if let eviction = evictions.first.flatMap(EvictionInProgress.init) { throw eviction }
+            throw try await NothingThere("no holders", at: path, client)
+        }
         guard let holder else { return all }
-        let selected = all.filter { $0.participantID.hasBytes(of: holder) || $0.znode.hasBytes(of: holder) }
+        let selected = all.filter { $0.isNamed(holder) }
         guard !selected.isEmpty else {
+            let named = evictions.first {
+                $0.isNamed(holder) || $0.eviction?.participantID.hasBytes(of: holder) == true
+            }
+            if let eviction = named.flatMap(EvictionInProgress.init) { throw eviction }
             throw ValidationError(
                 "--holder \(Text.quoted(holder)): it does not hold \(path), which is held by "
                     + all.map(\.title).joined(separator: ", "))
@@ -73,6 +81,9 @@ extension LockQueueEntry {
     fileprivate var znode: String {
         path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[path.utf8.index(after: $0)...]) } ?? path
     }
+
+    /// Whether this is the ID of the participant, or the name of its znode.
+    fileprivate func isNamed(_ name: String) -> Bool { participantID.hasBytes(of: name) || znode.hasBytes(of: name) }
 
     /// The participant's ID, and its znode for participants with the same ID.
     fileprivate var title: String { "\(participantID.isEmpty ? "a holder without an ID" : participantID) (\(znode))" }
@@ -118,6 +129,7 @@ struct LockReleaseRequestCommand: OperatorCommand {
     private func request(
         from holders: [LockQueueEntry], of lock: any OperatedLock, _ client: ZooKeeperClient
     ) async throws -> OperatorAction.Outcome {
+        let session = try await client.connectedSession().id
         for holder in holders { _ = try await lock.requestRelease(from: holder, reason: target.operation.reason) }
         let end = client.clock.now + timeout.duration
         var outcome = OperatorAction.Outcome(results: [])
@@ -125,25 +137,54 @@ struct LockReleaseRequestCommand: OperatorCommand {
             let hasLeft: Void? = try await client.clock.run(until: end) {
                 try await client.awaitDeletion(of: holder.path)
             }
-            if hasLeft != nil {
-                outcome.results.append("\(holder.title) has released the lock")
+            let refusal = hasLeft == nil ? try await refusal(of: holder, in: session, client) : nil
+            if let refusal, try await client.exists(at: holder.path) != nil {
+                outcome.problems.append(refusal)
             } else {
-                outcome.problems.append(try await Self.refusal(of: holder, after: timeout, client))
+                outcome.results.append("\(holder.title) has released the lock")
             }
         }
         return outcome
     }
 
-    /// Returns the text about a holder that has not released the lock in time.
-    private static func refusal(
-        of holder: LockQueueEntry, after timeout: DurationArgument, _ client: ZooKeeperClient
+    /// Withdraws the request to a holder that has not released the lock in time, and returns the text about it.
+    ///
+    /// - Parameter session: The session in which the request was sent.
+    private func refusal(
+        of holder: LockQueueEntry, in session: SessionID, _ client: ZooKeeperClient
     ) async throws -> String {
+        switch try await Self.isUnread(by: holder, in: session, client) {
+        case true:
+            "\(holder.title) has not read the request within \(timeout): its program hangs, or does not use this "
+                + "package; the request is withdrawn"
+        case false: "\(holder.title) has read the request, but still holds the lock after \(timeout)"
+        case nil:
+            "\(holder.title) still held the lock after \(timeout), and it is not known whether it has read the request"
+        }
+    }
+
+    /// Withdraws the request to a holder, which deletes a request that it reads.
+    ///
+    /// - Returns: Whether the holder has not read the request; `nil` if that is not known.
+    private static func isUnread(
+        by holder: LockQueueEntry, in session: SessionID, _ client: ZooKeeperClient
+    ) async throws -> Bool? {
         let directory = ContenderRequest.directory(
             ofQueue: String(holder.path.dropLast(holder.znode.count + 1)))
-        let isUnread = try await client.listing(of: directory).names.contains { $0.hasPrefix(holder.znode + ".") }
-        return isUnread
-            ? "\(holder.title) has not read the request within \(timeout): its program hangs, or does not use this package"
-            : "\(holder.title) has read the request, but still holds the lock after \(timeout)"
+        for name in try await client.listing(of: directory).names where name.hasPrefix(holder.znode + ".") {
+            let path = ZNodePath.child(name, of: directory)
+            guard try await client.exists(at: path)?.ephemeralOwner == session else { continue }
+            do {
+                try await client.delete(path)
+                return true
+            } catch let error as ZooKeeperError where error.code == .noNode {
+                continue
+            } catch let error as ZooKeeperError where error.isOutcomeUnknown {
+                return nil
+            }
+        }
+        // A request of a former session has ended with it.
+        return try await client.connectedSession().id == session ? false : nil
     }
 }
 
@@ -161,6 +202,9 @@ struct LockEvictCommand: OperatorCommand {
             This client requests a session timeout of one hour, which the servers shorten to their limit. If a server of \
             --connect does not answer at all, name only the others: the attempt to connect to it takes as long.
 
+            While the placeholder exists, other evictions in its place are refused. If another process deletes it, \
+            the evicted holder and the next one may be valid at the same time; this command then says so, and fails.
+
             End the process of a holder that uses another library, such as Curator's, before: it does not notice the \
             eviction. Work that ignores its cancellation continues: a store that checks fencing tokens refuses it.
 
@@ -172,7 +216,7 @@ struct LockEvictCommand: OperatorCommand {
 
             \(HelpText.exitStatus([
                 "0": "the holder is evicted, and the next participant can acquire the lock",
-                "1": "there is no holder, or it has left, or there is no connection",
+                "1": "no holder, an eviction in progress, a wait cut short, no connection",
                 "64": "invalid option or argument, or --yes is missing",
             ]))
             """)
@@ -215,16 +259,31 @@ struct LockEvictCommand: OperatorCommand {
             ]
         ) {
             Output.notice("waiting \(Text.seconds(wait)) before the next participant can acquire the lock")
-            let isEvicted = try await withTaskCancellationHandler {
-                try await lock.evict(holder, reason: target.operation.reason)
-            } onCancel: {
-                Output.notice(
-                    "the wait continues: if it ended now, the holder and the next one could be valid together")
+            do {
+                let isEvicted = try await withTaskCancellationHandler {
+                    try await lock.evict(holder, reason: target.operation.reason)
+                } onCancel: {
+                    Output.notice(
+                        "the wait continues: if it ended now, the holder and the next one could be valid together")
+                }
+                return isEvicted
+                    ? OperatorAction.Outcome(results: ["\(holder.title) is evicted"])
+                    : OperatorAction.Outcome(
+                        results: [], problems: ["\(holder.title) has left in the meantime; nothing was changed"])
+            } catch let error as RecipeError where error.code == .lost {
+                return OperatorAction.Outcome(results: [], problems: [Self.cutShort(holder, error.lossReason)])
+            } catch let error as RecipeError where error.code == .notAvailable {
+                throw try await lock.queue().lazy.compactMap(EvictionInProgress.init).first ?? error
             }
-            return isEvicted
-                ? OperatorAction.Outcome(results: ["\(holder.title) is evicted"])
-                : OperatorAction.Outcome(
-                    results: [], problems: ["\(holder.title) has left in the meantime; nothing was changed"])
         }
+    }
+
+    /// Returns the text about an eviction whose placeholder did not exist until the end of the wait.
+    private static func cutShort(_ holder: LockQueueEntry, _ reason: LossReason?) -> String {
+        let cause =
+            reason == .sessionEnded
+            ? "another process has ended the session of this client" : "another process has deleted the placeholder"
+        return "\(holder.title) is evicted, but the wait was cut short, because \(cause): \(holder.title) and the next "
+            + "holder may have been valid at the same time"
     }
 }

@@ -6,6 +6,8 @@ import ZooKeeperScheduling
 struct RecipeParticipant: Sendable {
     enum State: String, Sendable, Encodable {
         case holds, leads, waits, member, inside
+        /// The placeholder of a holder that an operator evicts.
+        case evicting
     }
 
     var state: State
@@ -109,9 +111,12 @@ struct RecipeStatus: Sendable {
             return total == 0 ? nil : total == 1 ? "1 member" : "\(Text.grouped(total)) members"
         default: break
         }
-        guard let name = holderName else { return nil }
+        guard let name = holderName else { return eviction.map { "(eviction by \(Self.name($0)))" } }
         return holders > 1 ? "\(name) and \(Text.grouped(holders - 1)) more" : name
     }
+
+    /// The first placeholder of an eviction that was read.
+    private var eviction: RecipeParticipant? { participants.first { $0.state == .evicting } }
 
     /// The name of the first holder; `nil` for recipes that have members only.
     var holderName: String? {
@@ -124,7 +129,7 @@ struct RecipeStatus: Sendable {
     }
 
     /// The time since which the first holder has its znode.
-    var since: Timestamp? { kind == .exclusiveMode ? heldSince : heldSince ?? first?.facts.stat?.ctime }
+    var since: Timestamp? { kind == .exclusiveMode ? heldSince : heldSince ?? (first ?? eviction)?.facts.stat?.ctime }
 
     private static func name(_ participant: RecipeParticipant) -> String {
         guard let id = participant.id, !id.isEmpty else { return participant.znode }
@@ -156,7 +161,12 @@ struct RecipeStatus: Sendable {
         case .leaderElection, .leaderLatch, .scheduledTask:
             text += holder.map { ", led by \($0)" } ?? ", no participants"
         case .exclusiveMode: text += holder.map { ", held by \($0)" } ?? ", no window"
-        case .mutex, .readWriteLock, .semaphore: text += holder.map { ", held by \($0)" } ?? ", free"
+        case .mutex, .readWriteLock, .semaphore:
+            if holderName == nil, let eviction {
+                text += ", blocked by an eviction by \(Self.name(eviction))"
+            } else {
+                text += holder.map { ", held by \($0)" } ?? ", free"
+            }
         }
         if let since, holder != nil { text += " since \(since.secondsText)" }
         return text + (waiting == 0 ? "" : waiting == 1 ? "; 1 waits" : "; \(Text.grouped(waiting)) wait")

@@ -50,11 +50,13 @@ struct StatusReader: Sendable {
         let order = QueueOrder(existing, czxids: facts.compactMapValues { $0.stat?.czxid.rawValue })
         status.layouts = order.layouts
         status.total += order.entries.count
-        status.holders += order.holders
-        status.waiting += order.entries.count - order.holders
+        let placeholders = order.entries.filter { EvictionPlaceholder.isPlaceholder($0.name.name) }
+        status.holders += order.holders - placeholders.count { $0.waitsFor == nil }
+        status.waiting += order.entries.count - order.holders - placeholders.count { $0.waitsFor != nil }
         status.participants += order.entries.prefix(limit).enumerated().map { position, entry in
             participant(entry, at: position, in: order, facts, kind: status.kind)
         }
+        status.describeEvictions()
         status.notes += Self.notes(on: order, status)
     }
 
@@ -67,9 +69,11 @@ struct StatusReader: Sendable {
         let isElection = kind == .leaderElection || kind == .leaderLatch || kind == .scheduledTask
         let holds: RecipeParticipant.State = isElection ? .leads : .holds
         // In an election, the token is that of the term; in an exclusive mode, that of the window is its signal's.
-        let hasToken = entry.waitsFor == nil && !isElection && !(kind == .exclusiveMode && name.access == .write)
+        let isPlaceholder = EvictionPlaceholder.isPlaceholder(name.name)
+        let hasToken =
+            entry.waitsFor == nil && !isPlaceholder && !isElection && !(kind == .exclusiveMode && name.access == .write)
         return RecipeParticipant(
-            state: entry.waitsFor == nil ? holds : .waits, position: position,
+            state: isPlaceholder ? .evicting : entry.waitsFor == nil ? holds : .waits, position: position,
             access: kind == .readWriteLock || kind == .exclusiveMode
                 ? (name.access == .read ? "read" : "write") : nil,
             znode: name.name, facts: found, id: Self.id(found),
@@ -163,9 +167,9 @@ struct StatusReader: Sendable {
             data.count == 4
         {
             let limit = data.reduce(0) { $0 << 8 | Int($1) }
-            status.details.append(("leases", "\(status.holders) of \(limit)"))
+            status.details.append(("leases", "\(leases.count) of \(limit)"))
         } else {
-            status.details.append(("leases", String(status.holders)))
+            status.details.append(("leases", String(leases.count)))
         }
         return status
     }
@@ -175,12 +179,14 @@ struct StatusReader: Sendable {
         let sorted = names.sorted { ($0.suffix(10), ZNodeName($0)) < ($1.suffix(10), ZNodeName($1)) }
         let found = try await client.facts(ofChildren: sorted.prefix(limit), of: path)
         status.total += names.count
-        status.holders += names.count
+        status.holders += names.count { !EvictionPlaceholder.isPlaceholder($0) }
         status.participants += found.enumerated().map { position, lease in
-            RecipeParticipant(
-                state: .holds, position: position, access: "lease", znode: lease.0, facts: lease.1,
-                id: Self.id(lease.1), token: lease.1.stat?.czxid.rawValue)
+            let isPlaceholder = EvictionPlaceholder.isPlaceholder(lease.0)
+            return RecipeParticipant(
+                state: isPlaceholder ? .evicting : .holds, position: position, access: "lease", znode: lease.0,
+                facts: lease.1, id: Self.id(lease.1), token: isPlaceholder ? nil : lease.1.stat?.czxid.rawValue)
         }
+        status.describeEvictions()
     }
 
     private func read(waiters names: [String], in path: String, into status: inout RecipeStatus) async throws {
@@ -389,6 +395,15 @@ extension StatusReader {
 }
 
 extension RecipeStatus {
+    /// Adds who evicts whom to the details.
+    fileprivate mutating func describeEvictions() {
+        for participant in participants where participant.state == .evicting {
+            let eviction = LockQueueEntry.Eviction(Array((participant.facts.content.text ?? "").utf8))
+            let text = eviction.text(operatorID: participant.id ?? "", since: participant.facts.stat?.ctime)
+            details.append(("eviction", text))
+        }
+    }
+
     /// The status without the processors of an exclusive mode, which do not hold it.
     fileprivate var withoutMembers: RecipeStatus {
         var status = self

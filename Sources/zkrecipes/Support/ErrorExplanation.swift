@@ -11,6 +11,7 @@ extension RecipeError {
             switch code {
             case .lost: "\(subject) was lost" + (lossReason.map { ": \(Text.escaped("\($0)"))" } ?? "")
             case .timedOut: "\(subject) was not acquired in time"
+            case .notAvailable where recipe == .lock && message != nil: message.map(Text.escaped)
             case .notAvailable:
                 recipe == .exclusiveMode
                     ? "another window at \(path) is requested or open" + (names.isEmpty ? "" : ", by \(names)")

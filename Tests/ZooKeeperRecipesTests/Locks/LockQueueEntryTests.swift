@@ -36,6 +36,15 @@ import ZooKeeper
         #expect(entries.map(\.isHolder) == [true, false])
     }
 
+    @Test func `the placeholder of an eviction holds nothing, and blocks those behind it`() throws {
+        let entries = try entries([
+            "_c_11111111-0000-4000-8000-000000000000-evict-lock-0000000003",
+            "_c_11111111-0000-4000-8000-000000000000-lock-0000000007",
+        ])
+        #expect(entries.map(\.isHolder) == [false, false])
+        #expect(entries.map { $0.eviction != nil } == [true, false])
+    }
+
     @Test func `H14 one number is told apart by the creation`() throws {
         let entries = try entries(["b-lock-2147483647", "a-lock-2147483647"], czxids: [4, 6])
         #expect(entries.map(\.path) == ["/a/b-lock-2147483647", "/a/a-lock-2147483647"])

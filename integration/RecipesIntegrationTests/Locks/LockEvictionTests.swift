@@ -38,8 +38,9 @@ struct LockEvictionTests {
             let standing = try await scene.contenders { $0.count == 2 && !$0.contains(name) }
             #expect(standing[0].number == name.number)
             let queue = try await mutex.queue()
-            #expect(queue[0].isHolder && queue[0].participantID == "ada")
-            #expect(queue[0].data == Array("evicts near: its host is down".utf8))
+            #expect(!queue[0].isHolder && queue[0].participantID == "ada")
+            #expect(queue[0].data == Array("its host is down".utf8))
+            #expect(queue[0].eviction?.participantID == "near" && queue[0].eviction?.duration == .seconds(6))
             let next = try await waiter.lease
             #expect(!lease.isValid)
             #expect(next.fencingToken > lease.fencingToken)
@@ -105,7 +106,39 @@ struct LockEvictionTests {
         }
     }
 
-    @Test func `the end of the operator's session ends the wait, but not before a session timeout`() async throws {
+    @Test func `the eviction of a holder excludes others in its place, whatever their session timeout`() async throws {
+        try await withOperator { scene, client in
+            let lease = try await scene.mutex.acquire()
+            let first = try mutex(client)
+            let entry = try await first.queue()[0]
+            let evicting = Task { try await first.evict(entry, reason: "a test") }
+            #expect(try await lease.waitUntilLost() == .znodeDeleted)
+            // One operator has listed the holder before, the other one lists the placeholder.
+            for target in [entry, try await scene.otherMutex.queue()[0]] {
+                let error = await #expect(throws: RecipeError.self) { try await scene.otherMutex.evict(target) }
+                #expect(error?.code == .notAvailable && error?.participants == ["ada"])
+            }
+            #expect(try await evicting.value)
+            try await scene.contenders(where: \.isEmpty)
+            await lease.release()
+        }
+    }
+
+    @Test func `an eviction whose placeholder is deleted reports that the wait was cut short`() async throws {
+        try await withOperator { scene, client in
+            let lease = try await scene.mutex.acquire()
+            let mutex = try mutex(client)
+            let entry = try await mutex.queue()[0]
+            let evicting = Task { try await mutex.evict(entry) }
+            #expect(try await lease.waitUntilLost() == .znodeDeleted)
+            try await scene.other.delete(scene.path(try #require(try await scene.contenders().first)))
+            let error = await #expect(throws: RecipeError.self) { try await evicting.value }
+            #expect(error?.code == .lost && error?.lossReason == .znodeDeleted && error?.participants == ["near"])
+            await lease.release()
+        }
+    }
+
+    @Test func `the end of the operator's session is no end of the wait, and is reported`() async throws {
         try await withOperator { scene, client in
             let lease = try await scene.otherMutex.acquire()
             let mutex = try mutex(client)
@@ -113,7 +146,8 @@ struct LockEvictionTests {
             let evicting = Task { try await mutex.evict(entry) }
             #expect(try await lease.waitUntilLost() == .znodeDeleted)
             try await scene.server.expireSession(of: client)
-            #expect(try await evicting.value)
+            let error = await #expect(throws: RecipeError.self) { try await evicting.value }
+            #expect(error?.code == .lost && error?.lossReason == .sessionEnded)
             try await scene.contenders(where: \.isEmpty)
             await lease.release()
         }
