@@ -87,7 +87,11 @@ struct LeadCommand: AsyncParsableCommand {
         selector.leave(when: leaving)
         readiness.require(participationOf: selector)
         let states = selector.states
-        try await alongside({ await Self.report(states) }) {
+        try await alongside({
+            async let reports: Void = Self.report(states)
+            await selector.warnAboutSharedID(id, client)
+            await reports
+        }) {
             try await alongside({
                 guard let wait, (try? await Task.sleep(for: wait.duration)) != nil, start.set(false) else { return }
                 leaving.set(())

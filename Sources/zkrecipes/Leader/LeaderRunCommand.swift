@@ -67,7 +67,7 @@ struct LeaderRunCommand: AsyncParsableCommand {
             }
         }
         defer { printer.cancel() }
-        try await selector.run()
+        try await alongside({ await selector.warnAboutSharedID(id, client) }) { try await selector.run() }
         await printer.value
     }
 }

@@ -59,6 +59,10 @@ struct OperatorVerbTests {
         #expect(transferred.status == .exited(0) && transferred.lines == ["three leads"], "\(transferred)")
         let resigned = try await run("leader", "resign", "/l", "--id", "ada")
         #expect(resigned.status == .exited(0) && resigned.lines == ["two leads"], "\(resigned)")
+        let other = try await run("leader", "resign", "/l", "--leader", "three")
+        #expect(other.status == .exited(64) && other.errors.first?.contains("which two leads") == true, "\(other)")
+        let already = try await run("leader", "transfer", "/l", "--to", "two", "--leader", "two")
+        #expect(already.errors.first?.contains("it already leads /l;") == true, "\(already)")
         let unknown = try await run("leader", "transfer", "/l", "--to", "nobody")
         #expect(unknown.status == .exited(64) && unknown.errors.first?.contains("nobody") == true, "\(unknown)")
         let empty = try await run("leader", "resign", "/nobody")
@@ -123,6 +127,51 @@ struct OperatorVerbTests {
         #expect(try await next.waitForExit() == .exited(0))
         try frozen.resume()
         #expect(try await frozen.waitForExit() == .exited(122))
+    }
+
+    @Test func `an ID that two participants have is reported, and is no target of a transfer`() async throws {
+        let one = try start("leader", "run", "/shared", "--id", "web")
+        try await one.line { $0.hasPrefix("leading") }
+        let two = try start("lead", "/shared", "--id", "web", "--", "sleep", "600")
+        try await two.line { $0.contains("Another participant has the same ID") }
+        let dry = try await run("leader", "resign", "/shared", "--dry-run")
+        #expect(dry.lines.last == "2 participants have the ID web: give each its own.", "\(dry)")
+        let refused = try await run("leader", "transfer", "/shared", "--to", "web")
+        #expect(refused.status == .exited(64), "\(refused)")
+        #expect(refused.errors.first?.contains("2 participants of /shared have this ID") == true, "\(refused)")
+        try await withZooKeeperClient(configuration: .init(connectionString: connection)) { client in
+            let all = try await LeaderSelector.participants(client: client, path: "/shared")
+            let named = try await run("leader", "transfer", "/shared", "--to", all[1].znode, "--dry-run")
+            #expect(named.status == .exited(0) && named.lines.first?.contains(all[1].znode) == true, "\(named)")
+        }
+        try await end(one, two)
+    }
+
+    @Test func `an eviction in progress is shown, refuses a second one, and fails if its placeholder is deleted`()
+        async throws
+    {
+        try await withZooKeeperClient(configuration: .init(connectionString: connection)) { client in
+            let mutex = try DistributedMutex(client: client, path: "/evicted", id: "near")
+            let lease = try await mutex.acquire()
+            let evicting = try start(
+                "lock", "evict", "/evicted", "--id", "alice", "--holder-session-timeout", "30s", "--reason", "a test",
+                "--yes")
+            _ = try await lease.waitUntilLost()
+            let status = try await run("status", "/evicted")
+            #expect(status.lines.first?.contains("blocked by an eviction by alice") == true, "\(status)")
+            #expect(status.lines.contains { $0.contains("alice is evicting near (a test); about") }, "\(status)")
+            let arguments = ["lock", "evict", "/evicted", "--holder-session-timeout", "100ms"]
+            for more in [["--yes"], ["--dry-run"], ["--yes", "--holder", "near"]] {
+                let second = try await ProgramRun(arguments + more, connect: connection)
+                #expect(second.status == .exited(1) && second.lines.isEmpty, "\(second)")
+                #expect(second.errors.first?.contains("alice is evicting near") == true, "\(second)")
+            }
+            let names = try await client.children(of: "/evicted").names
+            try await client.delete("/evicted/\(try #require(names.first))")
+            try await evicting.line { $0.contains("the wait was cut short, because another process has deleted") }
+            #expect(try await evicting.waitForExit() == .exited(1))
+            await lease.release()
+        }
     }
 
     @Test func `a killed operator leaves the place taken for a session timeout`() async throws {
