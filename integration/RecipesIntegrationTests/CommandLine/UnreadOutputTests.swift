@@ -92,7 +92,7 @@ struct UnreadOutputTests {
 
     @Test(arguments: [
         "--version", "--help", "status /shut", "status / --json", "leader status /shut", "doctor",
-        "schedule next '@daily'",
+        "schedule next '0 3 * * *'",
     ])
     func `a result for a closed standard output is a failure`(command: String) async throws {
         try await withClient { client in
