@@ -134,6 +134,7 @@ lint:
 	.ci/check-hazards
 	.ci/check-mutants
 	.ci/check-readme
+	.ci/check-version
 	.ci/check-snippets
 	.ci/check-metrics
 	.ci/check-language

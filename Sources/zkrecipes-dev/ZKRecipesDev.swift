@@ -23,6 +23,7 @@ struct ZKRecipesDev: RootCommand {
                 "64": "invalid option",
             ]))
             """,
+        version: programVersion,
         subcommands: [DemoCommand.self, ServerCommand.self, DemoProcessorCommand.self, DemoOperatorCommand.self]
     )
 

@@ -31,6 +31,7 @@ struct ZKRecipes: RootCommand {
                 "other": "`lock`, `lead`, `exclusive run`, `exclusive gate`: their command's status",
             ]))
             """,
+        version: programVersion,
         subcommands: [
             DemoCommand.self, ServerCommand.self, ExclusiveCommand.self, LockCommand.self, LeadCommand.self,
             LeaderCommand.self, PartitionsCommand.self, ScheduleCommand.self, StatusCommand.self, DashboardCommand.self,
