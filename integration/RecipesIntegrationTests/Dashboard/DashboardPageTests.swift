@@ -323,7 +323,7 @@ struct DashboardPageTests {
                     try await changing.value
                     #expect(frames.count > 30, "\(frames)")
                     // The states of the page have changed with those of the processors.
-                    #expect(frames.summaries > 3, "\(frames)")
+                    #expect(frames.summaries > 0, "\(frames)")
                     print("dashboard page, 200 processors and 1,000 partitions, \(width) px: \(frames)")
                     try await browser.wait(until: "text('#exclusive .counts').includes('200 running')")
                     try await browser.wait(until: "fits()")

@@ -145,6 +145,8 @@ struct LockEvictionTests {
             let entry = try await mutex.queue()[0]
             let evicting = Task { try await mutex.evict(entry) }
             #expect(try await lease.waitUntilLost() == .znodeDeleted)
+            // The answer to the operator comes before this one.
+            _ = try await client.exists(at: "/")
             try await scene.server.expireSession(of: client)
             let error = await #expect(throws: RecipeError.self) { try await evicting.value }
             #expect(error?.code == .lost && error?.lossReason == .sessionEnded)

@@ -42,6 +42,11 @@ final class PartitionFleet {
         try #require(lives.last { $0.name == node && $0.process.exitStatus == nil }).process
     }
 
+    /// Waits until a node's process has printed what it does with a partition.
+    func acts(_ node: String) async throws {
+        try await process(of: node).line { Self.entry($0, of: node) != nil }
+    }
+
     /// Kills a node's process.
     func crash(_ node: String) async throws {
         let process = try process(of: node)

@@ -46,6 +46,8 @@ struct PartitionProcessTests {
             // Killed and started again at once: its own earlier life is outwaited.
             try await fleet.crash("web3")
             try fleet.start("web3")
+            // The znodes of the earlier life still exist.
+            try await fleet.acts("web3")
             try await client.settled(Self.partitions, on: ["web1", "web2", "web3"])
         }
         #expect(violations.isEmpty)
