@@ -215,7 +215,8 @@ public final class SharedCount: Sendable {
     private static func decode(_ data: [UInt8], _ format: Format, _ path: String) throws -> Int64 {
         guard let number = format.decode(data) else {
             throw RecipeError(
-                .unreadable, in: .sharedValue, path: path, message: "\(data.count) bytes, which is no \(format)")
+                .unreadable, in: .sharedValue, path: path,
+                message: "\(data.count) \(noun("byte", for: data.count)), which is no \(format)")
         }
         return number
     }

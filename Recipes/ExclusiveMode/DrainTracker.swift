@@ -53,7 +53,7 @@ struct DrainTracker: Sendable {
         waiting.values.map { straggler in
             guard let inside = straggler.inside else { return straggler.name }
             let oldest = straggler.oldest.map { ", the oldest for \($0)" } ?? ""
-            return "\(straggler.name) (\(inside) events inside\(oldest))"
+            return "\(straggler.name) (\(inside) \(noun("event", for: inside)) inside\(oldest))"
         }.sorted()
     }
 

@@ -18,6 +18,10 @@ extension PartitionGroup {
     /// replaces the old one. The node's own cordon (``PartitionGroup/cordon()``) is independent: a node takes
     /// partitions only if neither is set.
     ///
+    /// A group exists once its first node has started. At any other path nothing is written, because a child of another
+    /// recipe's znode could count as a participant. Until then, a node that must not own partitions starts with
+    /// ``PartitionNode/isCordoned``.
+    ///
     /// The method returns when the cordon is set, before the partitions have moved. Use
     /// ``status(client:path:partitions:)`` to observe the owners. After a lost connection the call may be repeated.
     ///
@@ -27,10 +31,11 @@ extension PartitionGroup {
     ///   - path: The path of the group.
     ///   - reason: The reason, which ``status(client:path:partitions:)`` returns. Default: empty.
     /// - Throws: ``RecipeError`` with code `.invalidArgument` if the participant ID is invalid or the path is the root,
-    ///   or `.notFound` if the group's znode does not exist; `ZooKeeperError`, such as `.invalidPath` or `.noAuth`;
+    ///   or `.notFound` if there is no group at the path; `ZooKeeperError`, such as `.invalidPath` or `.noAuth`;
     ///   `CancellationError`.
     /// - Complexity: 2 requests in 2 round trips; 3 if the node is cordoned already, 4 for the first cordon of a group.
-    ///   Every running node then lists the cordons once.
+    ///   If no partition has been owned yet, 1 listing more, and a read for each member. Every running node then lists
+    ///   the cordons once.
     public static func cordon(
         _ id: String, client: ZooKeeperClient, path: String, reason: String = ""
     ) async throws {
@@ -60,15 +65,17 @@ extension PartitionGroup {
     ///
     /// - Returns: Whether the cordon existed.
     /// - Throws: The same errors as ``cordon(_:client:path:reason:)``.
-    /// - Complexity: 1 request; 2 if the cordon does not exist. Every running node then lists the cordons once.
+    /// - Complexity: 2 requests in 2 round trips. If no partition has been owned yet, 1 listing more, and a read for each
+    ///   member. Every running node then lists the cordons once.
     @discardableResult
     public static func uncordon(_ id: String, client: ZooKeeperClient, path: String) async throws -> Bool {
         let mark = try mark(of: id, at: path)
+        // A znode of this name below another kind of znode is not a cordon.
+        try await requireGroup(at: path, client: client)
         do {
             try await client.recipeSteps { try await client.delete(mark) }
             return true
         } catch let error as ZooKeeperError where error.code == .noNode {
-            try await requireGroup(at: path, client: client)
             return false
         }
     }
@@ -80,11 +87,32 @@ extension PartitionGroup {
         return try ZNodePath(cordons(in: path)).appending(node).string
     }
 
-    private static func requireGroup(at path: String, client: ZooKeeperClient) async throws {
-        let stat = try await client.recipeSteps { try await client.exists(at: ZNodePath(path).string) }
-        guard stat == nil else { return }
+    /// Checks that there is a group at a path.
+    ///
+    /// - Throws: ``RecipeError`` with code `.notFound` if there is none; `ZooKeeperError`; `CancellationError`.
+    package static func requireGroup(at path: String, client: ZooKeeperClient) async throws {
+        let path = try ZNodePath(path).string
+        if try await client.recipeSteps({ try await isGroup(at: path, client: client) }) { return }
         throw RecipeError(
-            .notFound, in: .partitionGroup, path: path,
-            message: "the znode does not exist: no node of a group has ever run at this path")
+            .notFound, in: .partitionGroup, path: path, message: "no node of a group has ever run at this path")
+    }
+
+    /// Returns whether the children of a znode are those of a group.
+    ///
+    /// Other recipes have a child `members` as well. The servers delete `members` some time after the last node has
+    /// left, and `partitions` exists only once a partition has been owned.
+    private static func isGroup(at path: String, client: ZooKeeperClient) async throws -> Bool {
+        let names = Set(try await client.sortedChildren(of: path))
+        if names.contains("partitions"), names.contains("members") || names.contains("cordons") { return true }
+        if names.contains("cordons"), names.isSubset(of: ["cordons", "members"]) { return true }
+        if names.contains("partitions") {
+            let queues = try await client.sortedChildren(of: ZNodePath.child("partitions", of: path))
+            let all = Set(queues.map { ZNodeName($0) })
+            return queues.contains { all.contains(ZNodeName(ElectionEpoch.path(of: $0))) }
+        }
+        guard names.contains("members") else { return false }
+        return try await client.childrenWithData(of: ZNodePath.child("members", of: path)).contains { member in
+            PartitionNode.isRecord(member.data ?? [])
+        }
     }
 }

@@ -85,6 +85,12 @@ extension PartitionNode {
         if let capacity, capacity < 0 { self.capacity = 0 }
     }
 
+    /// Whether the data are those of a node's member znode, and not of a member of another recipe.
+    static func isRecord(_ data: [UInt8]) -> Bool {
+        let text = KeyValueData(data)
+        return text["weight"] != nil && text["cordoned"] != nil
+    }
+
     var bytes: [UInt8] {
         var text = KeyValueData()
         text["weight"] = String(weight)

@@ -63,12 +63,12 @@ public struct PartitionPlacement: Sendable, CustomStringConvertible {
         guard let home else {
             return rule == .noNode
                 ? "no node: the group is empty, or all nodes are cordoned"
-                : "no node: all \(plan.nodes.count) are full"
+                : "no node: \(plan.nodes.count == 1 ? "the only one is" : "all \(plan.nodes.count) are") full"
         }
         var text = isHomeAway ? "\(owner ?? "no node") while \(home) is absent" : home
         switch rule {
         case .preferred(let place): text += ": preferred node \(place + 1) of \(partition.preferred.count)"
-        default: text += ": by hash and weight, of \(plan.nodes.count) nodes"
+        default: text += ": by hash and weight, of \(plan.nodes.count) \(noun("node", for: plan.nodes.count))"
         }
         let missing = missingNodes
         let cordoned = missing.filter(plan.cordoned.contains)

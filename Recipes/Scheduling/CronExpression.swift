@@ -35,7 +35,7 @@ public struct CronExpression: Sendable, Hashable, CustomStringConvertible {
         let fields = text.split(whereSeparator: \.isWhitespace).map(String.init)
         guard fields.count == 5 else {
             throw ScheduleError(
-                "\"\(text)\" has \(fields.count) fields; a schedule has five: minute, hour, day of the month, month, "
+                "\"\(text)\" has \(fields.count) \(noun("field", for: fields.count)); a schedule has five: minute, hour, day of the month, month, "
                     + "day of the week")
         }
         description = fields.joined(separator: " ")

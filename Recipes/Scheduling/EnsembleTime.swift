@@ -50,11 +50,12 @@ struct EnsembleTime: Sendable, Hashable {
     }
 }
 
-/// A reader of the ensemble's clock, which writes to a znode that no one reads.
+/// A reader of the ensemble's clock, which writes a znode and takes the time of the change.
 struct EnsembleClock: Sendable {
     let client: ZooKeeperClient
     let path: String
-    let node: String
+    /// The data that each reading writes.
+    let record: ClockRecord
     let wallClock: @Sendable () -> Timestamp
 
     /// Reads the ensemble's clock.
@@ -79,7 +80,7 @@ struct EnsembleClock: Sendable {
             let session = try await client.connectedSession()
             let sent = client.clock.now
             do {
-                let written = try await session.send(.setData(path: path, data: Array(node.utf8))).stat.mtime
+                let written = try await session.send(.setData(path: path, data: record.bytes)).stat.mtime
                 // The wall clock is read before the monotonic clock. A pause of the process in between then increases
                 // the error of the measurement, but does not change the skew.
                 let wall = wallClock()

@@ -44,6 +44,16 @@ public struct OperatorCommands: Sendable, Hashable {
         case skip
     }
 
+    /// A kind of command that waits for a node to carry it out, and that can be withdrawn until then.
+    public enum Kind: String, Sendable, Hashable, CaseIterable {
+        /// The requests for a run now.
+        case now
+        /// The requests to skip the next period.
+        case skip
+        /// The backfill.
+        case backfill
+    }
+
     /// The current pause; while it is set, no run is started and periods that start are skipped.
     public var pause: Pause?
     /// The operators who requested a run now, in order; each entry is one run.
@@ -59,6 +69,21 @@ public struct OperatorCommands: Sendable, Hashable {
 
     /// Creates a value without commands.
     public init() {}
+
+    /// Removes all commands of some kinds.
+    ///
+    /// - Returns: The removed commands.
+    mutating func remove(_ kinds: Set<Kind>) -> OperatorCommands {
+        var removed = OperatorCommands()
+        for kind in kinds {
+            switch kind {
+            case .now: swap(&removed.runRequests, &runRequests)
+            case .skip: swap(&removed.skipRequests, &skipRequests)
+            case .backfill: swap(&removed.backfill, &backfill)
+            }
+        }
+        return removed
+    }
 
     init(_ data: [UInt8]) {
         let text = KeyValueData(data)

@@ -24,8 +24,11 @@ extension ScheduledTask {
         }
     }
 
-    private var clock: EnsembleClock {
-        EnsembleClock(client: client, path: TaskPaths(path).clock, node: id, wallClock: wallClock)
+    /// The reader of the ensemble's clock.
+    var clock: EnsembleClock {
+        EnsembleClock(
+            client: client, path: TaskPaths(path).clock, record: ClockRecord(participantID: id, schedule: schedule),
+            wallClock: wallClock)
     }
 
     /// Compares the clocks before this node joins the election.

@@ -54,8 +54,7 @@ final class Scheduler: Sendable {
         paths = TaskPaths(task.path)
         plan = SchedulePlan(
             schedule: task.schedule, delivery: task.delivery, configuration: task.configuration, node: task.id)
-        clock = EnsembleClock(
-            client: task.client, path: TaskPaths(task.path).clock, node: task.id, wallClock: task.wallClock)
+        clock = task.clock
     }
 
     /// Schedules runs until the term ends, or until the process shuts down gracefully and no run is in progress.

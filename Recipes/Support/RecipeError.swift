@@ -30,7 +30,8 @@ public struct RecipeError: Error, Sendable, Hashable, CustomStringConvertible {
         public static let timedOut = Code(kind: .timedOut)
         /// Another participant holds the resource or waits for it, and the caller did not want to wait.
         ///
-        /// For a window, ``RecipeError/participants`` contains the ID of its holder.
+        /// For a window, ``RecipeError/participants`` contains the ID of its holder. For a backfill of a scheduled task,
+        /// another one is pending, and ``RecipeError/participants`` contains the ID of its operator.
         public static let notAvailable = Code(kind: .notAvailable)
         /// The lease was released, so it can no longer be used.
         public static let released = Code(kind: .released)

@@ -99,8 +99,9 @@ final class OutputQueue: Sendable {
             }
             var bytes = bytes
             if stream == .messages, state.unreported > 0 {
+                let messages = noun("message was", plural: "messages were", for: state.unreported)
                 let report =
-                    "\(Output.programName): \(state.unreported) messages were dropped, because the reader of standard "
+                    "\(Output.programName): \(state.unreported) \(messages) dropped, because the reader of standard "
                     + "error had stopped reading\n"
                 bytes = Array(report.utf8) + bytes
                 state.unreported = 0

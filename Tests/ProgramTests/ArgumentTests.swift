@@ -227,7 +227,7 @@ import ZooKeeperRecipes
         ),
         (["exclusive", "run", "/b", "--wait", "--abort-after", "1", "--", "true"], "--wait", "use one of them"),
         (["demo", "--windows", "0"], "--windows", "--fault"),
-        (["schedule", "pause", "/t"], "--reason", "give a reason"), (["leader", "transfer", "/l"], "--to", "--to"),
+        (["schedule", "pause", "/t"], "--reason", "Missing"), (["leader", "transfer", "/l"], "--to", "--to"),
     ])
     func `arguments that do not fit are refused`(arguments: [String], input: String, rule: String) {
         check(Refusal(arguments, input, rule))

@@ -6,7 +6,7 @@ import Testing
 
 /// What happens before an operator command changes anything.
 @Suite struct OperatorOptionsTests {
-    private func confirmations(_ arguments: String...) throws -> [OperatorOptions.Confirmation] {
+    private func confirmations(_ arguments: String...) throws -> [BasicOperatorOptions.Confirmation] {
         let options = try OperatorOptions.parse(arguments)
         return [true, false].flatMap { needsYes in
             [true, false].map { options.confirmation(needsYes: needsYes, onTerminal: $0) }

@@ -113,6 +113,27 @@ import Testing
         }
     }
 
+    @Test func `an expression with one field is told in the singular`() {
+        #expect(message(["schedule", "next", "@daily"]).contains("\"@daily\" has 1 field; a schedule has five"))
+        #expect(message(["schedule", "next", "0 0"]).contains("\"0 0\" has 2 fields; a schedule has five"))
+    }
+
+    @Test func `the usage of a pause requires the reason`() {
+        let pause = ZKRecipes.helpMessage(for: SchedulePauseCommand.self)
+        #expect(pause.contains(" --reason <reason>") && !pause.contains("[--reason <reason>]"), "\(pause)")
+        #expect(message(["schedule", "pause", "/t"]).contains("Missing expected argument '--reason <reason>'"))
+    }
+
+    @Test func `a limit of periods and a kind to withdraw beyond what is allowed are refused`() {
+        let range = ["--from", "2026-01-01T00:00:00Z", "--through", "2026-01-02T00:00:00Z"]
+        for value in ["0", "-1", "1000001", "many"] {
+            let message = message(["schedule", "backfill", "/t", "--max-periods", value] + range)
+            #expect(message.contains("'\(value)'") && message.contains("from 1 to 1000000"), "\(message)")
+        }
+        let kind = message(["schedule", "withdraw", "/t", "pause"])
+        #expect(kind.contains("'pause'") && kind.contains("now, skip, backfill"), "\(kind)")
+    }
+
     @Test func `a schedule that is missing or given twice, and the argument that is wrong, are named`() {
         let run = ["schedule", "run", "/t", "--id", "n", "--", "true"]
         func refusal(_ options: String...) -> String { message(run[..<5] + options + run[5...]) }

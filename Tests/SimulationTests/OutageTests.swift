@@ -83,8 +83,14 @@ import ZooKeeperSimulator
         try SharedValue(client: client, path: "/values/one")
     }
 
+    private static func task(_ client: ZooKeeperClient) async throws {
+        try await client.create("/task/control", parents: true)
+        try await client.create("/task/runs")
+    }
+
     private static func group(_ client: ZooKeeperClient) async throws {
         try await client.create("/group/members", parents: true)
+        try await client.create("/group/partitions")
     }
 
     private static let unlimited = [
@@ -147,7 +153,7 @@ import ZooKeeperSimulator
         Call(name: "ScheduledTaskHistory.runs") {
             _ = try await ScheduledTaskHistory(client: $0, path: "/task").runs()
         },
-        Call(name: "ScheduledTaskControl.pause", prepare: { try await $0.create("/task/control", parents: true) }) {
+        Call(name: "ScheduledTaskControl.pause", prepare: task) {
             try await ScheduledTaskControl(client: $0, path: "/task", id: "ada").pause(reason: "test")
         },
     ]

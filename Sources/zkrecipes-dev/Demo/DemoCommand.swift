@@ -147,7 +147,7 @@ struct DemoCommand: AsyncParsableCommand {
     }
 
     private func introduction(_ plan: DemoPlan, _ server: TestServer?) -> [String] {
-        let count = processors == 1 ? "1 processor" : "\(processors) processors"
+        let count = "\(processors) \(noun("processor", for: processors))"
         let place = server == nil ? "the ensemble" : "a real server"
         return [
             "\(count) at \(Text.grouped(rate)) events/s each, on \(place): \(plan.connectionString)",

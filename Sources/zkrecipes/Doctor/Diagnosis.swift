@@ -87,7 +87,8 @@ struct Diagnosis: Sendable {
                 Finding(
                     severity: .warning, rule: "connection-lost",
                     what: "during \(Text.seconds(measured.duration)), the connection was lost "
-                        + "\(measured.lostConnections) times, and \(measured.failedRequests) requests failed",
+                        + "\(measured.lostConnections) \(noun("time", for: measured.lostConnections)), and "
+                        + "\(measured.failedRequests) \(noun("request", for: measured.failedRequests)) failed",
                     why: "each loss delays all requests, and a long one ends all grants",
                     remedy: "look at the network and at the logs of the servers"))
         }
@@ -102,7 +103,8 @@ struct Diagnosis: Sendable {
             findings.append(
                 Finding(
                     severity: .warning, rule: "clock-steps",
-                    what: "the wall clock of this host was stepped \(measured.host.clockSteps.count) times, by up to "
+                    what: "the wall clock of this host was stepped \(measured.host.clockSteps.count) "
+                        + "\(noun("time", for: measured.host.clockSteps.count)), by up to "
                         + Text.time(largest.magnitude),
                     why: "grants do not depend on it, but scheduled tasks and the times in logs do",
                     remedy: "let the time service slew the clock instead of stepping it"))

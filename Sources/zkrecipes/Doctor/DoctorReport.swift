@@ -25,7 +25,7 @@ struct DoctorReport: Sendable {
             samples.isEmpty
                 ? "  \(Text.left(name, 20))no answer"
                 : "  \(Text.left(name, 20))median \(Text.time(samples.median)), 99 % \(Text.time(samples.quantile(0.99))), "
-                    + "longest \(Text.time(samples.longest)) (\(samples.count) requests)"
+                    + "longest \(Text.time(samples.longest)) (\(samples.count) \(noun("request", for: samples.count)))"
         }
         lines.append(
             "  \(Text.left("stalls of this host", 20))longest \(Text.time(measured.host.longestStall)), "
@@ -68,7 +68,7 @@ struct DoctorReport: Sendable {
     private var summary: String {
         func counted(_ severity: Finding.Severity) -> String {
             let number = diagnosis.count(severity)
-            return "\(number) \(severity.rawValue)\(number == 1 ? "" : "s")"
+            return "\(number) \(noun(severity.rawValue, for: number))"
         }
         return "\(counted(.error)), \(counted(.warning)), \(counted(.note))"
     }

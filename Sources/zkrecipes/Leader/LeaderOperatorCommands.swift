@@ -27,6 +27,7 @@ struct LeaderRequestOptions: ParsableArguments, Sendable {
     /// - Parameter successor: The ID of the participant that leads next, or the name of its znode; `nil` leaves that to
     ///   the order of the queue.
     func request(successor: String? = nil, _ client: ZooKeeperClient) async throws -> OperatorAction {
+        try await requireElection(client)
         let participants = try await LeaderSelector.participants(client: client, path: path)
         guard let current = participants.first else {
             throw try await NothingThere("no candidates", at: path, client)
@@ -85,6 +86,24 @@ struct LeaderRequestOptions: ParsableArguments, Sendable {
         return [
             "\(participants.title(of: next)) leads next, once the work of \(name) has been cancelled and has ended."
         ] + warning
+    }
+
+    /// Checks that the participants at the path can be those of an election, so that nothing is sent to others.
+    ///
+    /// - Throws: `ValidationError` if they use another recipe, or if no participant of this package has ever led.
+    private func requireElection(_ client: ZooKeeperClient) async throws {
+        let names = try await client.listing(of: path).names
+        let hasEpoch = try await client.exists(at: path + "-epoch") != nil
+        switch RecipeKind.recognized(byChildren: names, hasEpoch: hasEpoch) {
+        case .leaderElection, .leaderLatch, nil: return
+        case .mutex:
+            // Curator's elections have the names of a mutex, and nobody reads a request there.
+            throw ValidationError(
+                "PATH \(Text.quoted(path)) is a mutex, or an election that only other libraries have led: use "
+                    + "`zkrecipes lock release-request \(path)`, or end the process of the leader")
+        case .some(let kind):
+            throw ValidationError("PATH \(Text.quoted(path)) is a \(kind.title), not a leader election: check the path")
+        }
     }
 
     /// The part of a help text about leaders, and the exit statuses.

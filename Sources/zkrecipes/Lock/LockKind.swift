@@ -66,7 +66,9 @@ enum LockKind: Sendable, Hashable {
             let semaphore = try DistributedSemaphore(client: client, path: path, limit: limit, id: id)
             let stored = try await semaphore.limit()
             if stored != limit {
-                Output.notice("the semaphore at \(path) has \(stored) leases, which applies, not --semaphore \(limit)")
+                Output.notice(
+                    "the semaphore at \(path) has \(stored) \(noun("lease", for: stored)), which applies, not "
+                        + "--semaphore \(limit)")
             }
             guard joinsQueue else { return try await semaphore.tryWithLease(operation) }
             try await semaphore.withLease(timeout: wait, operation)

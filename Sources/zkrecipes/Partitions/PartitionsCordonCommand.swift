@@ -33,10 +33,13 @@ struct PartitionNodeOptions: ParsableArguments, Sendable {
     /// Returns the action that performs an operation on the node, whose result says whether the node is in the group.
     ///
     /// - Parameter description: What the operation does, as a verb phrase.
+    /// - Throws: ``RecipeError`` if there is no partition group at the path.
     func action(
         _ description: String, _ client: ZooKeeperClient, _ change: @escaping @Sendable () async throws -> String
-    ) -> OperatorAction {
-        OperatorAction(description: description) { [path, node] in
+    ) async throws -> OperatorAction {
+        // A dry run and the question need a group as well.
+        try await PartitionGroup.requireGroup(at: path, client: client)
+        return OperatorAction(description: description) { [path, node] in
             let deed = try await change()
             let isThere =
                 try await PartitionGroup.status(client: client, path: path, partitions: []).balance[node] != nil
@@ -66,7 +69,8 @@ struct PartitionsCordonCommand: OperatorCommand {
 
     func action(with client: ZooKeeperClient) async throws -> OperatorAction {
         let (path, node, reason) = (target.path, target.node, target.operation.reason)
-        return target.action("cordon \(node), so that the partitions of \(path) move to other nodes", client) {
+        return try await target.action("cordon \(node), so that the partitions of \(path) move to other nodes", client)
+        {
             try await PartitionGroup.cordon(node, client: client, path: path, reason: reason)
             return "is cordoned"
         }
@@ -92,7 +96,7 @@ struct PartitionsUncordonCommand: OperatorCommand {
 
     func action(with client: ZooKeeperClient) async throws -> OperatorAction {
         let (path, node) = (target.path, target.node)
-        return target.action("uncordon \(node), so that partitions of \(path) return to it", client) {
+        return try await target.action("uncordon \(node), so that partitions of \(path) return to it", client) {
             try await PartitionGroup.uncordon(node, client: client, path: path)
                 ? "is uncordoned" : "was not cordoned by an operator"
         }

@@ -24,7 +24,7 @@ struct ScheduleCommand: AsyncParsableCommand {
         subcommands: [
             ScheduleNextCommand.self, ScheduleRunCommand.self, ScheduleHistoryCommand.self, SchedulePauseCommand.self,
             ScheduleResumeCommand.self, ScheduleNowCommand.self, ScheduleSkipCommand.self,
-            ScheduleBackfillCommand.self, ScheduleAnswerCommand.self,
+            ScheduleBackfillCommand.self, ScheduleWithdrawCommand.self, ScheduleAnswerCommand.self,
         ])
 
     /// The exit statuses of the subcommands that run no command, for a help text.

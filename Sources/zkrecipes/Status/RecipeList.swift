@@ -55,11 +55,11 @@ struct RecipeList: Sendable {
             if skipped > skippedChildren { advice += ", or raise --max-znodes" }
             if skippedChildren > 0 { advice += "; of the children of one znode, at most 1,000 are read" }
             remarks.append(
-                "the list is cut: \(Text.grouped(znodes)) znodes were read, and at least \(Text.grouped(skipped)) were "
+                "the list is cut: \(Text.grouped(znodes)) \(noun("znode was", plural: "znodes were", for: znodes)) read, and at least \(Text.grouped(skipped)) were "
                     + "not; \(advice)")
         }
         if isDeeper {
-            let levels = depth == 1 ? "1 level" : "\(depth) levels"
+            let levels = "\(depth) \(noun("level", for: depth))"
             let advice = depth < Self.maximumDepth ? "--depth reads more" : "name a path further down"
             remarks.append("znodes more than \(levels) below \(root) were not read; \(advice)")
         }
@@ -67,7 +67,7 @@ struct RecipeList: Sendable {
             let shown = refused.prefix(5).map { ZNodeFacts.shortened($0, to: 200) }.joined(separator: ", ")
             let rest = refused.count > 5 ? ", ..." : ""
             remarks.append(
-                "no permission to list \(Text.grouped(refused.count)) \(refused.count == 1 ? "znode" : "znodes"): "
+                "no permission to list \(Text.grouped(refused.count)) \(noun("znode", for: refused.count)): "
                     + shown + rest)
         }
         return remarks + failures

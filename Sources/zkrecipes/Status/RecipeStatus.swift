@@ -56,11 +56,12 @@ struct ZNodeFacts: Sendable {
 
     /// The data, in words.
     var description: String {
-        let length = Text.grouped(stat?.dataLength ?? 0)
+        let count = stat?.dataLength ?? 0
+        let length = "\(Text.grouped(count)) \(noun("byte", for: count))"
         return switch content {
         case .text(let text): Self.shortened(text, to: 60)
-        case .binary: "\(length) bytes, not UTF-8"
-        case .tooLong: "\(length) bytes"
+        case .binary: "\(length), not UTF-8"
+        case .tooLong: length
         case .refused: "no permission to read"
         case .missing: "deleted meanwhile"
         }
@@ -108,7 +109,7 @@ struct RecipeStatus: Sendable {
     var holder: String? {
         switch kind {
         case .group, .doubleBarrier, .partitionGroup:
-            return total == 0 ? nil : total == 1 ? "1 member" : "\(Text.grouped(total)) members"
+            return total == 0 ? nil : "\(Text.grouped(total)) \(noun("member", for: total))"
         default: break
         }
         guard let name = holderName else { return eviction.map { "(eviction by \(Self.name($0)))" } }
@@ -169,7 +170,7 @@ struct RecipeStatus: Sendable {
             }
         }
         if let since, holder != nil { text += " since \(since.secondsText)" }
-        return text + (waiting == 0 ? "" : waiting == 1 ? "; 1 waits" : "; \(Text.grouped(waiting)) wait")
+        return text + (waiting == 0 ? "" : "; \(Text.grouped(waiting)) \(noun("waits", plural: "wait", for: waiting))")
     }
 
     private var table: [String] {

@@ -106,7 +106,7 @@ struct StatusReader: Sendable {
         }
         if order.others > 0, order.layouts.contains(.curator) {
             notes.append(
-                "\(order.others) other \(order.others == 1 ? "child" : "children"): Curator counts every child as a "
+                "\(order.others) other \(noun("child", plural: "children", for: order.others)): Curator counts every child as a "
                     + "participant, so that its participants may wait for them")
         }
         let persistent = status.participants.filter { $0.facts.stat != nil && $0.facts.stat?.ephemeralOwner == nil }
@@ -117,7 +117,7 @@ struct StatusReader: Sendable {
         }
         let refused = status.participants.count { $0.facts.content == .refused }
         if refused > 0 {
-            notes.append("no permission to read the data of \(refused) participant\(refused == 1 ? "" : "s")")
+            notes.append("no permission to read the data of \(refused) \(noun("participant", for: refused))")
         }
         return notes
     }

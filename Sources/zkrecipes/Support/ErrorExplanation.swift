@@ -12,6 +12,9 @@ extension RecipeError {
             case .lost: "\(subject) was lost" + (lossReason.map { ": \(Text.escaped("\($0)"))" } ?? "")
             case .timedOut: "\(subject) was not acquired in time"
             case .notAvailable where recipe == .lock && message != nil: message.map(Text.escaped)
+            case .notAvailable where recipe == .scheduledTask:
+                "\(message.map(Text.escaped) ?? "a backfill is pending"); wait until it has ended, withdraw it with "
+                    + "`zkrecipes schedule withdraw \(path) backfill`, or use --replace"
             case .notAvailable:
                 recipe == .exclusiveMode
                     ? "another window at \(path) is requested or open" + (names.isEmpty ? "" : ", by \(names)")

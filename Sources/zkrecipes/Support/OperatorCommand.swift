@@ -5,8 +5,10 @@ import ZooKeeper
 
 /// A command with which an operator changes what other processes do: on the command line, or in the dashboard.
 protocol OperatorCommand: AsyncParsableCommand, Sendable {
+    associatedtype Operation: OperatorArguments
+
     var connection: ConnectionOptions { get }
-    var operation: OperatorOptions { get }
+    var operation: Operation { get }
 
     /// Returns the connection that the command needs.
     ///

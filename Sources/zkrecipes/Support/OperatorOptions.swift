@@ -7,24 +7,36 @@ import SystemSupport
 import ZooKeeper
 
 /// The options of operator commands, which change what other processes do.
-struct OperatorOptions: ParsableArguments {
+struct OperatorOptions: ParsableArguments, OperatorArguments {
+    @OptionGroup var basics: BasicOperatorOptions
+
+    @Option(help: "The reason, for records and logs.")
+    var reason = ""
+}
+
+/// The options of operator commands that need a reason.
+struct ReasonedOperatorOptions: ParsableArguments, OperatorArguments {
+    @OptionGroup var basics: BasicOperatorOptions
+
+    @Option(help: "The reason, for records and logs.")
+    var reason: String
+}
+
+/// The options of all operator commands.
+struct BasicOperatorOptions: ParsableArguments {
     @Option(
         name: .customLong("id"), help: "The ID of the operator, for records and logs. (default: the user's name)",
         transform: parseLabel)
     var operatorID = NSUserName()
-
-    @Option(help: "The reason, for records and logs.")
-    var reason = ""
 
     @Flag(help: "Print what the command would do, and change nothing.")
     var dryRun = false
 
     @Flag(help: "Do not ask for confirmation.")
     var yes = false
+}
 
-    /// The ID of the operator with the reason, for records that have no field for a reason.
-    var signature: String { reason.isEmpty ? operatorID : "\(operatorID): \(reason)" }
-
+extension BasicOperatorOptions {
     /// What happens before an operator command changes anything.
     enum Confirmation: Sendable, Hashable {
         /// Print what the command would do, and change nothing.
@@ -36,13 +48,27 @@ struct OperatorOptions: ParsableArguments {
         /// Fail, because there is no terminal to ask on.
         case refuse
     }
+}
+
+/// The options of an operator command, with the operator's ID and a reason.
+protocol OperatorArguments: Sendable {
+    var basics: BasicOperatorOptions { get }
+    var reason: String { get }
+}
+
+extension OperatorArguments {
+    /// The ID of the operator.
+    var operatorID: String { basics.operatorID }
+
+    /// The ID of the operator with the reason, for records that have no field for a reason.
+    var signature: String { reason.isEmpty ? operatorID : "\(operatorID): \(reason)" }
 
     /// Returns what happens before the command changes anything.
     ///
     /// - Parameter needsYes: Whether the command needs `--yes` if there is no terminal.
-    func confirmation(needsYes: Bool, onTerminal isTerminal: Bool) -> Confirmation {
-        if dryRun { return .describe }
-        if yes { return .perform }
+    func confirmation(needsYes: Bool, onTerminal isTerminal: Bool) -> BasicOperatorOptions.Confirmation {
+        if basics.dryRun { return .describe }
+        if basics.yes { return .perform }
         return isTerminal ? .ask : needsYes ? .refuse : .perform
     }
 
@@ -75,7 +101,7 @@ struct OperatorOptions: ParsableArguments {
             Output.writeResult("Continue? [y/N] ")
             let answer = OneShot<String>()
             // A thread of its own that nothing waits for: a signal ends the program although no line was read.
-            detachThread { answer.set(Self.readLine()) }
+            detachThread { answer.set(readLineOfInput()) }
             guard ["y", "yes"].contains(try await answer.wait().lowercased()) else { throw NotConfirmed() }
         case .perform, .refuse: break
         }
@@ -92,14 +118,14 @@ struct OperatorOptions: ParsableArguments {
                 "zookeeper.action": "\(action)",
             ])
     }
+}
 
-    /// Reads a line from standard input.
-    private static func readLine() -> String {
-        var line: [UInt8] = []
-        var byte: UInt8 = 0
-        while read(STDIN_FILENO, &byte, 1) == 1, byte != UInt8(ascii: "\n") { line.append(byte) }
-        return String(decoding: line, as: UTF8.self)
-    }
+/// Reads a line from standard input.
+private func readLineOfInput() -> String {
+    var line: [UInt8] = []
+    var byte: UInt8 = 0
+    while read(STDIN_FILENO, &byte, 1) == 1, byte != UInt8(ascii: "\n") { line.append(byte) }
+    return String(decoding: line, as: UTF8.self)
 }
 
 /// The error if the operator does not confirm a command.

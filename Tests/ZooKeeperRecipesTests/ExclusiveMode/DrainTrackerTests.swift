@@ -96,6 +96,9 @@ import Testing
         (text.inside, text.oldest) = (3, .milliseconds(1500))
         tracker.seen(name, data: text.bytes)
         #expect(tracker.stragglers == ["one (3 events inside, the oldest for 1.5 seconds)"])
+        text.inside = 1
+        tracker.seen(name, data: text.bytes)
+        #expect(tracker.stragglers == ["one (1 event inside, the oldest for 1.5 seconds)"])
         tracker.gone(name)
         tracker.seen(name, data: text.bytes)
         #expect(tracker.isDrained)

@@ -219,7 +219,7 @@ import ZooKeeper
                 == "web2: preferred node 3 of 3; cordoned: web9, web1; next: none")
         #expect(
             PartitionPlan(partitions: ["a"], nodes: ["web1"]).explain("a")
-                == "web1: by hash and weight, of 1 nodes; next: none")
+                == "web1: by hash and weight, of 1 node; next: none")
         let away = PartitionPlan(
             partitions: ["a"], nodes: ["web1", PartitionNode("web2", weight: 1e-9)], absent: ["web1"])
         #expect(

@@ -49,6 +49,7 @@ struct OperatorCommandTests {
         ["lock", "release-request"], ["exclusive", "evict"], ["partitions", "run"], ["partitions", "status"],
         ["partitions", "cordon"],
         ["schedule", "run"], ["schedule", "next"], ["schedule", "history"], ["schedule", "backfill"],
+        ["schedule", "withdraw"],
     ])
     func `each command prints its help, and ends with 0`(command: [String]) async throws {
         for arguments in [command + ["--help"], command + ["-h"], ["help"] + command] {
@@ -161,8 +162,8 @@ struct OperatorCommandTests {
 
     @Test func `a node that is there and cordoned is not said to be missing`() async throws {
         try await withClient { client in
-            try await create("/cordoned/members/web1", with: client)
-            try await create("/cordoned/members/web2", with: client)
+            try await create("/cordoned/members/web1", "weight=1.0\ncordoned=no\n", with: client)
+            try await create("/cordoned/members/web2", "weight=1.0\ncordoned=no\n", with: client)
             try await create("/list/p", "preferred=web1", with: client)
             let done = try await run(["partitions", "cordon", "/cordoned", "web1", "--reason", "a disk fails"])
             #expect(done.lines == ["web1 is cordoned"])

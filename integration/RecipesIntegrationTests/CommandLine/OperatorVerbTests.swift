@@ -75,6 +75,10 @@ struct OperatorVerbTests {
             try await client.create(
                 "/jvm/_c_00000000-0000-4000-8000-000000000000-lock-", data: Array("jvm".utf8),
                 mode: .ephemeralSequential, parents: true)
+            // No participant of this package has ever led, so that nobody can read a request.
+            let alone = try await run("leader", "resign", "/jvm")
+            #expect(alone.status == .exited(64) && alone.errors.first?.contains("other libraries") == true, "\(alone)")
+            try await client.create("/jvm-epoch")
             let said = try await run("leader", "resign", "/jvm", "--timeout", "500ms")
             #expect(said.status == .exited(1), "\(said)")
             #expect(said.errors.count == 1 && said.errors[0].contains("jvm has not read the request"), "\(said)")
@@ -231,10 +235,95 @@ struct OperatorVerbTests {
             let pause = try await run("schedule", "pause", "/t")
             #expect(pause.status == .exited(64) && pause.errors.first?.contains("--reason") == true, "\(pause)")
 
-            try await client.create("/g/members/web1", parents: true)
+            let member = Array("weight=1.0\ncordoned=no\n".utf8)
+            try await client.create("/g/members/web1", data: member, parents: true)
             let (_, cordon) = try await runTwice(["partitions", "cordon", "/g", "web1"], below: "/g")
             #expect(cordon.lines == ["web1 is cordoned"], "\(cordon)")
         }
         try await end(task)
+    }
+
+    // MARK: The wrong kind of path
+
+    /// Creates one znode of each kind that an operator could name by mistake.
+    ///
+    /// - Returns: The paths by kind.
+    private func createKinds(below root: String, _ client: ZooKeeperClient) async throws -> [String: String] {
+        let uuid = "00000000-0000-4000-8000-000000000000"
+        for child in [
+            "mutex/_c_\(uuid)-lock-0000000000", "semaphore/locks", "semaphore/leases/_c_\(uuid)-lease-0000000000",
+            "election/_c_\(uuid)-lock-0000000000", "election-epoch",
+            "latch/_c_\(uuid)-latch-0000000000", "rw/_c_\(uuid)-__WRIT__0000000000", "base/locks", "base/members/p1",
+            "base/windows", "task/runs", "task/control", "task/leader", "task/clock", "group/partitions",
+            "group/members", "parent/one", "parent/two", "parent/members/x", "member/members/x", "barrier/ready",
+            "control/control", "cordons/cordons/web-1", "cordons/other", "empty",
+        ] {
+            try await client.create("\(root)/\(child)", data: Array("data=1".utf8), parents: true)
+        }
+        let kinds = [
+            "mutex", "semaphore", "election", "latch", "rw", "base", "task", "group", "parent", "member", "barrier",
+            "control", "cordons", "empty",
+        ]
+        return Dictionary(uniqueKeysWithValues: kinds.map { ($0, "\(root)/\($0)") })
+    }
+
+    /// The znodes below a path, with the transaction that changed them last.
+    private func tree(_ path: String, _ client: ZooKeeperClient) async throws -> [String: [ZXID]] {
+        let (names, stat) = try await client.children(of: path)
+        var found = [path: [stat.mzxid, stat.pzxid]]
+        for name in names { try await found.merge(tree("\(path)/\(name)", client)) { first, _ in first } }
+        return found
+    }
+
+    /// The verbs, and the kinds for which they are meant.
+    static let verbs: [(words: [String], arguments: [String], kinds: Set<String>)] = [
+        (["partitions", "cordon"], ["web-1"], ["group"]), (["partitions", "uncordon"], ["web-1"], ["group"]),
+        (["schedule", "pause"], ["--reason", "x"], ["task"]), (["schedule", "resume"], [], ["task"]),
+        (["schedule", "now"], [], ["task"]), (["schedule", "skip"], [], ["task"]),
+        (["schedule", "withdraw"], [], ["task"]),
+        (["schedule", "answer"], ["--period", "2026-03-07", "--decision", "skip"], ["task"]),
+        (
+            ["schedule", "backfill"], ["--from", "2026-03-01T00:00:00Z", "--through", "2026-03-02T00:00:00Z"], ["task"]
+        ),
+        (["leader", "resign"], ["--timeout", "100ms"], ["election", "latch"]),
+        (["leader", "transfer"], ["--to", "x", "--timeout", "100ms"], ["election", "latch"]),
+        (["lock", "release-request"], ["--timeout", "100ms"], ["mutex", "rw", "semaphore"]),
+        (["lock", "evict"], ["--yes", "--holder-session-timeout", "1s"], ["mutex", "rw", "semaphore"]),
+        (["exclusive", "evict"], ["p1", "--yes", "--timeout", "100ms"], ["base"]),
+    ]
+
+    @Test(arguments: verbs)
+    func `a command for operators writes nothing at a path of another kind`(
+        _ words: [String], _ arguments: [String], _ meant: Set<String>
+    ) async throws {
+        try await withZooKeeperClient(configuration: .init(connectionString: connection)) { client in
+            let root = "/kinds-" + words.joined(separator: "-")
+            let kinds = try await createKinds(below: root, client)
+            let before = try await tree(root, client)
+            for (kind, path) in kinds.sorted(by: { $0.key < $1.key }) where !meant.contains(kind) {
+                // A cordon was once written by both; the others have one check for both.
+                for dry in words[0] == "partitions" ? [["--dry-run"], []] : [[]] {
+                    let said = try await ProgramRun(words + [path] + arguments + dry, connect: connection)
+                    #expect([.exited(1), .exited(64)].contains(said.status), "\(kind): \(said)")
+                    #expect(said.errors.count >= 1 && said.lines.isEmpty, "\(kind): \(said)")
+                    #expect(try await tree(root, client) == before, "\(kind): \(said)")
+                    guard words[0] == "partitions" else { continue }
+                    #expect(said.status == .exited(1), "\(said)")
+                    #expect(said.errors[0].contains("there is no partition group at \(path)"), "\(said)")
+                }
+            }
+        }
+    }
+
+    @Test func `a cordon that is left without nodes can be removed`() async throws {
+        try await withZooKeeperClient(configuration: .init(connectionString: connection)) { client in
+            try await client.create("/left/cordons/web1", parents: true)
+            let said = try await run("partitions", "uncordon", "/left", "web1")
+            #expect(said.lines == ["web1 is uncordoned; it is not in the group now"], "\(said)")
+            try await client.create("/ended/partitions/a", parents: true)
+            try await client.create("/ended/partitions/a-epoch", parents: true)
+            let cordon = try await run("partitions", "cordon", "/ended", "web1")
+            #expect(cordon.lines == ["web1 is cordoned; it is not in the group now"], "\(cordon)")
+        }
     }
 }

@@ -150,7 +150,7 @@ struct ExclusiveGateTests {
         #expect(status.lines.contains { $0.hasPrefix("worker ") && $0.contains("not paused: 1 inside") })
         let error = await #expect(throws: RecipeError.self) { try await waiting.value }
         #expect(error?.code == .notPaused)
-        #expect(error?.participants.first?.hasPrefix("worker (1 events inside") == true)
+        #expect(error?.participants.first?.hasPrefix("worker (1 event inside") == true)
         // It was not ended, because the window was given up.
         try await worker.acts()
         let first = worker.ids

@@ -60,22 +60,160 @@ struct ScheduleOperatorTests {
     @Test func `each command tells what is wanted then, and it stays until somebody leads`() async throws {
         try await ScheduleScene.with { scene in
             try await leaveTask(scene)
-            #expect(try await wanted("resume") == ["no operator commands are pending"])
+            #expect(try await wanted("resume") == ["the schedule is not paused"])
             let pause = "paused by bob: until noon, \\ or so"
             #expect(try await wanted("pause", "--reason", "until noon, \\ or so") == [pause])
-            #expect(try await wanted("now") == [pause, "run now, requested by bob"])
+            let now = "run now, requested by bob"
+            #expect(try await wanted("now") == [pause, now])
             let skip = "skip next, requested by bob"
-            #expect(try await wanted("skip") == [pause, "run now, requested by bob", skip])
-            let (from, through) = ("2026-03-07T12:00:00Z", "2026-03-08T14:00:00+02:00")
-            let range = "backfill from \(from) through 2026-03-08T12:00:00Z, requested by bob"
+            #expect(try await wanted("skip") == [pause, now, skip])
+            let (from, through) = ("2019-03-07T12:00:00Z", "2025-03-08T14:00:00+02:00")
+            let range = "backfill from \(from) through 2025-03-08T12:00:00Z, requested by bob"
+            let count =
+                "2 periods, from 2020-02-29T00:00 through 2024-02-29T00:00; those that are completed are not run again"
             #expect(
-                try await wanted("backfill", "--from", from, "--through", through)
-                    == [pause, "run now, requested by bob", skip, range])
-            #expect(try await wanted("now").count == 5)
-            #expect(try await wanted("resume").first == "run now, requested by bob")
+                try await wanted("backfill", "--from", from, "--through", through) == [count, pause, now, skip, range])
+            let second = "1 run is requested already, by bob: with this one, there are 2"
+            #expect(try await wanted("now") == [second, pause, now, now, skip, range])
+            let replaced = "a pause of bob is pending already: until noon, \\ or so; this one replaces it"
+            #expect(try await wanted("pause", "--reason", "x").first == replaced)
+            #expect(try await wanted("resume").first == now)
             let wishes = try await scene.control().commands()
             #expect(wishes.pause == nil && wishes.runRequests == ["bob", "bob"] && wishes.skipRequests == ["bob"])
             #expect(wishes.backfill?.requestedBy == "bob")
+        }
+    }
+
+    @Test func `a second skip says that one is pending, and by whom`() async throws {
+        try await ScheduleScene.with { scene in
+            try await leaveTask(scene)
+            _ = try await wanted("skip")
+            let effect =
+                "1 skip is pending already, requested by bob: with this one, the next 2 periods are skipped"
+            let skip = "skip next, requested by bob"
+            #expect(
+                try await wanted("skip", "--dry-run")
+                    == ["would skip the next period of \(ScheduleScene.path)", effect, skip])
+            #expect(try await wanted("skip") == [effect, skip, skip])
+        }
+    }
+
+    @Test func `a pending backfill is replaced only on request`() async throws {
+        try await ScheduleScene.with { scene in
+            try await leaveTask(scene)
+            let range = ["--from", "2015-01-01T00:00:00Z", "--through", "2021-01-01T00:00:00Z"]
+            let first = try await say(["backfill", ScheduleScene.path, "--id", "ada"] + range)
+            #expect(first.status == .exited(0), "\(first)")
+            let pending = try await scene.control().commands()
+            let other = ["--from", "2011-01-01T00:00:00Z", "--through", "2013-01-01T00:00:00Z"]
+            for dry in [["--dry-run"], []] {
+                let said = try await say(["backfill", ScheduleScene.path, "--id", "bob"] + other + dry)
+                #expect(said.status == .exited(1), "\(said)")
+                for part in [
+                    "a backfill of ada is pending", "from 2015-01-01T00:00:00Z through 2021-01-01T00:00:00Z",
+                    "2 periods are left", "--replace", "schedule withdraw \(ScheduleScene.path) backfill",
+                ] {
+                    #expect(said.text.contains(part), "\(said)")
+                }
+                #expect(try await scene.control().commands() == pending)
+            }
+            let control = try scene.control()
+            let error = await #expect(throws: RecipeError.self) {
+                try await control.backfill(
+                    from: Timestamp(scheduleText: other[1]), through: Timestamp(scheduleText: other[3]))
+            }
+            #expect(error?.code == .notAvailable && error?.participants == ["ada"])
+            let replaced = try await say(["backfill", ScheduleScene.path, "--id", "bob", "--replace"] + other)
+            #expect(replaced.status == .exited(0), "\(replaced)")
+            #expect(replaced.lines.first?.hasPrefix("1 period: 2012-02-29T00:00;") == true, "\(replaced)")
+            #expect(replaced.text.contains("2 periods are left; this one replaces it"), "\(replaced)")
+            #expect(try await control.commands().backfill?.requestedBy == "bob")
+        }
+    }
+
+    @Test func `a range with too many periods or none is refused, and nothing is written`() async throws {
+        try await ScheduleScene.with { scene in
+            try await leaveTask(scene)
+            func backfill(_ options: String...) async throws -> Said {
+                try await say(["backfill", ScheduleScene.path] + options)
+            }
+            let everything = ["--from", "0001-01-01T00:00:00Z", "--through", "9999-12-31T00:00:00Z"]
+            for dry in [["--dry-run"], []] {
+                let said = try await say(["backfill", ScheduleScene.path] + everything + dry)
+                #expect(said.status == .exited(64) && said.text.contains("more than 366 periods"), "\(said)")
+                #expect(said.text.contains("--max-periods"), "\(said)")
+            }
+            let few = try await say(["backfill", ScheduleScene.path, "--max-periods", "600", "--dry-run"] + everything)
+            #expect(few.status == .exited(0) && few.text.contains(" periods, from 0004-02-29T00:00 through"), "\(few)")
+            for (from, through) in [("2025-01-01", "2025-12-31"), ("9000-01-01", "9999-12-31")] {
+                let said = try await backfill("--from", "\(from)T00:00:00Z", "--through", "\(through)T00:00:00Z")
+                #expect(said.status == .exited(64) && said.text.contains("no period from \(from)"), "\(said)")
+            }
+            #expect(try await scene.control().commands() == OperatorCommands())
+        }
+    }
+
+    @Test func `pending commands are withdrawn, and what is not pending fails`() async throws {
+        try await ScheduleScene.with { scene in
+            try await leaveTask(scene)
+            let nothing = try await say(["withdraw", ScheduleScene.path])
+            #expect(nothing.status == .exited(1) && nothing.text.contains("nothing was withdrawn"), "\(nothing)")
+            _ = try await wanted("pause", "--reason", "noon")
+            for command in ["now", "skip", "now"] { _ = try await wanted(command) }
+            _ = try await wanted("backfill", "--from", "2015-01-01T00:00:00Z", "--through", "2021-01-01T00:00:00Z")
+            let pending = try await scene.control().commands()
+            let range = "backfill from 2015-01-01T00:00:00Z through 2021-01-01T00:00:00Z, requested by bob"
+            let dry = try await wanted("withdraw", "backfill", "--dry-run")
+            #expect(dry.first == "would withdraw from \(ScheduleScene.path): \(range)", "\(dry)")
+            #expect(try await scene.control().commands() == pending)
+            let (pause, now, skip) = ("paused by bob: noon", "run now, requested by bob", "skip next, requested by bob")
+            #expect(try await wanted("withdraw", "backfill") == ["withdrawn: \(range)", pause, now, now, skip])
+            let again = try await say(["withdraw", ScheduleScene.path, "backfill"])
+            #expect(again.status == .exited(1) && again.text.contains("no backfill is pending"), "\(again)")
+            #expect(try await wanted("withdraw", "now") == ["withdrawn: \(now)", "withdrawn: \(now)", pause, skip])
+            #expect(try await wanted("withdraw") == ["withdrawn: \(skip)", pause])
+        }
+    }
+
+    @Test func `a command is either withdrawn or carried out`() async throws {
+        try await ScheduleScene.with { scene in
+            let one = try node("one", Self.rarely, script: "true")
+            try await one.line { $0.hasPrefix("waiting for ") }
+            let control = try scene.control()
+            var withdrawn = 0
+            for _ in 0..<20 {
+                try await control.runNow()
+                withdrawn += try await control.withdraw([.now]).runRequests.count
+            }
+            let carriedOut = 20 - withdrawn
+            let runs = try await scene.runs { $0.count { $0.kind == .requested && !$0.state.isOpen } >= carriedOut }
+            #expect(runs.count { $0.kind == .requested } == carriedOut)
+            #expect(try await control.commands() == OperatorCommands())
+            try await end(one)
+        }
+    }
+
+    @Test func `a request for a run that a node takes at once is reported with the run`() async throws {
+        try await ScheduleScene.with { scene in
+            let one = try node("one", Self.rarely, script: "exec sleep 600")
+            try await one.line { $0.hasPrefix("waiting for ") }
+            let control = try scene.control()
+            let request = try await control.runNow()
+            let run = try await scene.run { $0.state == .started }
+            #expect(try #require(run.token).rawValue > request.rawValue)
+            // The run in progress keeps the second request pending; the first one is not mistaken for it.
+            #expect(try await wanted("now") == ["run now, requested by bob"])
+            try await end(one)
+        }
+        try await ScheduleScene.with { scene in
+            let one = try node("one", Self.rarely, script: "true")
+            try await one.line { $0.hasPrefix("waiting for ") }
+            let lines = try await wanted("now")
+            let run = try await scene.run { $0.kind == .requested }
+            #expect(
+                lines == ["run now, requested by bob"] || lines == ["one has started the run \(run.period)"]
+                    || lines == ["one has completed the run \(run.period)"], "\(lines)")
+            try await end(one)
         }
     }
 
@@ -165,7 +303,7 @@ struct ScheduleOperatorTests {
     // MARK: Wrong input
 
     @Test(arguments: [
-        ["pause", "--reason", "x"], ["resume"], ["now"], ["skip"], ["history"],
+        ["pause", "--reason", "x"], ["resume"], ["now"], ["skip"], ["history"], ["withdraw"], ["withdraw", "skip"],
         ["backfill", "--from", "2026-03-07T12:00:00Z", "--through", "2026-03-08T12:00:00Z"],
         ["answer", "--period", "2026-03-08", "--decision", "skip"],
     ])
@@ -179,7 +317,8 @@ struct ScheduleOperatorTests {
     static let wrong: [(words: [String], names: [String])] = [
         (["pause", "app", "--reason", "x"], ["PATH", "app"]),
         (["pause", "/", "--reason", "x"], ["PATH \"/\" is the root"]),
-        (["pause", "/app"], ["--reason"]),
+        (["pause", "/app"], ["--reason"]), (["withdraw", "/app", "pause"], ["pause", "now, skip, backfill"]),
+        (["backfill", "/app", "--max-periods", "0"], ["--max-periods", "from 1"]),
         (["pause", "/app", "--reason", ""], ["--reason is empty"]),
         (["skip", "/app", "/batch"], ["/batch"]),
         (["history", "/app/"], ["PATH", "/app/"]),
