@@ -244,7 +244,7 @@ struct DashboardServerTests {
         }
         let cordon = try #require(
             try command(.partitionsCordon) { $0.name = "-n" } as? PartitionsCordonCommand)
-        #expect(cordon.target.node == "-n" && cordon.target.path == "/a/b" && !cordon.operation.basics.dryRun)
+        #expect(cordon.target.node == "-n" && cordon.target.path == "/a/b" && !cordon.operation.dryRun)
         #expect(cordon.operation.reason == "--dry-run\n=x y" && cordon.operation.operatorID == "ada")
         let evict = try #require(try command(.lockEvict) { $0.name = "--help" } as? LockEvictCommand)
         #expect(evict.target.holder == "--help")

@@ -13,6 +13,7 @@ struct HTTPListenerTests {
     private struct Echo: HTTPHandler {
         func handleRequest(_ request: HTTPRequest) async throws -> HTTPResponse {
             if request.path == "/never" { try await OneShot<Void>().wait() }
+            if request.path == "/large" { return HTTPResponse(statusCode: .ok, body: Data(count: 64 << 20)) }
             let body = try await request.bodyData
             return HTTPResponse(statusCode: .ok, body: Data("\(request.method.rawValue) \(request.path) ".utf8) + body)
         }
@@ -74,7 +75,33 @@ struct HTTPListenerTests {
         limits.answerTime = .milliseconds(100)
         try await serve(limits) { port in
             let found = try await answer(to: "GET /never HTTP/1.1\r\nConnection: close\r\n\r\n", port: port)
-            #expect(found.hasPrefix("HTTP/1.1 500 "))
+            #expect(found.hasPrefix("HTTP/1.1 503 "))
+        }
+    }
+
+    @Test func `a client that does not read its answer loses its connection`() async throws {
+        var limits = HTTPListener.Limits()
+        (limits.writeTime, limits.connections) = (.milliseconds(200), 1)
+        try await serve(limits) { port in
+            let (connected, over) = (OneShot<Void>(), OneShot<Void>())
+            try await alongside({
+                try? await onOwnThread {
+                    let first = try BlockingConnection(to: "127.0.0.1", port: port, timeout: .seconds(30))
+                    try first.send(Array("GET /large HTTP/1.1\r\nHost: h\r\n\r\n".utf8))
+                    _ = try first.receive(1)
+                    connected.set(())
+                    _ = over.waitBlocking(until: nil)
+                }
+            }) {
+                try await connected.wait()
+                // The only connection is free again, although its client has not closed it.
+                var found = ""
+                while found.isEmpty {
+                    found = (try? await answer(to: "GET / HTTP/1.1\r\nConnection: close\r\n\r\n", port: port)) ?? ""
+                }
+                #expect(found.hasPrefix("HTTP/1.1 200 "))
+                over.set(())
+            }
         }
     }
 

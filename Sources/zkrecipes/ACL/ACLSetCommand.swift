@@ -57,7 +57,7 @@ struct ACLSetCommand: AsyncParsableCommand {
                 "the ACL gives no admin permission (a) to this client, which could not change it back: add --acl "
                     + "auth::cdrwa with --auth-file, or use --force")
         }
-        guard !target.json || operation.basics.yes || operation.basics.dryRun else {
+        guard !target.json || operation.yes || operation.dryRun else {
             throw ValidationError("--json cannot ask for confirmation: check with --dry-run, then add --yes")
         }
         try operation.requireConfirmation()
@@ -83,7 +83,7 @@ struct ACLSetCommand: AsyncParsableCommand {
 
     /// Asks for confirmation, or prints what the command would do.
     private func confirm(_ change: ACLChange) async throws -> Bool {
-        if operation.basics.dryRun, target.json {
+        if operation.dryRun, target.json {
             await Output.results([change.json(path: target.path, isDryRun: true)])
             return false
         }

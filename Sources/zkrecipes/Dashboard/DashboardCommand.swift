@@ -69,15 +69,7 @@ struct DashboardCommand: AsyncParsableCommand {
         completion: .file())
     var tokenFile: String?
 
-    @Option(
-        help: "Search for recipes at most this many levels below PATH. (default: 5)",
-        transform: number(1...RecipeList.maximumDepth))
-    var depth = 5
-
-    @Option(
-        help: "Read the children of at most this many znodes in a search. (default: 10000)",
-        transform: number(1...10_000_000))
-    var maxZnodes = 10_000
+    @OptionGroup var search: RecipeSearchOptions
 
     static func parseHost(_ argument: String) throws -> String {
         let isName = { (byte: UInt8) in
@@ -133,7 +125,7 @@ struct DashboardCommand: AsyncParsableCommand {
                 servers: endpoint.connectionString, paths: paths,
                 verbs: token.map { _ in DashboardVerb.allCases.map(\.rawValue) }))
         let reader = DashboardReader(
-            client: client, paths: paths, bounds: .init(depth: depth, znodes: maxZnodes),
+            client: client, paths: paths, bounds: search.bounds,
             requestedTimeout: endpoint.sessionTimeout, board: board, feed: feed)
         let server = DashboardServer(
             feed: feed, hosts: AllowedHosts(allowHost),

@@ -42,15 +42,7 @@ struct StatusCommand: AsyncParsableCommand {
     @Option(help: "Show at most this many participants of a recipe. (default: 50)", transform: number(1...100_000))
     var limit = 50
 
-    @Option(
-        help: "Search for recipes at most this many levels below PATH. (default: 5)",
-        transform: number(1...RecipeList.maximumDepth))
-    var depth = 5
-
-    @Option(
-        help: "Read the children of at most this many znodes in a search. (default: 10000)",
-        transform: number(1...10_000_000))
-    var maxZnodes = 10_000
+    @OptionGroup var search: RecipeSearchOptions
 
     @Flag(help: "Print one JSON object per line.")
     var json = false
@@ -93,7 +85,7 @@ struct StatusCommand: AsyncParsableCommand {
         case .refused: throw ZooKeeperError(.noAuth, path: path)
         case .listed(let names, _):
             guard let kind = try await reader.kind(ofZNodeAt: path, names) else {
-                let bounds = RecipeSearchPlan.Bounds(depth: depth, znodes: maxZnodes)
+                let bounds = search.bounds
                 let list = try await reader.list(below: path, bounds: bounds)
                 guard !list.recipes.isEmpty || !list.remarks.isEmpty else {
                     throw try await NothingThere("no recipe below it", at: path, client)
@@ -130,4 +122,19 @@ extension StatusReader {
         let found = sample.compactMap(\.1.stat)
         return !found.isEmpty && found.allSatisfy { $0.ephemeralOwner != nil } ? .group : nil
     }
+}
+
+/// The options that bound a search for recipes.
+struct RecipeSearchOptions: ParsableArguments {
+    @Option(
+        help: "Search for recipes at most this many levels below PATH. (default: 5)",
+        transform: number(1...RecipeList.maximumDepth))
+    var depth = 5
+
+    @Option(
+        help: "Read the children of at most this many znodes in a search. (default: 10000)",
+        transform: number(1...10_000_000))
+    var maxZnodes = 10_000
+
+    var bounds: RecipeSearchPlan.Bounds { RecipeSearchPlan.Bounds(depth: depth, znodes: maxZnodes) }
 }

@@ -110,15 +110,13 @@ final class HTTPListener: Sendable {
         var parser = HTTPRequestParser()
         do {
             while let (request, keepsOpen) = try await receive(from: client, &parser) {
-                let response = await answer(to: request)
+                let response = try await answer(to: request)
                 guard try await send(response, to: client, isHead: request.method == .HEAD, keepsOpen: keepsOpen) else {
                     return
                 }
             }
         } catch let problem as HTTPRequestParser.Problem {
-            let body = Data((problem.text + "\n").utf8)
-            let response = HTTPResponse(
-                statusCode: problem.status, headers: [.contentType: "text/plain; charset=utf-8"], body: body)
+            let response = Self.text(problem.status, problem.text)
             _ = try? await send(response, to: client, isHead: false, keepsOpen: false)
             await discardInput(of: client)
         } catch {
@@ -146,18 +144,25 @@ final class HTTPListener: Sendable {
         }
     }
 
-    private func answer(to request: HTTPRequest) async -> HTTPResponse {
+    private func answer(to request: HTTPRequest) async throws -> HTTPResponse {
         var request = request
         // The same answer, of which only the headers are sent.
         if request.method == .HEAD { request.method = .GET }
         let (handler, question) = (handler, request)
-        let answer = try? await clock.run(until: clock.now + limits.answerTime) {
-            try await handler.handleRequest(question)
+        do {
+            let answer = try await clock.run(until: clock.now + limits.answerTime) {
+                try await handler.handleRequest(question)
+            }
+            return answer ?? Self.text(.serviceUnavailable, "there was no answer in time: try again later")
+        } catch {
+            try Task.checkCancellation()
+            return Self.text(.internalServerError, "the request failed: \(error)")
         }
-        return answer
-            ?? HTTPResponse(
-                statusCode: .internalServerError, headers: [.contentType: "text/plain; charset=utf-8"],
-                body: Data("there is no answer; look at the log of the program\n".utf8))
+    }
+
+    private static func text(_ status: HTTPStatusCode, _ text: String) -> HTTPResponse {
+        HTTPResponse(
+            statusCode: status, headers: [.contentType: "text/plain; charset=utf-8"], body: Data((text + "\n").utf8))
     }
 
     /// Sends an answer.

@@ -47,7 +47,8 @@ struct HTTPRequestParser: Sendable {
             let end = endOfHead()
             guard end ?? bytes.count <= Self.maximumHead else {
                 throw Problem(
-                    .requestHeaderFieldsTooLarge, "the request line and the headers are larger than 16384 bytes")
+                    .requestHeaderFieldsTooLarge,
+                    "the request line and the headers are larger than \(Self.maximumHead) bytes")
             }
             guard let end else { return nil }
             head = try Self.head(of: bytes.prefix(end))
@@ -143,7 +144,7 @@ struct HTTPRequestParser: Sendable {
         return String(start.prefix(start.count - start.reversed().prefix(while: isBlank).count))
     }
 
-    /// Returns the number that a value of `Content-Length` stands for; `nil` if it is none.
+    /// Parses a value of `Content-Length`; returns `nil` if it is not a number.
     private static func length(_ value: String) -> Int? {
         guard !value.isEmpty, value.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
         // More digits are more than any limit.

@@ -60,6 +60,12 @@ extension OperatorArguments {
     /// The ID of the operator.
     var operatorID: String { basics.operatorID }
 
+    /// Whether the command changes nothing.
+    var dryRun: Bool { basics.dryRun }
+
+    /// Whether the operator has confirmed the command in advance.
+    var yes: Bool { basics.yes }
+
     /// The ID of the operator with the reason, for records that have no field for a reason.
     var signature: String { reason.isEmpty ? operatorID : "\(operatorID): \(reason)" }
 
@@ -67,8 +73,8 @@ extension OperatorArguments {
     ///
     /// - Parameter needsYes: Whether the command needs `--yes` if there is no terminal.
     func confirmation(needsYes: Bool, onTerminal isTerminal: Bool) -> BasicOperatorOptions.Confirmation {
-        if basics.dryRun { return .describe }
-        if basics.yes { return .perform }
+        if dryRun { return .describe }
+        if yes { return .perform }
         return isTerminal ? .ask : needsYes ? .refuse : .perform
     }
 

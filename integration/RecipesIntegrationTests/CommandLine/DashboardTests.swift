@@ -371,16 +371,13 @@ struct DashboardTests {
                     }
                     let first = clock.now - opened
                     #expect((state["partitions"] as? [Page.Object])?.first?["unowned"] as? Int == 0)
-                    let packets = try await scene.server.counters().packetsReceived
                     let changed = clock.now
                     try await client.create("/orders/signal", data: Array("owner=ada".utf8), mode: .ephemeral)
                     try await page.recipe("exclusive", "/orders") { ($0["notPaused"] as? [Any])?.count == 200 }
                     let late = clock.now - changed
-                    try await Task.sleep(for: .seconds(10))
-                    let rate = try await scene.server.counters().packetsReceived - packets
                     print(
                         "200 processors, 1,000 partitions: first complete state after \(first), \(page.text.utf8.count) "
-                            + "bytes; a window was shown after \(late); \(rate) packets in 10 s")
+                            + "bytes; a window was shown after \(late)")
                 }
             }
         }
