@@ -35,7 +35,7 @@ struct DashboardServerTests {
         _ request: String, host: String = "localhost", headers: [String] = [], body: String = "", port: Int
     ) async throws -> String {
         try await onOwnThread {
-            let connection = try BlockingConnection(to: "127.0.0.1", port: port, timeout: .seconds(10))
+            let connection = try BlockingConnection(to: "127.0.0.1", port: port, timeout: .seconds(60))
             let length = body.isEmpty ? [] : ["Content-Length: \(body.utf8.count)"]
             let head = ["\(request) HTTP/1.1", "Host: \(host)", "Connection: close"] + headers + length
             try connection.send(Array((head.joined(separator: "\r\n") + "\r\n\r\n" + body).utf8))
@@ -121,7 +121,7 @@ struct DashboardServerTests {
         feed.publish("{}")
         try await serve { port in
             let text = try await onOwnThread {
-                let connection = try BlockingConnection(to: "127.0.0.1", port: port, timeout: .seconds(10))
+                let connection = try BlockingConnection(to: "127.0.0.1", port: port, timeout: .seconds(60))
                 try connection.send(Array("GET /events HTTP/1.1\r\nHost: [::1]\r\n\r\n".utf8))
                 var bytes: [UInt8] = []
                 while !bytes.suffix(20).contains(UInt8(ascii: "}")) { bytes += try connection.receive(1) }
@@ -162,7 +162,7 @@ struct DashboardServerTests {
         try await serve { port in
             let (opened, published) = (OneShot<Void>(), OneShot<Void>())
             async let received = onOwnThread {
-                let connection = try BlockingConnection(to: "127.0.0.1", port: port, timeout: .seconds(20))
+                let connection = try BlockingConnection(to: "127.0.0.1", port: port, timeout: .seconds(60))
                 try connection.send(Array("GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n".utf8))
                 _ = try connection.receive(10)
                 opened.set(())

@@ -31,7 +31,7 @@ struct HTTPListenerTests {
     /// Sends a text, and returns everything until the server closes the connection.
     private func answer(to text: String, port: Int) async throws -> String {
         try await onOwnThread {
-            let connection = try BlockingConnection(to: "127.0.0.1", port: port, timeout: .seconds(30))
+            let connection = try BlockingConnection(to: "127.0.0.1", port: port, timeout: .seconds(60))
             try connection.send(Array(text.utf8))
             return String(decoding: try connection.receiveAll(), as: UTF8.self)
         }
@@ -86,7 +86,7 @@ struct HTTPListenerTests {
             let (connected, over) = (OneShot<Void>(), OneShot<Void>())
             try await alongside({
                 try? await onOwnThread {
-                    let first = try BlockingConnection(to: "127.0.0.1", port: port, timeout: .seconds(30))
+                    let first = try BlockingConnection(to: "127.0.0.1", port: port, timeout: .seconds(60))
                     try first.send(Array("GET /large HTTP/1.1\r\nHost: h\r\n\r\n".utf8))
                     _ = try first.receive(1)
                     connected.set(())
@@ -112,7 +112,7 @@ struct HTTPListenerTests {
             let (connected, over) = (OneShot<Void>(), OneShot<Void>())
             try await alongside({
                 try? await onOwnThread {
-                    let first = try BlockingConnection(to: "127.0.0.1", port: port, timeout: .seconds(30))
+                    let first = try BlockingConnection(to: "127.0.0.1", port: port, timeout: .seconds(60))
                     try first.send(Array("GET / HTTP/1.1\r\nHost: h\r\n\r\n".utf8))
                     _ = try first.receive(1)
                     connected.set(())

@@ -31,7 +31,7 @@ struct MonitoringServerTests {
 
     private func answer(_ request: String, host: String = "127.0.0.1", port: Int) async throws -> String {
         try await onOwnThread {
-            let connection = try BlockingConnection(to: host, port: port, timeout: .seconds(5))
+            let connection = try BlockingConnection(to: host, port: port, timeout: .seconds(60))
             try connection.send(Array("\(request) HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".utf8))
             return String(decoding: try connection.receiveAll(), as: UTF8.self)
         }

@@ -21,7 +21,7 @@ struct MonitoringTests {
 
     private func answer(_ path: String, _ port: Int) async throws -> String {
         try await onOwnThread {
-            let connection = try BlockingConnection(to: "127.0.0.1", port: port, timeout: .seconds(5))
+            let connection = try BlockingConnection(to: "127.0.0.1", port: port, timeout: .seconds(60))
             try connection.send(Array("GET \(path) HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".utf8))
             return String(decoding: try connection.receiveAll(), as: UTF8.self)
         }
