@@ -1,7 +1,7 @@
 import Foundation
 import ZooKeeper
 
-/// The memory and the threads of connected clients.
+/// The memory and the threads of connected clients at rest.
 enum Memory {
     static func run(_ bench: Bench, _ arguments: LineArguments) async throws {
         let count = try arguments.count(0)
@@ -10,7 +10,8 @@ enum Memory {
             let before = ProcessStatus()
             try await bench.withClients(count, session: bench.longSession) { clients in
                 for client in clients { _ = try await client.exists(at: "/") }
-                try await Task.sleep(for: .milliseconds(500))
+                // The thread of libdispatch that opened a connection ends after 5 s without work.
+                try await Task.sleep(for: .seconds(7))
                 let after = ProcessStatus()
                 var report = Report("memory")
                 report.add("clients", count)
