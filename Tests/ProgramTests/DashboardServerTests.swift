@@ -252,9 +252,19 @@ struct DashboardServerTests {
             try command(.scheduleAnswer) { ($0.period, $0.decision) = ("2026-03-07", "rerun") }
                 as? ScheduleAnswerCommand)
         #expect(answer.period == "2026-03-07" && answer.decision == .rerun)
+        let unhold = try #require(try command(.exclusiveUnhold) { $0.name = "--yes" } as? ExclusiveUnholdCommand)
+        #expect(unhold.owner == "--yes" && unhold.timeout == .seconds(30))
+        let withdraw = try #require(try command(.scheduleWithdraw) { $0.kind = "skip" } as? ScheduleWithdrawCommand)
+        #expect(withdraw.kind == .skip)
+        #expect(throws: DashboardRefusal.self) { try command(.scheduleWithdraw) { $0.kind = "all" } }
+        #expect(throws: DashboardRefusal.self) { try command(.exclusiveHold) { $0.reason = "" } }
         for verb in DashboardVerb.allCases where ![.leaderResign, .lockEvict, .lockReleaseRequest].contains(verb) {
-            // Most verbs need further values.
-            let needsMore = ![.schedulePause, .scheduleResume, .scheduleNow, .scheduleSkip].contains(verb)
+            // These need nothing but a path, the operator and a reason.
+            let needsMore =
+                ![
+                    .exclusiveHold, .exclusiveUnhold, .schedulePause, .scheduleResume, .scheduleNow, .scheduleSkip,
+                    .scheduleWithdraw,
+                ].contains(verb)
             let isRefused = (try? command(verb) { _ in }) == nil
             // A name may be any text for `exclusive evict`: the window says whether it has such a processor.
             if verb != .exclusiveEvict { #expect(isRefused == needsMore, "\(verb)") }

@@ -88,7 +88,9 @@ import ZooKeeperTransport
         #expect(answer.code == .connectionLoss)
         await session.connection.close(.endSession)
         #expect(session.replies.map(\.number) == [1, 2, 3])
-        #expect(session.replies[1].reply.code == .connectionLoss)
+        // The library reports the loss before it forgets the connection, and keeps what it is given in between until it
+        // connects again or is closed.
+        #expect([.connectionLoss, .closing].contains(session.replies[1].reply.code))
     }
 
     @Test func `a path with a zero byte is refused, not cut`() async throws {

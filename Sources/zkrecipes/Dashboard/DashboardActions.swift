@@ -11,11 +11,14 @@ enum DashboardVerb: String, CaseIterable, Sendable {
     case lockReleaseRequest = "lock-release-request"
     case lockEvict = "lock-evict"
     case exclusiveEvict = "exclusive-evict"
+    case exclusiveHold = "exclusive-hold"
+    case exclusiveUnhold = "exclusive-unhold"
     case schedulePause = "schedule-pause"
     case scheduleResume = "schedule-resume"
     case scheduleNow = "schedule-now"
     case scheduleSkip = "schedule-skip"
     case scheduleBackfill = "schedule-backfill"
+    case scheduleWithdraw = "schedule-withdraw"
     case scheduleAnswer = "schedule-answer"
     case partitionsCordon = "partitions-cordon"
     case partitionsUncordon = "partitions-uncordon"
@@ -28,11 +31,14 @@ enum DashboardVerb: String, CaseIterable, Sendable {
         case .lockReleaseRequest: LockReleaseRequestCommand.self
         case .lockEvict: LockEvictCommand.self
         case .exclusiveEvict: ExclusiveEvictCommand.self
+        case .exclusiveHold: ExclusiveHoldCommand.self
+        case .exclusiveUnhold: ExclusiveUnholdCommand.self
         case .schedulePause: SchedulePauseCommand.self
         case .scheduleResume: ScheduleResumeCommand.self
         case .scheduleNow: ScheduleNowCommand.self
         case .scheduleSkip: ScheduleSkipCommand.self
         case .scheduleBackfill: ScheduleBackfillCommand.self
+        case .scheduleWithdraw: ScheduleWithdrawCommand.self
         case .scheduleAnswer: ScheduleAnswerCommand.self
         case .partitionsCordon: PartitionsCordonCommand.self
         case .partitionsUncordon: PartitionsUncordonCommand.self
@@ -54,11 +60,17 @@ enum DashboardVerb: String, CaseIterable, Sendable {
         case .lockReleaseRequest, .lockEvict:
             if let name = request.name { arguments.append("--holder=\(name)") }
         case .exclusiveEvict, .partitionsCordon, .partitionsUncordon: positional.append(request.name ?? "")
+        case .exclusiveUnhold:
+            // The page has to be told why nothing happens while a window is open.
+            arguments.append("--timeout=30s")
+            if let name = request.name { positional.append(name) }
+        case .scheduleWithdraw:
+            if let kind = request.kind, !kind.isEmpty { positional.append(kind) }
         case .scheduleBackfill:
             arguments += ["--from=\(request.from ?? "")", "--through=\(request.through ?? "")"]
         case .scheduleAnswer:
             arguments += ["--period=\(request.period ?? "")", "--decision=\(request.decision ?? "")"]
-        case .leaderResign, .schedulePause, .scheduleResume, .scheduleNow, .scheduleSkip: break
+        case .leaderResign, .exclusiveHold, .schedulePause, .scheduleResume, .scheduleNow, .scheduleSkip: break
         }
         return try command.parsed(arguments + ["--"] + positional)
     }
@@ -73,7 +85,7 @@ extension OperatorCommand {
 /// The values of an operator command that a page sends.
 struct DashboardRequest: Decodable, Sendable {
     var path: String
-    var name, to, period, decision, from, through, reason, id: String?
+    var name, to, kind, period, decision, from, through, reason, id: String?
 }
 
 /// The reason why an operator command was not performed.
@@ -131,8 +143,9 @@ final class DashboardActions: Sendable {
             client in
             try await endpoint.awaitConnection(of: client)
             let action = try await command.action(with: client)
+            guard let perform = action.perform else { return OperatorAction.Outcome(results: action.unchanged) }
             command.operation.record(action.description)
-            return try await action.perform()
+            return try await perform()
         }
     }
 }

@@ -4,7 +4,7 @@ import ZooKeeper
 import ZooKeeperRecipes
 import ZooKeeperScheduling
 
-struct ExclusiveHoldCommand: AsyncParsableCommand {
+struct ExclusiveHoldCommand: OperatorCommand {
     static let configuration = CommandConfiguration(
         commandName: "hold",
         abstract: "Keeps all processors paused, until the hold is removed.",
@@ -59,32 +59,35 @@ struct ExclusiveHoldCommand: AsyncParsableCommand {
         try operation.requireConfirmation()
     }
 
-    func run() async throws {
-        let command = self
-        try await runProgram(with: connection) { client in
-            try await command.hold(ExclusiveMode(client: client, path: command.base), client)
-        }
-    }
-
-    private func hold(_ mode: ExclusiveMode, _ client: ZooKeeperClient) async throws {
+    func action(with client: ZooKeeperClient) async throws -> OperatorAction {
+        let mode = try ExclusiveMode(client: client, path: base)
         let status = try await mode.status()
         guard !status.isEmpty else {
             throw try await NothingThere("no processors, windows or records", at: base, client)
         }
         let owner = operation.operatorID
-        guard try await operation.confirm("hold \(base) for \(owner)", Self.effects(status)) else { return }
-        let isNew = try await mode.hold(reason: operation.reason, id: owner)
-        Output.line("\(base) is \(isNew ? "held" : "still held") by \(owner): \(operation.reason)")
-        guard wait else { return }
+        var action = OperatorAction(description: "hold \(base) for \(owner)", effects: Self.effects(status)) {
+            let isNew = try await mode.hold(reason: operation.reason, id: owner)
+            return OperatorAction.Outcome(
+                results: ["\(base) is \(isNew ? "held" : "still held") by \(owner): \(operation.reason)"])
+        }
+        if wait { action.follow = { try await waitUntilPaused(mode) } }
+        return action
+    }
+
+    private func waitUntilPaused(_ mode: ExclusiveMode) async throws -> OperatorAction.Outcome {
         do {
             try await mode.waitUntilPaused(timeout: timeout?.duration)
+            return OperatorAction.Outcome(results: ["all processors have paused"])
         } catch let error as RecipeError where error.code == .notPaused {
-            Output.report(
-                "the hold remains, but these processors have not paused within \(timeout?.description ?? ""): "
-                    + error.participants.joined(separator: ", "))
-            throw ExitCode.failure
+            let processors = error.participants.joined(separator: ", ")
+            return OperatorAction.Outcome(
+                results: [],
+                problems: [
+                    "the hold remains, but these processors have not paused within \(timeout?.description ?? ""): "
+                        + processors
+                ])
         }
-        Output.line("all processors have paused")
     }
 
     private static func effects(_ status: ExclusiveStatus) -> [String] {
@@ -98,7 +101,7 @@ struct ExclusiveHoldCommand: AsyncParsableCommand {
     }
 }
 
-struct ExclusiveUnholdCommand: AsyncParsableCommand {
+struct ExclusiveUnholdCommand: OperatorCommand {
     static let configuration = CommandConfiguration(
         commandName: "unhold",
         abstract: "Removes a hold; if it was the last one, the processors resume.",
@@ -136,40 +139,38 @@ struct ExclusiveUnholdCommand: AsyncParsableCommand {
 
     func validate() throws { try operation.requireConfirmation() }
 
-    func run() async throws {
-        let command = self
-        try await runProgram(with: connection) { client in
-            try await command.unhold(ExclusiveMode(client: client, path: command.base), client)
-        }
-    }
-
-    private func unhold(_ mode: ExclusiveMode, _ client: ZooKeeperClient) async throws {
+    func action(with client: ZooKeeperClient) async throws -> OperatorAction {
+        let mode = try ExclusiveMode(client: client, path: base)
         let status = try await mode.status()
         guard !status.isEmpty else {
             throw try await NothingThere("no processors, windows or records", at: base, client)
         }
         guard let hold = try Self.select(owner, from: status.holds, of: base) else {
-            return Output.line("\(base) is not held")
+            return OperatorAction(description: "remove a hold from \(base)", unchanged: ["\(base) is not held"])
         }
         let others = status.holds.filter { $0 != hold }.map(\.participantID).joined(separator: ", ")
-        let isConfirmed = try await operation.confirm(
-            "remove the hold of \(hold.participantID) from \(base): \(hold.reason)",
-            [others.isEmpty ? "All processors resume." : "The processors stay paused for the holds of \(others)."])
-        guard isConfirmed else { return }
-        if others.isEmpty, let window = status.window {
-            Output.notice("waiting for the end of the window of \(window.participantID)")
+        let window = others.isEmpty ? status.window : nil
+        let after =
+            others.isEmpty ? "the processors resume" : "the processors stay paused for the holds of \(others)"
+        return OperatorAction(
+            description: "remove the hold of \(hold.participantID) from \(base): \(hold.reason)",
+            effects: [
+                others.isEmpty ? "All processors resume." : "The processors stay paused for the holds of \(others)."
+            ],
+            notice: window.map { "waiting for the end of the window of \($0.participantID)" }
+        ) {
+            do {
+                try await mode.removeHold(hold.participantID, timeout: timeout?.duration)
+                return OperatorAction.Outcome(results: ["the hold of \(hold.participantID) is removed; \(after)"])
+            } catch let error as RecipeError where error.code == .timedOut {
+                return OperatorAction.Outcome(
+                    results: [],
+                    problems: [
+                        "a window has not ended within \(timeout?.description ?? ""): `zkrecipes exclusive status "
+                            + "\(base)` shows it, and whether the hold remains"
+                    ])
+            }
         }
-        do {
-            try await mode.removeHold(hold.participantID, timeout: timeout?.duration)
-        } catch let error as RecipeError where error.code == .timedOut {
-            Output.report(
-                "a window has not ended within \(timeout?.description ?? ""): `zkrecipes exclusive status \(base)` shows "
-                    + "it, and whether the hold remains")
-            throw ExitCode.failure
-        }
-        Output.line(
-            "the hold of \(hold.participantID) is removed; "
-                + (others.isEmpty ? "the processors resume" : "the processors stay paused for the holds of \(others)"))
     }
 
     /// Returns the hold to remove; `nil` if there is none.

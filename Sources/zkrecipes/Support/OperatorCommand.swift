@@ -26,13 +26,17 @@ extension OperatorCommand {
         let command = self
         try await runProgram(with: connection(from: connection)) { client in
             let action = try await command.action(with: client)
+            guard let perform = action.perform else { return await Output.results(action.unchanged) }
             guard try await command.operation.confirm(action.description, action.effects) else {
                 return await Output.results(action.unchanged)
             }
-            let outcome = try await action.perform()
-            await Output.results(outcome.results)
-            for problem in outcome.problems { Output.report(problem) }
-            if !outcome.problems.isEmpty { throw ExitCode.failure }
+            if let notice = action.notice { Output.notice(notice) }
+            for step in [perform, action.follow].compactMap(\.self) {
+                let outcome = try await step()
+                await Output.results(outcome.results)
+                for problem in outcome.problems { Output.report(problem) }
+                if !outcome.problems.isEmpty { throw ExitCode.failure }
+            }
         }
     }
 }
@@ -51,8 +55,12 @@ struct OperatorAction: Sendable {
     var description: String
     /// What happens then, one sentence in each line.
     var effects: [String] = []
-    /// What the command prints if it is not performed.
+    /// What the command prints if it is not performed, or if there is nothing to do.
     var unchanged: [String] = []
-    /// Performs the command.
-    var perform: @Sendable () async throws -> Outcome
+    /// What the command waits for, which the command line prints before.
+    var notice: String?
+    /// Waits for what follows, after the results are printed; `nil` if nothing does. The dashboard shows that by itself.
+    var follow: (@Sendable () async throws -> Outcome)?
+    /// Performs the command; `nil` if there is nothing to do.
+    var perform: (@Sendable () async throws -> Outcome)?
 }

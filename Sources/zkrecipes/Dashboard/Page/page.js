@@ -942,7 +942,8 @@ function setUseful(button, isUseful, subject) {
 let pending;
 
 /**
- * @param request `{ title, effect, body, choice: { label, key, values }, needsReason }`; values are `[value, title]`.
+ * @param request `{ title, effect, body, choice: { label, key, values }, fields: [{ label, key }], needsReason }`; values are
+ *   `[value, title]`.
  */
 function openDialog(verb, request) {
   pending = { verb, request };
@@ -955,6 +956,11 @@ function openDialog(verb, request) {
     const option = make("option", {}, shortened(title));
     option.value = value;
     return option;
+  }));
+  byID("dialog-fields").replaceChildren(...(request.fields ?? []).map(({ label, key }) => {
+    const id = `dialog-field-${key}`;
+    const input = make("input", { id, name: key, required: "", maxlength: "100" });
+    return make("div", { class: "field" }, make("label", { for: id }, label), input);
   }));
   byID("dialog-reason").value = "";
   byID("dialog-reason").required = request.needsReason === true;
@@ -990,6 +996,7 @@ async function perform() {
   if (token === "") token = byID("dialog-token").value.trim();
   const body = { ...request.body, reason: byID("dialog-reason").value.trim(), id: operator };
   if (request.choice) body[request.choice.key] = byID("dialog-choice").value;
+  for (const input of byID("dialog-fields").querySelectorAll("input")) body[input.name] = input.value.trim();
   setBusy(true);
   showFailure("");
   const outcome = await post(verb, body);
@@ -1125,6 +1132,31 @@ class ExclusiveCard {
     this.node.append(
       this.facts, this.problem, this.crashed, this.counts, this.late, this.lanes.node, this.processors.node,
       this.windows.node);
+    this.makeActions();
+  }
+
+  makeActions() {
+    const path = shortened(this.path);
+    this.hold = actionButton("exclusive-hold", "Hold", () => ({
+      title: `Hold ${path}?`,
+      effect: "All processors pause, and stay paused until the hold is removed. Your name is the owner of the hold: if it "
+        + "has one already, the reason is replaced.",
+      body: { path: this.path }, needsReason: true,
+    }));
+    this.unhold = actionButton("exclusive-unhold", "Remove hold", () => {
+      const holds = this.base.holds ?? [];
+      return {
+        title: `Remove a hold of ${path}?`,
+        effect: holds.length > 1 ? "The processors stay paused for the other holds."
+          : "The processors resume. While a window is open, the hold remains.",
+        body: { path: this.path },
+        choice: {
+          label: "Hold", key: "name",
+          values: holds.map((hold) => [hold.participantID, `${hold.participantID}: ${hold.reason}`]),
+        },
+      };
+    });
+    this.actions.append(this.hold, this.unhold);
   }
 
   makeDetails(title, makeTable) {
@@ -1153,7 +1185,7 @@ class ExclusiveCard {
       node: make("li", {}, name, " ", text, " ", age, evict),
       update: (item) => {
         current = item;
-      setUseful(evict, true, item.id);
+        setUseful(evict, true, item.id);
         setName(name, item.id, 60);
         setText(text, `is late${stateText(item, "").replace(/^ ·/u, ":")},`);
         setAge(age, this.base.window?.requestedAt, (age) => `not paused for ${age}`);
@@ -1166,6 +1198,8 @@ class ExclusiveCard {
     const now = serverNow();
     this.items = (base.processors ?? []).map((processor) => ({ ...processor, kind: kindOf(processor, base, now) }));
     setName(this.title, base.path, 120);
+    setUseful(this.hold, !base.problem, base.path);
+    setUseful(this.unhold, (base.holds ?? []).length > 0, base.path);
     const late = this.items.filter((item) => item.kind === "late");
     this.updateWindow(base, late);
     setText(this.problem, base.problem ? `Could not be read: ${escaped(base.problem)}` : "");
@@ -1206,7 +1240,8 @@ class ExclusiveCard {
       }
       setAge(this.elapsed, window.requestedAt, (age) => `${age} ago`);
     } else {
-      setBadge(this.badge, "good", "✓", "no window");
+      const isHeld = (base.holds ?? []).length > 0;
+      setBadge(this.badge, isHeld ? "busy" : "good", isHeld ? levelMarks.busy : "✓", isHeld ? "held" : "no window");
       const last = base.recentWindows?.at(-1);
       const key = last ? `last ${last.token}` : "none";
       if (this.factsKey !== key) {
@@ -1236,8 +1271,7 @@ class ExclusiveCard {
       shown.push({ number: grouped(inside), text: `${inside === 1 ? "event" : "events"} inside${age}` });
     }
     for (const hold of base.holds ?? []) {
-      const owner = hold.participantID ?? hold.owner ?? hold.id ?? "";
-      shown.push({ number: "held", text: `by ${shortened(owner, 40)}: ${shortened(hold.reason ?? "")}` });
+      shown.push({ number: "held", text: `by ${shortened(hold.participantID, 40)}: ${shortened(hold.reason)}` });
     }
     this.summary = shown.map((count) => `${count.number} ${count.text}`).join(", ");
     this.countList.update(shown, (count) => count.text);
@@ -1500,6 +1534,24 @@ class ScheduleCard {
       skip: button("schedule-skip", "Skip next", "Skip the next period of", "The next period is left out."),
       pause: button("schedule-pause", "Pause", "Pause the schedule of", "A run in progress continues.", true),
       resume: button("schedule-resume", "Resume", "Resume the schedule of", "The schedule continues."),
+      backfill: actionButton("schedule-backfill", "Backfill", () => ({
+        title: `Backfill ${shortened(this.schedule.path)}?`,
+        effect: "The periods of the range that are not completed run, oldest first. A range has at most 366 periods.",
+        body: { path: this.schedule.path },
+        fields: [
+          { label: "From, such as 2026-03-07T00:00:00Z", key: "from" },
+          { label: "Through, such as 2026-03-09T00:00:00Z", key: "through" },
+        ],
+      })),
+      withdraw: actionButton("schedule-withdraw", "Withdraw", () => ({
+        title: `Withdraw pending commands of ${shortened(this.schedule.path)}?`,
+        effect: `What a node has carried out cannot be withdrawn. Pending: ${listed(this.schedule.commands, 5, 80)}.`,
+        body: { path: this.schedule.path },
+        choice: {
+          label: "Commands of all operators", key: "kind",
+          values: [["", "all of them"], ["now", "runs now"], ["skip", "skips"], ["backfill", "backfills"]],
+        },
+      })),
     };
     this.actions.append(...Object.values(this.buttons));
   }
@@ -1517,9 +1569,10 @@ class ScheduleCard {
     else if (last && runLevels[last.state] === "bad") setBadge(this.badge, "bad", "!", `last run ${last.state}`);
     else setBadge(this.badge, "good", "✓", "on time");
     this.updateFacts(schedule);
-    for (const button of [this.buttons.now, this.buttons.skip]) setUseful(button, true, schedule.path);
+    for (const name of ["now", "skip", "backfill"]) setUseful(this.buttons[name], true, schedule.path);
     setUseful(this.buttons.pause, !schedule.pause, schedule.path);
     setUseful(this.buttons.resume, Boolean(schedule.pause), schedule.path);
+    setUseful(this.buttons.withdraw, (schedule.commands ?? []).length > 0, schedule.path);
     const problems = [...schedule.problems ?? [], ...schedule.commands ?? []];
     if (schedule.problem) problems.unshift(`could not be read: ${schedule.problem}`);
     if (schedule.pause) {
