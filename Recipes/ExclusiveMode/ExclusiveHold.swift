@@ -94,7 +94,8 @@ extension ExclusiveMode {
     ///
     /// - Parameter timeout: The limit for the wait; `nil` waits without limit. Default: `nil`.
     /// - Throws: ``RecipeError`` with code `.notPaused` and the processors that have not paused in time; in contrast to
-    ///   a window, the hold remains. `.notFound` if there is no window and no hold. `ZooKeeperError`, such as
+    ///   a window, the hold remains. There are no processors in the error if the ensemble does not name them within 1 s
+    ///   after the timeout. `.notFound` if there is no window and no hold, or no more. `ZooKeeperError`, such as
     ///   `.noAuth`; `CancellationError`.
     /// - Complexity: 3 requests in 3 round trips, and as many each time after some processors have paused or joined.
     ///   After the timeout, those of ``status()``.
@@ -105,9 +106,21 @@ extension ExclusiveMode {
             try await mode.awaitPause()
         }
         guard hasPaused == nil else { return }
-        let left = try await status().notPaused
+        let status = try await client.recipeSteps(until: client.clock.now + .seconds(1)) { try await mode.status() }
+        guard let status else {
+            throw RecipeError(
+                .notPaused, in: .exclusiveMode, path: path,
+                message: "the ensemble does not answer, so it is not known which processors have paused")
+        }
+        guard status.isPauseRequested else { throw nothingToPauseFor }
+        let left = status.notPaused
         guard !left.isEmpty else { return }
         throw RecipeError(.notPaused, in: .exclusiveMode, path: path, participants: left.map(\.id))
+    }
+
+    private var nothingToPauseFor: RecipeError {
+        RecipeError(
+            .notFound, in: .exclusiveMode, path: path, message: "there is no hold, and no window is requested")
     }
 
     /// Waits until there is a signal and no processor holds the read lock.
@@ -116,17 +129,20 @@ extension ExclusiveMode {
             let (signal, signalWatch) = try await client.watchExistence(at: signalPath, share: nil)
             var watches = [signalWatch]
             defer { for watch in watches { watch.cancel() } }
-            if signal == nil, try await holds().isEmpty {
-                throw RecipeError(
-                    .notFound, in: .exclusiveMode, path: path, message: "there is no hold, and no window is requested")
-            }
-            do {
-                let (names, _, watch) = try await client.watchChildren(of: locksPath, share: nil)
-                watches.append(watch)
-                if signal != nil, !names.contains(where: { ContenderName($0)?.kind == .read }) { return }
-            } catch let error as ZooKeeperError where error.code == .noNode {
-                // The server removes the directory some time after the last processor has left.
-                if signal != nil { return }
+            if signal == nil {
+                // After the crash of a window, a gate creates the signal of the holds. Each change of these writes this
+                // znode.
+                watches.append(try await client.watchExistence(at: windowsPath, share: nil).watch)
+                guard try await !holds().isEmpty else { throw nothingToPauseFor }
+            } else {
+                do {
+                    let (names, _, watch) = try await client.watchChildren(of: locksPath, share: nil)
+                    watches.append(watch)
+                    if !names.contains(where: { ContenderName($0)?.kind == .read }) { return }
+                } catch let error as ZooKeeperError where error.code == .noNode {
+                    // The server removes the directory some time after the last processor has left.
+                    return
+                }
             }
             _ = try await race(among: watches.map { watch in { try await watch.event() } })
         }

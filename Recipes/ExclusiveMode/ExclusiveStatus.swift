@@ -53,6 +53,9 @@ public struct ExclusiveStatus: Sendable, Hashable {
     /// The window that is requested or open; `nil` if there is none.
     public var window: Window?
     /// The holds, the oldest first: processors stay paused until the last one is removed.
+    ///
+    /// If somebody has deleted the znodes of all holds, but not their signal, this is the hold that has created it:
+    /// ``ExclusiveMode/removeHold(_:timeout:)`` deletes the signal.
     public var holds: [ExclusiveHold] = []
     /// The windows that crashed and have no records yet, because no participant has waited the resume delay for them.
     ///
@@ -89,29 +92,37 @@ extension ExclusiveMode {
     /// - Returns: The window, the holds, the crashed windows, the processors and the records of the last windows.
     /// - Throws: `ZooKeeperError`, such as `.noAuth` or `.clientStopped`; `CancellationError`.
     /// - Complexity: 5 requests in 1 round trip. In a second round trip, 1 for each read znode and each member znode: 2
-    ///   for a running processor, 1 for a paused one. After a crash and during a hold, 1 more, and 1 for each window
-    ///   without a record and each hold, in up to 3 more round trips.
+    ///   for a running processor, 1 for a paused one. During a window, after a crash and during a hold, 1 more, and 1
+    ///   for each window without a record and each hold, in up to 3 more round trips.
     public func status() async throws -> ExclusiveStatus {
         let session = try await client.connectedSession()
         let results = try await session.sendAll(
             .data(path: signalPath), .children(path: locksPath), .children(path: membersPath),
             .data(path: windowsPath), .data(path: heldWindowPath))
         var window: ExclusiveStatus.Window?
+        var leftHold: ExclusiveHold?
         for result in [results[0], results[4]] {
             guard let (data, stat) = try result.replyIfExists()?.data else { continue }
             let signal = SignalRecord(data)
-            if !signal.isHold { window = ExclusiveStatus.Window(signal, stat) }
+            if signal.isHold {
+                leftHold = ExclusiveHold(participantID: signal.owner, reason: signal.reason, since: stat.ctime)
+            } else {
+                window = ExclusiveStatus.Window(signal, stat)
+            }
         }
         let locks = try results[1].replyIfExists()?.children.names ?? []
         let members = try results[2].replyIfExists()?.children.names ?? []
         let stored = try results[3].replyIfExists()?.data
         let records = WindowRecord.list(stored?.data ?? [])
-        let hasOthers = (stored?.stat.childrenCount ?? 0) > (window == nil ? 0 : 1)
-        let listing = hasOthers ? try await session.sendAll(.children(path: windowsPath))[0].replyIfExists() : nil
+        // A window may have a child there, except one of Curator.
+        let hasChildren = (stored?.stat.childrenCount ?? 0) > 0
+        let listing = hasChildren ? try await session.sendAll(.children(path: windowsPath))[0].replyIfExists() : nil
         let others = try listing?.children.names ?? []
         let windows = try await unfinishedWindows(among: others, in: session, records: records)
             .map { ExclusiveStatus.Window($0.text, $0.stat) }
-        let holds = try await holds(among: others, in: session)
+        var holds = try await holds(among: others, in: session)
+        // Somebody has deleted the znode of the last hold, but not the signal, for which the gates wait.
+        if holds.isEmpty, let leftHold { holds = [leftHold] }
         return ExclusiveStatus(
             window: window, holds: holds, crashedWindows: windows.filter { $0.token != window?.token },
             processors: try await processors(

@@ -193,14 +193,17 @@ extension ExclusiveMode {
         else { return nil }
         var facts = HoldFacts(
             records: records, version: stat.dataVersion, owners: ExclusiveHold.owners(among: names), signal: .none)
+        let hasWindow = if case .failure(let error) = results[4] { error.code != .noNode } else { true }
         switch results[3] {
         case .success(let reply):
             let (data, stat) = try reply.data
-            let hasWindow = if case .failure(let error) = results[4] { error.code != .noNode } else { true }
             facts.signal =
                 SignalRecord(data).isHold ? .holds(version: stat.dataVersion, hasWindow: hasWindow) : .window
-        // A signal without permission to read it belongs to another library.
-        case .failure(let error) where error.code == .noAuth: facts.signal = .window
+        // Without permission to read it. Only the signal of holds is persistent.
+        case .failure(let error) where error.code == .noAuth:
+            guard let stat = try await client.sendAll(.exists(path: signalPath))[0].replyIfExists()?.stat else { break }
+            let isHold = stat.ephemeralOwner == nil
+            facts.signal = isHold ? .holds(version: stat.dataVersion, hasWindow: hasWindow) : .window
         case .failure(let error) where error.code == .noNode: break
         case .failure(let error): throw error
         }

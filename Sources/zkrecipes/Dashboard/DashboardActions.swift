@@ -23,6 +23,10 @@ enum DashboardVerb: String, CaseIterable, Sendable {
     case partitionsCordon = "partitions-cordon"
     case partitionsUncordon = "partitions-uncordon"
 
+    /// The longest time that a page waits. An eviction waits for the longest session timeout that the servers allow;
+    /// any other command must not take effect long after its operator has given up, such as after an outage.
+    fileprivate var timeLimit: Duration { self == .lockEvict ? .seconds(3600) : .seconds(60) }
+
     /// The command on the command line.
     private var command: any OperatorCommand.Type {
         switch self {
@@ -124,7 +128,11 @@ final class DashboardActions: Sendable {
         }
         defer { inProgress.withLock { $0 -= 1 } }
         do {
-            let outcome = try await perform(command)
+            let clock = SystemMonotonicClock()
+            let outcome = try await clock.run(until: clock.now + verb.timeLimit) { try await self.perform(command) }
+            guard let outcome else {
+                throw DashboardRefusal(.failed, "there was no answer in time; whether it has happened is not known")
+            }
             guard outcome.problems.isEmpty else {
                 throw DashboardRefusal(.failed, (outcome.results + outcome.problems).joined(separator: "\n"))
             }

@@ -110,6 +110,8 @@ extension StatusReport.JSONForm {
         }
         form.window = form.window.map(short)
         form.crashedWindows = form.crashedWindows.map(short)
+        // A hold is removed by its owner, whose ID has a limited length.
+        for index in form.holds.indices { form.holds[index].reason = short(form.holds[index].reason) }
         return form
     }
 }

@@ -73,10 +73,11 @@ struct DashboardReader: Sendable {
     private struct Found: Sendable {
         var recipes: [DashboardBoard.Key] = []
         var notes: [String] = []
+        private var known: Set<DashboardBoard.Key> = []
 
         mutating func add(_ path: String, _ kind: RecipeKind) {
             let key = DashboardBoard.Key(path: path, kind: kind)
-            if DashboardBoard.Section(kind) != nil, !recipes.contains(key) { recipes.append(key) }
+            if DashboardBoard.Section(kind) != nil, known.insert(key).inserted { recipes.append(key) }
         }
     }
 

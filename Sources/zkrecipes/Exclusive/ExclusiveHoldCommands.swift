@@ -80,12 +80,14 @@ struct ExclusiveHoldCommand: OperatorCommand {
             try await mode.waitUntilPaused(timeout: timeout?.duration)
             return OperatorAction.Outcome(results: ["all processors have paused"])
         } catch let error as RecipeError where error.code == .notPaused {
+            let time = "within \(timeout?.description ?? "")"
             let processors = error.participants.joined(separator: ", ")
             return OperatorAction.Outcome(
                 results: [],
                 problems: [
-                    "the hold remains, but these processors have not paused within \(timeout?.description ?? ""): "
-                        + processors
+                    processors.isEmpty
+                        ? "not all processors are known to have paused \(time): \(error.message ?? "")"
+                        : "the hold remains, but these processors have not paused \(time): \(processors)"
                 ])
         }
     }
@@ -148,20 +150,22 @@ struct ExclusiveUnholdCommand: OperatorCommand {
         guard let hold = try Self.select(owner, from: status.holds, of: base) else {
             return OperatorAction(description: "remove a hold from \(base)", unchanged: ["\(base) is not held"])
         }
-        let others = status.holds.filter { $0 != hold }.map(\.participantID).joined(separator: ", ")
+        let others = Self.list(status.holds.filter { $0 != hold })
         let window = others.isEmpty ? status.window : nil
-        let after =
-            others.isEmpty ? "the processors resume" : "the processors stay paused for the holds of \(others)"
         return OperatorAction(
             description: "remove the hold of \(hold.participantID) from \(base): \(hold.reason)",
-            effects: [
-                others.isEmpty ? "All processors resume." : "The processors stay paused for the holds of \(others)."
-            ],
+            effects: [others.isEmpty ? "All processors resume." : "The processors stay paused for \(others)."],
             notice: window.map { "waiting for the end of the window of \($0.participantID)" }
         ) {
             do {
-                try await mode.removeHold(hold.participantID, timeout: timeout?.duration)
-                return OperatorAction.Outcome(results: ["the hold of \(hold.participantID) is removed; \(after)"])
+                let isRemoved = try await mode.removeHold(hold.participantID, timeout: timeout?.duration)
+                let left = Self.list(try await mode.status().holds)
+                return OperatorAction.Outcome(results: [
+                    (isRemoved
+                        ? "the hold of \(hold.participantID) is removed; "
+                        : "the hold of \(hold.participantID) had been removed; ")
+                        + (left.isEmpty ? "the processors resume" : "the processors stay paused for \(left)")
+                ])
             } catch let error as RecipeError where error.code == .timedOut {
                 return OperatorAction.Outcome(
                     results: [],
@@ -171,6 +175,11 @@ struct ExclusiveUnholdCommand: OperatorCommand {
                     ])
             }
         }
+    }
+
+    /// Returns the owners of holds, as in `the holds of ada, bob`; empty if there are none.
+    private static func list(_ holds: [ExclusiveHold]) -> String {
+        holds.isEmpty ? "" : "the holds of \(holds.map(\.participantID).joined(separator: ", "))"
     }
 
     /// Returns the hold to remove; `nil` if there is none.

@@ -418,7 +418,7 @@ extension OperatorCommands {
     fileprivate var isEmpty: Bool { self == OperatorCommands() }
 
     /// The commands of some kinds alone.
-    fileprivate func only(_ kinds: Set<Kind>) -> OperatorCommands {
+    func only(_ kinds: Set<Kind>) -> OperatorCommands {
         var commands = OperatorCommands()
         if kinds.contains(.now) { commands.runRequests = runRequests }
         if kinds.contains(.skip) { commands.skipRequests = skipRequests }

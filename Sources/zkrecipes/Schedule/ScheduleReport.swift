@@ -81,6 +81,8 @@ struct ScheduleReport: Sendable {
         var isOverdue: Bool
         var pause: Pause?
         var commands: [String]
+        /// The commands that `schedule withdraw` can take back.
+        var withdrawable: [String]
         var runs: [Run]
         var problems: [String]
 
@@ -88,12 +90,17 @@ struct ScheduleReport: Sendable {
             (leader, nodes) = (report.nodes.first, report.nodes)
             next = report.next?.millisecondsSince1970
             isOverdue = report.isOverdue(at: now)
+            func short(_ text: String) -> String { ZNodeFacts.shortened(text, to: 1024) }
+            func lines(_ commands: OperatorCommands) -> [String] {
+                commands == OperatorCommands() ? [] : commands.lines.map(short)
+            }
             pause = report.commands?.pause.map {
-                Pause(reason: ZNodeFacts.shortened($0.reason, to: 1024), requestedBy: $0.requestedBy)
+                Pause(reason: short($0.reason), requestedBy: short($0.requestedBy))
             }
             var pending = report.commands ?? OperatorCommands()
             pending.pause = nil
-            commands = pending == OperatorCommands() ? [] : pending.lines
+            commands = lines(pending)
+            withdrawable = lines(pending.only(Set(OperatorCommands.Kind.allCases)))
             runs = report.runs.suffix(ScheduleReport.shownRuns).map(Run.init)
             problems = report.problems(at: now)
         }

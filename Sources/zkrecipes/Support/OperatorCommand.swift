@@ -59,8 +59,8 @@ struct OperatorAction: Sendable {
     var unchanged: [String] = []
     /// What the command waits for, which the command line prints before.
     var notice: String?
-    /// Waits for what follows, after the results are printed; `nil` if nothing does. The dashboard shows that by itself.
-    var follow: (@Sendable () async throws -> Outcome)?
     /// Performs the command; `nil` if there is nothing to do.
     var perform: (@Sendable () async throws -> Outcome)?
+    /// Waits for what follows, after the results are printed; `nil` if nothing does. The dashboard shows that by itself.
+    var follow: (@Sendable () async throws -> Outcome)?
 }

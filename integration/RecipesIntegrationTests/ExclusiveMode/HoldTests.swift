@@ -80,6 +80,87 @@ struct HoldTests {
         }
     }
 
+    @Test func `a wait ends at its limit without a connection`() async throws {
+        try await ExclusiveScene.with { scene in
+            let one = try await scene.processor("one")
+            let permit = try await one.gate.enter()
+            let op = try await scene.windowOperator()
+            try await op.mode.hold(reason: "test", id: "ada")
+            await op.proxy.refuse()
+            await op.proxy.cut()
+            let late = await #expect(throws: RecipeError.self) {
+                try await op.mode.waitUntilPaused(timeout: .milliseconds(300))
+            }
+            #expect(late?.code == .notPaused && late?.participants == [])
+            // Somebody else removes the hold meanwhile: nothing has paused.
+            try await ExclusiveMode(client: scene.admin, path: scene.path).removeHold("ada")
+            await op.proxy.accept()
+            let none = await #expect(throws: RecipeError.self) {
+                try await op.mode.waitUntilPaused(timeout: .seconds(60))
+            }
+            #expect(none?.code == .notFound)
+            permit.leave()
+            await one.awaitOpen()
+        }
+    }
+
+    @Test func `a wait for a hold that has no signal yet ends when the hold is removed`() async throws {
+        try await ExclusiveScene.with { scene in
+            let mode = try ExclusiveMode(client: scene.admin, path: scene.path)
+            let op = try await scene.windowOperator()
+            try await mode.hold(reason: "test", id: "ada")
+            // As after the crash of a window, until the first gate has found the hold.
+            try await scene.admin.delete(scene.signal)
+            let reads = Task { try await op.proxy.nextRequest { $0.path == "\(scene.path)/windows/hold-ada" } }
+            let wait = Task { try await op.mode.waitUntilPaused() }
+            _ = try await reads.value
+            try await mode.removeHold("ada")
+            let none = await #expect(throws: RecipeError.self) { try await wait.value }
+            #expect(none?.code == .notFound)
+        }
+    }
+
+    @Test func `a hold is shown beside a window that has no record, such as one of Curator`() async throws {
+        try await ExclusiveScene.with { scene in
+            let one = try await scene.processor()
+            let mode = try ExclusiveMode(client: scene.admin, path: scene.path)
+            try await scene.admin.create(scene.signal, mode: .ephemeral)
+            await Self.awaitPaused(one)
+            try await mode.hold(reason: "test", id: "ada")
+            let status = try await mode.status()
+            #expect(status.window != nil && status.holds.map(\.participantID) == ["ada"])
+            #expect(try await mode.removeHold("ada"))
+            try await scene.admin.delete(scene.signal)
+            await one.awaitOpen()
+        }
+    }
+
+    @Test func `the signal of a hold whose znode was deleted is shown, and removed like the hold`() async throws {
+        try await ExclusiveScene.with { scene in
+            let one = try await scene.processor()
+            let mode = try ExclusiveMode(client: scene.admin, path: scene.path)
+            try await mode.hold(reason: "test", id: "ada")
+            await Self.awaitPaused(one)
+            try await scene.admin.delete("\(scene.path)/windows/hold-ada")
+            let status = try await mode.status()
+            #expect(status.holds.map(\.participantID) == ["ada"] && status.isPauseRequested)
+            #expect(try await mode.removeHold("ada") == false)
+            #expect(try await mode.status().holds.isEmpty)
+            await one.awaitOpen()
+        }
+    }
+
+    @Test func `the last hold takes a signal along that its owner must not read`() async throws {
+        try await ExclusiveScene.with { scene in
+            let mode = try ExclusiveMode(client: scene.admin, path: scene.path)
+            try await mode.hold(reason: "test", id: "ada")
+            let unreadable = ACL(permissions: [.write, .create, .delete, .admin], scheme: "world", id: "anyone")
+            try await scene.admin.setACL([unreadable], at: scene.signal)
+            #expect(try await mode.removeHold("ada"))
+            #expect(try await scene.admin.exists(at: scene.signal) == nil)
+        }
+    }
+
     @Test func `windows open during a hold, one after the other, and the processors stay paused`() async throws {
         try await ExclusiveScene.with { scene in
             let one = try await scene.processor()

@@ -1023,7 +1023,7 @@ async function post(verb, body) {
       body: JSON.stringify(body),
       credentials: "omit",
     });
-    const result = await answer.json();
+    const result = await answer.json().catch(() => ({}));
     if (answer.ok) return { done: result.done ?? "done" };
     return { status: answer.status, error: result.error ?? `refused with status ${answer.status}` };
   } catch (error) {
@@ -1545,7 +1545,7 @@ class ScheduleCard {
       })),
       withdraw: actionButton("schedule-withdraw", "Withdraw", () => ({
         title: `Withdraw pending commands of ${shortened(this.schedule.path)}?`,
-        effect: `What a node has carried out cannot be withdrawn. Pending: ${listed(this.schedule.commands, 5, 80)}.`,
+        effect: `What a node has carried out cannot be withdrawn. Pending: ${listed(this.schedule.withdrawable, 5, 80)}.`,
         body: { path: this.schedule.path },
         choice: {
           label: "Commands of all operators", key: "kind",
@@ -1572,7 +1572,7 @@ class ScheduleCard {
     for (const name of ["now", "skip", "backfill"]) setUseful(this.buttons[name], true, schedule.path);
     setUseful(this.buttons.pause, !schedule.pause, schedule.path);
     setUseful(this.buttons.resume, Boolean(schedule.pause), schedule.path);
-    setUseful(this.buttons.withdraw, (schedule.commands ?? []).length > 0, schedule.path);
+    setUseful(this.buttons.withdraw, (schedule.withdrawable ?? []).length > 0, schedule.path);
     const problems = [...schedule.problems ?? [], ...schedule.commands ?? []];
     if (schedule.problem) problems.unshift(`could not be read: ${schedule.problem}`);
     if (schedule.pause) {
