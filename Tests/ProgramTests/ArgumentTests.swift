@@ -48,8 +48,10 @@ import ZooKeeperRecipes
         values.map { Refusal(command + [option, $0] + after, $0, rule) }
     }
 
-    /// What no option takes. Every one is tried with one option of each kind, and two of them with the others: to parse a
-    /// command line takes an unoptimized build a tenth of a second of processor time, for which the tests beside it wait.
+    /// What no option takes.
+    ///
+    /// Every one is tried with one option of each kind, and two of them with the others: to parse a command line takes an
+    /// unoptimized build a tenth of a second of processor time, for which the tests beside it wait.
     private static let allOddTimes = ["-1", "nan", "inf", "-inf", "1e300", "", "10x", "0,5", "1m30s", "5 s", "."]
     private static let oddTimes = ["-1", "10x"]
     private static let allOddNumbers = ["-1", "1.5", "99999999999999999999", "", "one"]

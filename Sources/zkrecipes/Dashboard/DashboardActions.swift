@@ -23,8 +23,10 @@ enum DashboardVerb: String, CaseIterable, Sendable {
     case partitionsCordon = "partitions-cordon"
     case partitionsUncordon = "partitions-uncordon"
 
-    /// The longest time that a page waits. An eviction waits for the longest session timeout that the servers allow;
-    /// any other command must not take effect long after its operator has given up, such as after an outage.
+    /// The longest time that a page waits.
+    ///
+    /// An eviction waits for the longest session timeout that the servers allow. Any other command must not take effect
+    /// long after its operator has given up, such as after an outage.
     fileprivate var timeLimit: Duration { self == .lockEvict ? .seconds(3600) : .seconds(60) }
 
     /// The command on the command line.

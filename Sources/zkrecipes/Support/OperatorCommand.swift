@@ -61,6 +61,8 @@ struct OperatorAction: Sendable {
     var notice: String?
     /// Performs the command; `nil` if there is nothing to do.
     var perform: (@Sendable () async throws -> Outcome)?
-    /// Waits for what follows, after the results are printed; `nil` if nothing does. The dashboard shows that by itself.
+    /// Waits for what follows, after the results are printed; `nil` if nothing does.
+    ///
+    /// The dashboard shows that by itself. This is the last property, so that a trailing closure is ``perform``.
     var follow: (@Sendable () async throws -> Outcome)?
 }
