@@ -54,7 +54,7 @@ public struct ExclusiveStatus: Sendable, Hashable {
     public var window: Window?
     /// The holds, the oldest first: processors stay paused until the last one is removed.
     ///
-    /// If somebody has deleted the znodes of all holds, but not their signal, this is the hold that has created it:
+    /// If the znodes of all holds were deleted, but not their signal, this is the hold that has created it:
     /// ``ExclusiveMode/removeHold(_:timeout:)`` deletes the signal.
     public var holds: [ExclusiveHold] = []
     /// The windows that crashed and have no records yet, because no participant has waited the resume delay for them.
@@ -121,7 +121,7 @@ extension ExclusiveMode {
         let windows = try await unfinishedWindows(among: others, in: session, records: records)
             .map { ExclusiveStatus.Window($0.text, $0.stat) }
         var holds = try await holds(among: others, in: session)
-        // Somebody has deleted the znode of the last hold, but not the signal, for which the gates wait.
+        // The znode of the last hold was deleted, but not the signal, for which the gates wait.
         if holds.isEmpty, let leftHold { holds = [leftHold] }
         return ExclusiveStatus(
             window: window, holds: holds, crashedWindows: windows.filter { $0.token != window?.token },
