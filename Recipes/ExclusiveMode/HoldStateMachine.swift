@@ -72,6 +72,8 @@ struct HoldStateMachine: Sendable {
     private var action = Action.read
     /// The result if the last transaction has succeeded.
     private var result = false
+    /// How often in a row the signal could not be deleted because it has a child that is no window.
+    private var refusals = 0
     /// Whether a transaction that created or removed the hold may have been executed.
     private var mayHaveChanged = false
 
@@ -95,6 +97,9 @@ struct HoldStateMachine: Sendable {
     private mutating func handle(_ error: ZooKeeperError) -> Action {
         if case .execute = action {
             if error.isOutcomeUnknown, result { mayHaveChanged = true }
+            // A window may have been requested and have ended in between, but hardly three times in a row.
+            refusals = error.code == .notEmpty ? refusals + 1 : 0
+            if refusals == 3 { return go(.fail(error)) }
             // Somebody else has changed the holds or the signal since they were read.
             let isConflict = [.badVersion, .noNode, .nodeExists, .notEmpty, .noChildrenForEphemerals].contains(
                 error.code)
@@ -128,7 +133,10 @@ struct HoldStateMachine: Sendable {
         guard others.isEmpty, case .holds(let version, let hasWindow) = facts.signal else {
             return exists ? execute([.remove(owner)], facts, result: true) : go(.finish(mayHaveChanged))
         }
-        if hasWindow { return go(.awaitWindowEnd) }
+        if hasWindow {
+            refusals = 0
+            return go(.awaitWindowEnd)
+        }
         // Without a hold, somebody has deleted the last one, but not the signal.
         return execute(
             (exists ? [.remove(owner)] : []) + [.removeSignal(version: version)], facts,

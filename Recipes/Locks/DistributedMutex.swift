@@ -129,7 +129,8 @@ public final class DistributedMutex: Sendable {
     ///
     /// - Returns: One entry for each participant; empty if no participant has ever used the lock.
     /// - Throws: `ZooKeeperError`; `CancellationError`.
-    /// - Complexity: 1 request for the list and 1 for each entry, at most 64 entries in a round trip.
+    /// - Complexity: 1 request for the list and 1 for each entry, at most 64 entries in a round trip; up to three times
+    ///   as many while participants leave.
     public func queue() async throws -> [LockQueueEntry] {
         try await LockQueueEntry.list(path, client: client)
     }

@@ -78,18 +78,28 @@ extension LockQueueEntry {
     private static func read(
         _ directory: String, client: ZooKeeperClient, _ recognize: (String) -> Found?
     ) async throws -> [LockQueueEntry] {
-        let children = try await client.childrenWithData(of: directory) { recognize($0) != nil }
-        let found = children.compactMap { child in
-            recognize(child.name).map { found in
-                var found = found
-                (found.data, found.stat) = (child.data ?? [], child.stat)
-                return found
+        var attempts = 0
+        while true {
+            var listed: [Found] = []
+            let children = try await client.childrenWithData(of: directory) { name in
+                guard let found = recognize(name) else { return false }
+                listed.append(found)
+                return true
+            }
+            let read = Dictionary(uniqueKeysWithValues: children.map { (ZNodeName($0.name), $0) })
+            for index in listed.indices {
+                let child = read[ZNodeName(listed[index].name)]
+                (listed[index].data, listed[index].stat) = (child?.data ?? [], child?.stat)
+            }
+            attempts += 1
+            // Another participant may hold the lock now, or the placeholder of an eviction has taken the place.
+            guard attempts < 3, children.count < listed.count else {
+                return entries(listed, in: directory, session: client.session?.id)
             }
         }
-        return entries(found, in: directory, session: client.session?.id)
     }
 
-    /// A child found in a directory; it has no stat until it has been read.
+    /// A child found in a directory; it has no stat if it was deleted before it was read.
     struct Found: Sendable {
         var name: String
         var number: Int32
@@ -98,31 +108,37 @@ extension LockQueueEntry {
         var data: [UInt8] = []
     }
 
-    /// Sorts the children that were read, and determines the holders.
+    /// Sorts the children, and determines the holders.
+    ///
+    /// A child that was deleted before it was read has no entry, but those behind it are not taken for holders: a
+    /// placeholder that is not in the list may have replaced it.
     static func entries(_ found: [Found], in directory: String, session: SessionID?) -> [LockQueueEntry] {
         let ordered = found.sorted { left, right in
             (left.number, left.stat?.czxid.rawValue ?? 0, ZNodeName(left.name))
                 < (right.number, right.stat?.czxid.rawValue ?? 0, ZNodeName(right.name))
         }
         var kindsInFront: Set<ContenderName.Kind> = []
-        return ordered.enumerated().map { position, found in
+        var entries: [LockQueueEntry] = []
+        for found in ordered {
             let isHolder =
                 found.kind.policy.map { policy in !kindsInFront.contains { policy.conflicts(with: $0) } } ?? true
             if let policy = found.kind.policy { kindsInFront.insert(policy.kind) }
+            guard let stat = found.stat else { continue }
             let eviction = EvictionPlaceholder.isPlaceholder(found.name) ? Eviction(found.data) : nil
             let text =
                 eviction.map { eviction in
                     LockData(
                         participantID: KeyValueData(found.data)["owner"] ?? "", data: Array(eviction.reason.utf8))
                 } ?? LockData(found.data)
-            return LockQueueEntry(
-                path: found.path(in: directory), kind: found.kind, position: position,
-                isHolder: isHolder && eviction == nil,
-                token: (found.stat?.czxid.rawValue).map(FencingToken.init),
-                queuedAt: found.stat?.ctime, participantID: text.participantID, data: text.data,
-                session: found.stat?.ephemeralOwner,
-                isOwn: session != nil && found.stat?.ephemeralOwner == session, eviction: eviction)
+            entries.append(
+                LockQueueEntry(
+                    path: found.path(in: directory), kind: found.kind, position: entries.count,
+                    isHolder: isHolder && eviction == nil, token: FencingToken(rawValue: stat.czxid.rawValue),
+                    queuedAt: stat.ctime, participantID: text.participantID, data: text.data,
+                    session: stat.ephemeralOwner, isOwn: session != nil && stat.ephemeralOwner == session,
+                    eviction: eviction))
         }
+        return entries
     }
 }
 

@@ -11,7 +11,8 @@ extension ZooKeeperError {
             case .notEmpty: "\(path) has children and cannot be deleted"
             case .badVersion: "another process has changed \(path) in the meantime: try again"
             case .noAuth:
-                "the ACL of \(path) does not allow this: change the ACL, or use a path that this client may access"
+                "the ACL of \(path), or for its creation or deletion that of its parent, does not allow this: change the ACL, or "
+                    + "use a path that this client may access"
             case .invalidACL:
                 "the servers do not accept the ACL for \(path): check its schemes and IDs, and for auth the credentials"
             case .authenticationFailed: "a server refused the credentials: check them"

@@ -96,6 +96,12 @@ struct Settings: Sendable {
             }
             let (name, value) = (String(parts[0]), String(parts[1]))
             guard let key = Key(rawValue: name) else {
+                // The file may be one with secrets, given by mistake.
+                guard name.utf8.allSatisfy({ (0x41...0x5a).contains($0) || $0 == 0x5f }) else {
+                    throw SettingFileError(
+                        "\(place) has a name that is no setting, and is not shown because it may be a secret: "
+                            + "write a setting as ZOOKEEPER_CONNECT=zk1:2181")
+                }
                 throw SettingFileError(
                     "\(place) sets \(Text.quoted(name)), which is no setting: "
                         + advice(about: name, Key.allCases.map(\.rawValue)))

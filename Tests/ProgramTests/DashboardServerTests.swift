@@ -10,7 +10,7 @@ import ZooKeeperTestKit
 @testable import zkrecipes
 
 /// The HTTP server of the dashboard, without ZooKeeper.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct DashboardServerTests {
     private let feed = DashboardFeed()
 

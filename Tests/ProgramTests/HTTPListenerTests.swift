@@ -7,7 +7,7 @@ import ZooKeeper
 @testable import zkrecipes
 
 /// What clients of the HTTP server may do, over real sockets.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct HTTPListenerTests {
     /// Answers with the method, the path, and the body.
     private struct Echo: HTTPHandler {

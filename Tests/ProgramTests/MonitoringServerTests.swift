@@ -8,7 +8,7 @@ import ZooKeeper
 @testable import zkrecipes
 
 /// The HTTP server for metrics and probes.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct MonitoringServerTests {
     private let metrics = PrometheusMetrics()
     private let readiness = Readiness()

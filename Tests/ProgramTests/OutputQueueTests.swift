@@ -5,7 +5,7 @@ import Testing
 @testable import CommandLineSupport
 
 /// The queue of the program's output, with pipes whose readers are slow, stuck or gone.
-@Suite(.timeLimit(.minutes(1))) struct OutputQueueTests {
+@Suite(.timeLimit(.minutes(5))) struct OutputQueueTests {
     /// A pipe, which the test reads; it is not closed, because the thread of the queue may still use it.
     private final class Pipe: Sendable {
         let read, write: Int32

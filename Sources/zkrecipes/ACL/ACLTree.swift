@@ -60,7 +60,7 @@ struct TooManyZNodes: Error, CustomStringConvertible {
     var limit: Int
 
     var description: String {
-        "there are more than \(Text.grouped(limit)) znodes at and below \(root), and nothing was changed: name a path "
+        "there are more than \(Text.grouped(limit)) znodes at and below \(root), and nothing was done: name a path "
             + "further down, or raise --max-znodes"
     }
 }

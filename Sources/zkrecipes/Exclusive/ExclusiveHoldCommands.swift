@@ -19,6 +19,9 @@ struct ExclusiveHoldCommand: OperatorCommand {
             This command ends when no further processor can resume. With --wait, it ends when all have paused. It \
             cannot evict a processor that does not pause: `zkrecipes exclusive run BASE --evict-after 0s -- true` can.
 
+            A processor must have run at BASE before. If the znodes of BASE are not open to each client, use the --acl of \
+            the programs that created them, so that the znodes of the hold are not open either.
+
             Without a terminal, --yes is required.
 
             \(HelpText.example(
@@ -99,7 +102,7 @@ struct ExclusiveHoldCommand: OperatorCommand {
         if let window = status.window {
             lines.append("The processors stay paused when the window of \(window.participantID) ends.")
         }
-        return lines + ["They resume after `zkrecipes exclusive unhold`."]
+        return lines + ["The processors resume after `zkrecipes exclusive unhold`."]
     }
 }
 
@@ -152,9 +155,12 @@ struct ExclusiveUnholdCommand: OperatorCommand {
         }
         let others = Self.list(status.holds.filter { $0 != hold })
         let window = others.isEmpty ? status.window : nil
+        let after = window.map { " after the window of \($0.participantID)" } ?? ""
         return OperatorAction(
             description: "remove the hold of \(hold.participantID) from \(base): \(hold.reason)",
-            effects: [others.isEmpty ? "All processors resume." : "The processors stay paused for \(others)."],
+            effects: [
+                others.isEmpty ? "All processors resume\(after)." : "The processors stay paused for \(others)."
+            ],
             notice: window.map { "waiting for the end of the window of \($0.participantID)" }
         ) {
             do {

@@ -142,6 +142,28 @@ import Testing
         #expect(action == .fail(ZooKeeperError(.noAuth)))
     }
 
+    @Test func `a signal with a child that is no window is reported, and is not tried for ever`() {
+        var (machine, action) = planned(.remove("ada"), facts(["ada"], holding()))
+        let refused = ZooKeeperError(.notEmpty, path: "/b/signal")
+        for _ in 0..<2 {
+            action = machine.handle(.failed(refused))
+            #expect(action == .pause)
+            action = machine.handle(.done)
+            action = machine.handle(facts(["ada"], holding()))
+        }
+        // A window in between begins the count again.
+        action = machine.handle(facts(["ada"], holding(true)))
+        #expect(action == .awaitWindowEnd)
+        action = machine.handle(.done)
+        for _ in 0..<3 {
+            action = machine.handle(facts(["ada"], holding()))
+            action = machine.handle(.failed(refused))
+            guard action == .pause else { break }
+            action = machine.handle(.done)
+        }
+        #expect(action == .fail(refused))
+    }
+
     // MARK: Data
 
     @Test func `the signal of holds is told from that of a window, and older versions take its hold for no window`() {

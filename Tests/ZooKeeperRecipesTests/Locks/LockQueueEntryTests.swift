@@ -4,13 +4,16 @@ import ZooKeeper
 @testable import ZooKeeperRecipes
 
 @Suite struct LockQueueEntryTests {
-    private func entries(_ names: [String], czxids: [Int64] = []) throws -> [LockQueueEntry] {
+    private func entries(
+        _ names: [String], czxids: [Int64] = [], without deleted: Int? = nil
+    ) throws -> [LockQueueEntry] {
         let found = try names.enumerated().map { index, name in
             let czxid = ZXID(rawValue: index < czxids.count ? czxids[index] : Int64(index))
             let stat = ZNodeStat(czxid: czxid, mzxid: czxid, pzxid: czxid, ephemeralOwner: SessionID(rawValue: 5))
             let contender = try #require(ContenderName(name))
             return LockQueueEntry.Found(
-                name: name, number: contender.number, kind: LockQueueEntry.Kind(contender.kind), stat: stat)
+                name: name, number: contender.number, kind: LockQueueEntry.Kind(contender.kind),
+                stat: index == deleted ? nil : stat)
         }
         return LockQueueEntry.entries(found, in: "/a", session: SessionID(rawValue: 5))
     }
@@ -43,6 +46,12 @@ import ZooKeeper
         ])
         #expect(entries.map(\.isHolder) == [false, false])
         #expect(entries.map { $0.eviction != nil } == [true, false])
+    }
+
+    @Test func `nobody holds a lock because the znode in front was deleted while the list was read`() throws {
+        let entries = try entries(["a-lock-0000000001", "b-lock-0000000002", "c-lock-0000000003"], without: 0)
+        #expect(entries.map(\.path) == ["/a/b-lock-0000000002", "/a/c-lock-0000000003"])
+        #expect(entries.map(\.position) == [0, 1] && entries.map(\.isHolder) == [false, false])
     }
 
     @Test func `H14 one number is told apart by the creation`() throws {

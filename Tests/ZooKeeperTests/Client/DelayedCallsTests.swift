@@ -2,7 +2,7 @@ import Testing
 
 @testable import ZooKeeper
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct DelayedCallsTests {
     private let start = MonotonicInstant(nanoseconds: 0) + .seconds(10)
     private var calls = DelayedCalls()
