@@ -1,5 +1,5 @@
 internal import Logging
-internal import ZooKeeper
+package import ZooKeeper
 
 extension DistributedMutex {
     /// Evicts a holder that does not release the lock, and waits until it can no longer be valid.
@@ -13,10 +13,13 @@ extension DistributedMutex {
     ///   requests an hour gets the longest timeout that the servers allow for any session.
     ///
     /// A process that ends during the wait does not end it: the placeholder exists as long as the session. For the same
-    /// reason, the call is not cancelled once the transaction is sent, and a client that stops waits for it. A holder
-    /// that uses another implementation, such as a JVM process, does not notice the eviction, and has no deadline: end
-    /// its process first. Work that ignores its cancellation must be refused by its fencing token. Do not use it for
-    /// the locks of an ``ExclusiveMode``, whose windows evict processors themselves.
+    /// reason, a client that stops waits for the call, and a cancellation ends the call only as long as nothing can
+    /// have been changed: before the transaction is sent, or after it has certainly failed. Without a connection, the
+    /// call waits for one until then. A later cancellation is ignored.
+    ///
+    /// A holder that uses another implementation, such as a JVM process, does not notice the eviction, and has no
+    /// deadline: end its process first. Work that ignores its cancellation must be refused by its fencing token. Do not
+    /// use it for the locks of an ``ExclusiveMode``, whose windows evict processors themselves.
     ///
     /// - Parameters:
     ///   - entry: A holder in this lock's ``queue()``.
@@ -27,7 +30,8 @@ extension DistributedMutex {
     ///   the holder was evicted, and the wait was cut short because the placeholder was deleted or the session of this
     ///   client was ended. `ZooKeeperError` with code `.noAuth`, `.clientStopped` or `.sessionExpired`; with the last
     ///   one, the holder may have been evicted, and the wait is over; with `.connectionLoss`, it was evicted, and the
-    ///   placeholder could not be checked. `CancellationError`, in which case nothing was changed.
+    ///   placeholder could not be checked. `CancellationError` if the task is cancelled before the transaction is sent
+    ///   or after it has certainly failed; nothing was changed then.
     /// - Complexity: 8 requests in 4 round trips.
     @discardableResult
     public func evict(_ entry: LockQueueEntry, reason: String = "") async throws -> Bool {
@@ -71,16 +75,31 @@ extension DistributedSemaphore {
 }
 
 /// The eviction of a holder, in one session.
-struct LockEviction: Sendable {
+package struct LockEviction: Sendable {
+    /// What has the place in the queue.
+    private enum Place: Equatable {
+        /// The placeholder of this eviction.
+        case replaced
+        /// The holder, whose znode has this data version.
+        case held(version: Int32)
+        /// The holder has left.
+        case left
+    }
+
     private let entry: LockQueueEntry
     private let placeholder: String
     private let data: [UInt8]
     private let client: ZooKeeperClient
     private let session: SessionHandle
+    private let ignoredCancellation: OneShot<Void>
 
     /// Evicts a holder; see ``DistributedMutex/evict(_:reason:)``.
-    static func run(
-        _ entry: LockQueueEntry, requesterID: String, reason: String, client: ZooKeeperClient
+    ///
+    /// - Parameter ignoredCancellation: Set if the task is cancelled when the holder may have been evicted already, so
+    ///   that the eviction continues.
+    package static func run(
+        _ entry: LockQueueEntry, requesterID: String, reason: String, client: ZooKeeperClient,
+        ignoredCancellation: OneShot<Void> = OneShot()
     ) async throws -> Bool {
         if entry.eviction != nil { throw isBeingEvicted(at: entry.path, by: entry.participantID, entry.eviction) }
         let session = try await client.connectedSession()
@@ -89,10 +108,9 @@ struct LockEviction: Sendable {
             participantID: entry.participantID, reason: reason, duration: session.timeout)
         let eviction = LockEviction(
             entry: entry, placeholder: EvictionPlaceholder.path(for: entry.path, uuid: uuid),
-            data: record.bytes(operatorID: requesterID), client: client, session: session)
-        try Task.checkCancellation()
-        // The task is not cancelled: without the placeholder, the next participant may acquire the lock too early.
-        return try await Task { try await eviction.run() }.value
+            data: record.bytes(operatorID: requesterID), client: client, session: session,
+            ignoredCancellation: ignoredCancellation)
+        return try await eviction.run()
     }
 
     private func run() async throws -> Bool {
@@ -111,10 +129,27 @@ struct LockEviction: Sendable {
             "Evicted a holder; its place stays taken for a session timeout",
             metadata: ["zookeeper.path": "\(entry.path)"])
         let result: Result<Void, any Error>
-        do { result = .success(try await outlastHolder()) } catch { result = .failure(error) }
+        // Without the placeholder, the next participant may acquire the lock too early.
+        do {
+            result = .success(try await ignoringCancellation { try await outlastHolder() })
+        } catch {
+            result = .failure(error)
+        }
         await session.cleanUpWhileConnected(.node(path: placeholder), releasing: reservation)
         try result.get()
         return true
+    }
+
+    /// Runs an operation to its end, also if the calling task is cancelled.
+    private func ignoringCancellation<Value: Sendable>(
+        _ operation: @escaping @Sendable () async throws -> Value
+    ) async throws -> Value {
+        let task = Task { try await operation() }
+        return try await withTaskCancellationHandler {
+            try await task.value
+        } onCancel: {
+            ignoredCancellation.set(())
+        }
     }
 
     /// Waits for a session timeout, after which the holder cannot be valid, and checks that the placeholder still
@@ -170,24 +205,51 @@ struct LockEviction: Sendable {
     /// Replaces the holder's znode by the placeholder.
     ///
     /// - Returns: Whether it is replaced; `false` if the holder had left.
+    /// - Throws: `CancellationError`, in which case it is not replaced; other errors.
     private func replaceHolder() async throws -> Bool {
+        var backoff = client.makeBackoff(.quick)
+        var place = try await place()
+        while case .held(let version) = place {
+            do {
+                _ = try await session.sendUnlessCancelled(
+                    .multi([
+                        .delete(entry.path, version: version),
+                        .create(placeholder, data: data, mode: .ephemeral),
+                    ]), ignoredCancellation: ignoredCancellation)
+                return true
+            } catch let error as ZooKeeperError where error.mayBeRepeated {
+                // After a lost answer, the holder may be replaced until a server says that it is not.
+                if error.isOutcomeUnknown,
+                    try await ignoringCancellation({ try await self.place(whileClosing: true) }) == .replaced
+                {
+                    return true
+                }
+                try await client.clock.sleep(until: client.clock.now + backoff.pause())
+                place = try await self.place()
+            }
+        }
+        return place == .replaced
+    }
+
+    /// Reads what has the place in the queue, retrying until a server answers.
+    ///
+    /// The answer takes into account everything that this session has sent before.
+    ///
+    /// - Parameter whileClosing: Whether a closing client reads it as well.
+    /// - Throws: ``RecipeError`` with code `.notAvailable` if the placeholder of another eviction has the place.
+    private func place(whileClosing: Bool = false) async throws -> Place {
         var backoff = client.makeBackoff(.quick)
         while true {
             do {
                 let found = try await session.sendAll(
-                    behindBarrierAt: entry.path, [.exists(path: placeholder), .exists(path: entry.path)])
-                // The answer to an earlier attempt may have been lost.
-                if try found[0].replyIfExists() != nil { return true }
-                guard let stat = try found[1].replyIfExists()?.stat, isHolder(stat) else {
-                    try await refuseOtherEviction()
-                    return false
+                    behindBarrierAt: entry.path, [.exists(path: placeholder), .exists(path: entry.path)],
+                    whileClosing: whileClosing)
+                if try found[0].replyIfExists() != nil { return .replaced }
+                if let stat = try found[1].replyIfExists()?.stat, isHolder(stat) {
+                    return .held(version: stat.dataVersion)
                 }
-                _ = try await session.send(
-                    .multi([
-                        .delete(entry.path, version: stat.dataVersion),
-                        .create(placeholder, data: data, mode: .ephemeral),
-                    ]))
-                return true
+                try await refuseOtherEviction()
+                return .left
             } catch let error as ZooKeeperError where error.mayBeRepeated {
                 try await client.clock.sleep(until: client.clock.now + backoff.pause())
             }

@@ -59,6 +59,15 @@ extension ClientCore {
         submit([pending], whileClosing: whileClosing, first: first)
     }
 
+    /// Gives up a request that is not sent yet, so that it is never sent.
+    ///
+    /// A request that is sent is not affected: ``PendingRequest/isSent`` shows which of the two it was.
+    func withdraw(_ request: PendingRequest) {
+        // Requests are taken from the queue under the lock.
+        let waiting = state.withLock { _ in request.isSent ? nil : request.giveUp() }
+        waiting?.resume(returning: nil)
+    }
+
     private func submit(
         _ pending: [PendingRequest], deadline: MonotonicInstant? = nil, whileClosing: Bool, first: Bool = false
     ) {

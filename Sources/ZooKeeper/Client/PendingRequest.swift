@@ -80,24 +80,43 @@ final class PendingRequest: Sendable {
     /// - Returns: The result.
     /// - Throws: `CancellationError` immediately if the task is cancelled; the request continues.
     func value() async throws -> SessionResult {
-        let result: SessionResult? = await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                let immediate: SessionResult?? = state.withLock { state in
-                    if case .finished(let result) = state { return .some(result) }
-                    if Task.isCancelled {
-                        state = .finished(nil)
-                        return .some(nil)
-                    }
-                    state = .waiting(continuation)
-                    return nil
-                }
-                if let immediate { continuation.resume(returning: immediate) }
-            }
+        let result = await withTaskCancellationHandler {
+            await outcome { Task.isCancelled }
         } onCancel: {
-            if case .waiting(let continuation) = replace(with: .finished(nil)) { continuation.resume(returning: nil) }
+            giveUp()?.resume(returning: nil)
         }
         guard let result else { throw CancellationError() }
         return result
+    }
+
+    /// Waits for the result, also in a cancelled task.
+    ///
+    /// - Returns: The result; `nil` if the request was given up.
+    func valueIgnoringCancellation() async -> SessionResult? {
+        await outcome { false }
+    }
+
+    /// Gives the request up, unless it is finished: a result is ignored from now on.
+    ///
+    /// - Returns: The continuation of the waiting task, which the caller resumes with `nil`; `nil` if no task waits.
+    func giveUp() -> CheckedContinuation<SessionResult?, Never>? {
+        guard case .waiting(let continuation) = replace(with: .finished(nil)) else { return nil }
+        return continuation
+    }
+
+    private func outcome(isCancelled: () -> Bool) async -> SessionResult? {
+        await withCheckedContinuation { continuation in
+            let immediate: SessionResult?? = state.withLock { state in
+                if case .finished(let result) = state { return .some(result) }
+                if isCancelled() {
+                    state = .finished(nil)
+                    return .some(nil)
+                }
+                state = .waiting(continuation)
+                return nil
+            }
+            if let immediate { continuation.resume(returning: immediate) }
+        }
     }
 
     /// Replaces the state unless it is final, and returns the previous one.

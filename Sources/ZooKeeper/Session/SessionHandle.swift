@@ -90,6 +90,30 @@ package final class SessionHandle: Sendable {
         try await sendAll(request)[0].get()
     }
 
+    /// Sends one request in this session, unless the task is cancelled before the request is sent.
+    ///
+    /// A cancellation withdraws a request that waits for the connection or its turn. Once the request is sent, a
+    /// cancellation does not end the wait for its reply.
+    ///
+    /// - Parameter ignoredCancellation: Set if the task is cancelled after the request was sent.
+    /// - Throws: ``ZooKeeperError``; `CancellationError`, in which case the request was not sent and never will be.
+    /// - Complexity: 1 request in 1 round trip.
+    package func sendUnlessCancelled(
+        _ request: SessionRequest, ignoredCancellation: OneShot<Void>
+    ) async throws -> SessionReply {
+        try Task.checkCancellation()
+        let core = core
+        let pending = core.submit([request], epoch: epoch)[0]
+        let result = await withTaskCancellationHandler {
+            await pending.valueIgnoringCancellation()
+        } onCancel: {
+            core.withdraw(pending)
+            if pending.isSent { ignoredCancellation.set(()) }
+        }
+        guard let result else { throw CancellationError() }
+        return try result.get()
+    }
+
     /// Sends one request in this session, and calls a closure with its result before anything else is delivered.
     ///
     /// - Parameter whenAnswered: Called with the result; not called if the task has been cancelled first.

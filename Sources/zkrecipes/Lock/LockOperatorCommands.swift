@@ -7,7 +7,6 @@ import ZooKeeperRecipes
 private protocol OperatedLock: Sendable {
     func queue() async throws -> [LockQueueEntry]
     func requestRelease(from entry: LockQueueEntry, reason: String) async throws -> Bool
-    func evict(_ entry: LockQueueEntry, reason: String) async throws -> Bool
 }
 
 extension DistributedMutex: OperatedLock {}
@@ -197,7 +196,8 @@ struct LockEvictCommand: OperatorCommand {
             A connected holder loses the lock at once, one that is frozen or cut off at its deadline. The placeholder \
             blocks the next participant until that must have happened: for the longest session timeout that the servers \
             allow, or for --holder-session-timeout. If this program is killed, the servers keep the placeholder for that \
-            time. A signal does not end the wait.
+            time. A signal ends the command only before the transaction is sent, and then nothing is changed. Later it \
+            does not end the wait.
 
             This client requests a session timeout of one hour, which the servers shorten to their limit. If a server of \
             --connect does not answer at all, name only the others: the attempt to connect to it takes as long.
@@ -259,19 +259,25 @@ struct LockEvictCommand: OperatorCommand {
             ]
         ) {
             Output.notice("waiting \(Text.seconds(wait)) before the next participant can acquire the lock")
+            let ignoredCancellation = OneShot<Void>()
+            ignoredCancellation.observe {
+                Output.notice(
+                    "the wait continues: if it ended now, the holder and the next one could be valid together")
+            }
             do {
-                let isEvicted = try await withTaskCancellationHandler {
-                    try await lock.evict(holder, reason: target.operation.reason)
-                } onCancel: {
-                    Output.notice(
-                        "the wait continues: if it ended now, the holder and the next one could be valid together")
-                }
+                let isEvicted = try await LockEviction.run(
+                    holder, requesterID: operation.operatorID, reason: operation.reason, client: client,
+                    ignoredCancellation: ignoredCancellation)
                 return isEvicted
                     ? OperatorAction.Outcome(results: ["\(holder.title) is evicted"])
                     : OperatorAction.Outcome(
                         results: [], problems: ["\(holder.title) has left in the meantime; nothing was changed"])
             } catch let error as RecipeError where error.code == .lost {
                 return OperatorAction.Outcome(results: [], problems: [Self.cutShort(holder, error.lossReason)])
+            } catch is CancellationError {
+                // Nothing is held, and a request without an answer would delay the end by its session timeout.
+                client.stopImmediately()
+                throw EvictionInterrupted()
             } catch let error as RecipeError where error.code == .notAvailable {
                 throw try await lock.queue().lazy.compactMap(EvictionInProgress.init).first ?? error
             }
@@ -286,4 +292,9 @@ struct LockEvictCommand: OperatorCommand {
         return "\(holder.title) is evicted, but the wait was cut short, because \(cause): \(holder.title) and the next "
             + "holder may have been valid at the same time"
     }
+}
+
+/// The error of an eviction that a signal has ended in time.
+private struct EvictionInterrupted: Error, CustomStringConvertible {
+    let description = "interrupted: nothing was changed"
 }

@@ -25,7 +25,14 @@ extension OperatorCommand {
     func run() async throws {
         let command = self
         try await runProgram(with: connection(from: connection)) { client in
-            let action = try await command.action(with: client)
+            let action: OperatorAction
+            do {
+                action = try await command.action(with: client)
+            } catch is CancellationError {
+                // Nothing is held, and a request without an answer would delay the end by its session timeout.
+                client.stopImmediately()
+                throw CancellationError()
+            }
             guard let perform = action.perform else { return await Output.results(action.unchanged) }
             guard try await command.operation.confirm(action.description, action.effects) else {
                 return await Output.results(action.unchanged)

@@ -135,6 +135,53 @@ struct ClientCoreTests {
         }
     }
 
+    @Test func `a cancellation withdraws a write that is not sent, and does not end the wait for one that is`()
+        async throws
+    {
+        try await ScriptedClient.run { scripted in
+            let connection = try await scripted.connected()
+            let session = try await scripted.client.connectedSession()
+            func write(_ path: String, _ ignored: OneShot<Void>) -> Task<SessionReply, any Error> {
+                Task {
+                    try await session.sendUnlessCancelled(
+                        .setData(path: path, data: [1]), ignoredCancellation: ignored)
+                }
+            }
+            let ignored = OneShot<Void>()
+            let sent = write("/sent", ignored)
+            let submission = await connection.next(where: \.isSetData)
+            sent.cancel()
+            #expect(ignored.value != nil)
+            submission.answer(0, .stat(.test()))
+            _ = try await sent.value
+
+            let neverIgnored = OneShot<Void>()
+            let early = Task {
+                while !Task.isCancelled { await Task.yield() }
+                return try await session.sendUnlessCancelled(
+                    .setData(path: "/early", data: [1]), ignoredCancellation: neverIgnored)
+            }
+            early.cancel()
+            await #expect(throws: CancellationError.self) { try await early.value }
+
+            connection.lose()
+            let withdrawn = write("/withdrawn", neverIgnored)
+            await scripted.waitForOutbox(1)
+            withdrawn.cancel()
+            await #expect(throws: CancellationError.self) { try await withdrawn.value }
+            connection.connect()
+            let last = Task { try await scripted.client.setData([2], at: "/last") }
+            let next = await connection.next(where: \.isSetData)
+            guard case .setData("/last", _, _) = next.request else {
+                Issue.record("\(next.request) was sent")
+                return
+            }
+            next.answer(0, .stat(.test()))
+            _ = try await last.value
+            #expect(neverIgnored.value == nil)
+        }
+    }
+
     // MARK: What is held
 
     @Test func `validity moves with the answers to writes, from when they were sent`() async throws {

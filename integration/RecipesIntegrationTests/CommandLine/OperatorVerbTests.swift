@@ -193,6 +193,32 @@ struct OperatorVerbTests {
         }
     }
 
+    @Test func `an eviction that is interrupted before its transaction ends, and changes nothing`() async throws {
+        try await withZooKeeperClient(configuration: .init(connectionString: connection)) { client in
+            let mutex = try DistributedMutex(client: client, path: "/interrupted", id: "near")
+            let lease = try await mutex.acquire()
+            let before = try await client.children(of: "/interrupted").names
+            let proxy = try FaultProxy(to: TestServer.current)
+            // The first transaction is a barrier.
+            await proxy.holdFromNextRequest { $0.operation == .multi }
+            let evicting = try ProgramRun.start(
+                ["lock", "evict", "/interrupted", "--yes"], connect: proxy.connectionString)
+            try await proxy.nextRequest { $0.operation == .multi }
+            let signalled = ContinuousClock.now
+            try evicting.terminate()
+            #expect(try await evicting.waitForExit() == .exited(1))
+            #expect(ContinuousClock.now - signalled < .seconds(10))
+            var lines: [String] = []
+            for try await line in evicting.lines { lines.append(line) }
+            #expect(lines.contains { $0.contains("interrupted: nothing was changed") }, "\(lines)")
+            #expect(!lines.contains { $0.contains("the wait continues") }, "\(lines)")
+            await proxy.close()
+            #expect(try await client.children(of: "/interrupted").names == before)
+            #expect(lease.isValid)
+            await lease.release()
+        }
+    }
+
     @Test func `an eviction without a terminal needs the option, and other recipes are refused`() async throws {
         let missing = try await run("lock", "evict", "/f")
         #expect(missing.status == .exited(64) && missing.errors.first?.contains("--yes") == true, "\(missing)")

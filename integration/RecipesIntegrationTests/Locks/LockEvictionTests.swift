@@ -190,4 +190,124 @@ struct LockEvictionTests {
             try await scene.expectFullCapacity(1)
         }
     }
+
+    // MARK: Cancellation
+
+    /// What an eviction waits for before it sends its transaction.
+    enum EarlyWait: CaseIterable {
+        case session, holder, frozenServer, reconnection, otherEviction
+    }
+
+    /// Lets an eviction begin that waits without end.
+    private func begin(
+        _ wait: EarlyWait, _ scene: LockScene, _ client: ZooKeeperClient,
+        _ evict: @escaping @Sendable () async throws -> Bool
+    ) async throws -> Task<Bool, any Error> {
+        switch wait {
+        case .session:
+            await scene.proxy.refuse()
+            await scene.proxy.cut()
+            await client.state { !$0.isConnected }
+            return Task { try await evict() }
+        case .holder:
+            await scene.proxy.hold(.both)
+        case .frozenServer:
+            try scene.server.pause()
+        case .reconnection:
+            await scene.proxy.refuse()
+            await scene.proxy.dropNextRequest(thenCut: true) { $0.operation == .multi }
+            let evicting = Task { try await evict() }
+            try await scene.proxy.nextDropped()
+            await client.state { !$0.isConnected }
+            return evicting
+        case .otherEviction:
+            await scene.proxy.holdFromNextRequest(where: \.isListing)
+        }
+        scene.proxy.clearRequests()
+        let evicting = Task { try await evict() }
+        try await scene.proxy.nextRequest { wait == .otherEviction ? $0.isListing : $0.operation == .multi }
+        return evicting
+    }
+
+    @Test(arguments: EarlyWait.allCases)
+    func `a cancellation before the transaction ends the eviction, which changes nothing`(wait: EarlyWait) async throws
+    {
+        try await withOperator(sessionTimeout: .seconds(10), throughProxy: true) { scene, client in
+            var lease = try await scene.otherMutex.acquire()
+            let mutex = try mutex(client)
+            let entry = try await mutex.queue()[0]
+            if wait == .otherEviction {
+                await lease.release()
+                lease = try await scene.otherMutex.acquire()
+            }
+            let before = try await scene.contenders()
+            let evicting = try await begin(wait, scene, client) { try await mutex.evict(entry) }
+            evicting.cancel()
+            await #expect(throws: CancellationError.self) { try await evicting.value }
+            if wait == .frozenServer { try scene.server.resume() }
+            await scene.proxy.release(.both)
+            await scene.proxy.accept()
+            // The server has executed everything that the operator has sent.
+            try await client.sync("/")
+            #expect(try await scene.contenders() == before)
+            #expect(lease.isValid)
+            await lease.release()
+        }
+    }
+
+    /// Matches the transaction of an eviction, which follows a barrier.
+    private static func isTransaction() -> @Sendable (ProxiedRequest) -> Bool {
+        let count = Counter()
+        return { request in request.operation == .multi && count.next() == 2 }
+    }
+
+    private final class Counter: Sendable {
+        private let count = Mutex(0)
+
+        func next() -> Int {
+            count.withLock { count in
+                count += 1
+                return count
+            }
+        }
+    }
+
+    @Test func `a cancellation after the transaction is sent does not end the eviction`() async throws {
+        try await withOperator(throughProxy: true) { scene, client in
+            let lease = try await scene.otherMutex.acquire()
+            let mutex = try mutex(client)
+            let entry = try await mutex.queue()[0]
+            await scene.proxy.holdFromNextRequest(where: Self.isTransaction())
+            scene.proxy.clearRequests()
+            let evicting = Task { try await mutex.evict(entry) }
+            for _ in 0..<2 { try await scene.proxy.nextRequest { $0.operation == .multi } }
+            evicting.cancel()
+            await scene.proxy.release(.both)
+            #expect(try await lease.waitUntilLost() == .znodeDeleted)
+            #expect(try await evicting.value)
+            try await scene.contenders(where: \.isEmpty)
+            await lease.release()
+        }
+    }
+
+    @Test func `a cancelled eviction whose transaction was lost ends when that is certain`() async throws {
+        try await withOperator(sessionTimeout: .seconds(10), throughProxy: true) { scene, client in
+            let lease = try await scene.otherMutex.acquire()
+            let mutex = try mutex(client)
+            let entry = try await mutex.queue()[0]
+            let before = try await scene.contenders()
+            await scene.proxy.refuse()
+            await scene.proxy.dropNextRequest(thenCut: true, where: Self.isTransaction())
+            let evicting = Task { try await mutex.evict(entry) }
+            try await scene.proxy.nextDropped()
+            evicting.cancel()
+            await client.state { !$0.isConnected }
+            await scene.proxy.accept()
+            await #expect(throws: CancellationError.self) { try await evicting.value }
+            try await client.sync("/")
+            #expect(try await scene.contenders() == before)
+            #expect(lease.isValid)
+            await lease.release()
+        }
+    }
 }
