@@ -13,6 +13,10 @@ final class ACLChange: Sendable {
         var deleted = 0
         /// The znodes that could not be changed, or whose children were left out, with the reasons.
         var failures: [Failure] = []
+        /// Whether the change was stopped, because it failed for another reason than a refusal for a single znode.
+        var isStopped = false
+        /// The number of znodes that were not tried after that.
+        var remaining = 0
     }
 
     struct Failure: Sendable, Equatable, Encodable {
@@ -56,7 +60,9 @@ final class ACLChange: Sendable {
     /// Changes the znodes, the deepest level first, with up to 64 requests at a time.
     ///
     /// If it is interrupted, the upper levels still have their former ACLs. An identity that could find and change the
-    /// znodes from the path downwards still can, so that the command can be run again.
+    /// znodes from the path downwards still can, so that the command can be run again. For the same reason, it stops
+    /// after a request that fails for another reason than a refusal for its znode, for example in an outage: the report
+    /// says so. A refusal does not stop it, because the identity could not change that znode before either.
     ///
     /// - Throws: `ZooKeeperError` if the servers do not accept the ACL at all; `CancellationError`.
     func run(_ client: ZooKeeperClient) async throws {
@@ -66,6 +72,11 @@ final class ACLChange: Sendable {
     }
 
     private func change(_ znode: ZNodeACL, _ client: ZooKeeperClient) async throws {
+        let isStopped = results.withLock { report in
+            if report.isStopped { report.remaining += 1 }
+            return report.isStopped
+        }
+        if isStopped { return }
         do {
             try await set(znode, client)
             results.withLock { $0.changed += 1 }
@@ -78,7 +89,10 @@ final class ACLChange: Sendable {
                 case .noAuth: "this client has no admin permission"
                 default: error.explanation
                 }
-            results.withLock { $0.failures.append(Failure(path: znode.path, reason: reason)) }
+            results.withLock { report in
+                report.failures.append(Failure(path: znode.path, reason: reason))
+                if ![.badVersion, .noAuth].contains(error.code) { report.isStopped = true }
+            }
         }
     }
 
@@ -113,7 +127,18 @@ extension ACLChange {
         if report.unchanged > 0 { parts.append("\(Self.znodes(report.unchanged)) already had this ACL") }
         if report.deleted > 0 { parts.append("\(Self.znodes(report.deleted)) deleted in the meantime") }
         if !report.failures.isEmpty { parts.append("\(Text.grouped(report.failures.count)) failed") }
+        if report.remaining > 0 { parts.append("\(Text.grouped(report.remaining)) not tried") }
         return parts.joined(separator: "; ")
+    }
+
+    /// What remains to be done if the change was stopped; `nil` if it was not.
+    var remedy: String? {
+        let report = report
+        guard report.isStopped else { return nil }
+        let rest =
+            report.remaining == 0
+            ? "" : "\(Self.znodes(report.remaining)) kept the former ACL, so that this client can still list the tree; "
+        return "the change was stopped; \(rest)run the command again"
     }
 
     static func znodes(_ count: Int) -> String { "\(Text.grouped(count)) \(count == 1 ? "znode" : "znodes")" }
@@ -132,6 +157,7 @@ extension ACLChange {
         var ephemeral: Int
         var changed, unchanged, deleted: Int
         var failures: [Failure]
+        var remaining: Int
 
         init(_ change: ACLChange, path: String, isDryRun: Bool) {
             let report = change.report
@@ -139,6 +165,7 @@ extension ACLChange {
             ephemeral = change.ephemeralCount
             changed = isDryRun ? change.count : report.changed
             (unchanged, deleted, failures) = (report.unchanged, report.deleted, report.failures)
+            remaining = report.remaining
         }
     }
 }

@@ -13,10 +13,11 @@ struct ACLSetCommand: AsyncParsableCommand {
             identities of this client), digest:user:hash:cdrwa, ip:10.0.0.0/8:r, sasl:app:cdrwa, x509:CN=app:r.
 
             With --recursive, it first reads all ACLs, then sets the deepest znodes first and PATH last. If it is \
-            interrupted, the upper znodes still have their former ACLs: an identity that could list and change the tree \
-            from PATH still can, and runs the command again. Znodes that already have the ACL are left out. A znode \
-            whose ACL was changed in the meantime is not overwritten, and a deleted one is left out. A znode that is \
-            created in the meantime has the ACL of its creator: run the command again.
+            interrupted, or the servers do not answer, the upper znodes still have their former ACLs: an identity that \
+            could list and change the tree from PATH still can, and runs the command again. A znode that refuses the \
+            change is reported, and the others are changed nevertheless. Znodes that already have the ACL are left out. A \
+            znode whose ACL was changed in the meantime is not overwritten, and a deleted one is left out. A znode that \
+            is created in the meantime has the ACL of its creator: run the command again.
 
             It refuses an ACL that takes the admin permission from this client, because this client could not change it \
             back, unless --force is set. Only world:anyone, auth and the digests in --auth-file count for that.
@@ -28,7 +29,8 @@ struct ACLSetCommand: AsyncParsableCommand {
             (`ZooKeeperClientConfiguration.acl`, or --acl and ZOOKEEPER_ACL of zkrecipes), then change the znodes.
 
             The keys of --json are stable: path, acl, dryRun, ephemeral (of the znodes to change), changed, unchanged, \
-            deleted, failures (path, reason). --json needs --yes or --dry-run. Without a terminal, --yes is required.
+            deleted, failures (path, reason), remaining (not tried after a failure of the servers). --json needs --yes \
+            or --dry-run. Without a terminal, --yes is required.
 
             \(HelpText.example(
                 "zkrecipes acl set /app --acl creator --recursive --auth-file /etc/app/zookeeper --dry-run",
@@ -107,6 +109,7 @@ struct ACLSetCommand: AsyncParsableCommand {
         let failures = change.report.failures
         if failures.isEmpty { return }
         if !target.json { for failure in failures { Output.report("\(failure.path): \(failure.reason)") } }
+        if let remedy = change.remedy { Output.report(remedy) }
         throw ExitCode.failure
     }
 }

@@ -166,4 +166,33 @@ struct ACLCommandTests {
             #expect(try await identities(at: "/race/changed", client) == ["ip:127.0.0.1:1", "world:anyone:31"])
         }
     }
+
+    // MARK: Outages
+
+    private static let setACL = ProxiedRequest.Operation(rawValue: 7)
+
+    @Test func `an outage on a deep level leaves the levels above as they are, and the command can be repeated`()
+        async throws
+    {
+        try await withClient { client in
+            for path in ["/outage", "/outage/a", "/outage/a/b"] { try await client.create(path) }
+            let proxy = try FaultProxy(to: TestServer.current)
+            // The program sends the request four times.
+            for _ in 0..<4 {
+                await proxy.dropNextRequest(thenCut: true) { $0.operation == Self.setACL && $0.path == "/outage/a/b" }
+            }
+            let words = ["acl", "set", "/outage", "--recursive", "--acl", "world:anyone:ra", "--yes"]
+            let interrupted = try await ProgramRun(words, connect: proxy.connectionString)
+            await proxy.close()
+            #expect(interrupted.status == .exited(1), "\(interrupted)")
+            #expect(interrupted.lines == ["changed 0 znodes; 1 failed; 2 not tried"], "\(interrupted)")
+            #expect(interrupted.errors.contains { $0.contains("/outage/a/b: ") }, "\(interrupted)")
+            #expect(interrupted.errors.last?.contains("run the command again") == true, "\(interrupted)")
+            for path in ["/outage", "/outage/a"] {
+                #expect(try await identities(at: path, client) == ["world:anyone:31"], "\(path)")
+            }
+            let repeated = try await ProgramRun(words, connect: connection)
+            #expect(repeated.status == .exited(0) && repeated.lines == ["changed 3 znodes"], "\(repeated)")
+        }
+    }
 }
