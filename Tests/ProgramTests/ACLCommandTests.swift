@@ -192,4 +192,21 @@ import ZooKeeper
         #expect(change.json(path: "/app", isDryRun: true).contains(#""changed":2"#))
         #expect(change.line == "changed 0 znodes; 1 znode already had this ACL; 1 failed")
     }
+
+    @Test func `no znode is left out if the servers may add the identity of a certificate`() {
+        let own = OwnIdentities([.digest(user: "super", password: "test")], hasCertificate: true)
+        let stored = ACL(permissions: .all, scheme: "digest", id: "super:\(Self.hash)")
+        let tree = ACLTree(levels: [
+            [ZNodeACL(path: "/app", acl: [stored])],
+            [ZNodeACL(path: "/app/a", problem: ZNodeACL.refusal), ZNodeACL(path: "/app/b", acl: [.openUnsafe])],
+        ])
+        let creator = ACLChange(tree, to: [.creatorAll], as: own)
+        #expect(creator.levels.map { $0.map(\.path) } == [["/app"], ["/app/b"]])
+        #expect(creator.report.unchanged == 0 && creator.count == 2)
+        #expect(creator.report.remaining == 0 && creator.remedy == nil)
+        // The servers store all other entries as they are.
+        let open = ACLChange(tree, to: [.openUnsafe], as: own)
+        #expect(open.levels.map { $0.map(\.path) } == [["/app"], []])
+        #expect(open.report.unchanged == 1)
+    }
 }

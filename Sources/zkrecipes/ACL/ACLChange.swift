@@ -25,8 +25,8 @@ final class ACLChange: Sendable {
     }
 
     let acl: [ACL]
-    /// The entries as servers store them.
-    private let stored: Set<ACL>
+    /// The entries as servers store them; `nil` if that is not known.
+    private let stored: Set<ACL>?
     /// The znodes to change, level by level.
     let levels: [[ZNodeACL]]
     private let results: Mutex<Report>
@@ -35,13 +35,14 @@ final class ACLChange: Sendable {
         self.acl = acl
         let stored = identities.stored(acl)
         self.stored = stored
-        levels = tree.levels.map { level in level.filter { $0.acl.map { Set($0) != stored } ?? false } }
+        func isSet(_ znode: ZNodeACL) -> Bool { stored != nil && znode.acl.map { Set($0) } == stored }
+        levels = tree.levels.map { level in level.filter { $0.acl != nil && !isSet($0) } }
         var report = Report()
         for znode in tree.znodes {
             if let problem = znode.problem { report.failures.append(Failure(path: znode.path, reason: problem)) }
             if let problem = znode.listingProblem { report.failures.append(Failure(path: znode.path, reason: problem)) }
         }
-        report.unchanged = tree.znodes.count { $0.acl.map { Set($0) == stored } ?? false }
+        report.unchanged = tree.znodes.count { isSet($0) }
         results = Mutex(report)
     }
 
@@ -98,19 +99,44 @@ final class ACLChange: Sendable {
 
     /// Sets the ACL of a znode that still has the version that was read.
     ///
-    /// If the answer is lost with the connection, the version shows whether the ACL was set.
+    /// If the answer is lost with the connection, the znode shows whether the ACL was set.
+    ///
+    /// - Throws: The error of the lost answer if the znode does not show that; other `ZooKeeperError`s;
+    ///   `CancellationError`.
     private func set(_ znode: ZNodeACL, _ client: ZooKeeperClient) async throws {
-        for _ in 0..<3 {
+        var lost: ZooKeeperError?
+        for _ in 0..<4 {
             do {
                 return try await client.setACL(acl, at: znode.path, version: znode.version)
             } catch let error as ZooKeeperError where error.isOutcomeUnknown {
-                let (current, stat) = try await client.acl(at: znode.path)
-                guard stat.aclVersion != znode.version else { continue }
-                if Set(current) == stored { return }
-                throw ZooKeeperError(.badVersion, path: znode.path)
+                lost = error
+            } catch let error as ZooKeeperError where lost != nil && [.badVersion, .noAuth].contains(error.code) {
+                // The request whose answer was lost may be the reason.
+            }
+            switch try await evidence(at: znode, client) {
+            case .wanted: return
+            case .unchanged: continue
+            case .other: throw ZooKeeperError(.badVersion, path: znode.path)
+            case .unknown: if let lost { throw lost }
             }
         }
-        try await client.setACL(acl, at: znode.path, version: znode.version)
+        if let lost { throw lost }
+    }
+
+    /// What a znode shows about a request to set its ACL whose answer was lost.
+    private enum Evidence { case wanted, unchanged, other, unknown }
+
+    private func evidence(at znode: ZNodeACL, _ client: ZooKeeperClient) async throws -> Evidence {
+        do {
+            let (current, stat) = try await client.acl(at: znode.path)
+            if stat.aclVersion == znode.version { return .unchanged }
+            // Without the stored form, it is not known who has changed the ACL.
+            guard let stored else { return .unknown }
+            return Set(current) == stored ? .wanted : .other
+        } catch let error as ZooKeeperError where error.code == .noAuth {
+            // The ACL has changed since this client has read it.
+            return .unknown
+        }
     }
 }
 

@@ -15,9 +15,10 @@ struct ACLSetCommand: AsyncParsableCommand {
             With --recursive, it first reads all ACLs, then sets the deepest znodes first and PATH last. If it is \
             interrupted, or the servers do not answer, the upper znodes still have their former ACLs: an identity that \
             could list and change the tree from PATH still can, and runs the command again. A znode that refuses the \
-            change is reported, and the others are changed nevertheless. Znodes that already have the ACL are left out. A \
-            znode whose ACL was changed in the meantime is not overwritten, and a deleted one is left out. A znode that \
-            is created in the meantime has the ACL of its creator: run the command again.
+            change is reported, and the others are changed nevertheless. Znodes that already have the ACL are left out, \
+            unless the servers replace auth by the identity of a certificate, which this command does not know. A znode \
+            whose ACL was changed in the meantime is not overwritten, and a deleted one is left out. A znode that is \
+            created in the meantime has the ACL of its creator: run the command again.
 
             It refuses an ACL that takes the admin permission from this client, because this client could not change it \
             back, unless --force is set. Only world:anyone, auth and the digests in --auth-file count for that.

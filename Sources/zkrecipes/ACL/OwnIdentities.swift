@@ -8,10 +8,15 @@ struct OwnIdentities: Sendable {
     /// The IDs of the scheme `digest`.
     let digests: [String]
     /// Whether the client has a certificate, which servers may map to an identity.
-    var hasCertificate = false
+    let hasCertificate: Bool
+    /// Whether the client has credentials whose identities only the servers know.
+    ///
+    /// Credentials of the scheme `ensemble` have none.
+    private let hasOtherCredentials: Bool
 
     init(_ credentials: [AuthCredential], hasCertificate: Bool = false) {
         digests = credentials.filter { $0.scheme == "digest" }.map { Self.digestID(of: $0.credential) }
+        hasOtherCredentials = credentials.contains { !["digest", "ensemble"].contains($0.scheme) }
         self.hasCertificate = hasCertificate
     }
 
@@ -29,8 +34,12 @@ struct OwnIdentities: Sendable {
     }
 
     /// Returns the entries that servers store for an ACL: they replace `auth` with the identities of the client.
-    func stored(_ acl: [ACL]) -> Set<ACL> {
-        Set(
+    ///
+    /// - Returns: The entries; `nil` if the ACL has an entry of the scheme `auth`, and the client may have identities
+    ///   that its credentials do not show.
+    func stored(_ acl: [ACL]) -> Set<ACL>? {
+        if hasCertificate || hasOtherCredentials, acl.contains(where: { $0.scheme == "auth" }) { return nil }
+        return Set(
             acl.flatMap { entry in
                 entry.scheme == "auth"
                     ? digests.map { ACL(permissions: entry.permissions, scheme: "digest", id: $0) } : [entry]

@@ -195,4 +195,27 @@ struct ACLCommandTests {
             #expect(repeated.status == .exited(0) && repeated.lines == ["changed 3 znodes"], "\(repeated)")
         }
     }
+
+    @Test(arguments: [false, true])
+    func `after a lost answer, an ACL is compared only if its stored form is known`(hasCertificate: Bool) async throws {
+        let proxy = try FaultProxy(to: TestServer.current)
+        var configuration = try ZooKeeperClientConfiguration(connectionString: proxy.connectionString)
+        let credentials = [AuthCredential.digest(user: "app", password: "word")]
+        configuration.auth = credentials
+        try await withZooKeeperClient(configuration: configuration) { client in
+            let path = "/lost-\(hasCertificate)"
+            try await client.create(path)
+            let tree = try await ACLTree.read(client, at: path, isRecursive: false, limit: 1)
+            let own = OwnIdentities(credentials, hasCertificate: hasCertificate)
+            let change = ACLChange(tree, to: [.creatorAll], as: own)
+            await proxy.dropNextReply(thenCut: true) { $0.operation == Self.setACL }
+            try await change.run(client)
+            #expect(try await identities(at: path, client) == ["digest:app:31"])
+            #expect(change.report.changed == (hasCertificate ? 0 : 1))
+            #expect(change.report.failures.map(\.path) == (hasCertificate ? [path] : []))
+            let reason = change.report.failures.first?.reason
+            #expect(reason?.contains("may have been made nevertheless") ?? !hasCertificate, "\(change.report)")
+        }
+        await proxy.close()
+    }
 }
