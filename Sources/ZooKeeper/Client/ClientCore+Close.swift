@@ -44,7 +44,7 @@ extension ClientCore {
             state.closing.mode = mode
             if isFirst { state.closing.handlesUntil = now + configuration.handleReleaseTimeout }
             let drains = mode == .gracefully && state.isConnected
-            state.closing.requestsUntil = drains ? now + configuration.sessionTimeout : now
+            state.closing.requestsUntil = drains ? now + (state.live?.timeout ?? configuration.sessionTimeout) : now
             return SideEffects(
                 live: isFirst ? state.live : nil,
                 lost: isFirst ? state.held.takeHeld() : [],

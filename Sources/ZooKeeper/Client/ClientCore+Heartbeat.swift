@@ -61,10 +61,12 @@ extension ClientCore {
     }
 
     func timeOut(_ request: PendingRequest) {
+        // One that is not sent must not be sent after this has been told.
+        let isSent = state.withLock { _ in !request.withdraw() }
         let why = runOnce.hasBegun ? "no connection in time" : "no connection in time: call the client's run()"
         let error = ZooKeeperError(
-            .operationTimeout, path: request.request.path, message: request.isSent ? "no answer in time" : why,
-            isOutcomeUnknown: request.isSent && !request.request.isRead)
+            .operationTimeout, path: request.request.path, message: isSent ? "no answer in time" : why,
+            isOutcomeUnknown: isSent && !request.request.isRead)
         finish(request, .failure(error))
     }
 

@@ -19,7 +19,7 @@ final class PendingRequest: Sendable {
     let created: MonotonicInstant
     private let whenAnswered: (@Sendable (SessionResult) -> Void)?
     private let state: Mutex<State>
-    private enum Passage { static let waiting: UInt8 = 0, passing: UInt8 = 1, passed: UInt8 = 2 }
+    private enum Passage { static let waiting: UInt8 = 0, passing: UInt8 = 1, passed: UInt8 = 2, withdrawn: UInt8 = 3 }
     private let passage = Atomic(Passage.waiting)
 
     /// Creates a request.
@@ -42,11 +42,25 @@ final class PendingRequest: Sendable {
     }
 
     /// Whether it has been passed to a connection, so that it may have been executed.
-    var isSent: Bool { passage.load(ordering: .acquiring) != Passage.waiting }
+    var isSent: Bool { [Passage.passing, Passage.passed].contains(passage.load(ordering: .acquiring)) }
 
     /// Whether it is being passed to a connection at this moment: if it fails now, it may have been refused
     /// immediately.
     var isPassing: Bool { passage.load(ordering: .acquiring) == Passage.passing }
+
+    /// Whether it must not be passed to a connection any more.
+    var isWithdrawn: Bool { passage.load(ordering: .acquiring) == Passage.withdrawn }
+
+    /// Withdraws it, unless it has been passed to a connection.
+    ///
+    /// The caller has the client's lock, under which requests are taken from the queue.
+    ///
+    /// - Returns: Whether it is withdrawn, so that it is certainly not executed.
+    func withdraw() -> Bool {
+        if isSent { return false }
+        passage.store(Passage.withdrawn, ordering: .releasing)
+        return true
+    }
 
     func markSending() {
         passage.store(Passage.passing, ordering: .releasing)

@@ -102,7 +102,7 @@ struct RequestQueue {
         epoch: Int, establishment: Int, now: MonotonicInstant
     ) -> (outgoing: Outgoing, refusal: ZooKeeperError?)? {
         while let next = waiting.popFirst() {
-            if next.pending.isFinished { continue }
+            if next.pending.isFinished || next.pending.isWithdrawn { continue }
             if let own = next.pending.epoch, own != epoch { return (next, ZooKeeperError(.sessionExpired)) }
             if let batch = next.pending.batch, !batch.mayUse(establishment) {
                 return (next, .otherConnection(next.pending.request, isSent: false))

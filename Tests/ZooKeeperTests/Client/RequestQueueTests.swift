@@ -143,6 +143,15 @@ struct RequestQueueTests {
         #expect(queue.deadlines.isEmpty)
     }
 
+    @Test
+    mutating func `what has run out of time before it was sent is never sent, and what was sent is not withdrawn`() {
+        let (late, next) = (request("/late"), request("/next"))
+        _ = submit(late, next)
+        #expect(late.pending.withdraw() && !late.pending.isSent)
+        #expect(paths(send().map(\.pending)) == ["/next"])
+        #expect(!next.pending.withdraw() && next.pending.isSent)
+    }
+
     @Test mutating func `what is finished has no deadline`() {
         let finished = request("/a")
         _ = submit(finished, deadline: 5)
