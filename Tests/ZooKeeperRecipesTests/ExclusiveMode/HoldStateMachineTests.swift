@@ -152,6 +152,8 @@ import Testing
             action = machine.handle(facts(["ada"], holding()))
         }
         // A window in between begins the count again.
+        action = machine.handle(.failed(ZooKeeperError(.badVersion)))
+        action = machine.handle(.done)
         action = machine.handle(facts(["ada"], holding(true)))
         #expect(action == .awaitWindowEnd)
         action = machine.handle(.done)
