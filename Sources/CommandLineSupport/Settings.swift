@@ -97,7 +97,7 @@ struct Settings: Sendable {
             let (name, value) = (String(parts[0]), String(parts[1]))
             guard let key = Key(rawValue: name) else {
                 // The file may be one with secrets, given by mistake.
-                guard name.utf8.allSatisfy({ (0x41...0x5a).contains($0) || $0 == 0x5f }) else {
+                guard name.utf8.allSatisfy({ (0x41...0x5a).contains($0 & 0xdf) || $0 == 0x5f }) else {
                     throw SettingFileError(
                         "\(place) has a name that is no setting, and is not shown because it may be a secret: "
                             + "write a setting as ZOOKEEPER_CONNECT=zk1:2181")
