@@ -118,7 +118,9 @@ struct PersistentNodeTests {
             let node = try PersistentNode(client: scene.client, path: path, data: [1])
             let task = Task { try await node.run() }
             try await scene.proxy.nextDropped()
+            // The client may have connected again already.
             await scene.proxy.refuse()
+            await scene.proxy.cut()
             await scene.client.state { !$0.isConnected }
             task.cancel()
             try await task.value

@@ -202,6 +202,8 @@ struct PartitionGroupTests {
             let twin = try scene.node("web1", .list(partitions), session: .seconds(4))
             let error = await #expect(throws: RecipeError.self) { try await twin.running.value }
             #expect(error?.code == .duplicate)
+            twin.connection.cancel()
+            try await twin.connection.value
             #expect(first.group.state.owned == ["a"])
             try await [first, second].stop()
             #expect(scene.violations().isEmpty)

@@ -72,7 +72,7 @@ struct PartitionScene: Sendable {
 struct GroupNode: Sendable {
     let client: ZooKeeperClient
     let group: PartitionGroup
-    private let connection: Task<Void, any Error>
+    let connection: Task<Void, any Error>
     let running: Task<Void, any Error>
 
     init(client: ZooKeeperClient, group: PartitionGroup) {
