@@ -66,7 +66,8 @@ extension ExclusiveMode {
     ///   - timeout: The limit for the wait; `nil` waits without limit. Default: `nil`.
     /// - Returns: Whether the owner had a hold.
     /// - Throws: ``RecipeError`` with code `.timedOut`, after which the hold remains, unless the answer of the ensemble
-    ///   was lost; `ZooKeeperError`, such as `.noAuth` or `.clientStopped`; `CancellationError`.
+    ///   was lost; `ZooKeeperError`, such as `.noAuth`, `.clientStopped`, or `.notEmpty` if the signal has a child that is
+    ///   no window; `CancellationError`.
     /// - Complexity: 6 requests in 2 round trips, and as many after each concurrent change of the holds. If a window is
     ///   open, 1 more, and 5 at the end of each window. Each gate sends as many requests as after a window.
     @discardableResult

@@ -271,6 +271,21 @@ struct DashboardServerTests {
         }
     }
 
+    @Test func `a command does not take effect long after its page has given up`() async throws {
+        /// A clock on which every deadline has passed.
+        struct LateClock: MonotonicClock {
+            let now = SystemMonotonicClock().now
+            func sleep(until deadline: MonotonicInstant) async throws { try Task.checkCancellation() }
+        }
+        let connection = try ConnectionOptions.parse(["--connect", "127.0.0.1:9", "--connect-timeout", "1h"])
+        let actions = DashboardActions(connection: connection, clock: LateClock())
+        var request = DashboardRequest(path: "/a/b")
+        (request.id, request.reason) = ("ada", "test")
+        let hold = request
+        let refusal = await #expect(throws: DashboardRefusal.self) { try await actions.perform(.exclusiveHold, hold) }
+        #expect(refusal?.kind == .failed && refusal?.text.contains("no answer in time") == true)
+    }
+
     @Test func `a token has no white space around it, and every character counts`() throws {
         let token = try #require(AccessToken(content: Array(" 0123456789abcdef\r\n".utf8)))
         #expect(token.isPresented(by: "Bearer 0123456789abcdef"))

@@ -64,7 +64,7 @@ extension ClientCore {
     /// A request that is sent is not affected: ``PendingRequest/isSent`` shows which of the two it was.
     func withdraw(_ request: PendingRequest) {
         // Requests are taken from the queue under the lock.
-        let waiting = state.withLock { _ in request.isSent ? nil : request.giveUp() }
+        let waiting = state.withLock { _ in request.withdraw() ? request.giveUp() : nil }
         waiting?.resume(returning: nil)
     }
 

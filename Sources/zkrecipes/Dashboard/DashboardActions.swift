@@ -110,9 +110,12 @@ final class DashboardActions: Sendable {
     static let maximum = 8
 
     private let connection: ConnectionOptions
+    private let clock: any MonotonicClock
     private let inProgress = Mutex(0)
 
-    init(connection: ConnectionOptions) { self.connection = connection }
+    init(connection: ConnectionOptions, clock: any MonotonicClock = SystemMonotonicClock()) {
+        (self.connection, self.clock) = (connection, clock)
+    }
 
     /// Performs a command.
     ///
@@ -130,7 +133,6 @@ final class DashboardActions: Sendable {
         }
         defer { inProgress.withLock { $0 -= 1 } }
         do {
-            let clock = SystemMonotonicClock()
             let outcome = try await clock.run(until: clock.now + verb.timeLimit) { try await self.perform(command) }
             guard let outcome else {
                 throw DashboardRefusal(.failed, "there was no answer in time; whether it has happened is not known")

@@ -70,6 +70,15 @@ struct OperatorAction: Sendable {
     var perform: (@Sendable () async throws -> Outcome)?
     /// Waits for what follows, after the results are printed; `nil` if nothing does.
     ///
-    /// The dashboard shows that by itself. This is the last property, so that a trailing closure is ``perform``.
+    /// The dashboard shows that by itself.
     var follow: (@Sendable () async throws -> Outcome)?
+
+    // `follow` is no parameter: a trailing closure would be taken for it.
+    init(
+        description: String, effects: [String] = [], unchanged: [String] = [], notice: String? = nil,
+        perform: (@Sendable () async throws -> Outcome)? = nil
+    ) {
+        (self.description, self.effects, self.unchanged) = (description, effects, unchanged)
+        (self.notice, self.perform) = (notice, perform)
+    }
 }
